@@ -1,0 +1,55 @@
+# One verb a target. Each sets up what it needs when it is missing, and never twice.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3 python,$(shell $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
+STARTUP_ROUNDS ?= 9
+
+.DEFAULT_GOAL := help
+.PHONY: help setup starter demo studio test check format docs bench-startup clean
+
+help:  ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install it, or name it: make setup PYTHON=/path/to/python" >&2; exit 2; }
+	@echo "Setting up $(VENV) with $(PYTHON) (once; a minute or two) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "The virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt -e '.[dev]'
+	@touch $@
+
+starter: $(READY)
+	@test -f "$(STARTER)" || $(BIN)/finetune download starter > /dev/null
+
+setup: $(READY) starter  ## Create .venv and fetch the starter model (both once)
+	@echo "Ready. Try 'make demo', or '$(BIN)/finetune --help'."
+
+demo: $(READY) starter  ## Train the starter on the sample, and compare base and tuned
+	@$(BIN)/finetune demo
+
+studio: $(READY) starter  ## Open the studio in the browser
+	@$(BIN)/finetune studio
+
+test: $(READY) starter  ## Run all tests
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## Lint, format, types and fresh documents: what CI runs before the tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python docs/generate.py --check
+
+format: $(READY)  ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(READY)  ## Write the documents that are derived from the code
+	@$(BIN)/python docs/generate.py
+
+bench-startup: $(READY)  ## Measure 'finetune --help' and 'import interfaces'
+	@$(BIN)/python bench/startup.py --rounds $(STARTUP_ROUNDS)
+
+clean:  ## Remove .venv and caches; runs, datasets and models stay
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

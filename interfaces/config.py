@@ -1,0 +1,261 @@
+"""The board of dials: every setting of a run, with its default, bounds, unit and one sentence of help.
+
+Nothing else holds a default. The form, the command line, the YAML file, the table in the docs and
+the run's record are all derived from `FineTuneConfig`. Names are transformers' and PEFT's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+
+from interfaces.problems import Code, Problem
+
+SCHEMA_VERSION = 1
+STARTER = "starter"
+"""Stands for the small model that the set-up fetches from the package index."""
+
+Group = Literal["model", "data", "lora", "training", "memory", "saving"]
+
+
+def _dial(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
+    """A field with what the form, the terminal and the docs show of it. `basic` ones are not folded away."""
+    return Field(default, description=help, json_schema_extra={"group": group, "unit": unit, "basic": basic}, **bounds)
+
+
+class LoraSettings(BaseModel):
+    """The dials of the adapter (PEFT's `LoraConfig`; Hu et al. 2021, arXiv:2106.09685)."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    r: int = _dial(
+        16, "Rank of the adapter: more can learn more, and needs more memory.", "lora", basic=True, ge=1, le=1024
+    )
+    lora_alpha: float = _dial(32, "Strength: the adapter is scaled by lora_alpha / r.", "lora", gt=0, le=4096)
+    lora_dropout: float = _dial(
+        0.0, "Share of the adapter's inputs dropped at random against overfitting.", "lora", ge=0, lt=1
+    )
+    target_modules: str | list[str] = _dial(
+        "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
+    )
+    use_rslora: bool = _dial(False, "Scale by lora_alpha / sqrt(r), steadier at high ranks (arXiv:2312.03732).", "lora")
+    use_dora: bool = _dial(False, "Learn direction and size of the weights apart; slower (arXiv:2402.09353).", "lora")
+
+    @field_validator("target_modules")
+    @classmethod
+    def _all_linear_or_names(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, str) and value != "all-linear":
+            return [name.strip() for name in value.split(",") if name.strip()]
+        return value
+
+
+class FineTuneConfig(BaseModel):
+    """One run's settings. Set field by field if you like: each assignment is checked."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
+
+    schema_version: int = _dial(SCHEMA_VERSION, "Version of this record's layout.", "saving", ge=1, le=SCHEMA_VERSION)
+    name: str = _dial("", "What to call the run; free text.", "saving", max_length=200)
+
+    output_dir: str = _dial("", "The run's folder. Filled in when the run is created.", "saving")
+
+    model_name: str = _dial(
+        "Qwen/Qwen2.5-Coder-1.5B-Instruct",
+        "The model to start from: a Hub id, a folder, or 'starter' (small, runs on any machine).",
+        "model",
+        basic=True,
+        min_length=1,
+    )
+    model_revision: str = _dial("main", "Branch, tag or commit of the model on the Hub.", "model", min_length=1)
+    load_in_8bit: bool = _dial(
+        False, "Keep the base model in 8 bits: about half the memory of 16 (bitsandbytes).", "model"
+    )
+    load_in_4bit: bool = _dial(
+        False, "Keep the base model in 4 bits: about a quarter of the memory of 16 (QLoRA).", "model"
+    )
+
+    dataset: str = _dial("", "What to learn from: a file, or the id of a dataset already added.", "data", basic=True)
+    validation_split: float = _dial(
+        0.05, "Share of the rows kept aside to measure what was really learned.", "data", "share of rows", ge=0, le=0.5
+    )
+    max_length: int = _dial(
+        1024, "Longest example; the rest of a longer one is cut, and counted.", "data", "tokens", True, ge=16, le=131072
+    )
+    sample_prompts: list[str] = _dial(
+        [], "Questions answered before and after training, to see the difference.", "data", "prompts", max_length=50
+    )
+    sample_max_new_tokens: int = _dial(64, "Longest answer to a sample prompt.", "data", "tokens", ge=1, le=4096)
+
+    lora: LoraSettings = Field(
+        default_factory=LoraSettings, description="The adapter.", json_schema_extra={"group": "lora"}
+    )
+
+    num_train_epochs: float = _dial(
+        3.0, "How often the whole dataset is seen.", "training", "epochs", True, gt=0, le=1000
+    )
+    max_steps: int = _dial(
+        -1, "Stop after this many steps; -1 lets num_train_epochs decide.", "training", "steps", ge=-1
+    )
+    per_device_train_batch_size: int = _dial(
+        4,
+        "Examples computed at once: more is faster and needs more memory.",
+        "training",
+        "examples",
+        True,
+        ge=1,
+        le=4096,
+    )
+    gradient_accumulation_steps: int = _dial(
+        4,
+        "Batches gathered before one update: a larger batch without the memory.",
+        "training",
+        "batches",
+        ge=1,
+        le=4096,
+    )
+    learning_rate: float = _dial(
+        2e-4, "How big each update is. Too big diverges, too small learns nothing.", "training", "", True, gt=0, le=1
+    )
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
+        _dial("linear", "How the learning rate falls over the run.", "training")
+    )
+    warmup_steps: float = _dial(
+        0.03, "Steps of slow start; below 1 a share of all steps.", "training", "steps or share", ge=0
+    )
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _dial(
+        "adamw_torch_fused", "The optimiser, by transformers' names.", "training"
+    )
+    weight_decay: float = _dial(0.0, "Pull of the adapter's weights towards zero.", "training", ge=0, le=1)
+    max_grad_norm: float = _dial(1.0, "Gradients longer than this are shortened; 0 never.", "training", ge=0)
+    neftune_noise_alpha: float = _dial(
+        0.0, "Noise on the embeddings (arXiv:2310.05914); 0 is off, 5 is usual.", "training", ge=0, le=100
+    )
+    early_stopping_patience: int = _dial(
+        0,
+        "Stop after this many evaluations without a better validation loss; 0 is off.",
+        "training",
+        "evaluations",
+        ge=0,
+    )
+    seed: int = _dial(42, "Same seed, same data order, same split.", "training", ge=0, le=2**32 - 1)
+
+    gradient_checkpointing: bool = _dial(
+        False, "Recompute instead of remember: far less memory, about a third slower.", "memory"
+    )
+    bf16: bool | Literal["auto"] = _dial(
+        "auto", "16-bit arithmetic of wide range; auto uses it where the machine has it.", "memory"
+    )
+    fp16: bool = _dial(False, "16-bit arithmetic for older GPUs.", "memory")
+    cpu_threads: int = _dial(
+        0, "Processor threads to use; 0 takes one for each core.", "memory", "threads", ge=0, le=1024
+    )
+
+    logging_steps: int = _dial(1, "A point on the curve each so many steps.", "saving", "steps", ge=1)
+    eval_steps: float = _dial(
+        0.2,
+        "Measure the validation loss each so many steps; below 1 a share of all steps; 0 is off.",
+        "saving",
+        "steps or share",
+        ge=0,
+    )
+    save_steps: float = _dial(
+        0.2,
+        "Save a checkpoint each so many steps; below 1 a share of all steps; 0 only at the end.",
+        "saving",
+        "steps or share",
+        ge=0,
+    )
+    save_minutes: float = _dial(
+        10.0, "Save a checkpoint at least each so many minutes; 0 is off.", "saving", "minutes", ge=0
+    )
+    save_total_limit: int = _dial(2, "How many checkpoints to keep.", "saving", "checkpoints", ge=2, le=1000)
+
+    @field_validator("dataset", "model_name")
+    @classmethod
+    def _no_nul(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("should hold no NUL character")
+        return value
+
+    @field_validator("warmup_steps", "eval_steps", "save_steps")
+    @classmethod
+    def _whole_or_share(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise ValueError("should be a whole number of steps when it is 1 or more")
+        return value
+
+
+def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every dial as (dotted name, field), in the order of declaration; `lora.r` is one of them."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def config_problems(config: dict[str, Any]) -> list[Problem]:
+    """Everything that is wrong with `config`, all at once; an empty list means it can be trained.
+
+    Warnings are included: `validate_config` looks only for errors.
+    """
+    try:
+        checked = FineTuneConfig.model_validate(config)
+    except ValidationError as error:
+        return _merged(_problem_of(dict(details)) for details in error.errors())
+    return list(_conflicts(checked))
+
+
+def _merged(problems: Iterable[Problem]) -> list[Problem]:
+    """One problem a field: a union (`bf16: true or auto`) reports each arm that didn't fit."""
+    by_field: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        key = (problem.code, problem.params["field"])
+        if key in by_field:
+            both = f"{by_field[key].params['expected']}, or {problem.params['expected']}"
+            problem = Problem.error(problem.code, **{**problem.params, "expected": both})
+        by_field[key] = problem
+    return list(by_field.values())
+
+
+def _problem_of(details: dict[str, Any]) -> Problem:
+    """One of pydantic's error records as a Problem."""
+    # A union reports each arm: keep the field's name only, not the arm's.
+    known = [name for name, _ in fields()] + ["lora"]
+    parts = [str(part) for part in details["loc"]]
+    field = next(
+        (".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known), ".".join(parts)
+    )
+    if details["type"] == "extra_forbidden":
+        field = ".".join(parts)
+        close = difflib.get_close_matches(field, known, n=1, cutoff=0.5) or difflib.get_close_matches(
+            parts[-1], [name.split(".")[-1] for name in known], n=1, cutoff=0.6
+        )
+        return Problem.error(Code.UNKNOWN_KEY, field=field, suggestion=close[0] if close else "")
+    if details["type"] == "missing":
+        return Problem.error(Code.VALUE_MISSING, field=field)
+    seen = details.get("input")
+    expected = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return Problem.error(Code.VALUE_INVALID, field=field, value=_short(seen), expected=expected)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
+    """Rules between fields. They are not validators: a preset's fields are set one after the other."""
+    if not config.dataset.strip():
+        yield Problem.error(Code.VALUE_MISSING, field="dataset")
+    if config.load_in_8bit and config.load_in_4bit:
+        yield Problem.error(Code.VALUES_CONFLICT, field="load_in_8bit", other="load_in_4bit")
+    if config.bf16 is True and config.fp16:
+        yield Problem.error(Code.VALUES_CONFLICT, field="bf16", other="fp16")
+    if config.early_stopping_patience and not (config.eval_steps and config.validation_split):
+        needs = "eval_steps" if config.validation_split else "validation_split"
+        yield Problem.error(Code.VALUE_MISSING, field=needs)

@@ -1,0 +1,45 @@
+"""Space and permission on the disk, told as Problems. Both sides of the contract write files."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
+from interfaces.problems import Code, FineTuneError, Problem
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+
+def problem_of_os_error(error: OSError, place: Path) -> Problem | None:
+    """No space left or no permission as a Problem; None for any other error. `place` stands in for a missing name."""
+    path = Path(error.filename) if isinstance(error.filename, str) else place
+    if error.errno in _NO_SPACE:
+        return disk_full(path)
+    if error.errno in _NOT_WRITABLE:
+        return Problem.error(Code.NOT_WRITABLE, path=str(path), reason=error.strerror)
+    return None
+
+
+def disk_full(path: Path, needed: int = 0) -> Problem:
+    """No space at `path`. `needed` in bytes; where it isn't known, more than is free."""
+    free = free_bytes(path)
+    return Problem.error(Code.DISK_FULL, path=str(path), needed=max(needed, free + 1), free=free)
+
+
+def require_space(path: Path, needed: int) -> None:
+    """Refuse before the work, not in the middle of it.
+
+    Raises:
+        FineTuneError: fewer than `needed` bytes are free at `path`.
+    """
+    if free_bytes(path) < needed:
+        raise FineTuneError(disk_full(path, needed))
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes free where `path` lies or would lie."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free

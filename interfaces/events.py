@@ -1,0 +1,192 @@
+"""What a run says, one JSON line an event. `docs/run-folder.md` shows a sample of each kind.
+
+The file is append-only with one writer. A reader stops at the last newline (a torn last line is not
+an event yet) and skips kinds it does not know. `seq` counts over all attempts of the run; after a
+resume, steps of an earlier attempt past `resumed_from_step` count no more (`kept`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from interfaces.problems import Problem
+
+SCHEMA_VERSION = 1
+PhaseName = Literal["download", "data", "model", "tokenize", "sample", "train", "evaluate", "save"]
+
+
+class _Event(BaseModel):
+    # NaN and infinity travel as strings: bare NaN is not JSON, and null would hide what happened.
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+    schema_version: int = SCHEMA_VERSION
+    seq: int = 0
+    attempt: int = 1
+    time: float = 0.0
+    """Wall clock, seconds since 1970; for display only, never for order."""
+
+
+class Started(_Event):
+    """The trainer is up. `device`, `dtype` and `threads` are what the probe chose."""
+
+    kind: Literal["started"] = "started"
+    run: str
+    model_name: str
+    device: str
+    dtype: str
+    threads: int
+    resumed_from_step: int | None = None
+
+
+class Phase(_Event):
+    """What the trainer is busy with. `done` and `total` are in `unit` where progress is known."""
+
+    kind: Literal["phase"] = "phase"
+    phase: PhaseName
+    done: int | None = None
+    total: int | None = None
+    unit: Literal["bytes", "rows", "prompts", "batches", ""] = ""
+
+
+class Step(_Event):
+    """One update of the adapter. `loss` is the mean per trained token in nats, `tokens` are real ones."""
+
+    kind: Literal["step"] = "step"
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    grad_norm: float | None = None
+    tokens: int
+    trained_tokens: int
+    seconds: float
+    """Time since the step before, without evaluation and saving."""
+    memory_bytes: int
+
+
+class Evaluated(_Event):
+    """The validation loss at a step: mean per trained token in nats over the rows kept aside."""
+
+    kind: Literal["evaluated"] = "evaluated"
+    step: int
+    loss: float
+    examples: int
+    seconds: float
+
+
+class Sampled(_Event):
+    """A sample prompt and its greedy answer; at step 0 that of the base model."""
+
+    kind: Literal["sampled"] = "sampled"
+    step: int
+    prompt: str
+    answer: str
+
+
+class CheckpointCommitted(_Event):
+    """From here a resume can start. `path` is relative to the run folder."""
+
+    kind: Literal["checkpoint_committed"] = "checkpoint_committed"
+    step: int
+    path: str
+    size_bytes: int
+
+
+class Warned(_Event):
+    """Something the person should know; the run goes on."""
+
+    kind: Literal["warned"] = "warned"
+    problem: Problem
+
+
+class Failed(_Event):
+    """The last word of a run that could not go on."""
+
+    kind: Literal["failed"] = "failed"
+    step: int
+    problem: Problem
+
+
+class Stopped(_Event):
+    """The last word of a run that was asked to stop, or stopped early by itself. `resumable` if a checkpoint is there."""
+
+    kind: Literal["stopped"] = "stopped"
+    step: int
+    resumable: bool
+
+
+class Finished(_Event):
+    """The last word of a run that did its work."""
+
+    kind: Literal["finished"] = "finished"
+    step: int
+    adapter: str
+    peak_memory_bytes: int
+    seconds: float
+
+
+Event = Started | Phase | Step | Evaluated | Sampled | CheckpointCommitted | Warned | Failed | Stopped | Finished
+KINDS: dict[str, type[_Event]] = {
+    kind.model_fields["kind"].default: kind
+    for kind in (Started, Phase, Step, Evaluated, Sampled, CheckpointCommitted, Warned, Failed, Stopped, Finished)
+}
+ENDINGS = (Failed, Stopped, Finished)
+
+_line: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+def parse_event(line: bytes | str) -> Event | None:
+    """One line as an event, or None for a line that is not one this version knows."""
+    try:
+        return _line.validate_json(line)
+    except ValidationError:
+        return None
+
+
+class EventReader:
+    """Reads what was appended since the last call; the file may not exist yet."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.path = path
+        self.offset = offset
+        """Bytes read so far: always the end of a whole line."""
+
+    def read_new(self) -> list[Event]:
+        """New whole lines, parsed, oldest first."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        return [event for line in whole.splitlines() if (event := parse_event(line)) is not None]
+
+
+def read_events(path: Path) -> list[Event]:
+    """All events of a run so far."""
+    return EventReader(path).read_new()
+
+
+def kept(events: Iterable[Event]) -> Iterator[Event]:
+    """The events that count: what a resume did again is told once, by the attempt that went on from it."""
+    events = list(events)
+    horizon: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, Started):
+            # A retry from scratch (None) sets aside every step of the attempts before it.
+            resumed_from = event.resumed_from_step or 0
+            for earlier in range(1, event.attempt):
+                horizon[earlier] = min(horizon.get(earlier, resumed_from), resumed_from)
+    for event in events:
+        told_again = isinstance(event, Step | Evaluated | Sampled | CheckpointCommitted) and event.step > horizon.get(
+            event.attempt, event.step
+        )
+        if not told_again:
+            yield event

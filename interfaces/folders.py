@@ -1,0 +1,237 @@
+"""The name of every file that lies on disk. Standard library only: the supervisor imports this.
+
+    Home            the tree of one user: runs, datasets, models
+    RunFolder       one run
+    Attempt         one start of a run: each resume is another
+    DatasetFolder   one dataset
+
+A place is a value: nothing here reads the environment, and a property never creates anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Home:
+    """Everything of one user, in one human-readable tree."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, chosen: Path | str | None, environment: Mapping[str, str]) -> Home:
+        """`chosen`, else FINETUNE_HOME of `environment`, else ~/.finetune-studio."""
+        place = chosen or environment.get("FINETUNE_HOME") or Path.home() / ".finetune-studio"
+        return cls(Path(place).expanduser().absolute())
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def datasets(self) -> Path:
+        return self.path / "datasets"
+
+    @property
+    def models(self) -> Path:
+        return self.path / "models"
+
+    @property
+    def starter(self) -> Path:
+        return self.models / "starter"
+
+    def has_starter(self) -> bool:
+        """Whether the starter model is there, whole: its record is written last."""
+        return read_json(self.starter / "starter.json") is not None
+
+    @property
+    def cache(self) -> Path:
+        return self.path / "cache"
+
+    def run(self, run_id: str) -> RunFolder:
+        return RunFolder(self.runs / run_id)
+
+    def dataset(self, dataset_id: str) -> DatasetFolder:
+        return DatasetFolder(self.datasets / dataset_id)
+
+    def create_run(self) -> RunFolder:
+        """A new, empty run folder. Its id sorts by time and is made of `0-9a-z-` only."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        while True:
+            run_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)
+            try:
+                (self.runs / run_id).mkdir()
+            except FileExistsError:
+                continue
+            return self.run(run_id)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of a run. Both files are written by its supervisor alone."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        return int(self.path.name.removeprefix("attempt-"))
+
+    @property
+    def pid(self) -> Path:
+        return self.path / "pid.json"
+
+    @property
+    def exit(self) -> Path:
+        return self.path / "exit.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run. `docs/run-folder.md` tells what each file holds and who writes it."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def home(self) -> Home:
+        """The home this run lies in: the folder above `runs/`."""
+        return Home(self.path.parent.parent)
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def lineage(self) -> Path:
+        return self.path / "lineage.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "trainer.log"
+
+    @property
+    def stop(self) -> Path:
+        return self.path / "stop"
+
+    @property
+    def staging(self) -> Path:
+        return self.path / "staging"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "adapter"
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def meta(self) -> Path:
+        return self.path / "meta.json"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:07d}"
+
+    def attempt(self, number: int) -> Attempt:
+        return Attempt(self.path / f"attempt-{number}")
+
+    def attempts(self) -> list[Attempt]:
+        """Every start of this run, oldest first."""
+        found = [Attempt(path) for path in self.path.glob("attempt-*") if path.name[8:].isdigit()]
+        return sorted(found, key=lambda attempt: attempt.number)
+
+    def create_attempt(self) -> Attempt:
+        """Claim the next attempt. Of two that try at once one gets a FileExistsError."""
+        attempts = self.attempts()
+        attempt = self.attempt(attempts[-1].number + 1 if attempts else 1)
+        attempt.path.mkdir()
+        return attempt
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """One dataset: the source as it came, its rows in one shape, and the report, which is written last."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def examples(self) -> Path:
+        return self.path / "examples.jsonl"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    def source(self, suffix: str) -> Path:
+        return self.path / f"source{suffix}"
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record whole or not at all, and have it on the disk when this returns.
+
+    tmp + fsync + rename + fsync of the folder: a new name without fsync came back empty after a
+    power loss on ext4 (measured).
+    """
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **record}, ensure_ascii=False, indent=2) + "\n"
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """As `write_json`, for any text."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the names inside a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A record, or None where there is none (or one so damaged that it says nothing)."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,141 @@
+"""What can go wrong, as data: a code and the values seen. Sentences are made from it per language.
+
+FineTuneError            raised inside a process; carries one or more Problems
+Problem                  what is stored and sent: code, severity, parameters, and a cure as data
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+Severity = Literal["error", "warning"]
+
+
+class Code(StrEnum):
+    """Every kind of problem. `interfaces.sentences` holds a sentence for each, in each language."""
+
+    # the config
+    UNKNOWN_KEY = "unknown_key"
+    VALUE_INVALID = "value_invalid"
+    VALUE_MISSING = "value_missing"
+    VALUES_CONFLICT = "values_conflict"
+    CONFIG_UNREADABLE = "config_unreadable"
+    PRESET_UNKNOWN = "preset_unknown"
+    SETTING_MALFORMED = "setting_malformed"
+    # the data
+    FILE_MISSING = "file_missing"
+    FILE_EMPTY = "file_empty"
+    FILE_UNREADABLE = "file_unreadable"
+    SUFFIX_UNKNOWN = "suffix_unknown"
+    CONTENT_MISMATCH = "content_mismatch"
+    FORMAT_UNKNOWN = "format_unknown"
+    BAD_ROWS = "bad_rows"
+    ROW_BROKEN_JSON = "row_broken_json"
+    ROW_BAD_ENCODING = "row_bad_encoding"
+    ROW_NOT_OBJECT = "row_not_object"
+    ROW_FIELD_MISSING = "row_field_missing"
+    ROW_FIELD_TYPE = "row_field_type"
+    ROW_FIELD_EMPTY = "row_field_empty"
+    ROW_ROLE_UNKNOWN = "row_role_unknown"
+    ROW_NO_ANSWER = "row_no_answer"
+    ROW_COLUMNS = "row_columns"
+    DATASET_CHANGED = "dataset_changed"
+    NOTHING_TO_TRAIN = "nothing_to_train"
+    ROWS_CUT = "rows_cut"
+    ROWS_LEFT_OUT = "rows_left_out"
+    NO_VALIDATION = "no_validation"
+    # the model
+    MODEL_NOT_FOUND = "model_not_found"
+    MODEL_UNREACHABLE = "model_unreachable"
+    MODEL_UNAUTHORIZED = "model_unauthorized"
+    MODEL_GATED = "model_gated"
+    MODEL_INCOMPLETE = "model_incomplete"
+    MODEL_UNSUPPORTED = "model_unsupported"
+    MODEL_UNSAFE = "model_unsafe"
+    NO_CHAT_TEMPLATE = "no_chat_template"
+    TEMPLATE_REFUSED = "template_refused"
+    TEMPLATE_REWRITES_HISTORY = "template_rewrites_history"
+    NO_END_OF_TURN = "no_end_of_turn"
+    TARGET_MODULES_MISSING = "target_modules_missing"
+    STARTER_UNAVAILABLE = "starter_unavailable"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    # the machine
+    DISK_FULL = "disk_full"
+    NOT_WRITABLE = "not_writable"
+    OUT_OF_MEMORY = "out_of_memory"
+    QUANTIZATION_UNAVAILABLE = "quantization_unavailable"
+    DTYPE_UNAVAILABLE = "dtype_unavailable"
+    DEVICE_NOT_USED = "device_not_used"
+    # the run
+    LOSS_NOT_FINITE = "loss_not_finite"
+    TRAINER_KILLED = "trainer_killed"
+    TRAINER_ENDED = "trainer_ended"
+    START_FAILED = "start_failed"
+    CHECKPOINT_REJECTED = "checkpoint_rejected"
+    RUN_NOT_FOUND = "run_not_found"
+    RUN_AMBIGUOUS = "run_ambiguous"
+    RUN_ACTIVE = "run_active"
+    RUN_NOT_ACTIVE = "run_not_active"
+    RUN_FINISHED = "run_finished"
+    NO_ADAPTER = "no_adapter"
+    OUTPUT_EXISTS = "output_exists"
+    RECORD_TOO_NEW = "record_too_new"
+    UNEXPECTED = "unexpected"
+
+
+BROKEN_RUN = frozenset(
+    {
+        Code.OUT_OF_MEMORY,
+        Code.LOSS_NOT_FINITE,
+        Code.TRAINER_KILLED,
+        Code.TRAINER_ENDED,
+        Code.START_FAILED,
+        Code.UNEXPECTED,
+    }
+)
+"""Problems of a run that was rightly asked for. All others are bad input: the terminal exits with 2, not 1."""
+
+
+class Problem(BaseModel):
+    """One thing that is wrong.
+
+    `params` are the values seen (file, row, line, field, value, ...); `change`, where a smaller
+    setting would cure it, holds config fields and their new values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    code: Code
+    severity: Severity = "error"
+    params: dict[str, Any] = Field(default_factory=dict)
+    change: dict[str, Any] | None = None
+
+    @classmethod
+    def error(cls, code: Code, /, **params: Any) -> Problem:
+        return cls(code=code, params=params)
+
+    @classmethod
+    def warning(cls, code: Code, /, **params: Any) -> Problem:
+        return cls(code=code, severity="warning", params=params)
+
+
+class FineTuneError(Exception):
+    """Carries problems to the one who can render them. `str()` is the English sentences."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    @classmethod
+    def of(cls, code: Code, /, **params: Any) -> FineTuneError:
+        return cls(Problem.error(code, **params))
+
+    def __str__(self) -> str:
+        from interfaces.sentences import sentence  # sentences imports this module for its codes
+
+        return "\n".join(sentence(problem) for problem in self.problems)

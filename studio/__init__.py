@@ -1,0 +1,7 @@
+"""The studio: what a person touches, and what keeps runs alive. Never imports torch.
+
+In the order a run meets them: config_file (a file and --set become a config), devices and catalogue (what
+fits here), trainer_child (short jobs in a child), finetune_manager (tasks), supervised_trainer (the contract,
+carried out by others), launcher and supervisor (a process that outlives its starter), runs (what is on the
+disk), progress (a run told in the terminal), doctor, demo, cli.
+"""

@@ -1,0 +1,170 @@
+"""A terminal that follows a run: progress, the last line, and what Ctrl-C means."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from concurrent.futures import Future
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from interfaces.events import Event, Stopped, read_events
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
+from interfaces.sentences import sentence, size
+from studio.finetune_manager import FinetuneManager
+from studio.progress import RunProgress
+from studio.runs import RunState, follow, run_state, summary_of
+from studio.supervised_trainer import result_of_run
+from studio.trainer_child import download_model
+
+LAUNCH_SECONDS = 30.0
+
+
+def launch(manager: FinetuneManager, folder: RunFolder) -> None:
+    """Start a run through the manager, and return once it goes on without this process.
+
+    Raises:
+        FineTuneError: it could not be started.
+    """
+    before = len(folder.attempts())
+    started: Future[dict[str, Any]] = manager.start_in_background(folder.id)
+    deadline = time.monotonic() + LAUNCH_SECONDS
+    while time.monotonic() < deadline:
+        attempts = folder.attempts()
+        if len(attempts) > before and attempts[-1].pid.exists():
+            return
+        if started.done():
+            started.result()  # raises what went wrong
+            return
+        time.sleep(0.02)
+    raise FineTuneError.of(Code.START_FAILED, reason=f"no sign of it after {LAUNCH_SECONDS:.0f} s")
+
+
+def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, resumed: bool = False) -> int:
+    """Follow a run to its end and tell the result; returns the exit code."""
+    attempt = len(folder.attempts())
+    with RunProgress(console) as progress:
+        try:
+            for events in follow(folder):
+                # What earlier attempts said was told when they said it.
+                new = [event for event in events if event.attempt == attempt] if resumed else events
+                if as_json:
+                    _print_events(new)
+                else:
+                    progress.show(new)
+        except KeyboardInterrupt:
+            progress.__exit__(None, None, None)
+            if not _stop_on_interrupt(manager, folder, console):
+                return 0
+            wait_for_end(folder)
+    return _tell_result(folder, console, as_json)
+
+
+def _print_events(events: list[Event]) -> None:
+    for event in events:
+        print(event.model_dump_json(exclude_none=True), flush=True)
+
+
+def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Console) -> bool:
+    """Ask what Ctrl-C means: True to stop and save, False to leave the run alone. Without a terminal: leave it."""
+    detached = f"\nDetached: the run goes on by itself. 'finetune runs' shows it, 'finetune stop {folder.id}' stops it."
+    if not (sys.stdin.isatty() and console.is_terminal):
+        console.print(detached)
+        return False
+    try:
+        answer = console.input("\nStop and save, or detach and let it run? \\[s/D] ").strip().lower()
+    except (KeyboardInterrupt, EOFError):
+        answer = ""
+    if answer not in ("s", "stop"):
+        console.print(detached)
+        return False
+    try:
+        manager.request_stop(folder.id)
+        console.print("Stopping after this step and saving ...")
+    except FineTuneError:
+        pass  # it ended meanwhile: its result is told
+    return True
+
+
+def wait_for_end(folder: RunFolder) -> RunState:
+    """Wait until a run is over; returns how."""
+    for _ in follow(folder):
+        pass
+    return run_state(folder, read_events(folder.events))
+
+
+def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
+    """The last words, and the exit code."""
+    result = result_of_run(folder)
+    summary_of(folder)  # written once, for the lists
+    if as_json:
+        keys = (
+            "run",
+            "state",
+            "adapter",
+            "train_loss_first",
+            "train_loss_last",
+            "tokens_per_second",
+            "peak_memory_bytes",
+        )
+        print(json.dumps({key: result[key] for key in keys}), flush=True)
+    if result["problem"]:
+        problem = Problem.model_validate(result["problem"])
+        console.print(f"[red]Failed.[/] {escape(sentence(problem))}")
+        return 1 if problem.code in BROKEN_RUN else 2
+    if result["state"] == "interrupted":
+        console.print(
+            f"The run ended without a last word. 'finetune resume {folder.id}' goes on from its last checkpoint."
+        )
+        return 1
+    if not as_json:
+        _print_summary(folder, result, console)
+    return 0
+
+
+def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) -> None:
+    if result["train_loss_first"] is not None:
+        first, last = result["train_loss_first"], result["train_loss_last"]
+        console.print(
+            f"Loss {first:.4f} at the first step, {last:.4f} at the last of {result['steps']} ({last / first - 1:+.0%})."
+        )
+    if result["eval_loss"] is not None:
+        console.print(f"Validation loss {result['eval_loss']:.4f}.")
+    if result["tokens_per_second"]:
+        memory = size(result["peak_memory_bytes"] or 0)
+        console.print(
+            f"{result['tokens_per_second']:.0f} tokens/s, {memory} of memory at most, {result['seconds']:.0f} s in all."
+        )
+    if result["state"] == "stopped":
+        resumable = any(isinstance(event, Stopped) and event.resumable for event in read_events(folder.events)[-1:])
+        console.print("Stopped." + (f" 'finetune resume {folder.id}' goes on from here." if resumable else ""))
+    if result["adapter"]:
+        console.print(f"Adapter: {result['adapter']}")
+        console.print(f"'finetune export {folder.id} --out adapter.zip' packs it.")
+
+
+def download_with_bar(home: Home, model: str, console: Console) -> str:
+    """Fetch a model with a progress bar; returns its folder.
+
+    Raises:
+        FineTuneError: it can't be had.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"Downloading {model}", total=None)
+
+        def show(done: int, total: int) -> None:
+            # After the last byte the starter is unpacked, which takes as long again.
+            words = f"Downloading {model}" if done < total else f"Unpacking {model}"
+            bar.update(task, description=words, completed=done, total=total)
+
+        if not console.is_terminal:
+            console.print(
+                f"Fetching {model} (once; kept in {home.models if model == 'starter' else 'the Hugging Face cache'})"
+            )
+        return str(download_model(home.path, model, show))

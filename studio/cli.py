@@ -1,0 +1,306 @@
+"""`finetune`: the main job in the terminal. Uses the same manager and supervisor as the page; no gradio, no torch.
+
+Exit codes: 0 done, 1 the run failed, 2 bad input. Imports are inside the commands: `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from interfaces.folders import Home
+    from interfaces.problems import Problem
+    from studio.finetune_manager import FinetuneManager
+
+app = typer.Typer(
+    help="Fine-tune small language models with LoRA: on one GPU, or on the CPU of a laptop.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its beginning or end, or 'last'.")]
+
+
+def main() -> None:
+    """Entry of `finetune`: every problem ends as a sentence and an exit code, never as a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `finetune runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        from interfaces.disk import problem_of_os_error
+
+        problem = problem_of_os_error(error, Path.cwd())
+        if problem is None:
+            raise
+        _fail(problem)
+    except Exception as error:
+        from interfaces.problems import FineTuneError
+
+        if not isinstance(error, FineTuneError):
+            raise
+        _fail(*error.problems)
+
+
+def studio_main() -> None:
+    """Entry of `finetune-studio`, which is `finetune studio`."""
+    sys.argv.insert(1, "studio")
+    main()
+
+
+def _fail(*problems: Problem) -> NoReturn:
+    from interfaces.problems import BROKEN_RUN
+    from interfaces.sentences import sentence
+
+    for problem in problems:
+        print(sentence(problem), file=sys.stderr)
+    sys.exit(1 if problems[0].code in BROKEN_RUN else 2)
+
+
+def _home(chosen: Path | None) -> Home:
+    from interfaces.folders import Home
+
+    return Home.of(chosen, os.environ)
+
+
+def _manager(home: Home) -> FinetuneManager:
+    from studio.finetune_manager import FinetuneManager
+    from studio.supervised_trainer import SupervisedTrainer
+
+    return FinetuneManager(SupervisedTrainer(), home)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the file; may be repeated.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for this one.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Start and return at once.")] = False,
+) -> None:
+    """Start a run and follow it. Closing this terminal, or killing this command, changes nothing for the run."""
+    from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
+    from studio.devices import detect_devices, usable_device
+
+    values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
+    full, used = with_preset(values, usable_device(detect_devices()), preset)
+    start_run(_manager(_home(home)), full, as_json, detach, f"Preset {used} for what {config.name} leaves open")
+
+
+def start_run(manager: FinetuneManager, config: dict[str, Any], as_json: bool, detach: bool, note: str = "") -> None:
+    """Check a config, make a run of it, and start it: attached, or detached."""
+    from interfaces.config import config_problems
+    from interfaces.problems import FineTuneError
+    from studio.attached import attach, launch
+    from studio.datasets import ensure_dataset
+
+    errors = [problem for problem in config_problems(config) if problem.severity == "error"]
+    if errors:
+        raise FineTuneError(*errors)
+    run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, str(config["dataset"]))})
+    folder = manager.home.run(run_id)
+    console = _console(stderr=as_json)
+    console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
+    launch(manager, folder)
+    if detach:
+        console.print(f"Running by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
+        return
+    sys.exit(attach(manager, folder, console, as_json))
+
+
+@app.command()
+def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
+    from interfaces.events import read_events
+    from interfaces.problems import Code, FineTuneError
+    from studio.attached import attach, launch
+    from studio.runs import RunState, find_run, run_state
+
+    manager = _manager(_home(home))
+    folder = find_run(manager.home, run)
+    state = run_state(folder, read_events(folder.events))
+    if state is RunState.FINISHED:
+        raise FineTuneError.of(Code.RUN_FINISHED, run=folder.id)
+    if not state.is_over and state is not RunState.QUEUED:
+        raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
+    console = _console(stderr=as_json)
+    console.print(f"Run [bold]{folder.id}[/]")
+    launch(manager, folder)
+    sys.exit(attach(manager, folder, console, as_json, resumed=True))
+
+
+@app.command()
+def stop(
+    run: RunArgument,
+    discard: Annotated[bool, typer.Option("--discard", help="End at once and save nothing.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Stop a run: after the step it is in, with a checkpoint to resume from."""
+    from studio.attached import wait_for_end
+    from studio.runs import find_run
+
+    manager = _manager(_home(home))
+    folder = find_run(manager.home, run)
+    manager.request_stop(folder.id, discard)
+    console = _console()
+    console.print("Ending now, nothing is saved ..." if discard else "Stopping after this step and saving ...")
+    state = wait_for_end(folder)
+    console.print(
+        f"{folder.id} is {state}." + ("" if discard else f" 'finetune resume {folder.id}' goes on from here.")
+    )
+
+
+@app.command()
+def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List all runs, newest first."""
+    from studio.runs import list_runs
+
+    summaries = list_runs(_home(home))
+    if as_json:
+        print(json.dumps([summary.to_record() for summary in summaries], indent=2, ensure_ascii=False))
+        return
+    if not summaries:
+        print("No runs yet. 'finetune demo' makes one from the sample.")
+        return
+    _table(
+        ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME"],
+        [
+            [
+                run.id, run.state.value, run.model.rsplit("/", 1)[-1], run.dataset, f"{run.step}/{run.total_steps}",
+                _figures(run.train_loss_first, run.train_loss_last), _figures(run.eval_loss), _duration(run.seconds),
+            ]
+            for run in summaries
+        ],
+    )  # fmt: skip
+
+
+@app.command()
+def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """The models on offer, with what they need and whether they are here."""
+    from studio.catalogue import CATALOGUE, local_path
+
+    place = _home(home)
+    paths = {entry.id: local_path(entry, place) for entry in CATALOGUE}
+    if as_json:
+        records = [
+            {"id": entry.id, "tier": entry.tier, "parameters_millions": entry.parameters, "context": entry.context,
+             "licence": entry.licence, "vram_hint": entry.vram_hint, "time_hint": entry.time_hint,
+             "advice": entry.advice["en"], "path": str(paths[entry.id]) if paths[entry.id] else None}
+            for entry in CATALOGUE
+        ]  # fmt: skip
+        print(json.dumps(records, indent=2, ensure_ascii=False))
+        return
+    rows = [
+        [entry.id, f"{entry.parameters / 1000:.1f}B" if entry.parameters >= 1000 else f"{entry.parameters}M", entry.vram_hint,
+         "here" if paths[entry.id] else "download", entry.advice["en"]]
+        for entry in CATALOGUE
+    ]  # fmt: skip
+    _table(["MODEL", "SIZE", "VRAM", "WHERE", "ADVICE"], rows)
+
+
+@app.command()
+def download(model: Annotated[str, typer.Argument(help="A Hub id, or 'starter'.")], home: HomeOption = None) -> None:
+    """Bring a model to this machine, so that a run starts without waiting for it."""
+    from studio.attached import download_with_bar
+
+    print(download_with_bar(_home(home), model, _console(stderr=True)))
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", help="A .zip file, or a folder that isn't there yet.")],
+    to: Annotated[str, typer.Option("--to", help="What to write: adapter.")] = "adapter",
+    home: HomeOption = None,
+) -> None:
+    """Write a run's adapter where you want it, as a folder or as one zip."""
+    from interfaces.problems import Code, FineTuneError
+    from studio.runs import find_run, summary_of
+    from studio.supervised_trainer import SupervisedTrainer
+
+    if to != "adapter":
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--to", value=repr(to), expected="should be 'adapter'")
+    folder = find_run(_home(home), run)
+    if not folder.adapter.is_dir():
+        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=summary_of(folder).state.value)
+    print(SupervisedTrainer(folder=folder).export_model(out))
+
+
+@app.command()
+def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Versions, devices, memory, disk, and what would hinder a run. Exit code 1 when something would."""
+    from interfaces.sentences import size
+    from studio.doctor import examine
+
+    report = examine(_home(home))
+    if as_json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print(f"Python {report['python']} on {report['system']}")
+        print("\n".join(f"  {name:16} {version or 'not installed'}" for name, version in report["versions"].items()))
+        for device in report["devices"]:
+            used = f"  <- used, preset {report['preset']}" if device["used"] else ""
+            print(
+                f"{device['kind']:5} {device['name']}: {size(device['total_bytes'])}, {size(device['free_bytes'])} free{used}"
+            )
+        print(
+            f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter {'here' if report['starter'] else 'not here yet'}"
+        )
+        print(f"hub   {report['hub_endpoint']}")
+        print("\n".join(report["hindrances"]) or "Nothing would hinder a run.")
+    sys.exit(1 if report["hindrances"] else 0)
+
+
+@app.command()
+def demo(home: HomeOption = None) -> None:
+    """The whole job on the sample: train, compare base and tuned on held-out questions, show where the adapter is."""
+    from studio.demo import run_demo
+
+    sys.exit(run_demo(_manager(_home(home)), _console()))
+
+
+@app.command()
+def studio() -> None:
+    """The studio in the browser."""
+    print("The browser pages are not part of this version yet. Use 'finetune train' in the terminal.", file=sys.stderr)
+    sys.exit(2)
+
+
+def _table(header: list[str], rows: list[list[str]]) -> None:
+    """Columns as wide as they need to be; the last one takes the rest. Plain text: it can be piped and read aloud."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
+    for row in [header, *rows]:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+
+
+def _figures(*values: float | None) -> str:
+    return " > ".join("-" if value is None else f"{value:.3f}" for value in values)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}h{minutes % 60:02}m" if minutes >= 60 else f"{minutes}m{rest:02}s"

@@ -1,0 +1,92 @@
+"""A YAML file, `--set` and a preset become one config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from interfaces.device import Device
+from interfaces.presets import PRESETS, PresetConfigs
+from interfaces.problems import Code, FineTuneError
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The settings of a YAML (or JSON) file, unchecked.
+
+    Raises:
+        FineTuneError: the file is missing, empty, or holds something else than keys and values.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FineTuneError.of(Code.FILE_MISSING, path=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason=reason) from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        reason = f"{where}{getattr(error, 'problem', None) or error}"
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason=reason) from None
+    if values is None:
+        raise FineTuneError.of(Code.FILE_EMPTY, path=str(path))
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason="it holds no 'key: value' lines")
+    return values
+
+
+def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """`values` with each `key=value` of the command line put over it; `lora.r=8` reaches inside.
+
+    Raises:
+        FineTuneError: a setting has no '='.
+    """
+    merged = {**values}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise FineTuneError.of(Code.SETTING_MALFORMED, value=setting)
+        try:
+            value = yaml.safe_load(text) if text else ""
+        except yaml.YAMLError:
+            value = text
+        group, dot, name = key.strip().partition(".")
+        if dot:
+            inner = merged.get(group)
+            merged[group] = {**(inner if isinstance(inner, dict) else {}), name: value}
+        else:
+            merged[group] = value
+    return merged
+
+
+def with_preset(values: dict[str, Any], device: Device, preset: str | None) -> tuple[dict[str, Any], str]:
+    """What `values` leave open is taken from a preset: the one named, or the one for `device`.
+
+    Returns the whole config as a dict, unchecked, and the preset's name.
+
+    Raises:
+        FineTuneError: there is no such preset.
+    """
+    name = preset or PresetConfigs.name_for_device(device)
+    if name not in PRESETS:
+        raise FineTuneError.of(Code.PRESET_UNKNOWN, value=name, known=sorted(PRESETS))
+    base = PRESETS[name]()
+    defaults = base.model_dump(exclude_defaults=True)
+    given_lora = values.get("lora", {})
+    lora = {**defaults.get("lora", {}), **given_lora} if isinstance(given_lora, dict) else given_lora
+    merged = {**defaults, "model_name": base.model_name, **values}
+    merged |= {"lora": lora} if lora else {}
+    return merged, name
+
+
+def resolved_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A config file's relative dataset is meant from where the person stands, or from beside the file."""
+    dataset = values.get("dataset")
+    if not isinstance(dataset, str) or Path(dataset).expanduser().exists():
+        return values
+    beside = folder / dataset
+    return {**values, "dataset": str(beside)} if dataset and beside.is_file() else values

@@ -1,0 +1,101 @@
+"""Tasks: a config becomes a run folder, and the injected service carries it out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import yaml
+
+from interfaces.config import FineTuneConfig, config_problems
+from interfaces.disk import require_space
+from interfaces.events import read_events
+from interfaces.finetune import IFineTuneService
+from interfaces.folders import Home, RunFolder, write_json, write_text
+from interfaces.problems import Code, FineTuneError
+from studio.datasets import dataset_name
+from studio.runs import run_state
+
+SPACE_BYTES = 50_000_000
+"""Below this nothing is started: even the events of a run would soon not fit."""
+
+
+class FinetuneManager:
+    """Keeps the tasks of one home; a task is a run folder and its id is the run's.
+
+    The service is injected and only its contract is known here: in the studio it launches a supervisor, in
+    tests it is a fake, and nothing here would notice.
+    """
+
+    def __init__(self, trainer: IFineTuneService, home: Home | None = None) -> None:
+        self.trainer = trainer
+        self.home = home or Home.of(None, os.environ)
+
+    def create_task(self, config: dict[str, Any]) -> str:
+        """Store a config as a new run, whose snapshot nothing edits afterwards; returns the task's id.
+
+        Its dataset is best an id of the home (`ensure_dataset`): then the file it came from may change.
+
+        Raises:
+            FineTuneError: the config holds errors, or there is no space for a run.
+        """
+        errors = [problem for problem in config_problems(config) if problem.severity == "error"]
+        if errors:
+            raise FineTuneError(*errors)
+        require_space(self.home.path, SPACE_BYTES)
+        checked = FineTuneConfig.model_validate(config)
+        folder = self.home.create_run()
+        write_json(folder.meta, {"name": checked.name, "dataset": dataset_name(self.home, checked.dataset)})
+        snapshot = checked.model_dump(exclude={"output_dir"})
+        # Last: a folder without a config is no run yet.
+        write_text(folder.config, yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True))
+        return folder.id
+
+    def config(self, task_id: str) -> dict[str, Any]:
+        """The stored config, with `output_dir` set to where the run lies now."""
+        folder = self._folder(task_id)
+        stored = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        return {**stored, "output_dir": str(folder.path)}
+
+    def start_training(self, task_id: str) -> dict[str, Any]:
+        """Carry a task out through the injected service, and wait for its result (a `TrainingResult`).
+
+        Raises:
+            FineTuneError: there is no such task, or it can't be started.
+        """
+        config = self.config(task_id)
+        return self.trainer.train(config)
+
+    def start_in_background(self, task_id: str) -> Future[dict[str, Any]]:
+        """As `start_training`, on a thread of the manager, which never keeps its process from ending."""
+        future: Future[dict[str, Any]] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(self.start_training(task_id))
+            except BaseException as error:  # noqa: BLE001  it is raised again where the result is asked for
+                future.set_exception(error)
+
+        threading.Thread(target=work, name=f"finetune-{task_id}", daemon=True).start()
+        return future
+
+    def request_stop(self, task_id: str, discard: bool = False) -> None:
+        """Ask a run to stop: after the step it is in and with a checkpoint, or at once and with nothing.
+
+        Raises:
+            FineTuneError: it isn't running.
+        """
+        folder = self._folder(task_id)
+        state = run_state(folder, read_events(folder.events))
+        attempts = folder.attempts()
+        if state.is_over or not attempts:
+            raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=state.value)
+        write_json(folder.stop, {"mode": "discard" if discard else "save", "attempt": attempts[-1].number})
+
+    def _folder(self, task_id: str) -> RunFolder:
+        folder = self.home.run(task_id)
+        if "/" in task_id or not folder.config.is_file():
+            raise FineTuneError.of(Code.RUN_NOT_FOUND, run=task_id, path=str(self.home.runs))
+        return folder

@@ -1,0 +1,117 @@
+"""A run told in the terminal: one live bar where there is a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.text import Text
+
+from interfaces.events import Evaluated, Event, Failed, Phase, Started, Step, Warned
+from interfaces.sentences import PHASES, sentence, size
+
+PLAIN_LINES = 20
+"""Without a terminal: about so many lines for all steps."""
+_PHASES = PHASES["en"]
+
+
+class RunProgress:
+    """Shows events as they come. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), _Amount(), TextColumn("{task.fields[more]}"),
+            console=console, transient=True,
+        )  # fmt: skip
+        self._task = self._live.add_task("Starting", total=None, more="", unit="")
+        self._phase = ""
+        self._told_step = 0
+        self._seconds_per_step = 0.0
+        self._eval_loss: float | None = None
+        self._training = False
+
+    def __enter__(self) -> RunProgress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, events: list[Event]) -> None:
+        """Show new events, oldest first."""
+        for event in events:
+            if isinstance(event, Started):
+                text = f"{event.model_name} on {event.device}, {event.dtype}, {event.threads} threads"
+                if event.resumed_from_step is not None:
+                    text += f", going on from step {event.resumed_from_step}"
+                self._say(text)
+            elif isinstance(event, Phase):
+                self._show_phase(event)
+            elif isinstance(event, Step):
+                self._show_step(event)
+            elif isinstance(event, Evaluated):
+                self._eval_loss = event.loss
+                self._say(f"step {event.step}: validation loss {event.loss:.4f}")
+            elif isinstance(event, Warned):
+                self._say(f"[yellow]Note:[/] {escape(sentence(event.problem))}")
+            elif isinstance(event, Failed):
+                self._live.stop()
+
+    def say(self, text: str) -> None:
+        """A line of our own, above the bar."""
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False)
+
+    def _show_phase(self, event: Phase) -> None:
+        words = _PHASES[event.phase]
+        if event.phase != self._phase:
+            self._phase, self._training = event.phase, event.phase == "train"
+            self._live.reset(self._task, total=event.total, description=words, more="", unit=event.unit)
+            if not self._console.is_terminal:
+                self._say(words)
+        self._live.update(self._task, total=event.total, completed=event.done or 0, unit=event.unit)
+
+    def _show_step(self, event: Step) -> None:
+        self._phase = "train"
+        fresh = event.seconds / max(event.step - self._told_step, 1) if self._told_step else event.seconds
+        # The first step pays for what is set up once: forget it as soon as there is another.
+        forget = 1.0 if self._told_step <= 1 else 0.2
+        self._seconds_per_step += forget * (fresh - self._seconds_per_step)
+        left = (event.total_steps - event.step) * self._seconds_per_step
+        speed = event.tokens / event.seconds if event.seconds else 0.0
+        more = f"loss {event.loss:.4f}  {speed:.0f} tokens/s  {size(event.memory_bytes)}  {_clock(left)} left"
+        self._live.update(
+            self._task, description="Training", total=event.total_steps, completed=event.step, more=more, unit="steps"
+        )
+        every = max(event.total_steps // PLAIN_LINES, 1)
+        if not self._console.is_terminal and (
+            event.step == 1 or event.step % every == 0 or event.step == event.total_steps
+        ):
+            self._say(f"step {event.step}/{event.total_steps}  {more}")
+        self._told_step = event.step
+
+
+class _Amount(ProgressColumn):
+    """Done of total, in the phase's unit."""
+
+    def render(self, task: Task) -> Text:
+        if not task.total:
+            return Text("")
+        if task.fields["unit"] == "bytes":
+            return Text(f"{size(task.completed)} of {size(task.total)}")
+        return Text(f"{task.completed:.0f}/{task.total:.0f}")
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as a person reads them: 0:42, 12:05, 3:10:00."""
+    form = "%H:%M:%S" if seconds >= 3600 else "%M:%S"
+    return time.strftime(form, time.gmtime(max(seconds, 0))).removeprefix("0")

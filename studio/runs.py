@@ -1,0 +1,201 @@
+"""What lies on the disk about runs: their state, derived each time it is asked, and their summaries."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ValidationError
+
+from interfaces.events import Evaluated, Event, EventReader, Failed, Finished, Started, Step, Stopped, kept, read_events
+from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
+from interfaces.problems import Code, FineTuneError, Problem
+from studio.launcher import Launcher, LocalLauncher
+
+STARTING_SECONDS = 10.0
+"""An attempt without `pid.json` is being started for this long; after that its starter is gone."""
+SPARKLINE_POINTS = 40
+FOLLOW_SECONDS = 0.2
+
+
+class RunState(StrEnum):
+    """Derived, never stored."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (RunState.STOPPED, RunState.FINISHED, RunState.FAILED, RunState.INTERRUPTED)
+
+
+def run_state(folder: RunFolder, events: list[Event], launcher: Launcher | None = None) -> RunState:
+    """From the last event, `exit.json`, and whether the processes are there."""
+    attempts = folder.attempts()
+    if not attempts:
+        return RunState.QUEUED
+    attempt = attempts[-1]
+    told = [event for event in events if event.attempt == attempt.number]
+    last = told[-1] if told else None
+    if isinstance(last, Finished):
+        return RunState.FINISHED
+    if isinstance(last, Stopped):
+        return RunState.STOPPED
+    if isinstance(last, Failed):
+        return RunState.FAILED
+    if attempt.exit.exists():
+        # Ended without a last word: as asked for (a discard kills), or by a hand from outside.
+        return RunState.STOPPED if stop_requested(folder, attempt) else RunState.FAILED
+    if (launcher or LocalLauncher()).state(attempt) == "gone":
+        return RunState.STARTING if _is_being_started(attempt) else RunState.INTERRUPTED
+    if stop_requested(folder, attempt):
+        return RunState.STOPPING
+    return RunState.RUNNING if any(isinstance(event, Step) for event in told) else RunState.STARTING
+
+
+def stop_requested(folder: RunFolder, attempt: Attempt) -> str | None:
+    """'save' or 'discard' when somebody asked this attempt to stop."""
+    request = read_json(folder.stop) if folder.stop.exists() else None
+    return str(request.get("mode")) if request and request.get("attempt") == attempt.number else None
+
+
+def _is_being_started(attempt: Attempt) -> bool:
+    return not attempt.pid.exists() and time.time() - attempt.path.stat().st_mtime < STARTING_SECONDS
+
+
+def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
+    """Why a run failed: its own last word, or what `exit.json` says of a trainer that left without one."""
+    last = events[-1] if events else None
+    if isinstance(last, Failed):
+        return last.problem
+    attempts = folder.attempts()
+    ended = read_json(attempts[-1].exit) if attempts else None
+    if ended is None or isinstance(last, Finished | Stopped):
+        return None
+    if ended.get("signal"):
+        return Problem.error(Code.TRAINER_KILLED, signal=ended["signal"], run=folder.id)
+    return Problem.error(Code.TRAINER_ENDED, code=ended.get("returncode"), path=str(folder.log))
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of the list of runs. Losses in nats per trained token, `started` in seconds since 1970."""
+
+    id: str
+    name: str
+    state: RunState
+    model: str
+    dataset: str
+    step: int
+    total_steps: int
+    train_loss_first: float | None
+    train_loss_last: float | None
+    eval_loss: float | None
+    started: float | None
+    seconds: float
+    attempts: int
+    resumable: bool
+    sparkline: list[float]
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def summarize(folder: RunFolder, events: list[Event] | None = None) -> RunSummary:
+    """A run in one line, read from its events; use `summary_of` for a list."""
+    events = read_events(folder.events) if events is None else events
+    counted = list(kept(events))
+    steps = [event for event in counted if isinstance(event, Step)]
+    evaluations = [event for event in counted if isinstance(event, Evaluated)]
+    starts = [event for event in events if isinstance(event, Started)]
+    lineage, meta = read_json(folder.lineage) or {}, read_json(folder.meta) or {}
+    losses = [step.loss for step in steps]
+    thinned = losses[:: max(len(losses) // SPARKLINE_POINTS, 1)]
+    return RunSummary(
+        id=folder.id,
+        name=str(meta.get("name", "")),
+        state=run_state(folder, events),
+        model=str(lineage.get("base", {}).get("requested") or (starts[-1].model_name if starts else "")),
+        dataset=str(lineage.get("dataset", {}).get("name") or meta.get("dataset", "")),
+        step=steps[-1].step if steps else 0,
+        total_steps=steps[-1].total_steps if steps else 0,
+        train_loss_first=losses[0] if losses else None,
+        train_loss_last=losses[-1] if losses else None,
+        eval_loss=evaluations[-1].loss if evaluations else None,
+        started=starts[0].time if starts else None,
+        seconds=round(events[-1].time - starts[0].time, 1) if starts else 0.0,
+        attempts=len(folder.attempts()),
+        resumable=any(folder.checkpoints.glob("step-*")),
+        sparkline=[round(loss, 4) for loss in thinned],
+    )
+
+
+def summary_of(folder: RunFolder) -> RunSummary:
+    """As `summarize`, from `summary.json` where that still tells of the last attempt."""
+    record = read_json(folder.summary)
+    if record is not None and record.get("attempts") == len(folder.attempts()):
+        record.pop("schema_version", None)
+        try:
+            return RunSummary(**{**record, "state": RunState(record["state"])})
+        except (TypeError, ValueError, ValidationError):
+            pass  # of another layout: made anew
+    summary = summarize(folder)
+    # Only a run whose process is gone too has said its last word.
+    if summary.state.is_over and LocalLauncher().find(folder) is None:
+        write_json(folder.summary, json.loads(json.dumps(summary.to_record())))
+    return summary
+
+
+def list_runs(home: Home) -> list[RunSummary]:
+    """All runs of a home, newest first."""
+    folders = (RunFolder(path) for path in home.runs.glob("*") if path.is_dir())
+    return [
+        summary_of(folder)
+        for folder in sorted(folders, key=lambda folder: folder.id, reverse=True)
+        if folder.config.exists()
+    ]
+
+
+def find_run(home: Home, run_id: str) -> RunFolder:
+    """The run whose id is, starts with or ends in `run_id`; 'last' is the newest.
+
+    Raises:
+        FineTuneError: none fits, or several do.
+    """
+    known = sorted(path.name for path in home.runs.glob("*") if (path / "config.yaml").exists())
+    if run_id == "last" and known:
+        return home.run(known[-1])
+    fitting = [name for name in known if name == run_id] or [
+        name for name in known if run_id and (name.startswith(run_id) or name.endswith(run_id))
+    ]
+    if len(fitting) > 1:
+        raise FineTuneError.of(Code.RUN_AMBIGUOUS, run=run_id, known=fitting[:8])
+    if not fitting:
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=str(home.runs))
+    return home.run(fitting[0])
+
+
+def follow(folder: RunFolder) -> Iterator[list[Event]]:
+    """New events as they come, until the run is over; an empty list when nothing new was said."""
+    reader = EventReader(folder.events)
+    told: list[Event] = []
+    while True:
+        # The state is asked before reading, so that nothing said just before the end is missed.
+        over = run_state(folder, told).is_over
+        new = reader.read_new()
+        told += new
+        yield new
+        if over and not new:
+            return
+        if not new:
+            time.sleep(FOLLOW_SECONDS)

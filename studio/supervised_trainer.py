@@ -1,0 +1,58 @@
+"""`IFineTuneService` for the studio: the same contract, carried out by a supervisor and its trainer elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from interfaces.config import config_problems
+from interfaces.events import read_events
+from interfaces.finetune import IFineTuneService
+from interfaces.folders import RunFolder
+from interfaces.problems import Code, FineTuneError
+from interfaces.result import result_of
+from studio.launcher import Launcher, LocalLauncher
+from studio.runs import follow, problem_of_run, run_state
+from studio.trainer_child import run_trainer
+
+
+class SupervisedTrainer(IFineTuneService):
+    """Launches a run and follows it to its end; the run goes on if this object, or its process, goes away.
+
+    The config's `output_dir` says which run folder is meant; `FinetuneManager` fills it in.
+    """
+
+    def __init__(self, launcher: Launcher | None = None, folder: RunFolder | None = None) -> None:
+        self._launcher = launcher or LocalLauncher()
+        self._folder = folder
+
+    def validate_config(self, config: dict[str, Any]) -> bool:
+        return not any(problem.severity == "error" for problem in config_problems(config))
+
+    def train(self, config: dict[str, Any]) -> dict[str, Any]:
+        if not self.validate_config(config):
+            raise FineTuneError(*config_problems(config))
+        if not config.get("output_dir"):
+            raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
+        folder = self._folder = RunFolder(Path(config["output_dir"]))
+        if self._launcher.find(folder) is None:
+            self._launcher.start(folder)
+        for _ in follow(folder):
+            pass
+        return dict(result_of_run(folder))
+
+    def export_model(self, output_path: Path) -> Path:
+        if self._folder is None:
+            raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
+        folder = str(self._folder.path)
+        return Path(run_trainer(["export", folder, "--out", str(Path(output_path).absolute())])["path"])
+
+
+def result_of_run(folder: RunFolder) -> dict[str, Any]:
+    """The result as it stands on the disk, with the state and the problem of a trainer that left without a word."""
+    events = read_events(folder.events)
+    state = run_state(folder, events)
+    told = state.value if state.is_over else "interrupted"
+    result = dict(result_of(folder, events, told))  # type: ignore[arg-type]
+    problem = problem_of_run(folder, events) if state == "failed" else None
+    return {**result, "problem": problem.model_dump(mode="json") if problem else None}

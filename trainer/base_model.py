@@ -1,0 +1,162 @@
+"""The model to start from: found, checked, and loaded with its tokenizer."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from interfaces.config import STARTER, FineTuneConfig
+from interfaces.folders import Home, read_json
+from interfaces.problems import Code, FineTuneError
+from trainer import starter
+from trainer.device import Compute
+from trainer.hub import download_model
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where a model lies, and how another machine would call it."""
+
+    path: Path
+    portable_name: str
+    revision: str | None
+    """The Hub's commit; None for the starter and for a folder."""
+
+
+def find_model(model_name: str, revision: str, home: Home, progress: starter.Progress) -> ModelFiles:
+    """The files of a model, fetched when they are not here yet.
+
+    Raises:
+        FineTuneError: not found, out of reach, incomplete, or refused for safety.
+    """
+    if model_name == STARTER:
+        found = ModelFiles(starter.fetch_starter(home, progress), starter.PORTABLE_NAME, None)
+    elif _looks_like_path(model_name):
+        folder = Path(model_name).expanduser().absolute()
+        if not folder.is_dir():
+            raise FineTuneError.of(Code.FILE_MISSING, path=str(folder))
+        found = ModelFiles(folder, folder.name, None)
+    else:
+        path, commit = download_model(model_name, revision, progress)
+        found = ModelFiles(path, model_name, commit)
+    _check_files(found.path, model_name)
+    return found
+
+
+def _looks_like_path(model_name: str) -> bool:
+    return model_name.startswith(("/", "~", ".")) or Path(model_name).is_dir()
+
+
+def _check_files(path: Path, model_name: str) -> None:
+    """Refuse what is incomplete, and what would run code of its own."""
+    names = sorted(file.name for file in path.iterdir())
+    config = read_json(path / "config.json")
+    if config is None:
+        raise FineTuneError.of(
+            Code.MODEL_INCOMPLETE, path=str(path), missing="config.json", found=names[:12] or ["nothing"]
+        )
+    # transformers has trusted these keys of a model's own config before (CVE-2026-4372, CVE-2026-5241).
+    for key in ("_attn_implementation_internal", "trust_remote_code"):
+        if key in config:
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason=f"its config.json sets {key}")
+    if not any(name.endswith(".safetensors") for name in names):
+        pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl"))]
+        if pickled:
+            reason = f"its weights are pickled ({pickled[0]}), and a pickle can run code"
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason=reason)
+        missing = "a .safetensors file"
+        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
+
+
+def load_tokenizer(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, which must be a fast one (positions of characters are needed) with a chat template.
+
+    Raises:
+        FineTuneError: it can't be loaded, or has no chat template.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason=_reason(error)) from error
+    if not tokenizer.is_fast:
+        raise FineTuneError.of(
+            Code.MODEL_UNSUPPORTED, model=model_name, reason="it has no fast tokenizer (tokenizer.json)"
+        )
+    if not tokenizer.chat_template:
+        raise FineTuneError.of(Code.NO_CHAT_TEMPLATE, model=model_name)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> PreTrainedModel:
+    """The base model on its device, in the chosen number format or quantised; nothing of it will be trained.
+
+    Raises:
+        FineTuneError: the architecture isn't known, the files are damaged, or quantisation doesn't work here.
+    """
+    options: dict[str, Any] = {"dtype": compute.dtype}
+    if config.load_in_4bit or config.load_in_8bit:
+        options["quantization_config"] = _quantization(config, compute)
+        options["device_map"] = {"": str(compute.device)}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            files.path, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+            attn_implementation="sdpa", **options,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=_reason(error)) from error
+    except Exception as error:
+        if type(error).__name__ == "SafetensorError":
+            reason = f"its weights are damaged ({_reason(error)})"
+            raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=reason) from error
+        raise
+    model.config.use_cache = False  # of no use in training, and in the way of checkpointing
+    return model if "device_map" in options else model.to(compute.device)
+
+
+def _quantization(config: FineTuneConfig, compute: Compute) -> BitsAndBytesConfig:
+    field = "load_in_4bit" if config.load_in_4bit else "load_in_8bit"
+    try:
+        import bitsandbytes
+    except ImportError as error:
+        raise FineTuneError.of(Code.QUANTIZATION_UNAVAILABLE, field=field, reason=_reason(error)) from error
+    log.info("bitsandbytes %s", bitsandbytes.__version__)
+    if config.load_in_4bit:
+        # NF4 with double quantisation: QLoRA (Dettmers et al. 2023, arXiv:2305.14314).
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=compute.dtype,
+        )
+    return BitsAndBytesConfig(load_in_8bit=True)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def parameter_count(model: torch.nn.Module) -> tuple[int, int]:
+    """(trained parameters, all parameters); a 4-bit weight counts as what it stands for."""
+    trained = total = 0
+    for parameter in model.parameters():
+        count = parameter.numel()
+        if type(parameter).__name__ == "Params4bit":
+            count *= 2
+        total += count
+        trained += count if parameter.requires_grad else 0
+    return trained, total

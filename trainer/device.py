@@ -1,0 +1,104 @@
+"""Where to compute and in which numbers: chosen by a probe, recorded, and told in the first event."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from interfaces.config import FineTuneConfig
+from interfaces.problems import Code, FineTuneError, Problem
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What the probe chose."""
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def choose_compute(config: FineTuneConfig) -> Compute:
+    """The device, number format and threads for a run; sets torch's thread count.
+
+    Raises:
+        FineTuneError: the config asks for a number format that the device can't train in.
+    """
+    device, warnings = _choose_device()
+    threads = config.cpu_threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(threads or 1)
+    if config.fp16 and device.type != "cuda":
+        raise FineTuneError.of(Code.DTYPE_UNAVAILABLE, field="fp16", device=device.type)
+    if config.fp16:
+        dtype = torch.float16
+    elif config.bf16 is True or (config.bf16 == "auto" and bf16_is_faster(device)):
+        dtype = torch.bfloat16
+    else:
+        dtype = torch.float32
+    return Compute(device, dtype, threads or 1, tuple(warnings))
+
+
+def _choose_device() -> tuple[torch.device, list[Problem]]:
+    if torch.cuda.is_available():
+        try:
+            torch.zeros(1, device="cuda")
+            return torch.device("cuda", torch.cuda.current_device()), []
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            return torch.device("cpu"), [Problem.warning(Code.DEVICE_NOT_USED, device="CUDA", reason=reason)]
+    if torch.backends.mps.is_available():
+        return torch.device("mps"), []
+    return torch.device("cpu"), []
+
+
+def bf16_is_faster(device: torch.device) -> bool:
+    """Whether bfloat16 pays: by the card's own word on a GPU, by a matrix product timed both ways on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "mps":
+        return False
+    seconds = {dtype: _time_product(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+
+
+def _time_product(dtype: torch.dtype) -> float:
+    """Best of five products of a shape that training has (512 tokens through a 576 x 1536 layer), in seconds."""
+    left, right = torch.ones(512, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        torch.nn.functional.linear(left, right)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Memory held now: the allocator's on a GPU, the process's resident set on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.current_allocated_memory()
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return peak_memory_bytes(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory held so far: the allocator's peak on a GPU, the process's largest resident set on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,98 @@
+"""A Hub id becomes a folder of files in the standard Hugging Face cache.
+
+`HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` are huggingface_hub's own and only read by it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub import constants, errors
+from tqdm.auto import tqdm
+
+from interfaces.problems import Code, FineTuneError
+from trainer.starter import Progress
+
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "LICENSE*"]
+IGNORED = ["original/*", "onnx/*", "*/*.safetensors"]
+"""Other copies of the same weights in subfolders."""
+
+
+def download_model(model: str, revision: str, progress: Progress) -> tuple[Path, str]:
+    """The snapshot's folder and its commit; from the cache alone when the Hub is out of reach.
+
+    Raises:
+        FineTuneError: not found, not allowed, out of reach, or holds no safetensors.
+    """
+    try:
+        path = Path(
+            huggingface_hub.snapshot_download(
+                model, revision=revision, allow_patterns=WANTED, ignore_patterns=IGNORED, tqdm_class=_bar(progress)
+            )
+        )
+    except Exception as error:
+        raise _hub_error(error, model, revision) from error
+    if not (path / "config.json").is_file():
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="it has no config.json")
+    return path, path.name
+
+
+def _bar(progress: Progress) -> type[tqdm]:
+    """A progress bar that draws nothing and tells `progress`. The Hub client makes one for bytes, one for files."""
+
+    class Bar(tqdm):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            options.pop("name", None)
+            # Of the two bars in bytes the second counts what was written, from the cache too.
+            self._counts_bytes = options.get("unit") == "B" and "Downloading" not in options.get("desc", "")
+            super().__init__(*arguments, **{**options, "disable": True})
+            self.n = options.get("initial", 0)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            if self._counts_bytes and self.total:
+                progress(int(self.n), int(self.total))
+            return None
+
+    return Bar
+
+
+def _hub_error(error: Exception, model: str, revision: str) -> Exception:
+    """The Hub client's errors in our words; anything unknown is passed on as it is."""
+    where = {"model": model, "revision": revision, "endpoint": constants.ENDPOINT}
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError) or status == 403:
+        return FineTuneError.of(Code.MODEL_GATED, **where)
+    if isinstance(error, errors.HFValidationError):
+        return FineTuneError.of(Code.MODEL_NOT_FOUND, **where)
+    # The Hub answers 401 for a model that isn't there when nobody is logged in.
+    if status == 401 and huggingface_hub.get_token():
+        return FineTuneError.of(Code.MODEL_UNAUTHORIZED, **where)
+    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError) or status in (401, 404):
+        return FineTuneError.of(Code.MODEL_NOT_FOUND, **where)
+    if status is not None:
+        return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=f"HTTP {status}", **where)
+    no_network = (
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        errors.RevisionResolutionError,
+        ConnectionError,
+    )
+    if isinstance(error, no_network) or type(error).__module__.split(".")[0] in (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+    ):
+        reason = "offline mode is on" if constants.HF_HUB_OFFLINE else _first_line(error)
+        return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=reason, **where)
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    """The innermost cause says most: 'Connection refused' rather than 'cache lookup failed'."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

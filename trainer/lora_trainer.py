@@ -1,0 +1,59 @@
+"""The contract, for real: one object for one run folder."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from interfaces.config import FineTuneConfig, config_problems
+from interfaces.events import Failed, Started, Step, read_events
+from interfaces.finetune import IFineTuneService
+from interfaces.folders import RunFolder
+from interfaces.problems import FineTuneError
+from interfaces.result import result_of
+from trainer.event_log import EventLog
+from trainer.export import export_adapter
+from trainer.failures import problem_of
+from trainer.stop import StopRequest
+
+log = logging.getLogger(__name__)
+
+
+class LoRATrainer(IFineTuneService):
+    """Trains a LoRA adapter in this process, and writes events, checkpoints and adapter into one run folder.
+
+    The folder lies in the `runs/` of a home; datasets and the starter model are found in that home.
+    """
+
+    def __init__(self, folder: RunFolder | Path, attempt: int = 1) -> None:
+        self.folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder).absolute())
+        self.stop = StopRequest(self.folder, attempt)
+        self._attempt = attempt
+
+    def validate_config(self, config: dict[str, Any]) -> bool:
+        return not any(problem.severity == "error" for problem in config_problems(config))
+
+    def train(self, config: dict[str, Any]) -> dict[str, Any]:
+        errors = [problem for problem in config_problems(config) if problem.severity == "error"]
+        if errors:
+            raise FineTuneError(*errors)
+        checked = FineTuneConfig.model_validate(config)
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        with EventLog(self.folder.events, self._attempt) as events:
+            try:
+                from trainer.run import run_training  # torch and transformers: seconds
+
+                run_training(checked, self.folder, events, self.stop)
+            except Exception as error:
+                log.exception("The run failed")
+                told = read_events(self.folder.events)
+                step = next((event.step for event in reversed(told) if isinstance(event, Step)), 0)
+                device = next((event.device for event in reversed(told) if isinstance(event, Started)), "cpu")
+                shutil.rmtree(self.folder.staging, ignore_errors=True)
+                events.append(Failed(step=step, problem=problem_of(error, self.folder, checked, device)))
+        return dict(result_of(self.folder, read_events(self.folder.events)))
+
+    def export_model(self, output_path: Path) -> Path:
+        return export_adapter(self.folder, Path(output_path))
