@@ -34,8 +34,8 @@ def training_arguments(
         neftune_noise_alpha=config.neftune_noise_alpha or None,
         seed=config.seed,
         data_seed=config.seed,
-        gradient_checkpointing=config.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing=config.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         # The base already lies in its number format and the adapter in fp32, between which PEFT casts.
         # fp16 needs a scaled loss, which comes with this switch.
         bf16=False,

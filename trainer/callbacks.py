@@ -102,7 +102,8 @@ class Stopper(TrainerCallback):
             return
         self.asked = True
         control.should_training_stop = True
-        control.should_evaluate = False
+        # A measurement that is due is still made: the resumed run would never make it up.
+        control.should_evaluate = control.should_evaluate and mode == "save"
         control.should_save = mode == "save"
 
     def on_evaluate(

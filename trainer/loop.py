@@ -34,7 +34,8 @@ class TrainingLoop(Trainer):
         start = time.monotonic()
         self.model.eval()
         total, count = 0.0, 0
-        with torch.no_grad():
+        # A data loader draws a random number: measured or not, training goes on with the same ones.
+        with torch.no_grad(), torch.random.fork_rng():
             for inputs in self.get_eval_dataloader(eval_dataset):
                 batch = self._prepare_inputs(inputs)
                 trained = int((batch["labels"][:, 1:] != READ_ONLY).sum())

@@ -23,6 +23,8 @@ from interfaces.problems import Code, FineTuneError
 
 READ_ONLY = -100
 """The label that torch's cross-entropy ignores."""
+_MARGIN = 64
+"""Characters that a template may write between a turn's header and its content, as an empty thinking block."""
 
 
 @dataclass(frozen=True)
@@ -98,25 +100,24 @@ class ChatTemplate:
         messages = [_as_dict(message) for message in example.messages]
         text = self._render(messages, example.row)
         spans: list[tuple[int, int]] = []
-        without_end = False
+        without_end = rewritten = False
         last_trained = max(index for index, message in enumerate(example.messages) if message.train)
-        rewritten = False
         for index, message in enumerate(example.messages):
             if not message.train:
                 continue
             head = self._render(messages[:index], example.row, answer_next=True) if index else ""
-            if not text.startswith(head):
-                # Where the answer really stands in the whole text: only sure for the last one.
+            start = len(head) if text.startswith(head) else len(text)
+            if not _stands_at(text, start, message.content):
                 rewritten = True
-                if index != last_trained:
-                    continue
-                spans = []
-                head = text[: text.rindex(message.content)] if message.content in text else text
+                # Where an answer really stands in the whole text is only sure for the last one.
+                start = max(text.rfind(message.content.strip()), 0) or start
             following = self._render(messages[: index + 1], example.row)
             stop = len(following) if text.startswith(following) else len(text)
-            end, found = self._end_of_turn(text, len(head), stop, message.content)
+            end, found = self._end_of_turn(text, start, stop, message.content)
             without_end |= not found
-            spans.append((len(head), end))
+            spans.append((start, end))
+        if rewritten:
+            spans = spans[-1:]
         if without_end and last_trained == len(messages) - 1 and self.tokenizer.eos_token:
             # The model has to learn to stop: give the last answer an end of its own.
             start, _ = spans[-1]
@@ -148,6 +149,12 @@ class ChatTemplate:
     def _encode(self, text: str, offsets: bool = False) -> Any:
         # The template has written all special tokens already.
         return self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=offsets)
+
+
+def _stands_at(text: str, start: int, content: str) -> bool:
+    """Whether the turn that starts at `start` holds its content whole; a template may put a little before it."""
+    trimmed = content.strip()
+    return text.find(trimmed, start, start + len(trimmed) + _MARGIN) >= 0
 
 
 def _as_dict(message: Message) -> dict[str, Any]:

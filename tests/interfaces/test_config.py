@@ -1,0 +1,98 @@
+import pytest
+from pydantic import ValidationError
+
+from interfaces.config import FineTuneConfig, LoraSettings, config_problems, fields
+from interfaces.problems import Code
+
+GROUPS = {"model", "data", "lora", "training", "memory", "saving"}
+
+
+def test_every_dial_says_what_it_does_and_where_it_belongs() -> None:
+    dials = dict(fields())
+    assert len(dials) >= 40
+    for name, field in dials.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict), name
+        assert field.description, name
+        assert field.description.endswith("."), name
+        assert extra["group"] in GROUPS, name
+
+
+def test_defaults_have_no_problem_but_the_missing_dataset() -> None:
+    assert [problem.params["field"] for problem in config_problems({})] == ["dataset"]
+    assert config_problems({"dataset": "rows.jsonl"}) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("learning_rat", "learning_rate"), ("epochs", "num_train_epochs"), ("batch_size", "per_device_train_batch_size")],
+)
+def test_unknown_key_is_named_with_the_nearest_right_one(wrong: str, meant: str) -> None:
+    [problem] = config_problems({"dataset": "x", wrong: 1})
+    assert (problem.code, problem.params["field"]) == (Code.UNKNOWN_KEY, wrong)
+    assert problem.params["suggestion"] == meant
+
+
+def test_unknown_key_inside_lora_is_found_too() -> None:
+    [problem] = config_problems({"dataset": "x", "lora": {"alpha": 1}})
+    assert (problem.params["field"], problem.params["suggestion"]) == ("lora.alpha", "lora.lora_alpha")
+
+
+def test_all_errors_are_told_at_once() -> None:
+    problems = config_problems({"dataset": "x", "max_length": 3, "lora": {"r": 0}, "seed": "a", "nonsense_here": 1})
+    assert {problem.params["field"] for problem in problems} == {"max_length", "lora.r", "seed", "nonsense_here"}
+
+
+def test_a_union_is_told_once() -> None:
+    [problem] = config_problems({"dataset": "x", "bf16": "perhaps"})
+    assert problem.params["value"] == "'perhaps'"
+    assert "auto" in problem.params["expected"]
+
+
+def test_each_assignment_is_checked() -> None:
+    config = FineTuneConfig()
+    config.max_length = 2048
+    with pytest.raises(ValidationError):
+        config.max_length = 3
+    assert config.max_length == 2048
+    with pytest.raises(ValidationError):
+        config.lora.r = 0
+    with pytest.raises(ValidationError):
+        config.no_such_dial = 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "clash",
+    [
+        {"load_in_8bit": True, "load_in_4bit": True},
+        {"bf16": True, "fp16": True},
+        {"early_stopping_patience": 2, "eval_steps": 0},
+    ],
+)
+def test_dials_that_clash_are_problems_but_can_be_set_one_by_one(clash: dict[str, object]) -> None:
+    config = FineTuneConfig(dataset="x")
+    for name, value in clash.items():
+        setattr(config, name, value)
+    assert len(config_problems(config.model_dump())) == 1
+
+
+def test_yaml_style_numbers_are_understood() -> None:
+    assert FineTuneConfig.model_validate({"learning_rate": "1e-3"}).learning_rate == 1e-3
+
+
+def test_steps_are_whole_or_a_share() -> None:
+    assert FineTuneConfig(eval_steps=0.25).eval_steps == 0.25
+    assert FineTuneConfig(eval_steps=10).eval_steps == 10
+    assert [problem.params["field"] for problem in config_problems({"dataset": "x", "eval_steps": 1.5})] == [
+        "eval_steps"
+    ]
+
+
+def test_target_modules_may_be_written_as_one_line() -> None:
+    assert LoraSettings(target_modules="q_proj, v_proj").target_modules == ["q_proj", "v_proj"]
+    assert LoraSettings(target_modules="all-linear").target_modules == "all-linear"
+
+
+def test_config_survives_a_round_trip() -> None:
+    config = FineTuneConfig(dataset="x", lora=LoraSettings(r=4), sample_prompts=["你好"])
+    assert FineTuneConfig.model_validate_json(config.model_dump_json()) == config

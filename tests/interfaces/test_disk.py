@@ -1,0 +1,32 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from interfaces.disk import disk_full, free_bytes, problem_of_os_error, require_space
+from interfaces.problems import Code, FineTuneError
+
+
+def test_no_space_names_the_place_and_both_figures() -> None:
+    problem = problem_of_os_error(OSError(errno.ENOSPC, "No space left on device", "/some/file"), Path("/"))
+    assert problem is not None
+    assert problem.code == Code.DISK_FULL
+    assert problem.params["path"] == "/some/file"
+    assert problem.params["needed"] > problem.params["free"] >= 0
+
+
+def test_a_place_one_may_not_write_to_and_an_error_that_is_neither() -> None:
+    denied = problem_of_os_error(PermissionError(errno.EACCES, "Permission denied", "/x"), Path("/"))
+    assert denied is not None
+    assert denied.code == Code.NOT_WRITABLE
+    assert problem_of_os_error(OSError(errno.EIO, "I/O error"), Path("/")) is None
+
+
+def test_more_than_is_free_is_refused_before_the_work(tmp_path: Path) -> None:
+    place = tmp_path / "not" / "there" / "yet"
+    require_space(place, 1)
+    with pytest.raises(FineTuneError) as raised:
+        require_space(place, 10**18)
+    assert raised.value.problems[0].params["needed"] == 10**18
+    assert free_bytes(place) > 0
+    assert disk_full(place, 5).params["path"] == str(place)

@@ -1,0 +1,25 @@
+import json
+
+from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
+
+
+def test_a_problem_is_data_and_travels() -> None:
+    problem = Problem(code=Code.OUT_OF_MEMORY, params={"batch": 4}, change={"per_device_train_batch_size": 2})
+    record = json.loads(problem.model_dump_json())
+    assert record["schema_version"] == 1
+    assert record["code"] == "out_of_memory"
+    assert Problem.model_validate(record) == problem
+
+
+def test_an_error_speaks_english_and_keeps_all_its_problems() -> None:
+    error = FineTuneError(
+        Problem.error(Code.FILE_MISSING, path="a.json"), Problem.error(Code.FILE_EMPTY, path="b.json")
+    )
+    assert len(error.problems) == 2
+    assert "a.json" in str(error)
+    assert "b.json" in str(error)
+
+
+def test_a_broken_run_is_not_bad_input() -> None:
+    assert Code.OUT_OF_MEMORY in BROKEN_RUN
+    assert Code.UNKNOWN_KEY not in BROKEN_RUN

@@ -1,0 +1,78 @@
+from typing import Any
+
+import pytest
+
+from interfaces.example import Example
+from interfaces.problems import Code, FineTuneError, Problem
+from trainer.formats import detect_format, example_of
+from trainer.reading import Row
+
+
+def made(values: dict[str, Any]) -> Example | Problem:
+    return example_of(Row(3, 7, values), detect_format(values, "a.jsonl"), "a.jsonl")
+
+
+def turns(values: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    example = made(values)
+    assert isinstance(example, Example), example
+    return [(message.role, message.content, message.train) for message in example.messages]
+
+
+CONVERSATION = [("user", "q", False), ("assistant", "a", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("alpaca", {"instruction": "q", "output": "a"}),
+        ("alpaca", {"instruction": "q", "input": "", "output": "a", "system": None}),
+        ("prompt_completion", {"prompt": "q", "completion": " a"}),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}),
+        ("messages", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "id": 4}),
+    ],
+)
+def test_each_shape_is_detected_and_read(name: str, values: dict[str, Any]) -> None:
+    assert detect_format(values).name == name
+    assert turns(values) == CONVERSATION
+
+
+def test_alpacas_input_belongs_to_the_question_and_its_system_comes_first() -> None:
+    assert turns({"instruction": "Add", "input": "1 2", "output": "3", "system": "Be brief."}) == [
+        ("system", "Be brief.", False), ("user", "Add\n1 2", False), ("assistant", "3", True),
+    ]  # fmt: skip
+
+
+def test_every_assistant_turn_is_learned_and_no_other() -> None:
+    roles = ["system", "user", "assistant", "user", "assistant"]
+    found = turns({"messages": [{"role": role, "content": str(number)} for number, role in enumerate(roles)]})
+    assert [train for _, _, train in found] == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "field"),
+    [
+        ({"instruction": "q", "output": ""}, Code.ROW_FIELD_EMPTY, "output"),
+        ({"instruction": 5, "output": "a"}, Code.ROW_FIELD_TYPE, "instruction"),
+        ({"instruction": None, "output": "a"}, Code.ROW_FIELD_TYPE, "instruction"),
+        ({"instruction": "q", "input": ["x"], "output": "a"}, Code.ROW_FIELD_TYPE, "input"),
+        ({"messages": "hello"}, Code.ROW_FIELD_TYPE, "messages"),
+        ({"messages": []}, Code.ROW_FIELD_EMPTY, "messages"),
+        ({"messages": ["hello"]}, Code.ROW_FIELD_TYPE, "messages[0]"),
+        ({"messages": [{"role": "user"}]}, Code.ROW_FIELD_MISSING, "messages[0].content"),
+        ({"messages": [{"role": "poet", "content": "x"}]}, Code.ROW_ROLE_UNKNOWN, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": "x"}]}, Code.ROW_NO_ANSWER, None),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_named_by_line_and_field(values: dict[str, Any], code: Code, field: str | None) -> None:
+    problem = made(values)
+    assert isinstance(problem, Problem)
+    assert (problem.code, problem.params.get("field")) == (code, field)
+    assert (problem.params["path"], problem.params["row"], problem.params["line"]) == ("a.jsonl", 3, 7)
+
+
+def test_an_unknown_shape_names_its_columns_and_the_shapes_known() -> None:
+    with pytest.raises(FineTuneError) as raised:
+        detect_format(["foo", "bar"], "a.csv")
+    params = raised.value.problems[0].params
+    assert params["columns"] == ["foo", "bar"]
+    assert any("alpaca" in known for known in params["known"])

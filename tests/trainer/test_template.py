@@ -1,0 +1,149 @@
+"""What is learned, token by token: the answers and their end, nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from interfaces.example import Example, Message
+from interfaces.problems import Code, FineTuneError
+from tests.conftest import CHATML, make_tiny_model
+
+pytestmark = pytest.mark.tiny
+
+LLAMA3 = (
+    "{{ '<|begin_of_text|>' }}{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + m['content'] | trim"
+    " + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+NO_END = (
+    "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+FORGETS_THINKING = (
+    "{% for m in messages %}{% set text = m['content'] if loop.last else m['content'].split('</think>')[-1] %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + text + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+STRICT = "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system turns here') }}{% endif %}{% endfor %}"
+
+
+def conversation(*turns: tuple[str, str], row: int = 1) -> Example:
+    messages = tuple(Message(role=role, content=text, train=role == "assistant") for role, text in turns)  # type: ignore[arg-type]
+    return Example(messages=messages, row=row)
+
+
+def chat_template(folder: Path, template: str, special: tuple[str, ...] = ()):
+    from transformers import AutoTokenizer
+
+    from trainer.template import ChatTemplate
+
+    tokenizer = AutoTokenizer.from_pretrained(make_tiny_model(folder, template))
+    tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
+    return ChatTemplate(tokenizer, "tiny")
+
+
+def learned(template, example: Example, max_length: int = 1000) -> list[str]:
+    """The stretches of text that are trained."""
+    tokens = template.tokens(example, max_length)
+    stretches: list[list[int]] = [[]]
+    for token, label in zip(tokens.input_ids, tokens.labels, strict=True):
+        if label == -100:
+            stretches.append([])
+        else:
+            assert label == token
+            stretches[-1].append(token)
+    return [template.tokenizer.decode(stretch) for stretch in stretches if stretch]
+
+
+MULTI_TURN = (
+    ("system", "Be kind."),
+    ("user", "Hi"),
+    ("assistant", "Hello"),
+    ("user", "你好"),
+    ("assistant", "您好 ✨"),
+)
+
+
+def test_chatml_learns_each_answer_with_its_end_and_not_the_line_break_after_it(tmp_path: Path) -> None:
+    assert learned(chat_template(tmp_path, CHATML), conversation(*MULTI_TURN)) == [
+        "Hello<|im_end|>",
+        "您好 ✨<|im_end|>",
+    ]
+
+
+def test_llama_3_style(tmp_path: Path) -> None:
+    template = chat_template(
+        tmp_path, LLAMA3, ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+    )
+    assert learned(template, conversation(*MULTI_TURN)) == ["Hello<|eot_id|>", "您好 ✨<|eot_id|>"]
+
+
+def test_an_answer_that_repeats_the_question_is_found_in_its_own_place(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, CHATML)
+    assert learned(template, conversation(("user", "echo"), ("assistant", "echo"))) == ["echo<|im_end|>"]
+
+
+def test_a_turn_that_is_not_to_be_trained_is_only_read(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, CHATML)
+    example = conversation(*MULTI_TURN)
+    untrained = example.messages[2].model_copy(update={"train": False})
+    messages = (*example.messages[:2], untrained, *example.messages[3:])
+    assert learned(template, example.model_copy(update={"messages": messages})) == ["您好 ✨<|im_end|>"]
+
+
+def test_a_template_without_an_end_gets_one_so_that_the_model_learns_to_stop(tmp_path: Path) -> None:
+    from trainer.template import Findings
+
+    template, findings = chat_template(tmp_path, NO_END), Findings()
+    example = conversation(("user", "Hi"), ("assistant", "Hello"))
+    template.tokens(example, 1000, findings)
+    assert findings.without_end == 1
+    assert learned(template, example)[-1].endswith("Hello<|im_end|>")
+
+
+def test_a_template_that_rewrites_history_trains_the_last_answer_and_says_so(tmp_path: Path) -> None:
+    from trainer.template import Findings
+
+    template, findings = chat_template(tmp_path, FORGETS_THINKING), Findings()
+    turns = (("user", "1"), ("assistant", "<think>a</think>one"), ("user", "2"), ("assistant", "<think>b</think>two"))
+    template.tokens(conversation(*turns), 1000, findings)
+    assert findings.rewritten == 1
+    assert learned(template, conversation(*turns)) == ["<think>b</think>two<|im_end|>"]
+
+
+def test_what_is_cut_is_counted(tmp_path: Path) -> None:
+    from trainer.template import Findings, tokenize
+
+    template, findings = chat_template(tmp_path, CHATML), Findings()
+    examples = [
+        conversation(("user", "Hi"), ("assistant", "Hello"), row=1),
+        conversation(("user", "Hi"), ("assistant", "Hello" * 20), row=2),
+        conversation(("user", "Hi" * 100), ("assistant", "Hello"), row=3),
+    ]
+    kept = tokenize(template, examples, 60, findings)
+    assert [tokens.row for tokens in kept] == [1, 2]
+    assert (findings.cut, findings.left_out) == ([2, 3], [3])
+    assert findings.longest == max(len(template.tokens(example, 10_000).input_ids) for example in examples)
+
+
+def test_a_template_that_refuses_a_row_names_it(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, STRICT)
+    with pytest.raises(FineTuneError) as raised:
+        template.tokens(conversation(*MULTI_TURN, row=17), 100)
+    problem = raised.value.problems[0]
+    assert (problem.code, problem.params["row"]) == (Code.TEMPLATE_REFUSED, 17)
+    assert "no system turns here" in problem.params["reason"]
+
+
+def test_a_hostile_template_does_not_get_out_of_its_sandbox(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, "{{ ''.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(FineTuneError) as raised:
+        template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")), 100)
+    assert raised.value.problems[0].code == Code.TEMPLATE_REFUSED
+
+
+def test_the_prompt_of_a_sample_is_how_a_training_row_begins(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, CHATML)
+    prompt = template.prompt_ids("Hi")
+    assert (
+        template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")), 1000).input_ids[: len(prompt)] == prompt
+    )
