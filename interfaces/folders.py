@@ -151,6 +151,10 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def start_lock(self) -> Path:
+        return self.path / ".start.lock"
+
+    @property
     def meta(self) -> Path:
         return self.path / "meta.json"
 
@@ -166,7 +170,7 @@ class RunFolder:
         return sorted(found, key=lambda attempt: attempt.number)
 
     def create_attempt(self) -> Attempt:
-        """Claim the next attempt. Of two that try at once one gets a FileExistsError."""
+        """The next attempt's folder."""
         attempts = self.attempts()
         attempt = self.attempt(attempts[-1].number + 1 if attempts else 1)
         attempt.path.mkdir()

@@ -63,12 +63,12 @@ class PresetConfigs:
 
     @staticmethod
     def laptop_cpu() -> FineTuneConfig:
-        """No GPU: the starter, not quantised (8 bits save little and cost time on a CPU), batch 4 x 2."""
+        """No GPU: the starter, not quantised (8 bits save little and cost time on a CPU), batch 4 x 1."""
         return FineTuneConfig(
             model_name=STARTER,
             max_length=512,
             per_device_train_batch_size=4,
-            gradient_accumulation_steps=2,
+            gradient_accumulation_steps=1,
             learning_rate=5e-4,
         )
 

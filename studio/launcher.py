@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from filelock import FileLock
+
 from interfaces.folders import Attempt, RunFolder, read_json
 from interfaces.problems import Code, FineTuneError
 from interfaces.process import ProcessIdentity
@@ -54,12 +56,14 @@ class LocalLauncher:
         self._command = command
 
     def start(self, folder: RunFolder) -> Attempt:
+        # Of two that start the same run at once, the second waits here until the first can be found.
+        with FileLock(folder.start_lock):
+            return self._start(folder)
+
+    def _start(self, folder: RunFolder) -> Attempt:
         if self.find(folder) is not None:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state="running")
-        try:
-            attempt = folder.create_attempt()
-        except FileExistsError:  # somebody else was quicker
-            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state="starting") from None
+        attempt = folder.create_attempt()
         supervisor = [sys.executable, "-P", "-m", "studio.supervisor", str(folder.path), str(attempt.number)]
         started = subprocess.run(
             [*supervisor, *self._command(folder, attempt)],

@@ -120,7 +120,7 @@ def summarize(folder: RunFolder, events: list[Event] | None = None) -> RunSummar
     starts = [event for event in events if isinstance(event, Started)]
     lineage, meta = read_json(folder.lineage) or {}, read_json(folder.meta) or {}
     losses = [step.loss for step in steps]
-    thinned = losses[:: max(len(losses) // SPARKLINE_POINTS, 1)]
+    thinned = losses[:: max(-(-len(losses) // SPARKLINE_POINTS), 1)]
     return RunSummary(
         id=folder.id,
         name=str(meta.get("name", "")),

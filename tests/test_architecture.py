@@ -22,6 +22,8 @@ MAY_IMPORT = {  # package: (files at least; what it may import besides itself an
 HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "gradio", "trainer"}
 WITHOUT_TORCH = (
     "trainer.reading",
+    "trainer.model_files",
+    "trainer.hub",
     "trainer.formats",
     "trainer.dataset",
     "trainer.export",

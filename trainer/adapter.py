@@ -12,8 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interfaces.config import FineTuneConfig
 from interfaces.problems import Code, FineTuneError
-from trainer.base_model import ModelFiles
 from trainer.model_card import model_card
+from trainer.model_files import ModelFiles
 
 
 def add_adapter(model: PreTrainedModel, config: FineTuneConfig, files: ModelFiles) -> PeftModel:

@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,7 @@ from interfaces.process import ProcessIdentity
 from interfaces.sentences import sentence
 
 app = typer.Typer(help="The trainer of Finetune Studio, one job a process.", no_args_is_help=True, add_completion=False)
+_SAYING = threading.Lock()
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Where runs, datasets and models lie.")]
 
 
@@ -104,7 +106,7 @@ def download(model: str, revision: str = "main", home: HomeOption = None) -> Non
     """Bring MODEL (a Hub id, or 'starter') to this machine."""
 
     def job() -> dict[str, Any]:
-        from trainer.base_model import find_model
+        from trainer.model_files import find_model
 
         found = find_model(model, revision, Home.of(home, os.environ), _print_progress)
         return {"path": str(found.path), "revision": found.revision}
@@ -131,7 +133,7 @@ def export(
 def _answer(job: Callable[[], dict[str, Any]], place: Path) -> None:
     """Do a short job and print its result, or what is wrong, as one JSON line."""
     try:
-        print(json.dumps({"result": job()}), flush=True)
+        _say({"result": job()})
     except FineTuneError as error:
         _fail(*error.problems)
     except OSError as error:
@@ -142,11 +144,18 @@ def _answer(job: Callable[[], dict[str, Any]], place: Path) -> None:
 
 
 def _fail(*problems: Problem) -> None:
-    print(json.dumps({"problems": [problem.model_dump(mode="json") for problem in problems]}), flush=True)
+    _say({"problems": [problem.model_dump(mode="json") for problem in problems]})
     for problem in problems:
         print(sentence(problem), file=sys.stderr)
     raise typer.Exit(2)
 
 
 def _print_progress(done: int, total: int) -> None:
-    print(json.dumps({"progress": [done, total]}), flush=True)
+    _say({"progress": [done, total]})
+
+
+def _say(record: dict[str, Any]) -> None:
+    """One JSON line, whole: downloads report from several threads."""
+    with _SAYING:
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()

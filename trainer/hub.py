@@ -36,6 +36,8 @@ def download_model(model: str, revision: str, progress: Progress) -> tuple[Path,
         raise _hub_error(error, model, revision) from error
     if not (path / "config.json").is_file():
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="it has no config.json")
+    if not any(path.glob("*.safetensors")):
+        raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="it has no safetensors weights")
     return path, path.name
 
 

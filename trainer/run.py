@@ -20,13 +20,14 @@ from interfaces.folders import RunFolder, write_json
 from interfaces.problems import Code, FineTuneError, Problem
 from trainer.adapter import add_adapter, save_adapter
 from trainer.arguments import training_arguments
-from trainer.base_model import ModelFiles, find_model, load_model, load_tokenizer, parameter_count
+from trainer.base_model import load_model, load_tokenizer, parameter_count
 from trainer.callbacks import Keeper, Reporter, Stopper
 from trainer.checkpoints import newest_checkpoint
 from trainer.dataset import load_dataset, split_examples
 from trainer.device import Compute, choose_compute, peak_memory_bytes
 from trainer.event_log import EventLog
 from trainer.loop import TrainingLoop, as_dataset, collate
+from trainer.model_files import ModelFiles, find_model
 from trainer.samples import answer_prompts
 from trainer.stop import StopRequest, StopRequested
 from trainer.template import ChatTemplate, Findings, Tokens, tokenize

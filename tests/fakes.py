@@ -1,0 +1,71 @@
+"""Fakes at the seams: one service, one trainer process of twenty lines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from interfaces import IFineTuneService
+from interfaces.config import config_problems
+from interfaces.folders import Attempt, RunFolder
+
+
+class FakeFineTuneService(IFineTuneService):
+    """Keeps the contract without doing anything; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.trained: list[dict[str, Any]] = []
+
+    def train(self, config: dict[str, Any]) -> dict[str, Any]:
+        self.trained.append(config)
+        return {"state": "finished"}
+
+    def export_model(self, output_path: Path) -> Path:
+        return output_path
+
+    def validate_config(self, config: dict[str, Any]) -> bool:
+        return not config_problems(config)
+
+
+FAKE_TRAINER = """
+import os, sys, time
+from pathlib import Path
+from interfaces.events import Failed, Finished, Started, Step, Stopped
+from interfaces.folders import RunFolder
+from interfaces.problems import Code, Problem
+from trainer.event_log import EventLog
+from trainer.stop import StopRequest
+
+folder, attempt, script = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
+stop, log = StopRequest(folder, attempt), EventLog(folder.events, attempt)
+if script != "deaf":
+    stop.listen()
+else:
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+log.append(Started(run=folder.id, model_name="fake", device="cpu", dtype="float32", threads=1))
+for number in range(1, 4):
+    log.append(Step(step=number, total_steps=3, epoch=number / 3, loss=1 / number, learning_rate=1e-3, tokens=10,
+                    trained_tokens=5, seconds=0.1, memory_bytes=1))
+while script == "deaf" or (script == "waits" and stop.mode is None and not (folder.path / "go on").exists()):
+    time.sleep(0.02)
+if script == "crashes":
+    os._exit(7)
+if script == "fails":
+    log.append(Failed(step=3, problem=Problem.error(Code.NO_CHAT_TEMPLATE, model="fake")))
+elif stop.mode:
+    log.append(Stopped(step=3, resumable=False))
+else:
+    print("done")
+    log.append(Finished(step=3, adapter="adapter", peak_memory_bytes=1, seconds=1.0))
+"""
+
+
+def fake_trainer(script: str):
+    """A command for `LocalLauncher`: a real process that finishes | waits | crashes | fails | is deaf."""
+
+    def command(folder: RunFolder, attempt: Attempt) -> list[str]:
+        return [sys.executable, "-P", "-c", FAKE_TRAINER, str(folder.path), str(attempt.number), script]
+
+    return command

@@ -1,0 +1,124 @@
+"""A small server that speaks the Hub's protocol: model info, files by range, HEAD with etag and commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves folders as repositories. `answers` maps a repository to a status that it gives for everything."""
+
+    daemon_threads = True
+
+    def __init__(self, repositories: dict[str, Path], answers: dict[str, int] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.repositories, self.answers = repositories, answers or {}
+        self.requests: list[tuple[str, str]] = []
+        self.tokens: set[str] = set()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        path = self.path.split("?")[0]
+        self.server.requests.append((self.command, path))
+        self.server.tokens.add(self.headers.get("Authorization", ""))
+        parts = path.strip("/").split("/")
+        if parts[:2] == ["api", "models"]:
+            repository, rest = "/".join(parts[2:4]), parts[4:]
+        else:
+            repository, rest = "/".join(parts[:2]), parts[2:]
+        status = self.server.answers.get(repository)
+        if status is not None:
+            codes = {401: "RepoNotFound", 403: "GatedRepo", 404: "RepoNotFound"}
+            self._send(status, b"{}", {"X-Error-Code": codes.get(status, ""), "X-Error-Message": "refused"}, body)
+        elif repository not in self.server.repositories:
+            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, body)
+        elif parts[0] == "api":
+            self._send(
+                200, json.dumps(self._info(repository, rest)).encode(), {"Content-Type": "application/json"}, body
+            )
+        else:
+            self._send_file(self.server.repositories[repository] / "/".join(rest[2:]), body)
+
+    def _info(self, repository: str, rest: list[str]) -> object:
+        folder = self.server.repositories[repository]
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        if rest[:1] == ["tree"]:
+            return [
+                {"type": "file", "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": _etag(path)}
+                for path in files
+            ]
+        siblings = [{"rfilename": str(path.relative_to(folder)), "size": path.stat().st_size} for path in files]
+        return {
+            "id": repository,
+            "modelId": repository,
+            "sha": COMMIT,
+            "siblings": siblings,
+            "tags": [],
+            "private": False,
+        }
+
+    def _send_file(self, path: Path, body: bool) -> None:
+        if not path.is_file():
+            self._send(404, b"", {"X-Error-Code": "EntryNotFound"}, body)
+            return
+        content = path.read_bytes()
+        headers = {"ETag": f'"{_etag(path)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        asked = self.headers.get("Range", "")
+        if asked.startswith("bytes="):
+            first, _, last = asked[6:].partition("-")
+            start, end = int(first), int(last) if last else len(content) - 1
+            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+            self._send(206, content[start : end + 1], headers, body)
+        else:
+            self._send(200, content, headers, body)
+
+    def _send(self, status: int, content: bytes, headers: dict[str, str], body: bool) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if body and self.command != "HEAD":
+            self.wfile.write(content)
+
+
+def _etag(path: Path) -> str:
+    return hashlib.sha1(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def serve(repositories: dict[str, Path], answers: dict[str, int] | None = None) -> Iterator[Hub]:
+    """A running Hub, ended with the block."""
+    with Hub(repositories, answers) as hub:
+        thread = threading.Thread(target=hub.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield hub
+        finally:
+            hub.shutdown()
+            thread.join()

@@ -1,0 +1,146 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interfaces.events import CheckpointCommitted, Event, Failed, Finished, Started, Step, Stopped, read_events
+from interfaces.folders import Home, RunFolder, read_json, write_json
+from interfaces.problems import Code, FineTuneError, Problem
+from studio.launcher import LocalLauncher
+from studio.runs import find_run, follow, list_runs, run_state, summarize, summary_of
+from tests.fakes import fake_trainer
+from trainer.event_log import EventLog
+
+STARTED = Started(run="r", model_name="starter", device="cpu", dtype="float32", threads=1)
+
+
+def step(number: int) -> Step:
+    return Step(
+        step=number, total_steps=100, epoch=0.1, loss=1 / number, learning_rate=1e-3, tokens=5, trained_tokens=2, seconds=0.1,
+        memory_bytes=1,
+    )  # fmt: skip
+
+
+def run_of(home: Home, *told: Event, attempts: int = 1, ended: dict[str, Any] | None = None) -> RunFolder:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    for _ in range(attempts):
+        attempt = folder.create_attempt()
+        write_json(attempt.pid, {"supervisor": None, "trainer": None})
+    with EventLog(folder.events, attempts) as log:
+        for event in told:
+            log.append(event)
+    if ended is not None:
+        write_json(folder.attempt(attempts).exit, ended)
+    return folder
+
+
+FAILED = Failed(step=1, problem=Problem.error(Code.FILE_EMPTY, path="a"))
+
+
+@pytest.mark.parametrize(
+    ("told", "ended", "state"),
+    [
+        ((STARTED, step(1)), None, "interrupted"),
+        ((), None, "interrupted"),
+        ((STARTED, step(1)), {"returncode": None, "signal": "SIGKILL"}, "failed"),
+        ((STARTED, step(1), Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1)), {"returncode": 0}, "finished"),
+        ((STARTED, step(1), Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1)), None, "finished"),
+        ((STARTED, Stopped(step=0, resumable=False)), {"returncode": 0}, "stopped"),
+        ((STARTED, FAILED), {"returncode": 1}, "failed"),
+    ],
+)  # fmt: skip
+def test_the_state_of_what_does_not_run(
+    home: Home, told: tuple[Event, ...], ended: dict[str, Any] | None, state: str
+) -> None:
+    folder = run_of(home, *told, ended=ended)
+    assert run_state(folder, read_events(folder.events)) == state
+
+
+def test_a_run_that_waits_is_queued_and_an_old_end_says_nothing_about_a_new_attempt(home: Home) -> None:
+    folder = home.create_run()
+    assert run_state(folder, []) == "queued"
+    resumed = run_of(home, STARTED, FAILED)
+    write_json(resumed.create_attempt().pid, {})
+    assert run_state(resumed, read_events(resumed.events)) == "interrupted"
+
+
+def test_an_attempt_that_is_just_being_started_is_not_yet_lost(home: Home) -> None:
+    import os
+
+    folder = home.create_run()
+    attempt = folder.create_attempt()
+    assert run_state(folder, []) == "starting"
+    os.utime(attempt.path, (1, 1))
+    assert run_state(folder, []) == "interrupted"
+
+
+def test_following_a_live_run_tells_each_event_once(home: Home) -> None:
+    folder = home.create_run()
+    LocalLauncher(fake_trainer("waits")).start(folder)
+    told: list[Event] = []
+    for new in follow(folder):
+        told += new
+        if any(isinstance(event, Step) for event in new):
+            assert run_state(folder, told) == "running"
+            (folder.path / "go on").touch()
+    assert [event.seq for event in told] == [1, 2, 3, 4, 5]
+
+
+def test_a_summary_is_written_when_all_is_over_and_made_anew_after_a_resume(home: Home) -> None:
+    folder = run_of(
+        home,
+        STARTED,
+        *(step(number) for number in range(1, 101)),
+        Stopped(step=100, resumable=True),
+        ended={"returncode": 0},
+    )
+    summary = summary_of(folder)
+    assert (summary.state, summary.step, summary.train_loss_first, summary.train_loss_last) == (
+        "stopped",
+        100,
+        1.0,
+        0.01,
+    )
+    assert 20 <= len(summary.sparkline) <= 40
+    assert read_json(folder.summary) is not None
+    assert summary_of(folder) == summary
+    folder.create_attempt()
+    assert summary_of(folder).attempts == 2
+
+
+def test_a_damaged_summary_is_made_anew(home: Home) -> None:
+    folder = run_of(home, STARTED, step(1), FAILED, ended={"returncode": 1})
+    write_json(folder.summary, {"attempts": 1, "state": "of the future"})
+    assert summary_of(folder).state == "failed"
+
+
+def test_the_list_is_newest_first_and_half_made_runs_are_left_out(home: Home) -> None:
+    names = [run_of(home, STARTED).id for _ in range(3)]
+    home.create_run()
+    assert [run.id for run in list_runs(home)] == sorted(names, reverse=True)
+    assert list_runs(Home(home.path / "nowhere")) == []
+
+
+@pytest.mark.parametrize("part", [lambda name: name, lambda name: name[:18], lambda name: name[-4:]])
+def test_a_run_is_found_by_a_part_of_its_id(home: Home, part: Callable[[str], str]) -> None:
+    folder = run_of(home, STARTED)
+    assert find_run(home, part(folder.id)) == folder
+
+
+def test_last_is_the_newest_and_doubt_is_told(home: Home) -> None:
+    folders = sorted((run_of(home, STARTED) for _ in range(3)), key=lambda folder: folder.id)
+    assert find_run(home, "last") == folders[-1]
+    with pytest.raises(FineTuneError) as raised:
+        find_run(home, "20")
+    assert raised.value.problems[0].code == Code.RUN_AMBIGUOUS
+    with pytest.raises(FineTuneError) as raised:
+        find_run(home, "none")
+    assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
+
+
+def test_a_run_with_a_checkpoint_can_be_resumed(home: Home) -> None:
+    folder = run_of(home, STARTED, step(1), CheckpointCommitted(step=1, path="checkpoints/step-0000001", size_bytes=1))
+    assert not summarize(folder).resumable
+    folder.checkpoint(1).mkdir(parents=True)
+    assert summarize(folder).resumable

@@ -1,0 +1,65 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.config import FineTuneConfig
+from interfaces.problems import Code, FineTuneError
+from tests.conftest import make_tiny_model
+
+pytestmark = pytest.mark.tiny
+
+
+def loaded(path: Path, **settings: Any):
+    import torch
+
+    from trainer.base_model import load_model
+    from trainer.device import Compute
+    from trainer.model_files import ModelFiles
+
+    config = FineTuneConfig(model_name=str(path), **settings)
+    return load_model(ModelFiles(path, path.name, None), config, Compute(torch.device("cpu"), torch.bfloat16, 1))
+
+
+def tokenizer_refused(path: Path) -> Code:
+    from trainer.base_model import load_tokenizer
+    from trainer.model_files import ModelFiles
+
+    with pytest.raises(FineTuneError) as raised:
+        load_tokenizer(ModelFiles(path, path.name, None), "m")
+    return raised.value.problems[0].code
+
+
+def test_without_a_chat_template_nothing_is_guessed(tmp_path: Path) -> None:
+    assert tokenizer_refused(make_tiny_model(tmp_path, template=None)) == Code.NO_CHAT_TEMPLATE
+
+
+def test_the_base_is_loaded_in_its_number_format(tiny_model: Path) -> None:
+    import torch
+
+    from trainer.base_model import parameter_count
+
+    model = loaded(tiny_model)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    quantised = loaded(tiny_model, load_in_4bit=True)
+    # Only the linear layers are quantised; embedding and norms are not cast to fp32 on the way.
+    assert torch.float32 not in {parameter.dtype for parameter in quantised.parameters()}
+    assert parameter_count(quantised)[1] == parameter_count(model)[1]
+    assert quantised.get_memory_footprint() < model.get_memory_footprint()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "unknown architecture"])
+def test_a_model_that_cannot_be_loaded_says_why(tiny_model: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    if damage == "truncated":
+        weights = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "model_type": "of_the_future"}))
+    with pytest.raises(FineTuneError) as raised:
+        loaded(folder)
+    assert raised.value.problems[0].code == Code.MODEL_UNSUPPORTED

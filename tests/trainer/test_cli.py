@@ -1,0 +1,61 @@
+"""`python -m trainer` as others call it: exit codes and JSON lines."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from interfaces.folders import Home, RunFolder, read_json
+from studio.runs import list_runs
+
+
+def trainer(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "trainer", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+
+
+def test_inspect_adds_a_good_file(home: Home, rows_file: Path) -> None:
+    done = trainer("inspect", rows_file, "--home", home.path)
+    assert done.returncode == 0
+    assert home.dataset(json.loads(done.stdout)["result"]["dataset"]).report.exists()
+
+
+def test_inspect_names_what_is_wrong_and_exits_with_2(home: Home, tmp_path: Path) -> None:
+    done = trainer("inspect", tmp_path / "none.jsonl", "--home", home.path)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["problems"][0]["code"] == "file_missing"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.tiny
+def test_train_in_this_process_is_a_run_like_any_other(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(tiny_config))
+    done = trainer("train", tmp_path / "c.yaml", "--home", home.path)
+    assert done.returncode == 0, done.stderr
+    [run] = list_runs(home)
+    assert (run.state, run.step) == ("finished", 8)
+    attempt = RunFolder(home.runs / run.id).attempt(1)
+    assert read_json(attempt.exit)["returncode"] == 0  # type: ignore[index]
+
+
+@pytest.mark.tiny
+def test_a_bad_config_is_a_sentence_and_exit_2(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({**tiny_config, "model_name": "/no/such/model"}))
+    done = trainer("train", tmp_path / "c.yaml", "--home", home.path)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("There is no file /no/such/model.")
+
+
+@pytest.mark.tiny
+def test_export_answers_with_the_place(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+    from trainer.lora_trainer import LoRATrainer
+
+    folder = home.create_run()
+    LoRATrainer(folder).train(tiny_config)
+    done = trainer("export", folder.path, "--out", tmp_path / "a.zip")
+    assert json.loads(done.stdout) == {"result": {"path": str(tmp_path / "a.zip")}}
+    assert trainer("export", folder.path, "--out", tmp_path / "a.zip").returncode == 2

@@ -1,0 +1,46 @@
+import pytest
+
+from interfaces.config import FineTuneConfig
+from interfaces.problems import Code, FineTuneError
+
+pytestmark = pytest.mark.tiny
+
+
+def test_the_probe_obeys_the_config_and_else_the_clock() -> None:
+    import torch
+
+    from trainer.device import bf16_is_faster, choose_compute
+
+    if torch.cuda.is_available():
+        pytest.skip("asks for the CPU's own choice")
+    assert choose_compute(FineTuneConfig(bf16=True)).dtype_name == "bfloat16"
+    assert choose_compute(FineTuneConfig(bf16=False)).dtype_name == "float32"
+    assert choose_compute(FineTuneConfig(cpu_threads=1)).threads == torch.get_num_threads() == 1
+    assert bf16_is_faster(torch.device("cpu")) in (True, False)
+    with pytest.raises(FineTuneError) as raised:
+        choose_compute(FineTuneConfig(fp16=True))
+    assert raised.value.problems[0].code == Code.DTYPE_UNAVAILABLE
+
+
+def test_memory_is_this_process_s() -> None:
+    import torch
+
+    from trainer.device import memory_bytes, peak_memory_bytes
+
+    device = torch.device("cpu")
+    before = memory_bytes(device)
+    block = torch.ones(50_000_000)
+    assert memory_bytes(device) - before == pytest.approx(200_000_000, rel=0.2)
+    assert peak_memory_bytes(device) >= before + 160_000_000
+    assert block.numel() == 50_000_000
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_is_taken_when_it_is_there() -> None:
+    import torch
+
+    from trainer.device import choose_compute
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    assert choose_compute(FineTuneConfig()).device.type == "cuda"
