@@ -17,9 +17,10 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
 from interfaces.sentences import sentence, size
 from studio.finetune_manager import FinetuneManager
+from studio.launcher import LocalLauncher
 from studio.progress import RunProgress
 from studio.runs import RunState, follow, run_state, summary_of
-from studio.supervised_trainer import result_of_run
+from studio.supervised_trainer import result_of_run, wait_until_gone
 from studio.trainer_child import download_model
 
 LAUNCH_SECONDS = 30.0
@@ -58,7 +59,7 @@ def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_jso
                 else:
                     progress.show(new)
         except KeyboardInterrupt:
-            progress.__exit__(None, None, None)
+            progress.end()
             if not _stop_on_interrupt(manager, folder, console):
                 return 0
             wait_for_end(folder)
@@ -92,9 +93,10 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
 
 
 def wait_for_end(folder: RunFolder) -> RunState:
-    """Wait until a run is over; returns how."""
+    """Wait until a run is over and its processes are gone; returns how it ended."""
     for _ in follow(folder):
         pass
+    wait_until_gone(folder, LocalLauncher())
     return run_state(folder, read_events(folder.events))
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from interfaces.events import Evaluated, Event, Failed, Phase, Started, Step, Warned
+from interfaces.events import Evaluated, Event, Phase, Started, Step, Warned
 from interfaces.sentences import PHASES, sentence, size
 
 PLAIN_LINES = 20
@@ -42,7 +42,12 @@ class RunProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self.end()
+
+    def end(self) -> None:
+        """Take the bar away; what is printed from here on stays."""
+        if self._console.is_terminal:
+            self._live.stop()
 
     def show(self, events: list[Event]) -> None:
         """Show new events, oldest first."""
@@ -61,12 +66,6 @@ class RunProgress:
                 self._say(f"step {event.step}: validation loss {event.loss:.4f}")
             elif isinstance(event, Warned):
                 self._say(f"[yellow]Note:[/] {escape(sentence(event.problem))}")
-            elif isinstance(event, Failed):
-                self._live.stop()
-
-    def say(self, text: str) -> None:
-        """A line of our own, above the bar."""
-        self._say(text)
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False)

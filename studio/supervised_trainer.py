@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from interfaces.result import result_of
 from studio.launcher import Launcher, LocalLauncher
 from studio.runs import follow, problem_of_run, run_state
 from studio.trainer_child import run_trainer
+
+LEAVING_SECONDS = 60.0
 
 
 class SupervisedTrainer(IFineTuneService):
@@ -35,6 +38,7 @@ class SupervisedTrainer(IFineTuneService):
         if not config.get("output_dir"):
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
         folder = self._folder = RunFolder(Path(config["output_dir"]))
+        wait_until_gone(folder, self._launcher)
         if self._launcher.find(folder) is None:
             self._launcher.start(folder)
         for _ in follow(folder):
@@ -46,6 +50,19 @@ class SupervisedTrainer(IFineTuneService):
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
         folder = str(self._folder.path)
         return Path(run_trainer(["export", folder, "--out", str(Path(output_path).absolute())])["path"])
+
+
+def wait_until_gone(folder: RunFolder, launcher: Launcher) -> None:
+    """Wait for the processes of a run that has said its last word: they free memory and write `exit.json`.
+
+    Raises:
+        FineTuneError: they are still there after a minute.
+    """
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while launcher.find(folder) is not None and run_state(folder, read_events(folder.events), launcher).is_over:
+        if time.monotonic() > deadline:
+            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state="ending")
+        time.sleep(0.05)
 
 
 def result_of_run(folder: RunFolder) -> dict[str, Any]:

@@ -54,8 +54,9 @@ if script == "crashes":
     os._exit(7)
 if script == "fails":
     log.append(Failed(step=3, problem=Problem.error(Code.NO_CHAT_TEMPLATE, model="fake")))
-elif stop.mode:
+elif stop.mode or script == "lingers":
     log.append(Stopped(step=3, resumable=False))
+    time.sleep(0.7 if script == "lingers" else 0)  # its last word is said, its memory not yet freed
 else:
     print("done")
     log.append(Finished(step=3, adapter="adapter", peak_memory_bytes=1, seconds=1.0))
@@ -63,7 +64,7 @@ else:
 
 
 def fake_trainer(script: str):
-    """A command for `LocalLauncher`: a real process that finishes | waits | crashes | fails | is deaf."""
+    """A command for `LocalLauncher`: a real process that finishes | waits | crashes | fails | lingers | is deaf."""
 
     def command(folder: RunFolder, attempt: Attempt) -> list[str]:
         return [sys.executable, "-P", "-c", FAKE_TRAINER, str(folder.path), str(attempt.number), script]

@@ -1,0 +1,81 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code, FineTuneError
+from studio.attached import attach, launch, wait_for_end
+from studio.finetune_manager import FinetuneManager
+from studio.launcher import LocalLauncher
+from studio.supervised_trainer import SupervisedTrainer
+from tests.fakes import fake_trainer
+
+CONFIG = {"model_name": "starter", "dataset": "rows.jsonl"}
+
+
+def launched(home: Home, script: str) -> tuple[FinetuneManager, RunFolder, Console]:
+    manager = FinetuneManager(SupervisedTrainer(LocalLauncher(fake_trainer(script))), home)
+    folder = home.run(manager.create_task(CONFIG))
+    launch(manager, folder)
+    return manager, folder, Console(file=io.StringIO(), width=300, highlight=False)
+
+
+def text_of(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_run_that_goes_well_ends_with_what_a_person_wants_to_know(home: Home) -> None:
+    manager, folder, console = launched(home, "finishes")
+    folder.adapter.mkdir()
+    assert attach(manager, folder, console, as_json=False) == 0
+    text = text_of(console)
+    assert "Loss 1.0000 at the first step, 0.3333 at the last of 3 (-67%)." in text
+    assert f"Adapter: {folder.adapter}" in text
+    assert folder.summary.exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "says"), [("crashes", 1, "exit code 7"), ("fails", 2, "has no chat template")]
+)
+def test_a_run_that_fails_ends_with_the_reason_and_its_exit_code(home: Home, script: str, code: int, says: str) -> None:
+    manager, folder, console = launched(home, script)
+    assert attach(manager, folder, console, as_json=False) == code
+    assert says in text_of(console)
+
+
+def test_as_json_each_line_is_an_event_and_the_last_is_the_result(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manager, folder, console = launched(home, "finishes")
+    assert attach(manager, folder, console, as_json=True) == 0
+    *events, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["kind"] for event in events] == ["started", "step", "step", "step", "finished"]
+    assert set(last) == {
+        "run", "state", "adapter", "train_loss_first", "train_loss_last", "tokens_per_second", "peak_memory_bytes",
+    }  # fmt: skip
+    assert (last["run"], last["state"], last["train_loss_last"]) == (folder.id, "finished", pytest.approx(1 / 3))
+
+
+def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, folder, console = launched(home, "waits")
+
+    def interrupted(_folder: RunFolder) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("studio.attached.follow", interrupted)
+    assert attach(manager, folder, console, as_json=False) == 0
+    assert "the run goes on by itself" in text_of(console)
+    monkeypatch.undo()
+    assert LocalLauncher().find(folder) is not None
+    manager.request_stop(folder.id)
+    assert wait_for_end(folder) == "stopped"
+
+
+def test_a_run_that_cannot_be_started_says_so(home: Home) -> None:
+    manager = FinetuneManager(SupervisedTrainer(LocalLauncher(lambda _folder, _attempt: ["/no/such/program"])), home)
+    with pytest.raises(FineTuneError) as raised:
+        launch(manager, home.run(manager.create_task(CONFIG)))
+    assert raised.value.problems[0].code == Code.START_FAILED
