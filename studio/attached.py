@@ -101,7 +101,8 @@ def wait_for_end(folder: RunFolder) -> RunState:
 
 
 def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
-    """The last words, and the exit code."""
+    """The last words, and the exit code, once memory and device are free for what comes next."""
+    wait_until_gone(folder, LocalLauncher())
     result = result_of_run(folder)
     summary_of(folder)  # written once, for the lists
     if as_json:

@@ -59,6 +59,12 @@ def test_as_json_each_line_is_an_event_and_the_last_is_the_result(
     assert (last["run"], last["state"], last["train_loss_last"]) == (folder.id, "finished", pytest.approx(1 / 3))
 
 
+def test_when_it_returns_the_processes_are_gone_and_their_memory_is_free(home: Home) -> None:
+    manager, folder, console = launched(home, "lingers")
+    assert attach(manager, folder, console, as_json=False) == 0
+    assert LocalLauncher().find(folder) is None
+
+
 def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     manager, folder, console = launched(home, "waits")
 
