@@ -55,6 +55,14 @@ class Home:
         return read_json(self.starter / "starter.json") is not None
 
     @property
+    def trash(self) -> Path:
+        return self.path / "trash"
+
+    @property
+    def studio_token(self) -> Path:
+        return self.path / "studio-token"
+
+    @property
     def cache(self) -> Path:
         return self.path / "cache"
 

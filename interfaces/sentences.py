@@ -23,6 +23,7 @@ _EN: dict[Code, str] = {
     Code.FILE_MISSING: "There is no file {path}. Check the name and the folder.",
     Code.FILE_EMPTY: "{path} is empty: it holds no rows. Choose a file with data.",
     Code.FILE_UNREADABLE: "{path} can't be read: {reason}. Check that it is a file and that you may read it.",
+    Code.FILE_TOO_LARGE: "{path} has {size}, and at most {limit} can be dropped here. Cut it into parts, or name it in a config for 'finetune train'.",
     Code.SUFFIX_UNKNOWN: "{path} ends in '{suffix}', which is not a format known here. Known are: {known}.",
     Code.CONTENT_MISMATCH: "{path} is named '{suffix}' but is not such a file: {reason}. Rename it to what it is, or export it again.",
     Code.FORMAT_UNKNOWN: "{path} has the columns {columns}, and no known shape fits. Known are: {known}.",
@@ -65,6 +66,7 @@ _EN: dict[Code, str] = {
     Code.TRAINER_KILLED: "The trainer was killed by {signal} from outside (often: the machine ran out of memory). 'finetune resume {run}' goes on from the last checkpoint.",
     Code.TRAINER_ENDED: "The trainer ended with exit code {code} and no word of its own. Its log is {path}.",
     Code.START_FAILED: "The run could not be started: {reason}.",
+    Code.PORT_TAKEN: "Port {value} is taken by another program. Choose another with --port, or leave --port out.",
     Code.CHECKPOINT_REJECTED: "The checkpoint {path} is not used: {reason}.",
     Code.RUN_NOT_FOUND: "There is no run '{run}' in {path}. 'finetune runs' lists them.",
     Code.RUN_AMBIGUOUS: "'{run}' could be any of {known}. Give more of the id.",
@@ -88,6 +90,7 @@ _ZH: dict[Code, str] = {
     Code.FILE_MISSING: "找不到文件 {path}。请检查文件名和目录。",
     Code.FILE_EMPTY: "{path} 是空的，没有任何数据行。请换一个有数据的文件。",
     Code.FILE_UNREADABLE: "无法读取 {path}：{reason}。请确认它是文件且你有读取权限。",
+    Code.FILE_TOO_LARGE: "{path} 大小为 {size}，这里最多可拖入 {limit}。请拆分文件，或在配置中写明路径后用“finetune train”训练。",
     Code.SUFFIX_UNKNOWN: "{path} 的后缀“{suffix}”不是支持的格式。支持：{known}。",
     Code.CONTENT_MISMATCH: "{path} 的后缀是“{suffix}”，但内容并非如此：{reason}。请改成正确的后缀或重新导出。",
     Code.FORMAT_UNKNOWN: "{path} 的列为 {columns}，与已知格式都不符。已知格式：{known}。",
@@ -130,6 +133,7 @@ _ZH: dict[Code, str] = {
     Code.TRAINER_KILLED: "训练进程被外部信号 {signal} 终止（常见原因：内存耗尽）。“finetune resume {run}”会从最近的检查点继续。",
     Code.TRAINER_ENDED: "训练进程以退出码 {code} 结束，没有留下说明。日志在 {path}。",
     Code.START_FAILED: "无法启动训练：{reason}。",
+    Code.PORT_TAKEN: "端口 {value} 已被其他程序占用。请用 --port 换一个，或不指定 --port。",
     Code.CHECKPOINT_REJECTED: "未使用检查点 {path}：{reason}。",
     Code.RUN_NOT_FOUND: "{path} 中没有训练“{run}”。“finetune runs”可列出全部。",
     Code.RUN_AMBIGUOUS: "“{run}”可能是 {known} 中的任何一个，请写得更完整。",
@@ -191,7 +195,7 @@ class _Seen(dict[str, Any]):
         value = super().__getitem__(key)
         if isinstance(value, list | tuple):
             return ", ".join(str(item) for item in value)
-        if key in ("needed", "free") and isinstance(value, int | float):
+        if key in ("needed", "free", "size", "limit") and isinstance(value, int | float):
             return size(value)
         return value
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from concurrent.futures import Future
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from interfaces.events import Event, Stopped, read_events
 from interfaces.folders import Home, RunFolder
-from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
+from interfaces.problems import BROKEN_RUN, FineTuneError, Problem
 from interfaces.sentences import sentence, size
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
@@ -22,28 +20,6 @@ from studio.progress import RunProgress
 from studio.runs import RunState, follow, run_state, summary_of
 from studio.supervised_trainer import result_of_run, wait_until_gone
 from studio.trainer_child import download_model
-
-LAUNCH_SECONDS = 30.0
-
-
-def launch(manager: FinetuneManager, folder: RunFolder) -> None:
-    """Start a run through the manager, and return once it goes on without this process.
-
-    Raises:
-        FineTuneError: it could not be started.
-    """
-    before = len(folder.attempts())
-    started: Future[dict[str, Any]] = manager.start_in_background(folder.id)
-    deadline = time.monotonic() + LAUNCH_SECONDS
-    while time.monotonic() < deadline:
-        attempts = folder.attempts()
-        if len(attempts) > before and attempts[-1].pid.exists():
-            return
-        if started.done():
-            started.result()  # raises what went wrong
-            return
-        time.sleep(0.02)
-    raise FineTuneError.of(Code.START_FAILED, reason=f"no sign of it after {LAUNCH_SECONDS:.0f} s")
 
 
 def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, resumed: bool = False) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from interfaces.config import STARTER
+from interfaces.device import Device
 from interfaces.folders import Home
 
 Tier = Literal["best", "alternative", "caution", "starter"]
@@ -27,6 +28,18 @@ class CatalogueEntry:
     vram_hint: str
     time_hint: str
     advice: dict[str, str]
+
+    def vram_text(self, language: str) -> str:
+        """The hint in a language: only the words in it differ."""
+        if language == "en":
+            return self.vram_hint
+        return self.vram_hint.replace("bits", "位").replace("none (CPU, 3 GB)", "无需（CPU，3 GB）")
+
+    @property
+    def least_vram_gib(self) -> float:
+        """The lower end of the hint."""
+        figure = self.vram_hint.split("-")[0].split(" ")[0]
+        return float(figure) if figure.isdigit() else 0.0
 
 
 CATALOGUE = (
@@ -53,11 +66,21 @@ CATALOGUE = (
         {"en": "Needs an RTX 4090.", "zh": "需要 RTX 4090。"},
     ),
     CatalogueEntry(
-        STARTER, "starter", 135, 8192, "Apache-2.0", "none: trains on the CPU in 3 GB", "minutes",
+        STARTER, "starter", 135, 8192, "Apache-2.0", "none (CPU, 3 GB)", "minutes",
         {"en": "SmolLM2-135M-Instruct: for a first try on any machine, offline.",
          "zh": "SmolLM2-135M-Instruct：任何机器都能离线试用。"},
     ),
 )  # fmt: skip
+
+
+def fit_of(entry: CatalogueEntry, device: Device) -> Literal["fits", "slow", "too_big"]:
+    """Whether a model fits a device, by the hint's lower end; without a GPU only the starter is quick enough."""
+    if entry.tier == "starter":
+        return "fits"
+    if device.kind == "cuda":
+        return "fits" if device.total_gib >= entry.least_vram_gib else "too_big"
+    # bf16 weights and as much again to work in.
+    return "slow" if device.total_memory_bytes > 4_000_000 * entry.parameters else "too_big"
 
 
 def local_path(entry: CatalogueEntry, home: Home) -> Path | None:

@@ -115,7 +115,7 @@ def start_run(manager: FinetuneManager, config: dict[str, Any], as_json: bool, d
     """Check a config, make a run of it, and start it: attached, or detached."""
     from interfaces.config import config_problems
     from interfaces.problems import FineTuneError
-    from studio.attached import attach, launch
+    from studio.attached import attach
     from studio.datasets import ensure_dataset
 
     errors = [problem for problem in config_problems(config) if problem.severity == "error"]
@@ -125,7 +125,7 @@ def start_run(manager: FinetuneManager, config: dict[str, Any], as_json: bool, d
     folder = manager.home.run(run_id)
     console = _console(stderr=as_json)
     console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
-    launch(manager, folder)
+    manager.launch(folder.id)
     if detach:
         console.print(f"Running by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
         return
@@ -137,7 +137,7 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
     """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
     from interfaces.events import read_events
     from interfaces.problems import Code, FineTuneError
-    from studio.attached import attach, launch
+    from studio.attached import attach
     from studio.runs import RunState, find_run, run_state
 
     manager = _manager(_home(home))
@@ -149,7 +149,7 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
         raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
     console = _console(stderr=as_json)
     console.print(f"Run [bold]{folder.id}[/]")
-    launch(manager, folder)
+    manager.launch(folder.id)
     sys.exit(attach(manager, folder, console, as_json, resumed=True))
 
 
@@ -284,10 +284,21 @@ def demo(home: HomeOption = None) -> None:
 
 
 @app.command()
-def studio() -> None:
-    """The studio in the browser."""
-    print("The browser pages are not part of this version yet. Use 'finetune train' in the terminal.", file=sys.stderr)
-    sys.exit(2)
+def studio(
+    host: Annotated[
+        str, typer.Option(help="Where to listen. Leave it: for a remote machine use ssh -L.")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="The port; without it, the next free one from 7860 on.")] = None,
+    home: HomeOption = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only show the link.")] = False,
+) -> None:
+    """Open the studio in the browser. Its end changes nothing for runs."""
+    from studio.server import serve
+
+    def tell(link: str) -> None:
+        print(f"Finetune Studio is here, for you alone:\n\n    {link}\n\nCtrl-C ends it; runs go on.", flush=True)
+
+    serve(_home(home), host, port, not no_browser, tell)
 
 
 def _table(header: list[str], rows: list[list[str]]) -> None:

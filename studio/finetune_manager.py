@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -18,6 +19,8 @@ from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
 from studio.runs import run_state
 
+LAUNCH_SECONDS = 90.0
+"""Longer than a run that was just stopped may take to leave."""
 SPACE_BYTES = 50_000_000
 """Below this nothing is started: even the events of a run would soon not fit."""
 
@@ -80,6 +83,26 @@ class FinetuneManager:
 
         threading.Thread(target=work, name=f"finetune-{task_id}", daemon=True).start()
         return future
+
+    def launch(self, task_id: str) -> None:
+        """As `start_in_background`, but return once the run goes on without this process.
+
+        Raises:
+            FineTuneError: it could not be started.
+        """
+        folder = self._folder(task_id)
+        before = len(folder.attempts())
+        started = self.start_in_background(task_id)
+        deadline = time.monotonic() + LAUNCH_SECONDS
+        while time.monotonic() < deadline:
+            attempts = folder.attempts()
+            if len(attempts) > before and attempts[-1].pid.exists():
+                return
+            if started.done():
+                started.result()  # raises what went wrong
+                return
+            time.sleep(0.02)
+        raise FineTuneError.of(Code.START_FAILED, reason=f"no sign of it after {LAUNCH_SECONDS:.0f} s")
 
     def request_stop(self, task_id: str, discard: bool = False) -> None:
         """Ask a run to stop: after the step it is in and with a checkpoint, or at once and with nothing.

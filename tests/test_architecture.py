@@ -17,8 +17,15 @@ MAY_IMPORT = {  # package: (files at least; what it may import besides itself an
         {"interfaces", "pydantic", "yaml", "typer", "filelock", "torch", "transformers", "peft", "bitsandbytes", "accelerate",
          "safetensors", "gguf", "jinja2", "pyarrow", "huggingface_hub", "tqdm"},
     ),
-    "studio": (16, {"interfaces", "pydantic", "yaml", "typer", "rich", "psutil", "filelock", "pynvml", "huggingface_hub"}),
+    "studio": (
+        30,
+        {"interfaces", "pydantic", "annotated_types", "yaml", "typer", "rich", "psutil", "filelock", "pynvml", "huggingface_hub",
+         "fastapi", "starlette", "uvicorn", "gradio"},
+    ),
 }  # fmt: skip
+# Behind one door each: a route never builds a page, a page never answers a route.
+KNOWS_GRADIO = {"app.py", "theme.py", "components", "pages"}
+KNOWS_FASTAPI = {"server.py", "door.py", "routes"}
 HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "gradio", "trainer"}
 WITHOUT_TORCH = (
     "trainer.reading",
@@ -73,8 +80,26 @@ def modules_of(package: str) -> list[str]:
 
 
 def test_contract_and_studio_stay_free_of_torch_and_of_the_trainer() -> None:
-    loaded = modules_loaded_by("interfaces", "studio", *modules_of("interfaces"), *modules_of("studio"))
-    assert not loaded & HEAVY
+    plain = [name for name in modules_of("studio") if name.split(".")[1] + ".py" not in KNOWS_GRADIO]
+    assert len(plain) >= 20
+    assert not modules_loaded_by("interfaces", "studio", *modules_of("interfaces"), *plain) & HEAVY
+
+
+def test_the_pages_bring_gradio_and_no_torch() -> None:
+    assert modules_loaded_by("studio.app") & HEAVY == {"gradio"}
+
+
+@pytest.mark.parametrize(
+    ("library", "knows"),
+    [({"gradio"}, KNOWS_GRADIO), ({"fastapi", "starlette", "uvicorn"}, KNOWS_FASTAPI)],
+    ids=["gradio", "fastapi"],
+)
+def test_each_library_of_the_browser_stays_behind_its_door(library: set[str], knows: set[str]) -> None:
+    files = sorted((ROOT / "studio").rglob("*.py"))
+    users = {
+        file.relative_to(ROOT / "studio").parts[0] for file in files for _, name in imports(file) if name in library
+    }
+    assert users == knows
 
 
 def test_reading_data_stays_free_of_torch() -> None:

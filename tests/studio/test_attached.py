@@ -6,7 +6,7 @@ from rich.console import Console
 
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
-from studio.attached import attach, launch, wait_for_end
+from studio.attached import attach, wait_for_end
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.supervised_trainer import SupervisedTrainer
@@ -18,7 +18,7 @@ CONFIG = {"model_name": "starter", "dataset": "rows.jsonl"}
 def launched(home: Home, script: str) -> tuple[FinetuneManager, RunFolder, Console]:
     manager = FinetuneManager(SupervisedTrainer(LocalLauncher(fake_trainer(script))), home)
     folder = home.run(manager.create_task(CONFIG))
-    launch(manager, folder)
+    manager.launch(folder.id)
     return manager, folder, Console(file=io.StringIO(), width=300, highlight=False)
 
 
@@ -83,5 +83,5 @@ def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch:
 def test_a_run_that_cannot_be_started_says_so(home: Home) -> None:
     manager = FinetuneManager(SupervisedTrainer(LocalLauncher(lambda _folder, _attempt: ["/no/such/program"])), home)
     with pytest.raises(FineTuneError) as raised:
-        launch(manager, home.run(manager.create_task(CONFIG)))
+        manager.launch(manager.create_task(CONFIG))
     assert raised.value.problems[0].code == Code.START_FAILED

@@ -1,0 +1,117 @@
+"""Who may come in: one ASGI wrapper around everything, so that a route of ours or of Gradio's can't forget it.
+
+Host   must name this machine (against DNS rebinding): else 400
+Origin must be our own where a browser sends one (against other sites' pages): else 403
+Cookie must hold the token, which the link in the terminal brings: else 401, or the login page
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+SECURITY_HEADERS = {
+    # Gradio's templates need inline scripts and eval; nothing may come from or go to anywhere else.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+        "form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_HOST = re.compile(r"(\[[0-9a-f:]+\]|[^:@/\s]+)(?::\d{1,5})?")
+_LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Finetune Studio</title><style>:root{color-scheme:light dark}body{font:16px system-ui;max-width:32rem;margin:15vh auto;
+padding:0 1rem}input,button{font:inherit;padding:.5rem}</style>
+<h1>Finetune Studio</h1><p>Open the link that the terminal shows, or paste its token here.</p>
+<p lang="zh">请打开终端里显示的链接，或在此粘贴其中的令牌。</p>
+<form method="get" action="/"><label>Token <input name="token" type="password" autocomplete="off" required autofocus></label>
+<button>Open</button></form></html>"""
+
+
+class Door:
+    """ASGI middleware; `token` is what the cookie must hold, `names` the hosts that are this machine."""
+
+    def __init__(self, app: ASGIApp, token: str, names: frozenset[str] = LOCAL_NAMES) -> None:
+        self._app, self._token, self._names = app, token, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        answer = self._refusal(scope)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+            await send(message)
+
+        if answer is None:
+            await self._app(scope, receive, send_guarded)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4401})
+        else:
+            await answer(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What to answer instead, or None to let the request in."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        named = _HOST.fullmatch(host)
+        if named is None or named[1] not in self._names:
+            return JSONResponse({"error": "unknown host"}, 400)
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return JSONResponse({"error": "foreign origin"}, 403)
+        if origin is None and headers.get("sec-fetch-site", "none") == "cross-site" and scope["method"] != "GET":
+            return JSONResponse({"error": "foreign origin"}, 403)
+        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        if scope.get("method") == "GET" and self._is_token(query.get("token", "")):
+            return self._enter(scope, query, host)
+        if self._is_token(self._cookie(headers, host)):
+            return None
+        if (
+            scope.get("method") == "GET"
+            and "text/html" in headers.get("accept", "")
+            and not scope["path"].startswith("/api")
+        ):
+            if scope["path"] == "/login":
+                return HTMLResponse(_LOGIN, 401, headers={"Cache-Control": "no-store"})
+            return RedirectResponse("/login", 303)
+        return JSONResponse({"error": "not logged in"}, 401)
+
+    def _enter(self, scope: Scope, query: dict[str, str], host: str) -> Response:
+        """Give the cookie, and take the token out of the address."""
+        rest = urlencode({name: value for name, value in query.items() if name != "token"})
+        path = "/" + scope["path"].lstrip("/")  # '//elsewhere' would lead away
+        response = RedirectResponse("/" if path == "/login" else path + (f"?{rest}" if rest else ""), 303)
+        response.set_cookie(
+            cookie_name(host), self._token, httponly=True, samesite="strict", path="/", max_age=30 * 86400
+        )
+        return response
+
+    def _cookie(self, headers: Headers, host: str) -> str:
+        try:
+            morsel = SimpleCookie(headers.get("cookie", "")).get(cookie_name(host))
+        except CookieError:
+            return ""
+        return morsel.value if morsel else ""
+
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def cookie_name(host: str) -> str:
+    """Cookies don't know ports: two studios on one machine would take each other's."""
+    return f"finetune-studio-{host.rpartition(':')[2] or '80'}"

@@ -1,0 +1,1 @@
+"""One build function a page. Handlers are thin calls into functions that know no gradio."""

@@ -1,0 +1,153 @@
+"""Train: pick a model, drop examples, look at them, choose settings, start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from interfaces.config import STARTER, config_problems
+from interfaces.device import Device
+from interfaces.folders import Home
+from interfaces.presets import PRESETS, PresetConfigs
+from interfaces.problems import FineTuneError
+from interfaces.sentences import sentence
+from studio.catalogue import CATALOGUE, fit_of, local_path
+from studio.components.live import live_part
+from studio.components.settings_form import settings_form
+from studio.datasets import dataset_name
+from studio.demo import SAMPLE, questions
+from studio.finetune_manager import FinetuneManager
+from studio.form import from_widgets, widget_values
+
+
+def build_train_page(
+    manager: FinetuneManager, device: Device, texts: dict[str, str], language: str, secret: str
+) -> None:
+    """The guided path, top to bottom."""
+    preset = PresetConfigs.name_for_device(device)
+    start = PRESETS[preset]()
+    gr.Markdown(f"# {texts['train_heading']}")
+    model = gr.Radio(
+        model_choices(manager.home, device, texts, language), value=start.model_name, label=texts["model"],
+        info=texts["model_help"], elem_id="train-model", elem_classes="fs-cards",
+    )  # fmt: skip
+    own_model = gr.Textbox(label=texts["own_model"], info=texts["own_model_help"], elem_id="train-own-model")
+    gr.Markdown(f"## {texts['data']}")
+    data = live_part("dataset", texts, language, "train-data")
+    gr.Markdown(f"## {texts['settings']}")
+    preset_box = gr.Dropdown(
+        list(PRESETS), value=preset, label=texts["preset"], info=texts["preset_help"], elem_id="train-preset"
+    )
+    widgets = settings_form(texts, language, widget_values(start, language))
+    gr.Markdown(f"## {texts['review']}")
+    review = gr.Markdown(texts["missing_data"], elem_id="train-review")
+    start_button = gr.Button(texts["start"], variant="primary", elem_id="train-start", size="lg")
+    run_id = gr.Textbox(visible=False)
+    form = {
+        "model": model,
+        "own_model": own_model,
+        "dataset": data,
+        **{_argument(name): widget for name, widget in widgets.items()},
+    }
+    kept = gr.BrowserState({}, storage_key="finetune-form", secret=secret)
+
+    def on_change(**values: Any) -> tuple[str, dict[str, Any]]:
+        return review_text(manager.home, config_of(values, language), texts, language), values
+
+    def on_preset(name: str) -> dict[Any, Any]:
+        config = PRESETS[name]()
+        chosen = {widgets[dial]: value for dial, value in widget_values(config, language).items()}
+        return {model: config.model_name if config.model_name in PRESET_MODELS else gr.skip(), **chosen}
+
+    def on_start(**values: Any) -> tuple[str, str]:
+        config = config_of(values, language)
+        text, ready = review_text(manager.home, config, texts, language), not config_problems(config)
+        if not ready:
+            return text, ""
+        try:
+            task = manager.create_task(with_held_out_questions(manager.home, config))
+            manager.launch(task)
+        except FineTuneError as error:
+            return "\n\n".join(sentence(problem, language) for problem in error.problems), ""
+        return texts["starting"], task
+
+    def on_load(values: dict[str, Any] | None) -> list[Any]:
+        kept_values = values or {}
+        return [kept_values.get(name, gr.skip()) for name in form]
+
+    # Without Gradio's queue: its event stream would hold a connection of each tab, and break when the page is left.
+    plain: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    changes = [component.change for component in form.values()]
+    gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept], trigger_mode="always_last", **plain)
+    preset_box.input(on_preset, preset_box, [model, *widgets.values()], **plain)
+    to_run = "(id) => { if (id) window.location.href = 'run?run=' + encodeURIComponent(id) }"
+    started = start_button.click(on_start, inputs_kwargs=form, outputs=[review, run_id], trigger_mode="once", **plain)
+    started.then(None, run_id, None, js=to_run)
+    block = gr.context.Context.root_block
+    if block is not None:
+        block.load(on_load, kept, list(form.values()), **plain)
+
+
+QUESTIONS_ASKED = 3
+PRESET_MODELS = {entry.id for entry in CATALOGUE}
+
+
+def _argument(name: str) -> str:
+    """A setting's name as a keyword: 'lora.r' can't be one."""
+    return name.replace(".", "__")
+
+
+def model_choices(home: Home, device: Device, texts: dict[str, str], language: str) -> list[tuple[str, str]]:
+    """(card, id) for each model: its name and size, what it needs, the advice, and whether it fits here."""
+    cards = []
+    for entry in CATALOGUE:
+        name = "SmolLM2-135M-Instruct" if entry.id == STARTER else entry.id.rsplit("/", 1)[-1]
+        where = texts["here"] if local_path(entry, home) else texts["download"]
+        lines = (
+            f"{name} · {texts['tier_' + entry.tier]}",
+            entry.advice[language],
+            f"VRAM {entry.vram_text(language)} · {texts[fit_of(entry, device)]} · {where}",
+        )
+        cards.append(("\n".join(lines), entry.id))
+    return cards
+
+
+def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:
+    """What the form holds as a config, unchecked."""
+    settings = {name.replace("__", "."): value for name, value in values.items()}
+    own = str(settings.get("own_model") or "").strip()
+    model = own or settings.get("model") or STARTER
+    return {**from_widgets(settings, language), "model_name": model, "dataset": str(settings.get("dataset") or "")}
+
+
+def with_held_out_questions(home: Home, config: dict[str, Any]) -> dict[str, Any]:
+    """The sample brings questions that are not in it: a few are asked before and after, when the person asks none."""
+    if config.get("sample_prompts") or dataset_name(home, config["dataset"]) != SAMPLE:
+        return config
+    return {
+        **config,
+        "sample_prompts": [row["question"] for row in questions()[:QUESTIONS_ASKED]],
+        "sample_max_new_tokens": 40,
+    }
+
+
+def review_text(home: Home, config: dict[str, Any], texts: dict[str, str], language: str) -> str:
+    """In words: what is missing or wrong, or what will happen."""
+    problems = config_problems(config)
+    lines = [
+        texts["missing_data"] if problem.params.get("field") == "dataset" else sentence(problem, language)
+        for problem in problems
+    ]
+    if lines:
+        return "\n".join(f"- {escaped(line)}" for line in lines)
+    ready = texts["ready"].format(
+        model=config["model_name"], data=dataset_name(home, config["dataset"]), epochs=f"{config['num_train_epochs']:g}",
+        batch=config["per_device_train_batch_size"] * config["gradient_accumulation_steps"],
+    )  # fmt: skip
+    return escaped(ready)
+
+
+def escaped(text: str) -> str:
+    """Plain text in a Markdown component: names are a person's own and may hold anything."""
+    return "".join(f"\\{character}" if character in "\\`*_{}[]<>#|!~$&" else character for character in text)

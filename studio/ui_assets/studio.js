@@ -1,0 +1,287 @@
+// The live parts of the pages. They poll small JSON answers, write texts (never HTML), and keep zoom and focus.
+"use strict";
+window.FinetuneStudio = (() => {
+  const POLL_MS = 1000;
+
+  // ---- small helpers -------------------------------------------------------------------------------------------
+  function make(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children.filter((child) => child !== null && child !== undefined));
+    return node;
+  }
+  async function ask(path, options = {}) {
+    const answer = await fetch(path, { headers: { Accept: "application/json" }, ...options });
+    const body = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(body.message || answer.statusText);
+    return body;
+  }
+  const post = (path, body, method = "POST") =>
+    ask(path, { method, headers: { "Content-Type": "application/json" }, body: body === undefined ? undefined : JSON.stringify(body) });
+  const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
+  const figure = (value) => (value === null || value === undefined || value === "NaN" ? "–" : Number(value).toFixed(4));
+  function clock(seconds) {
+    if (seconds === null || seconds === undefined) return "–";
+    const whole = Math.max(0, Math.round(seconds)), two = (n) => String(n).padStart(2, "0");
+    const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+    return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+  }
+  function setText(node, text) { if (node.textContent !== text) node.textContent = text; }
+  function poll(element, work, every = POLL_MS) {
+    let busy = false;
+    const tick = async () => {
+      if (!element.isConnected) return clearInterval(timer);
+      if (busy || document.hidden) return;
+      busy = true;
+      try { await work(); } finally { busy = false; }
+    };
+    const timer = setInterval(tick, every);
+    document.addEventListener("visibilitychange", tick);
+    tick();
+    return () => clearInterval(timer);
+  }
+  const dark = () => document.body.classList.contains("dark");
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+  // ---- the head of every page: the other language, light and dark ------------------------------------------------
+  function head(texts, language) {
+    if (document.querySelector(".fs-head")) return;
+    const other = language === "en" ? "zh" : "en";
+    const there = () => location.pathname.replace(/^\/(en|zh)/, `/${other}`) + location.search;
+    const toOther = make("a", { href: there(), lang: other, class: "fs-button", onclick: (event) => {
+      document.cookie = `finetune-language=${other}; path=/; max-age=31536000; samesite=strict`;
+      event.currentTarget.href = there();
+    } }, texts.other_language);
+    const toggle = make("button", { class: "fs-button", type: "button", onclick: () => {
+      localStorage.setItem("finetune-theme", dark() ? "light" : "dark");
+      applyTheme();
+      dispatchEvent(new Event("finetune-theme"));
+    } }, texts.theme);
+    document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+    document.body.prepend(make("div", { class: "fs-head" }, make("strong", {}, "Finetune Studio"), make("span", { class: "fs-spring" }), toggle, toOther));
+  }
+  function applyTheme() {
+    const chosen = localStorage.getItem("finetune-theme");
+    if (chosen) document.body.classList.toggle("dark", chosen === "dark");
+  }
+
+  // ---- the examples: drop, check, look ---------------------------------------------------------------------------
+  function dataset(root, settings, gradio) {
+    const { texts } = settings;
+    head(texts, settings.language); applyTheme();
+    const said = make("p", { class: "fs-said", role: "status", "aria-live": "polite" });
+    const bar = make("progress", { max: 100, value: 0, hidden: true });
+    const input = make("input", { type: "file", accept: ".json,.jsonl,.csv,.parquet", class: "fs-file", id: "fs-file", "aria-describedby": "fs-drop-help" });
+    const zone = make("label", { class: "fs-drop", for: "fs-file" }, make("strong", {}, texts.drop), make("span", { id: "fs-drop-help" }, texts.drop_help), input);
+    const sample = make("button", { type: "button", class: "fs-button", onclick: () => take(() => post("/api/datasets/sample")) }, texts.take_sample);
+    const shown = make("div", { class: "fs-preview" });
+    root.append(zone, make("div", { class: "fs-row" }, sample, bar), said, shown);
+
+    function choose(id) {
+      if (gradio.props.value === id) return;
+      gradio.props.value = id;
+      gradio.trigger("change");
+    }
+    async function take(work) {
+      root.classList.remove("fs-bad");
+      setText(said, texts.checking);
+      sample.disabled = input.disabled = true;
+      try { const found = await work(); choose(found.id); show(found); }
+      catch (error) { root.classList.add("fs-bad"); shown.replaceChildren(); setText(said, error.message || texts.no_connection); choose(""); }
+      finally { sample.disabled = input.disabled = false; bar.hidden = true; input.value = ""; }
+    }
+    function upload(file) {
+      return new Promise((resolve, reject) => {
+        const request = new XMLHttpRequest();
+        request.open("POST", `/api/datasets?name=${encodeURIComponent(file.name)}`);
+        request.upload.onprogress = (event) => {
+          const percent = Math.round((100 * event.loaded) / event.total);
+          bar.hidden = false; bar.value = percent;
+          setText(said, percent < 100 ? fill(texts.uploading, { percent }) : texts.checking);
+        };
+        request.onerror = () => reject(new Error(texts.no_connection));
+        request.onload = () => {
+          let body = {};
+          try { body = JSON.parse(request.responseText); } catch { /* said below */ }
+          if (request.status < 300) resolve(body); else reject(new Error(body.message || request.statusText));
+        };
+        request.setRequestHeader("Accept-Language", settings.language);
+        request.send(file);
+      });
+    }
+    input.addEventListener("change", () => input.files.length && take(() => upload(input.files[0])));
+    for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {
+      event.preventDefault();
+      zone.classList.toggle("fs-over", kind === "dragover");
+      if (kind === "drop" && event.dataTransfer.files.length) take(() => upload(event.dataTransfer.files[0]));
+    });
+    function show(found) {
+      setText(said, fill(texts.dataset_line, found));
+      const rows = found.examples.map((turns, index) => make("tr", {}, make("td", {}, String(index + 1)),
+        make("td", {}, turns.filter((turn) => !turn.train).map((turn) => turn.text).join(" / ").slice(0, 200)),
+        make("td", {}, turns.filter((turn) => turn.train).map((turn) => turn.text).join(" / ").slice(0, 200))));
+      const table = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.first_rows }, make("table", {}, make("tbody", {}, ...rows)));
+      const talks = found.examples.slice(0, 3).map((turns) => make("div", { class: "fs-talk" }, ...turns.map((turn) =>
+        make("p", { class: `fs-turn fs-${turn.role}` }, make("small", {}, turn.role + (turn.train ? ` · ${texts.learned}` : "")), turn.train ? make("mark", {}, turn.text) : turn.text))));
+      shown.replaceChildren(make("h3", {}, texts.conversations), make("div", { class: "fs-talks" }, ...talks), make("h3", {}, texts.first_rows), table);
+    }
+    // A form that was half filled comes back with its dataset; the value is set by Gradio, perhaps a little later.
+    let known = "";
+    const restore = () => {
+      const id = gradio.props.value;
+      if (id && id !== known && !shown.childElementCount) { known = id; take(() => ask(`/api/datasets/${encodeURIComponent(id)}`)); }
+    };
+    gradio.watch("value", restore);
+    restore();
+  }
+
+  // ---- one run ---------------------------------------------------------------------------------------------------
+  function run(root, settings) {
+    const { texts, language } = settings;
+    head(texts, language); applyTheme();
+    const id = new URLSearchParams(location.search).get("run");
+    if (!id) { root.append(make("p", { role: "status" }, texts.no_run, " ", make("a", { href: "runs" }, texts.runs))); return; }
+    const base = `/api/runs/${encodeURIComponent(id)}`;
+    const state = make("span", { class: "fs-state", role: "status", "aria-live": "polite" });
+    const phase = make("span", { class: "fs-phase" });
+    const bar = make("progress", { max: 1, value: 0, "aria-label": texts.step });
+    const problem = make("p", { class: "fs-problem", role: "alert" });
+    const facts = {};
+    const tiles = ["step", "epoch", "loss", "validation_loss", "eta", "speed", "memory"].map((name) => {
+      facts[name] = make("dd", { id: `fact-${name}` }, "–");
+      return make("div", {}, make("dt", {}, texts[name]), facts[name]);
+    });
+    const act = (path, body) => post(path, body).then(refresh, (error) => setText(problem, error.message));
+    const stop = make("button", { type: "button", class: "fs-button", onclick: () => act(`${base}/stop`, { discard: false }) }, texts.stop);
+    const discard = make("button", { type: "button", class: "fs-button fs-danger", onclick: () => confirm(texts.discard_sure) && act(`${base}/stop`, { discard: true }) }, texts.discard);
+    const resume = make("button", { type: "button", class: "fs-button", onclick: () => act(`${base}/resume`) }, texts.resume);
+    const download = make("a", { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true }, texts.download_adapter);
+    const chart = make("div", { class: "fs-chart", role: "img", "aria-label": texts.curve });
+    const waiting = make("p", { class: "fs-hint" }, texts.waiting_for_points);
+    const scale = make("button", { type: "button", class: "fs-button fs-small" }, texts.logarithmic);
+    const notes = make("ul", { class: "fs-notes" });
+    const answers = make("div", { class: "fs-answers" });
+    const log = make("pre", { class: "fs-log", tabindex: 0 });
+    const logBox = make("details", { ontoggle: () => logBox.open && readLog() }, make("summary", {}, texts.log), log);
+    root.append(make("h1", {}, id), make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), stop, discard, resume, download),
+      problem, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
+      waiting, chart, notes, answers, logBox);
+
+    let last = 0, drawn = false, logarithmic = false, over = false, points = 0;
+    const colours = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: dark() ? "#e2e8f0" : "#1e293b" },
+      xaxis: { title: { text: texts.step }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false },
+      yaxis: { title: { text: texts.loss }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false, type: logarithmic ? "log" : "linear" },
+      margin: { l: 60, r: 10, t: 10, b: 45 }, legend: { orientation: "h", y: 1.12 }, hovermode: "x", uirevision: id, autosize: true });
+    function draw() {
+      drawn = true; waiting.hidden = true;
+      return Plotly.newPlot(chart, [
+        { name: texts.train_loss, x: [], y: [], mode: "lines+markers", marker: { size: 4 }, line: { color: "#0d9488" } },
+        { name: texts.validation_loss, x: [], y: [], mode: "lines+markers", marker: { size: 8, symbol: "diamond" }, line: { color: "#ea580c", dash: "dot" } },
+      ], colours(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
+    }
+    const restyle = () => drawn && Plotly.relayout(chart, { font: colours().font, "xaxis.gridcolor": colours().xaxis.gridcolor, "yaxis.gridcolor": colours().yaxis.gridcolor, "yaxis.type": logarithmic ? "log" : "linear" });
+    addEventListener("finetune-theme", restyle);
+    scale.addEventListener("click", () => { logarithmic = !logarithmic; setText(scale, logarithmic ? texts.linear : texts.logarithmic); restyle(); });
+
+    async function refresh() {
+      let told;
+      try { told = await ask(`${base}/events?since=${last}&language=${language}`); }
+      catch (error) { setText(phase, error instanceof TypeError ? texts.no_connection : error.message); return; }
+      last = told.last;
+      if (told.train.x.length || told.validation.x.length) {
+        if (!drawn) await draw();
+        if (told.reset) { points = 0; await Plotly.restyle(chart, { x: [[], []], y: [[], []] }); }
+        points += told.train.x.length;
+        await Plotly.extendTraces(chart, { x: [told.train.x, told.validation.x], y: [told.train.y, told.validation.y] }, [0, 1]);
+        chart.dataset.points = String(points);
+        if (points > 4000) last = 0; // thinned anew by the server
+      }
+      show(told.status);
+    }
+    function show(status) {
+      setText(state, texts[`state_${status.state}`]); state.dataset.state = status.state;
+      const done = status.total_steps ? status.step / status.total_steps : status.total ? status.done / status.total : 0;
+      const amount = status.unit === "bytes" && status.total ? ` ${size(status.done)} / ${size(status.total)}` : "";
+      setText(phase, status.phase + amount); bar.value = done;
+      over = ["stopped", "finished", "failed", "interrupted"].includes(status.state);
+      bar.hidden = over;
+      setText(facts.step, status.total_steps ? `${status.step} / ${status.total_steps}` : "–");
+      setText(facts.epoch, status.epoch ? status.epoch.toFixed(2) : "–");
+      setText(facts.loss, figure(status.loss)); setText(facts.validation_loss, figure(status.validation_loss));
+      setText(facts.eta, clock(status.eta_seconds));
+      setText(facts.speed, status.tokens_per_second ? fill(texts.tokens_per_second, { n: Math.round(status.tokens_per_second) }) : "–");
+      setText(facts.memory, status.memory_bytes ? size(status.memory_bytes) : "–");
+      setText(problem, status.problem);
+      stop.hidden = over || status.state === "stopping"; discard.hidden = over;
+      resume.hidden = !over || status.state === "finished"; download.hidden = !status.adapter;
+      if (notes.childElementCount !== status.warnings.length) notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
+      const shown = JSON.stringify(status.samples);
+      if (answers.dataset.shown !== shown) { answers.dataset.shown = shown; showAnswers(status.samples); }
+    }
+    function showAnswers(samples) {
+      if (!samples.length) return answers.replaceChildren();
+      const rows = samples.map((pair) => make("tr", {}, make("th", { scope: "row" }, pair.prompt), make("td", {}, pair.before), make("td", {}, pair.after)));
+      const header = make("tr", {}, ...["prompt", "before", "after"].map((name) => make("th", { scope: "col" }, texts[name])));
+      answers.replaceChildren(make("h2", {}, texts.answers), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.answers }, make("table", {}, make("thead", {}, header), make("tbody", {}, ...rows))));
+    }
+    async function readLog() {
+      try { const told = await ask(`${base}/log`); const end = log.scrollHeight - log.scrollTop - log.clientHeight < 40; setText(log, told.text); if (end) log.scrollTop = log.scrollHeight; } catch { /* the next poll tries again */ }
+    }
+    poll(root, async () => { await refresh(); if (logBox.open) await readLog(); });
+  }
+
+  // ---- all runs --------------------------------------------------------------------------------------------------
+  function runs(root, settings) {
+    const { texts, language } = settings;
+    head(texts, language); applyTheme();
+    const said = make("p", { class: "fs-said", role: "status", "aria-live": "polite" });
+    const body = make("tbody", {});
+    const columns = ["name", "state", "model_column", "data_column", "step", "loss", "time"];
+    const table = make("table", {}, make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, texts[name])), make("th", {}, ""))), body);
+    const scroll = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.runs }, table);
+    root.append(make("h1", {}, texts.runs), said, scroll);
+    let shown = "";
+    function spark(losses) {
+      const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), line = document.createElementNS(ns, "polyline");
+      const real = losses.filter((loss) => typeof loss === "number");
+      const [low, high] = [Math.min(...real), Math.max(...real)];
+      line.setAttribute("points", real.map((loss, index) => `${(index / Math.max(real.length - 1, 1)) * 80},${20 - ((loss - low) / (high - low || 1)) * 18}`).join(" "));
+      svg.setAttribute("viewBox", "0 0 80 22"); svg.setAttribute("class", "fs-spark"); svg.setAttribute("aria-hidden", "true"); svg.append(line);
+      return real.length > 1 ? svg : null;
+    }
+    function row(item) {
+      const name = item.name || item.id, path = `/api/runs/${encodeURIComponent(item.id)}`;
+      const over = ["stopped", "finished", "failed", "interrupted"].includes(item.state);
+      const fail = (error) => setText(said, error.message);
+      const stop = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/stop`, { discard: false }).then(refresh, fail) }, texts.stop);
+      const remove = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(path, undefined, "DELETE").then(() => {
+        const undo = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/restore`).then(() => { said.replaceChildren(); refresh(); }, fail) }, texts.undo);
+        said.replaceChildren(fill(texts.deleted, { name }), " ", undo);
+        refresh();
+      }, fail) }, texts.delete);
+      return make("tr", {}, make("td", {}, make("a", { href: `run?run=${encodeURIComponent(item.id)}` }, name), name === item.id ? null : make("small", {}, item.id)),
+        make("td", {}, make("span", { class: "fs-state", "data-state": item.state }, texts[`state_${item.state}`])), make("td", {}, item.model.split("/").pop()), make("td", {}, item.dataset),
+        make("td", {}, `${item.step} / ${item.total_steps}`), make("td", {}, figure(item.train_loss_last), " ", spark(item.sparkline)), make("td", {}, clock(item.seconds)),
+        make("td", {}, over ? remove : stop));
+    }
+    async function refresh() {
+      let list;
+      try { list = await ask("/api/runs"); } catch (error) { setText(said, error instanceof TypeError ? texts.no_connection : error.message); return; }
+      const now = JSON.stringify(list);
+      if (now === shown) return;
+      shown = now;
+      const focused = document.activeElement && root.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      body.replaceChildren(...list.map(row));
+      if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+      scroll.hidden = !list.length;
+      if (!list.length && !said.childElementCount) setText(said, texts.no_runs);
+      else if (said.textContent === texts.no_runs) setText(said, "");
+    }
+    poll(root, refresh, 2 * POLL_MS);
+  }
+
+  return { dataset, run, runs };
+})();

@@ -1,0 +1,370 @@
+"""The main job in a real browser with the real starter: pick, drop, look, start, watch, reload, stop, resume, download."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import Step, kept, read_events
+from interfaces.folders import Home, RunFolder
+from studio.launcher import LocalLauncher
+from studio.texts import TEXTS
+from tests.conftest import SAMPLES, write_rows
+
+pytestmark = pytest.mark.story
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+class Studio:
+    """`finetune studio` as a process, on a port of its own."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.port: int | None = None
+        self.start()
+
+    def start(self) -> None:
+        command = [
+            str(Path(sys.executable).parent / "finetune"),
+            "studio",
+            "--no-browser",
+            "--home",
+            str(self.home.path),
+        ]
+        if self.port is not None:
+            command += ["--port", str(self.port)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        assert self.process.stdout is not None
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/\?token=\S+", line):
+                self.link, self.port = found[0], int(found[1])
+                return
+        raise AssertionError("the studio did not start: " + "".join(said))
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iterator[Studio]:
+    home = Home(tmp_path_factory.mktemp("browser"))
+    home.models.mkdir()
+    home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
+    served = Studio(home)
+    yield served
+    served.kill()
+    for path in home.runs.glob("*"):
+        LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("Debian's chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+
+
+@pytest.fixture
+def new_page(browser: Any, studio: Studio) -> Iterator[Callable[..., Any]]:
+    """Pages that are logged in, each in a browser of its own. Errors of the page and requests elsewhere are collected."""
+    wrong: list[str] = []
+    contexts = []
+
+    def make(locale: str = "en-US", **options: Any) -> Any:
+        context = browser.new_context(
+            locale=locale, reduced_motion="reduce", **{"viewport": {"width": 1280, "height": 900}, **options}
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
+        # A refused file is answered with 422, which the browser reports by itself.
+        page.on(
+            "console",
+            lambda line: (
+                wrong.append(f"console: {line.text}") if line.type == "error" and "422" not in line.text else None
+            ),
+        )
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((studio.url, "data:", "blob:")) else wrong.append(request.url)
+            ),
+        )
+        page.goto(studio.link)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def points(page: Any) -> int:
+    return int(page.evaluate("Number(document.querySelector('.fs-chart')?.dataset.points || 0)"))
+
+
+def wait_for_points(page: Any, count: int, timeout: int = 240_000) -> None:
+    page.wait_for_function(
+        "n => Number(document.querySelector('.fs-chart')?.dataset.points || 0) >= n", arg=count, timeout=timeout
+    )
+
+
+def curve(page: Any) -> list[list[float]]:
+    """(step, loss) of the drawn training curve."""
+    return page.evaluate(
+        "(() => { const t = document.querySelector('.fs-chart').data[0]; return t.x.map((x, i) => [x, t.y[i]]) })()"
+    )
+
+
+def wait_for_state(page: Any, state: str, timeout: int = 240_000) -> None:
+    page.locator(f".fs-part .fs-state[data-state={state}]").wait_for(timeout=timeout)
+
+
+def run_of(page: Any, studio: Studio) -> RunFolder:
+    return studio.home.run(page.url.partition("run=")[2])
+
+
+@pytest.mark.parametrize(("language", "locale"), [("en", "en-US"), ("zh", "zh-CN")])
+def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Path, language: str, locale: str) -> None:
+    texts = TEXTS[language]
+    rows = (
+        (SAMPLES / ("lumo-lantern.jsonl" if language == "en" else "lumo-lantern-zh.jsonl"))
+        .read_text(encoding="utf-8")
+        .splitlines()[:24]
+    )
+    file = write_rows(tmp_path / "my rows 我的.jsonl", [json.loads(row) for row in rows])
+    page = new_page(locale)
+    assert page.url == f"{studio.url}/{language}/"
+
+    # Pick, drop, look.
+    page.get_by_text("SmolLM2-135M-Instruct ·").click()
+    page.set_input_files("#fs-file", file)
+    page.get_by_text(
+        texts["dataset_line"].format(name=file.name, rows=24, format="alpaca" if language == "en" else "sharegpt")
+    ).wait_for()
+    assert page.locator(".fs-talk").count() == 3
+    assert page.locator(".fs-talk mark").first.inner_text().startswith(("The Lumo", "Lumo"))
+    page.get_by_text(texts["ready"].split("{")[0]).wait_for()
+    page.get_by_label("(per_device_train_batch_size)").fill("1")
+    page.get_by_label("(num_train_epochs)").fill("1")
+
+    # Start, watch, reload in the middle, a second tab with the same numbers.
+    page.get_by_role("button", name=texts["start"]).click()
+    page.wait_for_url("**/run?run=*")
+    wait_for_points(page, 4)
+    wait_for_state(page, "running")
+    page.reload()
+    wait_for_points(page, 10)
+    other = page.context.new_page()
+    other.goto(page.url)
+    wait_for_points(other, 10)
+    first, second = curve(page), curve(other)
+    shared = min(len(first), len(second))
+    assert first[:shared] == second[:shared]
+    other.close()
+
+    # Stop, and go on.
+    page.get_by_role("button", name=texts["stop"]).click()
+    wait_for_state(page, "stopped")
+    folder = run_of(page, studio)
+    assert len(curve(page)) < 23
+    page.get_by_role("button", name=texts["resume"]).click()
+    wait_for_state(page, "finished")
+    wait_for_points(page, 23)
+    assert [step for step, _ in curve(page)] == list(range(1, 24))
+    assert curve(page) == [
+        [event.step, event.loss] for event in kept(read_events(folder.events)) if isinstance(event, Step)
+    ]
+
+    # Download, and load it in plain PEFT.
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name=texts["download_adapter"]).click()
+    archive = tmp_path / downloading.value.suggested_filename
+    downloading.value.save_as(archive)
+    with zipfile.ZipFile(archive) as packed:
+        assert packed.testzip() is None
+        assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "README.md"} <= set(
+            packed.namelist()
+        )
+        packed.extractall(tmp_path / "adapter")
+    if language == "en":
+        check = (
+            "import sys, torch; from peft import PeftModel; from transformers import AutoModelForCausalLM as M\n"
+            "base = M.from_pretrained(sys.argv[1], dtype=torch.bfloat16); ids = torch.arange(50)[None]\n"
+            "with torch.no_grad():\n before = base(ids).logits\n"
+            " after = PeftModel.from_pretrained(base, sys.argv[2])(ids).logits\nprint(bool((before != after).any()))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", check, studio.home.starter, tmp_path / "adapter"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == "True"
+
+
+def test_from_the_link_to_a_running_training_in_two_clicks_and_over_a_killed_studio(
+    new_page: Callable[..., Any], studio: Studio
+) -> None:
+    page = new_page()
+    page.get_by_role("button", name="Take the sample").click()
+    page.get_by_text("Ready:").wait_for()
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url("**/run?run=*")
+    wait_for_state(page, "running")
+    folder = run_of(page, studio)
+    wait_for_points(page, 3)
+    studio.kill()
+    before = len(read_events(folder.events))
+    studio.start()
+    page.goto(page.url)  # still logged in: the token is the home's
+    wait_for_points(page, 8)
+    assert len(read_events(folder.events)) > before
+    steps = [step for step, _ in curve(page)]
+    assert steps == list(range(1, len(steps) + 1))
+    page.get_by_role("table").first.wait_for()  # the base model's answers to questions that aren't in the sample
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Discard").click()
+    wait_for_state(page, "stopped", 20_000)
+
+
+def test_eight_tabs_tick_at_once(new_page: Callable[..., Any], studio: Studio) -> None:
+    first = new_page()
+    pages = [first, *(first.context.new_page() for _ in range(7))]
+    for page in pages[1:]:
+        page.goto(f"{studio.url}/en/runs")
+    first.goto(f"{studio.url}/en/runs")
+    for page in pages:
+        page.get_by_role("table").wait_for()
+        with page.expect_response("**/api/runs") as answered:
+            page.bring_to_front()
+        assert answered.value.status == 200
+
+
+def test_delete_can_be_undone(new_page: Callable[..., Any], studio: Studio) -> None:
+    page = new_page()
+    page.goto(f"{studio.url}/en/runs")
+    rows = page.locator(".fs-runs tbody tr")
+    rows.first.wait_for()
+    count = rows.count()
+    page.get_by_role("button", name="Delete").first.click()
+    page.get_by_text("was deleted.").wait_for()
+    sync_api.expect(rows).to_have_count(count - 1)
+    page.get_by_role("button", name="Undo").click()
+    sync_api.expect(rows).to_have_count(count)
+
+
+def test_wrong_files_are_a_sentence_at_the_field_and_a_half_filled_form_survives(
+    new_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = new_page()
+    page.get_by_text("Still missing: examples").wait_for()
+    for name, content, says in (
+        ("a.toml", "x", "ends in '.toml'"),
+        ("empty.jsonl", "", "is empty"),
+        (
+            "rows.jsonl",
+            '{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n',
+            "line 2: the field 'completion' is missing",
+        ),
+    ):
+        (tmp_path / name).write_text(content)
+        page.set_input_files("#fs-file", tmp_path / name)
+        page.locator(".fs-bad .fs-said", has_text=says).wait_for()
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Still missing: examples").wait_for()
+    page.get_by_role("button", name="Take the sample").click()
+    page.get_by_label("(learning_rate)").fill("0.00123")
+    page.get_by_text("Ready:").wait_for()
+    page.wait_for_function("(localStorage.getItem('finetune-form') || '').length > 100")
+    page.reload()
+    page.get_by_text("lumo-lantern.jsonl: 100 rows").wait_for()
+    sync_api.expect(page.get_by_label("(learning_rate)")).to_have_value("0.00123")
+    page.get_by_label("(max_length)").fill("3")
+    page.get_by_text("max_length is 3, but it should be greater than or equal to 16.").wait_for()
+
+
+def test_five_rows_and_five_thousand_steps_both_give_a_useful_curve(
+    new_page: Callable[..., Any], studio: Studio
+) -> None:
+    page = new_page()
+    for count in (2, 5000):
+        folder = studio.home.create_run()
+        folder.config.write_text("{}")
+        folder.create_attempt()
+        with folder.events.open("w") as file:
+            for number in range(1, count + 1):
+                told = Step(
+                    step=number, total_steps=count, epoch=1.0, loss=3.0 / number + (number == 4000), learning_rate=1e-3, tokens=9,
+                    trained_tokens=3, seconds=0.1, memory_bytes=10**9, seq=number,
+                )  # fmt: skip
+                file.write(told.model_dump_json() + "\n")
+        page.goto(f"{studio.url}/en/run?run={folder.id}")
+        wait_for_points(page, min(count, 1000))
+        drawn = curve(page)
+        assert (drawn[0][0], drawn[-1][0]) == (1, count)
+        assert len(drawn) <= 2000
+        if count == 5000:
+            assert [4000, 3.0 / 4000 + 1] in drawn  # a single spike survives the thinning
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+def test_pages_fit_and_are_readable_for_everybody(
+    new_page: Callable[..., Any], studio: Studio, scheme: str, width: int
+) -> None:
+    """No sideways scrolling, and nothing that axe calls critical or serious."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    run_id = sorted(path.name for path in studio.home.runs.iterdir())[0]
+    for path, ready in (("/en/", "Start training"), (f"/en/run?run={run_id}", "Loss over steps"), ("/en/runs", "Run")):
+        page.goto(studio.url + path)
+        page.get_by_text(ready, exact=False).first.wait_for()
+        page.locator(".fs-head").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+        grave = [
+            (item["id"], item["nodes"][0]["html"][:160]) for item in found if item["impact"] in ("critical", "serious")
+        ]
+        assert grave == [], path
+
+
+def test_start_by_keyboard_alone(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    page.get_by_role("button", name="Take the sample").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Ready:").wait_for()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "train-start":
+            return
+    raise AssertionError("Tab never reached the start button")

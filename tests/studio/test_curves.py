@@ -1,0 +1,97 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from interfaces.events import Evaluated, Finished, Sampled, Started, Step
+from interfaces.folders import Home
+from studio.curves import MOST_POINTS, RunHistory, thinned
+from trainer.event_log import EventLog
+
+
+def step(number: int, total: int = 100, loss: float = 1.0) -> Step:
+    return Step(
+        step=number, total_steps=total, epoch=0.1, loss=loss, learning_rate=1e-3, tokens=50, trained_tokens=2, seconds=0.5,
+        memory_bytes=7,
+    )  # fmt: skip
+
+
+STARTED = Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1)
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_ends_and_extremes() -> None:
+    xs, ys = list(range(100_000)), [1.0] * 100_000
+    ys[77_777], ys[33_333], ys[0], ys[-1] = 9.0, -9.0, 2.0, 3.0
+    thin_x, thin_y = thinned(xs, ys)
+    assert len(thin_x) <= MOST_POINTS
+    assert {9.0, -9.0} <= set(thin_y)
+    assert (thin_x[0], thin_y[0], thin_x[-1], thin_y[-1]) == (0, 2.0, 99_999, 3.0)
+    assert thin_x == sorted(thin_x)
+
+
+def test_a_short_curve_stays_as_it_is() -> None:
+    assert thinned([1, 2, 3], [1.0, None, 3.0]) == ([1, 2, 3], [1.0, None, 3.0])
+
+
+@pytest.fixture
+def history(home: Home) -> RunHistory:
+    folder = home.create_run()
+    folder.create_attempt()
+    return RunHistory(folder)
+
+
+def test_a_page_gets_everything_once_and_then_only_what_is_new(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(STARTED)
+        log.append(step(1))
+        first = history.since(0, "en")
+        assert (first["reset"], first["train"]["x"], first["last"]) == (True, [1], 2)
+        log.append(step(2, loss=0.5))
+        log.append(Evaluated(step=2, loss=0.7, examples=1, seconds=0.1))
+        second = history.since(first["last"], "en")
+        assert (second["reset"], second["train"], second["validation"]) == (
+            False, {"x": [2], "y": [0.5]}, {"x": [2], "y": [0.7]},
+        )  # fmt: skip
+        assert second["status"]["eta_seconds"] == pytest.approx(49)
+        assert history.since(second["last"], "en")["train"]["x"] == []
+
+
+def test_after_a_resume_a_page_forgets_what_was_taken_back(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        for event in (STARTED, step(1), step(2), step(3)):
+            log.append(event)
+    seen = history.since(0, "en")["last"]
+    history.folder.create_attempt()
+    with EventLog(history.folder.events, 2) as log:
+        log.append(STARTED.model_copy(update={"resumed_from_step": 1}))
+        log.append(step(2, loss=9.0))
+    told = history.since(seen, "en")
+    assert (told["reset"], told["train"]) == (True, {"x": [1, 2], "y": [1.0, 9.0]})
+
+
+def test_a_loss_that_is_no_number_is_a_gap(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(step(1, loss=math.nan))
+    told = history.since(0, "en")
+    assert told["train"]["y"] == [None]
+    assert told["status"]["loss"] is None
+
+
+def test_samples_come_in_pairs(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        for event in (Sampled(step=0, prompt="q", answer="a"), step(1), Sampled(step=1, prompt="q", answer="b")):
+            log.append(event)
+        log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
+    status = history.since(0, "en")["status"]
+    assert status["samples"] == [{"prompt": "q", "before": "a", "after": "b"}]
+    assert (status["state"], status["phase"], status["eta_seconds"]) == ("finished", "", None)
+
+
+def test_five_thousand_steps_are_told_in_two_thousand_points(history: RunHistory, tmp_path: Path) -> None:
+    with history.folder.events.open("w") as file:
+        file.writelines(
+            step(number, 5000).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 5001)
+        )
+    told = history.since(0, "zh")
+    assert 1000 <= len(told["train"]["x"]) <= MOST_POINTS
+    assert (told["train"]["x"][0], told["train"]["x"][-1]) == (1, 5000)
