@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from interfaces.events import Evaluated, Event, EventReader, Phase, Sampled, Started, Step, Warned, kept
-from interfaces.folders import RunFolder
+from interfaces.folders import RunFolder, read_json
 from interfaces.sentences import PHASES, sentence
 from studio.runs import problem_of_run, run_state
 
@@ -78,6 +78,7 @@ class RunHistory:
         problem = problem_of_run(self.folder, self.events) if state == "failed" else None
         return {
             "state": state.value,
+            "name": str((read_json(self.folder.meta) or {}).get("name", "")),
             "phase": ""
             if state.is_over or phase is None
             else PHASES[language]["train" if isinstance(phase, Step) else phase.phase],

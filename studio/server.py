@@ -117,6 +117,8 @@ def bound_socket(host: str, port: int | None) -> socket.socket:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((host, number))
+            # From here on a browser that comes early waits in line, and nobody else can take the port.
+            candidate.listen(128)
         except OSError:
             candidate.close()
             continue

@@ -29,7 +29,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "state_queued": "waiting", "state_starting": "starting", "state_running": "running", "state_stopping": "stopping",
         "state_stopped": "stopped", "state_finished": "finished", "state_failed": "failed", "state_interrupted": "interrupted",
         "no_run": "No run is chosen. Choose one from the list of runs.", "no_runs": "No runs yet. Start one on the page 'Train'.",
-        "train_loss": "training loss", "validation_loss": "validation loss", "step": "Step", "epoch": "Epoch", "eta": "Time left",
+        "train_loss": "Training loss", "validation_loss": "Validation loss", "step": "Step", "epoch": "Epoch", "eta": "Time left",
         "speed": "Speed", "memory": "Memory", "loss": "Loss", "tokens_per_second": "{n} tokens/s", "waiting_for_points": "The curve begins with the first step.",
         "stop": "Stop and save", "discard": "Discard", "discard_sure": "End this run now and save nothing?", "resume": "Resume",
         "download_adapter": "Download adapter", "log": "Log", "answers": "Before and after", "prompt": "Question",

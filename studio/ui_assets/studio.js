@@ -159,14 +159,15 @@ window.FinetuneStudio = (() => {
     const discard = make("button", { type: "button", class: "fs-button fs-danger", onclick: () => confirm(texts.discard_sure) && act(`${base}/stop`, { discard: true }) }, texts.discard);
     const resume = make("button", { type: "button", class: "fs-button", onclick: () => act(`${base}/resume`) }, texts.resume);
     const download = make("a", { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true }, texts.download_adapter);
-    const chart = make("div", { class: "fs-chart", role: "img", "aria-label": texts.curve });
+    const chart = make("div", { class: "fs-chart", role: "group", "aria-label": texts.curve });
     const waiting = make("p", { class: "fs-hint" }, texts.waiting_for_points);
     const scale = make("button", { type: "button", class: "fs-button fs-small" }, texts.logarithmic);
     const notes = make("ul", { class: "fs-notes" });
     const answers = make("div", { class: "fs-answers" });
     const log = make("pre", { class: "fs-log", tabindex: 0 });
     const logBox = make("details", { ontoggle: () => logBox.open && readLog() }, make("summary", {}, texts.log), log);
-    root.append(make("h1", {}, id), make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), stop, discard, resume, download),
+    const title = make("h1", {}, id), below = make("p", { class: "fs-hint" });
+    root.append(title, below, make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), stop, discard, resume, download),
       problem, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
       waiting, chart, notes, answers, logBox);
 
@@ -202,6 +203,7 @@ window.FinetuneStudio = (() => {
       show(told.status);
     }
     function show(status) {
+      setText(title, status.name || id); setText(below, status.name ? id : "");
       setText(state, texts[`state_${status.state}`]); state.dataset.state = status.state;
       const done = status.total_steps ? status.step / status.total_steps : status.total ? status.done / status.total : 0;
       const amount = status.unit === "bytes" && status.total ? ` ${size(status.done)} / ${size(status.total)}` : "";
