@@ -7,7 +7,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test check format docs bench-startup clean
+.PHONY: help setup starter demo studio test test-plain check format docs bench-startup clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ studio: $(READY) starter  ## Open the studio in the browser
 
 test: $(READY) starter  ## Run all tests
 	@$(BIN)/python -m pytest
+
+test-plain: $(READY)  ## Run the quick tests: no torch, no processes
+	@$(BIN)/python -m pytest -m "not process and not tiny and not story"
 
 check: $(READY)  ## Lint, format, types and fresh documents: what CI runs before the tests
 	@$(BIN)/ruff check .

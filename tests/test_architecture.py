@@ -85,6 +85,7 @@ def test_contract_and_studio_stay_free_of_torch_and_of_the_trainer() -> None:
     assert not modules_loaded_by("interfaces", "studio", *modules_of("interfaces"), *plain) & HEAVY
 
 
+@pytest.mark.process
 def test_the_pages_bring_gradio_and_no_torch() -> None:
     assert modules_loaded_by("studio.app") & HEAVY == {"gradio"}
 

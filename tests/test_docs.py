@@ -27,6 +27,7 @@ def test_every_make_target_that_is_named_exists_and_has_a_phrase() -> None:
         assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), target
 
 
+@pytest.mark.process
 def test_every_command_of_the_readme_is_understood() -> None:
     commands = [line.split("#")[0].split() for line in code_blocks(README, "bash").splitlines() if "finetune " in line]
     assert len(commands) >= 10

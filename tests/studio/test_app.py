@@ -11,6 +11,8 @@ from studio.finetune_manager import FinetuneManager
 from studio.texts import TEXTS
 from tests.fakes import FakeFineTuneService
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module", params=["en", "zh"])
 def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:

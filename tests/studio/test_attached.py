@@ -12,6 +12,8 @@ from studio.launcher import LocalLauncher
 from studio.supervised_trainer import SupervisedTrainer
 from tests.fakes import fake_trainer
 
+pytestmark = pytest.mark.process
+
 CONFIG = {"model_name": "starter", "dataset": "rows.jsonl"}
 
 

@@ -20,6 +20,8 @@ from tests.conftest import alpaca_rows, make_tiny_model, write_rows
 from tests.hub_server import COMMIT, serve
 from tests.studio.test_supervisor import until
 
+pytestmark = pytest.mark.process
+
 FINETUNE = Path(sys.executable).parent / "finetune"
 COMMANDS = ("train", "resume", "stop", "runs", "models", "download", "export", "doctor", "demo", "studio")
 

@@ -6,6 +6,8 @@ from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name, ensure_dataset
 
+pytestmark = pytest.mark.process
+
 
 def test_a_file_is_added_and_its_id_is_known_afterwards(home: Home, rows_file: Path) -> None:
     dataset = ensure_dataset(home, str(rows_file))

@@ -10,6 +10,8 @@ from interfaces.problems import Code, FineTuneError
 from studio.launcher import LocalLauncher, trainer_command
 from tests.fakes import fake_trainer
 
+pytestmark = pytest.mark.process
+
 
 def test_of_many_that_start_one_run_at_once_one_wins(home: Home) -> None:
     folder = home.create_run()

@@ -16,6 +16,8 @@ from studio.server import bound_socket, build_app, studio_token
 from tests.fakes import fake_trainer
 from trainer.event_log import EventLog
 
+pytestmark = pytest.mark.process
+
 TOKEN = "t" * 43
 
 

@@ -15,6 +15,8 @@ from studio.launcher import LocalLauncher
 from studio.runs import RunState, follow, problem_of_run, run_state
 from tests.fakes import fake_trainer
 
+pytestmark = pytest.mark.process
+
 
 def start(home: Home, script: str) -> tuple[RunFolder, Attempt]:
     folder = home.create_run()

@@ -6,6 +6,8 @@ from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from studio.trainer_child import add_dataset, run_trainer
 
+pytestmark = pytest.mark.process
+
 
 def test_a_child_that_knows_no_such_job_is_told_not_shown(home: Home) -> None:
     with pytest.raises(FineTuneError) as raised:
