@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,10 +39,13 @@ class RunHistory:
 
     def __post_init__(self) -> None:
         self._reader = EventReader(self.folder.events)
+        self._lock = threading.Lock()  # the tabs' requests are answered on several threads
 
-    def refresh(self) -> None:
-        """Read what was appended."""
-        self.events += self._reader.read_new()
+    def refresh(self) -> list[Event]:
+        """Read what was appended; returns all events so far."""
+        with self._lock:
+            self.events += self._reader.read_new()
+            return list(self.events)
 
     def since(self, seq: int, language: str) -> dict[str, Any]:
         """What a page needs that has seen everything up to `seq`.
@@ -49,10 +53,10 @@ class RunHistory:
         `reset` is true when the page must forget its points: a resume took some of them back, or there are too
         many new ones to send one by one.
         """
-        self.refresh()
-        counted = list(kept(self.events))
+        events = self.refresh()
+        counted = list(kept(events))
         new = [event for event in counted if event.seq > seq]
-        restarted = any(isinstance(event, Started) and event.seq > seq and event.attempt > 1 for event in self.events)
+        restarted = any(isinstance(event, Started) and event.seq > seq and event.attempt > 1 for event in events)
         reset = seq == 0 or restarted or len(new) > MOST_POINTS
         told = counted if reset else new
         steps = [event for event in told if isinstance(event, Step)]
@@ -60,22 +64,22 @@ class RunHistory:
         train = thinned([event.step for event in steps], [_number(event.loss) for event in steps])
         validation = thinned([event.step for event in evaluations], [_number(event.loss) for event in evaluations])
         return {
-            "last": self.events[-1].seq if self.events else 0,
+            "last": events[-1].seq if events else 0,
             "reset": reset,
             "train": {"x": train[0], "y": train[1]},
             "validation": {"x": validation[0], "y": validation[1]},
-            "status": self._status(counted, language),
+            "status": self._status(events, counted, language),
         }
 
-    def _status(self, counted: list[Event], language: str) -> dict[str, Any]:
-        state = run_state(self.folder, self.events)
+    def _status(self, events: list[Event], counted: list[Event], language: str) -> dict[str, Any]:
+        state = run_state(self.folder, events)
         steps = [event for event in counted if isinstance(event, Step)]
-        phases = [event for event in self.events[-200:] if isinstance(event, Phase | Step)]
+        phases = [event for event in events[-200:] if isinstance(event, Phase | Step)]
         last = steps[-1] if steps else None
         recent = steps[-10:] if len(steps) > 10 else steps[1:] or steps
         seconds = sum(step.seconds for step in recent)
         phase = phases[-1] if phases else None
-        problem = problem_of_run(self.folder, self.events) if state == "failed" else None
+        problem = problem_of_run(self.folder, events) if state == "failed" else None
         return {
             "state": state.value,
             "name": str((read_json(self.folder.meta) or {}).get("name", "")),

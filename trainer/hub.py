@@ -33,7 +33,10 @@ def download_model(model: str, revision: str, progress: Progress) -> tuple[Path,
             )
         )
     except Exception as error:
-        raise _hub_error(error, model, revision) from error
+        known = _hub_error(error, model, revision)
+        if known is None:
+            raise
+        raise known from error
     if not (path / "config.json").is_file():
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="it has no config.json")
     if not any(path.glob("*.safetensors")):
@@ -61,8 +64,8 @@ def _bar(progress: Progress) -> type[tqdm]:
     return Bar
 
 
-def _hub_error(error: Exception, model: str, revision: str) -> Exception:
-    """The Hub client's errors in our words; anything unknown is passed on as it is."""
+def _hub_error(error: Exception, model: str, revision: str) -> FineTuneError | None:
+    """The Hub client's errors in our words; None for anything else."""
     where = {"model": model, "revision": revision, "endpoint": constants.ENDPOINT}
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError) or status == 403:
@@ -90,7 +93,7 @@ def _hub_error(error: Exception, model: str, revision: str) -> Exception:
     ):
         reason = "offline mode is on" if constants.HF_HUB_OFFLINE else _first_line(error)
         return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=reason, **where)
-    return error
+    return None
 
 
 def _first_line(error: BaseException) -> str:

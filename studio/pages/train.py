@@ -69,7 +69,7 @@ def build_train_page(
             task = manager.create_task(with_held_out_questions(manager.home, config))
             manager.launch(task)
         except FineTuneError as error:
-            return "\n\n".join(sentence(problem, language) for problem in error.problems), ""
+            return "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems), ""
         return texts["starting"], task
 
     def on_load(values: dict[str, Any] | None) -> list[Any]:

@@ -65,3 +65,11 @@ def test_asking_for_a_place_creates_nothing(tmp_path: Path) -> None:
     assert home.run("x").home == home
     assert home.dataset("d").source(".csv").name == "source.csv"
     assert not home.path.exists()
+
+
+def test_threads_that_write_the_same_record_at_once_do_not_trip_over_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: write_json(path, {"number": number}), range(200)))
+    assert (read_json(path) or {})["number"] in range(200)
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]

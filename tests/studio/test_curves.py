@@ -95,3 +95,15 @@ def test_five_thousand_steps_are_told_in_two_thousand_points(history: RunHistory
     told = history.since(0, "zh")
     assert 1000 <= len(told["train"]["x"]) <= MOST_POINTS
     assert (told["train"]["x"][0], told["train"]["x"][-1]) == (1, 5000)
+
+
+def test_many_tabs_at_once_double_nothing(history: RunHistory) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with history.folder.events.open("w") as file:
+        file.writelines(
+            step(number, 1500).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 1501)
+        )
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: history.since(0, "en")["train"]["x"], range(16)))
+    assert all(answer == list(range(1, 1501)) for answer in answers)
