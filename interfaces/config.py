@@ -30,7 +30,7 @@ def _dial(default: Any, help: str, group: Group, unit: str = "", basic: bool = F
 class LoraSettings(BaseModel):
     """The dials of the adapter (PEFT's `LoraConfig`; Hu et al. 2021, arXiv:2106.09685)."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
     r: int = _dial(
         16, "Rank of the adapter: more can learn more, and needs more memory.", "lora", basic=True, ge=1, le=1024
@@ -49,14 +49,16 @@ class LoraSettings(BaseModel):
     @classmethod
     def _all_linear_or_names(cls, value: str | list[str]) -> str | list[str]:
         if isinstance(value, str) and value != "all-linear":
-            return [name.strip() for name in value.split(",") if name.strip()]
+            value = [name.strip() for name in value.split(",") if name.strip()]
+        if not value:
+            raise ValueError("should name at least one layer, or be all-linear")
         return value
 
 
 class FineTuneConfig(BaseModel):
     """One run's settings. Set field by field if you like: each assignment is checked."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False, protected_namespaces=())
 
     schema_version: int = _dial(SCHEMA_VERSION, "Version of this record's layout.", "saving", ge=1, le=SCHEMA_VERSION)
     name: str = _dial("", "What to call the run; free text.", "saving", max_length=200)
@@ -177,8 +179,8 @@ class FineTuneConfig(BaseModel):
     @field_validator("dataset", "model_name")
     @classmethod
     def _no_nul(cls, value: str) -> str:
-        if "\0" in value:
-            raise ValueError("should hold no NUL character")
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("should be plain text")
         return value
 
     @field_validator("warmup_steps", "eval_steps", "save_steps")
@@ -239,7 +241,9 @@ def _problem_of(details: dict[str, Any]) -> Problem:
     if details["type"] == "missing":
         return Problem.error(Code.VALUE_MISSING, field=field)
     seen = details.get("input")
-    expected = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    expected = str(details["msg"]).removeprefix("Value error, ")
+    for word in ("Input ", "String ", "Value ", "List "):
+        expected = expected.removeprefix(word)
     return Problem.error(Code.VALUE_INVALID, field=field, value=_short(seen), expected=expected)
 
 

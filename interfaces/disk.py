@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
 from interfaces.problems import Code, FineTuneError, Problem
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR)
 
 
 def problem_of_os_error(error: OSError, place: Path) -> Problem | None:
@@ -23,9 +24,11 @@ def problem_of_os_error(error: OSError, place: Path) -> Problem | None:
 
 
 def disk_full(path: Path, needed: int = 0) -> Problem:
-    """No space at `path`. `needed` in bytes; where it isn't known, more than is free."""
+    """No space at `path`. `needed` in bytes, 0 where it isn't known."""
     free = free_bytes(path)
-    return Problem.error(Code.DISK_FULL, path=str(path), needed=max(needed, free + 1), free=free)
+    if not needed:
+        return Problem.error(Code.DISK_FULL, path=str(path), needed="more", free=free)
+    return Problem.error(Code.DISK_FULL, path=str(path), needed=needed, free=free)
 
 
 def require_space(path: Path, needed: int) -> None:
@@ -40,6 +43,6 @@ def require_space(path: Path, needed: int) -> None:
 
 def free_bytes(path: Path) -> int:
     """Bytes free where `path` lies or would lie."""
-    while not path.exists():
+    while not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
         path = path.parent
     return shutil.disk_usage(path).free

@@ -162,7 +162,7 @@ class EventReader:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 text = file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return []
         whole = text[: text.rfind(b"\n") + 1]
         self.offset += len(whole)

@@ -32,7 +32,10 @@ class Home:
     def of(cls, chosen: Path | str | None, environment: Mapping[str, str]) -> Home:
         """`chosen`, else FINETUNE_HOME of `environment`, else ~/.finetune-studio."""
         place = chosen or environment.get("FINETUNE_HOME") or Path.home() / ".finetune-studio"
-        return cls(Path(place).expanduser().absolute())
+        try:
+            return cls(Path(place).expanduser().absolute())
+        except RuntimeError:  # '~nobody': an ordinary name, then
+            return cls(Path(place).absolute())
 
     @property
     def runs(self) -> Path:
@@ -226,6 +229,9 @@ def write_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # what the caller asked for, not our temporary name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     fsync_folder(path.parent)
@@ -244,6 +250,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """A record, or None where there is none (or one so damaged that it says nothing)."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

@@ -33,7 +33,7 @@ def result_of(folder: RunFolder, events: Iterable[Event], state: Outcome | None 
         "eval_loss": evaluations[-1].loss if evaluations else None,
         "tokens_per_second": round(sum(step.tokens for step in steps) / seconds, 2) if seconds else None,
         "peak_memory_bytes": max(peaks, default=None),
-        "seconds": round(_elapsed(told), 2),
+        "seconds": round(elapsed(told), 2),
         "problem": last.problem.model_dump(mode="json") if isinstance(last, Failed) else None,
     }
 
@@ -46,7 +46,7 @@ def _outcome(last: Event | None) -> Outcome:
     return "failed" if isinstance(last, Failed) else "interrupted"
 
 
-def _elapsed(events: list[Event]) -> float:
+def elapsed(events: list[Event]) -> float:
     """Wall time over all attempts, the pauses between them left out."""
     begun: dict[int, float] = {}
     ended: dict[int, float] = {}

@@ -25,8 +25,8 @@ from studio.trainer_child import download_model
 def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, resumed: bool = False) -> int:
     """Follow a run to its end and tell the result; returns the exit code."""
     attempt = len(folder.attempts())
-    with RunProgress(console) as progress:
-        try:
+    try:
+        with RunProgress(console, live=not as_json) as progress:
             for events in follow(folder):
                 # What earlier attempts said was told when they said it.
                 new = [event for event in events if event.attempt == attempt] if resumed else events
@@ -34,11 +34,10 @@ def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_jso
                     _print_events(new)
                 else:
                     progress.show(new)
-        except KeyboardInterrupt:
-            progress.end()
-            if not _stop_on_interrupt(manager, folder, console):
-                return 0
-            wait_for_end(folder)
+    except KeyboardInterrupt:
+        if not _stop_on_interrupt(manager, folder, console):
+            return 0
+        wait_for_end(folder)
     return _tell_result(folder, console, as_json)
 
 
@@ -96,7 +95,7 @@ def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
         problem = Problem.model_validate(result["problem"])
         console.print(f"[red]Failed.[/] {escape(sentence(problem))}")
         return 1 if problem.code in BROKEN_RUN else 2
-    if result["state"] == "interrupted":
+    if result["state"] in ("interrupted", "failed"):
         console.print(
             f"The run ended without a last word. 'finetune resume {folder.id}' goes on from its last checkpoint."
         )

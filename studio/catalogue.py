@@ -33,7 +33,7 @@ class CatalogueEntry:
         """The hint in a language: only the words in it differ."""
         if language == "en":
             return self.vram_hint
-        return self.vram_hint.replace("bits", "位").replace("none (CPU, 3 GB)", "无需（CPU，3 GB）")
+        return self.vram_hint.replace("bits", "位").replace("none (CPU, 3-7 GB)", "无需（CPU，3-7 GB）")
 
     @property
     def least_vram_gib(self) -> float:
@@ -66,7 +66,7 @@ CATALOGUE = (
         {"en": "Needs an RTX 4090.", "zh": "需要 RTX 4090。"},
     ),
     CatalogueEntry(
-        STARTER, "starter", 135, 8192, "Apache-2.0", "none (CPU, 3 GB)", "minutes",
+        STARTER, "starter", 135, 8192, "Apache-2.0", "none (CPU, 3-7 GB)", "minutes",
         {"en": "SmolLM2-135M-Instruct: for a first try on any machine, offline.",
          "zh": "SmolLM2-135M-Instruct：任何机器都能离线试用。"},
     ),

@@ -45,16 +45,13 @@ def main() -> None:
     except OSError as error:
         from interfaces.disk import problem_of_os_error
 
-        problem = problem_of_os_error(error, Path.cwd())
-        if problem is None:
-            raise
-        _fail(problem)
-    except Exception as error:
+        _fail(problem_of_os_error(error, Path().absolute()) or _unexpected(error))
+    except Exception as error:  # noqa: BLE001  no traceback ever reaches a person
         from interfaces.problems import FineTuneError
 
-        if not isinstance(error, FineTuneError):
-            raise
-        _fail(*error.problems)
+        if isinstance(error, FineTuneError):
+            _fail(*error.problems)
+        _fail(_unexpected(error))
 
 
 def studio_main() -> None:
@@ -70,6 +67,21 @@ def _fail(*problems: Problem) -> NoReturn:
     for problem in problems:
         print(sentence(problem), file=sys.stderr)
     sys.exit(1 if problems[0].code in BROKEN_RUN else 2)
+
+
+def _unexpected(error: Exception) -> Problem:
+    """What nobody thought of: the traceback goes into a file, the person gets a sentence."""
+    import tempfile
+    import traceback
+
+    from interfaces.problems import Code, Problem
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="finetune-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
+    ) as log:
+        traceback.print_exception(error, file=log)
+    first = (str(error).strip().splitlines() or [""])[0][:200].encode("ascii", "replace").decode()
+    return Problem.error(Code.UNEXPECTED, reason=f"{type(error).__name__}: {first}", path=log.name)
 
 
 def _home(chosen: Path | None) -> Home:
@@ -116,16 +128,20 @@ def start_run(manager: FinetuneManager, config: dict[str, Any], as_json: bool, d
     from interfaces.config import config_problems
     from interfaces.problems import FineTuneError
     from studio.attached import attach
-    from studio.datasets import ensure_dataset
+    from studio.datasets import dataset_name, ensure_dataset
 
     errors = [problem for problem in config_problems(config) if problem.severity == "error"]
     if errors:
         raise FineTuneError(*errors)
-    run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, str(config["dataset"]))})
+    dataset = ensure_dataset(manager.home, str(config["dataset"]))
+    run_id = manager.create_task({**config, "dataset": dataset}, dataset_name(manager.home, str(config["dataset"])))
     folder = manager.home.run(run_id)
     console = _console(stderr=as_json)
     console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
-    manager.launch(folder.id)
+    try:
+        manager.launch(folder.id)
+    except KeyboardInterrupt:
+        detach = True
     if detach:
         console.print(f"Running by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
         return

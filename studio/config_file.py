@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from interfaces.config import STARTER
 from interfaces.device import Device
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.problems import Code, FineTuneError
@@ -27,7 +28,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
         raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason=reason) from None
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         reason = f"{where}{getattr(error, 'problem', None) or error}"
@@ -52,7 +53,7 @@ def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any
             raise FineTuneError.of(Code.SETTING_MALFORMED, value=setting)
         try:
             value = yaml.safe_load(text) if text else ""
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             value = text
         group, dot, name = key.strip().partition(".")
         if dot:
@@ -84,9 +85,23 @@ def with_preset(values: dict[str, Any], device: Device, preset: str | None) -> t
 
 
 def resolved_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A config file's relative dataset is meant from where the person stands, or from beside the file."""
-    dataset = values.get("dataset")
-    if not isinstance(dataset, str) or Path(dataset).expanduser().exists():
-        return values
-    beside = folder / dataset
-    return {**values, "dataset": str(beside)} if dataset and beside.is_file() else values
+    """A relative dataset or model folder is meant from where the person stands, or from beside the config file."""
+    found = dict(values)
+    for key in ("dataset", "model_name"):
+        value = values.get(key)
+        if not isinstance(value, str) or value in ("", STARTER):
+            continue
+        for place in (_expanded(value), folder / value):
+            # A model's name may also be an id of the Hub; a folder of that name comes first.
+            if place.is_file() if key == "dataset" else place.is_dir():
+                found[key] = str(place.absolute())
+                break
+    return found
+
+
+def _expanded(path: str) -> Path:
+    """With `~` as the home of a person; one that nobody has is an ordinary name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

@@ -20,7 +20,7 @@ def ensure_dataset(home: Home, reference: str) -> str:
     Raises:
         FineTuneError: the file or rows of it can't be used.
     """
-    return reference if _report(home, reference) else add_dataset(home.path, Path(reference).expanduser())
+    return reference if _report(home, reference) else add_dataset(home.path, Path(reference))
 
 
 def _report(home: Home, reference: str) -> dict[str, object] | None:

@@ -16,7 +16,7 @@ from studio.devices import detect_devices, torch_is_cpu_build, usable_device
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "huggingface_hub", "pydantic")
 LEAST_FREE_BYTES = 2_000_000_000
-LEAST_MEMORY_BYTES = 4_000_000_000
+LEAST_MEMORY_BYTES = 7_000_000_000
 
 
 def examine(home: Home) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _hindrances(home: Home, available_memory: int) -> list[str]:
     if free_bytes(home.path) < LEAST_FREE_BYTES:
         found.append(f"Less than 2 GB are free at {home.path}: checkpoints may not fit.")
     if available_memory < LEAST_MEMORY_BYTES:
-        found.append("Less than 4 GB of memory are available: close other programs before a run.")
+        found.append("Less than 7 GB of memory are available: close other programs before a run.")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
         found.append("HF_HUB_OFFLINE is set: only models that are here already can be used.")
     return found

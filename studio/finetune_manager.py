@@ -36,7 +36,7 @@ class FinetuneManager:
         self.trainer = trainer
         self.home = home or Home.of(None, os.environ)
 
-    def create_task(self, config: dict[str, Any]) -> str:
+    def create_task(self, config: dict[str, Any], dataset_title: str = "") -> str:
         """Store a config as a new run, whose snapshot nothing edits afterwards; returns the task's id.
 
         Its dataset is best an id of the home (`ensure_dataset`): then the file it came from may change.
@@ -50,7 +50,9 @@ class FinetuneManager:
         require_space(self.home.path, SPACE_BYTES)
         checked = FineTuneConfig.model_validate(config)
         folder = self.home.create_run()
-        write_json(folder.meta, {"name": checked.name, "dataset": dataset_name(self.home, checked.dataset)})
+        write_json(
+            folder.meta, {"name": checked.name, "dataset": dataset_title or dataset_name(self.home, checked.dataset)}
+        )
         snapshot = checked.model_dump(exclude={"output_dir"})
         # Last: a folder without a config is no run yet.
         write_text(folder.config, yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True))
@@ -60,6 +62,10 @@ class FinetuneManager:
         """The stored config, with `output_dir` set to where the run lies now."""
         folder = self._folder(task_id)
         stored = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        if not isinstance(stored, dict):
+            raise FineTuneError.of(
+                Code.CONFIG_UNREADABLE, path=str(folder.config), reason="it holds no 'key: value' lines"
+            )
         return {**stored, "output_dir": str(folder.path)}
 
     def start_training(self, task_id: str) -> dict[str, Any]:

@@ -21,8 +21,9 @@ _PHASES = PHASES["en"]
 class RunProgress:
     """Shows events as they come. Use as a context manager."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, live: bool = True) -> None:
         self._console = console
+        self._is_live = live and console.is_terminal
         self._live = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), _Amount(), TextColumn("{task.fields[more]}"),
             console=console, transient=True,
@@ -35,18 +36,14 @@ class RunProgress:
         self._training = False
 
     def __enter__(self) -> RunProgress:
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Take the bar away; what is printed from here on stays."""
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.stop()
 
     def show(self, events: list[Event]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from interfaces.events import Evaluated, Event, EventReader, Failed, Finished, Started, Step, Stopped, kept, read_events
 from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
+from interfaces.result import elapsed
 from studio.launcher import Launcher, LocalLauncher
 
 STARTING_SECONDS = 10.0
@@ -75,10 +77,12 @@ def _is_being_started(attempt: Attempt) -> bool:
 
 def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
     """Why a run failed: its own last word, or what `exit.json` says of a trainer that left without one."""
-    last = events[-1] if events else None
+    attempts = folder.attempts()
+    # An attempt that left without a word is not explained by the last word of the one before.
+    told = [event for event in events if attempts and event.attempt == attempts[-1].number]
+    last = told[-1] if told else None
     if isinstance(last, Failed):
         return last.problem
-    attempts = folder.attempts()
     ended = read_json(attempts[-1].exit) if attempts else None
     if ended is None or isinstance(last, Finished | Stopped):
         return None
@@ -125,19 +129,25 @@ def summarize(folder: RunFolder, events: list[Event] | None = None) -> RunSummar
         id=folder.id,
         name=str(meta.get("name", "")),
         state=run_state(folder, events),
-        model=str(lineage.get("base", {}).get("requested") or (starts[-1].model_name if starts else "")),
-        dataset=str(lineage.get("dataset", {}).get("name") or meta.get("dataset", "")),
+        model=str(_of(lineage, "base", "requested") or (starts[-1].model_name if starts else "")),
+        dataset=str(meta.get("dataset") or _of(lineage, "dataset", "name")),
         step=steps[-1].step if steps else 0,
         total_steps=steps[-1].total_steps if steps else 0,
         train_loss_first=losses[0] if losses else None,
         train_loss_last=losses[-1] if losses else None,
         eval_loss=evaluations[-1].loss if evaluations else None,
         started=starts[0].time if starts else None,
-        seconds=round(events[-1].time - starts[0].time, 1) if starts else 0.0,
+        seconds=round(elapsed(events), 1),
         attempts=len(folder.attempts()),
         resumable=any(folder.checkpoints.glob("step-*")),
         sparkline=[round(loss, 4) for loss in thinned],
     )
+
+
+def _of(record: dict[str, Any], part: str, name: str) -> str:
+    """A name inside a part of a record; empty where somebody has damaged it."""
+    inner = record.get(part)
+    return str(inner.get(name) or "") if isinstance(inner, dict) else ""
 
 
 def summary_of(folder: RunFolder) -> RunSummary:
@@ -152,7 +162,8 @@ def summary_of(folder: RunFolder) -> RunSummary:
     summary = summarize(folder)
     # Only a run whose process is gone too has said its last word.
     if summary.state.is_over and LocalLauncher().find(folder) is None:
-        write_json(folder.summary, json.loads(json.dumps(summary.to_record())))
+        with contextlib.suppress(OSError):  # a full or read-only disk: the list can be told all the same
+            write_json(folder.summary, json.loads(json.dumps(summary.to_record())))
     return summary
 
 

@@ -49,7 +49,7 @@ class SupervisedTrainer(IFineTuneService):
         if self._folder is None:
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
         folder = str(self._folder.path)
-        return Path(run_trainer(["export", folder, "--out", str(Path(output_path).absolute())])["path"])
+        return Path(run_trainer(["export", folder, "--out", str(Path(output_path).expanduser().absolute())])["path"])
 
 
 def wait_until_gone(folder: RunFolder, launcher: Launcher) -> None:

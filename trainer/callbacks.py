@@ -33,6 +33,7 @@ class Reporter(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._seconds += time.perf_counter() - self._begun
+        control.should_log = control.should_log or state.global_step >= state.max_steps  # the last step is always told
 
     def on_log(
         self,

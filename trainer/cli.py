@@ -19,19 +19,24 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, config_problems
 from interfaces.disk import problem_of_os_error
 from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
 from interfaces.process import ProcessIdentity
 from interfaces.sentences import sentence
 
-app = typer.Typer(help="The trainer of Finetune Studio, one job a process.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="The trainer of Finetune Studio, one job a process.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 _SAYING = threading.Lock()
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Where runs, datasets and models lie.")]
 
@@ -53,9 +58,13 @@ def train(config: Path, home: HomeOption = None) -> None:
     """Train in this process. CONFIG is a YAML file with the dials; the run lies in the home like any other."""
     try:
         values = yaml.safe_load(config.read_text(encoding="utf-8"))
-        checked = FineTuneConfig.model_validate(values)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         _fail(Problem.error(Code.CONFIG_UNREADABLE, path=str(config), reason=str(error).splitlines()[0]))
+    if not isinstance(values, dict):
+        _fail(Problem.error(Code.CONFIG_UNREADABLE, path=str(config), reason="it holds no 'key: value' lines"))
+    if errors := [problem for problem in config_problems(values) if problem.severity == "error"]:
+        _fail(*errors)
+    checked = FineTuneConfig.model_validate(values)
     folder = Home.of(home, os.environ).create_run()
     attempt = folder.create_attempt()
     identity = ProcessIdentity.of(os.getpid())
@@ -91,7 +100,7 @@ def _train(folder: RunFolder, attempt: int) -> int:
 
 
 @app.command()
-def inspect(file: Path, home: HomeOption = None) -> None:
+def inspect(file: Annotated[Path, typer.Argument(readable=False)], home: HomeOption = None) -> None:
     """Read FILE, and add it to the home's datasets when every row is good."""
     from trainer.dataset import add_dataset
 
@@ -137,13 +146,18 @@ def _answer(job: Callable[[], dict[str, Any]], place: Path) -> None:
     except FineTuneError as error:
         _fail(*error.problems)
     except OSError as error:
-        problem = problem_of_os_error(error, place)
-        if problem is None:
-            raise
-        _fail(problem)
+        _fail(problem_of_os_error(error, place) or _unexpected(error, place))
+    except Exception as error:
+        logging.exception("An unexpected end")
+        _fail(_unexpected(error, place))
 
 
-def _fail(*problems: Problem) -> None:
+def _unexpected(error: Exception, place: Path) -> Problem:
+    first = (str(error).strip().splitlines() or [""])[0][:200]
+    return Problem.error(Code.UNEXPECTED, reason=f"{type(error).__name__}: {first}", path=str(place))
+
+
+def _fail(*problems: Problem) -> NoReturn:
     _say({"problems": [problem.model_dump(mode="json") for problem in problems]})
     for problem in problems:
         print(sentence(problem), file=sys.stderr)

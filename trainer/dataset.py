@@ -74,7 +74,8 @@ def add_dataset(home: Home, source: Path) -> DatasetFolder:
         raise FineTuneError.of(Code.BAD_ROWS, path=source.name, count=len(problems), rows=found["rows"], first=first)
     sha256 = sha256_of(source)
     folder = home.dataset(sha256[:16])
-    if read_json(folder.report) is not None:
+    report = read_json(folder.report)
+    if report is not None and folder.examples.is_file() and sha256_of(folder.examples) == report.get("examples_sha256"):
         return folder
     require_space(home.path, 2 * source.stat().st_size)
     folder.path.mkdir(parents=True, exist_ok=True)

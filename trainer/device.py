@@ -8,11 +8,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from interfaces.config import FineTuneConfig
 from interfaces.problems import Code, FineTuneError, Problem
+
+PROBE_ROUNDS = 25
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,37 @@ class Compute:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose_compute(config: FineTuneConfig) -> Compute:
+def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = None) -> Compute:
     """The device, number format and threads for a run; sets torch's thread count.
+
+    `recorded` is what an earlier attempt of the same run chose: it goes on with that, or it would not be the same run.
 
     Raises:
         FineTuneError: the config asks for a number format that the device can't train in.
     """
     device, warnings = _choose_device()
-    threads = config.cpu_threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(threads or 1)
+    earlier = recorded if recorded and recorded.get("device") == str(device) else {}
+    threads = int(earlier.get("threads", 0)) or config.cpu_threads or _cores()
+    torch.set_num_threads(threads)
     if config.fp16 and device.type != "cuda":
         raise FineTuneError.of(Code.DTYPE_UNAVAILABLE, field="fp16", device=device.type)
-    if config.fp16:
+    kept = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}.get(
+        str(earlier.get("dtype"))
+    )
+    if kept is not None:
+        dtype = kept
+    elif config.fp16:
         dtype = torch.float16
     elif config.bf16 is True or (config.bf16 == "auto" and bf16_is_faster(device)):
         dtype = torch.bfloat16
     else:
         dtype = torch.float32
-    return Compute(device, dtype, threads or 1, tuple(warnings))
+    return Compute(device, dtype, threads, tuple(warnings))
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _choose_device() -> tuple[torch.device, list[Problem]]:
@@ -68,19 +84,17 @@ def bf16_is_faster(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "mps":
         return False
-    seconds = {dtype: _time_product(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+    # In turns, so that whatever else the machine does slows both; the best of many rounds is what it can do.
+    rounds = [(_time_product(torch.float32), _time_product(torch.bfloat16)) for _ in range(PROBE_ROUNDS)]
+    return min(bf16 for _, bf16 in rounds[1:]) < 0.8 * min(fp32 for fp32, _ in rounds[1:])
 
 
 def _time_product(dtype: torch.dtype) -> float:
-    """Best of five products of a shape that training has (512 tokens through a 576 x 1536 layer), in seconds."""
+    """One product of a shape that training has (512 tokens through a 576 x 1536 layer), in seconds."""
     left, right = torch.ones(512, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
-    times = []
-    for _ in range(6):
-        start = time.perf_counter()
-        torch.nn.functional.linear(left, right)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    start = time.perf_counter()
+    torch.nn.functional.linear(left, right)
+    return time.perf_counter() - start
 
 
 def memory_bytes(device: torch.device) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import zipfile
@@ -22,19 +23,23 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     target = output_path.expanduser().absolute()
     if target.exists():
         raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(target))
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix.lower() == ".zip":
             _write_zip(folder.adapter, temporary)
         else:
             shutil.copytree(folder.adapter, temporary)
         temporary.rename(target)
+    except OSError as error:
+        error.filename, error.filename2 = str(target), None  # what the person asked for, not our temporary name
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         else:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
     return target
 
 

@@ -79,6 +79,10 @@ def _text(values: dict[str, Any], field: str, required: bool = True) -> str:
         return ""
     if not isinstance(value, str):
         raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="text", value=kind_of(value))
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise RowError(
+            Code.ROW_FIELD_TYPE, field=field, expected="text", value="text with half a character (a lone surrogate)"
+        )
     if required and not value.strip():
         raise RowError(Code.ROW_FIELD_EMPTY, field=field)
     return value

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _bar(progress: Progress) -> type[tqdm]:
 
 def _hub_error(error: Exception, model: str, revision: str) -> FineTuneError | None:
     """The Hub client's errors in our words; None for anything else."""
-    where = {"model": model, "revision": revision, "endpoint": constants.ENDPOINT}
+    where = {"model": model, "revision": revision, "endpoint": re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)}
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return FineTuneError.of(Code.MODEL_GATED, **where)

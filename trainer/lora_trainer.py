@@ -53,6 +53,7 @@ class LoRATrainer(IFineTuneService):
                 device = next((event.device for event in reversed(told) if isinstance(event, Started)), "cpu")
                 shutil.rmtree(self.folder.staging, ignore_errors=True)
                 events.append(Failed(step=step, problem=problem_of(error, self.folder, checked, device)))
+        self.stop.forget_handmade()
         return dict(result_of(self.folder, read_events(self.folder.events)))
 
     def export_model(self, output_path: Path) -> Path:

@@ -101,8 +101,8 @@ def _json_row(path: Path, number: int, line: int, raw: bytes) -> Row:
     except UnicodeDecodeError as error:
         byte = f"0x{raw[error.start]:02x}"
         return Row(number, line, None, Problem.error(Code.ROW_BAD_ENCODING, value=byte, position=error.start, **where))
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
+    except (ValueError, RecursionError) as error:
+        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else _too_much(error)
         return Row(number, line, None, Problem.error(Code.ROW_BROKEN_JSON, reason=reason, **where))
     if not isinstance(values, dict):
         return Row(number, line, None, Problem.error(Code.ROW_NOT_OBJECT, value=kind_of(values), **where))
@@ -126,6 +126,16 @@ def _json_array_rows(path: Path) -> Iterator[Row]:
     while True:
         position = _skip_blank(text, position)
         if position < len(text) and text[position] == "]":
+            rest = _skip_blank(text, position + 1)
+            if rest < len(text):  # a second array, or anything else: nothing of it may be lost in silence
+                line += text.count("\n", counted, rest)
+                where = {"path": path.name, "row": number + 1, "line": line}
+                yield Row(
+                    number + 1,
+                    line,
+                    None,
+                    Problem.error(Code.ROW_BROKEN_JSON, reason="text after the end of the array", **where),
+                )
             return
         line, counted = line + text.count("\n", counted, position), position
         number += 1
@@ -137,9 +147,9 @@ def _json_array_rows(path: Path) -> Iterator[Row]:
                 position += 1
             elif position >= len(text) or text[position] != "]":
                 raise json.JSONDecodeError("expected ',' or ']' after the row", text, position)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             # After a broken element it isn't known where the next one starts.
-            reason = "nested too deep"
+            reason = _too_much(error)
             if isinstance(error, json.JSONDecodeError):
                 reason = f"{error.msg}, line {error.lineno} column {error.colno}"
             yield Row(number, line, None, Problem.error(Code.ROW_BROKEN_JSON, reason=reason, **where))
@@ -199,8 +209,13 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             for values in batch.to_pylist():
                 number += 1
                 yield Row(number, None, values)
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _mismatch(path, str(error).splitlines()[0]) from None
+
+
+def _too_much(error: Exception) -> str:
+    """What Python's own limits refuse."""
+    return "nested too deep" if isinstance(error, RecursionError) else "a number with too many digits"
 
 
 def kind_of(value: Any) -> str:

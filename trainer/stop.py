@@ -27,6 +27,11 @@ class StopRequest:
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._terminated = True
 
+    def forget_handmade(self) -> None:
+        """Remove an empty request that this attempt has obeyed: it names no attempt, and would stop each later one."""
+        if self._folder.stop.exists() and "attempt" not in (read_json(self._folder.stop) or {}):
+            self._folder.stop.unlink()
+
     @property
     def mode(self) -> str | None:
         """'save', 'discard' or None. A file left over from an earlier attempt says nothing to this one."""

@@ -96,3 +96,17 @@ def test_target_modules_may_be_written_as_one_line() -> None:
 def test_config_survives_a_round_trip() -> None:
     config = FineTuneConfig(dataset="x", lora=LoraSettings(r=4), sample_prompts=["你好"])
     assert FineTuneConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("field", ["warmup_steps", "eval_steps", "learning_rate", "save_minutes"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_no_dial_is_infinite(field: str, value: float) -> None:
+    assert [problem.params["field"] for problem in config_problems({"dataset": "x", field: value})] == [field]
+
+
+@pytest.mark.parametrize(
+    "change", [{"model_name": ""}, {"name": "x" * 300}, {"lora": {"target_modules": ","}}, {"dataset": "\ud800"}]
+)
+def test_what_is_expected_is_a_sentence(change: dict[str, object]) -> None:
+    [problem] = config_problems({"dataset": "x", **change})
+    assert problem.params["expected"].startswith("should ")

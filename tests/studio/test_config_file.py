@@ -80,4 +80,16 @@ def test_a_dataset_may_lie_beside_its_config(tmp_path: Path, monkeypatch: pytest
     assert resolved_paths({"dataset": "other.jsonl"}, tmp_path)["dataset"] == "other.jsonl"
     assert resolved_paths({}, tmp_path) == {}
     monkeypatch.chdir(tmp_path)
-    assert resolved_paths({"dataset": "rows.jsonl"}, tmp_path / "elsewhere")["dataset"] == "rows.jsonl"
+    assert resolved_paths({"dataset": "rows.jsonl"}, tmp_path / "elsewhere")["dataset"] == str(tmp_path / "rows.jsonl")
+
+
+def test_a_relative_model_folder_is_meant_from_here_or_from_beside_the_config(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    assert resolved_paths({"model_name": "./tiny"}, tmp_path)["model_name"] == str(tmp_path / "tiny")
+    (tmp_path / "starter").mkdir()  # somebody's folder, and not what the word means
+    assert resolved_paths({"model_name": "starter"}, tmp_path)["model_name"] == "starter"
+
+
+@pytest.mark.parametrize("setting", ["name=2020-13-45", "seed=" + "9" * 5000, "name=" + "[" * 5000])
+def test_what_yaml_chokes_on_stays_text(setting: str) -> None:
+    assert isinstance(next(iter(apply_settings({}, [setting]).values())), str)

@@ -7,7 +7,7 @@ from interfaces.events import CheckpointCommitted, Event, Failed, Finished, Star
 from interfaces.folders import Home, RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
 from studio.launcher import LocalLauncher
-from studio.runs import find_run, follow, list_runs, run_state, summarize, summary_of
+from studio.runs import find_run, follow, list_runs, problem_of_run, run_state, summarize, summary_of
 from tests.fakes import fake_trainer
 from trainer.event_log import EventLog
 
@@ -144,3 +144,36 @@ def test_a_run_with_a_checkpoint_can_be_resumed(home: Home) -> None:
     assert not summarize(folder).resumable
     folder.checkpoint(1).mkdir(parents=True)
     assert summarize(folder).resumable
+
+
+def test_an_attempt_that_left_without_a_word_is_not_explained_by_the_one_before(home: Home) -> None:
+    folder = run_of(home, STARTED, step(1), Stopped(step=1, resumable=True), ended={"returncode": 0})
+    write_json(folder.create_attempt().exit, {"returncode": None, "signal": "SIGKILL"})
+    events = read_events(folder.events)
+    assert run_state(folder, events) == "failed"
+    problem = problem_of_run(folder, events)
+    assert problem is not None
+    assert problem.code == Code.TRAINER_KILLED
+
+
+@pytest.mark.parametrize("damage", ["lineage", "events is a folder", "meta"])
+def test_one_damaged_run_does_not_hide_the_others(home: Home, damage: str) -> None:
+    sound, damaged = run_of(home, STARTED, step(1)), run_of(home, STARTED, step(1))
+    if damage == "events is a folder":
+        damaged.events.unlink()
+        damaged.events.mkdir()
+    else:
+        getattr(damaged, damage).write_text('{"base": null, "dataset": 5, "name": null}')
+    assert {run.id for run in list_runs(home)} == {sound.id, damaged.id}
+
+
+def test_time_does_not_count_the_pause_between_two_attempts(home: Home) -> None:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    with folder.events.open("w") as file:
+        for attempt, begin in ((1, 1000.0), (2, 9000.0)):
+            folder.create_attempt()
+            for event in (STARTED, Stopped(step=0, resumable=False)):
+                stamp = {"attempt": attempt, "time": begin + (5 if isinstance(event, Stopped) else 0)}
+                file.write(event.model_copy(update=stamp).model_dump_json() + "\n")
+    assert summarize(folder).seconds == 10

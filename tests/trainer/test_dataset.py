@@ -86,3 +86,11 @@ def test_the_samples_that_come_with_the_product_are_sound() -> None:
         assert row["question"] not in [messages[0].content for messages in trained]
         assert any(all(piece in messages[1].content for piece in row["expect"]) for messages in trained)
         assert not any(piece.lower() in row["question"].lower() for piece in row["expect"])
+
+
+def test_adding_the_file_again_mends_a_dataset_that_was_tampered_with(home: Home, rows_file: Path) -> None:
+    folder = add_dataset(home, rows_file)
+    with folder.examples.open("a") as file:
+        file.write("x")
+    add_dataset(home, rows_file)
+    assert len(load_dataset(home, folder.id)[1]) == 8

@@ -76,3 +76,9 @@ def test_an_unknown_shape_names_its_columns_and_the_shapes_known() -> None:
     params = raised.value.problems[0].params
     assert params["columns"] == ["foo", "bar"]
     assert any("alpaca" in known for known in params["known"])
+
+
+def test_half_a_character_is_a_bad_row_not_a_crash_later() -> None:
+    problem = made({"instruction": "\ud800 x", "output": "b"})
+    assert isinstance(problem, Problem)
+    assert problem.params["field"] == "instruction"

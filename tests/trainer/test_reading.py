@@ -115,3 +115,17 @@ def test_deep_nesting_is_a_bad_row_not_a_crash(write) -> None:
     found = rows(write("a.jsonl", '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}\n"))
     assert found[0].problem is not None
     assert found[0].problem.code == Code.ROW_BROKEN_JSON
+
+
+@pytest.mark.parametrize("rest", ["\n[{}]", " garbage here", ","])
+def test_nothing_after_the_array_is_lost_in_silence(write, rest: str) -> None:
+    found = rows(write("a.json", '[{"a": 1}]' + rest))
+    assert [row.values for row in found] == [{"a": 1}, None]
+
+
+def test_a_number_too_long_for_python_is_a_bad_row(write) -> None:
+    number = "9" * 5000
+    for name, content in (("a.jsonl", f'{{"a": {number}}}\n'), ("a.json", f'[{{"a": {number}}}]')):
+        problem = rows(write(name, content))[0].problem
+        assert problem is not None
+        assert problem.params["reason"] == "a number with too many digits"

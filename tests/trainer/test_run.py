@@ -299,5 +299,26 @@ class StopAfter:
             write_json(self._folder.stop, {"mode": self._mode, "attempt": 1})
         return self._request.mode
 
+    def forget_handmade(self) -> None:
+        """The file names its attempt."""
+
     def check(self) -> None:
         """Between phases nobody asks for anything."""
+
+
+def test_the_last_step_is_told_whatever_the_interval(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder, result = train(home, {**tiny_config, "logging_steps": 3})
+    assert [event.step for event in events(folder, Step)] == [1, 3, 6, 8]
+    assert result["steps"] == 8
+
+
+def test_a_resumed_run_keeps_the_numbers_it_was_started_with(home: Home, tiny_config: dict[str, Any]) -> None:
+    """A probe that answers otherwise the second time, or another machine, must not change the format in silence."""
+    config = {**tiny_config, "bf16": "auto", "save_steps": 2}
+    folder, _ = train(home, config)
+    recorded = read_json(folder.lineage)
+    assert recorded is not None
+    other = "float32" if recorded["machine"]["dtype"] == "bfloat16" else "bfloat16"
+    write_json(folder.lineage, {**recorded, "machine": {**recorded["machine"], "dtype": other}})
+    train(home, config, folder, attempt=2)
+    assert read_started(folder).dtype == other

@@ -41,3 +41,13 @@ def test_a_signal_is_a_request_and_twice_is_no_harm(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "save"
+
+
+def test_an_empty_file_that_was_obeyed_does_not_stop_the_next_attempt(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.stop.touch()
+    StopRequest(folder, 1).forget_handmade()
+    assert StopRequest(folder, 2).mode is None
+    write_json(folder.stop, {"mode": "save", "attempt": 2})
+    StopRequest(folder, 2).forget_handmade()
+    assert folder.stop.exists()
