@@ -7,6 +7,9 @@ from pathlib import Path
 from interfaces.folders import Home, read_json
 from studio.trainer_child import add_dataset
 
+MOST_BYTES = 2_000_000_000
+"""The largest file that can be dropped on the page."""
+
 
 def dataset_name(home: Home, reference: str) -> str:
     """What a person called it: the name of the file it came from."""

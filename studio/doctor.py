@@ -62,7 +62,7 @@ def _hindrances(home: Home, available_memory: int) -> list[str]:
     place = home.path
     while not place.exists():
         place = place.parent
-    if not os.access(place, os.W_OK):
+    if not place.is_dir() or not os.access(place, os.W_OK):
         found.append(f"{place} can't be written: choose another home with --home.")
     if free_bytes(home.path) < LEAST_FREE_BYTES:
         found.append(f"Less than 2 GB are free at {home.path}: checkpoints may not fit.")

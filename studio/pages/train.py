@@ -15,7 +15,7 @@ from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE, fit_of, local_path
 from studio.components.live import live_part
 from studio.components.settings_form import settings_form
-from studio.datasets import dataset_name
+from studio.datasets import MOST_BYTES, dataset_name
 from studio.demo import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
 from studio.form import from_widgets, widget_values
@@ -34,7 +34,7 @@ def build_train_page(
     )  # fmt: skip
     own_model = gr.Textbox(label=texts["own_model"], info=texts["own_model_help"], elem_id="train-own-model")
     gr.Markdown(f"## {texts['data']}")
-    data = live_part("dataset", texts, language, "train-data")
+    data = live_part("dataset", texts, language, "train-data", most_bytes=MOST_BYTES)
     gr.Markdown(f"## {texts['settings']}")
     preset_box = gr.Dropdown(
         list(PRESETS), value=preset, label=texts["preset"], info=texts["preset_help"], elem_id="train-preset"

@@ -14,11 +14,11 @@ from interfaces.disk import require_space
 from interfaces.example import Example
 from interfaces.folders import Home, read_json
 from interfaces.problems import Code, FineTuneError
+from studio.datasets import MOST_BYTES
 from studio.demo import SAMPLE, SAMPLES
 from studio.trainer_child import add_dataset
 
 SHOWN_ROWS = 20
-MOST_BYTES = 2_000_000_000
 
 
 def datasets_router(home: Home) -> APIRouter:

@@ -95,6 +95,8 @@ window.FinetuneStudio = (() => {
     }
     function upload(file) {
       return new Promise((resolve, reject) => {
+        // Said before the first byte is sent: the server would refuse it too.
+        if (file.size > settings.most_bytes) return reject(new Error(fill(texts.too_large, { name: file.name, size: size(file.size), limit: size(settings.most_bytes) })));
         const request = new XMLHttpRequest();
         request.open("POST", `/api/datasets?name=${encodeURIComponent(file.name)}`);
         request.upload.onprogress = (event) => {

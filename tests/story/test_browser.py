@@ -300,6 +300,12 @@ def test_wrong_files_are_a_sentence_at_the_field_and_a_half_filled_form_survives
         (tmp_path / name).write_text(content)
         page.set_input_files("#fs-file", tmp_path / name)
         page.locator(".fs-bad .fs-said", has_text=says).wait_for()
+    with (tmp_path / "huge.jsonl").open("wb") as file:
+        file.truncate(2_200_000_000)
+    page.set_input_files("#fs-file", tmp_path / "huge.jsonl")
+    page.locator(
+        ".fs-bad .fs-said", has_text="huge.jsonl has 2.2 GB, and at most 2.0 GB can be dropped here"
+    ).wait_for()
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Still missing: examples").wait_for()
     page.get_by_role("button", name="Take the sample").click()
