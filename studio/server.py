@@ -80,8 +80,9 @@ async def _problems_as_json(request: Request, error: Exception) -> JSONResponse:
 
 
 def language_of(request: Request) -> str:
-    """The page's language: as chosen, else as the page that asks, else as the browser prefers."""
-    chosen = request.cookies.get("finetune-language")
+    """The page's language: of the page that asks, else as chosen, else as the browser prefers."""
+    # Our own script says which page asks; only then what was chosen before, and what the browser prefers.
+    chosen = request.headers.get("x-finetune-language") or request.cookies.get("finetune-language")
     if chosen in LANGUAGES:
         return str(chosen)
     preferred = request.headers.get("accept-language", "").lower()

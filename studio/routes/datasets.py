@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from interfaces.disk import require_space
@@ -26,15 +26,14 @@ def datasets_router(home: Home) -> APIRouter:
     router = APIRouter(prefix="/api/datasets")
 
     @router.post("")
-    async def upload(request: Request, name: Annotated[str, Query(min_length=1, max_length=255)]) -> dict[str, Any]:
+    async def upload(request: Request, name: str = "") -> dict[str, Any]:
         size = int(request.headers.get("content-length", 0))
         if size > MOST_BYTES:
             raise FineTuneError.of(Code.FILE_TOO_LARGE, path=name, size=size, limit=MOST_BYTES)
         home.cache.mkdir(parents=True, exist_ok=True)
         require_space(home.path, 3 * size)
         with tempfile.TemporaryDirectory(dir=home.cache, prefix="upload-") as folder:
-            # The name is the person's: only its last part is used, and only inside a folder of our own.
-            path = Path(folder) / (Path(name).name or "rows.jsonl")
+            path = Path(folder) / safe_name(name)
             received = 0
             with path.open("wb") as file:
                 async for piece in request.stream():
@@ -53,6 +52,16 @@ def datasets_router(home: Home) -> APIRouter:
         return preview(home, dataset_id)
 
     return router
+
+
+def safe_name(name: str) -> str:
+    """A person's file name, as far as it can be one here: its last part, printable, and short enough for any disk."""
+    last = "".join(character for character in name.replace("\\", "/").rsplit("/", 1)[-1] if character.isprintable())
+    stem, dot, suffix = last.rpartition(".")
+    if not dot:
+        stem, suffix = last, ""
+    # 60 characters are at most 240 bytes.
+    return (stem.strip(". ")[:60] or "rows") + (f".{suffix[:10]}" if dot else "")
 
 
 def preview(home: Home, dataset_id: str) -> dict[str, Any]:

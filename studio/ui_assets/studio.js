@@ -13,10 +13,12 @@ window.FinetuneStudio = (() => {
     node.append(...children.filter((child) => child !== null && child !== undefined));
     return node;
   }
+  const spoken = () => (document.documentElement.lang.startsWith("zh") ? "zh" : "en"); // the page's, whatever a cookie says
   async function ask(path, options = {}) {
-    const answer = await fetch(path, { headers: { Accept: "application/json" }, ...options });
+    const headers = { Accept: "application/json", "X-Finetune-Language": spoken(), ...options.headers };
+    const answer = await fetch(path, { ...options, headers });
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(body.message || answer.statusText);
+    if (!answer.ok) throw Object.assign(new Error(body.message || answer.statusText), { status: answer.status });
     return body;
   }
   const post = (path, body, method = "POST") =>
@@ -85,8 +87,10 @@ window.FinetuneStudio = (() => {
       gradio.props.value = id;
       gradio.trigger("change");
     }
-    async function take(work) {
+    async function take(work, restoring = false) {
+      if (input.disabled) return; // one file at a time: what is being checked is not overtaken
       root.classList.remove("fs-bad");
+      if (!restoring) { choose(""); shown.replaceChildren(); } // nobody starts on the old file while the new one is checked
       setText(said, texts.checking);
       sample.disabled = input.disabled = true;
       try { const found = await work(); choose(found.id); show(found); }
@@ -110,7 +114,7 @@ window.FinetuneStudio = (() => {
           try { body = JSON.parse(request.responseText); } catch { /* said below */ }
           if (request.status < 300) resolve(body); else reject(new Error(body.message || request.statusText));
         };
-        request.setRequestHeader("Accept-Language", settings.language);
+        request.setRequestHeader("X-Finetune-Language", settings.language);
         request.send(file);
       });
     }
@@ -134,7 +138,7 @@ window.FinetuneStudio = (() => {
     let known = "";
     const restore = () => {
       const id = gradio.props.value;
-      if (id && id !== known && !shown.childElementCount) { known = id; take(() => ask(`/api/datasets/${encodeURIComponent(id)}`)); }
+      if (id && id !== known && !shown.childElementCount) { known = id; take(() => ask(`/api/datasets/${encodeURIComponent(id)}`), true); }
     };
     gradio.watch("value", restore);
     restore();
@@ -173,6 +177,7 @@ window.FinetuneStudio = (() => {
       problem, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
       waiting, chart, notes, answers, logBox);
 
+    for (const control of [stop, discard, resume, download]) control.hidden = true; // until it is known which ones make sense
     let last = 0, drawn = false, logarithmic = false, over = false, points = 0;
     const colours = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: dark() ? "#e2e8f0" : "#1e293b" },
       xaxis: { title: { text: texts.step }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false },
@@ -192,7 +197,13 @@ window.FinetuneStudio = (() => {
     async function refresh() {
       let told;
       try { told = await ask(`${base}/events?since=${last}&language=${language}`); }
-      catch (error) { setText(phase, error instanceof TypeError ? texts.no_connection : error.message); return; }
+      catch (error) {
+        if (error.status === 404) { // no such run: say so, and ask no more
+          endPolling();
+          root.replaceChildren(make("h1", {}, texts.run), make("p", { class: "fs-problem", role: "alert" }, `${id}: ${texts.no_run} `), make("a", { href: "runs" }, texts.runs));
+        } else setText(phase, error instanceof TypeError ? texts.no_connection : error.message);
+        return;
+      }
       last = told.last;
       if (told.train.x.length || told.validation.x.length) {
         if (!drawn) await draw();
@@ -234,7 +245,7 @@ window.FinetuneStudio = (() => {
     async function readLog() {
       try { const told = await ask(`${base}/log`); const end = log.scrollHeight - log.scrollTop - log.clientHeight < 40; setText(log, told.text); if (end) log.scrollTop = log.scrollHeight; } catch { /* the next poll tries again */ }
     }
-    poll(root, async () => { await refresh(); if (logBox.open) await readLog(); });
+    const endPolling = poll(root, async () => { await refresh(); if (logBox.open) await readLog(); });
   }
 
   // ---- all runs --------------------------------------------------------------------------------------------------
@@ -260,13 +271,13 @@ window.FinetuneStudio = (() => {
       const name = item.name || item.id, path = `/api/runs/${encodeURIComponent(item.id)}`;
       const over = ["stopped", "finished", "failed", "interrupted"].includes(item.state);
       const fail = (error) => setText(said, error.message);
-      const stop = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/stop`, { discard: false }).then(refresh, fail) }, texts.stop);
-      const remove = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(path, undefined, "DELETE").then(() => {
+      const stop = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-stop`, onclick: () => post(`${path}/stop`, { discard: false }).then(refresh, fail) }, texts.stop);
+      const remove = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-delete`, onclick: () => post(path, undefined, "DELETE").then(() => {
         const undo = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/restore`).then(() => { said.replaceChildren(); refresh(); }, fail) }, texts.undo);
         said.replaceChildren(fill(texts.deleted, { name }), " ", undo);
         refresh();
       }, fail) }, texts.delete);
-      return make("tr", {}, make("td", {}, make("a", { href: `run?run=${encodeURIComponent(item.id)}` }, name), name === item.id ? null : make("small", {}, item.id)),
+      return make("tr", {}, make("td", {}, make("a", { href: `run?run=${encodeURIComponent(item.id)}`, "data-key": `${item.id}-open` }, name), name === item.id ? null : make("small", {}, item.id)),
         make("td", {}, make("span", { class: "fs-state", "data-state": item.state }, texts[`state_${item.state}`])), make("td", {}, item.model.split("/").pop()), make("td", {}, item.dataset),
         make("td", {}, `${item.step} / ${item.total_steps}`), make("td", {}, figure(item.train_loss_last), " ", spark(item.sparkline)), make("td", {}, clock(item.seconds)),
         make("td", {}, over ? remove : stop));
@@ -277,9 +288,9 @@ window.FinetuneStudio = (() => {
       const now = JSON.stringify(list);
       if (now === shown) return;
       shown = now;
-      const focused = document.activeElement && root.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
       body.replaceChildren(...list.map(row));
-      if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+      if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
       scroll.hidden = !list.length;
       if (!list.length && !said.childElementCount) setText(said, texts.no_runs);
       else if (said.textContent === texts.no_runs) setText(said, "");

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from interfaces.events import Step, kept, read_events
+from interfaces.events import Step, Stopped, kept, read_events
 from interfaces.folders import Home, RunFolder
 from studio.launcher import LocalLauncher
 from studio.texts import TEXTS
@@ -271,6 +271,10 @@ def test_eight_tabs_tick_at_once(new_page: Callable[..., Any], studio: Studio) -
 
 
 def test_delete_can_be_undone(new_page: Callable[..., Any], studio: Studio) -> None:
+    folder = studio.home.create_run()
+    folder.config.write_text("{}")
+    folder.create_attempt()
+    folder.events.write_text(Stopped(step=0, resumable=False, seq=1).model_dump_json() + "\n")
     page = new_page()
     page.goto(f"{studio.url}/en/runs")
     rows = page.locator(".fs-runs tbody tr")
@@ -362,6 +366,23 @@ def test_pages_fit_and_are_readable_for_everybody(
             (item["id"], item["nodes"][0]["html"][:160]) for item in found if item["impact"] in ("critical", "serious")
         ]
         assert grave == [], path
+
+
+def test_an_unknown_run_is_a_sentence_and_no_dead_controls(new_page: Callable[..., Any], studio: Studio) -> None:
+    page = new_page(tolerate="status of 404")
+    page.goto(f"{studio.url}/en/run?run=20200101-000000-abcd")
+    page.get_by_role("alert").get_by_text("20200101-000000-abcd").wait_for()
+    assert page.locator(".fs-run button").count() == 0
+
+
+def test_nobody_starts_on_the_old_file_while_a_new_one_is_checked(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = new_page()
+    page.get_by_role("button", name="Take the sample").click()
+    page.get_by_text("Ready:").wait_for()
+    page.set_input_files("#fs-file", write_rows(tmp_path / "big.jsonl", [{"prompt": "a", "completion": "b"}] * 20_000))
+    page.get_by_text("Still missing: examples").wait_for()
+    page.get_by_text("big.jsonl: 20000 rows").wait_for()
+    page.get_by_text("Ready:").wait_for()
 
 
 def test_start_by_keyboard_alone(new_page: Callable[..., Any]) -> None:

@@ -224,3 +224,21 @@ def test_the_next_free_port_is_taken_and_a_taken_one_is_said_to_be() -> None:
     assert raised.value.problems[0].code == Code.PORT_TAKEN
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["数" * 100 + ".jsonl", "..", "a\0b.jsonl", "", "x" * 400 + ".jsonl", "C:\\rows.jsonl", ".jsonl"]
+)
+def test_any_file_name_ends_as_an_answer_with_a_message_or_a_dataset(
+    served: tuple[TestClient, Home], name: str
+) -> None:
+    client, _ = served
+    answer = client.post("/api/datasets", params={"name": name}, content=b'{"prompt": "a", "completion": "b"}\n')
+    assert answer.status_code in (200, 422)
+    assert answer.json().get("message") or answer.json().get("rows") == 1
+
+
+def test_the_page_that_asks_decides_the_language_whatever_a_cookie_says(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    headers = {"X-Finetune-Language": "en", "cookie": f"finetune-studio-7860={TOKEN}; finetune-language=zh"}
+    assert client.get("/api/runs/abc", headers=headers).json()["message"].startswith("There is no run")
