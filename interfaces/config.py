@@ -212,6 +212,11 @@ def config_problems(config: dict[str, Any]) -> list[Problem]:
     return list(_conflicts(checked))
 
 
+def config_errors(config: dict[str, Any]) -> list[Problem]:
+    """Those of `config_problems` that forbid a start."""
+    return [problem for problem in config_problems(config) if problem.severity == "error"]
+
+
 def _merged(problems: Iterable[Problem]) -> list[Problem]:
     """One problem a field: a union (`bf16: true or auto`) reports each arm that didn't fit."""
     by_field: dict[tuple[str, str], Problem] = {}

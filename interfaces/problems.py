@@ -85,7 +85,6 @@ class Code(StrEnum):
     RUN_FINISHED = "run_finished"
     NO_ADAPTER = "no_adapter"
     OUTPUT_EXISTS = "output_exists"
-    RECORD_TOO_NEW = "record_too_new"
     UNEXPECTED = "unexpected"
 
 

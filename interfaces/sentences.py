@@ -75,7 +75,6 @@ _EN: dict[Code, str] = {
     Code.RUN_FINISHED: "The run {run} is finished: there is nothing left to resume. Start a new one.",
     Code.NO_ADAPTER: "The run {run} has no adapter yet: it is {state}.",
     Code.OUTPUT_EXISTS: "{path} is already there and is not overwritten. Choose another name.",
-    Code.RECORD_TOO_NEW: "{path} was written by a newer version (layout {seen}, known here: {known}). Update Finetune Studio.",
     Code.UNEXPECTED: "Something unexpected went wrong: {reason}. The details are in {path}.",
 }
 
@@ -142,7 +141,6 @@ _ZH: dict[Code, str] = {
     Code.RUN_FINISHED: "训练 {run} 已完成，无需继续。请新建训练。",
     Code.NO_ADAPTER: "训练 {run} 还没有适配器：状态是 {state}。",
     Code.OUTPUT_EXISTS: "{path} 已存在，不会覆盖。请换一个名称。",
-    Code.RECORD_TOO_NEW: "{path} 由更新的版本写入（格式 {seen}，此处支持 {known}）。请更新 Finetune Studio。",
     Code.UNEXPECTED: "出现意外错误：{reason}。详情见 {path}。",
 }
 

@@ -125,13 +125,12 @@ def train(
 
 def start_run(manager: FinetuneManager, config: dict[str, Any], as_json: bool, detach: bool, note: str = "") -> None:
     """Check a config, make a run of it, and start it: attached, or detached."""
-    from interfaces.config import config_problems
+    from interfaces.config import config_errors
     from interfaces.problems import FineTuneError
     from studio.attached import attach
     from studio.datasets import dataset_name, ensure_dataset
 
-    errors = [problem for problem in config_problems(config) if problem.severity == "error"]
-    if errors:
+    if errors := config_errors(config):
         raise FineTuneError(*errors)
     dataset = ensure_dataset(manager.home, str(config["dataset"]))
     run_id = manager.create_task({**config, "dataset": dataset}, dataset_name(manager.home, str(config["dataset"])))

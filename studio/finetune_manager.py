@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from interfaces.config import FineTuneConfig, config_problems
+from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import require_space
 from interfaces.events import read_events
 from interfaces.finetune import IFineTuneService
@@ -44,8 +44,7 @@ class FinetuneManager:
         Raises:
             FineTuneError: the config holds errors, or there is no space for a run.
         """
-        errors = [problem for problem in config_problems(config) if problem.severity == "error"]
-        if errors:
+        if errors := config_errors(config):
             raise FineTuneError(*errors)
         require_space(self.home.path, SPACE_BYTES)
         checked = FineTuneConfig.model_validate(config)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from interfaces.config import config_problems
+from interfaces.config import config_errors
 from interfaces.events import read_events
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import RunFolder
@@ -30,11 +30,11 @@ class SupervisedTrainer(IFineTuneService):
         self._folder = folder
 
     def validate_config(self, config: dict[str, Any]) -> bool:
-        return not any(problem.severity == "error" for problem in config_problems(config))
+        return not config_errors(config)
 
     def train(self, config: dict[str, Any]) -> dict[str, Any]:
-        if not self.validate_config(config):
-            raise FineTuneError(*config_problems(config))
+        if errors := config_errors(config):
+            raise FineTuneError(*errors)
         if not config.get("output_dir"):
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
         folder = self._folder = RunFolder(Path(config["output_dir"]))

@@ -24,7 +24,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import yaml
 
-from interfaces.config import FineTuneConfig, config_problems
+from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import problem_of_os_error
 from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
@@ -62,7 +62,7 @@ def train(config: Path, home: HomeOption = None) -> None:
         _fail(Problem.error(Code.CONFIG_UNREADABLE, path=str(config), reason=str(error).splitlines()[0]))
     if not isinstance(values, dict):
         _fail(Problem.error(Code.CONFIG_UNREADABLE, path=str(config), reason="it holds no 'key: value' lines"))
-    if errors := [problem for problem in config_problems(values) if problem.severity == "error"]:
+    if errors := config_errors(values):
         _fail(*errors)
     checked = FineTuneConfig.model_validate(values)
     folder = Home.of(home, os.environ).create_run()

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from interfaces.config import FineTuneConfig, config_problems
+from interfaces.config import FineTuneConfig, config_errors
 from interfaces.events import Failed, Started, Step, read_events
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import RunFolder
@@ -33,10 +33,10 @@ class LoRATrainer(IFineTuneService):
         self._attempt = attempt
 
     def validate_config(self, config: dict[str, Any]) -> bool:
-        return not any(problem.severity == "error" for problem in config_problems(config))
+        return not config_errors(config)
 
     def train(self, config: dict[str, Any]) -> dict[str, Any]:
-        errors = [problem for problem in config_problems(config) if problem.severity == "error"]
+        errors = config_errors(config)
         if errors:
             raise FineTuneError(*errors)
         checked = FineTuneConfig.model_validate(config)
