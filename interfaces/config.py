@@ -80,12 +80,35 @@ class FineTuneConfig(BaseModel):
         False, "Keep the base model in 4 bits: about a quarter of the memory of 16 (QLoRA).", "model"
     )
 
-    dataset: str = _dial("", "What to learn from: a file, or the id of a dataset already added.", "data", basic=True)
+    dataset: str | dict[str, float] = _dial(
+        "",
+        "What to learn from: a file, a dataset's id, hub:NAME[:CONFIG[:SPLIT]], or several with their weights.",
+        "data",
+        basic=True,
+    )
+    columns: dict[str, str] = _dial(
+        {},
+        "Which column is which, where names don't tell: {prompt: ask, completion: reply}, messages, or text.",
+        "data",
+    )
+    bad_rows: Literal["stop", "skip"] = _dial(
+        "stop", "Rows at fault: stop before the start, or skip them and doubtful ones, counted.", "data"
+    )
+    validation_dataset: str = _dial("", "Measure with these rows instead of a share: a file or a dataset's id.", "data")
     validation_split: float = _dial(
         0.05, "Share of the rows kept aside to measure what was really learned.", "data", "share of rows", ge=0, le=0.5
     )
     max_length: int = _dial(
-        1024, "Longest example; the rest of a longer one is cut, and counted.", "data", "tokens", True, ge=16, le=131072
+        1024,
+        "Longest example; what is longer is cut, dropped or split, and counted.",
+        "data",
+        "tokens",
+        True,
+        ge=16,
+        le=131072,
+    )
+    long_rows: Literal["truncate", "drop", "split"] = _dial(
+        "truncate", "Rows above max_length: cut their end, drop them, or split them between turns.", "data"
     )
     sample_prompts: list[str] = _dial(
         [], "Questions answered before and after training, to see the difference.", "data", "prompts", max_length=50
@@ -176,11 +199,19 @@ class FineTuneConfig(BaseModel):
     )
     save_total_limit: int = _dial(2, "How many checkpoints to keep.", "saving", "checkpoints", ge=2, le=1000)
 
-    @field_validator("dataset", "model_name")
+    @field_validator("dataset", "validation_dataset", "model_name")
     @classmethod
-    def _no_nul(cls, value: str) -> str:
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise ValueError("should be plain text")
+    def _no_nul(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+        for text in [value] if isinstance(value, str) else value:
+            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError("should be plain text")
+        return value
+
+    @field_validator("dataset")
+    @classmethod
+    def _weights(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+        if isinstance(value, dict) and not all(0 < weight <= 100 for weight in value.values()):
+            raise ValueError("should have weights above 0 and at most 100")
         return value
 
     @field_validator("warmup_steps", "eval_steps", "save_steps")
@@ -259,12 +290,13 @@ def _short(value: Any) -> str:
 
 def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     """Rules between fields. They are not validators: a preset's fields are set one after the other."""
-    if not config.dataset.strip():
+    if not config.dataset or (isinstance(config.dataset, str) and not config.dataset.strip()):
         yield Problem.error(Code.VALUE_MISSING, field="dataset")
     if config.load_in_8bit and config.load_in_4bit:
         yield Problem.error(Code.VALUES_CONFLICT, field="load_in_8bit", other="load_in_4bit")
     if config.bf16 is True and config.fp16:
         yield Problem.error(Code.VALUES_CONFLICT, field="bf16", other="fp16")
-    if config.early_stopping_patience and not (config.eval_steps and config.validation_split):
-        needs = "eval_steps" if config.validation_split else "validation_split"
+    measures = config.validation_split or config.validation_dataset
+    if config.early_stopping_patience and not (config.eval_steps and measures):
+        needs = "eval_steps" if measures else "validation_split"
         yield Problem.error(Code.VALUE_MISSING, field=needs)

@@ -69,6 +69,15 @@ class Home:
     def cache(self) -> Path:
         return self.path / "cache"
 
+    @property
+    def imports(self) -> Path:
+        """Where a person puts files that are too large to drop on the page."""
+        return self.path / "imports"
+
+    @property
+    def tokens(self) -> Path:
+        return self.cache / "tokens"
+
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.runs / run_id)
 
@@ -201,6 +210,18 @@ class DatasetFolder:
     @property
     def examples(self) -> Path:
         return self.path / "examples.jsonl"
+
+    @property
+    def index(self) -> Path:
+        return self.path / "examples.index"
+
+    @property
+    def problems(self) -> Path:
+        return self.path / "problems.jsonl"
+
+    @property
+    def meta(self) -> Path:
+        return self.path / "meta.json"
 
     @property
     def report(self) -> Path:

@@ -8,6 +8,7 @@ import gradio as gr
 
 from interfaces.device import Device
 from studio.finetune_manager import FinetuneManager
+from studio.pages.datasets import build_datasets_page
 from studio.pages.run import build_run_page, build_runs_page
 from studio.pages.train import build_train_page
 from studio.texts import TEXTS
@@ -18,11 +19,14 @@ STATES_KEPT = 200
 
 
 def build_pages(manager: FinetuneManager, device: Device, language: str, secret: str) -> gr.Blocks:
-    """Train, Run and Runs in one language. No `gr.State` and no unload: they would hold a connection for each tab."""
+    """Train, Datasets, Run and Runs in one language. No `gr.State` and no unload: they would hold a connection for each tab."""
     texts = TEXTS[language]
     with gr.Blocks(title=texts["title"], analytics_enabled=False, delete_cache=(3600, 86400)) as pages:
         gr.Navbar(main_page_name=texts["train"])
         build_train_page(manager, device, texts, language, secret)
+    with pages.route(texts["datasets"], "/datasets"):
+        gr.Navbar(main_page_name=texts["train"])
+        build_datasets_page(texts, language)
     with pages.route(texts["run"], "/run"):
         gr.Navbar(main_page_name=texts["train"])
         build_run_page(texts, language)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from studio.data_cli import data
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data, name="data")
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME")
 ]
@@ -110,6 +113,9 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the file; may be repeated.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for this one.")] = None,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave rows at fault and doubtful ones out, counted.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start and return at once.")] = False,
@@ -119,6 +125,7 @@ def train(
     from studio.devices import detect_devices, usable_device
 
     values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
+    values |= {"bad_rows": "skip"} if skip_bad_rows else {}
     full, used = with_preset(values, usable_device(detect_devices()), preset)
     start_run(_manager(_home(home)), full, as_json, detach, f"Preset {used} for what {config.name} leaves open")
 
@@ -128,12 +135,11 @@ def start_run(manager: FinetuneManager, config: dict[str, Any], as_json: bool, d
     from interfaces.config import config_errors
     from interfaces.problems import FineTuneError
     from studio.attached import attach
-    from studio.datasets import dataset_name, ensure_dataset
+    from studio.datasets import with_datasets
 
     if errors := config_errors(config):
         raise FineTuneError(*errors)
-    dataset = ensure_dataset(manager.home, str(config["dataset"]))
-    run_id = manager.create_task({**config, "dataset": dataset}, dataset_name(manager.home, str(config["dataset"])))
+    run_id = manager.create_task(with_datasets(manager.home, config))
     folder = manager.home.run(run_id)
     console = _console(stderr=as_json)
     console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))

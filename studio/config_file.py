@@ -87,16 +87,21 @@ def with_preset(values: dict[str, Any], device: Device, preset: str | None) -> t
 def resolved_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A relative dataset or model folder is meant from where the person stands, or from beside the config file."""
     found = dict(values)
-    for key in ("dataset", "model_name"):
+    for key in ("dataset", "validation_dataset", "model_name"):
         value = values.get(key)
-        if not isinstance(value, str) or value in ("", STARTER):
-            continue
-        for place in (_expanded(value), folder / value):
-            # A model's name may also be an id of the Hub; a folder of that name comes first.
-            if place.is_file() if key == "dataset" else place.is_dir():
-                found[key] = str(place.absolute())
-                break
+        if isinstance(value, str) and value not in ("", STARTER):
+            found[key] = _resolved(value, folder, of_model=key == "model_name")
+        elif isinstance(value, dict):
+            found[key] = {_resolved(str(part), folder, of_model=False): weight for part, weight in value.items()}
     return found
+
+
+def _resolved(value: str, folder: Path, of_model: bool) -> str:
+    for place in (_expanded(value), folder / value):
+        # A model's name may also be an id of the Hub; a folder of that name comes first.
+        if place.is_dir() if of_model else place.is_file():
+            return str(place.absolute())
+    return value
 
 
 def _expanded(path: str) -> Path:

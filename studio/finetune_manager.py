@@ -49,9 +49,10 @@ class FinetuneManager:
         require_space(self.home.path, SPACE_BYTES)
         checked = FineTuneConfig.model_validate(config)
         folder = self.home.create_run()
-        write_json(
-            folder.meta, {"name": checked.name, "dataset": dataset_title or dataset_name(self.home, checked.dataset)}
-        )
+        reference = checked.dataset if isinstance(checked.dataset, str) else " + ".join(checked.dataset)
+        title = dataset_title or dataset_name(self.home, reference)
+        ids = {"dataset_id": reference, "validation_id": checked.validation_dataset}
+        write_json(folder.meta, {"name": checked.name, "dataset": title, **ids})
         snapshot = checked.model_dump(exclude={"output_dir"})
         # Last: a folder without a config is no run yet.
         write_text(folder.config, yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True))

@@ -12,7 +12,7 @@ from interfaces.config import FineTuneConfig, fields
 from studio.texts import FIELDS_ZH, LABELS_EN, UNITS_ZH
 
 Kind = Literal["number", "whole", "choice", "switch", "text", "lines"]
-HIDDEN = {"schema_version", "output_dir", "model_name", "dataset"}
+HIDDEN = {"schema_version", "output_dir", "model_name", "dataset", "columns"}
 """Filled in elsewhere on the page, or by the manager."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from studio.data_texts import DATA_TEXTS
+
 LANGUAGES = ("en", "zh")
 
 TEXTS: dict[str, dict[str, str]] = {
@@ -14,12 +16,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "fits": "fits this machine", "slow": "needs a GPU: very slow here", "too_big": "too big for this machine",
         "here": "already here", "download": "is downloaded first",
         "tier_best": "Best choice", "tier_alternative": "Alternative", "tier_caution": "With caution", "tier_starter": "Starter",
-        "data": "2. Examples", "drop": "Drop a file here, or choose one",
-        "drop_help": "JSON, JSONL, CSV or Parquet: Alpaca, ShareGPT, messages, or prompt and completion.",
-        "take_sample": "Take the sample", "too_large": "{name} has {size}, and at most {limit} can be dropped here. Cut it into parts.", "checking": "Checking every row ...", "uploading": "Uploading {percent} %",
-        "dataset_line": "{name}: {rows} rows, read as {format}", "first_rows": "The first rows",
-        "conversations": "Three conversations; what is learned is marked", "learned": "learned",
-        "no_connection": "The studio doesn't answer. Is it still running?",
+        "data": "2. Examples",                                         "no_connection": "The studio doesn't answer. Is it still running?",
         "settings": "3. Settings", "preset": "Preset", "preset_help": "Sets all dials for a machine; change what you like afterwards.",
         "more": "All other settings", "group_model": "Model", "group_data": "Data", "group_lora": "Adapter (LoRA)",
         "group_training": "Training", "group_memory": "Memory and numbers", "group_saving": "Saving and measuring",
@@ -46,12 +43,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "fits": "适合本机", "slow": "需要 GPU：在本机会很慢", "too_big": "对本机来说太大",
         "here": "已在本机", "download": "会先下载",
         "tier_best": "首选", "tier_alternative": "备选", "tier_caution": "谨慎使用", "tier_starter": "入门",
-        "data": "2. 示例数据", "drop": "把文件拖到这里，或点击选择",
-        "drop_help": "JSON、JSONL、CSV 或 Parquet：Alpaca、ShareGPT、messages，或 prompt 与 completion。",
-        "take_sample": "使用示例数据", "too_large": "{name} 大小为 {size}，这里最多可拖入 {limit}。请拆分文件。", "checking": "正在检查每一行……", "uploading": "正在上传 {percent} %",
-        "dataset_line": "{name}：{rows} 行，按 {format} 读取", "first_rows": "前几行",
-        "conversations": "三段对话；标出的部分会被学习", "learned": "学习",
-        "no_connection": "没有收到 Studio 的回应。它还在运行吗？",
+        "data": "2. 示例数据",                                         "no_connection": "没有收到 Studio 的回应。它还在运行吗？",
         "settings": "3. 设置", "preset": "预设", "preset_help": "按机器设置全部参数；之后可以随意修改。",
         "more": "其他全部设置", "group_model": "模型", "group_data": "数据", "group_lora": "适配器（LoRA）",
         "group_training": "训练", "group_memory": "内存与数值", "group_saving": "保存与测量",
@@ -71,11 +63,15 @@ TEXTS: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
+for _language, _texts in DATA_TEXTS.items():
+    TEXTS[_language] |= _texts
+
 # What a name of the field's own doesn't say by itself.
 LABELS_EN = {
     "lora.r": "Rank", "lora.lora_alpha": "Strength alpha", "lora.use_rslora": "rsLoRA", "lora.use_dora": "DoRA",
     "lora.lora_dropout": "Dropout", "num_train_epochs": "Epochs", "per_device_train_batch_size": "Batch size",
     "gradient_accumulation_steps": "Gradient accumulation", "load_in_8bit": "8 bits", "load_in_4bit": "4 bits",
+    "bad_rows": "Rows at fault", "long_rows": "Long rows", "validation_dataset": "Measure with", "validation_split": "Share to measure with",
     "optim": "Optimiser", "max_length": "Longest example", "neftune_noise_alpha": "NEFTune noise", "bf16": "bf16",
 }  # fmt: skip
 
@@ -86,7 +82,10 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "load_in_8bit": ("8 位加载", "以 8 位保存原模型：内存约为 16 位的一半（bitsandbytes）。"),
     "load_in_4bit": ("4 位加载", "以 4 位保存原模型：内存约为 16 位的四分之一（QLoRA）。"),
     "validation_split": ("验证比例", "留出多少行来衡量真正学到了什么。"),
-    "max_length": ("最大长度", "最长的示例；超出的部分会被截断并计数。"),
+    "max_length": ("最大长度", "最长的示例；更长的会被截断、丢弃或拆分，并计数。"),
+    "bad_rows": ("有错的行", "stop：有错就不开始；skip：略过有错和可疑的行，并计数。"),
+    "long_rows": ("过长的行", "超过 max_length 时：truncate 截断，drop 丢弃，split 在轮次之间拆分。"),
+    "validation_dataset": ("验证数据集", "用这个文件或数据集来测量，而不是留出一部分。"),
     "sample_prompts": ("示例问题", "训练前后各回答一次，便于对比。每行一个。"),
     "sample_max_new_tokens": ("回答长度", "示例问题的最长回答。"),
     "lora.r": ("秩 r", "适配器的秩：越大学得越多，占用内存也越多。"),

@@ -15,7 +15,7 @@ MAY_IMPORT = {  # package: (files at least; what it may import besides itself an
     "trainer": (
         24,
         {"interfaces", "pydantic", "yaml", "typer", "filelock", "torch", "transformers", "peft", "bitsandbytes", "accelerate",
-         "safetensors", "gguf", "jinja2", "pyarrow", "huggingface_hub", "tqdm"},
+         "safetensors", "gguf", "jinja2", "pyarrow", "huggingface_hub", "tqdm", "numpy", "orjson", "tokenizers"},
     ),
     "studio": (
         30,
@@ -36,6 +36,16 @@ WITHOUT_TORCH = (
     "trainer.export",
     "trainer.cli",
     "trainer.starter",
+    "trainer.json_array",
+    "trainer.delimited",
+    "trainer.cells",
+    "trainer.conversations",
+    "trainer.inspection",
+    "trainer.splitting",
+    "trainer.mixing",
+    "trainer.editing",
+    "trainer.hub_dataset",
+    "trainer.limits",
 )
 UNTESTED = {"__init__", "__main__"}
 

@@ -1,4 +1,4 @@
-"""The model to start from: loaded with its tokenizer."""
+"""The model to start from."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ import logging
 from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from interfaces.config import FineTuneConfig
 from interfaces.problems import Code, FineTuneError
@@ -20,27 +14,6 @@ from trainer.device import Compute
 from trainer.model_files import ModelFiles
 
 log = logging.getLogger(__name__)
-
-
-def load_tokenizer(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer, which must be a fast one (positions of characters are needed) with a chat template.
-
-    Raises:
-        FineTuneError: it can't be loaded, or has no chat template.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(files.path, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason=_reason(error)) from error
-    if not tokenizer.is_fast:
-        raise FineTuneError.of(
-            Code.MODEL_UNSUPPORTED, model=model_name, reason="it has no fast tokenizer (tokenizer.json)"
-        )
-    if not tokenizer.chat_template:
-        raise FineTuneError.of(Code.NO_CHAT_TEMPLATE, model=model_name)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> PreTrainedModel:

@@ -3,15 +3,21 @@
     train CONFIG      a run in this very process (notebooks, batch scripts)
     run FOLDER        a prepared run folder: what the supervisor starts
     inspect FILE      a file becomes a dataset of the home
+    check FILE        what is wrong with a file's rows; the home stays as it is
+    mix PARTS         several datasets become one
+    edit DATASET      rows of a dataset are mended or taken out: a new dataset
+    preview           what a model sees of datasets; answers requests on stdin (trainer/preview.py)
     download MODEL    a model comes to this machine
     export FOLDER     the adapter, out of a run folder
 
-`inspect`, `download` and `export` answer in JSON lines on stdout: {"progress": [done, total]}, then
-{"result": {...}} or {"problems": [...]}. Exit codes: 0 done, 1 the run failed, 2 bad input.
+All but the first two answer in JSON lines on stdout: {"progress": [done, total]}, then {"result": {...}} or
+{"problems": [...]}. Those that read people's files have limits. Exit codes: 0 done, 1 the run failed, 2 bad input.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import logging
 import os
@@ -26,7 +32,7 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import problem_of_os_error
-from interfaces.folders import Home, RunFolder, write_json, write_text
+from interfaces.folders import DatasetFolder, Home, RunFolder, write_json, write_text
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
 from interfaces.process import ProcessIdentity
 from interfaces.sentences import sentence
@@ -39,6 +45,8 @@ app = typer.Typer(
 )
 _SAYING = threading.Lock()
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Where runs, datasets and models lie.")]
+ColumnsOption = Annotated[str, typer.Option(help="Which column is used for what, as JSON.")]
+SampleOption = Annotated[str, typer.Option(help="A row of plain text: paragraph, line or document.")]
 
 
 def main() -> None:
@@ -100,14 +108,105 @@ def _train(folder: RunFolder, attempt: int) -> int:
 
 
 @app.command()
-def inspect(file: Annotated[Path, typer.Argument(readable=False)], home: HomeOption = None) -> None:
-    """Read FILE, and add it to the home's datasets when every row is good."""
-    from trainer.dataset import add_dataset
+def inspect(
+    file: Annotated[str, typer.Argument(help="A file, or hub:NAME[:CONFIG[:SPLIT]].")],
+    home: HomeOption = None,
+    columns: ColumnsOption = "{}",
+    sample_by: SampleOption = "paragraph",
+    name: Annotated[str, typer.Option(help="What a person calls the file.")] = "",
+    move: Annotated[bool, typer.Option("--move", help="Take the file instead of copying it.")] = False,
+) -> None:
+    """Read FILE to its end and add it to the home's datasets, rows at fault counted and named."""
 
     def job() -> dict[str, Any]:
-        return {"dataset": add_dataset(Home.of(home, os.environ), file).id}
+        from trainer.dataset import add_dataset, find_dataset
+
+        _limit(file)
+        place, chosen = Home.of(home, os.environ), json.loads(columns)
+        if file.startswith("hub:"):
+            return {"dataset": find_dataset(place, file, chosen, _say).id}
+        return {"dataset": add_dataset(place, Path(file), chosen, sample_by, name, _say, move).id}
+
+    _answer(job, Path(file))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(readable=False)], out: Path, columns: ColumnsOption = "{}",
+    sample_by: SampleOption = "paragraph",
+) -> None:  # fmt: skip
+    """Read FILE to its end; the report is the answer, and the folder OUT gets every problem in problems.jsonl."""
+
+    def job() -> dict[str, Any]:
+        from trainer.inspection import Inspection
+
+        _limit(str(file))
+        if not file.is_file():
+            code = Code.FILE_UNREADABLE if file.exists() else Code.FILE_MISSING
+            raise FineTuneError.of(code, path=str(file), reason="it is not a file")
+        return Inspection(file, DatasetFolder(out), json.loads(columns), sample_by, _say).run()
 
     _answer(job, file)
+
+
+@app.command()
+def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], home: HomeOption = None) -> None:
+    """Make one dataset of several, each with a weight."""
+
+    def job() -> dict[str, Any]:
+        from trainer.mixing import mix_datasets
+
+        return {"dataset": mix_datasets(Home.of(home, os.environ), json.loads(parts)).id}
+
+    _answer(job, Path(parts))
+
+
+@app.command()
+def edit(dataset: str, changes: Path, home: HomeOption = None) -> None:
+    """Make a new dataset in which rows of DATASET are as CHANGES says: a JSON file of {row number: text or null}."""
+
+    def job() -> dict[str, Any]:
+        from trainer.editing import edit_rows
+
+        place = Home.of(home, os.environ)
+        _limit("")
+        wanted = {int(row): text for row, text in json.loads(changes.read_text(encoding="utf-8")).items()}
+        return {"dataset": edit_rows(place, place.dataset(dataset), wanted, _say).id}
+
+    _answer(job, changes)
+
+
+@app.command()
+def preview(model: str, revision: str = "main", home: HomeOption = None) -> None:
+    """Answer requests on stdin, one JSON object a line, about the home's datasets as MODEL sees them."""
+    from trainer.limits import PREVIEW_MEMORY, limit_memory
+
+    place = Home.of(home, os.environ)
+    previewer: Any = None
+
+    def job(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal previewer
+        if previewer is None:
+            from trainer.model_files import find_tokenizer
+            from trainer.preview import Previewer
+            from trainer.tokenizer import load_template
+
+            files = find_tokenizer(model, revision, place, _print_progress)
+            limit_memory(PREVIEW_MEMORY)
+            previewer = Previewer(place, load_template(files, model))
+        answer: dict[str, Any] = previewer.answer(request, _print_progress)
+        return answer
+
+    for line in sys.stdin:
+        with contextlib.suppress(typer.Exit):  # a problem is an answer; the next request is another matter
+            _answer(functools.partial(job, json.loads(line)), Path(model))
+
+
+def _limit(file: str) -> None:
+    from trainer.limits import INSPECT_MEMORY, limit_memory, limit_processor, processor_seconds
+
+    limit_memory(INSPECT_MEMORY)
+    limit_processor(processor_seconds(Path(file).stat().st_size if Path(file).is_file() else 1 << 30))
 
 
 @app.command()
@@ -147,9 +246,17 @@ def _answer(job: Callable[[], dict[str, Any]], place: Path) -> None:
         _fail(*error.problems)
     except OSError as error:
         _fail(problem_of_os_error(error, place) or _unexpected(error, place))
+    except MemoryError:
+        _fail(Problem.error(Code.CHILD_OVER_LIMIT, path=place.name, field="memory", limit=_memory_limit()))
     except Exception as error:
         logging.exception("An unexpected end")
         _fail(_unexpected(error, place))
+
+
+def _memory_limit() -> int:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_DATA)[0]
 
 
 def _unexpected(error: Exception, place: Path) -> Problem:

@@ -1,27 +1,32 @@
-"""A file becomes a dataset folder, and a dataset folder becomes examples to train and to validate on.
+"""A file becomes a dataset folder of the home, and a dataset folder becomes examples to train and to validate on.
 
-`report.json` is written last, so its presence means that the dataset is whole. The id is the start of
-the content's sha256: the same file is added once, and a run knows exactly what it learned from.
+`report.json` is written last, so its presence means that the dataset is whole. The id is the start of the content's
+sha256 (with the choice of columns, where one was made): the same file is added once, and a run knows exactly what
+it learned from. A dataset with rows at fault is added too, so that they can be looked at, mended or left out.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import random
+import json
+import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from interfaces.disk import require_space
-from interfaces.example import Example
-from interfaces.folders import DatasetFolder, Home, read_json, write_json
-from interfaces.problems import Code, FineTuneError, Problem
-from trainer.formats import detect_format, example_of
-from trainer.reading import read_rows
+import numpy
+import numpy.typing
 
-SHOWN_PROBLEMS = 20
+from interfaces.disk import require_space
+from interfaces.examples import DOUBTFUL, INDEX_FIELDS, ExampleFile
+from interfaces.folders import DatasetFolder, Home, fsync_folder, read_json, write_json
+from interfaces.problems import Code, FineTuneError, Problem
+from trainer.inspection import Inspection, Tell, say_nothing
+from trainer.reading import kind_of_file
+
+Indices = numpy.typing.NDArray[numpy.int64]
 
 
 def sha256_of(path: Path) -> str:
@@ -30,109 +35,142 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_examples(path: Path) -> tuple[list[Example], list[Problem], dict[str, Any]]:
-    """The examples of a data file, the problems of its other rows, and what was detected.
-
-    Raises:
-        FineTuneError: the file as a whole can't be used.
-    """
-    examples: list[Example] = []
-    problems: list[Problem] = []
-    shape = None
-    rows = 0
-    for row in read_rows(path):
-        rows += 1
-        if shape is None and row.values is not None:
-            shape = detect_format(row.values, path.name)
-        if shape is None:  # rows broken from the first one on: their own problems say enough
-            problems.append(
-                row.problem or Problem.error(Code.ROW_NOT_OBJECT, path=path.name, row=row.row, value="null")
-            )
-            continue
-        made = example_of(row, shape, path.name)
-        if isinstance(made, Problem):
-            problems.append(made)
-        else:
-            examples.append(made)
-    if rows == 0:
-        raise FineTuneError.of(Code.FILE_EMPTY, path=path.name)
-    return examples, problems, {"format": shape.name if shape else None, "rows": rows, "good": len(examples)}
-
-
-def add_dataset(home: Home, source: Path) -> DatasetFolder:
+def add_dataset(
+    home: Home, source: Path, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
+    name: str = "", tell: Tell = say_nothing, move: bool = False,
+) -> DatasetFolder:  # fmt: skip
     """Copy `source` into the home and normalise it. A file added before is found again by its content.
 
+    With `move` the file is taken, not copied. The first rows are told before anything that takes time.
+
     Raises:
-        FineTuneError: the file can't be used, or rows of it are at fault; nothing is kept then.
+        FineTuneError: the file as a whole can't be used; nothing is kept then.
     """
     if not source.is_file():
         code = Code.FILE_UNREADABLE if source.exists() else Code.FILE_MISSING
         raise FineTuneError.of(code, path=str(source), reason="it is not a file")
-    examples, problems, found = read_examples(source)
-    if problems:
-        first = [problem.model_dump(mode="json") for problem in problems[:SHOWN_PROBLEMS]]
-        raise FineTuneError.of(Code.BAD_ROWS, path=source.name, count=len(problems), rows=found["rows"], first=first)
+    name = name or source.name
+    Inspection(source, home.dataset(""), columns, sample_by, tell, name).preview()
     sha256 = sha256_of(source)
-    folder = home.dataset(sha256[:16])
-    report = read_json(folder.report)
-    if report is not None and folder.examples.is_file() and sha256_of(folder.examples) == report.get("examples_sha256"):
+    folder = home.dataset(_id_of(sha256, columns, sample_by))
+    if is_whole(folder):
         return folder
-    require_space(home.path, 2 * source.stat().st_size)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, folder.source(source.suffix.lower()))
-    with folder.examples.open("w", encoding="utf-8") as file:
-        file.writelines(example.model_dump_json() + "\n" for example in examples)
-        file.flush()
-        os.fsync(file.fileno())
-    report = {
-        "name": source.name,
-        "sha256": sha256,
-        "examples_sha256": sha256_of(folder.examples),
-        **found,
-        "problems": [],
-    }
-    write_json(folder.report, report)
+    require_space(home.path, 3 * source.stat().st_size)
+    staging = DatasetFolder(home.datasets / f".adding-{secrets.token_hex(4)}")
+    staging.path.mkdir(parents=True)
+    try:
+        kept = staging.source(kind_of_file(source) + (".gz" if source.name.lower().endswith(".gz") else ""))
+        shutil.move(source, kept) if move else shutil.copyfile(source, kept)
+        report = Inspection(kept, staging, columns, sample_by, tell, name).run()
+        report |= {"sha256": sha256, "examples_sha256": sha256_of(staging.examples), "added": time.time()}
+        write_json(staging.report, report)
+        shutil.rmtree(folder.path, ignore_errors=True)
+        staging.path.replace(folder.path)
+        fsync_folder(home.datasets)
+    except FineTuneError as error:
+        for problem in error.problems:  # the copy has another name than a person gave the file
+            problem.params["path"] = name
+        raise
+    finally:
+        shutil.rmtree(staging.path, ignore_errors=True)
     return folder
 
 
-def load_dataset(home: Home, reference: str) -> tuple[DatasetFolder, list[Example], dict[str, Any]]:
-    """The dataset that a config names: an id of this home, or a file, which is added first.
+def _id_of(sha256: str, columns: Mapping[str, str] | None, sample_by: str) -> str:
+    choices = {"columns": dict(columns or {}), "sample_by": sample_by}
+    if choices == {"columns": {}, "sample_by": "paragraph"}:
+        return sha256[:16]
+    return hashlib.sha256((sha256 + json.dumps(choices, sort_keys=True)).encode()).hexdigest()[:16]
+
+
+def is_whole(folder: DatasetFolder) -> bool:
+    """Whether the dataset is there as it was added."""
+    report = read_json(folder.report)
+    if report is None or not (folder.examples.is_file() and folder.index.is_file()):
+        return False
+    return sha256_of(folder.examples) == report.get("examples_sha256")
+
+
+def report_of(folder: DatasetFolder) -> dict[str, Any]:
+    """What was found when the dataset was added.
 
     Raises:
-        FineTuneError: no such dataset, or it is not what it was when it was added.
+        FineTuneError: there is none.
     """
-    folder = home.dataset(reference) if _is_id(reference) else None
-    if folder is None or read_json(folder.report) is None:
-        folder = add_dataset(home, Path(reference).expanduser())
-    report = read_json(folder.report) or {}
-    seen = sha256_of(folder.examples)
-    if seen != report.get("examples_sha256"):
-        raise FineTuneError.of(
-            Code.DATASET_CHANGED,
-            path=str(folder.examples),
-            seen=seen[:12],
-            expected=str(report.get("examples_sha256"))[:12],
+    report = read_json(folder.report)
+    if report is None:
+        raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=folder.id)
+    return report
+
+
+def find_dataset(
+    home: Home, reference: str | Mapping[str, float], columns: Mapping[str, str] | None = None, tell: Tell = say_nothing
+) -> DatasetFolder:
+    """The dataset that a config names: an id of this home, a file, a Hub dataset, or several that are mixed.
+
+    Raises:
+        FineTuneError: there is no such dataset, or it can't be used.
+    """
+    if not isinstance(reference, str):
+        from trainer.mixing import mix_datasets
+
+        return mix_datasets(
+            home, {find_dataset(home, part, columns, tell).id: weight for part, weight in reference.items()}
         )
-    return folder, list(_examples(folder)), report
+    if reference.startswith("hub:"):
+        from trainer.hub_dataset import fetch_dataset
+
+        path, name = fetch_dataset(home, reference, tell)
+        return add_dataset(home, path, columns, name=name, tell=tell)
+    if _is_id(reference) and read_json(home.dataset(reference).report) is not None:
+        return home.dataset(reference)
+    return add_dataset(home, Path(reference).expanduser(), columns, tell=tell)
+
+
+def load_dataset(
+    home: Home, reference: str | Mapping[str, float], columns: Mapping[str, str] | None = None, bad_rows: str = "stop"
+) -> tuple[ExampleFile, Indices, dict[str, Any]]:
+    """A dataset's rows, the positions of those to use, and its report.
+
+    Raises:
+        FineTuneError: no such dataset; it is not what it was when it was added; or rows of it are at fault and
+            `bad_rows` is "stop".
+    """
+    folder = find_dataset(home, reference, columns)
+    report = report_of(folder)
+    seen = sha256_of(folder.examples) if folder.examples.is_file() else "missing"
+    if seen != report.get("examples_sha256"):
+        expected = str(report.get("examples_sha256"))[:12]
+        raise FineTuneError.of(Code.DATASET_CHANGED, path=str(folder.examples), seen=seen[:12], expected=expected)
+    if bad_rows == "stop" and report["at_fault"]:
+        raise FineTuneError(bad_rows_problem(report))
+    if not report["usable"]:
+        raise FineTuneError(bad_rows_problem(report))
+    examples = ExampleFile(folder)
+    used = numpy.arange(len(examples))
+    if bad_rows == "skip":
+        used = used[index_of(folder)["flags"] & DOUBTFUL == 0]
+        if not len(used):
+            raise FineTuneError(bad_rows_problem(report))
+    return examples, used, report
+
+
+def bad_rows_problem(report: Mapping[str, Any]) -> Problem:
+    """The rows at fault as one problem, which names the first of them."""
+    first = [record["problem"] for record in report["first"] if record["problem"]["severity"] == "error"]
+    count = report["at_fault"] or report["doubtful"]
+    return Problem.error(Code.BAD_ROWS, path=report["name"], count=count, rows=report["rows"], first=first)
+
+
+def index_of(folder: DatasetFolder) -> numpy.typing.NDArray[Any]:
+    """The index of a dataset's rows as a structured array (`INDEX_FIELDS`)."""
+    return numpy.fromfile(folder.index, dtype=numpy.dtype(INDEX_FIELDS))
 
 
 def _is_id(reference: str) -> bool:
     return len(reference) == 16 and all(character in "0123456789abcdef" for character in reference)
 
 
-def _examples(folder: DatasetFolder) -> Iterator[Example]:
-    with folder.examples.open(encoding="utf-8") as file:
-        for line in file:
-            yield Example.model_validate_json(line)
-
-
-def split_examples(examples: list[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Rows to train on and rows kept aside, by seed; both in the order of the file.
-
-    At least one row stays on each side where `share` is above 0 and there are two rows or more.
-    """
-    kept_aside = min(round(len(examples) * share) or (1 if share > 0 else 0), len(examples) - 1)
-    chosen = set(random.Random(seed).sample(range(len(examples)), max(kept_aside, 0)))
-    train = [example for index, example in enumerate(examples) if index not in chosen]
-    validation = [example for index, example in enumerate(examples) if index in chosen]
-    return train, validation
+def file_kind(folder: DatasetFolder) -> Path | None:
+    """The source file of a dataset; None for a mixed one, which has no file of its own."""
+    return next((path for path in sorted(folder.path.glob("source.*")) if kind_of_file(path)), None)

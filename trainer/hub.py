@@ -27,22 +27,35 @@ def download_model(model: str, revision: str, progress: Progress) -> tuple[Path,
     Raises:
         FineTuneError: not found, not allowed, out of reach, or holds no safetensors.
     """
-    try:
-        path = Path(
-            huggingface_hub.snapshot_download(
-                model, revision=revision, allow_patterns=WANTED, ignore_patterns=IGNORED, tqdm_class=_bar(progress)
-            )
-        )
-    except Exception as error:
-        known = _hub_error(error, model, revision)
-        if known is None:
-            raise
-        raise known from error
+    path = _snapshot(model, revision, progress, WANTED)
     if not (path / "config.json").is_file():
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="it has no config.json")
     if not any(path.glob("*.safetensors")):
         raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="it has no safetensors weights")
     return path, path.name
+
+
+def download_tokenizer(model: str, revision: str, progress: Progress) -> Path:
+    """The folder of a model's snapshot with its tokenizer, and without the weights: a few megabytes.
+
+    Raises:
+        FineTuneError: not found, not allowed, or out of reach.
+    """
+    return _snapshot(model, revision, progress, [pattern for pattern in WANTED if pattern != "*.safetensors"])
+
+
+def _snapshot(model: str, revision: str, progress: Progress, wanted: list[str]) -> Path:
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                model, revision=revision, allow_patterns=wanted, ignore_patterns=IGNORED, tqdm_class=_bar(progress)
+            )
+        )
+    except Exception as error:
+        known = hub_problem(error, model, revision)
+        if known is None:
+            raise
+        raise known from error
 
 
 def _bar(progress: Progress) -> type[tqdm]:
@@ -65,7 +78,7 @@ def _bar(progress: Progress) -> type[tqdm]:
     return Bar
 
 
-def _hub_error(error: Exception, model: str, revision: str) -> FineTuneError | None:
+def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | None:
     """The Hub client's errors in our words; None for anything else."""
     where = {"model": model, "revision": revision, "endpoint": re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)}
     status = getattr(getattr(error, "response", None), "status_code", None)

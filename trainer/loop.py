@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainerControl
 
-from trainer.template import READ_ONLY, Tokens
+from trainer.token_store import READ_ONLY
 
 
 class TrainingLoop(Trainer):
@@ -59,8 +59,3 @@ def collate(batch: list[dict[str, Any]], pad_token_id: int) -> dict[str, torch.T
         "labels": padded("labels", READ_ONLY),
         "attention_mask": torch.tensor(mask),
     }
-
-
-def as_dataset(examples: list[Tokens]) -> list[dict[str, Any]]:
-    """What the Trainer's data loader takes items from."""
-    return [{"input_ids": example.input_ids, "labels": example.labels} for example in examples]

@@ -9,7 +9,7 @@ from interfaces.config import STARTER
 from interfaces.folders import Home, read_json
 from interfaces.problems import Code, FineTuneError
 from trainer import starter
-from trainer.hub import download_model
+from trainer.hub import download_model, download_tokenizer
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,23 @@ def find_model(model_name: str, revision: str, home: Home, progress: starter.Pro
         found = ModelFiles(path, model_name, commit)
     _check_files(found.path, model_name)
     return found
+
+
+def find_tokenizer(model_name: str, revision: str, home: Home, progress: starter.Progress) -> ModelFiles:
+    """As `find_model`, for those who only read and write text: no weights are fetched or asked for.
+
+    Raises:
+        FineTuneError: not found, or out of reach.
+    """
+    if model_name == STARTER:
+        return find_model(model_name, revision, home, progress)
+    if _looks_like_path(model_name):
+        folder = Path(model_name).expanduser().absolute()
+        if not folder.is_dir():
+            raise FineTuneError.of(Code.FILE_MISSING, path=str(folder))
+        return ModelFiles(folder, folder.name, None)
+    path = download_tokenizer(model_name, revision, progress)
+    return ModelFiles(path, model_name, path.name)
 
 
 def _looks_like_path(model_name: str) -> bool:

@@ -1,201 +1,258 @@
-"""Rows of a data file, each with its row number and line. JSON, JSONL, CSV and Parquet; no torch.
+"""Rows of a data file, each with its row number, line and byte offset. No torch.
 
-The file is trusted in nothing: its suffix is compared with its content, each line is decoded by
-itself, and what can't be read becomes a Problem with the line, not an exception in the middle.
+The file is trusted in nothing: its suffix is compared with its content, each line is decoded by itself, and what
+can't be read becomes a Problem with its place, not an exception in the middle. Files are read as a stream, so
+that their size doesn't matter; offsets of compressed files are those of what is inside.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import gzip
 import json
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import orjson
 
 from interfaces.problems import Code, FineTuneError, Problem
 
-SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+KINDS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
+SUFFIXES = (*KINDS, ".gz")
+MOST_ROW_BYTES = 1 << 25
+"""A longer row is not read: a missing line break must not fill the memory."""
+BOM = b"\xef\xbb\xbf"
+NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""What Python's decoder makes of a byte that is no UTF-8, when asked to go on (surrogateescape)."""
+_WRAPPED = re.compile(rb'\s*\{\s*"(data|rows|train|examples|items|records|instances|samples)"\s*:\s*\[\s*[{\]]')
 _PARQUET_MAGIC = b"PAR1"
+_HEAD_BYTES = 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
-    """One row as found: its fields, or the problem that stands in their place."""
+    """One row as found: its fields, or the problem that stands in their place. `offset` and `length` in bytes."""
 
     row: int
     line: int | None
     values: dict[str, Any] | None
     problem: Problem | None = None
+    offset: int | None = None
+    length: int = 0
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, in order.
+def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
+    """The rows of a file, in order. `sample_by` (paragraph, line, document) is what a row of plain text is.
 
     Raises:
         FineTuneError: the file as a whole can't be used (missing, empty, not what its suffix says).
     """
-    suffix = path.suffix.lower()
-    head = _check_file(path, suffix)
-    if suffix == ".parquet":
+    from trainer.delimited import delimited_rows
+    from trainer.json_array import array_rows
+
+    kind, head = check_file(path)
+    if kind == ".parquet":
         return _parquet_rows(path)
-    if suffix == ".csv":
-        return _csv_rows(path)
+    if kind == ".txt":
+        return _guarded(path, _text_rows(path, sample_by))
+    if kind in (".csv", ".tsv"):
+        return _guarded(path, delimited_rows(path, kind))
     # JSON and JSONL are told apart by content, since people name both .json.
-    if suffix == ".json" and head.lstrip().startswith(b"["):
-        return _json_array_rows(path)
-    return _jsonl_rows(path)
+    if head.lstrip().startswith(b"[") and not (kind != ".json" and _first_line_is_whole(head)):
+        return _guarded(path, array_rows(path, head.index(b"[") + 1))
+    if wrapped := _WRAPPED.match(head):
+        return _guarded(path, array_rows(path, head.index(b"[", wrapped.start(1)) + 1, wrapped=True))
+    return _guarded(path, _jsonl_rows(path))
 
 
-def _check_file(path: Path, suffix: str) -> bytes:
-    """The first bytes of a file that is there, not empty, and plausibly of its kind."""
+def _first_line_is_whole(head: bytes) -> bool:
+    """Whether the first line is JSON by itself and others follow: a row that is a list, not the beginning of one."""
+    line, end, rest = head.lstrip().partition(b"\n")
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return bool(end and rest.strip())
+
+
+def kind_of_file(path: Path) -> str:
+    """The suffix that says what the file is: of `rows.jsonl.gz` it is `.jsonl`."""
+    name = path.name.lower().removesuffix(".gz")
+    return "." + name.rpartition(".")[2] if "." in name else ""
+
+
+def open_data(path: Path) -> IO[bytes]:
+    """The file's content as bytes, unpacked where it is compressed."""
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def check_file(path: Path) -> tuple[str, bytes]:
+    """Kind and first bytes of a file that is there, not empty, and plausibly of its kind.
+
+    Raises:
+        FineTuneError: it is not.
+    """
+    kind = kind_of_file(path)
     try:
         with path.open("rb") as file:
-            head = file.read(4096)
+            packed = file.read(4)
+        if packed and kind in KINDS and path.name.lower().endswith(".gz") and packed[:2] != b"\x1f\x8b":
+            raise mismatch(path, "it is not compressed")
+        with open_data(path) as opened:
+            head = opened.read(_HEAD_BYTES)
     except FileNotFoundError:
         raise FineTuneError.of(Code.FILE_MISSING, path=str(path)) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise mismatch(path, "its compressed content is damaged") from None
     except OSError as error:
         raise FineTuneError.of(Code.FILE_UNREADABLE, path=str(path), reason=error.strerror or str(error)) from None
-    if suffix not in SUFFIXES:
-        raise FineTuneError.of(Code.SUFFIX_UNKNOWN, path=path.name, suffix=suffix, known=list(SUFFIXES))
-    if not head.removeprefix(b"\xef\xbb\xbf").strip():
+    if kind not in KINDS:
+        raise FineTuneError.of(Code.SUFFIX_UNKNOWN, path=path.name, suffix=kind, known=list(SUFFIXES))
+    if not head.removeprefix(BOM).strip():
         raise FineTuneError.of(Code.FILE_EMPTY, path=path.name)
-    if suffix == ".parquet" and not head.startswith(_PARQUET_MAGIC):
-        raise _mismatch(path, "it does not start with PAR1")
-    if suffix != ".parquet":
-        if head.startswith(_PARQUET_MAGIC):
-            raise _mismatch(path, "it is a Parquet file")
-        if head[:2] == b"\x1f\x8b" or head[:4] == b"PK\x03\x04":
-            raise _mismatch(path, "it is a compressed archive")
-        if b"\0" in head:
-            raise _mismatch(path, "it holds NUL bytes, as binary and UTF-16 files do")
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if suffix in (".json", ".jsonl") and start not in (b"[", b"{"):
-        raise _mismatch(path, f"it starts with {head.lstrip()[:20].decode('utf-8', 'replace')!r}, not with {{ or [")
-    if suffix == ".csv" and start in (b"[", b"{"):
-        raise _mismatch(path, "it holds JSON")
-    return head.removeprefix(b"\xef\xbb\xbf")
+    _check_content(path, kind, head)
+    return kind, head.removeprefix(BOM) if kind in (".json", ".jsonl", ".ndjson") else head
 
 
-def _mismatch(path: Path, reason: str) -> FineTuneError:
+def _check_content(path: Path, kind: str, head: bytes) -> None:
+    if kind == ".parquet":
+        if not head.startswith(_PARQUET_MAGIC):
+            raise mismatch(path, "it does not start with PAR1")
+        if path.name.lower().endswith(".gz"):
+            raise mismatch(path, "a Parquet file is compressed inside; unpack it first")
+        return
+    if head.startswith(_PARQUET_MAGIC):
+        raise mismatch(path, "it is a Parquet file")
+    if (
+        head[:2] == b"\x1f\x8b"
+        or head[:4] in (b"PK\x03\x04", b"(\xb5/\xfd")
+        or head[:3] == b"BZh"
+        or head[:5] == b"\xfd7zXZ"
+    ):
+        raise mismatch(path, "it is a compressed archive")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise mismatch(path, "it is UTF-16; save it as UTF-8")
+    if head.startswith(b"%PDF"):
+        raise mismatch(path, "it is a PDF document")
+    # One NUL may be a slip inside a row, which that row's own problem tells; many are another kind of file.
+    if head.count(b"\0") > max(len(head) // 100, 3):
+        raise mismatch(path, "it holds NUL bytes, as binary and UTF-16 files do")
+    start = head.removeprefix(BOM).lstrip()[:1]
+    if kind in (".json", ".jsonl", ".ndjson") and start not in (b"[", b"{") and b"{" not in head:
+        raise mismatch(path, f"it starts with {head.lstrip()[:20].decode('utf-8', 'replace')!r}, not with {{ or [")
+    if kind in (".csv", ".tsv") and start in (b"[", b"{"):
+        raise mismatch(path, "it holds JSON")
+
+
+def mismatch(path: Path, reason: str) -> FineTuneError:
     return FineTuneError.of(Code.CONTENT_MISMATCH, path=path.name, suffix=path.suffix, reason=reason)
+
+
+def _guarded(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
+    """Damage that shows only in the middle of a compressed file ends the reading with a sentence."""
+    try:
+        yield from rows
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise mismatch(path, "its compressed content is damaged or cut off") from None
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
     """One JSON object a line. Blank lines are no rows."""
-    number = 0
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, start=1):
-            raw = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
-            if not raw.strip():
+    number = line = offset = 0
+    with open_data(path) as file:
+        while raw := file.readline(MOST_ROW_BYTES):
+            line += 1
+            start, length = offset, len(raw)
+            too_long = length == MOST_ROW_BYTES and not raw.endswith(b"\n")
+            while too_long and (more := file.readline(MOST_ROW_BYTES)):
+                length += len(more)
+                if more.endswith(b"\n"):
+                    break
+            offset += length
+            if line == 1 and raw.startswith(BOM):
+                raw, start, length = raw[3:], 3, length - 3
+            if not too_long and not raw.strip():
                 continue
             number += 1
-            yield _json_row(path, number, line, raw)
+            if too_long:
+                problem = Problem.error(
+                    Code.ROW_TOO_LARGE, path=path.name, row=number, line=line, size=length, limit=MOST_ROW_BYTES
+                )
+                yield Row(number, line, None, problem, start, length)
+            else:
+                yield _json_row(path.name, number, line, raw, start)
 
 
-def _json_row(path: Path, number: int, line: int, raw: bytes) -> Row:
-    where = {"path": path.name, "row": number, "line": line}
+def _json_row(name: str, number: int, line: int, raw: bytes, offset: int) -> Row:
     try:
-        values = json.loads(raw.decode("utf-8"))
+        values = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        # Slower, and with the words for what is wrong; it also takes NaN, which others write.
+        values = _parsed(name, number, line, raw)
+    if isinstance(values, Problem):
+        return Row(number, line, None, values, offset, len(raw))
+    return as_row(name, number, line, values, offset, len(raw))
+
+
+def _parsed(name: str, number: int, line: int, raw: bytes) -> Any:
+    where = {"path": name, "row": number, "line": line}
+    try:
+        return json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         byte = f"0x{raw[error.start]:02x}"
-        return Row(number, line, None, Problem.error(Code.ROW_BAD_ENCODING, value=byte, position=error.start, **where))
+        return Problem.error(Code.ROW_BAD_ENCODING, value=byte, position=error.start, **where)
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else _too_much(error)
-        return Row(number, line, None, Problem.error(Code.ROW_BROKEN_JSON, reason=reason, **where))
-    if not isinstance(values, dict):
-        return Row(number, line, None, Problem.error(Code.ROW_NOT_OBJECT, value=kind_of(values), **where))
-    return Row(number, line, values)
+        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else too_much(error)
+        return Problem.error(Code.ROW_BROKEN_JSON, reason=reason, **where)
 
 
-def _json_array_rows(path: Path) -> Iterator[Row]:
-    """The elements of one JSON array, each with the line on which it starts."""
-    raw = path.read_bytes()
+def as_row(name: str, number: int, line: int | None, values: Any, offset: int | None, length: int) -> Row:
+    """A row of parsed JSON, which has to be an object."""
+    if isinstance(values, dict):
+        return Row(number, line, values, None, offset, length)
+    problem = Problem.error(Code.ROW_NOT_OBJECT, path=name, row=number, line=line, value=kind_of(values))
+    return Row(number, line, None, problem, offset, length)
+
+
+def _text_rows(path: Path, sample_by: str) -> Iterator[Row]:
+    """Plain text: a row is a paragraph (ended by a blank line), a line, or the whole document."""
+    number = line = offset = 0
+    block: list[bytes] = []
+    block_line = block_offset = 0
+    with open_data(path) as file:
+        while True:
+            raw = file.readline(MOST_ROW_BYTES)
+            line += 1
+            if line == 1:
+                offset = 3 if raw.startswith(BOM) else 0
+                raw = raw.removeprefix(BOM)
+            ends = not raw or (sample_by == "paragraph" and not raw.strip())
+            if block and (ends or sample_by == "line" or sum(map(len, block)) >= MOST_ROW_BYTES):
+                number += 1
+                yield _text_row(path.name, number, block_line, b"".join(block), block_offset)
+                block = []
+            if not raw:
+                return
+            if raw.strip() or (block and sample_by == "document"):
+                if not block:
+                    block_line, block_offset = line, offset
+                block.append(raw)
+            offset += len(raw)
+
+
+def _text_row(name: str, number: int, line: int, raw: bytes, offset: int) -> Row:
     try:
-        text = raw.decode("utf-8-sig")
+        return Row(number, line, {"text": raw.decode("utf-8").strip("\r\n")}, None, offset, len(raw))
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        problem = Problem.error(
-            Code.ROW_BAD_ENCODING, path=path.name, row=None, line=line,
-            value=f"0x{raw[error.start]:02x}", position=error.start,
-        )  # fmt: skip
-        raise FineTuneError(problem) from None
-    decoder = json.JSONDecoder()
-    position, number, line, counted = text.index("[") + 1, 0, 1, 0
-    while True:
-        position = _skip_blank(text, position)
-        if position < len(text) and text[position] == "]":
-            rest = _skip_blank(text, position + 1)
-            if rest < len(text):  # a second array, or anything else: nothing of it may be lost in silence
-                line += text.count("\n", counted, rest)
-                where = {"path": path.name, "row": number + 1, "line": line}
-                yield Row(
-                    number + 1,
-                    line,
-                    None,
-                    Problem.error(Code.ROW_BROKEN_JSON, reason="text after the end of the array", **where),
-                )
-            return
-        line, counted = line + text.count("\n", counted, position), position
-        number += 1
-        where = {"path": path.name, "row": number, "line": line}
-        try:
-            values, position = decoder.raw_decode(text, position)
-            position = _skip_blank(text, position)
-            if position < len(text) and text[position] == ",":
-                position += 1
-            elif position >= len(text) or text[position] != "]":
-                raise json.JSONDecodeError("expected ',' or ']' after the row", text, position)
-        except (ValueError, RecursionError) as error:
-            # After a broken element it isn't known where the next one starts.
-            reason = _too_much(error)
-            if isinstance(error, json.JSONDecodeError):
-                reason = f"{error.msg}, line {error.lineno} column {error.colno}"
-            yield Row(number, line, None, Problem.error(Code.ROW_BROKEN_JSON, reason=reason, **where))
-            return
-        if isinstance(values, dict):
-            yield Row(number, line, values)
-        else:
-            yield Row(number, line, None, Problem.error(Code.ROW_NOT_OBJECT, value=kind_of(values), **where))
-
-
-def _skip_blank(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t\r\n":
-        position += 1
-    return position
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
-    """Rows of a CSV with a header; a cell may hold line breaks inside quotes."""
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        line += raw.count(b"\n", 0, error.start)
         value = f"0x{raw[error.start]:02x}"
-        raise FineTuneError.of(
-            Code.ROW_BAD_ENCODING, path=path.name, row=None, line=line, value=value, position=error.start
-        ) from None
-    csv.field_size_limit(max(csv.field_size_limit(), 1 << 26))
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header = next(reader)
-    line, number = reader.line_num + 1, 0
-    try:
-        for cells in reader:
-            start, line = line, reader.line_num + 1
-            if not cells:
-                continue
-            number += 1
-            if len(cells) != len(header):
-                problem = Problem.error(
-                    Code.ROW_COLUMNS, path=path.name, row=number, line=start, value=len(cells), expected=len(header)
-                )
-                yield Row(number, start, None, problem)
-            else:
-                yield Row(number, start, dict(zip(header, cells, strict=True)))
-    except csv.Error as error:
-        raise _mismatch(path, f"line {reader.line_num}: {error}") from None
+        problem = Problem.error(
+            Code.ROW_BAD_ENCODING, path=name, row=number, line=line, value=value, position=error.start
+        )
+        return Row(number, line, None, problem, offset, len(raw))
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -204,16 +261,16 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
     try:
         number = 0
-        for batch in parquet.ParquetFile(path).iter_batches(batch_size=1000):
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=500):
             batch.validate(full=True)
             for values in batch.to_pylist():
                 number += 1
                 yield Row(number, None, values)
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _mismatch(path, str(error).splitlines()[0]) from None
+        raise mismatch(path, (str(error).splitlines() or ["it is damaged"])[0]) from None
 
 
-def _too_much(error: Exception) -> str:
+def too_much(error: Exception) -> str:
     """What Python's own limits refuse."""
     return "nested too deep" if isinstance(error, RecursionError) else "a number with too many digits"
 

@@ -9,28 +9,33 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy
 import torch
 from peft import PeftModel
 
 from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.events import Evaluated, Finished, Sampled, Started, Step, Stopped, Warned, kept, read_events
-from interfaces.example import Example
+from interfaces.examples import ExampleFile
 from interfaces.folders import RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
 from trainer.adapter import add_adapter, save_adapter
 from trainer.arguments import training_arguments
-from trainer.base_model import load_model, load_tokenizer, parameter_count
+from trainer.base_model import load_model, parameter_count
 from trainer.callbacks import Keeper, Reporter, Stopper
 from trainer.checkpoints import newest_checkpoint
-from trainer.dataset import load_dataset, split_examples
+from trainer.dataset import Indices, index_of, load_dataset
 from trainer.device import Compute, choose_compute, peak_memory_bytes
 from trainer.event_log import EventLog
-from trainer.loop import TrainingLoop, as_dataset, collate
+from trainer.loop import TrainingLoop, collate
 from trainer.model_files import ModelFiles, find_model
+from trainer.run_warnings import data_warnings, refuse_or_warn, selection_warnings
 from trainer.samples import answer_prompts
+from trainer.splitting import split_rows, without_leaks
 from trainer.stop import StopRequest, StopRequested
-from trainer.template import ChatTemplate, Findings, Tokens, tokenize
+from trainer.template import ChatTemplate
+from trainer.token_store import TokenView, select, tokenize
+from trainer.tokenizer import load_template
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "finetune-studio")
 
@@ -42,8 +47,8 @@ class Prepared:
     model: PeftModel
     template: ChatTemplate
     files: ModelFiles
-    train: list[Tokens]
-    validation: list[Tokens]
+    train: TokenView
+    validation: TokenView
     dataset_sha256: str
 
 
@@ -99,26 +104,53 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
 def _prepare(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute) -> Prepared:
     """Read, fetch, check and load everything; quick checks first, so that bad input is told in seconds."""
     log.phase("data")
-    dataset, examples, report = load_dataset(folder.home, config.dataset)
-    training, kept_aside = split_examples(examples, config.validation_split, config.seed)
+    data = _read_data(config, folder, log)
     stop.check()
     log.phase("download")
     files = find_model(
         config.model_name, config.model_revision, folder.home, functools.partial(_tell_download, log, stop)
     )
-    tokenizer = load_tokenizer(files, config.model_name)
-    _write_lineage(config, folder, files, dataset.id, report, compute)
+    template = load_template(files, config.model_name)
+    _write_lineage(config, folder, files, data, compute)
     stop.check()
-    log.phase("tokenize", 0, len(examples), "rows")
-    template = ChatTemplate(tokenizer, config.model_name)
-    train, validation = _tokenize(template, config, log, training, kept_aside, report)
+    train, validation = _tokenize(template, config, folder, log, stop, data)
     stop.check()
     log.phase("model")
     model = add_adapter(load_model(files, config, compute), config, files)
     # Adapter and two optimiser moments in fp32, for each checkpoint kept, the one in staging, and the result.
     require_space(folder.path, 12 * parameter_count(model)[0] * (config.save_total_limit + 2))
     stop.check()
-    return Prepared(model, template, files, train, validation, report["sha256"])
+    return Prepared(model, template, files, train, validation, data.report["sha256"])
+
+
+@dataclass
+class _Data:
+    """The rows of a run: those to train on and those kept aside, which may lie in a file of their own."""
+
+    examples: ExampleFile
+    training: Indices
+    report: dict[str, Any]
+    measured: ExampleFile
+    kept_aside: Indices
+    measured_report: dict[str, Any]
+
+
+def _read_data(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> _Data:
+    home = folder.home
+    examples, used, report = load_dataset(home, config.dataset, config.columns, config.bad_rows)
+    for problem in data_warnings(report, config):
+        log.append(Warned(problem=problem))
+    index = index_of(examples.folder)
+    if not config.validation_dataset:
+        training, kept_aside = split_rows(index, used, config.validation_split, config.seed)
+        return _Data(examples, training, report, examples, kept_aside, report)
+    measured, all_measured, measured_report = load_dataset(
+        home, config.validation_dataset, config.columns, config.bad_rows
+    )
+    kept_aside, leaked = without_leaks(index[used], index_of(measured.folder), all_measured)
+    if leaked:
+        log.append(Warned(problem=Problem.warning(Code.LEAK_REMOVED, count=leaked, rows=len(all_measured))))
+    return _Data(examples, used, report, measured, kept_aside, measured_report)
 
 
 def _tell_download(log: EventLog, stop: StopRequest, done: int, total: int) -> None:
@@ -127,36 +159,38 @@ def _tell_download(log: EventLog, stop: StopRequest, done: int, total: int) -> N
 
 
 def _tokenize(
-    template: ChatTemplate, config: FineTuneConfig, log: EventLog,
-    training: list[Example], kept_aside: list[Example], report: dict[str, Any],
-) -> tuple[list[Tokens], list[Tokens]]:  # fmt: skip
+    template: ChatTemplate, config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, data: _Data
+) -> tuple[TokenView, TokenView]:
     """Tokens for both sides of the split; what was cut, left out or rewritten is told with its count."""
-    findings = Findings()
-    train = tokenize(template, training, config.max_length, findings)
-    validation = tokenize(template, kept_aside, config.max_length, findings)
-    rows = len(training) + len(kept_aside)
-    if not train:
-        cut = len(findings.left_out)
+    split_at = config.max_length if config.long_rows == "split" else 0
+
+    def tell(done: int, total: int) -> None:
+        log.phase("tokenize", done, total, "rows")
+        stop.check()
+
+    def view(examples: ExampleFile, used: Indices, tells: bool) -> TokenView:
+        store = tokenize(folder.home, examples, template, split_at, tell)
+        chosen, findings = select(store, used, config.max_length, config.long_rows)
+        warnings = refuse_or_warn(findings, store, template, examples, config)
+        for problem in (
+            warnings + selection_warnings(findings, chosen.items, template, examples, config) if tells else []
+        ):
+            log.append(Warned(problem=problem))
+        return chosen
+
+    separate = data.measured is not data.examples
+    # One split's rows are told of together: both sides are cut by the same rule.
+    both = numpy.concatenate([data.training] if separate else [data.training, data.kept_aside])
+    view(data.examples, numpy.sort(both), tells=True)
+    train = view(data.examples, data.training, tells=False)
+    validation = view(data.measured, data.kept_aside, tells=separate)
+    rows = len(both)
+    if not len(train):
         raise FineTuneError.of(
-            Code.NOTHING_TO_TRAIN, path=report["name"], rows=rows, cut=cut, max_length=config.max_length
+            Code.NOTHING_TO_TRAIN, path=data.report["name"], rows=rows, cut=rows, max_length=config.max_length
         )
-    counts = {"rows": rows, "max_length": config.max_length}
-    warnings = []
-    if findings.cut:
-        warnings.append(Problem.warning(Code.ROWS_CUT, count=len(findings.cut), longest=findings.longest, **counts))
-    if findings.left_out:
-        first = findings.left_out[:20]
-        warnings.append(Problem.warning(Code.ROWS_LEFT_OUT, count=len(findings.left_out), first=first, **counts))
-    if findings.rewritten:
-        warnings.append(
-            Problem.warning(Code.TEMPLATE_REWRITES_HISTORY, model=config.model_name, count=findings.rewritten)
-        )
-    if findings.without_end:
-        token = template.tokenizer.eos_token
-        warnings.append(Problem.warning(Code.NO_END_OF_TURN, model=config.model_name, token=token))
-    if not validation and config.validation_split > 0:
-        warnings.append(Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split))
-    for problem in warnings:
+    if not len(validation) and (config.validation_split > 0 or separate):
+        problem = Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split)
         log.append(Warned(problem=problem))
     return train, validation
 
@@ -173,10 +207,10 @@ def _build_loop(
     reporter = Reporter(log, compute, config, len(prepared.validation))
     loop = TrainingLoop(
         model=prepared.model,
-        args=training_arguments(config, folder, compute, evaluates=bool(prepared.validation)),
+        args=training_arguments(config, folder, compute, evaluates=len(prepared.validation) > 0),
         data_collator=functools.partial(collate, pad_token_id=prepared.template.tokenizer.pad_token_id),
-        train_dataset=as_dataset(prepared.train),
-        eval_dataset=as_dataset(prepared.validation) or None,
+        train_dataset=prepared.train,
+        eval_dataset=prepared.validation if len(prepared.validation) else None,
         callbacks=[reporter, stopper, Keeper(folder, log, config, facts)],
     )
     reporter.loop = loop
@@ -186,7 +220,7 @@ def _build_loop(
 def _evaluate_end(loop: TrainingLoop, prepared: Prepared, folder: RunFolder, log: EventLog, step: int) -> None:
     """The validation loss of the result itself, where the last step wasn't one of those that are measured."""
     told = [event.step for event in read_events(folder.events) if isinstance(event, Evaluated)]
-    if prepared.validation and (not told or told[-1] != step):
+    if len(prepared.validation) and (not told or told[-1] != step):
         log.phase("evaluate")
         loop.evaluate()
 
@@ -220,21 +254,21 @@ def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute
     save_adapter(prepared.model, prepared.template.tokenizer, folder.adapter, config, facts)
 
 
-def _write_lineage(
-    config: FineTuneConfig,
-    folder: RunFolder,
-    files: ModelFiles,
-    dataset_id: str,
-    report: dict[str, Any],
-    compute: Compute,
-) -> None:
+def _write_lineage(config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute) -> None:
     """Where the result comes from. Written once: a resume goes on with the same data and the same base."""
     if folder.lineage.exists():
         return
-    dataset = {"id": dataset_id, "name": report["name"], "sha256": report["sha256"], "rows": report["rows"]}
     base = {"name": files.portable_name, "requested": config.model_name, "revision": files.revision}
     machine = {"device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads}
-    write_json(folder.lineage, {"dataset": dataset, "base": base, "machine": machine, "versions": _versions()})
+    record = {"dataset": _origin(data.examples, data.report), "base": base, "machine": machine, "versions": _versions()}
+    if data.measured is not data.examples:
+        record["validation_dataset"] = _origin(data.measured, data.measured_report)
+    write_json(folder.lineage, record)
+
+
+def _origin(examples: ExampleFile, report: dict[str, Any]) -> dict[str, Any]:
+    kept = ("name", "sha256", "examples_sha256", "rows", "format", "columns", "parts")
+    return {"id": examples.folder.id, **{key: report[key] for key in kept if key in report}}
 
 
 def _versions() -> dict[str, str]:

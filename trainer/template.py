@@ -1,12 +1,14 @@
-"""Examples become tokens and labels, by the model's own chat template.
+"""Examples become tokens, and it is said of each token whether the model learns to write it.
 
-What is learned: the text of each trained assistant turn and the end-of-turn token after it. What is only
-read (label -100): system and user turns, the headers between turns, and the line break that some templates
-write after the end-of-turn token, since generation has stopped by then.
+What is learned: the text of each trained assistant turn (its reasoning and tool calls included) and the end-of-turn
+token after it. What is only read: system, user and tool turns, the headers between turns, and the line break that
+some templates write after the end-of-turn token, since generation has stopped by then. Of a plain text all is learned.
 
-A turn's place is found by rendering the conversation up to it. Some templates rewrite earlier turns (they
-drop old thinking, say), so that this rendering is no beginning of the whole one; then only the last answer is
-trained, as the whole conversation shows it, and the run says so.
+A template that marks itself what is generated ({% generation %}) is taken at its word. In all others a turn's place
+is found by rendering the conversation once more with another answer in it: what stays the same before and after is
+not the answer. This needs no beginning of a conversation to be rendered as it is inside of the whole one, which many
+families don't do: they drop earlier thinking, or end the last turn in another way. A turn that is not shown whole
+is only read, since no model would have written it so, and the run says in how many rows that is.
 """
 
 from __future__ import annotations
@@ -15,169 +17,299 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jinja2
+import numpy
+import numpy.typing
+from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
-from interfaces.example import Example, Message
+from interfaces.example import Example
 from interfaces.problems import Code, FineTuneError
+from trainer.rendering import Dicts, Renderer
 
-READ_ONLY = -100
-"""The label that torch's cross-entropy ignores."""
-_MARGIN = 64
-"""Characters that a template may write between a turn's header and its content, as an empty thinking block."""
+_MARGIN = 96
+"""Characters that a template may write between a turn's header and its answer, as an empty thinking block."""
+_OTHER = "§QX7§"
+"""Stands for another answer; no template has a reason to treat it differently from plain text."""
+_ENDS = (
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|return|>", "<|call|>", "<|endoftext|>",
+    "<|eot|>", "<turn|>", "<|END_OF_TURN_TOKEN|>", "<|end_of_text|>", "</s>",
+)  # fmt: skip
+"""Tokens that end a turn in one family or another, beside the tokenizer's own."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One example as text. `spans` are the character ranges that are learned."""
+
+    text: str
+    spans: list[tuple[int, int]]
+    whole_turns: bool = True
+    """False when a trained turn is not shown whole, and so is only read."""
+    ends: bool = True
+    """False when the template writes no end-of-turn token after a trained turn."""
+    done: frozenset[Code] = frozenset()
+    """What had to be done for the template."""
+    plain: bool = False
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One example for the model: `input_ids` and `labels` have the same length."""
+    """One example for the model: ids and whether each is learned, of the same length, not cut."""
 
-    input_ids: list[int]
-    labels: list[int]
-    row: int
-    full_length: int
-    """Tokens before cutting at max_length."""
-
-    @property
-    def trained(self) -> int:
-        """How many tokens are learned; the first token has nothing before it to be predicted from."""
-        return sum(label != READ_ONLY for label in self.labels[1:])
-
-
-@dataclass
-class Findings:
-    """What was noticed over a whole dataset, for the warnings of the run."""
-
-    rewritten: int = 0
-    without_end: int = 0
-    cut: list[int] = field(default_factory=list)
-    left_out: list[int] = field(default_factory=list)
-    longest: int = 0
-
-
-@dataclass(frozen=True)
-class _Rendered:
-    text: str
-    spans: list[tuple[int, int]]
-    """Character ranges of what is learned."""
-    rewritten: bool
-    without_end: bool
+    ids: numpy.typing.NDArray[numpy.int32]
+    trained: numpy.typing.NDArray[numpy.bool_]
+    rendered: Rendered
+    encoding: Encoding = field(repr=False)
 
 
 class ChatTemplate:
-    """Renders and tokenises conversations for one model."""
+    """Renders and tokenises examples for one model. `end_ids` are the ids that end a generation of the model's."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str, end_ids: Sequence[int] = ()) -> None:
         self.tokenizer, self.model_name = tokenizer, model_name
-        self._ends = sorted(_end_tokens(tokenizer), key=len, reverse=True)
+        self.renderer = Renderer(tokenizer, model_name)
+        vocabulary = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+        own = {tokenizer.eos_token, *(tokenizer.convert_ids_to_tokens(token) for token in end_ids)}
+        self.ends = sorted({end for end in own if end} | (vocabulary & set(_ENDS)), key=len, reverse=True)
+        self._prompt = self._generation_prompt()
+        # Cutting and padding are ours to do; a tokenizer.json may bring both.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """A user's question, ready to be answered."""
-        text = self._render([{"role": "user", "content": prompt}], 0, answer_next=True)
-        return self._encode(text)["input_ids"]
+        text = self.renderer.render([{"role": "user", "content": prompt}], answer_next=True)
+        ids: list[int] = self._encode([text])[0].ids
+        return ids
 
-    def tokens(self, example: Example, max_length: int, findings: Findings | None = None) -> Tokens:
-        """The example as tokens with labels, cut at `max_length` from the right."""
-        rendered = self._rendered(example)
-        encoded = self._encode(rendered.text, offsets=True)
-        ids: list[int] = encoded["input_ids"]
-        labels = [READ_ONLY] * len(ids)
-        for index, (start, end) in enumerate(encoded["offset_mapping"]):
-            # A token is learned when it begins inside a learned range; an empty one (a prefix) never is.
-            if end > start and any(low <= start < high for low, high in rendered.spans):
-                labels[index] = ids[index]
-        tokens = Tokens(ids[:max_length], labels[:max_length], example.row, len(ids))
-        if findings is not None:
-            findings.rewritten += rendered.rewritten
-            findings.without_end += rendered.without_end
-            findings.longest = max(findings.longest, len(ids))
-            if len(ids) > max_length:
-                findings.cut.append(example.row)
-            if tokens.trained == 0:
-                findings.left_out.append(example.row)
-        return tokens
+    def tokens(self, example: Example) -> Tokens:
+        """One example as tokens.
 
-    def _rendered(self, example: Example) -> _Rendered:
-        messages = [_as_dict(message) for message in example.messages]
-        text = self._render(messages, example.row)
-        spans: list[tuple[int, int]] = []
-        without_end = rewritten = False
-        last_trained = max(index for index, message in enumerate(example.messages) if message.train)
-        for index, message in enumerate(example.messages):
-            if not message.train:
-                continue
-            head = self._render(messages[:index], example.row, answer_next=True) if index else ""
-            start = len(head) if text.startswith(head) else len(text)
-            if not _stands_at(text, start, message.content):
-                rewritten = True
-                # Where an answer really stands in the whole text is only sure for the last one.
-                start = max(text.rfind(message.content.strip()), 0) or start
-            following = self._render(messages[: index + 1], example.row)
-            stop = len(following) if text.startswith(following) else len(text)
-            end, found = self._end_of_turn(text, start, stop, message.content)
-            without_end |= not found
-            spans.append((start, end))
-        if rewritten:
-            spans = spans[-1:]
-        if without_end and last_trained == len(messages) - 1 and self.tokenizer.eos_token:
+        Raises:
+            FineTuneError: the template refuses it.
+        """
+        return self.batch([self.rendered(example)])[0]
+
+    def batch(self, rendered: Sequence[Rendered]) -> list[Tokens]:
+        """Many rendered examples as tokens at once."""
+        return [
+            self._tokens(one, encoding)
+            for one, encoding in zip(rendered, self._encode([one.text for one in rendered]), strict=True)
+        ]
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
+        # The template has written all special tokens already.
+        encoded: list[Encoding] = self.tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
+        return encoded
+
+    def _tokens(self, rendered: Rendered, encoding: Encoding) -> Tokens:
+        ids = numpy.array(encoding.ids, dtype=numpy.int32)
+        trained = numpy.zeros(len(ids), dtype=numpy.bool_)
+        for start, end in rendered.spans:
+            first, last = _token_range(encoding, start, end)
+            trained[first:last] = True
+        return Tokens(ids, trained, rendered, encoding)
+
+    def rendered(self, example: Example) -> Rendered:
+        """One example as text, with what of it is learned.
+
+        Raises:
+            FineTuneError: the template refuses it, or takes too long.
+        """
+        if example.text is not None:
+            return self._plain(example.text)
+        messages, tools, done = self.renderer.messages(example)
+        trained = [index for index, message in enumerate(example.messages) if message.train]
+        # Tools that are written as text may have brought a system turn of their own.
+        shift = len(messages) - len(example.messages)
+        turns = _Turns(self, messages, tools, example.row)
+        if self.renderer.marks_generation:
+            text, marked = self.renderer.render_marked(messages, tools, example.row)
+            answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+            wanted = {index + shift for index in trained}
+            spans = [span for owner, span in turns.owned(text, marked, answers) if owner in wanted]
+            return Rendered(text, spans, done=frozenset(done))
+        found = [turns.place(index + shift) for index in trained]
+        text, spans = turns.text, [span for span, _ in found if span is not None]
+        ends = all(ended for span, ended in found if span is not None)
+        last_ended = found[-1][1] if found else True
+        last = trained[-1] == len(example.messages) - 1
+        if spans and last and found[-1][0] is not None and not last_ended and self.tokenizer.eos_token:
             # The model has to learn to stop: give the last answer an end of its own.
             start, _ = spans[-1]
             text = text.rstrip() + self.tokenizer.eos_token
             spans[-1] = (start, len(text))
-        return _Rendered(text, spans, rewritten, without_end)
+        return Rendered(text, spans, len(spans) == len(found), ends, frozenset(done))
 
-    def _end_of_turn(self, text: str, start: int, stop: int, content: str) -> tuple[int, bool]:
-        """Where the turn that starts at `start` ends, its end token included; and whether there was one."""
-        # The content itself may hold an end token's text: look behind it, where the template speaks again.
-        trimmed = content.strip()
-        inside = text.find(trimmed, start, stop) if trimmed else -1
-        after = inside + len(trimmed) if inside >= 0 else start
-        found = [(at, token) for token in self._ends if (at := text.find(token, after, stop)) >= 0]
+    def _plain(self, text: str) -> Rendered:
+        end = self.tokenizer.eos_token or ""
+        begin = (
+            self.tokenizer.bos_token
+            if getattr(self.tokenizer, "add_bos_token", False) and self.tokenizer.bos_token
+            else ""
+        )
+        whole = begin + text + end
+        return Rendered(whole, [(len(begin), len(whole))], plain=True, ends=bool(end))
+
+    def _generation_prompt(self) -> str:
+        """What the template writes to have an answer begun."""
+        talk: Dicts = [{"role": "user", "content": "q"}]
+        try:
+            without, with_prompt = self.renderer.render(talk), self.renderer.render(talk, answer_next=True)
+        except FineTuneError:
+            return ""
+        return with_prompt[_shared(without, with_prompt) :]
+
+
+class _Turns:
+    """Where the turns of one conversation stand in its rendering."""
+
+    def __init__(self, template: ChatTemplate, messages: Dicts, tools: Dicts | None, row: int) -> None:
+        self._template, self._messages, self._tools, self._row = template, messages, tools, row
+        self.text = self._render(messages)
+
+    def _render(self, messages: Dicts, answer_next: bool = False) -> str:
+        return self._template.renderer.render(messages, self._tools, self._row, answer_next)
+
+    def place(self, index: int) -> tuple[tuple[int, int] | None, bool]:
+        """The range of a turn with its end token, or None where it isn't shown whole; and whether it has an end."""
+        first, stop = self._answer(index)
+        if first < 0:
+            return None, True
+        start = self._begin(index, first)
+        end, ended = self._end(index, start, stop)
+        shown = self.text[start:end]
+        if any(part not in shown for part in _parts(self._messages[index])):
+            return None, True
+        return (start, end), ended
+
+    def _answer(self, index: int) -> tuple[int, int]:
+        """Where what the turn itself says begins and ends; (-1, -1) when it isn't there at all."""
+        message = self._messages[index]
+        calls = message.get("tool_calls")
+        if calls:
+            changed = [{**call, "function": {**call["function"], "arguments": {_OTHER: _OTHER}}} for call in calls]
+            other = self._render_with(index, {**message, "tool_calls": changed})
+            before, after = _common(self.text, other)
+            if message["content"]:
+                # The text before the calls comes first.
+                talk = self._render_with(index, {**message, "content": _OTHER})
+                before = min(before, _common(self.text, talk)[0])
+            return before, max(len(self.text) - after, before)
+        other = self._render_with(index, _said_otherwise(message))
+        at = other.find(_OTHER)
+        if at < 0:
+            return -1, -1
+        rest = other[other.rfind(_OTHER) + len(_OTHER) :]
+        before, after = _common(self.text, other)
+        stop = len(self.text) - len(rest) if self.text.endswith(rest) else len(self.text) - after
+        return min(at, before), max(stop, min(at, before))
+
+    def _render_with(self, index: int, message: dict[str, Any]) -> str:
+        return self._render([*self._messages[:index], message, *self._messages[index + 1 :]])
+
+    def _begin(self, index: int, first: int) -> int:
+        """Where generation of the turn begins: behind the header that asks for it."""
+        if index:
+            try:
+                head = self._render(self._messages[:index], answer_next=True)
+            except FineTuneError:
+                head = ""
+            if head and len(head) <= first and self.text.startswith(head):
+                return len(head)
+        prompt = self._template._prompt
+        at = self.text.rfind(prompt, 0, first) if prompt else -1
+        start = at + len(prompt)
+        return start if at >= 0 and start <= first and first - start <= _MARGIN else first
+
+    def _end(self, index: int, start: int, stop: int) -> tuple[int, bool]:
+        """Where the turn ends, its end token included; and whether there is one."""
+        bound = len(self.text)
+        calls = bool(self._messages[index].get("tool_calls"))
+        if calls and index + 1 < len(self._messages):
+            following = str(self._messages[index + 1]["content"]).strip()
+            at = self.text.find(following, stop) if following else -1
+            bound = at if at >= 0 else bound
+        found = [
+            (at, token) for token in self._template.ends if (at := self.text.find(token, max(stop, start), bound)) >= 0
+        ]
         if not found:
-            return stop, False
+            return (self._end_of_calls(index, stop) if calls else stop), False
         at, token = min(found, key=lambda pair: (pair[0], -len(pair[1])))
+        if not calls and self.text[stop:at].strip():
+            return stop, False  # it ends something else, further on
         return at + len(token), True
 
-    def _render(self, messages: Sequence[dict[str, Any]], row: int, answer_next: bool = False) -> str:
-        try:
-            text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=answer_next)
-        except (jinja2.TemplateError, TypeError, KeyError) as error:
-            raise FineTuneError.of(
-                Code.TEMPLATE_REFUSED, model=self.model_name, row=row, reason=str(error)[:200]
-            ) from error
-        return str(text)
+    def _end_of_calls(self, index: int, stop: int) -> int:
+        """Where calls end that no token ends: what closes them is shown by the conversation up to here."""
+        head = self._render(self._messages[: index + 1]).rstrip()
+        for end in self._template.ends:
+            head = head.removesuffix(end)
+        return len(head) if len(head) >= stop and self.text.startswith(head) else stop
 
-    def _encode(self, text: str, offsets: bool = False) -> Any:
-        # The template has written all special tokens already.
-        return self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=offsets)
-
-
-def _stands_at(text: str, start: int, content: str) -> bool:
-    """Whether the turn that starts at `start` holds its content whole; a template may put a little before it."""
-    trimmed = content.strip()
-    return text.find(trimmed, start, start + len(trimmed) + _MARGIN) >= 0
+    def owned(self, text: str, marked: list[tuple[int, int]], answers: list[int]) -> list[tuple[int, tuple[int, int]]]:
+        """The marked ranges, each with the turn that it belongs to."""
+        if len(marked) == len(answers):
+            return list(zip(answers, marked, strict=True))
+        begins = [(self._answer(index)[0], index) for index in answers]
+        return [
+            (max(((at, index) for at, index in begins if 0 <= at < end), default=(0, answers[0]))[1], (start, end))
+            for start, end in marked
+        ]
 
 
-def _as_dict(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "content": message.content}
+def _said_otherwise(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with another text in every place that holds one."""
+    changed = {**message, "content": _OTHER}
+    if "</think>" in message["content"]:
+        changed["content"] = f"<think>\n{_OTHER}\n</think>\n\n{_OTHER}"
+    if "reasoning_content" in message:
+        changed["reasoning_content"] = _OTHER
+    return changed
 
 
-def _end_tokens(tokenizer: PreTrainedTokenizerBase) -> set[str]:
-    """Special tokens that end a turn: the tokenizer's own, and those that families use beside it."""
-    known = {
-        "<|im_end|>",
-        "<|eot_id|>",
-        "<|eom_id|>",
-        "<end_of_turn>",
-        "<|end|>",
-        "<|return|>",
-        "<|endoftext|>",
-        "</s>",
-    }
-    vocabulary = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
-    return (known & vocabulary) | ({tokenizer.eos_token} if tokenizer.eos_token else set())
+def _parts(message: dict[str, Any]) -> list[str]:
+    """What has to be seen of a turn: reasoning and answer, each by itself, since templates space them anew."""
+    content = message["content"]
+    parts = [message.get("reasoning_content", "")]
+    if "</think>" in content:
+        thought, _, content = content.rpartition("</think>")
+        parts.append(thought.replace("<think>", ""))
+    return [part.strip() for part in [*parts, content] if part.strip()]
 
 
-def tokenize(template: ChatTemplate, examples: Sequence[Example], max_length: int, findings: Findings) -> list[Tokens]:
-    """All examples that have something left to learn; the others are counted in `findings`."""
-    made = (template.tokens(example, max_length, findings) for example in examples)
-    return [tokens for tokens in made if tokens.trained > 0]
+def _common(text: str, other: str) -> tuple[int, int]:
+    """How many characters two texts share at their beginning and at their end, without overlap."""
+    before = _shared(text, other)
+    after = _shared(text[before:][::-1], other[before:][::-1])
+    return before, after
+
+
+def _shared(text: str, other: str) -> int:
+    """The length of the common beginning, by halving: comparing slices is quick, comparing characters is not."""
+    low, high = 0, min(len(text), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if text[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
+
+
+def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
+    """The tokens that begin inside a range of characters, as (first, one behind the last)."""
+    first = last = None
+    while start < end and first is None:
+        first = encoding.char_to_token(start)
+        start += first is None
+    while end > start and last is None:
+        last = encoding.char_to_token(end - 1)
+        end -= last is None
+    if first is None or last is None:
+        return 0, 0
+    found = encoding.token_to_chars(first)
+    if found is not None and found[0] < start:
+        first += 1
+    # A character may take several tokens, which all have its place.
+    place, count = encoding.token_to_chars(last), len(encoding.ids)
+    while last + 1 < count and encoding.token_to_chars(last + 1) == place:
+        last += 1
+    return first, last + 1

@@ -7,7 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-SCRIPTS = "<script src='/ui-assets/plotly.min.js'></script><script src='/ui-assets/studio.js'></script><link rel='stylesheet' href='/ui-assets/studio.css'>"
+SCRIPTS = "".join(
+    [
+        f"<script src='/ui-assets/{name}'></script>"
+        for name in ("plotly.min.js", "studio.js", "data.js", "sight.js", "library.js")
+    ]
+    + ["<link rel='stylesheet' href='/ui-assets/studio.css'>"]
+)
 
 
 def live_part(kind: str, texts: dict[str, str], language: str, elem_id: str, **facts: Any) -> gr.HTML:

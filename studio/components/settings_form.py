@@ -11,10 +11,21 @@ from studio.form import Dial, dials, to_widget
 GROUPS = ("training", "lora", "data", "model", "memory", "saving")
 
 
+BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
+"""Settings that are decided by looking at the data."""
+
+
+def data_form(language: str, start: dict[str, Any]) -> dict[str, Any]:
+    """The widgets that stand beside the data."""
+    by_name = {dial.name: dial for dial in dials(language)}
+    with gr.Row(elem_classes="fs-basic"):
+        return {name: _widget(by_name[name], start[name]) for name in BESIDE_THE_DATA}
+
+
 def settings_form(texts: dict[str, str], language: str, start: dict[str, Any]) -> dict[str, Any]:
-    """All widgets by their settings' names: the few that matter open, all others folded by group."""
+    """All other widgets by their settings' names: the few that matter open, the rest folded by group."""
     widgets: dict[str, Any] = {}
-    known = dials(language)
+    known = [dial for dial in dials(language) if dial.name not in BESIDE_THE_DATA]
     with gr.Row(elem_classes="fs-basic"):
         for dial in (dial for dial in known if dial.basic):
             widgets[dial.name] = _widget(dial, start[dial.name])
@@ -37,6 +48,8 @@ def _widget(dial: Dial, value: Any) -> Any:
     }  # fmt: skip
     if dial.kind == "switch":
         return gr.Checkbox(**common)
+    if dial.kind == "choice" and dial.name in BESIDE_THE_DATA:
+        return gr.Radio(choices=list(dial.choices), **common)
     if dial.kind == "choice":
         return gr.Dropdown(choices=list(dial.choices), **common)
     if dial.kind in ("number", "whole"):

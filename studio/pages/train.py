@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -10,12 +11,12 @@ from interfaces.config import STARTER, config_problems
 from interfaces.device import Device
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problems import FineTuneError
+from interfaces.problems import Code, FineTuneError, Problem
 from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE, fit_of, local_path
 from studio.components.live import live_part
-from studio.components.settings_form import settings_form
-from studio.datasets import MOST_BYTES, dataset_name
+from studio.components.settings_form import data_form, settings_form
+from studio.datasets import MOST_BYTES, dataset_name, describe, with_datasets
 from studio.demo import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
 from studio.form import from_widgets, widget_values
@@ -35,11 +36,13 @@ def build_train_page(
     own_model = gr.Textbox(label=texts["own_model"], info=texts["own_model_help"], elem_id="train-own-model")
     gr.Markdown(f"## {texts['data']}")
     data = live_part("dataset", texts, language, "train-data", most_bytes=MOST_BYTES)
+    told = live_part("config", {}, language, "train-config")
+    beside = data_form(language, widget_values(start, language))
     gr.Markdown(f"## {texts['settings']}")
     preset_box = gr.Dropdown(
         list(PRESETS), value=preset, label=texts["preset"], info=texts["preset_help"], elem_id="train-preset"
     )
-    widgets = settings_form(texts, language, widget_values(start, language))
+    widgets = beside | settings_form(texts, language, widget_values(start, language))
     gr.Markdown(f"## {texts['review']}")
     review = gr.Markdown(texts["missing_data"], elem_id="train-review")
     start_button = gr.Button(texts["start"], variant="primary", elem_id="train-start", size="lg")
@@ -52,8 +55,9 @@ def build_train_page(
     }
     kept = gr.BrowserState({}, storage_key="finetune-form", secret=secret)
 
-    def on_change(**values: Any) -> tuple[str, dict[str, Any]]:
-        return review_text(manager.home, config_of(values, language), texts, language), values
+    def on_change(**values: Any) -> tuple[str, dict[str, Any], str]:
+        config = config_of(values, language)
+        return review_text(manager.home, config, texts, language), values, form_facts(config)
 
     def on_preset(name: str) -> dict[Any, Any]:
         config = PRESETS[name]()
@@ -66,7 +70,7 @@ def build_train_page(
         if not ready:
             return text, ""
         try:
-            task = manager.create_task(with_held_out_questions(manager.home, config))
+            task = manager.create_task(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
             manager.launch(task)
         except FineTuneError as error:
             return "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems), ""
@@ -79,7 +83,7 @@ def build_train_page(
     # Without Gradio's queue: its event stream would hold a connection of each tab, and break when the page is left.
     plain: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     changes = [component.change for component in form.values()]
-    gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept], trigger_mode="always_last", **plain)
+    gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept, told], trigger_mode="always_last", **plain)
     preset_box.input(on_preset, preset_box, [model, *widgets.values()], **plain)
     to_run = "(id) => { if (id) window.location.href = 'run?run=' + encodeURIComponent(id) }"
     started = start_button.click(on_start, inputs_kwargs=form, outputs=[review, run_id], trigger_mode="once", **plain)
@@ -121,6 +125,16 @@ def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:
     return {**from_widgets(settings, language), "model_name": model, "dataset": str(settings.get("dataset") or "")}
 
 
+def form_facts(config: dict[str, Any]) -> str:
+    """What of the form decides how the data is seen, for our own script."""
+    facts = {
+        "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
+        "accumulation": config["gradient_accumulation_steps"], "bad_rows": config["bad_rows"], "seed": config["seed"],
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"],
+    }  # fmt: skip
+    return json.dumps(facts)
+
+
 def with_held_out_questions(home: Home, config: dict[str, Any]) -> dict[str, Any]:
     """The sample brings questions that are not in it: a few are asked before and after, when the person asks none."""
     if config.get("sample_prompts") or dataset_name(home, config["dataset"]) != SAMPLE:
@@ -139,6 +153,8 @@ def review_text(home: Home, config: dict[str, Any], texts: dict[str, str], langu
         texts["missing_data"] if problem.params.get("field") == "dataset" else sentence(problem, language)
         for problem in problems
     ]
+    if not problems:
+        lines = data_lines(home, config, language)
     if lines:
         return "\n".join(f"- {escaped(line)}" for line in lines)
     ready = texts["ready"].format(
@@ -146,6 +162,25 @@ def review_text(home: Home, config: dict[str, Any], texts: dict[str, str], langu
         batch=config["per_device_train_batch_size"] * config["gradient_accumulation_steps"],
     )  # fmt: skip
     return escaped(ready)
+
+
+def data_lines(home: Home, config: dict[str, Any], language: str) -> list[str]:
+    """What of the chosen dataset forbids a start."""
+    try:
+        report = describe(home, config["dataset"])
+    except FineTuneError as error:
+        return [sentence(problem, language) for problem in error.problems]
+    usable = report["good"] if config["bad_rows"] == "skip" else report["usable"] and not report["at_fault"]
+    if usable:
+        return []
+    problem = Problem.error(
+        Code.BAD_ROWS,
+        path=report["name"],
+        count=report["at_fault"] or report["doubtful"],
+        rows=report["rows"],
+        first=[],
+    )
+    return [sentence(problem, language)]
 
 
 def escaped(text: str) -> str:

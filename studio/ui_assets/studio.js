@@ -18,7 +18,7 @@ window.FinetuneStudio = (() => {
     const headers = { Accept: "application/json", "X-Finetune-Language": spoken(), ...options.headers };
     const answer = await fetch(path, { ...options, headers });
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw Object.assign(new Error(body.message || answer.statusText), { status: answer.status });
+    if (!answer.ok) throw Object.assign(new Error(body.message || answer.statusText), { status: answer.status, problems: body.problems || [] });
     return body;
   }
   const post = (path, body, method = "POST") =>
@@ -68,80 +68,6 @@ window.FinetuneStudio = (() => {
   function applyTheme() {
     const chosen = localStorage.getItem("finetune-theme");
     if (chosen) document.body.classList.toggle("dark", chosen === "dark");
-  }
-
-  // ---- the examples: drop, check, look ---------------------------------------------------------------------------
-  function dataset(root, settings, gradio) {
-    const { texts } = settings;
-    head(texts, settings.language); applyTheme();
-    const said = make("p", { class: "fs-said", role: "status", "aria-live": "polite" });
-    const bar = make("progress", { max: 100, value: 0, hidden: true });
-    const input = make("input", { type: "file", accept: ".json,.jsonl,.csv,.parquet", class: "fs-file", id: "fs-file", "aria-describedby": "fs-drop-help" });
-    const zone = make("label", { class: "fs-drop", for: "fs-file" }, make("strong", {}, texts.drop), make("span", { id: "fs-drop-help" }, texts.drop_help), input);
-    const sample = make("button", { type: "button", class: "fs-button", onclick: () => take(() => post("/api/datasets/sample")) }, texts.take_sample);
-    const shown = make("div", { class: "fs-preview" });
-    root.append(zone, make("div", { class: "fs-row" }, sample, bar), said, shown);
-
-    function choose(id) {
-      if (gradio.props.value === id) return;
-      gradio.props.value = id;
-      gradio.trigger("change");
-    }
-    async function take(work, restoring = false) {
-      if (input.disabled) return; // one file at a time: what is being checked is not overtaken
-      root.classList.remove("fs-bad");
-      if (!restoring) { choose(""); shown.replaceChildren(); } // nobody starts on the old file while the new one is checked
-      setText(said, texts.checking);
-      sample.disabled = input.disabled = true;
-      try { const found = await work(); choose(found.id); show(found); }
-      catch (error) { root.classList.add("fs-bad"); shown.replaceChildren(); setText(said, error.message || texts.no_connection); choose(""); }
-      finally { sample.disabled = input.disabled = false; bar.hidden = true; input.value = ""; }
-    }
-    function upload(file) {
-      return new Promise((resolve, reject) => {
-        // Said before the first byte is sent: the server would refuse it too.
-        if (file.size > settings.most_bytes) return reject(new Error(fill(texts.too_large, { name: file.name, size: size(file.size), limit: size(settings.most_bytes) })));
-        const request = new XMLHttpRequest();
-        request.open("POST", `/api/datasets?name=${encodeURIComponent(file.name)}`);
-        request.upload.onprogress = (event) => {
-          const percent = Math.round((100 * event.loaded) / event.total);
-          bar.hidden = false; bar.value = percent;
-          setText(said, percent < 100 ? fill(texts.uploading, { percent }) : texts.checking);
-        };
-        request.onerror = () => reject(new Error(texts.no_connection));
-        request.onload = () => {
-          let body = {};
-          try { body = JSON.parse(request.responseText); } catch { /* said below */ }
-          if (request.status < 300) resolve(body); else reject(new Error(body.message || request.statusText));
-        };
-        request.setRequestHeader("X-Finetune-Language", settings.language);
-        request.send(file);
-      });
-    }
-    input.addEventListener("change", () => input.files.length && take(() => upload(input.files[0])));
-    for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {
-      event.preventDefault();
-      zone.classList.toggle("fs-over", kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files.length) take(() => upload(event.dataTransfer.files[0]));
-    });
-    function show(found) {
-      setText(said, fill(texts.dataset_line, found));
-      const rows = found.examples.map((turns, index) => make("tr", {}, make("td", {}, String(index + 1)),
-        make("td", {}, turns.filter((turn) => !turn.train).map((turn) => turn.text).join(" / ").slice(0, 200)),
-        make("td", {}, turns.filter((turn) => turn.train).map((turn) => turn.text).join(" / ").slice(0, 200))));
-      const table = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.first_rows }, make("table", {}, make("tbody", {}, ...rows)));
-      const talks = found.examples.slice(0, 3).map((turns) => make("div", { class: "fs-talk" }, ...turns.map((turn) =>
-        make("p", { class: `fs-turn fs-${turn.role}` }, make("small", {}, turn.role + (turn.train ? ` · ${texts.learned}` : "")), turn.train ? make("mark", {}, turn.text) : turn.text))));
-      shown.replaceChildren(make("h3", {}, texts.conversations), make("div", { class: "fs-talks" }, ...talks), make("h3", {}, texts.first_rows), table);
-    }
-    // A form that was half filled comes back with its dataset; the value is set by Gradio, perhaps a little later.
-    let known = "";
-    const restore = () => {
-      const id = gradio.props.value;
-      if (id && id !== known && !shown.childElementCount) { known = id; take(() => ask(`/api/datasets/${encodeURIComponent(id)}`), true); }
-    };
-    gradio.watch("value", restore);
-    restore();
   }
 
   // ---- one run ---------------------------------------------------------------------------------------------------
@@ -298,5 +224,5 @@ window.FinetuneStudio = (() => {
     poll(root, refresh, 2 * POLL_MS);
   }
 
-  return { dataset, run, runs };
+  return { run, runs, parts: { make, ask, post, size, setText, fill, poll, head, applyTheme, dark } };
 })();

@@ -2,9 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.folders import Home
+from interfaces.folders import Home, write_json
 from interfaces.problems import Code, FineTuneError
-from studio.datasets import dataset_name, ensure_dataset
+from studio.datasets import (
+    dataset_name,
+    delete_dataset,
+    describe,
+    ensure_dataset,
+    find_dataset,
+    list_datasets,
+    restore_dataset,
+    with_datasets,
+)
 
 pytestmark = pytest.mark.process
 
@@ -17,9 +26,40 @@ def test_a_file_is_added_and_its_id_is_known_afterwards(home: Home, rows_file: P
 
 
 def test_what_cannot_be_used_is_told_by_the_child(home: Home, tmp_path: Path) -> None:
-    (tmp_path / "-rf.jsonl").write_text("[]")
-    for name, code in (("none.jsonl", Code.FILE_MISSING), ("-rf.jsonl", Code.ROW_NOT_OBJECT)):
-        with pytest.raises(FineTuneError) as raised:
-            ensure_dataset(home, str(tmp_path / name))
-        problem = raised.value.problems[0]
-        assert code in (problem.code, problem.params.get("first", [{}])[0].get("code"))
+    with pytest.raises(FineTuneError) as raised:
+        ensure_dataset(home, str(tmp_path / "none.jsonl"))
+    assert raised.value.problems[0].code == Code.FILE_MISSING
+
+
+def test_a_file_s_name_is_no_option_and_its_bad_rows_stop_a_run(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "-rf.jsonl"
+    path.write_text('[1]\n{"prompt": "a", "completion": "b"}\n')
+    with pytest.raises(FineTuneError) as raised:
+        with_datasets(home, {"dataset": str(path)})
+    problem = raised.value.problems[0]
+    assert (problem.code, problem.params["count"]) == (Code.BAD_ROWS, 1)
+    assert problem.params["first"][0]["code"] == Code.ROW_NOT_OBJECT
+    kept = with_datasets(home, {"dataset": str(path), "bad_rows": "skip"})
+    assert describe(home, kept["dataset"])["good"] == 1
+
+
+def test_a_dataset_is_found_by_its_id_its_beginning_and_its_name(home: Home, rows_file: Path) -> None:
+    dataset = ensure_dataset(home, str(rows_file))
+    for reference in (dataset, dataset[:5], "rows.jsonl"):
+        assert find_dataset(home, reference).id == dataset
+    with pytest.raises(FineTuneError):
+        find_dataset(home, "nothing")
+
+
+def test_a_dataset_that_runs_used_is_deleted_only_when_that_is_known(home: Home, rows_file: Path) -> None:
+    dataset = ensure_dataset(home, str(rows_file))
+    run = home.create_run()
+    write_json(run.meta, {"name": "", "dataset": "rows.jsonl", "dataset_id": dataset})
+    assert list_datasets(home)[0].runs == (run.id,)
+    with pytest.raises(FineTuneError) as raised:
+        delete_dataset(home, dataset)
+    assert run.id in raised.value.problems[0].params["known"]
+    delete_dataset(home, dataset, although_used=True)
+    assert list_datasets(home) == []
+    restore_dataset(home, dataset)
+    assert list_datasets(home)[0].id == dataset

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -163,15 +164,94 @@ def test_an_id_that_is_none_is_not_found(served: tuple[TestClient, Home], run_id
         assert client.get(f"/api/runs/{run_id}{tail}").status_code in (404, 422)
 
 
-def test_a_file_becomes_a_dataset_with_a_preview(served: tuple[TestClient, Home]) -> None:
+def read_to_the_end(client: TestClient, answer: Any, language: str = "en") -> dict[str, Any]:
+    """What became of a file that was sent: the job's last word."""
+    assert answer.status_code == 200, answer.text
+    while not (told := client.get(f"/api/datasets/jobs/{answer.json()['job']}", params={"language": language}).json())[
+        "done"
+    ]:
+        pass
+    return told
+
+
+def upload(client: TestClient, name: str, content: bytes) -> str:
+    told = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
+    assert told["result"], told["message"]
+    return str(told["result"]["dataset"])
+
+
+def rows_of(count: int, **more: Any) -> bytes:
+    rows = ({"prompt": f"q{n} <script>", "completion": f"a{n}", **more} for n in range(count))
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def test_a_file_becomes_a_dataset_with_its_report_and_rows_by_page(served: tuple[TestClient, Home]) -> None:
     client, home = served
-    rows = "".join(json.dumps({"prompt": f"q{n} <script>", "completion": "a"}) + "\n" for n in range(50))
-    found = client.post("/api/datasets", params={"name": "../../rows.jsonl"}, content=rows.encode()).json()
-    assert (found["name"], found["rows"], found["format"]) == ("rows.jsonl", 50, "prompt_completion")
+    dataset = upload(client, "../../rows.jsonl", rows_of(50))
+    found = client.get(f"/api/datasets/{dataset}").json()
+    assert (found["name"], found["rows"], found["good"], found["format"]) == ("rows.jsonl", 50, 50, "prompt_completion")
     assert len(found["examples"]) == 20
-    assert found["examples"][0][1] == {"role": "assistant", "text": "a", "train": True}
-    assert client.get(f"/api/datasets/{found['id']}").json() == found
-    assert list(home.cache.glob("upload-*")) == []
+    assert found["examples"][0]["messages"][1] == {"role": "assistant", "content": "a0", "train": True}
+    page = client.get(f"/api/datasets/{dataset}/rows", params={"start": 48, "count": 10}).json()
+    assert [row["row"] for row in page] == [49, 50]
+    assert list((home.cache / "uploads").iterdir()) == []
+
+
+def test_a_report_names_rows_and_is_downloaded_whole_and_harmless(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    bad = b"".join(json.dumps({"prompt": f"=cmd{n}()"}).encode() + b"\n" for n in range(30))
+    dataset = upload(client, "bad.jsonl", rows_of(3) + bad)
+    found = client.get(f"/api/datasets/{dataset}").json()
+    assert (found["good"], found["at_fault"], found["kinds"]) == (3, 30, {"field_missing": 30})
+    assert [(record["line"], record["field"]) for record in found["first"]] == [(n, "completion") for n in range(4, 24)]
+    whole = client.get(f"/api/datasets/{dataset}/problems.csv")
+    assert "attachment" in whole.headers["content-disposition"]
+    lines = whole.text.splitlines()
+    assert len(lines) == 31
+    assert "'=" not in lines[1]  # the cell begins with a brace
+    assert client.get(f"/api/datasets/{dataset}/examples.jsonl").text.count("\n") == 3
+
+
+def test_rows_are_mended_into_a_new_version_and_the_old_one_stays(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    dataset = upload(client, "rows.jsonl", rows_of(2) + b'{"prompt": "q"}\n{broken\n')
+    [first, second] = client.get(f"/api/datasets/{dataset}/problems", params={"whole": True}).json()
+    assert (first["whole"], second["whole"]) == ('{"prompt": "q"}', "{broken")
+    changes = {"3": '{"prompt": "q", "completion": "mended"}', "4": None}
+    told = read_to_the_end(client, client.post(f"/api/datasets/{dataset}/edit", json={"changes": changes}))
+    mended = client.get(f"/api/datasets/{told['result']['dataset']}").json()
+    assert (mended["rows"], mended["good"], mended["name"]) == (3, 3, "rows.jsonl")
+    assert mended["examples"][2]["messages"][1]["content"] == "mended"
+    newest, older = client.get("/api/datasets").json()[:2]
+    assert (newest["id"], older["id"]) == (mended["id"], dataset)
+    assert newest["version"] == older["version"] + 1
+
+
+def test_columns_nobody_knows_are_chosen_without_sending_the_file_again(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    sent = client.post("/api/datasets", params={"name": "a.csv"}, content=b"ask,reply\nHi,Hello\nYo,Hey\n")
+    told = read_to_the_end(client, sent)
+    assert told["problems"][0]["code"] == Code.FORMAT_UNKNOWN
+    choose = f"/api/datasets/jobs/{told['id']}/columns"
+    wrong = read_to_the_end(client, client.post(choose, json={"columns": {"prompt": "ask"}}))
+    assert wrong["problems"][0]["code"] == Code.COLUMNS_INCOMPLETE
+    right = read_to_the_end(client, client.post(choose, json={"columns": {"prompt": "ask", "completion": "reply"}}))
+    found = client.get(f"/api/datasets/{right['result']['dataset']}").json()
+    assert (found["good"], found["format"], found["columns"]) == (2, "mapped", {"prompt": "ask", "completion": "reply"})
+
+
+def test_the_library_renames_mixes_and_deletes_with_an_undo(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    first, second = upload(client, "a.jsonl", rows_of(4)), upload(client, "b.jsonl", rows_of(6, system="s"))
+    client.post(f"/api/datasets/{first}/rename", json={"name": "Mine"})
+    mixed = read_to_the_end(client, client.post("/api/datasets/mix", json={"parts": {first: 2, second: 0.5}}))
+    found = {one["name"]: one["rows"] for one in client.get("/api/datasets").json()}
+    assert found["Mine x 2 + b.jsonl x 0.5"] == 2 * found["Mine"] + found["b.jsonl"] / 2 == 11
+    dataset = mixed["result"]["dataset"]
+    assert client.delete(f"/api/datasets/{dataset}").json() == {"deleted": dataset}
+    assert client.get(f"/api/datasets/{dataset}").status_code == 422
+    client.post(f"/api/datasets/{dataset}/restore")
+    assert client.get(f"/api/datasets/{dataset}").json()["rows"] == 11
 
 
 @pytest.mark.parametrize(
@@ -179,24 +259,38 @@ def test_a_file_becomes_a_dataset_with_a_preview(served: tuple[TestClient, Home]
     [
         ("a.toml", b"x", "en", "ends in '.toml'"),
         ("a.jsonl", b"", "en", "is empty"),
-        ("a.jsonl", b'{"prompt": "a"', "zh", "不是有效的 JSON"),
+        ("a.parquet", b"x", "zh", "内容并非如此"),
     ],
 )
 def test_a_wrong_file_is_a_sentence_in_the_page_s_language(
     served: tuple[TestClient, Home], name: str, content: bytes, language: str, says: str
 ) -> None:
-    client, _ = served
-    answer = client.post("/api/datasets", params={"name": name}, content=content, headers={"accept-language": language})
-    assert answer.status_code == 422
-    assert says in answer.json()["message"]
+    client, home = served
+    sent = client.post("/api/datasets", params={"name": name}, content=content)
+    told = read_to_the_end(client, sent, language)
+    assert told["result"] is None
+    assert says in told["message"]
+    assert list((home.cache / "uploads").iterdir()) == []
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     answer = client.post(
-        "/api/datasets", params={"name": "a.jsonl"}, content=b"", headers={"content-length": str(3 * 10**9)}
+        "/api/datasets", params={"name": "a.jsonl"}, content=b"", headers={"content-length": str(3 * 10**10)}
     )
     assert answer.json()["problems"][0]["code"] == Code.FILE_TOO_LARGE
+
+
+def test_only_files_of_the_folder_for_imports_are_read_from_the_disk(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    home.imports.mkdir()
+    (home.imports / "big.jsonl").write_bytes(rows_of(5))
+    assert [file["name"] for file in client.get("/api/datasets/imports").json()["files"]] == ["big.jsonl"]
+    told = read_to_the_end(client, client.post("/api/datasets/imports", json={"name": "big.jsonl"}))
+    assert client.get(f"/api/datasets/{told['result']['dataset']}").json()["rows"] == 5
+    assert (home.imports / "big.jsonl").is_file()
+    for name in ("../studio-token", "/etc/passwd", "..", ""):
+        assert client.post("/api/datasets/imports", json={"name": name}).status_code == 422
 
 
 def test_a_log_is_shown_by_its_end_as_plain_text(served: tuple[TestClient, Home]) -> None:
@@ -233,9 +327,9 @@ def test_any_file_name_ends_as_an_answer_with_a_message_or_a_dataset(
     served: tuple[TestClient, Home], name: str
 ) -> None:
     client, _ = served
-    answer = client.post("/api/datasets", params={"name": name}, content=b'{"prompt": "a", "completion": "b"}\n')
-    assert answer.status_code in (200, 422)
-    assert answer.json().get("message") or answer.json().get("rows") == 1
+    content = b'{"prompt": "a", "completion": "b"}\n'
+    told = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
+    assert told["message"] or told["result"]
 
 
 def test_the_page_that_asks_decides_the_language_whatever_a_cookie_says(served: tuple[TestClient, Home]) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from interfaces.config import FineTuneConfig
 from interfaces.problems import Code, FineTuneError
-from tests.conftest import make_tiny_model
 
 pytestmark = pytest.mark.tiny
 
@@ -21,19 +20,6 @@ def loaded(path: Path, **settings: Any):
 
     config = FineTuneConfig(model_name=str(path), **settings)
     return load_model(ModelFiles(path, path.name, None), config, Compute(torch.device("cpu"), torch.bfloat16, 1))
-
-
-def tokenizer_refused(path: Path) -> Code:
-    from trainer.base_model import load_tokenizer
-    from trainer.model_files import ModelFiles
-
-    with pytest.raises(FineTuneError) as raised:
-        load_tokenizer(ModelFiles(path, path.name, None), "m")
-    return raised.value.problems[0].code
-
-
-def test_without_a_chat_template_nothing_is_guessed(tmp_path: Path) -> None:
-    assert tokenizer_refused(make_tiny_model(tmp_path, template=None)) == Code.NO_CHAT_TEMPLATE
 
 
 def test_the_base_is_loaded_in_its_number_format(tiny_model: Path) -> None:

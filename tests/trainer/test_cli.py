@@ -21,7 +21,7 @@ def trainer(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
 def test_inspect_adds_a_good_file(home: Home, rows_file: Path) -> None:
     done = trainer("inspect", rows_file, "--home", home.path)
     assert done.returncode == 0
-    assert home.dataset(json.loads(done.stdout)["result"]["dataset"]).report.exists()
+    assert home.dataset(json.loads(done.stdout.splitlines()[-1])["result"]["dataset"]).report.exists()
 
 
 def test_inspect_names_what_is_wrong_and_exits_with_2(home: Home, tmp_path: Path) -> None:

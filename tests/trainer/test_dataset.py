@@ -3,10 +3,16 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.example import Example
+from interfaces.examples import ExampleFile
 from interfaces.folders import Home, read_json
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import SAMPLES, alpaca_rows, write_rows
-from trainer.dataset import add_dataset, load_dataset, read_examples, split_examples
+from trainer.dataset import add_dataset, load_dataset, report_of
+
+
+def examples_of(home: Home, path: Path) -> list[Example]:
+    return list(ExampleFile(add_dataset(home, path)))
 
 
 def refused(home: Home, path: Path) -> FineTuneError:
@@ -41,12 +47,27 @@ def test_a_dataset_that_was_tampered_with_is_refused(home: Home, rows_file: Path
     assert raised.value.problems[0].code == Code.DATASET_CHANGED
 
 
-def test_bad_rows_stop_everything_and_leave_nothing(home: Home, tmp_path: Path) -> None:
+def test_rows_at_fault_are_named_stop_a_start_and_can_be_left_out(home: Home, tmp_path: Path) -> None:
     rows = [*alpaca_rows(30), *({"instruction": f"q{number}"} for number in range(25))]
-    problem = refused(home, write_rows(tmp_path / "bad.jsonl", rows)).problems[0]
+    folder = add_dataset(home, write_rows(tmp_path / "bad.jsonl", rows))
+    report = report_of(folder)
+    assert (report["rows"], report["good"], report["at_fault"]) == (55, 30, 25)
+    with pytest.raises(FineTuneError) as raised:
+        load_dataset(home, folder.id)
+    problem = raised.value.problems[0]
     assert (problem.code, problem.params["count"], problem.params["rows"]) == (Code.BAD_ROWS, 25, 55)
     assert [row["params"]["line"] for row in problem.params["first"]] == list(range(31, 51))
-    assert not home.datasets.exists()
+    every = [json.loads(line) for line in folder.problems.read_text().splitlines()]
+    assert [(record["line"], record["text"]) for record in every][-1] == (55, '{"instruction": "q24"}')
+    _, used, _ = load_dataset(home, folder.id, bad_rows="skip")
+    assert len(used) == 30
+
+
+def test_doubtful_rows_are_trained_unless_they_are_left_out(home: Home, tmp_path: Path) -> None:
+    rows = alpaca_rows(5)
+    folder = add_dataset(home, write_rows(tmp_path / "rows.jsonl", [*rows, rows[0]]))
+    assert len(load_dataset(home, folder.id)[1]) == 6
+    assert load_dataset(home, folder.id, bad_rows="skip")[1].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_folder_or_nothing_is_no_file(home: Home, tmp_path: Path) -> None:
@@ -57,29 +78,13 @@ def test_a_folder_or_nothing_is_no_file(home: Home, tmp_path: Path) -> None:
     assert refused(home, tmp_path / "empty.csv").problems[0].code == Code.FILE_EMPTY
 
 
-@pytest.mark.parametrize(("share", "kept_aside"), [(0, 0), (0.1, 2), (0.01, 1), (0.5, 10)])
-def test_the_split_is_by_seed_whole_and_apart(rows_file: Path, tmp_path: Path, share: float, kept_aside: int) -> None:
-    examples, _, _ = read_examples(write_rows(tmp_path / "rows.jsonl", alpaca_rows(20)))
-    train, validation = split_examples(examples, share, seed=1)
-    assert len(validation) == kept_aside
-    assert sorted(example.row for example in train + validation) == list(range(1, 21))
-    assert split_examples(examples, share, seed=1) == (train, validation)
-    if kept_aside:
-        assert split_examples(examples, share, seed=2)[1] != validation
-
-
-def test_a_single_row_is_trained_not_kept_aside(tmp_path: Path) -> None:
-    examples, _, _ = read_examples(write_rows(tmp_path / "one.jsonl", alpaca_rows(1)))
-    assert split_examples(examples, 0.5, seed=1) == (examples, [])
-
-
-def test_the_samples_that_come_with_the_product_are_sound() -> None:
+def test_the_samples_that_come_with_the_product_are_sound(home: Home) -> None:
     rows = {"lumo-lantern.jsonl": 100, "lumo-support-chat.jsonl": 24, "lumo-lantern-zh.jsonl": 40}
     for name, count in rows.items():
-        examples, problems, _ = read_examples(SAMPLES / name)
-        assert (len(examples), problems) == (count, []), name
+        report = report_of(add_dataset(home, SAMPLES / name))
+        assert (report["good"], report["first"]) == (count, []), name
     questions = [json.loads(line) for line in (SAMPLES / "lumo-lantern-questions.jsonl").read_text().splitlines()]
-    trained = [example.messages for example in read_examples(SAMPLES / "lumo-lantern.jsonl")[0]]
+    trained = [example.messages for example in examples_of(home, SAMPLES / "lumo-lantern.jsonl")]
     assert len(questions) == 10
     for row in questions:
         # Held out, answerable, and not given away by the question.

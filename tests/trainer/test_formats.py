@@ -4,12 +4,13 @@ import pytest
 
 from interfaces.example import Example
 from interfaces.problems import Code, FineTuneError, Problem
-from trainer.formats import detect_format, example_of
+from trainer.formats import detect_shape, example_of
 from trainer.reading import Row
 
 
 def made(values: dict[str, Any]) -> Example | Problem:
-    return example_of(Row(3, 7, values), detect_format(values, "a.jsonl"), "a.jsonl")
+    example, problems = example_of(Row(3, 7, values), detect_shape([values], "a.jsonl"), "a.jsonl")
+    return example if example is not None else problems[0]
 
 
 def turns(values: dict[str, Any]) -> list[tuple[str, str, bool]]:
@@ -32,7 +33,7 @@ CONVERSATION = [("user", "q", False), ("assistant", "a", True)]
     ],
 )
 def test_each_shape_is_detected_and_read(name: str, values: dict[str, Any]) -> None:
-    assert detect_format(values).name == name
+    assert detect_shape([values]).name == name
     assert turns(values) == CONVERSATION
 
 
@@ -72,10 +73,10 @@ def test_a_bad_row_is_named_by_line_and_field(values: dict[str, Any], code: Code
 
 def test_an_unknown_shape_names_its_columns_and_the_shapes_known() -> None:
     with pytest.raises(FineTuneError) as raised:
-        detect_format(["foo", "bar"], "a.csv")
+        detect_shape([{"foo": 1, "bar": 2}], "a.csv")
     params = raised.value.problems[0].params
     assert params["columns"] == ["foo", "bar"]
-    assert any("alpaca" in known for known in params["known"])
+    assert "instruction + output" in params["known"]
 
 
 def test_half_a_character_is_a_bad_row_not_a_crash_later() -> None:

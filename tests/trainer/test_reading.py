@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 
@@ -62,7 +63,10 @@ def test_a_byte_order_mark_is_no_part_of_the_data(write) -> None:
     [
         ("a.jsonl", "", Code.FILE_EMPTY),
         ("a.json", "  \n \n", Code.FILE_EMPTY),
-        ("a.txt", "hello", Code.SUFFIX_UNKNOWN),
+        ("a.docx", "hello", Code.SUFFIX_UNKNOWN),
+        ("a.jsonl.gz", '{"a": 1}', Code.CONTENT_MISMATCH),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}')[:-12], Code.CONTENT_MISMATCH),
+        ("a.csv", "a,a\n1,2\n", Code.CONTENT_MISMATCH),
         ("a.json", "hello", Code.CONTENT_MISMATCH),
         ("a.csv", '{"a": 1}', Code.CONTENT_MISMATCH),
         ("a.parquet", "a,b\n1,2\n", Code.CONTENT_MISMATCH),
@@ -71,12 +75,27 @@ def test_a_byte_order_mark_is_no_part_of_the_data(write) -> None:
         ("a.json", b"\x1f\x8b\x08\x00rest", Code.CONTENT_MISMATCH),
         ("a.json", b"PK\x03\x04rest", Code.CONTENT_MISMATCH),
         ("a.jsonl", '{"a": 1}'.encode("utf-16"), Code.CONTENT_MISMATCH),
-        ("a.json", b'[{"a": "\xff"}]', Code.ROW_BAD_ENCODING),
-        ("a.csv", b"a,b\n1,\xff\n", Code.ROW_BAD_ENCODING),
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_refused(write, name: str, content: str | bytes, code: Code) -> None:
     assert refused(write(name, content)) == code
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "rows_there"),
+    [
+        ("a.json", b'[{"a": "x"},\n{"a": "\xff"},\n{"a": "y"}]', 2, 3),
+        ("a.csv", b"a,b\n1,\xff\n3,4\n", 2, 2),
+        ("a.txt", b"one\n\ntwo\n\xff", 4, 2),
+    ],
+)
+def test_bytes_that_are_no_utf_8_are_named_by_line_and_hide_no_other_row(
+    write, name: str, content: bytes, line: int, rows_there: int
+) -> None:
+    found = rows(write(name, content))
+    assert [row.problem.params["line"] for row in found if row.problem] == [line]
+    assert [row.problem.code for row in found if row.problem] == [Code.ROW_BAD_ENCODING]
+    assert len(found) == rows_there
 
 
 def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path: Path) -> None:

@@ -41,16 +41,15 @@ def chat_template(folder: Path, template: str, special: tuple[str, ...] = ()):
     return ChatTemplate(tokenizer, "tiny")
 
 
-def learned(template, example: Example, max_length: int = 1000) -> list[str]:
+def learned(template, example: Example) -> list[str]:
     """The stretches of text that are trained."""
-    tokens = template.tokens(example, max_length)
+    tokens = template.tokens(example)
     stretches: list[list[int]] = [[]]
-    for token, label in zip(tokens.input_ids, tokens.labels, strict=True):
-        if label == -100:
-            stretches.append([])
-        else:
-            assert label == token
+    for token, trained in zip(tokens.ids.tolist(), tokens.trained.tolist(), strict=True):
+        if trained:
             stretches[-1].append(token)
+        else:
+            stretches.append([])
     return [template.tokenizer.decode(stretch) for stretch in stretches if stretch]
 
 
@@ -91,44 +90,23 @@ def test_a_turn_that_is_not_to_be_trained_is_only_read(tmp_path: Path) -> None:
 
 
 def test_a_template_without_an_end_gets_one_so_that_the_model_learns_to_stop(tmp_path: Path) -> None:
-    from trainer.template import Findings
-
-    template, findings = chat_template(tmp_path, NO_END), Findings()
+    template = chat_template(tmp_path, NO_END)
     example = conversation(("user", "Hi"), ("assistant", "Hello"))
-    template.tokens(example, 1000, findings)
-    assert findings.without_end == 1
+    assert not template.rendered(example).ends
     assert learned(template, example)[-1].endswith("Hello<|im_end|>")
 
 
-def test_a_template_that_rewrites_history_trains_the_last_answer_and_says_so(tmp_path: Path) -> None:
-    from trainer.template import Findings
-
-    template, findings = chat_template(tmp_path, FORGETS_THINKING), Findings()
+def test_a_template_that_rewrites_history_trains_the_answers_that_it_shows_whole_and_says_so(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, FORGETS_THINKING)
     turns = (("user", "1"), ("assistant", "<think>a</think>one"), ("user", "2"), ("assistant", "<think>b</think>two"))
-    template.tokens(conversation(*turns), 1000, findings)
-    assert findings.rewritten == 1
+    assert not template.rendered(conversation(*turns)).whole_turns
     assert learned(template, conversation(*turns)) == ["<think>b</think>two<|im_end|>"]
-
-
-def test_what_is_cut_is_counted(tmp_path: Path) -> None:
-    from trainer.template import Findings, tokenize
-
-    template, findings = chat_template(tmp_path, CHATML), Findings()
-    examples = [
-        conversation(("user", "Hi"), ("assistant", "Hello"), row=1),
-        conversation(("user", "Hi"), ("assistant", "Hello" * 20), row=2),
-        conversation(("user", "Hi" * 100), ("assistant", "Hello"), row=3),
-    ]
-    kept = tokenize(template, examples, 60, findings)
-    assert [tokens.row for tokens in kept] == [1, 2]
-    assert (findings.cut, findings.left_out) == ([2, 3], [3])
-    assert findings.longest == max(len(template.tokens(example, 10_000).input_ids) for example in examples)
 
 
 def test_a_template_that_refuses_a_row_names_it(tmp_path: Path) -> None:
     template = chat_template(tmp_path, STRICT)
     with pytest.raises(FineTuneError) as raised:
-        template.tokens(conversation(*MULTI_TURN, row=17), 100)
+        template.tokens(conversation(*MULTI_TURN, row=17))
     problem = raised.value.problems[0]
     assert (problem.code, problem.params["row"]) == (Code.TEMPLATE_REFUSED, 17)
     assert "no system turns here" in problem.params["reason"]
@@ -137,13 +115,12 @@ def test_a_template_that_refuses_a_row_names_it(tmp_path: Path) -> None:
 def test_a_hostile_template_does_not_get_out_of_its_sandbox(tmp_path: Path) -> None:
     template = chat_template(tmp_path, "{{ ''.__class__.__mro__[1].__subclasses__() }}")
     with pytest.raises(FineTuneError) as raised:
-        template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")), 100)
+        template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")))
     assert raised.value.problems[0].code == Code.TEMPLATE_REFUSED
 
 
 def test_the_prompt_of_a_sample_is_how_a_training_row_begins(tmp_path: Path) -> None:
     template = chat_template(tmp_path, CHATML)
     prompt = template.prompt_ids("Hi")
-    assert (
-        template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")), 1000).input_ids[: len(prompt)] == prompt
-    )
+    row = template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")))
+    assert row.ids[: len(prompt)].tolist() == prompt

@@ -1,0 +1,97 @@
+"""The rows of a dataset on the disk: `examples.jsonl`, and `examples.index`, which finds any of them at once.
+
+The index has 24 bytes a row (`INDEX_ROW`): where the line begins, a hash of what the row says (equal for rows that
+differ in case and spaces only), the row's number in its source, which part of a mixed dataset it comes from, and
+flags. A million rows are never in memory together.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from interfaces.example import Example
+from interfaces.folders import DatasetFolder
+
+INDEX_ROW = struct.Struct("<QQIHH")
+"""offset, group, row, source, flags; numpy reads the same as INDEX_FIELDS."""
+INDEX_FIELDS = [("offset", "<u8"), ("group", "<u8"), ("row", "<u4"), ("source", "<u2"), ("flags", "<u2")]
+DOUBTFUL = 1
+
+
+class ExampleWriter:
+    """Writes rows and their index side by side."""
+
+    def __init__(self, folder: DatasetFolder) -> None:
+        self._lines: BinaryIO = folder.examples.open("wb")
+        self._index: BinaryIO = folder.index.open("wb")
+        self._offset = self.count = 0
+
+    def append(self, line: bytes, group: int, row: int, source: int = 0, flags: int = 0) -> None:
+        """One row: its JSON without the line's end."""
+        self._index.write(INDEX_ROW.pack(self._offset, group, row, source, flags))
+        self._lines.write(line + b"\n")
+        self._offset += len(line) + 1
+        self.count += 1
+
+    def close(self) -> None:
+        self._lines.close()
+        self._index.close()
+
+
+class ExampleFile:
+    """The rows of one dataset by position from 0, read when they are asked for."""
+
+    def __init__(self, folder: DatasetFolder) -> None:
+        self.folder = folder
+        self._count = folder.index.stat().st_size // INDEX_ROW.size
+        self._index = _mapped(folder.index)
+        self._lines = _mapped(folder.examples)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def entry(self, position: int) -> tuple[int, int, int, int, int]:
+        """(offset, group, row, source, flags) of a row."""
+        if not 0 <= position < self._count:
+            raise IndexError(position)
+        found: tuple[int, int, int, int, int] = INDEX_ROW.unpack_from(self._index, position * INDEX_ROW.size)
+        return found
+
+    def line(self, position: int) -> bytes:
+        """A row's JSON."""
+        start = self.entry(position)[0]
+        end = self._lines.find(b"\n", start)
+        return bytes(self._lines[start : end if end >= 0 else len(self._lines)])
+
+    def __getitem__(self, position: int) -> Example:
+        return Example.model_validate_json(self.line(position))
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[position] for position in range(self._count))
+
+    def find(self, text: str, start: int) -> int | None:
+        """The first position from `start` on whose row holds `text` as it stands in JSON; None when none does."""
+        from json import dumps
+
+        if start >= self._count:
+            return None
+        needle = dumps(text, ensure_ascii=False)[1:-1].encode()
+        at = self._lines.find(needle, self.entry(start)[0])
+        return self._position_at(at) if at >= 0 else None
+
+    def _position_at(self, offset: int) -> int:
+        low, high = 0, self._count
+        while low + 1 < high:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.entry(middle)[0] <= offset else (low, middle)
+        return low
+
+
+def _mapped(path: Path) -> Any:
+    """The file mapped into memory; an empty one can't be, and is just no bytes."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""

@@ -1,0 +1,160 @@
+"""The elements of one JSON array, read as a stream, each with the line on which it starts. No torch.
+
+After an element that is broken, reading goes on at the next one that begins as the others do: with a brace and the
+first key of a row. So one slip doesn't hide the rows behind it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from interfaces.problems import Code, Problem
+from trainer.reading import BOM, MOST_ROW_BYTES, NO_UTF8, Row, as_row, open_data, too_much
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\]|\\.){1,200})"\s*:')
+_CHUNK = 1 << 20
+
+
+class _Stream:
+    """The text behind the array's bracket: a window that slides on, and where its start lies in the file."""
+
+    def __init__(self, file: IO[bytes], start: int) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        bom = file.read(3) == BOM
+        file.seek(0)
+        skipped = file.read(start + (3 if bom else 0))
+        self.text, self.at, self.ended = "", 0, False
+        self.offset, self.line = len(skipped), 1 + skipped.count(b"\n")
+
+    def more(self, least: int = _CHUNK) -> bool:
+        """Read on; False at the end of the file."""
+        raw = self._file.read(least)
+        self.ended = not raw
+        self.text += self._decoder.decode(raw, final=not raw)
+        return bool(raw)
+
+    def forward(self, to: int) -> None:
+        """Go to a position of the window; what lies before it is given up now and then."""
+        passed = self.text[self.at : to]
+        self.line += passed.count("\n")
+        self.offset += len(passed.encode("utf-8", "surrogateescape"))
+        self.at = to
+        if to > _CHUNK:
+            self.text, self.at = self.text[to:], 0
+
+    def skip_blank(self) -> str:
+        """The next character that is none, or nothing at the end."""
+        while True:
+            self.forward(_BLANK.match(self.text, self.at).end())  # type: ignore[union-attr]
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+
+def array_rows(path: Path, start: int, wrapped: bool = False) -> Iterator[Row]:
+    """The rows of the array that opens just before byte `start`; `wrapped` when it is the value in an object."""
+    decoder = json.JSONDecoder()
+    number, first_key = 0, ""
+    with open_data(path) as file:
+        stream = _Stream(file, start)
+        while (character := stream.skip_blank()) and character != "]":
+            number += 1
+            line, offset = stream.line, stream.offset
+            if found := _FIRST_KEY.match(stream.text, stream.at):
+                first_key = first_key or found[1]
+            values, end, reason = _element(stream, decoder)
+            if not reason:
+                row = _row(path.name, number, line, offset, values, stream.text[stream.at : end])
+                stream.forward(end)
+                reason = _separator(stream)
+                yield row
+                if not reason:
+                    continue
+                # What stands between two rows belongs to neither; it is told as a row of its own.
+                number, line, offset = number + 1, stream.line, stream.offset
+            before = stream.offset
+            _resync(stream, first_key)
+            problem = Problem.error(Code.ROW_BROKEN_JSON, path=path.name, row=number, line=line, reason=reason)
+            yield Row(number, line, None, problem, offset, max(stream.offset - before, 1))
+        if reason := _after_end(stream, character, wrapped):
+            problem = Problem.error(
+                Code.ROW_BROKEN_JSON, path=path.name, row=number + 1, line=stream.line, reason=reason
+            )
+            yield Row(number + 1, stream.line, None, problem, stream.offset, 1)
+
+
+def _element(stream: _Stream, decoder: json.JSONDecoder) -> tuple[Any, int, str]:
+    """(value, where it ends in the window, what is wrong with it)."""
+    size = _CHUNK
+    while True:
+        try:
+            values, end = decoder.raw_decode(stream.text, stream.at)
+            if end < len(stream.text) or stream.ended or not stream.more():
+                return values, end, ""
+        except RecursionError as error:
+            return None, 0, too_much(error)
+        except json.JSONDecodeError as error:
+            # An element may only seem broken because the window ends inside it.
+            inside = error.pos < len(stream.text) - 16 and not error.msg.startswith("Unterminated string")
+            if inside or len(stream.text) - stream.at > MOST_ROW_BYTES or not stream.more(size):
+                column = error.pos - stream.text.rfind("\n", 0, error.pos)
+                line = stream.line + stream.text.count("\n", stream.at, error.pos)
+                return None, 0, f"{error.msg}, line {line} column {column}"
+            size *= 2
+        except ValueError as error:
+            return None, 0, too_much(error)
+
+
+def _separator(stream: _Stream) -> str:
+    """Go past the comma behind an element; what is wrong where none stands there."""
+    character = stream.skip_blank()
+    if character == ",":
+        stream.forward(stream.at + 1)
+        return ""
+    # The end, and a missing end, are told by the caller.
+    return "" if character in ("]", "") else f"expected ',' or ']' after the row, found {character!r}"
+
+
+def _row(name: str, number: int, line: int, offset: int, values: Any, text: str) -> Row:
+    length = len(text.encode("utf-8", "surrogateescape"))
+    if not text.isascii() and (found := NO_UTF8.search(text)):
+        problem = Problem.error(
+            Code.ROW_BAD_ENCODING, path=name, row=number, line=line + text.count("\n", 0, found.start()),
+            value=f"0x{ord(found[0]) - 0xDC00:02x}", position=found.start(),
+        )  # fmt: skip
+        return Row(number, line, None, problem, offset, length)
+    return as_row(name, number, line, values, offset, length)
+
+
+def _resync(stream: _Stream, first_key: str) -> None:
+    """Go to the next element that begins as rows do, or to the end of the file."""
+    key = rf'"{re.escape(first_key)}"\s*:' if first_key else '"'
+    begins = re.compile(r"\{\s*" + key)
+    at = stream.at + 1
+    while not (found := begins.search(stream.text, at)):
+        at = max(len(stream.text) - 300, stream.at + 1)
+        if not stream.more():
+            stream.forward(max(stream.text.rstrip().rfind("]"), stream.at + 1) if first_key else len(stream.text))
+            return
+        if at > 4 * _CHUNK:
+            stream.forward(at)
+            at = stream.at
+    stream.forward(found.start())
+
+
+def _after_end(stream: _Stream, character: str, wrapped: bool) -> str:
+    """What is wrong behind the last element: no end, or a second array, of which nothing may be lost in silence."""
+    if character != "]":
+        return "the array is not closed: the file seems to be cut off"
+    stream.forward(stream.at + 1)
+    if wrapped and stream.skip_blank() == "}":
+        stream.forward(stream.at + 1)
+    return "text after the end of the array" if stream.skip_blank() else ""

@@ -1,0 +1,86 @@
+"""What a dataset's token lengths mean for a run: rows cut, answers lost, padding, steps. Numbers only."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy
+
+from trainer.token_store import REFUSED, Items
+
+EDGES = 48
+"""Bars of the histogram, at most."""
+_SHUFFLES_SEED = 0
+
+
+class HasTokens(Protocol):
+    """A store, or a sample in memory."""
+
+    refused: list[dict[str, Any]]
+
+    def trained(self, item: Any) -> Any:
+        """Whether each token of an item is learned (length,)."""
+
+
+def figures(
+    store: HasTokens, items: Items, rows: int, max_length: int, batch: int, accumulation: int
+) -> dict[str, Any]:
+    """Figures of `items`, which may be a sample of a dataset of `rows` rows; counts are those of the items.
+
+    `histogram.edges` has one more value than `histogram.counts`; `histogram.cut[i]` and `.lost[i]` are how many rows
+    would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length.
+    """
+    items = items[items["flags"] & REFUSED == 0]
+    lengths = items["length"].astype(numpy.int64)
+    # What has nothing to learn at any length is told apart from what loses it by cutting.
+    first = items["first"].astype(numpy.int64)
+    learns = items["trained"] > 0
+    cut = lengths > max_length
+    lost = learns & (first >= max_length)
+    trained = int(items["trained"][~cut].sum()) + sum(
+        int(store.trained(item)[1:max_length].sum()) for item in items[cut]
+    )
+    kept = numpy.minimum(lengths[learns & ~lost], max_length)
+    return {
+        "rows": rows, "counted": len(items), "max_length": max_length,
+        "tokens": int(lengths.sum()), "tokens_kept": int(kept.sum()), "trained_tokens": trained,
+        "longest": int(lengths.max()) if len(lengths) else 0, "median": int(numpy.median(lengths)) if len(lengths) else 0,
+        "cut": int(cut.sum()), "lost": int(lost.sum()), "nothing_to_learn": int((~learns).sum()),
+        "padding_share": round(padding_share(kept, batch), 4),
+        "steps_per_epoch": math.ceil(math.ceil(len(kept) / batch) / accumulation) if len(kept) else 0,
+        "histogram": _histogram(lengths, first, learns),
+    }  # fmt: skip
+
+
+def padding_share(lengths: Any, batch: int) -> float:
+    """The share of a padded batch's positions that hold no token, in a random order by seed."""
+    if not len(lengths):
+        return 0.0
+    shuffled = numpy.random.default_rng(_SHUFFLES_SEED).permutation(lengths)
+    whole = numpy.pad(shuffled, (0, -len(shuffled) % batch)).reshape(-1, batch)
+    rows = numpy.minimum(batch, len(shuffled) - numpy.arange(len(whole)) * batch)
+    return 1 - float(shuffled.sum()) / float((whole.max(axis=1) * rows).sum())
+
+
+def _histogram(lengths: Any, first: Any, learns: Any) -> dict[str, list[int]]:
+    if not len(lengths):
+        return {"edges": [0, 1], "counts": [0], "cut": [0], "lost": [0]}
+    longest = max(int(lengths.max()), 16)
+    width = _round_width(longest / EDGES)
+    edges = numpy.arange(0, longest + width, width)
+    counts, _ = numpy.histogram(
+        lengths, bins=numpy.append(edges[:-1], edges[-1] + 1) if len(edges) > 1 else [0, longest]
+    )
+    by_length, by_first = numpy.sort(lengths), numpy.sort(first[learns])
+    ends = edges[1:]
+    return {
+        "edges": edges.tolist(), "counts": counts.tolist(),
+        "cut": (len(by_length) - numpy.searchsorted(by_length, ends, side="right")).tolist(),
+        "lost": (len(by_first) - numpy.searchsorted(by_first, ends, side="left")).tolist(),
+    }  # fmt: skip
+
+
+def _round_width(least: float) -> int:
+    """A bar's width that a person can read off: 8, 16, 32, ... tokens."""
+    return max(8, 2 ** math.ceil(math.log2(max(least, 1))))

@@ -1,0 +1,30 @@
+"""What a child that reads foreign files may take: memory and processor time. The parent bounds the wall clock."""
+
+from __future__ import annotations
+
+import resource
+
+INSPECT_MEMORY = 1_400_000_000
+PREVIEW_MEMORY = 6_000_000_000
+"""Half of it is address space that torch, which the tokenizer's library brings along, never touches."""
+
+
+def limit_memory(most: int) -> None:
+    """Memory of its own above `most` bytes is refused to this process from now on: a MemoryError, not a full machine."""
+    _lower(resource.RLIMIT_DATA, most)
+
+
+def limit_processor(seconds: int) -> None:
+    """This process is ended (SIGXCPU) after so much processor time."""
+    _lower(resource.RLIMIT_CPU, seconds)
+
+
+def processor_seconds(size: int) -> int:
+    """What reading a file of `size` bytes may take: twenty times what it takes where it was measured (40 MB/s)."""
+    return 60 + size // 2_000_000
+
+
+def _lower(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (wanted, hard))
