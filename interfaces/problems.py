@@ -66,6 +66,7 @@ class Code(StrEnum):
     ROW_NUMBER_UNKNOWN = "row_number_unknown"
     NOT_EDITABLE = "not_editable"
     HUB_DATASET_NOT_FOUND = "hub_dataset_not_found"
+    HUB_DATASET_UNREACHABLE = "hub_dataset_unreachable"
     HUB_DATASET_CHOICE = "hub_dataset_choice"
     HUB_DATASET_EMPTY = "hub_dataset_empty"
     DOUBTFUL_ROWS = "doubtful_rows"

@@ -90,7 +90,7 @@ class TrainerChild:
         code = self._process.returncode
         if overdue:
             return Problem.error(Code.CHILD_OVER_LIMIT, path=self._subject, field="time", limit=f"{seconds:.0f} s")
-        if code == -signal.SIGVTALRM:
+        if code == -signal.SIGPROF:
             return Problem.error(Code.TEMPLATE_TOO_SLOW, model=self._subject, limit="1.5 s")
         if -code in _LIMITS:
             return Problem.error(

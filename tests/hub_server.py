@@ -47,8 +47,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.command, path))
         self.server.tokens.add(self.headers.get("Authorization", ""))
         parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
+        if parts[:2] in (["api", "models"], ["api", "datasets"]):
             repository, rest = "/".join(parts[2:4]), parts[4:]
+        elif parts[0] == "datasets":
+            repository, rest = "/".join(parts[1:3]), parts[3:]
         else:
             repository, rest = "/".join(parts[:2]), parts[2:]
         status = self.server.answers.get(repository)

@@ -56,6 +56,8 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     for chatty in ("httpx", "httpx2", "httpcore2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     app()
@@ -277,6 +279,8 @@ def _print_progress(done: int, total: int) -> None:
 
 def _say(record: dict[str, Any]) -> None:
     """One JSON line, whole: downloads report from several threads."""
+    # Half a character, which a file's own names may hold, is no JSON for those who read this.
+    text = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace").decode()
     with _SAYING:
-        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()

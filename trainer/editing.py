@@ -40,8 +40,9 @@ def edit_rows(
     if missing is not None:
         raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=missing, rows=len(rows))
     in_array = kind_of_file(source) == ".json" and content[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
-    for number in sorted(changes, reverse=True):
-        content = _spliced(content, rows[number], changes[number], in_array)
+    places = {number: _place(content, rows[number], in_array) for number in changes}
+    for number in sorted(changes, reverse=True):  # from the last one on, so that places before stay true
+        content = _spliced(content, *places[number], changes[number], in_array)
     with tempfile.TemporaryDirectory(dir=home.cache) as place:
         path = Path(place) / ("rows" + kind_of_file(source))
         path.write_bytes(content)
@@ -50,22 +51,21 @@ def edit_rows(
         return add_dataset(home, path, columns, report["sample_by"], name, tell)
 
 
-def _spliced(content: bytes, row: Row, text: str | None, in_array: bool) -> bytes:
+def _place(content: bytes, row: Row, in_array: bool) -> tuple[int, int]:
+    """Where a row's own text begins and ends, without what separates it from the next one."""
     start = row.offset or 0
-    end = start + row.length
-    old = content[start:end]
-    core = old.rstrip()
-    tail = old[len(core) :]
-    if in_array and core.endswith(b","):  # a broken element reaches to the next one
-        tail = b"," + tail
+    core = content[start : start + row.length].rstrip()
+    # A broken element reaches to the next one, over the comma between them.
+    core = core.removesuffix(b",").rstrip() if in_array else core
+    return start, start + len(core)
+
+
+def _spliced(content: bytes, start: int, end: int, text: str | None, in_array: bool) -> bytes:
     if text is not None:
-        # A row of a text file is one line, whatever was typed; inside of quotes and braces a break may stay.
-        return content[:start] + text.strip().encode("utf-8", "replace") + tail + content[end:]
-    if not in_array:
-        return content[:start] + content[end:]
+        return content[:start] + text.strip().encode("utf-8", "replace") + content[end:]
     rest = content[end:]
-    if not tail.startswith(b",") and (comma := re.match(rb"\s*,\s*", rest)):
+    if not in_array:
+        return content[:start] + re.sub(rb"\A[ \t]*\r?\n?", b"", rest)
+    if comma := re.match(rb"\s*,\s*", rest):
         return content[:start] + rest[comma.end() :]
-    if tail.startswith(b","):
-        return content[:start] + rest
     return re.sub(rb",\s*$", b"", content[:start]) + rest

@@ -16,7 +16,6 @@ from typing import Any
 
 import huggingface_hub
 import yaml
-from huggingface_hub import constants
 
 from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
@@ -51,14 +50,12 @@ def fetch_dataset(home: Home, reference: str, tell: Tell) -> tuple[Path, str]:
     except FineTuneError:
         raise
     except Exception as error:
-        if isinstance(error, huggingface_hub.errors.RepositoryNotFoundError | huggingface_hub.errors.HFValidationError):
-            raise FineTuneError.of(
-                Code.HUB_DATASET_NOT_FOUND, value=name, revision="main", endpoint=constants.ENDPOINT
-            ) from error
         known = hub_problem(error, name, "main")
         if known is None:
             raise
-        raise known from error
+        problem = known.problems[0]
+        code = {Code.MODEL_NOT_FOUND: Code.HUB_DATASET_NOT_FOUND, Code.MODEL_UNREACHABLE: Code.HUB_DATASET_UNREACHABLE}
+        raise FineTuneError.of(code.get(problem.code, problem.code), value=name, **problem.params) from error
     title = ":".join(part for part in (name, config, split) if part)
     return (paths[0], title) if len(paths) == 1 else (_joined(home, paths, name, revision, split), title)
 

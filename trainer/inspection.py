@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -61,7 +62,7 @@ class Inspection:
         with self.folder.problems.open("wb") as problems, Quoted(self.source) as raw:
             counts = self._read(itertools.chain(first, rows), shape, writer, problems, raw)
         writer.close()
-        return {
+        report = {
             "name": self.name,
             "format": shape.name if shape else None,
             "columns": dict(shape.columns) if shape else {},
@@ -75,6 +76,7 @@ class Inspection:
             "bytes": self.source.stat().st_size,
             "sources": [self.name],
         }
+        return dict(orjson.loads(as_json(report)))
 
     def preview(self) -> None:
         """Tell the first rows, before the file is read to its end.
@@ -116,6 +118,11 @@ class Inspection:
             else:
                 example, said = example_of(row, shape, self.name)
             group = 0
+            if example is not None and (halves := _half_characters(example)):
+                example, said = (
+                    None,
+                    [Problem.error(Code.ROW_FIELD_TYPE, path=self.name, row=row.row, line=row.line, **halves)],
+                )
             if example is not None:
                 group, repeated = self._repeated(example)
                 said += repeated
@@ -125,7 +132,7 @@ class Inspection:
                 self._write_problems(problems, row, said, raw)
             if example is not None:
                 record = _record(example, said)
-                writer.append(orjson.dumps(record), group, row.row, 0, DOUBTFUL if said else 0)
+                writer.append(as_json(record), group, row.row, 0, DOUBTFUL if said else 0)
             self._progress(row, count)
         return {"rows": count, "good": count - at_fault - doubtful, "at_fault": at_fault, "doubtful": doubtful}
 
@@ -150,7 +157,7 @@ class Inspection:
                 "row": row.row, "line": problem.params.get("line", row.line), "offset": row.offset, "length": row.length,
                 "problem": problem.model_dump(mode="json"), "text": excerpt,
             }  # fmt: skip
-            file.write(orjson.dumps(record) + b"\n")
+            file.write(as_json(record) + b"\n")
             self._problem_lines += 1
             if len(self._first) < SHOWN_PROBLEMS:
                 self._first.append(record)
@@ -161,7 +168,7 @@ class Inspection:
             raw.seek(row.offset)
             return raw.read(min(row.length, _EXCERPT)).decode("utf-8", "replace").strip()
         if row.values is not None:
-            return orjson.dumps(row.values, default=str, option=orjson.OPT_NON_STR_KEYS).decode()[:_EXCERPT]
+            return as_json(row.values).decode()[:_EXCERPT]
         return ""
 
     def _progress(self, row: Row, count: int) -> None:
@@ -226,12 +233,38 @@ def _record(example: Example, said: list[Problem]) -> dict[str, Any]:
     return record
 
 
+def as_json(value: Any) -> bytes:
+    """JSON of anything that a file may hold: numbers of any size, and half characters as question marks."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace")
+
+
+def _half_characters(example: Example) -> dict[str, str] | None:
+    """Where texts that no field's own check has seen hold half a character: names and arguments of tools."""
+    for message in example.messages:
+        if (message.tool_calls or message.name) and _holds_half(message.model_dump(include={"tool_calls", "name"})):
+            return {"field": "tool_calls", "expected": "text", "value": "text with half a character (a lone surrogate)"}
+    if example.tools and _holds_half(example.tools):
+        return {"field": "tools", "expected": "text", "value": "text with half a character (a lone surrogate)"}
+    return None
+
+
+def _holds_half(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def spoken(example: Example) -> bytes:
     """Everything a row says, for comparing it with others."""
     parts = [example.text or ""]
     for message in example.messages:
         parts += [message.role, message.content, message.reasoning or ""]
-        parts += [orjson.dumps([call.name, call.arguments]).decode() for call in message.tool_calls]
+        parts += [as_json([call.name, call.arguments]).decode() for call in message.tool_calls]
     return "\x1f".join(parts).encode("utf-8", "replace")
 
 

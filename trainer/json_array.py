@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from interfaces.problems import Code, Problem
-from trainer.reading import BOM, MOST_ROW_BYTES, NO_UTF8, Row, as_row, open_data, too_much
+from trainer.reading import BOM, MOST_ROW_BYTES, NO_UTF8, TOO_DEEP, Row, as_row, open_data, too_much
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\]|\\.){1,200})"\s*:')
 _CHUNK = 1 << 20
+_TOO_DEEP = 10
+"""After so many rows in a row that are nested too deep the rest is not read: it is one of them, opened anew."""
 
 
 class _Stream:
@@ -62,7 +64,7 @@ class _Stream:
 def array_rows(path: Path, start: int, wrapped: bool = False) -> Iterator[Row]:
     """The rows of the array that opens just before byte `start`; `wrapped` when it is the value in an object."""
     decoder = json.JSONDecoder()
-    number, first_key = 0, ""
+    number, deep, first_key = 0, 0, ""
     with open_data(path) as file:
         stream = _Stream(file, start)
         while (character := stream.skip_blank()) and character != "]":
@@ -84,6 +86,9 @@ def array_rows(path: Path, start: int, wrapped: bool = False) -> Iterator[Row]:
             _resync(stream, first_key)
             problem = Problem.error(Code.ROW_BROKEN_JSON, path=path.name, row=number, line=line, reason=reason)
             yield Row(number, line, None, problem, offset, max(stream.offset - before, 1))
+            deep = deep + 1 if reason == TOO_DEEP else 0
+            if deep == _TOO_DEEP:
+                return
         if reason := _after_end(stream, character, wrapped):
             problem = Problem.error(
                 Code.ROW_BROKEN_JSON, path=path.name, row=number + 1, line=stream.line, reason=reason
@@ -142,7 +147,8 @@ def _resync(stream: _Stream, first_key: str) -> None:
     while not (found := begins.search(stream.text, at)):
         at = max(len(stream.text) - 300, stream.at + 1)
         if not stream.more():
-            stream.forward(max(stream.text.rstrip().rfind("]"), stream.at + 1) if first_key else len(stream.text))
+            closing = stream.text.rfind("]")
+            stream.forward(closing if first_key and closing > stream.at else len(stream.text))
             return
         if at > 4 * _CHUNK:
             stream.forward(at)

@@ -27,6 +27,7 @@ MOST_ROW_BYTES = 1 << 25
 BOM = b"\xef\xbb\xbf"
 NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What Python's decoder makes of a byte that is no UTF-8, when asked to go on (surrogateescape)."""
+TOO_DEEP = "nested too deep"
 _WRAPPED = re.compile(rb'\s*\{\s*"(data|rows|train|examples|items|records|instances|samples)"\s*:\s*\[\s*[{\]]')
 _PARQUET_MAGIC = b"PAR1"
 _HEAD_BYTES = 1 << 16
@@ -272,7 +273,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
 def too_much(error: Exception) -> str:
     """What Python's own limits refuse."""
-    return "nested too deep" if isinstance(error, RecursionError) else "a number with too many digits"
+    return TOO_DEEP if isinstance(error, RecursionError) else "a number with too many digits"
 
 
 def kind_of(value: Any) -> str:

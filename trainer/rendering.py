@@ -23,11 +23,11 @@ from interfaces.example import Example, Message
 from interfaces.problems import Code, FineTuneError
 
 RENDER_SECONDS = 1.0
-"""A template that takes longer for one row is ended: an endless loop is no template."""
+"""A template that takes more processor time for one row is ended: an endless loop is no template."""
 _HARD_SECONDS = 1.5
-"""Processor time after which the process itself is ended, for a loop inside of C code, where no exception arrives."""
+"""After so much the process itself is ended, for a loop inside of C code, where no exception arrives."""
 MOST_GROWTH = 50
-"""A template that writes more than so many times what it was given, and a megabyte, is ended too."""
+"""A template that writes more than so many times what it was given, and 200,000 characters, is refused."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE_CALL = [{"type": "function", "function": {"name": "probe_function", "arguments": {"probe_key": "probe_value"}}}]
 _PROBE_TOOLS = [
@@ -45,8 +45,9 @@ class Renderer:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str) -> None:
         self.tokenizer, self.model_name = tokenizer, model_name
-        self.writes_tools = self._writes_tools()
-        self.writes_reasoning = self._writes_reasoning()
+        with time_limit(model_name, 0):
+            self.writes_tools = self._writes_tools()
+            self.writes_reasoning = self._writes_reasoning()
         self.marks_generation = bool(_GENERATION.search(self._template(None)))
 
     def messages(self, example: Example) -> tuple[Dicts, Dicts | None, set[Code]]:
@@ -89,15 +90,11 @@ class Renderer:
         self, messages: Sequence[dict[str, Any]], tools: Dicts | None, row: int, answer_next: bool, marked: bool
     ) -> tuple[str, list[tuple[int, int]]]:
         try:
-            with time_limit(RENDER_SECONDS):
+            with time_limit(self.model_name, row):
                 texts, ranges = render_jinja_template(
                     [list(messages)], tools=tools, chat_template=self._template(tools), add_generation_prompt=answer_next,
                     return_assistant_tokens_mask=marked, **self.tokenizer.special_tokens_map,
                 )  # fmt: skip
-        except TemplateTooSlow:
-            raise FineTuneError.of(
-                Code.TEMPLATE_TOO_SLOW, model=self.model_name, row=row, limit=f"{RENDER_SECONDS:g} s"
-            ) from None
         except (
             jinja2.TemplateError,
             ArithmeticError,
@@ -111,7 +108,7 @@ class Renderer:
             reason = str(error)[:200] or type(error).__name__
             raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, reason=reason) from error
         text = str(texts[0])
-        if len(text) > 1_000_000 and len(text) > MOST_GROWTH * len(str(messages)) + MOST_GROWTH * len(str(tools)):
+        if len(text) > 200_000 and len(text) > MOST_GROWTH * len(str(messages)) + MOST_GROWTH * len(str(tools)):
             reason = f"it writes {len(text)} characters for a short conversation"
             raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, reason=reason)
         return text, [(int(start), int(end)) for start, end in ranges[0]] if marked else []
@@ -185,21 +182,32 @@ def _with_tools_as_text(messages: Dicts, tools: Dicts | None) -> Dicts:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `TemplateTooSlow` in the block after so many seconds. Works in the main thread, where signals arrive."""
-    if threading.current_thread() is not threading.main_thread():
+def time_limit(model: str, row: int) -> Iterator[None]:
+    """Bound the processor time of the block, or of the outermost of nested ones. In the main thread, where signals
+    arrive; a child that renders has no other.
+
+    Raises:
+        FineTuneError: it took more than `RENDER_SECONDS`.
+    """
+    outermost = (
+        threading.current_thread() is threading.main_thread() and signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
+    )
+    if not outermost:
         yield
         return
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise TemplateTooSlow
 
-    previous = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_VIRTUAL, _HARD_SECONDS)
+    previous = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, RENDER_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, _HARD_SECONDS)
     try:
         yield
+    except TemplateTooSlow:
+        limit = f"{RENDER_SECONDS:g} s"
+        raise FineTuneError.of(Code.TEMPLATE_TOO_SLOW, model=model, row=row, limit=limit) from None
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.signal(signal.SIGVTALRM, previous)

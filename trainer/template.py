@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 
 from interfaces.example import Example
 from interfaces.problems import Code, FineTuneError
-from trainer.rendering import Dicts, Renderer
+from trainer.rendering import Dicts, Renderer, time_limit
 
 _MARGIN = 96
 """Characters that a template may write between a turn's header and its answer, as an empty thinking block."""
@@ -118,6 +118,10 @@ class ChatTemplate:
         """
         if example.text is not None:
             return self._plain(example.text)
+        with time_limit(self.model_name, example.row):
+            return self._conversation(example)
+
+    def _conversation(self, example: Example) -> Rendered:
         messages, tools, done = self.renderer.messages(example)
         trained = [index for index, message in enumerate(example.messages) if message.train]
         # Tools that are written as text may have brought a system turn of their own.

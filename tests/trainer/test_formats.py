@@ -4,7 +4,7 @@ import pytest
 
 from interfaces.example import Example
 from interfaces.problems import Code, FineTuneError, Problem
-from trainer.formats import detect_shape, example_of
+from trainer.formats import chosen_shape, detect_shape, example_of
 from trainer.reading import Row
 
 
@@ -30,6 +30,32 @@ CONVERSATION = [("user", "q", False), ("assistant", "a", True)]
         ("prompt_completion", {"prompt": "q", "completion": " a"}),
         ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}),
         ("messages", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "id": 4}),
+        ("messages", {"conversations": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}),
+        ("messages", {"messages": '[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]'}),
+        ("question_answer", {"Question": "q", "Answer": "a"}),
+        ("question_answer", {"query": "q", "response": "a"}),
+        ("input_output", {"input": "q", "output": "a"}),
+        ("preference", {"prompt": "q", "chosen": "a", "rejected": "b"}),
+        (
+            "preference",
+            {
+                "conversations": [{"from": "human", "value": "q"}],
+                "chosen": {"from": "gpt", "value": "a"},
+                "rejected": {"from": "gpt", "value": "b"},
+            },
+        ),
+        (
+            "preference",
+            {"chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": []},
+        ),
+        (
+            "preference",
+            {
+                "prompt": [{"role": "user", "content": "q"}],
+                "chosen": [{"role": "assistant", "content": "a"}],
+                "rejected": [],
+            },
+        ),
     ],
 )
 def test_each_shape_is_detected_and_read(name: str, values: dict[str, Any]) -> None:
@@ -83,3 +109,44 @@ def test_half_a_character_is_a_bad_row_not_a_crash_later() -> None:
     problem = made({"instruction": "\ud800 x", "output": "b"})
     assert isinstance(problem, Problem)
     assert problem.params["field"] == "instruction"
+
+
+def test_alpaca_s_history_is_earlier_turns_and_learned() -> None:
+    assert turns({"instruction": "q2", "output": "a2", "history": [["q1", "a1"]]}) == [
+        ("user", "q1", False), ("assistant", "a1", True), ("user", "q2", False), ("assistant", "a2", True),
+    ]  # fmt: skip
+
+
+def test_plain_text_is_a_shape_of_its_own() -> None:
+    example = made({"text": "Once upon a time", "meta": 5})
+    assert isinstance(example, Example)
+    assert (example.text, example.messages) == ("Once upon a time", ())
+
+
+def test_a_column_that_only_later_rows_have_is_used() -> None:
+    shape = detect_shape([{"prompt": "q", "completion": "a"}, {"prompt": "q", "completion": "a", "system": "s"}])
+    assert shape.columns["system"] == "system"
+
+
+def test_tools_come_with_the_conversation() -> None:
+    example = made({
+        "conversations": [
+            {"from": "human", "value": "q"}, {"from": "function_call", "value": '{"name": "f", "arguments": {}}'},
+            {"from": "observation", "value": "1"}, {"from": "gpt", "value": "one"},
+        ],
+        "tools": '[{"name": "f", "parameters": {}}]',
+    })  # fmt: skip
+    assert isinstance(example, Example)
+    assert example.tools[0]["function"]["name"] == "f"
+    assert [message.train for message in example.messages] == [False, True, False, True]
+
+
+def test_a_chosen_use_of_columns_is_checked() -> None:
+    shape = chosen_shape({"prompt": "a", "completion": "b"}, ["a", "b"], "x.csv")
+    assert example_of(Row(1, 1, {"a": "q", "b": "a"}), shape, "x.csv")[0] is not None
+    for columns, code in (
+        ({"poem": "a"}, Code.COLUMN_ROLE_UNKNOWN), ({"prompt": "c", "completion": "b"}, Code.COLUMN_MISSING), ({"prompt": "a"}, Code.COLUMNS_INCOMPLETE),
+    ):  # fmt: skip
+        with pytest.raises(FineTuneError) as raised:
+            chosen_shape(columns, ["a", "b"], "x.csv")
+        assert raised.value.problems[0].code == code

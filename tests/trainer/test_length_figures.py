@@ -1,0 +1,63 @@
+"""Figures are held to ones counted by hand."""
+
+from typing import Any
+
+import numpy
+import pytest
+
+pytestmark = pytest.mark.tiny
+
+
+class Held:
+    """Items whose answers are their second half."""
+
+    def __init__(self, *lengths: int) -> None:
+        from trainer.token_store import ITEM
+
+        self.refused: list[dict[str, Any]] = []
+        rows = [(number, length, length - length // 2, length // 2, number, 0) for number, length in enumerate(lengths)]
+        self.items = numpy.array(rows, dtype=ITEM)
+
+    def trained(self, item: Any) -> Any:
+        return numpy.arange(int(item["length"])) >= int(item["first"])
+
+
+def counted(*lengths: int, max_length: int = 100, batch: int = 2, accumulation: int = 2) -> dict[str, Any]:
+    from trainer.length_figures import figures
+
+    held = Held(*lengths)
+    return figures(held, held.items, len(lengths), max_length, batch, accumulation)
+
+
+def test_rows_cut_and_rows_that_lose_their_whole_answer() -> None:
+    found = counted(50, 100, 101, 150, 200, 201)
+    assert (found["cut"], found["lost"]) == (4, 2)  # of 200 and 201 tokens the answer begins at 100
+    assert found["longest"] == 201
+    assert found["tokens"] == 802
+    # 25 + 50, then what is left below 100 of those that begin at 50 and at 75
+    assert found["trained_tokens"] == 25 + 50 + 50 + 25
+
+
+def test_steps_are_updates_of_whole_and_partial_batches() -> None:
+    assert counted(*[10] * 9)["steps_per_epoch"] == 3  # 5 batches, 2 at a time
+    assert counted(10)["steps_per_epoch"] == 1
+
+
+def test_padding_is_what_the_longest_of_a_batch_forces_on_the_others() -> None:
+    from trainer.length_figures import padding_share
+
+    assert padding_share(numpy.array([10, 10, 10, 10]), 2) == 0
+    assert padding_share(numpy.array([10, 30]), 2) == pytest.approx(1 - 40 / 60)
+    assert padding_share(numpy.array([7]), 4) == 0
+    assert padding_share(numpy.array([], dtype=int), 4) == 0
+
+
+def test_the_histogram_s_edges_say_what_each_length_would_cut() -> None:
+    lengths = [5, 17, 64, 64, 65, 300, 777]
+    found = counted(*lengths)["histogram"]
+    assert sum(found["counts"]) == len(lengths)
+    for edge, cut, lost in zip(found["edges"][1:], found["cut"], found["lost"], strict=True):
+        assert cut == sum(length > edge for length in lengths)
+        assert lost == sum(length // 2 >= edge for length in lengths)
+        again = counted(*lengths, max_length=edge)
+        assert (again["cut"], again["lost"]) == (cut, lost)

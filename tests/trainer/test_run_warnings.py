@@ -1,0 +1,83 @@
+"""What a run says about its rows, at the place where a person would look: in its events."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import Failed, Warned, read_events
+from interfaces.folders import Home, read_json
+from interfaces.problems import Code
+from tests.conftest import alpaca_rows, write_rows
+
+pytestmark = pytest.mark.tiny
+
+
+def told_by_a_run(home: Home, config: dict[str, Any]) -> dict[Code, dict[str, Any]]:
+    from trainer.lora_trainer import LoRATrainer
+
+    folder = home.create_run()
+    LoRATrainer(folder).train({"max_steps": 1, **config})
+    events = read_events(folder.events)
+    problems = [event.problem for event in events if isinstance(event, Warned | Failed)]
+    return {problem.code: problem.params for problem in problems}
+
+
+def test_doubtful_rows_are_trained_and_told_or_left_out_and_told(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = alpaca_rows(8)
+    path = write_rows(tmp_path / "rows.jsonl", [*rows, rows[0], rows[1]])
+    told = told_by_a_run(home, {**tiny_config, "dataset": str(path)})
+    assert told[Code.DOUBTFUL_ROWS] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
+    told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
+    assert told[Code.ROWS_SKIPPED] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
+
+
+def test_rows_at_fault_stop_the_start_or_are_left_out_with_a_count(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [*alpaca_rows(4), {"instruction": "q"}])
+    told = told_by_a_run(home, {**tiny_config, "dataset": str(path)})
+    assert told[Code.BAD_ROWS]["first"][0]["params"]["line"] == 5
+    told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
+    assert (Code.BAD_ROWS in told, told[Code.ROWS_SKIPPED]["count"]) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("long_rows", "code", "count"),
+    [("truncate", Code.ROWS_CUT, 3), ("drop", Code.ROWS_DROPPED, 3), ("split", Code.ROWS_SPLIT, 1)],
+)
+def test_long_rows_are_told_with_what_was_done(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path, long_rows: str, code: Code, count: int
+) -> None:
+    talk = [{"role": role, "content": text} for text in ("a", "b") for role in ("user", "assistant")]
+    long = [{"messages": [{**turn, "content": turn["content"] * 40} for turn in talk]}]
+    single = [{"messages": [talk[0], {"role": "assistant", "content": letter * 200}]} for letter in "xy"]
+    path = write_rows(tmp_path / "rows.jsonl", [{"messages": talk}, *long, *single])
+    told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "long_rows": long_rows})
+    assert told[code]["count"] == count
+    assert (Code.ROWS_CUT in told) == (long_rows != "drop")
+
+
+def test_a_file_to_measure_with_is_used_without_what_is_trained_too(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path
+) -> None:
+    measured = write_rows(tmp_path / "measure.jsonl", alpaca_rows(12)[6:])
+    told = told_by_a_run(home, {**tiny_config, "validation_dataset": str(measured), "eval_steps": 1})
+    assert told[Code.LEAK_REMOVED] == {"count": 2, "rows": 6}
+    [run] = home.runs.iterdir()
+    lineage = read_json(run / "lineage.json") or {}
+    assert lineage["validation_dataset"]["name"] == "measure.jsonl"
+    assert lineage["dataset"]["sha256"] != lineage["validation_dataset"]["sha256"]
+
+
+def test_several_files_with_weights_are_one_run_and_its_recipe_is_kept(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path, rows_file: Path
+) -> None:
+    other = write_rows(tmp_path / "other.jsonl", [{"prompt": f"p{n}", "completion": "c"} for n in range(4)])
+    told_by_a_run(home, {**tiny_config, "dataset": {str(rows_file): 1, str(other): 0.5}})
+    [run] = home.runs.iterdir()
+    lineage = read_json(run / "lineage.json") or {}
+    assert lineage["dataset"]["rows"] == 10
+    assert [part["weight"] for part in lineage["dataset"]["parts"]] == [1, 0.5]
