@@ -7,7 +7,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-plain check format docs bench-startup clean
+.PHONY: help setup starter demo studio test test-plain check format docs bench-startup bench-data soak clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ docs: $(READY)  ## Write the documents that are derived from the code
 
 bench-startup: $(READY)  ## Measure 'finetune --help' and 'import interfaces'
 	@$(BIN)/python bench/startup.py --rounds $(STARTUP_ROUNDS)
+
+bench-data: $(READY) starter  ## Measure a million rows through the studio, beside the datasets library
+	@$(BIN)/python bench/data.py --tokens
+
+soak: $(READY)  ## The long forms of tests: a million rows with faults, 10,000 mutated files, every hostile pair (a quarter of an hour)
+	@FUZZ_FILES=10000 PLANTED_ROWS=1000000 $(BIN)/python -m pytest --timeout 1800 tests/data tests/trainer/test_inspection.py tests/trainer/test_rendering.py tests/trainer/test_limits.py
 
 clean:  ## Remove .venv and caches; runs, datasets and models stay
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -199,7 +199,7 @@ def split_counts(home: Home, examples: ExampleFile, request: dict[str, Any]) -> 
         used = used[index["flags"] & DOUBTFUL == 0]
     leaked = 0
     if request.get("validation"):
-        other = home.dataset(str(request["validation"]))
+        other = home.dataset(Path(str(request["validation"])).name)
         report_of(other)
         measured = index_of(other)
         kept, leaked = without_leaks(index[used], measured, numpy.arange(len(measured)))

@@ -11,15 +11,16 @@ from interfaces.config import STARTER, config_problems
 from interfaces.device import Device
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problems import Code, FineTuneError, Problem
+from interfaces.problems import FineTuneError
 from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE, fit_of, local_path
 from studio.components.live import live_part
 from studio.components.settings_form import data_form, settings_form
-from studio.datasets import MOST_BYTES, dataset_name, describe, with_datasets
+from studio.datasets import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
 from studio.demo import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
 from studio.form import from_widgets, widget_values
+from studio.texts import TEXTS
 
 
 def build_train_page(
@@ -70,6 +71,9 @@ def build_train_page(
         if not ready:
             return text, ""
         try:
+            # A page names datasets of the library, never files by their paths.
+            for key in ("dataset", "validation_dataset"):
+                config[key] = config[key] and find_dataset(manager.home, config[key]).id
             task = manager.create_task(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
             manager.launch(task)
         except FineTuneError as error:
@@ -173,14 +177,8 @@ def data_lines(home: Home, config: dict[str, Any], language: str) -> list[str]:
     usable = report["good"] if config["bad_rows"] == "skip" else report["usable"] and not report["at_fault"]
     if usable:
         return []
-    problem = Problem.error(
-        Code.BAD_ROWS,
-        path=report["name"],
-        count=report["at_fault"] or report["doubtful"],
-        rows=report["rows"],
-        first=[],
-    )
-    return [sentence(problem, language)]
+    count = report["at_fault"] or report["doubtful"]
+    return [TEXTS[language]["rows_to_mend"].format(name=report["name"], count=count, rows=report["rows"])]
 
 
 def escaped(text: str) -> str:

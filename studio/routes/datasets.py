@@ -40,6 +40,9 @@ SHOWN_ROWS = 20
 MOST_ROWS = 200
 WHOLE_SECONDS = 6 * 3600.0
 _CHOOSE_COLUMNS = {Code.FORMAT_UNKNOWN, Code.COLUMN_MISSING, Code.COLUMNS_INCOMPLETE}
+_ASKED = (
+    "op", "position", "max_length", "batch", "accumulation", "kind", "text", "row", "from", "share", "seed", "bad_rows", "validation",
+)  # fmt: skip
 DATASET_ID = re.compile(r"[0-9a-f]{16}")
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
 
@@ -241,7 +244,8 @@ def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJo
         model, revision = str(request.pop("model", "")), str(request.pop("revision", "") or "main")
         # Nothing is fetched that nobody asked for: a page asks again with `online` when a person says so.
         offline = not request.pop("online", False)
-        wanted = {**request, "dataset": dataset_id, "whole": False}
+        # Of what a page asks only this is handed on: a file by its path is nothing that a page may name.
+        wanted = {key: request[key] for key in _ASKED if key in request} | {"dataset": dataset_id, "whole": False}
         answer = previews.ask(model, revision, wanted, offline=offline)
         for key in ("notes", "warnings"):
             if key in answer:
@@ -253,7 +257,8 @@ def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJo
         """All rows' tokens, in the background and in a child of their own: afterwards every figure is of the whole."""
         folder_of(dataset_id)
         model, revision = str(request.pop("model", "")), str(request.pop("revision", "") or "main")
-        wanted = {**request, "op": "stats", "dataset": dataset_id, "whole": True}
+        wanted = {key: request[key] for key in _ASKED if key in request}
+        wanted |= {"op": "stats", "dataset": dataset_id, "whole": True}
 
         def work(tell: Tell) -> dict[str, Any]:
             alone = Previews(home.path)

@@ -51,10 +51,10 @@
     }
     function row(item) {
       const small = (key, text, onclick) => make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-${key}`, onclick }, text);
-      const weight = make("input", { type: "number", min: 0.01, max: 100, step: "any", value: weights.get(item.id) ?? 1, class: "fs-weight", "aria-label": fill(texts.weight_of, { name: item.name }), disabled: !weights.has(item.id), oninput: () => weights.set(item.id, Number(weight.value) || 1) });
+      const weight = make("input", { type: "number", min: 0.01, max: 100, step: "any", value: weights.get(item.id) ?? 1, class: "fs-weight", "aria-label": fill(texts.weight_of, { name: item.name }), hidden: !weights.has(item.id), oninput: () => weights.set(item.id, Number(weight.value) || 1) });
       const pick = make("input", { type: "checkbox", "data-key": `${item.id}-pick`, "aria-label": fill(texts.pick, { name: item.name }), onchange: () => {
         if (pick.checked) weights.set(item.id, Number(weight.value) || 1); else weights.delete(item.id);
-        weight.disabled = !pick.checked; mixButton.disabled = weights.size < 2;
+        weight.hidden = !pick.checked; mixButton.disabled = weights.size < 2;
       } });
       pick.checked = weights.has(item.id);
       const version = item.versions > 1 ? make("small", {}, fill(texts.version, { version: item.version, versions: item.versions })) : null;

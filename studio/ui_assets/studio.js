@@ -23,7 +23,7 @@ window.FinetuneStudio = (() => {
   }
   const post = (path, body, method = "POST") =>
     ask(path, { method, headers: { "Content-Type": "application/json" }, body: body === undefined ? undefined : JSON.stringify(body) });
-  const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
+  const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : bytes >= 1e5 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e3).toFixed(1)} kB`);
   const figure = (value) => (value === null || value === undefined || value === "NaN" ? "–" : Number(value).toFixed(4));
   function clock(seconds) {
     if (seconds === null || seconds === undefined) return "–";

@@ -1,131 +1,23 @@
 """The main job in a real browser with the real starter: pick, drop, look, start, watch, reload, stop, resume, download."""
 
 import json
-import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from interfaces.events import Step, Stopped, kept, read_events
-from interfaces.folders import Home, RunFolder
-from studio.launcher import LocalLauncher
+from interfaces.folders import RunFolder
 from studio.texts import TEXTS
 from tests.conftest import SAMPLES, write_rows
+from tests.story.conftest import Studio
 
 pytestmark = pytest.mark.story
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-class Studio:
-    """`finetune studio` as a process, on a port of its own."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.port: int | None = None
-        self.start()
-
-    def start(self) -> None:
-        command = [
-            str(Path(sys.executable).parent / "finetune"),
-            "studio",
-            "--no-browser",
-            "--home",
-            str(self.home.path),
-        ]
-        if self.port is not None:
-            command += ["--port", str(self.port)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        assert self.process.stdout is not None
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/\?token=\S+", line):
-                self.link, self.port = found[0], int(found[1])
-                return
-        raise AssertionError("the studio did not start: " + "".join(said))
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iterator[Studio]:
-    home = Home(tmp_path_factory.mktemp("browser"))
-    home.models.mkdir()
-    home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
-    served = Studio(home)
-    yield served
-    served.kill()
-    for path in home.runs.glob("*"):
-        LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("Debian's chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-
-
-@pytest.fixture
-def new_page(browser: Any, studio: Studio) -> Iterator[Callable[..., Any]]:
-    """Pages that are logged in, each in a browser of its own. Errors of the page and requests elsewhere are collected."""
-    wrong: list[str] = []
-    contexts = []
-
-    def make(locale: str = "en-US", tolerate: str = "status of 422", **options: Any) -> Any:
-        context = browser.new_context(
-            locale=locale, reduced_motion="reduce", **{"viewport": {"width": 1280, "height": 900}, **options}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
-        # A refused file is answered with 422, which the browser reports by itself.
-        page.on(
-            "console",
-            lambda line: (
-                wrong.append(f"console: {line.text}") if line.type == "error" and tolerate not in line.text else None
-            ),
-        )
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((studio.url, "data:", "blob:")) else wrong.append(request.url)
-            ),
-        )
-        page.goto(studio.link)
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert wrong == []
 
 
 def points(page: Any) -> int:
@@ -295,20 +187,16 @@ def test_wrong_files_are_a_sentence_at_the_field_and_a_half_filled_form_survives
     for name, content, says in (
         ("a.toml", "x", "ends in '.toml'"),
         ("empty.jsonl", "", "is empty"),
-        (
-            "rows.jsonl",
-            '{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n',
-            "line 2: the field 'completion' is missing",
-        ),
+        ("rows.parquet", "x", "is named '.parquet' but is not such a file"),
     ):
         (tmp_path / name).write_text(content)
         page.set_input_files("#fs-file", tmp_path / name)
         page.locator(".fs-bad .fs-said", has_text=says).wait_for()
     with (tmp_path / "huge.jsonl").open("wb") as file:
-        file.truncate(2_200_000_000)
+        file.truncate(22_000_000_000)
     page.set_input_files("#fs-file", tmp_path / "huge.jsonl")
     page.locator(
-        ".fs-bad .fs-said", has_text="huge.jsonl has 2.2 GB, and at most 2.0 GB can be dropped here"
+        ".fs-bad .fs-said", has_text="huge.jsonl has 22.0 GB, and at most 20.0 GB can be dropped here"
     ).wait_for()
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Still missing: examples").wait_for()
@@ -381,7 +269,7 @@ def test_nobody_starts_on_the_old_file_while_a_new_one_is_checked(new_page: Call
     page.get_by_text("Ready:").wait_for()
     page.set_input_files("#fs-file", write_rows(tmp_path / "big.jsonl", [{"prompt": "a", "completion": "b"}] * 20_000))
     page.get_by_text("Still missing: examples").wait_for()
-    page.get_by_text("big.jsonl: 20000 rows").wait_for()
+    page.get_by_text("big.jsonl: 20,000 rows").wait_for()
     page.get_by_text("Ready:").wait_for()
 
 

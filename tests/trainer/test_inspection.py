@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ def test_there_are_more_than_twenty_kinds() -> None:
     assert len({kind for kind, _ in FAULTS.values()} | set(REPEATED.values())) >= 15
 
 
-@pytest.mark.parametrize(("rows", "faults", "seed"), [(10, 5, 1), (300, 150, 2), (300, 299, 3), (10_000, 200, 4)])
+MOST_ROWS = int(os.environ.get("PLANTED_ROWS", "10000"))  # a million in `make soak`
+
+
+@pytest.mark.parametrize(("rows", "faults", "seed"), [(10, 5, 1), (300, 150, 2), (300, 299, 3), (MOST_ROWS, 500, 4)])
 def test_every_planted_fault_is_found_on_its_line_and_nothing_else(
     tmp_path: Path, rows: int, faults: int, seed: int
 ) -> None:
@@ -42,9 +46,10 @@ def test_every_planted_fault_is_found_on_its_line_and_nothing_else(
 
 
 def test_a_clean_file_has_no_problem(tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(5000)])
+    path = tmp_path / "rows.jsonl"
+    assert planted_jsonl(path, MOST_ROWS, 0, seed=1) == []
     report, problems = inspected(path, tmp_path / "out")
-    assert (problems, report["good"]) == ([], 5000)
+    assert (problems, report["good"]) == ([], MOST_ROWS)
 
 
 def test_compressed_files_have_the_same_lines_and_offsets(tmp_path: Path) -> None:

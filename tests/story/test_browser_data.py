@@ -1,0 +1,282 @@
+"""Data in a real browser with the real starter: every format, columns, mending, the mask, the lengths, the library."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import write_rows
+from tests.planted import clean_row, planted_jsonl
+from tests.story.conftest import Studio
+
+pytestmark = pytest.mark.story
+sync_api = pytest.importorskip("playwright.sync_api")
+PAIRS = [
+    {"question": f"What is {n} plus {n}?", "answer": f"It is {2 * n}, of course.", "topic": "sums"}
+    for n in range(1, 13)
+]
+STARTER = "SmolLM2-135M-Instruct ·"
+
+
+def drop(page: Any, path: Path, says: str) -> None:
+    page.set_input_files("#fs-file", path)
+    page.locator(".fs-said", has_text=says).wait_for()
+
+
+def see(page: Any) -> None:
+    """Wait until tokens and figures of the chosen dataset are shown."""
+    page.locator(".fs-numbers svg").wait_for()
+    page.locator(".fs-tokens .fs-t").first.wait_for()
+
+
+def learned(page: Any) -> str:
+    return str(
+        page.evaluate("[...document.querySelectorAll('.fs-tokens mark')].map((t) => t.textContent).join('')")
+    ).replace("⏎", "")
+
+
+def file_of(kind: str, folder: Path) -> Path:
+    path = folder / f"my rows.{kind}"
+    if kind == "json":
+        path.write_text(json.dumps(PAIRS, indent=1))
+    elif kind.startswith("jsonl"):
+        content = "".join(json.dumps(row) + "\n" for row in PAIRS).encode()
+        path.write_bytes(gzip.compress(content) if kind.endswith(".gz") else content)
+    elif kind in ("csv", "tsv"):
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(PAIRS[0]), delimiter="," if kind == "csv" else "\t")
+            writer.writeheader()
+            writer.writerows(PAIRS)
+    elif kind == "txt":
+        path.write_text("\n\n".join(f"{row['question']}\n{row['answer']}" for row in PAIRS))
+    else:
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
+
+        parquet.write_table(arrow.Table.from_pylist(PAIRS), path)
+    return path
+
+
+def test_every_format_is_read_and_shown_as_the_model_sees_it(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = new_page()
+    page.get_by_text(STARTER).click()
+    for kind in ("json", "jsonl", "jsonl.gz", "csv", "tsv", "parquet", "txt"):
+        shape = "text" if kind == "txt" else "question_answer"
+        drop(page, file_of(kind, tmp_path), f"my rows.{kind}: 12 rows, read as {shape}")
+        page.get_by_text("12 of 12 rows are good.").wait_for()
+        see(page)
+        wanted = "What is 1 plus 1?\nIt is 2, of course." if kind == "txt" else "It is 2, of course."
+        assert learned(page) == wanted + ("<|im_end|>")
+        if kind != "txt":
+            page.get_by_text("Not used: topic").wait_for()
+
+
+def test_columns_are_chosen_where_names_do_not_tell_and_changed_where_they_do(
+    new_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = new_page()
+    page.get_by_text(STARTER).click()
+    (tmp_path / "odd.csv").write_text("ask,reply,other\nHi there,Good day,Other words\nYo,Hey,More words\n")
+    drop(page, tmp_path / "odd.csv", "has the columns ask, reply, other, and no known shape fits")
+    page.locator("#fs-use-prompt").select_option("ask")
+    page.get_by_role("button", name="Read it so").click()
+    page.locator(".fs-said", has_text="The chosen columns don't make an example").wait_for()
+    page.locator("#fs-use-prompt").select_option("ask")
+    page.locator("#fs-use-completion").select_option("reply")
+    page.get_by_role("button", name="Read it so").click()
+    page.locator(".fs-said", has_text="odd.csv: 2 rows, read as mapped").wait_for()
+    see(page)
+    assert learned(page) == "Good day<|im_end|>"
+    page.get_by_text("Use other columns").click()
+    page.locator("#fs-use-completion").select_option("other")
+    page.get_by_role("button", name="Read it so").click()
+    page.locator(".fs-talk mark", has_text="Other words").wait_for()
+    see(page)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.fs-tokens mark')].map((t) => t.textContent).join('') === 'Other words<|im_end|>'"
+    )
+
+
+def test_bad_rows_are_named_mended_and_the_report_is_downloaded(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = new_page()
+    page.get_by_text(STARTER).click()
+    rows = [json.dumps(clean_row(number)) for number in range(1, 41)]
+    rows[6], rows[20] = '{"messages": [{"role": "user", "content": "Hi"}]}', rows[0]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*rows, "{broken"]) + "\n")
+    drop(page, tmp_path / "rows.jsonl", "rows.jsonl: 41 rows, read as messages")
+    page.get_by_text("38 of 41 rows are good.").wait_for()
+    table = page.locator(".fs-report tbody")
+    assert [row.inner_text().split("\t")[:2] for row in table.locator("tr").all()] == [
+        ["7", "7"],
+        ["21", "21"],
+        ["41", "41"],
+    ]
+    page.get_by_text("2 of the 41 rows of rows.jsonl are at fault, so nothing is started.").wait_for()
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Download report").click()
+    report = list(csv.DictReader(io.StringIO(Path(downloading.value.path()).read_text(encoding="utf-8-sig"))))
+    assert [(record["line"], record["kind"], record["severity"]) for record in report] == [
+        ("7", "no_answer", "error"), ("21", "duplicate", "warning"), ("41", "broken_json", "error"),
+    ]  # fmt: skip
+    # Left out: the review has nothing against a start any more.
+    page.get_by_label("skip", exact=True).check()
+    page.get_by_text("Ready:").wait_for()
+    # Mended: one row gets an answer, one is taken out.
+    page.get_by_role("button", name="Mend rows").click()
+    answered = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello to you"}]}
+    page.locator("#fs-mend-7").fill(json.dumps(answered))
+    page.locator(".fs-mend", has_text="Row 41").get_by_role("button").click()
+    page.get_by_role("button", name="Save and check again").click()
+    page.get_by_text("39 of 40 rows are good.").wait_for()
+    page.get_by_label("stop", exact=True).check()
+    page.get_by_text("Ready:").wait_for()
+
+
+def test_the_mask_says_what_is_learned_and_leads_to_any_row(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = new_page()
+    page.get_by_text(STARTER).click()
+    rows = [clean_row(number) for number in range(1, 61)]
+    rows[29]["messages"][-1]["content"] = "A very long answer. " * 150
+    drop(page, write_rows(tmp_path / "rows.jsonl", rows), "rows.jsonl: 60 rows")
+    see(page)
+    assert learned(page) == rows[0]["messages"][1]["content"] + "<|im_end|>"
+    page.get_by_text("The end of turn <|im_end|> is learned").wait_for()
+    first = page.locator(".fs-tokens .fs-t").first
+    assert first.inner_text() == "<|im_start|>"
+    assert "id 1," in str(first.get_attribute("title"))
+    page.get_by_label("Token ids").check()
+    page.get_by_role("button", name="Next row").click()
+    sync_api.expect(page.locator("#fs-sight-row")).to_have_value("2")
+    page.get_by_role("button", name="Longest").click()
+    sync_api.expect(page.locator("#fs-sight-row")).to_have_value("30")
+    page.get_by_text("tokens are cut off at max_length").wait_for()
+    assert page.locator(".fs-tokens s").count() > 0
+    page.get_by_label("Search the rows").fill("Question 44:")
+    page.get_by_label("Search the rows").press("Enter")
+    sync_api.expect(page.locator("#fs-sight-row")).to_have_value("44")
+
+
+def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = new_page()
+    page.get_by_text(STARTER).click()
+    rows = [{"prompt": f"Say {n}", "completion": "word " * (n * 10)} for n in range(1, 41)]
+    drop(page, write_rows(tmp_path / "rows.jsonl", rows), "rows.jsonl: 40 rows")
+    see(page)
+    page.get_by_text("At 512 tokens 0 rows are longer").wait_for()
+    chart = page.locator(".fs-numbers svg")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 20, steps=5)
+    page.mouse.up()
+    page.wait_for_function("Number(document.querySelector('#cfg-max-length input').value) < 300")
+    chosen = int(page.locator("#cfg-max-length input").input_value())
+    page.locator(".fs-effect", has_text=f"At {chosen} tokens").wait_for()
+    cut = int(page.locator(".fs-effect").inner_text().split(" tokens ")[1].split()[0])
+    assert 10 < cut < 30
+    page.wait_for_function("document.querySelectorAll('.fs-numbers rect.fs-over-length').length > 5")
+    # The keyboard does the same.
+    page.locator("#fs-max-length").focus()
+    page.keyboard.press("End")
+    page.locator(".fs-effect", has_text="0 rows are longer").wait_for()
+
+
+def test_a_file_of_200_megabytes_is_sent_with_a_bar_and_read_with_one(
+    new_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = new_page()
+    path = tmp_path / "large.jsonl"
+    with path.open("w") as file:
+        for number in range(100_000):
+            file.write(json.dumps({"prompt": f"q{number}", "completion": f"{number} " + "answer " * 290}) + "\n")
+    assert path.stat().st_size > 200_000_000
+    page.locator(".fs-said").wait_for(state="attached")
+    page.evaluate(
+        "() => { window.seen = []; new MutationObserver(() => { const said = document.querySelector('.fs-said').textContent;"
+        " if (window.seen.at(-1) !== said) window.seen.push(said) }).observe(document.querySelector('.fs-said'), "
+        "{ childList: true, characterData: true, subtree: true }) }"
+    )
+    page.set_input_files("#fs-file", path)
+    page.get_by_text("100,000 of 100,000 rows are good.").wait_for(timeout=120_000)
+    said = page.evaluate("window.seen")
+    assert any("Uploading" in text for text in said)
+    assert any("so far" in text for text in said)
+
+
+def test_cells_are_text_and_never_html(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = new_page()
+    page.get_by_text(STARTER).click()
+    evil = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script> {{ 7*7 }} \u202etxt.exe"
+    rows = [{"prompt": evil, "completion": evil + str(n), evil: 1} for n in range(3)]
+    drop(page, write_rows(tmp_path / "<b>evil.jsonl", rows), "evil.jsonl: 3 rows")
+    see(page)
+    assert page.evaluate("window.hacked") is None
+    assert "⟨U+202E⟩" in page.locator(".fs-tokens").inner_text()
+    assert "\u202e" not in page.locator(".fs-talks").inner_text()
+    assert "{{ 7*7 }}" in learned(page)
+
+
+def test_the_library_keeps_renames_mixes_and_deletes_with_an_undo(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
+) -> None:
+    page = new_page()
+    page.goto(f"{studio.url}/en/datasets")
+    page.locator(".fs-drop").wait_for()
+    for name, count in (("one.jsonl", 4), ("two.jsonl", 6)):
+        drop(
+            page,
+            write_rows(tmp_path / name, [{"prompt": f"{name} {n}", "completion": "c"} for n in range(count)]),
+            f"{name}: {count} rows",
+        )
+    library = page.locator(".fs-library tbody")
+    row = library.locator("tr", has_text="one.jsonl")
+    row.wait_for()
+    page.once("dialog", lambda dialog: dialog.accept("Renamed <b>"))
+    row.get_by_role("button", name="Rename").click()
+    renamed = library.locator("tr", has_text="Renamed <b>")
+    renamed.wait_for()
+    renamed.get_by_role("checkbox").check()
+    library.locator("tr", has_text="two.jsonl").get_by_role("checkbox").check()
+    renamed.get_by_role("spinbutton").fill("2")
+    page.get_by_role("button", name="Mix the chosen ones").click()
+    mixed = library.locator("tr", has_text="Renamed <b> x 2 + two.jsonl x 1")
+    mixed.wait_for()
+    assert "14 / 14" in mixed.inner_text()
+    mixed.get_by_role("button", name="Delete").click()
+    page.get_by_text("was deleted.").wait_for()
+    sync_api.expect(mixed).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    mixed.wait_for()
+    mixed.get_by_role("link", name="Train with it").click()
+    page.get_by_text("14 of 14 rows are good.").wait_for()
+    page.get_by_text("Ready:").wait_for()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+def test_data_is_readable_for_everybody(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path, scheme: str, width: int
+) -> None:
+    """No sideways scrolling, and nothing that axe calls critical or serious, with a report, a mask and a histogram."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page.goto(f"{studio.url}/en/datasets")
+    page.locator(".fs-drop").wait_for()
+    planted_jsonl(tmp_path / "rows.jsonl", 60, 25, 1)
+    drop(page, tmp_path / "rows.jsonl", "rows.jsonl: 60 rows")
+    see(page)
+    page.get_by_role("button", name="Mend rows").click()
+    page.locator(".fs-mend").first.wait_for()
+    page.locator(".fs-library tbody tr").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+    grave = [
+        (item["id"], item["nodes"][0]["html"][:200]) for item in found if item["impact"] in ("critical", "serious")
+    ]
+    assert grave == []
