@@ -38,24 +38,27 @@ ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, o
 @data.command()
 def check(
     file: FileArgument, as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph",
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="TRAINED", help="Also name rows that stand in this file too.")
+    ] = None,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Read FILE to its end and name every row at fault or doubtful, by line and field."""
     from interfaces.folders import DatasetFolder
     from studio.data_report import print_report, tell_report
+    from studio.datasets import describe
     from studio.trainer_child import inspect_seconds, run_trainer
 
     with tempfile.TemporaryDirectory(prefix="finetune-check-") as place:
-        folder = DatasetFolder(Path(place))
-        if file.startswith("hub:"):
-            from studio.datasets import describe
-
-            place_home = _home(home)
-            dataset = _added(place_home, file, column, sample_by)
-            folder, report = place_home.dataset(dataset), describe(place_home, dataset)
+        if file.startswith("hub:") or not Path(file).exists():
+            known = _home(home)
+            dataset = _added(known, file, column, sample_by, quiet=as_json)
+            folder, report = known.dataset(dataset), describe(known, dataset)
         else:
+            folder = DatasetFolder(Path(place))
             options = ["--columns", json.dumps(_columns(column)), "--sample-by", sample_by]
-            size = Path(file).stat().st_size if Path(file).is_file() else 0
+            options += ["--against", str(against.absolute())] if against else []
+            size = sum(path.stat().st_size for path in (Path(file), against) if path is not None and path.is_file())
             arguments = ["check", *options, "--", str(Path(file).absolute()), place]
             with _Bar(quiet=as_json) as tell:
                 report = run_trainer(arguments, tell, inspect_seconds(size), Path(file).name)

@@ -136,17 +136,21 @@ def inspect(
 def check(
     file: Annotated[Path, typer.Argument(readable=False)], out: Path, columns: ColumnsOption = "{}",
     sample_by: SampleOption = "paragraph",
+    against: Annotated[Path | None, typer.Option(help="A file of rows that are trained: leaks are named.")] = None,
 ) -> None:  # fmt: skip
     """Read FILE to its end; the report is the answer, and the folder OUT gets every problem in problems.jsonl."""
 
     def job() -> dict[str, Any]:
-        from trainer.inspection import Inspection
+        from trainer.inspection import Inspection, groups_of
 
         _limit(str(file))
-        if not file.is_file():
-            code = Code.FILE_UNREADABLE if file.exists() else Code.FILE_MISSING
-            raise FineTuneError.of(code, path=str(file), reason="it is not a file")
-        return Inspection(file, DatasetFolder(out), json.loads(columns), sample_by, _say).run()
+        for path in (file, against):
+            if path is not None and not path.is_file():
+                code = Code.FILE_UNREADABLE if path.exists() else Code.FILE_MISSING
+                raise FineTuneError.of(code, path=str(path), reason="it is not a file")
+        chosen = json.loads(columns)
+        trained = groups_of(against, chosen, sample_by) if against else None
+        return Inspection(file, DatasetFolder(out), chosen, sample_by, _say, trained=trained).run()
 
     _answer(job, file)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from interfaces.example import Example
-from interfaces.examples import DOUBTFUL, ExampleWriter
+from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, FineTuneError, Problem
 from trainer.formats import Shape, chosen_shape, detect_shape, example_of
@@ -39,8 +40,10 @@ class Inspection:
 
     def __init__(
         self, source: Path, folder: DatasetFolder, columns: Mapping[str, str] | None = None,
-        sample_by: str = "paragraph", tell: Tell = say_nothing, name: str = "",
+        sample_by: str = "paragraph", tell: Tell = say_nothing, name: str = "", trained: Mapping[int, int] | None = None,
     ) -> None:  # fmt: skip
+        """`trained` are the groups of the rows that are trained, each with its row: rows here that say the same are leaks."""
+        self._trained = trained or {}
         self.source, self.folder, self.name = source, folder, name or source.name
         self._columns, self._sample_by, self._tell = columns, sample_by, tell
         self._kinds: Counter[str] = Counter()
@@ -126,6 +129,9 @@ class Inspection:
             if example is not None:
                 group, repeated = self._repeated(example)
                 said += repeated
+                if group in self._trained:
+                    where = {"path": self.name, "row": row.row, "line": row.line, "field": None}
+                    said.append(Problem.warning(Code.ROW_IN_BOTH, first_row=self._trained[group], **where))
             if said:
                 at_fault += example is None
                 doubtful += example is not None
@@ -177,6 +183,23 @@ class Inspection:
         self._told = now
         packed = self.source.name.lower().endswith(".gz") or row.offset is None
         self._tell({"progress": [0 if packed else row.offset, self.source.stat().st_size], "rows": count})
+
+
+def groups_of(path: Path, columns: Mapping[str, str] | None, sample_by: str) -> dict[int, int]:
+    """What the rows of a file say, as hashes (`group_of`), each with the first row that says it.
+
+    Raises:
+        FineTuneError: the file as a whole can't be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="finetune-") as place:
+        folder = DatasetFolder(Path(place))
+        Inspection(path, folder, columns, sample_by).run()
+        examples = ExampleFile(folder)
+        found: dict[int, int] = {}
+        for position in range(len(examples)):
+            _, group, row, _, _ = examples.entry(position)
+            found.setdefault(group, row)
+        return found
 
 
 def example_at(path: Path, number: int, columns: Mapping[str, str], sample_by: str) -> Example:

@@ -120,6 +120,8 @@ class Previewer:
         notes = [Problem.warning(code, model=model, count=1) for code in sorted(rendered.done)]
         if not rendered.whole_turns:
             notes.append(Problem.warning(Code.TEMPLATE_REWRITES_HISTORY, model=model, count=1))
+        if not rendered.stops:
+            notes.append(Problem.warning(Code.STOP_NOT_TRAINED, model=model, count=1))
         if not rendered.ends:
             notes.append(Problem.warning(Code.NO_END_OF_TURN, model=model, token=self.template.tokenizer.eos_token))
         return notes
@@ -197,19 +199,19 @@ def split_counts(home: Home, examples: ExampleFile, request: dict[str, Any]) -> 
     used = numpy.arange(len(index))
     if request.get("bad_rows") == "skip":
         used = used[index["flags"] & DOUBTFUL == 0]
-    leaked = 0
     if request.get("validation"):
         other = home.dataset(Path(str(request["validation"])).name)
         report_of(other)
         measured = index_of(other)
         kept, leaked = without_leaks(index[used], measured, numpy.arange(len(measured)))
-        return {"train": len(used), "validation": len(kept), "leaked": leaked, "sources": []}
+        rows = measured["row"][leaked[:20]].tolist()
+        return {"train": len(used), "validation": len(kept), "leaked": len(leaked), "leaked_rows": rows, "sources": []}
     training, kept = split_rows(index, used, float(request["share"]), int(request["seed"]))
     sources = [
         {"name": name, "train": int((index[training]["source"] == number).sum()), "validation": int((index[kept]["source"] == number).sum())}
         for number, name in enumerate(report["sources"])
     ]  # fmt: skip
-    return {"train": len(training), "validation": len(kept), "leaked": leaked, "sources": sources}
+    return {"train": len(training), "validation": len(kept), "leaked": 0, "leaked_rows": [], "sources": sources}
 
 
 class _Sample:

@@ -29,7 +29,7 @@ from trainer.device import Compute, choose_compute, peak_memory_bytes
 from trainer.event_log import EventLog
 from trainer.loop import TrainingLoop, collate
 from trainer.model_files import ModelFiles, find_model
-from trainer.run_warnings import data_warnings, refuse_or_warn, selection_warnings
+from trainer.run_warnings import SHOWN_ROWS, data_warnings, refuse_or_warn, selection_warnings
 from trainer.samples import answer_prompts
 from trainer.splitting import split_rows, without_leaks
 from trainer.stop import StopRequest, StopRequested
@@ -148,8 +148,10 @@ def _read_data(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> _Dat
         home, config.validation_dataset, config.columns, config.bad_rows
     )
     kept_aside, leaked = without_leaks(index[used], index_of(measured.folder), all_measured)
-    if leaked:
-        log.append(Warned(problem=Problem.warning(Code.LEAK_REMOVED, count=leaked, rows=len(all_measured))))
+    if len(leaked):
+        first = [measured.entry(int(position))[2] for position in leaked[:SHOWN_ROWS]]
+        counts = {"count": len(leaked), "rows": len(all_measured), "first": first}
+        log.append(Warned(problem=Problem.warning(Code.LEAK_REMOVED, **counts)))
     return _Data(examples, used, report, measured, kept_aside, measured_report)
 
 

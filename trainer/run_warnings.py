@@ -13,6 +13,7 @@ from interfaces.problems import Code, FineTuneError, Problem
 from trainer.template import ChatTemplate
 from trainer.token_store import (
     NO_END,
+    NO_STOP,
     NOT_WHOLE,
     REASONING_AS_TEXT,
     TOOLS_AS_TEXT,
@@ -54,6 +55,7 @@ def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:
         (NOT_WHOLE, Code.TEMPLATE_REWRITES_HISTORY),
         (TOOLS_AS_TEXT, Code.TEMPLATE_WITHOUT_TOOLS),
         (REASONING_AS_TEXT, Code.TEMPLATE_WITHOUT_REASONING),
+        (NO_STOP, Code.STOP_NOT_TRAINED),
     ):
         if count := rows(flag):
             found.append(Problem.warning(code, model=model, count=count))

@@ -44,7 +44,7 @@ def split_rows(index: numpy.typing.NDArray[Any], used: Indices, share: float, se
 
 def without_leaks(
     training: numpy.typing.NDArray[Any], validation: numpy.typing.NDArray[Any], used: Indices
-) -> tuple[Indices, int]:
-    """Positions of a validation file of which the training rows say nothing, and how many were taken out."""
+) -> tuple[Indices, Indices]:
+    """Positions of a validation file of which the training rows say nothing, and of those that leaked."""
     leaked = numpy.isin(validation[used]["group"], training["group"])
-    return used[~leaked], int(leaked.sum())
+    return used[~leaked], used[leaked]

@@ -47,6 +47,8 @@ class Rendered:
     """False when a trained turn is not shown whole, and so is only read."""
     ends: bool = True
     """False when the template writes no end-of-turn token after a trained turn."""
+    stops: bool = True
+    """False when no end-of-turn token is learned, since the template's own marks leave it out."""
     done: frozenset[Code] = frozenset()
     """What had to be done for the template."""
     plain: bool = False
@@ -132,7 +134,8 @@ class ChatTemplate:
             answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
             wanted = {index + shift for index in trained}
             spans = [span for owner, span in turns.owned(text, marked, answers) if owner in wanted]
-            return Rendered(text, spans, done=frozenset(done))
+            stops = any(end in text[start:stop] for start, stop in spans for end in self.ends)
+            return Rendered(text, spans, stops=stops or not spans, done=frozenset(done))
         found = [turns.place(index + shift) for index in trained]
         text, spans = turns.text, [span for span, _ in found if span is not None]
         ends = all(ended for span, ended in found if span is not None)
@@ -143,7 +146,7 @@ class ChatTemplate:
             start, _ = spans[-1]
             text = text.rstrip() + self.tokenizer.eos_token
             spans[-1] = (start, len(text))
-        return Rendered(text, spans, len(spans) == len(found), ends, frozenset(done))
+        return Rendered(text, spans, len(spans) == len(found), ends, done=frozenset(done))
 
     def _plain(self, text: str) -> Rendered:
         end = self.tokenizer.eos_token or ""

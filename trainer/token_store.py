@@ -39,7 +39,7 @@ READ_ONLY = -100
 ITEM = numpy.dtype(
     [("start", "<u8"), ("length", "<u4"), ("trained", "<u4"), ("first", "<u4"), ("example", "<u4"), ("flags", "<u4")]
 )
-NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN = (1 << bit for bit in range(7))
+NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_STOP = (1 << bit for bit in range(8))
 _BATCH = 256
 _KEPT_STORES = 12
 Items = numpy.typing.NDArray[Any]
@@ -283,7 +283,8 @@ def item_of(made: Made, start: int) -> tuple[int, ...]:
     # The first token has nothing before it to be predicted from.
     learned = numpy.flatnonzero(trained[1:])
     flags = (
-        (not rendered.whole_turns) * NOT_WHOLE | (not rendered.ends) * NO_END | made.piece * PIECE | rendered.plain * PLAIN
+        (not rendered.stops) * NO_STOP
+        | (not rendered.whole_turns) * NOT_WHOLE | (not rendered.ends) * NO_END | made.piece * PIECE | rendered.plain * PLAIN
         | (Code.TEMPLATE_WITHOUT_TOOLS in rendered.done) * TOOLS_AS_TEXT
         | (Code.TEMPLATE_WITHOUT_REASONING in rendered.done) * REASONING_AS_TEXT
     )  # fmt: skip

@@ -127,7 +127,7 @@
       const items = [[texts.fact_tokens, number(told.tokens)], [texts.fact_trained, number(told.trained_tokens)], [texts.fact_longest, `${number(told.median)} / ${number(told.longest)}`], [texts.fact_steps, number(told.steps_per_epoch)], [texts.fact_padding, `${Math.round(told.padding_share * 100)} %`],
         [texts.fact_split, `${number(split.train)} / ${number(split.validation)}`]];
       const extra = [...told.warnings, ...(told.refused ? [fill(texts.refused, { count: number(told.refused), reason: told.first_refused[0]?.reason ?? "" })] : []), ...(told.nothing_to_learn ? [fill(texts.nothing_learned, { count: number(told.nothing_to_learn) })] : []),
-        ...(split.leaked ? [fill(texts.leaked, { count: number(split.leaked) })] : []), ...(split.sources.length > 1 ? split.sources.map((source) => fill(texts.split_source, { name: source.name, train: number(source.train), validation: number(source.validation) })) : [])];
+        ...(split.leaked ? [fill(texts.leaked, { count: number(split.leaked), rows: split.leaked_rows.join(", ") })] : []), ...(split.sources.length > 1 ? split.sources.map((source) => fill(texts.split_source, { name: source.name, train: number(source.train), validation: number(source.validation) })) : [])];
       numbers.replaceChildren(make("p", { class: "fs-hint" }, of, " ", whole), make("dl", { class: "fs-facts" }, ...items.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
         make("label", { for: "fs-max-length" }, texts.drag_line), svg, slider, effect, make("ul", { class: "fs-notes" }, ...extra.map((text) => make("li", {}, text))));
       draw(told.max_length);

@@ -43,6 +43,17 @@ def test_check_names_all_problems_and_its_exit_code_says_whether_there_are_any(h
     assert not home.datasets.exists()  # looking changes nothing
 
 
+def test_rows_that_are_trained_too_are_named(home: Home, tmp_path: Path) -> None:
+    trained = write_rows(tmp_path / "train.jsonl", alpaca_rows(10))
+    shouted = {key: text.upper() for key, text in alpaca_rows(10)[7].items()}
+    measured = write_rows(tmp_path / "measure.jsonl", [*alpaca_rows(13)[10:], shouted])
+    code, report = checked(measured, home, "--against", str(trained))
+    assert code == 1
+    assert [(one["line"], one["kind"], one["reason"]) for one in report["problems"]] == [
+        (4, "in_both", "stands in the training data too (row 8).")
+    ]
+
+
 def test_check_of_a_file_that_cannot_be_read_is_a_sentence_and_2(home: Home, tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"no")
     done = finetune("data", "check", tmp_path / "a.parquet", "--json", home=home)

@@ -13,7 +13,7 @@ def test_data_s_texts_are_among_all_texts() -> None:
 
 
 def test_every_kind_of_row_problem_has_a_name_on_the_page() -> None:
-    kinds = {code.removeprefix("row_") for code in Code if code.startswith("row_")} - {"number_unknown", "in_both"}
+    kinds = {code.removeprefix("row_") for code in Code if code.startswith("row_")} - {"number_unknown"}
     assert {f"kind_{kind}" for kind in kinds} == {key for key in DATA_TEXTS["en"] if key.startswith("kind_")}
 
 

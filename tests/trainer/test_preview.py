@@ -73,7 +73,7 @@ def test_a_large_set_is_sampled_first_and_counted_whole_when_asked(ask: Any, mon
 def test_the_split_that_is_shown_is_the_split_of_the_run(ask: Any) -> None:
     assert ask("split", share=0.1, seed=42, validation="")["validation"] == 6
     assert ask("split", share=0, seed=42, validation="") == {
-        "train": 59, "validation": 0, "leaked": 0, "sources": [{"name": "rows.jsonl", "train": 59, "validation": 0}]
+        "train": 59, "validation": 0, "leaked": 0, "leaked_rows": [], "sources": [{"name": "rows.jsonl", "train": 59, "validation": 0}]
     }  # fmt: skip
     assert ask("split", share=0, seed=42, validation="", bad_rows="skip")["train"] == 58
 

@@ -65,7 +65,7 @@ def test_a_file_to_measure_with_is_used_without_what_is_trained_too(
 ) -> None:
     measured = write_rows(tmp_path / "measure.jsonl", alpaca_rows(12)[6:])
     told = told_by_a_run(home, {**tiny_config, "validation_dataset": str(measured), "eval_steps": 1})
-    assert told[Code.LEAK_REMOVED] == {"count": 2, "rows": 6}
+    assert told[Code.LEAK_REMOVED] == {"count": 2, "rows": 6, "first": [1, 2]}
     [run] = home.runs.iterdir()
     lineage = read_json(run / "lineage.json") or {}
     assert lineage["validation_dataset"]["name"] == "measure.jsonl"

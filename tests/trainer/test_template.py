@@ -96,6 +96,18 @@ def test_a_template_without_an_end_gets_one_so_that_the_model_learns_to_stop(tmp
     assert learned(template, example)[-1].endswith("Hello<|im_end|>")
 
 
+def test_marks_that_leave_the_end_out_are_obeyed_and_told(tmp_path: Path) -> None:
+    marked = (
+        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['role'] == 'assistant' %}{% generation %}"
+        "{{ m['content'] }}{% endgeneration %}{% else %}{{ m['content'] }}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
+    )
+    example = conversation(("user", "Hi"), ("assistant", "Hello"))
+    template = chat_template(tmp_path / "without", marked)
+    assert learned(template, example) == ["Hello"]
+    assert not template.rendered(example).stops
+    assert chat_template(tmp_path / "with", CHATML).rendered(example).stops
+
+
 def test_a_template_that_rewrites_history_trains_the_answers_that_it_shows_whole_and_says_so(tmp_path: Path) -> None:
     template = chat_template(tmp_path, FORGETS_THINKING)
     turns = (("user", "1"), ("assistant", "<think>a</think>one"), ("user", "2"), ("assistant", "<think>b</think>two"))
