@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.events import KINDS, parse_event
-from interfaces.folders import RunFolder
+from interfaces.folders import DatasetFolder, RunFolder
 from studio.runs import RunState
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,8 @@ def test_every_command_of_the_readme_is_understood() -> None:
     for name, *arguments in commands:
         assert name.endswith("finetune")
         flags = [argument for argument in arguments if argument.startswith("--") and argument != "--help"]
-        verb = [argument for argument in arguments if not argument.startswith("-")][:1]
+        words = [argument for argument in arguments if not argument.startswith("-")]
+        verb = words[: 2 if words[:1] == ["data"] else 1]
         shown = subprocess.run(
             [Path(sys.executable).parent / "finetune", *verb, "--help"], capture_output=True, text=True, check=True,
             env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
@@ -94,7 +95,28 @@ def test_derived_documents_are_fresh() -> None:
     subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_kind_of_row_problem_and_every_use_of_a_column_is_documented() -> None:
+    from interfaces.problems import Code
+    from trainer.formats import ROLES
+
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \| (?:at fault|doubtful) \|", text, re.MULTILINE))
+    assert told == {code.removeprefix("row_") for code in Code if code.startswith("row_")} - {"number_unknown"}
+    assert all(f"`{role}`" in text for role in ROLES)
+
+
+def test_every_file_of_a_dataset_is_documented() -> None:
+    text = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    folder = DatasetFolder(Path("/dataset"))
+    names = {
+        getattr(folder, name).name
+        for name, kind in vars(DatasetFolder).items()
+        if isinstance(kind, property) and name != "id"
+    }
+    assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/data.md"])
 def test_links_between_documents_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
