@@ -6,8 +6,10 @@ python docs/screenshots.py LINK
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -16,11 +18,23 @@ IMAGES = Path(__file__).resolve().parent / "images"
 SHOTS = (
     ("train-light", "en-US", "light", 1280),
     ("train-dark-narrow-zh", "zh-CN", "dark", 360),
+    ("datasets-light", "en-US", "light", 1280),
+    ("datasets-dark", "en-US", "dark", 1280),
     ("run-light", "en-US", "light", 1280),
     ("run-dark", "en-US", "dark", 1280),
     ("run-narrow", "en-US", "light", 360),
     ("runs-light", "en-US", "light", 1280),
 )
+
+
+def rows_with_faults() -> bytes:
+    """The sample, with a few things wrong in it."""
+    lines = (files("assets") / "samples" / "lumo-lantern.jsonl").read_text(encoding="utf-8").splitlines()
+    lines[6] = lines[6][:40]
+    lines[11] = json.dumps({"instruction": "Is the Lumo waterproof?"})
+    lines[19] = json.dumps({"instruction": "How long does it burn?", "output": "nan"})
+    lines[30] = lines[3]
+    return "\n".join(lines).encode()
 
 
 def take(browser: Browser, link: str, name: str, locale: str, scheme: str, width: int) -> None:
@@ -31,8 +45,15 @@ def take(browser: Browser, link: str, name: str, locale: str, scheme: str, width
     page.goto(link)
     page.locator(".fs-head").wait_for()
     if name.startswith("train"):
-        page.locator("button.fs-button", has_text="").nth(1).click()
-        page.locator(".fs-talk").first.wait_for()
+        page.get_by_text("SmolLM2-135M-Instruct ·").click()
+        page.locator(".fs-dataset .fs-row button").first.click()
+        page.locator(".fs-numbers svg").wait_for()
+    elif name.startswith("datasets"):
+        page.goto(page.url + "datasets")
+        page.locator(".fs-drop").wait_for()
+        page.set_input_files("#fs-file", {"name": "support.jsonl", "mimeType": "", "buffer": rows_with_faults()})
+        page.locator(".fs-numbers svg").wait_for()
+        page.locator(".fs-library tbody tr").first.wait_for()
     else:
         language = "zh" if locale.startswith("zh") else "en"
         page.goto(page.url.split(f"/{language}/")[0] + f"/{language}/runs")

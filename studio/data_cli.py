@@ -47,7 +47,7 @@ def check(
     from interfaces.folders import DatasetFolder
     from studio.data_report import print_report, tell_report
     from studio.datasets import describe
-    from studio.trainer_child import inspect_seconds, run_trainer
+    from studio.trainer_child import inspect_seconds, read_size, run_trainer
 
     with tempfile.TemporaryDirectory(prefix="finetune-check-") as place:
         if file.startswith("hub:") or not Path(file).exists():
@@ -58,7 +58,7 @@ def check(
             folder = DatasetFolder(Path(place))
             options = ["--columns", json.dumps(_columns(column)), "--sample-by", sample_by]
             options += ["--against", str(against.absolute())] if against else []
-            size = sum(path.stat().st_size for path in (Path(file), against) if path is not None and path.is_file())
+            size = sum(read_size(path) for path in (Path(file), against) if path is not None)
             arguments = ["check", *options, "--", str(Path(file).absolute()), place]
             with _Bar(quiet=as_json) as tell:
                 report = run_trainer(arguments, tell, inspect_seconds(size), Path(file).name)

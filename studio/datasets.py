@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ MOST_BYTES = 20_000_000_000
 """The largest file that can be dropped on the page."""
 SHOWN_NAME = 120
 _EDITED_ROW = 20_000
+_UNFINISHED_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,13 @@ def problem_lines(folder: DatasetFolder) -> Iterable[dict[str, Any]]:
     with folder.problems.open("rb") as file:
         for line in file:
             yield json.loads(line)
+
+
+def forget_unfinished(home: Home) -> None:
+    """Remove what killed children left half written; a day is longer than any file may be read."""
+    for path in home.datasets.glob(".adding-*"):
+        if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def import_files(home: Home) -> list[dict[str, Any]]:

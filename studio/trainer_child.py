@@ -151,6 +151,13 @@ def inspect_seconds(size: int) -> float:
     return 180 + size / 500_000
 
 
+def read_size(path: Path) -> int:
+    """How much there is to read in a file: of a compressed one about ten times what it has."""
+    if not path.is_file():
+        return 0
+    return path.stat().st_size * (10 if path.name.lower().endswith(".gz") else 1)
+
+
 def add_dataset(
     home: Path, file: Path | str, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
     name: str = "", move: bool = False, tell: Tell = lambda _record: None,
@@ -162,7 +169,7 @@ def add_dataset(
     """
     from_hub = str(file).startswith("hub:")
     path = str(file) if from_hub else str(Path(file).absolute())
-    size = 1 << 32 if from_hub else Path(path).stat().st_size if Path(path).is_file() else 0
+    size = 1 << 32 if from_hub else read_size(Path(path))
     options = ["--columns", json.dumps(dict(columns or {})), "--sample-by", sample_by, "--name", name]
     arguments = ["inspect", "--home", str(home), *options, *(["--move"] if move else []), "--", path]
     return str(run_trainer(arguments, tell, inspect_seconds(size), name or Path(path).name)["dataset"])

@@ -212,7 +212,8 @@ def _limit(file: str) -> None:
     from trainer.limits import INSPECT_MEMORY, limit_memory, limit_processor, processor_seconds
 
     limit_memory(INSPECT_MEMORY)
-    limit_processor(processor_seconds(Path(file).stat().st_size if Path(file).is_file() else 1 << 30))
+    size = Path(file).stat().st_size if Path(file).is_file() else 1 << 30
+    limit_processor(processor_seconds(10 * size if file.lower().endswith(".gz") else size))
 
 
 @app.command()

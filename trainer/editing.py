@@ -11,7 +11,7 @@ from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, FineTuneError
 from trainer.dataset import add_dataset, file_kind, report_of
 from trainer.inspection import Tell, say_nothing
-from trainer.reading import Row, kind_of_file, open_data, read_rows
+from trainer.reading import Row, check_file, json_form, kind_of_file, open_data, read_rows
 
 MOST_BYTES = 50_000_000
 """Larger files are mended with tools that are made for them."""
@@ -39,7 +39,8 @@ def edit_rows(
     missing = next((row for row in changes if row not in rows or rows[row].offset is None), None)
     if missing is not None:
         raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=missing, rows=len(rows))
-    in_array = kind_of_file(source) == ".json" and content[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
+    kind, head = check_file(source)
+    in_array = kind in (".json", ".jsonl", ".ndjson") and json_form(kind, head)[0] in ("array", "wrapped")
     places = {number: _place(content, rows[number], in_array) for number in changes}
     for number in sorted(changes, reverse=True):  # from the last one on, so that places before stay true
         content = _spliced(content, *places[number], changes[number], in_array)

@@ -11,13 +11,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from interfaces.problems import Code, Problem
 from trainer.reading import BOM, MOST_ROW_BYTES, NO_UTF8, TOO_DEEP, Row, as_row, open_data, too_much
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\]|\\.){1,200})"\s*:')
+_OBJECT_END = re.compile(r'(?:\s*,\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+))*\s*\}')
+"""The rest of an object that wraps an array: a version and the like."""
 _CHUNK = 1 << 20
 _TOO_DEEP = 10
 """After so many rows in a row that are nested too deep the rest is not read: it is one of them, opened anew."""
@@ -61,13 +63,18 @@ class _Stream:
                 return ""
 
 
-def array_rows(path: Path, start: int, wrapped: bool = False) -> Iterator[Row]:
-    """The rows of the array that opens just before byte `start`; `wrapped` when it is the value in an object."""
+Form = Literal["array", "wrapped", "bare"]
+
+
+def array_rows(path: Path, start: int, form: Form = "array") -> Iterator[Row]:
+    """The rows of the array that opens just before byte `start`; of one that is the value in an object ("wrapped"); or
+    objects one after the other without an array ("bare").
+    """
     decoder = json.JSONDecoder()
     number, deep, first_key = 0, 0, ""
     with open_data(path) as file:
         stream = _Stream(file, start)
-        while (character := stream.skip_blank()) and character != "]":
+        while (character := stream.skip_blank()) and (character != "]" or form == "bare"):
             number += 1
             line, offset = stream.line, stream.offset
             if found := _FIRST_KEY.match(stream.text, stream.at):
@@ -76,7 +83,7 @@ def array_rows(path: Path, start: int, wrapped: bool = False) -> Iterator[Row]:
             if not reason:
                 row = _row(path.name, number, line, offset, values, stream.text[stream.at : end])
                 stream.forward(end)
-                reason = _separator(stream)
+                reason = "" if form == "bare" else _separator(stream)
                 yield row
                 if not reason:
                     continue
@@ -89,7 +96,7 @@ def array_rows(path: Path, start: int, wrapped: bool = False) -> Iterator[Row]:
             deep = deep + 1 if reason == TOO_DEEP else 0
             if deep == _TOO_DEEP:
                 return
-        if reason := _after_end(stream, character, wrapped):
+        if form != "bare" and (reason := _after_end(stream, character, form == "wrapped")):
             problem = Problem.error(
                 Code.ROW_BROKEN_JSON, path=path.name, row=number + 1, line=stream.line, reason=reason
             )
@@ -161,6 +168,6 @@ def _after_end(stream: _Stream, character: str, wrapped: bool) -> str:
     if character != "]":
         return "the array is not closed: the file seems to be cut off"
     stream.forward(stream.at + 1)
-    if wrapped and stream.skip_blank() == "}":
-        stream.forward(stream.at + 1)
+    if wrapped and stream.skip_blank() and (rest := _OBJECT_END.match(stream.text, stream.at)):
+        stream.forward(rest.end())
     return "text after the end of the array" if stream.skip_blank() else ""

@@ -31,8 +31,11 @@ from trainer.token_store import ITEM, REFUSED, Made, item_of, stored_tokens, tok
 
 SAMPLE_ROWS = 1000
 """So many rows, spread over the whole, give the first figures of a large dataset."""
+SAMPLE_BYTES = 8_000_000
+"""... but not more than this much of them."""
 WHOLE_AT_ONCE = 2000
-"""Datasets of so many rows are not sampled at all."""
+WHOLE_BYTES = 16_000_000
+"""Datasets of so many rows and bytes are not sampled at all."""
 
 
 class Previewer:
@@ -182,7 +185,8 @@ class Previewer:
     ) -> tuple[HasTokens, Any, bool]:
         """Tokens of all rows where they are made or quickly made; else of a sample."""
         store = stored_tokens(self.home, examples, self.template)
-        if store is None and (whole or len(examples) <= WHOLE_AT_ONCE):
+        size = examples.folder.examples.stat().st_size
+        if store is None and (whole or (len(examples) <= WHOLE_AT_ONCE and size <= WHOLE_BYTES)):
             store = tokenize(self.home, examples, self.template, tell=tell)
         if store is not None:
             return store, store.items, False
@@ -218,7 +222,9 @@ class _Sample:
     """Some rows' tokens in memory."""
 
     def __init__(self, examples: ExampleFile, template: ChatTemplate) -> None:
-        positions = numpy.unique(numpy.linspace(0, len(examples) - 1, SAMPLE_ROWS).astype(int)).tolist()
+        mean = examples.folder.examples.stat().st_size / len(examples)
+        count = max(min(SAMPLE_ROWS, int(SAMPLE_BYTES / mean)), 20)
+        positions = numpy.unique(numpy.linspace(0, len(examples) - 1, count).astype(int)).tolist()
         self.refused: list[dict[str, Any]] = []
         self._trained: dict[int, Any] = {}
         items = []

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import orjson
 
@@ -28,7 +28,11 @@ BOM = b"\xef\xbb\xbf"
 NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What Python's decoder makes of a byte that is no UTF-8, when asked to go on (surrogateescape)."""
 TOO_DEEP = "nested too deep"
-_WRAPPED = re.compile(rb'\s*\{\s*"(data|rows|train|examples|items|records|instances|samples)"\s*:\s*\[\s*[{\]]')
+_SCALARS = rb'(?:\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+)\s*,)*'
+_WRAPPED = re.compile(
+    rb"\s*\{" + _SCALARS + rb'\s*"(data|rows|train|examples|items|records|instances|samples)"\s*:\s*\[\s*[{\]]'
+)
+"""An object whose rows are the value of a usual name, perhaps behind a version and the like."""
 _PARQUET_MAGIC = b"PAR1"
 _HEAD_BYTES = 1 << 16
 
@@ -61,12 +65,20 @@ def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
         return _guarded(path, _text_rows(path, sample_by))
     if kind in (".csv", ".tsv"):
         return _guarded(path, delimited_rows(path, kind))
-    # JSON and JSONL are told apart by content, since people name both .json.
+    form, start = json_form(kind, head)
+    return _guarded(path, _jsonl_rows(path) if form == "lines" else array_rows(path, start, form))
+
+
+def json_form(kind: str, head: bytes) -> tuple[Literal["lines", "array", "wrapped", "bare"], int]:
+    """How rows stand in a JSON file, and where the first may begin. Told by content: people name all of them .json.
+
+    lines (one a line), array, wrapped (an array in an object), bare (objects printed over several lines)
+    """
     if head.lstrip().startswith(b"[") and not (kind != ".json" and _first_line_is_whole(head)):
-        return _guarded(path, array_rows(path, head.index(b"[") + 1))
+        return "array", head.index(b"[") + 1
     if wrapped := _WRAPPED.match(head):
-        return _guarded(path, array_rows(path, head.index(b"[", wrapped.start(1)) + 1, wrapped=True))
-    return _guarded(path, _jsonl_rows(path))
+        return "wrapped", head.index(b"[", wrapped.start(1)) + 1
+    return ("bare" if _goes_over_lines(head) else "lines"), 0
 
 
 def _first_line_is_whole(head: bytes) -> bool:
@@ -77,6 +89,16 @@ def _first_line_is_whole(head: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return bool(end and rest.strip())
+
+
+def _goes_over_lines(head: bytes) -> bool:
+    """Whether an object is printed over several lines: the first is no JSON by itself, and the second begins none."""
+    lines = [line for line in head.splitlines()[:50] if line.strip()]
+    try:
+        orjson.loads(lines[0])
+    except orjson.JSONDecodeError:
+        return lines[0].lstrip().startswith(b"{") and len(lines) > 1 and not lines[1].lstrip().startswith(b"{")
+    return False
 
 
 def kind_of_file(path: Path) -> str:
@@ -138,6 +160,8 @@ def _check_content(path: Path, kind: str, head: bytes) -> None:
         raise mismatch(path, "it is UTF-16; save it as UTF-8")
     if head.startswith(b"%PDF"):
         raise mismatch(path, "it is a PDF document")
+    if kind not in (".json", ".parquet") and b"\r" in head[:-1] and b"\n" not in head:
+        raise mismatch(path, "its lines end in CR alone, as on old Macs; save it with LF or CRLF")
     # One NUL may be a slip inside a row, which that row's own problem tells; many are another kind of file.
     if head.count(b"\0") > max(len(head) // 100, 3):
         raise mismatch(path, "it holds NUL bytes, as binary and UTF-16 files do")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -176,6 +177,8 @@ def tokenize(
     require_space(home.path, 2 * examples.folder.examples.stat().st_size)
     home.tokens.mkdir(parents=True, exist_ok=True)
     _forget_old(home.tokens)
+    # Texts of a batch are encoded side by side; nothing is forked from here on that could be harmed by it.
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
     staging = home.tokens / f".making-{secrets.token_hex(4)}"
     staging.mkdir()
     try:

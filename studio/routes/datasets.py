@@ -24,6 +24,7 @@ from studio.datasets import (
     delete_dataset,
     describe,
     edit_dataset,
+    forget_unfinished,
     import_files,
     list_datasets,
     mix_datasets,
@@ -54,6 +55,7 @@ def datasets_router(home: Home) -> APIRouter:
     uploads = home.cache / "uploads"
     # What an earlier studio was sent and could not read to its end.
     shutil.rmtree(uploads, ignore_errors=True)
+    forget_unfinished(home)
 
     def folder_of(dataset_id: str) -> DatasetFolder:
         if not DATASET_ID.fullmatch(dataset_id) or not home.dataset(dataset_id).report.is_file():

@@ -179,7 +179,7 @@
       const actions = make("div", { class: "fs-row" }, download, link);
       const editor = make("div", { class: "fs-editor" });
       if (found.editable) actions.append(button(texts.mend, () => mend(found, editor), "fs-small"));
-      if (found.at_fault) actions.append(make("span", { class: "fs-hint" }, texts.choose_bad_rows));
+      if (found.at_fault && !settings.models) actions.append(make("span", { class: "fs-hint" }, texts.choose_bad_rows));
       const total = Object.values(found.kinds).reduce((sum, count) => sum + count, 0);
       return make("div", { class: "fs-report" }, counts, kinds, make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.problems }, table),
         total > found.first.length ? make("p", { class: "fs-hint" }, fill(texts.first_problems, { shown: found.first.length, total: total.toLocaleString() })) : null, actions, editor);

@@ -129,7 +129,7 @@
       const extra = [...told.warnings, ...(told.refused ? [fill(texts.refused, { count: number(told.refused), reason: told.first_refused[0]?.reason ?? "" })] : []), ...(told.nothing_to_learn ? [fill(texts.nothing_learned, { count: number(told.nothing_to_learn) })] : []),
         ...(split.leaked ? [fill(texts.leaked, { count: number(split.leaked), rows: split.leaked_rows.join(", ") })] : []), ...(split.sources.length > 1 ? split.sources.map((source) => fill(texts.split_source, { name: source.name, train: number(source.train), validation: number(source.validation) })) : [])];
       numbers.replaceChildren(make("p", { class: "fs-hint" }, of, " ", whole), make("dl", { class: "fs-facts" }, ...items.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
-        make("label", { for: "fs-max-length" }, texts.drag_line), svg, slider, effect, make("ul", { class: "fs-notes" }, ...extra.map((text) => make("li", {}, text))));
+        make("label", { for: "fs-max-length" }, texts.drag_line), svg, slider, make("div", { class: "fs-axis", "aria-hidden": "true" }, make("span", {}, "0"), make("span", {}, fill(texts.axis_end, { longest: number(longest) }))), effect, make("ul", { class: "fs-notes" }, ...extra.map((text) => make("li", {}, text))));
       draw(told.max_length);
     }
     function setLength(value) {

@@ -13,6 +13,8 @@ ROW = '{"prompt": "%s", "completion": "%s"}'
 FILES = {
     "a.jsonl": "\n".join([ROW % ("q1", "a1"), "{broken", "", '{"prompt": "q3"}', ROW % ("q4", "a4")]) + "\n",
     "a.json": "[\n  " + ",\n  ".join([ROW % ("q1", "a1"), '{"prompt" "broken"}', '{"prompt": "q3"}', ROW % ("q4", "a4")]) + "\n]\n",
+    "wrapped.json": '{"version": 1, "data": [' + ", ".join([ROW % ("q1", "a1"), '{"prompt" "broken"}', '{"prompt": "q3"}', ROW % ("q4", "a4")]) + "]}",
+    "bare.json": "\n".join([ROW.replace(", ", ",\n") % ("q1", "a1"), '{"prompt":\n"broken"', '{"prompt": "q3"}', ROW % ("q4", "a4")]) + "\n",
     "a.csv": 'prompt,completion\nq1,a1\nbroken\nq3,""\nq4,"a\n4"\n',
 }  # fmt: skip
 MENDED = {"a.csv": "q2,a2"}

@@ -53,6 +53,22 @@ def test_an_array_inside_of_an_object_is_found(tmp_path: Path, name: str) -> Non
     assert [row.values for row in found] == [{"a": 1}, {"a": 2}]
 
 
+def test_scalars_beside_the_array_are_passed_over(tmp_path: Path) -> None:
+    text = json.dumps({"version": "1.0", "n": 5, "data": [{"a": 1}, {"a": 2}], "note": "x", "ok": True}, indent=1)
+    assert [row.values for row in rows(tmp_path / "a.json", text)] == [{"a": 1}, {"a": 2}]
+    assert rows(tmp_path / "a.json", text[:-1] + "]")[-1].problem is not None
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_objects_printed_over_several_lines_are_rows(tmp_path: Path, name: str) -> None:
+    text = "\n".join(json.dumps({"a": number, "b": {"c": [number]}}, indent=2) for number in range(3))
+    found = rows(tmp_path / name, text)
+    assert [(row.line, row.values) for row in found] == [(1 + 8 * n, {"a": n, "b": {"c": [n]}}) for n in range(3)]
+    broken = text.replace('"a": 1', '"a" 1')
+    found = rows(tmp_path / name, broken)
+    assert [(row.line, row.values is None) for row in found] == [(1, False), (9, True), (17, False)]
+
+
 def test_an_empty_array_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[ ]")
     assert list(array_rows(tmp_path / "a.json", 1)) == []

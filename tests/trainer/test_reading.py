@@ -67,6 +67,7 @@ def test_a_byte_order_mark_is_no_part_of_the_data(write) -> None:
         ("a.jsonl.gz", '{"a": 1}', Code.CONTENT_MISMATCH),
         ("a.jsonl.gz", gzip.compress(b'{"a": 1}')[:-12], Code.CONTENT_MISMATCH),
         ("a.csv", "a,a\n1,2\n", Code.CONTENT_MISMATCH),
+        ("a.csv", "a,b\r1,2\r", Code.CONTENT_MISMATCH),
         ("a.json", "hello", Code.CONTENT_MISMATCH),
         ("a.csv", '{"a": 1}', Code.CONTENT_MISMATCH),
         ("a.parquet", "a,b\n1,2\n", Code.CONTENT_MISMATCH),
