@@ -74,6 +74,7 @@ class Code(StrEnum):
     ROWS_REFUSED = "rows_refused"
     ROWS_DROPPED = "rows_dropped"
     ROWS_SPLIT = "rows_split"
+    TEXTS_CONTINUED = "texts_continued"
     LEAK_REMOVED = "leak_removed"
     NOTHING_TO_TRAIN = "nothing_to_train"
     ROWS_CUT = "rows_cut"

@@ -76,6 +76,9 @@ def preview(
     column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Show one row exactly as MODEL will see it, token by token, with what of it is learned."""
+    from interfaces.problems import Code, FineTuneError
+    from studio.datasets import describe
+
     place = _home(home)
     if Path(file).is_file():
         where: dict[str, Any] = {
@@ -89,7 +92,10 @@ def preview(
         found = _asked(
             place, model, {"op": "find", "kind": "row", "row": row, "dataset": dataset, "max_length": max_length}
         )
-        where = {"dataset": dataset, "position": row - 1 if found["position"] is None else found["position"]}
+        if found["position"] is None:
+            report = describe(place, dataset)
+            raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=row, rows=report["usable"])
+        where = {"dataset": dataset, "position": found["position"]}
     shown = _asked(place, model, {"op": "row", **where, "max_length": max_length})
     if as_json:
         print(json.dumps(shown, ensure_ascii=True))
@@ -104,10 +110,11 @@ def stats(
     file: FileArgument, model: ModelOption, max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024,
     batch: Annotated[int, typer.Option("--batch", min=1, help="per_device_train_batch_size")] = 4,
     accumulation: Annotated[int, typer.Option("--accumulation", min=1, help="gradient_accumulation_steps")] = 4,
+    long_rows: Annotated[str, typer.Option("--long-rows", help="truncate, drop or split")] = "truncate",
     sample: Annotated[bool, typer.Option("--sample", help="At once, from a sample of a large file.")] = False,
     as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
-    """Token lengths of all rows for MODEL: what max_length cuts, what is learned, steps an epoch."""
+    """Token lengths of all rows for MODEL: what max_length cuts, what is learned, steps an epoch. Adds FILE to the library."""
     place = _home(home)
     dataset = _added(place, file, column, sample_by, quiet=as_json)
     wanted = {
@@ -116,6 +123,7 @@ def stats(
         "max_length": max_length,
         "batch": batch,
         "accumulation": accumulation,
+        "long_rows": long_rows,
         "whole": not sample,
     }
     with _Bar(quiet=as_json) as tell:
@@ -168,11 +176,13 @@ def mix(
     from interfaces.problems import Code, FineTuneError
     from studio.datasets import find_dataset, mix_datasets
 
-    place, weights = _home(home), {}
+    place = _home(home)
+    weights: dict[str, float] = {}
     for part in parts:
         name, equals, weight = part.rpartition("=")
         try:
-            weights[find_dataset(place, name if equals else part).id] = float(weight) if equals else 1.0
+            dataset = find_dataset(place, name if equals else part).id
+            weights[dataset] = weights.get(dataset, 0) + (float(weight) if equals else 1.0)
         except ValueError:
             raise FineTuneError.of(
                 Code.VALUE_INVALID, field=part, value=weight, expected="should end in a number"
@@ -222,6 +232,7 @@ def download(
 
     if out.exists():
         raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(out))
+    out.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(find_dataset(_home(home), dataset).examples, out)
     print(out)
 

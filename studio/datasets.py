@@ -98,9 +98,13 @@ def find_dataset(home: Home, reference: str) -> DatasetFolder:
     """
     if _report(home, reference) is not None:
         return home.dataset(reference)
-    for summary in list_datasets(home):
-        if reference and (summary.id.startswith(reference) or summary.name == reference):
-            return home.dataset(summary.id)
+    known = list_datasets(home)
+    named = [summary.id for summary in known if summary.name == reference]
+    begun = [summary.id for summary in known if reference and summary.id.startswith(reference)]
+    if not named and len(begun) > 1:
+        raise FineTuneError.of(Code.RUN_AMBIGUOUS, run=reference, known=begun[:5])
+    if named or begun:
+        return home.dataset((named or begun)[0])
     raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=reference)
 
 
@@ -122,10 +126,19 @@ def ensure_dataset(
         FineTuneError: a file can't be used.
     """
     if not isinstance(reference, str):
-        return mix_datasets(
-            home, {ensure_dataset(home, part, columns, tell): weight for part, weight in reference.items()}
-        )
-    return reference if _report(home, reference) else add_dataset(home.path, reference, columns, tell=tell)
+        weights: dict[str, float] = {}
+        for part, weight in reference.items():  # two names of one content are one part
+            dataset = ensure_dataset(home, part, columns, tell)
+            weights[dataset] = weights.get(dataset, 0) + weight
+        return mix_datasets(home, weights)
+    report = _report(home, reference)
+    if report is None:
+        return add_dataset(home.path, reference, columns, tell=tell)
+    if "usable" in report:
+        return reference
+    # Added by an earlier version, which kept less: its source is read anew.
+    source = next(iter(sorted(home.dataset(reference).path.glob("source.*"))), Path(reference))
+    return add_dataset(home.path, source, name=str(report["name"]), tell=tell)
 
 
 def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,6 +201,8 @@ def delete_dataset(home: Home, dataset: str, although_used: bool = False) -> Non
         name = dataset_name(home, dataset)
         raise FineTuneError.of(Code.DATASET_IN_USE, value=name, count=len(runs), known=runs[:5])
     home.trash.mkdir(exist_ok=True)
+    # One of the same content that was deleted before makes room.
+    shutil.rmtree(home.trash / f"dataset-{dataset}", ignore_errors=True)
     home.dataset(dataset).path.rename(home.trash / f"dataset-{dataset}")
 
 
@@ -200,7 +215,8 @@ def restore_dataset(home: Home, dataset: str) -> None:
     deleted = home.trash / f"dataset-{dataset}"
     if not dataset.isalnum() or not deleted.is_dir():
         raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset)
-    deleted.rename(home.dataset(dataset).path)
+    if not home.dataset(dataset).report.is_file():  # or the same file was added again meanwhile
+        deleted.rename(home.dataset(dataset).path)
 
 
 def describe(home: Home, dataset: str) -> dict[str, Any]:
@@ -245,8 +261,14 @@ def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bo
             for record in found:
                 if record["offset"] is not None and record["length"] <= _EDITED_ROW:
                     raw.seek(record["offset"])
-                    record["whole"] = raw.read(record["length"]).decode("utf-8", "replace").strip().removesuffix(",")
+                    record["whole"] = _own_text(raw.read(record["length"]), source.suffix)
     return found
+
+
+def _own_text(raw: bytes, suffix: str) -> str:
+    """A row without what separates it from the next one."""
+    text = raw.decode("utf-8", "replace").strip()
+    return text.removesuffix(",").rstrip() if suffix == ".json" else text
 
 
 def problem_lines(folder: DatasetFolder) -> Iterable[dict[str, Any]]:

@@ -119,8 +119,8 @@ def _name(turn: dict[str, Any]) -> str | None:
 
 
 def _weight(turn: dict[str, Any], field: str) -> bool:
-    """OpenAI's weight of an assistant's message: 0 is only read, 1 (the default) is learned."""
-    weight = turn.get("weight", 1)
+    """OpenAI's weight of an assistant's message: 0 is only read, 1 (the default) is learned; or our own `train`."""
+    weight = turn.get("weight", turn.get("train", 1))
     if weight is None:
         return True
     if not isinstance(weight, int | float) or weight not in (0, 1):

@@ -52,7 +52,7 @@ def add_dataset(
     name = name or source.name
     Inspection(source, home.dataset(""), columns, sample_by, tell, name).preview()
     sha256 = sha256_of(source)
-    folder = home.dataset(_id_of(sha256, columns, sample_by))
+    folder = home.dataset(_id_of(sha256, kind_of_file(source), columns, sample_by))
     if is_whole(folder):
         return folder
     require_space(home.path, 3 * source.stat().st_size)
@@ -76,9 +76,11 @@ def add_dataset(
     return folder
 
 
-def _id_of(sha256: str, columns: Mapping[str, str] | None, sample_by: str) -> str:
-    choices = {"columns": dict(columns or {}), "sample_by": sample_by}
-    if choices == {"columns": {}, "sample_by": "paragraph"}:
+def _id_of(sha256: str, kind: str, columns: Mapping[str, str] | None, sample_by: str) -> str:
+    # The same bytes are other rows when they are read as a table or as text.
+    read_as = kind if kind in (".csv", ".tsv", ".txt") else ""
+    choices = {"columns": dict(columns or {}), "sample_by": sample_by, "read_as": read_as}
+    if choices == {"columns": {}, "sample_by": "paragraph", "read_as": ""}:
         return sha256[:16]
     return hashlib.sha256((sha256 + json.dumps(choices, sort_keys=True)).encode()).hexdigest()[:16]
 
@@ -122,8 +124,13 @@ def find_dataset(
 
         path, name = fetch_dataset(home, reference, tell)
         return add_dataset(home, path, columns, name=name, tell=tell)
-    if _is_id(reference) and read_json(home.dataset(reference).report) is not None:
-        return home.dataset(reference)
+    if _is_id(reference) and (report := read_json(home.dataset(reference).report)) is not None:
+        if "usable" in report:
+            return home.dataset(reference)
+        # Added by an earlier version, which kept less: its source is read anew.
+        return add_dataset(
+            home, file_kind(home.dataset(reference)) or Path(reference), name=str(report["name"]), tell=tell
+        )
     return add_dataset(home, Path(reference).expanduser(), columns, tell=tell)
 
 

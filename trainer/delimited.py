@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,7 @@ from interfaces.problems import Code, Problem
 from trainer.reading import BOM, MOST_ROW_BYTES, NO_UTF8, Row, mismatch, open_data
 
 _DELIMITERS = (",", ";", "\t", "|")
+_EXCELS_OWN = re.compile(r"sep=(.)\s*$")
 
 
 class _Lines:
@@ -51,9 +53,16 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
         delimiter = "\t" if kind == ".tsv" else max(_DELIMITERS, key=header_line.count)
         file.seek(0)
         lines = _Lines(file)
+        if told := _EXCELS_OWN.match(header_line):  # Excel's own first line, which says the delimiter
+            delimiter = told[1]
+            next(iter(lines))
         lines.begin_row()
         try:
-            header = [cell.strip() for cell in next(csv.reader(iter(lines), delimiter=delimiter, strict=True))]
+            cells = next(csv.reader(iter(lines), delimiter=delimiter, strict=True))
+            # A column may have no name, as the index that pandas writes, or Excel's empty ones.
+            header = [cell.strip() or f"column {number}" for number, cell in enumerate(cells, start=1)]
+        except StopIteration:
+            return
         except csv.Error as error:
             raise mismatch(path, f"its header: {error}") from None
         twice = sorted({name for name in header if header.count(name) > 1})

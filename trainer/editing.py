@@ -41,9 +41,10 @@ def edit_rows(
         raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=missing, rows=len(rows))
     kind, head = check_file(source)
     in_array = kind in (".json", ".jsonl", ".ndjson") and json_form(kind, head)[0] in ("array", "wrapped")
-    places = {number: _place(content, rows[number], in_array) for number in changes}
-    for number in sorted(changes, reverse=True):  # from the last one on, so that places before stay true
-        content = _spliced(content, *places[number], changes[number], in_array)
+    texts = {
+        number: None if text is None else text.strip().encode("utf-8", "replace") for number, text in changes.items()
+    }
+    content = _as_array(content, rows, texts) if in_array else _spliced(content, rows, texts)
     with tempfile.TemporaryDirectory(dir=home.cache) as place:
         path = Path(place) / ("rows" + kind_of_file(source))
         path.write_bytes(content)
@@ -52,21 +53,25 @@ def edit_rows(
         return add_dataset(home, path, columns, report["sample_by"], name, tell)
 
 
-def _place(content: bytes, row: Row, in_array: bool) -> tuple[int, int]:
-    """Where a row's own text begins and ends, without what separates it from the next one."""
-    start = row.offset or 0
-    core = content[start : start + row.length].rstrip()
-    # A broken element reaches to the next one, over the comma between them.
-    core = core.removesuffix(b",").rstrip() if in_array else core
-    return start, start + len(core)
+def _as_array(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes | None]) -> bytes:
+    """The array anew, element by element: so commas are right whatever was changed, and its end is there."""
+    elements = []
+    for number, row in rows.items():
+        start = row.offset or 0
+        # A broken element reaches to the next one, over the comma between them.
+        old = content[start : start + row.length].strip().removesuffix(b",").rstrip()
+        text = texts.get(number, old)
+        if text:
+            elements.append(text)
+    return b"[\n" + b",\n".join(elements) + b"\n]\n"
 
 
-def _spliced(content: bytes, start: int, end: int, text: str | None, in_array: bool) -> bytes:
-    if text is not None:
-        return content[:start] + text.strip().encode("utf-8", "replace") + content[end:]
-    rest = content[end:]
-    if not in_array:
-        return content[:start] + re.sub(rb"\A[ \t]*\r?\n?", b"", rest)
-    if comma := re.match(rb"\s*,\s*", rest):
-        return content[:start] + rest[comma.end() :]
-    return re.sub(rb",\s*$", b"", content[:start]) + rest
+def _spliced(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes | None]) -> bytes:
+    """The file with some rows changed, and not a byte of the others. From the last one on, so that offsets stay true."""
+    for number in sorted(texts, reverse=True):
+        start = rows[number].offset or 0
+        end = start + len(content[start : start + rows[number].length].rstrip())
+        text = texts[number]
+        rest = content[end:] if text is not None else re.sub(rb"\A[ \t]*\r?\n?", b"", content[end:])
+        content = content[:start] + (text or b"") + rest
+    return content

@@ -67,15 +67,19 @@ def detect_shape(rows: Iterable[Mapping[str, Any]], path_name: str = "") -> Shap
     if found is None:
         shown = [str(column)[:200] for column in list(seen)[:50]]
         raise FineTuneError.of(Code.FORMAT_UNKNOWN, path=path_name, columns=shown, known=list(KNOWN))
-    name, columns = found
-    taken = set(columns.values())
+    return with_late_columns(Shape(*found), seen)
+
+
+def with_late_columns(shape: Shape, seen: Iterable[str]) -> Shape:
+    """The shape with those optional columns that it can use among the ones seen."""
+    columns, taken = dict(shape.columns), set(shape.columns.values())
     for role, names in _OPTIONAL.items():
-        if role in ("input", "history") and "prompt" not in columns:
+        if role in columns or (role in ("input", "history") and "prompt" not in columns) or shape.kind == "text":
             continue
-        found_column = _named(seen, names)
-        if found_column is not None and found_column not in taken and role not in columns:
-            columns[role] = found_column
-    return Shape(name, columns)
+        column = _named(seen, names)
+        if column is not None and column not in taken:
+            columns[role] = column
+    return Shape(shape.name, columns)
 
 
 def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
@@ -103,7 +107,7 @@ def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
     return ("text", {"text": text}) if text is not None else None
 
 
-def _named(seen: Mapping[str, Any], names: Iterable[str]) -> str | None:
+def _named(seen: Iterable[str], names: Iterable[str]) -> str | None:
     by_lower = {str(column).strip().lower(): column for column in reversed(list(seen))}
     return next((by_lower[name] for name in names if name in by_lower), None)
 
@@ -157,6 +161,12 @@ def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cel
 
 
 def _pair(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+    if isinstance(values.get(columns["prompt"]), list) and isinstance(values.get(columns["completion"]), list):
+        # Both as turns: those of the prompt are only read.
+        asked = messages_of(values[columns["prompt"]], columns["prompt"], cells)
+        asked = [message.model_copy(update={"train": False}) for message in asked]
+        answered = messages_of(values[columns["completion"]], columns["completion"], cells)
+        return _with_rest(asked + answered, columns["prompt"], values, columns, cells)
     messages = [message for pair in _history(values, columns, cells) for message in pair]
     question = cells.text(values, columns["prompt"])
     more = cells.text(values, columns["input"], required=False) if "input" in columns else ""

@@ -18,13 +18,14 @@ from interfaces.example import Example
 from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, FineTuneError, Problem
-from trainer.formats import Shape, chosen_shape, detect_shape, example_of
+from trainer.formats import Shape, chosen_shape, detect_shape, example_of, with_late_columns
 from trainer.reading import Row, open_data, read_rows
 
 SHOWN_PROBLEMS = 20
 SHOWN_ROWS = 20
 _FIRST_ROWS = 100
 """So many are looked at to detect the shape, and shown first."""
+_MOST_COLUMNS = 1000
 _EXCERPT = 400
 _EXCERPTS = 10_000
 _TELL_SECONDS = 0.2
@@ -46,7 +47,10 @@ class Inspection:
         self._trained = trained or {}
         self.source, self.folder, self.name = source, folder, name or source.name
         self._columns, self._sample_by, self._tell = columns, sample_by, tell
+        self._shape: Shape | None = None
+        self._seen_columns: dict[str, None] = {}
         self._kinds: Counter[str] = Counter()
+        self._kinds_at_fault: Counter[str] = Counter()
         self._first: list[dict[str, Any]] = []
         self._seen: dict[int, int] = {}
         self._problem_lines = 0
@@ -59,12 +63,13 @@ class Inspection:
             FineTuneError: the file as a whole can't be used.
         """
         rows = read_rows(self.source, self._sample_by)
-        first, shape, columns = self._begin(rows)
+        first = self._begin(rows)
         self.folder.path.mkdir(parents=True, exist_ok=True)
         writer = ExampleWriter(self.folder)
         with self.folder.problems.open("wb") as problems, Quoted(self.source) as raw:
-            counts = self._read(itertools.chain(first, rows), shape, writer, problems, raw)
+            counts = self._read(itertools.chain(first, rows), writer, problems, raw)
         writer.close()
+        shape, columns = self._shape, list(self._seen_columns)
         report = {
             "name": self.name,
             "format": shape.name if shape else None,
@@ -75,6 +80,7 @@ class Inspection:
             **counts,
             "usable": writer.count,
             "kinds": dict(self._kinds.most_common()),
+            "kinds_at_fault": dict(self._kinds_at_fault),
             "first": self._first,
             "bytes": self.source.stat().st_size,
             "sources": [self.name],
@@ -87,39 +93,53 @@ class Inspection:
         Raises:
             FineTuneError: the file as a whole can't be used.
         """
-        first, shape, columns = self._begin(read_rows(self.source, self._sample_by))
-        if shape is not None:
-            self._tell({"preview": _preview(shape, columns, first, self.name)})
+        first = self._begin(read_rows(self.source, self._sample_by))
+        if self._shape is not None:
+            self._tell({"preview": _preview(self._shape, list(self._seen_columns), first, self.name)})
 
-    def _begin(self, rows: Iterator[Row]) -> tuple[list[Row], Shape | None, list[str]]:
+    def _begin(self, rows: Iterator[Row]) -> list[Row]:
         first = list(itertools.islice(rows, _FIRST_ROWS))
         if not first:
             raise FineTuneError.of(Code.FILE_EMPTY, path=self.name)
         found = [row.values for row in first if row.values is not None]
-        columns = list(dict.fromkeys(str(column) for values in found for column in values))
-        return first, self._shape(found, columns), columns
-
-    def _shape(self, found: list[dict[str, Any]], columns: list[str]) -> Shape | None:
-        if self._columns:
-            return chosen_shape(self._columns, columns, self.name)
         # Broken from the first row on: the rows' own problems say enough.
-        return detect_shape(found, self.name) if found else None
+        if found:
+            self._detect(found)
+        return first
+
+    def _detect(self, found: list[dict[str, Any]]) -> None:
+        self._seen_columns = dict.fromkeys(str(column) for values in found for column in values)
+        if self._columns:
+            self._shape = chosen_shape(self._columns, self._seen_columns, self.name)
+        else:
+            self._shape = detect_shape(found, self.name)
+
+    def _notice_columns(self, values: dict[str, Any]) -> None:
+        """A column may show up late: one that the shape can use is used from there on, and all are told."""
+        if self._shape is None:
+            self._detect([values])
+        elif len(self._seen_columns) < _MOST_COLUMNS:
+            self._seen_columns |= dict.fromkeys(str(column) for column in values)
+            if not self._columns:
+                self._shape = with_late_columns(self._shape, self._seen_columns)
 
     def _read(
-        self, rows: Iterator[Row], shape: Shape | None, writer: ExampleWriter, problems: BinaryIO, raw: BinaryIO | None
+        self, rows: Iterator[Row], writer: ExampleWriter, problems: BinaryIO, raw: BinaryIO | None
     ) -> dict[str, int]:
         count = at_fault = doubtful = 0
         for row in rows:
             count += 1
             if row.problem is not None:  # the file lies here under another name than a person gave it
                 row.problem.params["path"] = self.name
-            if shape is None:
+            if row.values is not None and not self._seen_columns.keys() >= row.values.keys():
+                self._notice_columns(row.values)
+            if self._shape is None:
                 example, said = (
                     None,
                     [row.problem or Problem.error(Code.ROW_NOT_OBJECT, path=self.name, row=row.row, value="null")],
                 )
             else:
-                example, said = example_of(row, shape, self.name)
+                example, said = example_of(row, self._shape, self.name)
             group = 0
             if example is not None and (halves := _half_characters(example)):
                 example, said = (
@@ -159,6 +179,7 @@ class Inspection:
         excerpt = self._excerpt(row, raw) if self._problem_lines < _EXCERPTS else ""
         for problem in said:
             self._kinds[problem.code] += 1
+            self._kinds_at_fault[problem.code] += problem.severity == "error"
             record = {
                 "row": row.row, "line": problem.params.get("line", row.line), "offset": row.offset, "length": row.length,
                 "problem": problem.model_dump(mode="json"), "text": excerpt,
@@ -286,8 +307,10 @@ def spoken(example: Example) -> bytes:
     """Everything a row says, for comparing it with others."""
     parts = [example.text or ""]
     for message in example.messages:
-        parts += [message.role, message.content, message.reasoning or ""]
+        parts += [message.role, message.content, message.reasoning or "", "" if message.train else "-"]
         parts += [as_json([call.name, call.arguments]).decode() for call in message.tool_calls]
+    if example.tools:
+        parts.append(as_json(example.tools).decode())
     return "\x1f".join(parts).encode("utf-8", "replace")
 
 

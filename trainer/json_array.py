@@ -1,7 +1,7 @@
 """The elements of one JSON array, read as a stream, each with the line on which it starts. No torch.
 
-After an element that is broken, reading goes on at the next one that begins as the others do: with a brace and the
-first key of a row. So one slip doesn't hide the rows behind it.
+After an element that is broken, reading goes on at the next one that begins as the others do: with a brace and a key
+of rows. So one slip doesn't hide the rows behind it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from trainer.reading import BOM, MOST_ROW_BYTES, NO_UTF8, TOO_DEEP, Row, as_row,
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\]|\\.){1,200})"\s*:')
+_MOST_KEYS = 50
 _OBJECT_END = re.compile(r'(?:\s*,\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+))*\s*\}')
 """The rest of an object that wraps an array: a version and the like."""
 _CHUNK = 1 << 20
@@ -71,26 +72,29 @@ def array_rows(path: Path, start: int, form: Form = "array") -> Iterator[Row]:
     objects one after the other without an array ("bare").
     """
     decoder = json.JSONDecoder()
-    number, deep, first_key = 0, 0, ""
+    number, deep = 0, 0
+    keys: dict[str, None] = {}
     with open_data(path) as file:
         stream = _Stream(file, start)
         while (character := stream.skip_blank()) and (character != "]" or form == "bare"):
             number += 1
             line, offset = stream.line, stream.offset
-            if found := _FIRST_KEY.match(stream.text, stream.at):
-                first_key = first_key or found[1]
+            if not keys and (found := _FIRST_KEY.match(stream.text, stream.at)):
+                keys[found[1]] = None
             values, end, reason = _element(stream, decoder)
             if not reason:
                 row = _row(path.name, number, line, offset, values, stream.text[stream.at : end])
                 stream.forward(end)
                 reason = "" if form == "bare" else _separator(stream)
+                if row.values is not None and len(keys) < _MOST_KEYS:
+                    keys |= dict.fromkeys(row.values)
                 yield row
                 if not reason:
                     continue
                 # What stands between two rows belongs to neither; it is told as a row of its own.
                 number, line, offset = number + 1, stream.line, stream.offset
             before = stream.offset
-            _resync(stream, first_key)
+            _resync(stream, list(keys)[:_MOST_KEYS])
             problem = Problem.error(Code.ROW_BROKEN_JSON, path=path.name, row=number, line=line, reason=reason)
             yield Row(number, line, None, problem, offset, max(stream.offset - before, 1))
             deep = deep + 1 if reason == TOO_DEEP else 0
@@ -146,16 +150,16 @@ def _row(name: str, number: int, line: int, offset: int, values: Any, text: str)
     return as_row(name, number, line, values, offset, length)
 
 
-def _resync(stream: _Stream, first_key: str) -> None:
-    """Go to the next element that begins as rows do, or to the end of the file."""
-    key = rf'"{re.escape(first_key)}"\s*:' if first_key else '"'
+def _resync(stream: _Stream, keys: list[str]) -> None:
+    """Go to the next element that begins as rows do, with a key of theirs, or to the end of the file."""
+    key = rf'"(?:{"|".join(map(re.escape, keys))})"\s*:' if keys else '"'
     begins = re.compile(r"\{\s*" + key)
     at = stream.at + 1
     while not (found := begins.search(stream.text, at)):
         at = max(len(stream.text) - 300, stream.at + 1)
         if not stream.more():
             closing = stream.text.rfind("]")
-            stream.forward(closing if first_key and closing > stream.at else len(stream.text))
+            stream.forward(closing if keys and closing > stream.at else len(stream.text))
             return
         if at > 4 * _CHUNK:
             stream.forward(at)

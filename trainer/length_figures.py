@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy
 
-from trainer.token_store import REFUSED, Items
+from trainer.token_store import PLAIN, REFUSED, Items, windows_of
 
 EDGES = 48
 """Bars of the histogram, at most."""
@@ -24,32 +24,39 @@ class HasTokens(Protocol):
 
 
 def figures(
-    store: HasTokens, items: Items, rows: int, max_length: int, batch: int, accumulation: int
+    store: HasTokens,
+    items: Items,
+    rows: int,
+    max_length: int,
+    batch: int,
+    accumulation: int,
+    long_rows: str = "truncate",
 ) -> dict[str, Any]:
     """Figures of `items`, which may be a sample of a dataset of `rows` rows; counts are those of the items.
 
     `histogram.edges` has one more value than `histogram.counts`; `histogram.cut[i]` and `.lost[i]` are how many rows
-    would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length.
+    would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length. A plain
+    text is never cut: it goes on in the next window.
     """
     items = items[items["flags"] & REFUSED == 0]
-    lengths = items["length"].astype(numpy.int64)
+    whole = items["length"].astype(numpy.int64)
+    is_cut = (whole > max_length) & (items["flags"] & PLAIN == 0)
+    used = windows_of(items[whole <= max_length] if long_rows == "drop" else items, max_length)
+    lengths = used["length"].astype(numpy.int64)
     # What has nothing to learn at any length is told apart from what loses it by cutting.
-    first = items["first"].astype(numpy.int64)
-    learns = items["trained"] > 0
+    learns = used["trained"] > 0
+    lost = learns & (used["first"] >= max_length)
     cut = lengths > max_length
-    lost = learns & (first >= max_length)
-    trained = int(items["trained"][~cut].sum()) + sum(
-        int(store.trained(item)[1:max_length].sum()) for item in items[cut]
-    )
+    trained = int(used["trained"][~cut].sum()) + sum(int(store.trained(item)[1:max_length].sum()) for item in used[cut])
     kept = numpy.minimum(lengths[learns & ~lost], max_length)
     return {
         "rows": rows, "counted": len(items), "max_length": max_length,
-        "tokens": int(lengths.sum()), "tokens_kept": int(kept.sum()), "trained_tokens": trained,
-        "longest": int(lengths.max()) if len(lengths) else 0, "median": int(numpy.median(lengths)) if len(lengths) else 0,
-        "cut": int(cut.sum()), "lost": int(lost.sum()), "nothing_to_learn": int((~learns).sum()),
+        "tokens": int(whole.sum()), "tokens_kept": int(kept.sum()), "trained_tokens": trained,
+        "longest": int(whole.max()) if len(whole) else 0, "median": int(numpy.median(whole)) if len(whole) else 0,
+        "cut": int(is_cut.sum()), "lost": int(lost.sum()), "nothing_to_learn": int((~learns).sum()),
         "padding_share": round(padding_share(kept, batch), 4),
         "steps_per_epoch": math.ceil(math.ceil(len(kept) / batch) / accumulation) if len(kept) else 0,
-        "histogram": _histogram(lengths, first, learns),
+        "histogram": _histogram(items),
     }  # fmt: skip
 
 
@@ -63,7 +70,8 @@ def padding_share(lengths: Any, batch: int) -> float:
     return 1 - float(shuffled.sum()) / float((whole.max(axis=1) * rows).sum())
 
 
-def _histogram(lengths: Any, first: Any, learns: Any) -> dict[str, list[int]]:
+def _histogram(items: Items) -> dict[str, list[int]]:
+    lengths = items["length"].astype(numpy.int64)
     if not len(lengths):
         return {"edges": [0, 1], "counts": [0], "cut": [0], "lost": [0]}
     longest = max(int(lengths.max()), 16)
@@ -72,7 +80,9 @@ def _histogram(lengths: Any, first: Any, learns: Any) -> dict[str, list[int]]:
     counts, _ = numpy.histogram(
         lengths, bins=numpy.append(edges[:-1], edges[-1] + 1) if len(edges) > 1 else [0, longest]
     )
-    by_length, by_first = numpy.sort(lengths), numpy.sort(first[learns])
+    can_be_cut = items[items["flags"] & PLAIN == 0]
+    by_length = numpy.sort(can_be_cut["length"].astype(numpy.int64))
+    by_first = numpy.sort(can_be_cut["first"][can_be_cut["trained"] > 0].astype(numpy.int64))
     ends = edges[1:]
     return {
         "edges": edges.tolist(), "counts": counts.tolist(),

@@ -8,12 +8,13 @@ import random
 import secrets
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 import orjson
 
 from interfaces.disk import require_space
-from interfaces.examples import ExampleFile, ExampleWriter
+from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder, Home, read_json, write_json
 from trainer.dataset import is_whole, report_of, sha256_of
 
@@ -35,19 +36,22 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
     staging.path.mkdir(parents=True)
     try:
         writer = ExampleWriter(staging)
+        doubts: Counter[str] = Counter()
+        doubtful = 0
         for source, (part, weight) in enumerate(parts.items()):
-            _append(writer, ExampleFile(home.dataset(part)), source, weight, seed)
+            doubtful += _append(writer, ExampleFile(home.dataset(part)), source, weight, seed, doubts)
         writer.close()
         staging.problems.touch()
         name = " + ".join(
             f"{report['name']} x {weight:g}" for report, weight in zip(reports, parts.values(), strict=True)
         )
         formats = sorted({str(report["format"]) for report in reports})
-        summed = {key: sum(report[key] for report in reports) for key in ("at_fault", "doubtful", "bytes")}
+        summed = {key: sum(report[key] for report in reports) for key in ("at_fault", "bytes")}
+        kinds = doubts + sum((Counter(report["kinds_at_fault"]) for report in reports), Counter())
         report = {
             "name": name, "format": " + ".join(formats), "columns": {}, "known_columns": [], "unused_columns": [],
-            "rows": writer.count + summed["at_fault"], "good": writer.count - summed["doubtful"], "usable": writer.count,
-            **summed, "kinds": _added(reports), "first": [record for report in reports for record in report["first"]][:20],
+            "rows": writer.count + summed["at_fault"], "good": writer.count - doubtful, "usable": writer.count,
+            "doubtful": doubtful, **summed, "kinds": dict(kinds.most_common()), "kinds_at_fault": {}, "first": [record for report in reports for record in report["first"]][:20],
             "sources": [report["name"] for report in reports],
             "parts": [{"id": part, "weight": weight} for part, weight in parts.items()],
             "sha256": hashlib.sha256(recipe.encode()).hexdigest(), "examples_sha256": sha256_of(staging.examples),
@@ -61,23 +65,20 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
     return folder
 
 
-def _append(writer: ExampleWriter, examples: ExampleFile, source: int, weight: float, seed: int) -> None:
+def _append(
+    writer: ExampleWriter, examples: ExampleFile, source: int, weight: float, seed: int, doubts: Counter[str]
+) -> int:
+    """Write the rows of a part; returns how many of them are doubtful, and counts why in `doubts`."""
     whole, rest = int(weight), weight - int(weight)
     some = set(random.Random(seed + source).sample(range(len(examples)), round(rest * len(examples))))
+    doubtful = 0
     for position in range(len(examples)):
         times = whole + (position in some)
         if times:
             _, group, row, _, flags = examples.entry(position)
-            line = orjson.dumps({**orjson.loads(examples.line(position)), "source": source})
+            record = {**orjson.loads(examples.line(position)), "source": source}
             for _ in range(times):
-                writer.append(line, group, row, source, flags)
-
-
-def _added(reports: list[dict[str, object]]) -> dict[str, int]:
-    kinds: dict[str, int] = {}
-    for report in reports:
-        counts = report["kinds"]
-        if isinstance(counts, dict):
-            for kind, count in counts.items():
-                kinds[kind] = kinds.get(kind, 0) + count
-    return kinds
+                writer.append(orjson.dumps(record), group, row, source, flags)
+            doubtful += times * (flags & DOUBTFUL)
+            doubts.update(dict.fromkeys(record.get("doubts", ()), times))
+    return doubtful

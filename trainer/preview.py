@@ -5,7 +5,7 @@ answers many questions: `serve` reads one JSON request a line and writes one JSO
     {"op": "row", "file": PATH, "row": N, "columns": {}, "sample_by": "paragraph", "max_length": L}
     {"op": "find", "dataset": ID, "kind": "text|longest|cut|lost|doubtful|row", "text": ..., "from": N, "max_length": L}
     {"op": "split", "dataset": ID, "share": S, "seed": N, "bad_rows": "stop", "validation": ID or ""}
-    {"op": "stats", "dataset": ID, "max_length": L, "batch": B, "accumulation": A, "whole": false}
+    {"op": "stats", "dataset": ID, "max_length": L, "batch": B, "accumulation": A, "long_rows": "truncate", "whole": false}
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trainer.length_figures import HasTokens, figures
 from trainer.run_warnings import template_warnings
 from trainer.splitting import split_rows, without_leaks
 from trainer.template import ChatTemplate, Tokens
-from trainer.token_store import ITEM, REFUSED, Made, item_of, stored_tokens, tokenize
+from trainer.token_store import ITEM, PLAIN, REFUSED, Made, item_of, stored_tokens, tokenize
 
 SAMPLE_ROWS = 1000
 """So many rows, spread over the whole, give the first figures of a large dataset."""
@@ -147,7 +147,7 @@ class Previewer:
         items = items[items["flags"] & REFUSED == 0]
         if kind == "longest":
             return {"position": int(items["example"][items["length"].argmax()]) if len(items) else None}
-        wanted = items["length"] > max_length
+        wanted = (items["length"] > max_length) & (items["flags"] & PLAIN == 0)
         if kind == "lost":
             wanted = (items["trained"] == 0) | (items["first"] >= max_length)
         return {"position": _next(items["example"][wanted], start)}
@@ -158,7 +158,11 @@ class Previewer:
         defaults = FineTuneConfig.model_fields
         batch = int(request.get("batch") or defaults["per_device_train_batch_size"].default)
         accumulation = int(request.get("accumulation") or defaults["gradient_accumulation_steps"].default)
-        found = figures(store, items, len(examples), int(request["max_length"]), batch, accumulation)
+        max_length, long_rows = int(request["max_length"]), str(request.get("long_rows") or "truncate")
+        if long_rows == "split" and not sampled:
+            store = tokenize(self.home, examples, self.template, max_length, tell)
+            items = store.items
+        found = figures(store, items, len(examples), max_length, batch, accumulation, long_rows)
         if sampled and found["counted"]:
             batches = -(-len(examples) // batch)
             found["steps_per_epoch"] = -(-batches // accumulation)

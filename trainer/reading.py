@@ -290,9 +290,16 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             batch.validate(full=True)
             for values in batch.to_pylist():
                 number += 1
-                yield Row(number, None, values)
+                yield Row(number, None, {name: _without_nulls(value) for name, value in values.items()})
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise mismatch(path, (str(error).splitlines() or ["it is damaged"])[0]) from None
+
+
+def _without_nulls(value: Any) -> Any:
+    """Columns of one type give each object all keys that any has; those that it didn't have are null, and no part of it."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def too_much(error: Exception) -> str:

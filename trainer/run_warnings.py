@@ -74,12 +74,11 @@ def selection_warnings(
         found.append(Problem.warning(Code.ROWS_CUT, count=findings.cut, longest=findings.longest, **counts))
     if findings.dropped:
         found.append(Problem.warning(Code.ROWS_DROPPED, count=findings.dropped, longest=findings.longest, **counts))
+    if findings.texts:
+        counted = {"count": findings.texts, "pieces": findings.windows}
+        found.append(Problem.warning(Code.TEXTS_CONTINUED, **counted, **counts))
     if findings.split:
-        found.append(
-            Problem.warning(
-                Code.ROWS_SPLIT, count=findings.split, pieces=findings.pieces, longest=findings.longest, **counts
-            )
-        )
+        found.append(Problem.warning(Code.ROWS_SPLIT, count=findings.split, pieces=findings.pieces, **counts))
     if len(findings.left_out):
         first = [examples.entry(int(position))[2] for position in findings.left_out[:SHOWN_ROWS]]
         found.append(Problem.warning(Code.ROWS_LEFT_OUT, count=len(findings.left_out), first=first, **counts))

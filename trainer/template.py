@@ -13,6 +13,8 @@ is only read, since no model would have written it so, and the run says in how m
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,7 +75,7 @@ class ChatTemplate:
         vocabulary = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
         own = {tokenizer.eos_token, *(tokenizer.convert_ids_to_tokens(token) for token in end_ids)}
         self.ends = sorted({end for end in own if end} | (vocabulary & set(_ENDS)), key=len, reverse=True)
-        self._prompt = self._generation_prompt()
+        self.prompt = self._generation_prompt()
         # Cutting and padding are ours to do; a tokenizer.json may bring both.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
@@ -186,23 +188,15 @@ class _Turns:
         start = self._begin(index, first)
         end, ended = self._end(index, start, stop)
         shown = self.text[start:end]
-        if any(part not in shown for part in _parts(self._messages[index])):
+        if any(shown.count(part) < times for part, times in _parts(self._messages[index]).items()):
             return None, True
         return (start, end), ended
 
     def _answer(self, index: int) -> tuple[int, int]:
         """Where what the turn itself says begins and ends; (-1, -1) when it isn't there at all."""
         message = self._messages[index]
-        calls = message.get("tool_calls")
-        if calls:
-            changed = [{**call, "function": {**call["function"], "arguments": {_OTHER: _OTHER}}} for call in calls]
-            other = self._render_with(index, {**message, "tool_calls": changed})
-            before, after = _common(self.text, other)
-            if message["content"]:
-                # The text before the calls comes first.
-                talk = self._render_with(index, {**message, "content": _OTHER})
-                before = min(before, _common(self.text, talk)[0])
-            return before, max(len(self.text) - after, before)
+        if message.get("tool_calls"):
+            return self._answer_of_calls(index, message)
         other = self._render_with(index, _said_otherwise(message))
         at = other.find(_OTHER)
         if at < 0:
@@ -211,6 +205,22 @@ class _Turns:
         before, after = _common(self.text, other)
         stop = len(self.text) - len(rest) if self.text.endswith(rest) else len(self.text) - after
         return min(at, before), max(stop, min(at, before))
+
+    def _answer_of_calls(self, index: int, message: dict[str, Any]) -> tuple[int, int]:
+        """As `_answer` for a turn with calls. It begins where any of its parts would change the text first."""
+        calls = message["tool_calls"]
+        other = self._render_with(index, {**message, "tool_calls": _with_calls(calls, arguments={_OTHER: _OTHER})})
+        first, after = _common(self.text, other)
+        # A template may refuse some of these, as a result that follows no call: then the others have to do.
+        for changed in (
+            {**message, "tool_calls": _with_calls(calls, name=_OTHER)},
+            {"role": message["role"], "content": _OTHER},
+            _said_otherwise(message) if message["content"] or "reasoning_content" in message else None,
+        ):
+            if changed is not None:
+                with contextlib.suppress(FineTuneError):
+                    first = min(first, _shared(self.text, self._render_with(index, changed)))
+        return first, max(len(self.text) - after, first)
 
     def _render_with(self, index: int, message: dict[str, Any]) -> str:
         return self._render([*self._messages[:index], message, *self._messages[index + 1 :]])
@@ -224,10 +234,15 @@ class _Turns:
                 head = ""
             if head and len(head) <= first and self.text.startswith(head):
                 return len(head)
-        prompt = self._template._prompt
-        at = self.text.rfind(prompt, 0, first) if prompt else -1
-        start = at + len(prompt)
-        return start if at >= 0 and start <= first and first - start <= _MARGIN else first
+        prompt = self._template.prompt
+        while prompt:
+            at = self.text.rfind(prompt, 0, first)
+            start = at + len(prompt)
+            if at >= 0 and first - start <= _MARGIN:
+                return start
+            # Some prompts begin a thought that an earlier turn isn't shown with: its header is what comes before.
+            prompt = prompt[: prompt.rstrip("\n").rfind("\n") + 1]
+        return first
 
     def _end(self, index: int, start: int, stop: int) -> tuple[int, bool]:
         """Where the turn ends, its end token included; and whether there is one."""
@@ -275,14 +290,20 @@ def _said_otherwise(message: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _parts(message: dict[str, Any]) -> list[str]:
-    """What has to be seen of a turn: reasoning and answer, each by itself, since templates space them anew."""
+def _with_calls(calls: Dicts, **changed: Any) -> Dicts:
+    return [{**call, "function": {**call["function"], **changed}} for call in calls]
+
+
+def _parts(message: dict[str, Any]) -> Counter[str]:
+    """What has to be seen of a turn, and how often: reasoning, answer and the functions' names, each by itself, since
+    templates space them anew."""
     content = message["content"]
     parts = [message.get("reasoning_content", "")]
     if "</think>" in content:
         thought, _, content = content.rpartition("</think>")
         parts.append(thought.replace("<think>", ""))
-    return [part.strip() for part in [*parts, content] if part.strip()]
+    parts += [call["function"]["name"] for call in message.get("tool_calls", ())]
+    return Counter(part.strip() for part in [*parts, content] if part.strip())
 
 
 def _common(text: str, other: str) -> tuple[int, int]:

@@ -94,6 +94,9 @@ class Findings:
     dropped: int
     split: int
     pieces: int
+    texts: int
+    """Plain texts that go on in another window."""
+    windows: int
     not_whole: int
     no_end: int
     tools_as_text: int
@@ -117,25 +120,27 @@ def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) ->
     else:
         # A plain text goes on in the next window: it has no answer that would lose its question.
         cut = len(numpy.unique(items["example"][long & ~plain]))
-        items = _windows(items, long & plain, max_length)
+        items = windows_of(items, max_length)
     learns = (items["trained"] > 0) & (items["first"] < max_length)
     kept = items[learns]
-    pieces = kept[kept["flags"] & PIECE != 0]
+    pieces = kept[kept["flags"] & (PIECE | PLAIN) == PIECE]
+    windows = kept[kept["flags"] & (PIECE | PLAIN) == PIECE | PLAIN]
 
     def rows_with(flag: int) -> int:
         return len(numpy.unique(kept["example"][kept["flags"] & flag != 0]))
 
     findings = Findings(
         rows=len(used), longest=longest, cut=cut, left_out=numpy.setdiff1d(items["example"], kept["example"]).astype(numpy.int64),
-        dropped=dropped, split=len(numpy.unique(pieces["example"])), pieces=len(pieces), not_whole=rows_with(NOT_WHOLE),
+        dropped=dropped, split=len(numpy.unique(pieces["example"])), pieces=len(pieces), texts=len(numpy.unique(windows["example"])), windows=len(windows), not_whole=rows_with(NOT_WHOLE),
         no_end=rows_with(NO_END), tools_as_text=rows_with(TOOLS_AS_TEXT), reasoning_as_text=rows_with(REASONING_AS_TEXT),
         refused=refused.astype(numpy.int64),
     )  # fmt: skip
     return TokenView(store, kept, max_length), findings
 
 
-def _windows(items: Items, long: numpy.typing.NDArray[numpy.bool_], max_length: int) -> Items:
-    """Items with each of the long ones replaced by windows of at most max_length tokens, all of which are learned."""
+def windows_of(items: Items, max_length: int) -> Items:
+    """Items with each long plain text replaced by windows of at most max_length tokens, all of which are learned."""
+    long = (items["flags"] & PLAIN != 0) & (items["length"] > max_length)
     if not long.any():
         return items
     parts = []

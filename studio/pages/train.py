@@ -133,7 +133,7 @@ def form_facts(config: dict[str, Any]) -> str:
     """What of the form decides how the data is seen, for our own script."""
     facts = {
         "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
-        "accumulation": config["gradient_accumulation_steps"], "bad_rows": config["bad_rows"], "seed": config["seed"],
+        "accumulation": config["gradient_accumulation_steps"], "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
         "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"],
     }  # fmt: skip
     return json.dumps(facts)

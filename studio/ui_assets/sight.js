@@ -14,9 +14,9 @@
     const facts = () => ({
       model: models ? models.value : form().model || "starter", max_length: Math.max(1, Math.round(dragged ?? form().max_length ?? 1024)),
       batch: form().batch || 4, accumulation: form().accumulation || 4, share: form().validation_split ?? 0.05, seed: form().seed ?? 42,
-      bad_rows: form().bad_rows || "stop", validation: form().validation_dataset || "",
+      bad_rows: form().bad_rows || "stop", long_rows: form().long_rows || "truncate", validation: form().validation_dataset || "",
     });
-    const see = (request) => { const { model, max_length, batch, accumulation } = facts(); return post(`/api/datasets/${found.id}/see?language=${language}`, { model, max_length, batch, accumulation, online, ...request }); };
+    const see = (request) => { const { model, max_length, batch, accumulation, long_rows } = facts(); return post(`/api/datasets/${found.id}/see?language=${language}`, { model, max_length, batch, accumulation, long_rows, online, ...request }); };
 
     // ---- the frame ---------------------------------------------------------------------------------------------------
     const said = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
@@ -138,11 +138,11 @@
     async function countAll() {
       if (making) return;
       making = true;
-      const { model, max_length, batch, accumulation } = facts();
+      const { model, max_length, batch, accumulation, long_rows } = facts();
       const shownIn = numbers.querySelector("button");
       shownIn.disabled = true;
       try {
-        const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation });
+        const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation, long_rows });
         for (;;) {
           const told = await ask(`/api/datasets/jobs/${job}?language=${language}`);
           if (told.done) { if (!told.result) throw new Error(told.message); break; }

@@ -256,3 +256,31 @@ def test_the_mask_of_a_long_text_of_many_scripts_is_whole(tokenizer_of) -> None:
     assert numpy.flatnonzero(made.trained).tolist() == list(
         range(int(made.trained.argmax()), int(made.trained.argmax()) + int(made.trained.sum()))
     )
+
+
+@pytest.mark.parametrize("family", ["nemotron_3_nano", "nemotron_3_super", "qwen3_5_think", "qwen3_5_nothink"])
+def test_a_call_is_learned_with_its_function_s_name_whatever_the_prompt_begins(tokenizer_of, family: str) -> None:
+    first, second = learned(template_of(tokenizer_of(family, "<|im_end|>"), family), TALKS["a tool"])
+    assert "<tool_call>\n<function=get_weather>\n<parameter=town>\nRome\n" in first
+    assert first.endswith("<|im_end|>")
+    assert second.endswith("It is clear.<|im_end|>")
+
+
+def test_a_turn_with_reasoning_and_a_call_is_learned_from_its_reasoning_on(tokenizer_of) -> None:
+    talk = TALKS["a tool"]
+    thinking = talk.messages[1].model_copy(update={"reasoning": "Look it up."})
+    template = template_of(tokenizer_of("qwen3_5_nothink", "<|im_end|>"), "qwen3_5_nothink")
+    first, _ = learned(template, talk.model_copy(update={"messages": (talk.messages[0], thinking, *talk.messages[2:])}))
+    assert "Look it up." in first
+    assert "<function=get_weather>" in first
+
+
+def test_a_second_call_that_a_template_drops_is_not_learned_without_it_and_that_is_told(tokenizer_of) -> None:
+    talk = TALKS["a tool"]
+    both = talk.messages[1].model_copy(
+        update={"tool_calls": (*call(town="Rome"), ToolCall(name="get_time", arguments={}))}
+    )
+    template = template_of(tokenizer_of("gptoss", "<|return|>"), "gptoss")
+    example = talk.model_copy(update={"messages": (talk.messages[0], both, *talk.messages[2:])})
+    assert not template.rendered(example).whole_turns
+    assert "get_weather" not in "".join(learned(template, example))

@@ -14,6 +14,7 @@ from studio.datasets import (
     restore_dataset,
     with_datasets,
 )
+from tests.conftest import write_rows
 
 pytestmark = pytest.mark.process
 
@@ -63,3 +64,25 @@ def test_a_dataset_that_runs_used_is_deleted_only_when_that_is_known(home: Home,
     assert list_datasets(home) == []
     restore_dataset(home, dataset)
     assert list_datasets(home)[0].id == dataset
+
+
+def test_the_beginning_of_two_ids_names_neither(home: Home, tmp_path: Path) -> None:
+    for number in range(17):  # of seventeen ids two begin alike
+        ensure_dataset(
+            home, str(write_rows(tmp_path / f"{number}.jsonl", [{"prompt": f"q{number}", "completion": "a"}]))
+        )
+    begins = [summary.id[0] for summary in list_datasets(home)]
+    twice = next(begin for begin in begins if begins.count(begin) > 1)
+    with pytest.raises(FineTuneError) as raised:
+        find_dataset(home, twice)
+    assert raised.value.problems[0].code == Code.RUN_AMBIGUOUS
+
+
+def test_a_dataset_is_deleted_added_and_deleted_again(home: Home, rows_file: Path) -> None:
+    dataset = ensure_dataset(home, str(rows_file))
+    delete_dataset(home, dataset)
+    assert ensure_dataset(home, str(rows_file)) == dataset
+    delete_dataset(home, dataset)
+    ensure_dataset(home, str(rows_file))
+    restore_dataset(home, dataset)
+    assert [summary.id for summary in list_datasets(home)] == [dataset]

@@ -5,7 +5,7 @@ import pytest
 
 from interfaces.example import Example
 from interfaces.examples import ExampleFile
-from interfaces.folders import Home, read_json
+from interfaces.folders import Home, read_json, write_json
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import SAMPLES, alpaca_rows, write_rows
 from trainer.dataset import add_dataset, load_dataset, report_of
@@ -99,3 +99,37 @@ def test_adding_the_file_again_mends_a_dataset_that_was_tampered_with(home: Home
         file.write("x")
     add_dataset(home, rows_file)
     assert len(load_dataset(home, folder.id)[1]) == 8
+
+
+def test_the_same_bytes_under_another_suffix_are_other_rows(home: Home, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.txt", alpaca_rows(3))
+    as_text = add_dataset(home, path)
+    as_rows = add_dataset(home, path.rename(tmp_path / "rows.jsonl"))
+    assert (report_of(as_text)["format"], report_of(as_rows)["format"]) == ("text", "alpaca")
+    assert add_dataset(home, path.parent / "rows.jsonl") == as_rows
+
+
+def test_a_dataset_of_an_earlier_version_is_read_anew(home: Home, rows_file: Path) -> None:
+    folder = add_dataset(home, rows_file)
+    folder.index.unlink()
+    old = {
+        key: value for key, value in report_of(folder).items() if key in ("name", "sha256", "format", "rows", "good")
+    }
+    write_json(folder.report, {**old, "examples_sha256": "x"})
+    examples, _, report = load_dataset(home, folder.id)
+    assert (len(examples), report["usable"], report["name"]) == (8, 8, "rows.jsonl")
+
+
+def test_rows_that_were_downloaded_are_read_as_they_were(home: Home, tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "q"}, {"role": "assistant", "content": "draft", "weight": 0},
+        {"role": "user", "content": "better"}, {"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": {"x": 1}}]},
+        {"role": "tool", "content": "1", "name": "f"}, {"role": "assistant", "content": "a", "reasoning": "because"},
+    ]  # fmt: skip
+    rows = [{"messages": turns, "tools": [{"name": "f"}]}, {"messages": turns[:1] + turns[-1:]}]
+    folder = add_dataset(home, write_rows(tmp_path / "rows.jsonl", rows))
+    again = add_dataset(home, folder.examples, name="again.jsonl")
+    assert again != folder
+    assert [(one.messages, one.tools) for one in ExampleFile(again)] == [
+        (one.messages, one.tools) for one in ExampleFile(folder)
+    ]

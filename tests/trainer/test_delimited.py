@@ -49,3 +49,15 @@ def test_a_header_with_one_name_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FineTuneError) as raised:
         rows(tmp_path / "a.csv", "a,b,a\n1,2,3\n")
     assert "two columns are called 'a'" in str(raised.value)
+
+
+def test_what_excel_and_pandas_add_of_their_own_is_understood(tmp_path: Path) -> None:
+    found = rows(tmp_path / "a.csv", "sep=;\r\nquestion;answer;;\r\nq;a;;\r\n")
+    assert [(row.line, row.values) for row in found] == [
+        (3, {"question": "q", "answer": "a", "column 3": "", "column 4": ""})
+    ]
+    assert rows(tmp_path / "b.csv", ",question,answer\n0,q,a\n")[0].values == {
+        "column 1": "0",
+        "question": "q",
+        "answer": "a",
+    }

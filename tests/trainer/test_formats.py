@@ -150,3 +150,14 @@ def test_a_chosen_use_of_columns_is_checked() -> None:
         with pytest.raises(FineTuneError) as raised:
             chosen_shape(columns, ["a", "b"], "x.csv")
         assert raised.value.problems[0].code == code
+
+
+def test_a_prompt_and_a_completion_of_turns_are_one_conversation() -> None:
+    prompt = [
+        {"role": "user", "content": "q1"},
+        {"role": "assistant", "content": "a1"},
+        {"role": "user", "content": "q2"},
+    ]
+    assert turns({"prompt": prompt, "completion": [{"role": "assistant", "content": "a2"}]}) == [
+        ("user", "q1", False), ("assistant", "a1", False), ("user", "q2", False), ("assistant", "a2", True),
+    ]  # fmt: skip

@@ -126,3 +126,32 @@ def test_columns_that_are_not_used_are_told(tmp_path: Path) -> None:
     report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
     assert (report["format"], report["columns"]) == ("question_answer", {"prompt": "question", "completion": "answer"})
     assert report["unused_columns"] == ["id", "topic"]
+
+
+def test_a_column_that_shows_up_late_is_used_from_there_on_and_told(tmp_path: Path) -> None:
+    rows = [{"instruction": f"q{n}", "output": f"a{n}"} for n in range(300)]
+    rows[250] |= {"input": "CONTEXT", "system": "SYSTEM", "other": 1}
+    report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
+    assert report["columns"] == {"prompt": "instruction", "completion": "output", "input": "input", "system": "system"}
+    assert report["unused_columns"] == ["other"]
+    example = ExampleFile(DatasetFolder(tmp_path / "out"))[250]
+    assert [message.content for message in example.messages] == ["SYSTEM", "q250\nCONTEXT", "a250"]
+
+
+def test_a_hundred_broken_rows_do_not_hide_the_shape_of_those_behind(tmp_path: Path) -> None:
+    good = json.dumps({"prompt": "q", "completion": "a"})
+    (tmp_path / "rows.jsonl").write_text("{broken\n" * 150 + good + "\n")
+    report, _ = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
+    assert (report["format"], report["rows"], report["good"]) == ("prompt_completion", 151, 1)
+
+
+def test_rows_that_differ_in_tools_or_in_what_is_learned_are_no_duplicates(tmp_path: Path) -> None:
+    talk = clean_row(1)["messages"]
+    silent = [*talk[:-1], {**talk[-1], "weight": 0}, *talk[-2:]]
+    rows = [
+        {"messages": talk},
+        {"messages": talk, "tools": [{"name": "f"}]},
+        {"messages": [*talk, *talk[-2:]]},
+        {"messages": silent},
+    ]
+    assert inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")[1] == []

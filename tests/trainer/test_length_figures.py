@@ -61,3 +61,17 @@ def test_the_histogram_s_edges_say_what_each_length_would_cut() -> None:
         assert lost == sum(length // 2 >= edge for length in lengths)
         again = counted(*lengths, max_length=edge)
         assert (again["cut"], again["lost"]) == (cut, lost)
+
+
+def test_a_plain_text_is_counted_in_windows_and_never_cut() -> None:
+    from trainer.length_figures import figures
+    from trainer.token_store import PLAIN
+
+    held = Held(900, 50)
+    held.items["flags"] = PLAIN
+    held.items["trained"] = held.items["length"] - 1
+    held.items["first"] = 1
+    found = figures(held, held.items, 2, 128, 1, 1)
+    assert (found["cut"], found["lost"], found["steps_per_epoch"], found["longest"]) == (0, 0, 9, 900)
+    assert set(found["histogram"]["cut"]) == {0}
+    assert figures(held, held.items, 2, 128, 1, 1, "drop")["steps_per_epoch"] == 1

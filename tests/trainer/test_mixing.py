@@ -48,3 +48,14 @@ def test_a_part_that_is_not_there_is_a_problem(home: Home, parts: tuple[str, str
     with pytest.raises(FineTuneError) as raised:
         mix_datasets(home, {parts[0]: 1, "0" * 16: 1})
     assert raised.value.problems[0].code == Code.DATASET_NOT_FOUND
+
+
+def test_counts_of_a_mix_are_those_of_its_rows(home: Home, tmp_path: Path) -> None:
+    same = add_dataset(home, write_rows(tmp_path / "same.jsonl", alpaca_rows(1) * 10)).id
+    good = add_dataset(home, write_rows(tmp_path / "good.jsonl", alpaca_rows(11)[1:])).id
+    report = report_of(mix_datasets(home, {same: 2, good: 1}))
+    assert (report["rows"], report["doubtful"], report["good"], report["kinds"]) == (30, 18, 12, {"row_duplicate": 18})
+    folder = mix_datasets(home, {same: 0.5, good: 0.5})
+    report = report_of(folder)
+    assert report["good"] + report["doubtful"] == report["rows"] == 10
+    assert len(load_dataset(home, folder.id, bad_rows="skip")[1]) == report["good"]

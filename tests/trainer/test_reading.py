@@ -149,3 +149,13 @@ def test_a_number_too_long_for_python_is_a_bad_row(write) -> None:
         problem = rows(write(name, content))[0].problem
         assert problem is not None
         assert problem.params["reason"] == "a number with too many digits"
+
+
+def test_nulls_that_only_a_column_s_type_brings_are_no_part_of_a_row(tmp_path: Path) -> None:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    calls = [{"name": "f", "arguments": {"city": "Rome"}}, {"name": "g", "arguments": {"n": 3}}]
+    values = {"messages": [{"role": "assistant", "content": "", "tool_calls": calls}], "note": None}
+    parquet.write_table(arrow.Table.from_pylist([values]), tmp_path / "a.parquet")
+    assert rows(tmp_path / "a.parquet")[0].values == values

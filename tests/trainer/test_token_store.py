@@ -146,7 +146,7 @@ def test_plain_text_is_learned_whole_in_windows(home: Home, template: Any, tmp_p
         == "abc " * 100 + "<|im_end|>short<|im_end|>"
     )
     assert all(item["labels"] == item["input_ids"] for item in view)
-    assert (findings.cut, findings.split) == (0, 1)
+    assert (findings.cut, findings.split, findings.texts, findings.windows) == (0, 0, 1, 7)
 
 
 def test_rows_that_a_template_refuses_are_counted_not_lost(home: Home, template: Any, tmp_path: Path) -> None:
