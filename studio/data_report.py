@@ -98,6 +98,8 @@ def tell_stats(found: dict[str, Any]) -> None:
         if count:
             mark = " <- max_length" if start < found["max_length"] <= end else ""
             print(f"{start:>7} - {end:<7} {'#' * max(round(40 * count / most), 1)} {count}{mark}")
+    if found["nothing_to_learn"]:
+        print(f"{found['nothing_to_learn']} rows have nothing to learn at any length")
     if found["refused"]:
         print(plain(f"{found['refused']} rows are refused by the chat template: {found['first_refused']}"))
     for problem in found["warnings"]:
