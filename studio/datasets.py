@@ -228,6 +228,9 @@ def describe(home: Home, dataset: str) -> dict[str, Any]:
     report = _report(home, dataset)
     if report is None:
         raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset)
+    if "usable" not in report:
+        dataset = ensure_dataset(home, dataset)
+        report = _report(home, dataset) or report
     folder = home.dataset(dataset)
     source = next(iter(sorted(folder.path.glob("source.*"))), None)
     packed = source is None or source.suffix in (".gz", ".parquet")

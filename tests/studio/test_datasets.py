@@ -66,6 +66,15 @@ def test_a_dataset_that_runs_used_is_deleted_only_when_that_is_known(home: Home,
     assert list_datasets(home)[0].id == dataset
 
 
+def test_a_dataset_of_an_earlier_version_is_read_anew_when_it_is_looked_at(home: Home, rows_file: Path) -> None:
+    dataset = ensure_dataset(home, str(rows_file))
+    folder = home.dataset(dataset)
+    folder.index.unlink()
+    write_json(folder.report, {"name": "rows.jsonl", "format": "alpaca", "rows": 8, "good": 8, "problems": []})
+    found = describe(home, dataset)
+    assert (found["id"], found["usable"], found["at_fault"]) == (dataset, 8, 0)
+
+
 def test_the_beginning_of_two_ids_names_neither(home: Home, tmp_path: Path) -> None:
     for number in range(17):  # of seventeen ids two begin alike
         ensure_dataset(
