@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,8 @@ from interfaces.problems import Code, FineTuneError
 from studio.launcher import LocalLauncher
 from studio.server import bound_socket, build_app, studio_token
 from tests.fakes import fake_trainer
+from tests.fuzz import KINDS as FUZZED
+from tests.fuzz import mutated, seed_file
 from trainer.event_log import EventLog
 
 pytestmark = pytest.mark.process
@@ -271,6 +274,28 @@ def test_a_wrong_file_is_a_sentence_in_the_page_s_language(
     assert told["result"] is None
     assert says in told["message"]
     assert list((home.cache / "uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", FUZZED)
+def test_a_mutated_file_is_an_answer_on_every_route_and_never_a_crash(
+    served: tuple[TestClient, Home], kind: str
+) -> None:
+    client, _ = served
+    odd = b'{"\\ud800": 1, "prompt": "\\ud83d", "completion": "x"}\n{"prompt": NaN, "completion": 1e999}\n'
+    for number in range(4):
+        rng = random.Random(f"page {kind} {number}")
+        content = mutated(seed_file(kind, rng), rng)
+        content = rows_of(1) + odd + content if kind == "jsonl" and number == 0 else content
+        told = read_to_the_end(client, client.post("/api/datasets", params={"name": f"a.{kind}"}, content=content))
+        assert "Traceback" not in told["message"]
+        if not told["result"]:
+            assert told["message"]
+            continue
+        place = f"/api/datasets/{told['result']['dataset']}"
+        for tail in ("", "/rows", "/problems?whole=true", "/problems.csv?language=zh", "/examples.jsonl"):
+            answer = client.get(place + tail)
+            assert answer.status_code == 200, (tail, answer.text)
+            assert "Traceback" not in answer.text
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(served: tuple[TestClient, Home]) -> None:
