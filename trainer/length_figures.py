@@ -19,8 +19,8 @@ class HasTokens(Protocol):
 
     refused: list[dict[str, Any]]
 
-    def trained(self, item: Any) -> Any:
-        """Whether each token of an item is learned (length,)."""
+    def trained_within(self, items: Items, max_length: int) -> int:
+        """How many tokens of items longer than max_length are learned before they are cut."""
 
 
 def figures(
@@ -47,7 +47,7 @@ def figures(
     learns = used["trained"] > 0
     lost = learns & (used["first"] >= max_length)
     cut = lengths > max_length
-    trained = int(used["trained"][~cut].sum()) + sum(int(store.trained(item)[1:max_length].sum()) for item in used[cut])
+    trained = int(used["trained"][~cut].sum()) + store.trained_within(used[cut], max_length)
     kept = numpy.minimum(lengths[learns & ~lost], max_length)
     return {
         "rows": rows, "counted": len(items), "max_length": max_length,

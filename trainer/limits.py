@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 
 INSPECT_MEMORY = 1_400_000_000
@@ -27,4 +28,5 @@ def processor_seconds(size: int) -> int:
 def _lower(kind: int, most: int) -> None:
     _, hard = resource.getrlimit(kind)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (wanted, hard))
+    with contextlib.suppress(ValueError, OSError):  # a system that knows no such limit goes without
+        resource.setrlimit(kind, (wanted, hard))

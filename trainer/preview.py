@@ -244,8 +244,8 @@ class _Sample:
             items.append(item_of(made, position))
         self.items = numpy.array(items, dtype=ITEM)
 
-    def trained(self, item: Any) -> Any:
-        return self._trained[int(item["start"])]
+    def trained_within(self, items: Any, max_length: int) -> int:
+        return sum(int(self._trained[int(item["start"])][1:max_length].sum()) for item in items)
 
 
 def _next(positions: Any, start: int) -> int | None:

@@ -65,6 +65,15 @@ class TokenStore:
         """Whether each token of an item is learned (length,)."""
         return self._trained[int(item["start"]) : int(item["start"]) + int(item["length"])]
 
+    def trained_within(self, items: Items, max_length: int) -> int:
+        """How many tokens of items longer than max_length are learned before they are cut."""
+        if not len(items):
+            return 0
+        starts = items["start"].astype(numpy.int64)
+        # Every second sum is that of an item, the others are of what lies between; none ends at the end of all.
+        bounds = numpy.column_stack([starts + 1, starts + max_length]).ravel()
+        return int(numpy.add.reduceat(self._trained, bounds, dtype=numpy.int64)[::2].sum())
+
 
 class TokenView(Sequence[dict[str, Any]]):
     """Items of a store as a Trainer takes them: `input_ids` and `labels`, cut at max_length."""

@@ -18,8 +18,8 @@ class Held:
         rows = [(number, length, length - length // 2, length // 2, number, 0) for number, length in enumerate(lengths)]
         self.items = numpy.array(rows, dtype=ITEM)
 
-    def trained(self, item: Any) -> Any:
-        return numpy.arange(int(item["length"])) >= int(item["first"])
+    def trained_within(self, items: Any, max_length: int) -> int:
+        return sum(max_length - int(item["first"]) for item in items if item["first"] < max_length)
 
 
 def counted(*lengths: int, max_length: int = 100, batch: int = 2, accumulation: int = 2) -> dict[str, Any]:

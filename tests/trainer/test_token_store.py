@@ -121,6 +121,19 @@ def test_truncate_cuts_the_end_and_counts(home: Home, template: Any, long_rows: 
     assert findings.longest > 300
 
 
+def test_what_is_learned_before_a_cut_is_summed_as_it_is_counted(
+    home: Home, template: Any, long_rows: ExampleFile
+) -> None:
+    from trainer.token_store import tokenize
+
+    store = tokenize(home, long_rows, template)
+    for max_length in (16, 50, 100, 150):
+        cut = store.items[store.items["length"] > max_length]
+        assert store.trained_within(cut, max_length) == sum(
+            int(store.trained(item)[1:max_length].sum()) for item in cut
+        )
+
+
 def test_drop_leaves_them_out_and_counts(home: Home, template: Any, long_rows: ExampleFile) -> None:
     view, findings = chosen(home, long_rows, template, 100, "drop")
     assert len(view) == 1
