@@ -19,6 +19,7 @@ from studio.trainer_child import Tell, add_dataset, run_trainer
 MOST_BYTES = 20_000_000_000
 """The largest file that can be dropped on the page."""
 SHOWN_NAME = 120
+READ_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz")
 _EDITED_ROW = 20_000
 _UNFINISHED_SECONDS = 86_400
 
@@ -292,7 +293,9 @@ def import_files(home: Home) -> list[dict[str, Any]]:
     """Files that wait in the home's `imports/`: for those that are too large to send through a browser."""
     if not home.imports.is_dir():
         return []
-    files = sorted(path for path in home.imports.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = sorted(
+        path for path in home.imports.iterdir() if path.is_file() and path.name.lower().endswith(READ_SUFFIXES)
+    )
     return [{"name": path.name, "bytes": path.stat().st_size} for path in files]
 
 

@@ -162,9 +162,13 @@ class Previewer:
         if long_rows == "split" and not sampled:
             store = tokenize(self.home, examples, self.template, max_length, tell)
             items = store.items
-        found = figures(store, items, len(examples), max_length, batch, accumulation, long_rows)
+        rows = len(examples)
+        if request.get("bad_rows") == "skip":
+            doubtful = numpy.flatnonzero(index_of(examples.folder)["flags"] & DOUBTFUL)
+            items, rows = items[~numpy.isin(items["example"], doubtful)], rows - len(doubtful)
+        found = figures(store, items, rows, max_length, batch, accumulation, long_rows)
         if sampled and found["counted"]:
-            batches = -(-len(examples) // batch)
+            batches = -(-rows // batch)
             found["steps_per_epoch"] = -(-batches // accumulation)
         refused = int((items["flags"] & REFUSED != 0).sum())
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -33,7 +34,8 @@ def _load(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(files.path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # damaged files end in whatever their reader raises
-        reason = f"its tokenizer can't be read ({(str(error).strip().splitlines() or [type(error).__name__])[0][:200]})"
+        logging.exception("The tokenizer can't be read")
+        reason = "its tokenizer can't be read; a tokenizer.json is missing or damaged"
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason=reason) from error
 
 

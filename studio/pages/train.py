@@ -88,7 +88,8 @@ def build_train_page(
     plain: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     changes = [component.change for component in form.values()]
     gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept, told], trigger_mode="always_last", **plain)
-    preset_box.input(on_preset, preset_box, [model, *widgets.values()], **plain)
+    # `input` fires when the box merely loses focus, and would undo what a person has set.
+    preset_box.select(on_preset, preset_box, [model, *widgets.values()], **plain)
     to_run = "(id) => { if (id) window.location.href = 'run?run=' + encodeURIComponent(id) }"
     started = start_button.click(on_start, inputs_kwargs=form, outputs=[review, run_id], trigger_mode="once", **plain)
     started.then(None, run_id, None, js=to_run)

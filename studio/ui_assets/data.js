@@ -31,14 +31,16 @@
   function dataset(root, settings, gradio) {
     const { texts, language } = settings;
     head(texts, language); applyTheme();
-    const said = make("p", { class: "fs-said", role: "status", "aria-live": "polite" });
+    const said = make("p", { class: "fs-said", role: "status", "aria-live": "polite", tabindex: -1 });
+    const inWords = (error) => (error instanceof TypeError ? texts.no_connection : error.message || texts.no_connection);
     const bar = make("progress", { max: 100, value: 0, hidden: true, "aria-label": texts.checking });
     const input = make("input", { type: "file", accept: ".json,.jsonl,.ndjson,.csv,.tsv,.parquet,.txt,.gz", class: "fs-file", id: "fs-file", "aria-describedby": "fs-drop-help" });
     const zone = make("label", { class: "fs-drop", for: "fs-file" }, make("strong", {}, texts.drop), make("span", { id: "fs-drop-help" }, texts.drop_help), input);
     const sample = button(texts.take_sample, () => take(() => post("/api/datasets/sample")));
     const shown = make("div", { class: "fs-preview" });
-    root.append(zone, make("div", { class: "fs-row" }, sample, otherPlaces(), bar), said, shown);
-    let turn = 0;
+    const note = make("p", { class: "fs-hint", role: "status" });
+    root.append(zone, make("div", { class: "fs-row" }, sample, otherPlaces(), bar), said, note, shown);
+    let turn = 0, opened = "";
 
     function choose(id) {
       if (gradio.props.value === id) return;
@@ -50,7 +52,8 @@
     // ---- from elsewhere: a folder of the home, the Hub --------------------------------------------------------------
     function otherPlaces() {
       const list = make("select", { "aria-label": texts.imports });
-      const hub = make("input", { type: "text", placeholder: "owner/name:config:split", "aria-label": texts.hub_dataset });
+      const hub = make("input", { type: "text", placeholder: "owner/name:config:split", "aria-label": texts.hub_dataset, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); takeHub(); } } });
+      const takeHub = () => hub.value.trim() && take(() => post("/api/datasets/imports", { name: `hub:${hub.value.trim().replace(/^hub:/, "")}` }));
       const hint = make("p", { class: "fs-hint" });
       const box = make("details", { class: "fs-elsewhere", ontoggle: async () => {
         if (!box.open) return;
@@ -61,13 +64,14 @@
       } }, make("summary", {}, texts.elsewhere));
       const fetchButton = button(texts.read_it, () => list.value && take(() => post("/api/datasets/imports", { name: list.value })), "fs-small");
       box.append(hint, make("div", { class: "fs-row" }, list, fetchButton), make("p", { class: "fs-hint" }, texts.hub_help),
-        make("div", { class: "fs-row" }, hub, button(texts.read_it, () => hub.value.trim() && take(() => post("/api/datasets/imports", { name: `hub:${hub.value.trim().replace(/^hub:/, "")}` })), "fs-small")));
+        make("div", { class: "fs-row" }, hub, button(texts.read_it, takeHub, "fs-small")));
       return box;
     }
 
     // ---- sending, reading -------------------------------------------------------------------------------------------
     async function take(begin, keep = "", again = null, waiting = "") {
-      if (input.disabled) return; // one file at a time: what is being read is not overtaken
+      if (input.disabled) return void setText(note, texts.one_at_a_time); // what is being read is not overtaken
+      setText(note, "");
       root.classList.remove("fs-bad");
       choose(""); shown.replaceChildren(); // nobody starts on the old file while the new one is read
       setText(said, texts.checking);
@@ -76,15 +80,20 @@
       let job = "";
       try {
         ({ job } = await begin());
+        sessionStorage.setItem("finetune-reading", job); // a reload in the middle goes on with it
         const found = await follow(job, mine);
         await open(found.dataset);
       } catch (error) {
         root.classList.add("fs-bad");
-        setText(said, error.message || texts.no_connection);
+        setText(said, inWords(error));
         const unknown = (error.problems || []).find((problem) => problem.code === "format_unknown");
         if (keep) await open(keep, true).catch(() => {}); // what was there before stays usable
         else if (unknown || again) shown.replaceChildren(mapping({ known_columns: unknown ? unknown.params.columns : again, columns: {}, job: job || waiting }));
-      } finally { sample.disabled = input.disabled = false; bar.hidden = true; input.value = ""; }
+      } finally {
+        sample.disabled = input.disabled = false; bar.hidden = true; input.value = "";
+        sessionStorage.removeItem("finetune-reading");
+        if (document.activeElement === document.body) said.focus(); // what was pressed is gone
+      }
     }
     async function follow(job, mine) {
       let previewed = false;
@@ -128,11 +137,14 @@
     for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (event) => {
       event.preventDefault();
       zone.classList.toggle("fs-over", kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files.length) take(() => upload(event.dataTransfer.files[0]));
+      const files = kind === "drop" ? [...event.dataTransfer.files] : [];
+      if (files.length) take(() => upload(files[0]));
+      if (files.length > 1) setText(note, texts.one_at_a_time);
     });
 
     // ---- one dataset ------------------------------------------------------------------------------------------------
     async function open(id, keepMessage = false) {
+      opened = id;
       const found = await ask(`/api/datasets/${encodeURIComponent(id)}?language=${language}`);
       if (!keepMessage) setText(said, fill(texts.dataset_line, { name: found.name, rows: found.rows.toLocaleString(), format: found.format || "–" }));
       const sight = make("div", {});
@@ -224,8 +236,11 @@
 
     // A form that was half filled comes back with its dataset; the value is set by Gradio, perhaps a little later.
     let known = new URLSearchParams(location.search).get("dataset") || "";
-    const failed = (error) => { root.classList.add("fs-bad"); setText(said, error.message || texts.no_connection); choose(""); };
+    const failed = (error) => { root.classList.add("fs-bad"); setText(said, inWords(error)); choose(""); };
+    addEventListener("finetune-deleted", (event) => { if (event.detail === opened) { opened = ""; shown.replaceChildren(); setText(said, ""); choose(""); } });
+    const reading = sessionStorage.getItem("finetune-reading");
     if (known) open(known).catch(failed);
+    else if (reading) ask(`/api/datasets/jobs/${reading}`).then(() => take(async () => ({ job: reading })), () => sessionStorage.removeItem("finetune-reading"));
     const restore = () => {
       const id = gradio.props.value;
       if (id && id !== known && !shown.childElementCount) { known = id; open(id).catch(failed); }

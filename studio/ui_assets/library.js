@@ -36,8 +36,11 @@
       const path = `/api/datasets/${item.id}`;
       ask(`${path}?although_used=${sure}`, { method: "DELETE" }).then(() => {
         weights.delete(item.id);
-        const undo = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/restore`).then(() => { said.replaceChildren(); refresh(); }, fail) }, texts.undo);
-        said.replaceChildren(fill(texts.deleted, { name: item.name }), " ", undo);
+        const undo = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/restore`).then(() => { line.remove(); refresh(); }, fail) }, texts.undo);
+        const line = make("span", { class: "fs-line" }, fill(texts.deleted, { name: item.name }), " ", undo);
+        if (!said.querySelector(".fs-line")) said.replaceChildren();
+        said.prepend(line); // each can be undone, also after another one
+        dispatchEvent(new CustomEvent("finetune-deleted", { detail: item.id }));
         undo.focus();
         refresh();
       }, (error) => {
@@ -51,9 +54,9 @@
     }
     function row(item) {
       const small = (key, text, onclick) => make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-${key}`, onclick }, text);
-      const weight = make("input", { type: "number", min: 0.01, max: 100, step: "any", value: weights.get(item.id) ?? 1, class: "fs-weight", "aria-label": fill(texts.weight_of, { name: item.name }), hidden: !weights.has(item.id), oninput: () => weights.set(item.id, Number(weight.value) || 1) });
+      const weight = make("input", { type: "number", min: 0.01, max: 100, step: "any", value: weights.get(item.id) ?? 1, class: "fs-weight", "aria-label": fill(texts.weight_of, { name: item.name }), hidden: !weights.has(item.id), oninput: () => weights.set(item.id, Number(weight.value)) });
       const pick = make("input", { type: "checkbox", "data-key": `${item.id}-pick`, "aria-label": fill(texts.pick, { name: item.name }), onchange: () => {
-        if (pick.checked) weights.set(item.id, Number(weight.value) || 1); else weights.delete(item.id);
+        if (pick.checked) weights.set(item.id, Number(weight.value)); else weights.delete(item.id);
         weight.hidden = !pick.checked; mixButton.disabled = weights.size < 2;
       } });
       pick.checked = weights.has(item.id);

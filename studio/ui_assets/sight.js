@@ -12,15 +12,15 @@
     // ---- which model, when no form says so -------------------------------------------------------------------------
     const models = settings.models ? make("select", { id: "fs-sight-model", onchange: () => { online = false; refresh(); } }, ...settings.models.map((name) => make("option", { value: name }, name))) : null;
     const facts = () => ({
-      model: models ? models.value : form().model || "starter", max_length: Math.max(1, Math.round(dragged ?? form().max_length ?? 1024)),
+      model: models ? models.value : form().model || "starter", max_length: Math.max(16, Math.round(dragged ?? form().max_length ?? 1024)),
       batch: form().batch || 4, accumulation: form().accumulation || 4, share: form().validation_split ?? 0.05, seed: form().seed ?? 42,
       bad_rows: form().bad_rows || "stop", long_rows: form().long_rows || "truncate", validation: form().validation_dataset || "",
     });
-    const see = (request) => { const { model, max_length, batch, accumulation, long_rows } = facts(); return post(`/api/datasets/${found.id}/see?language=${language}`, { model, max_length, batch, accumulation, long_rows, online, ...request }); };
+    const see = (request) => { const { model, max_length, batch, accumulation, long_rows, bad_rows } = facts(); return post(`/api/datasets/${found.id}/see?language=${language}`, { model, max_length, batch, accumulation, long_rows, bad_rows, online, ...request }); };
 
     // ---- the frame ---------------------------------------------------------------------------------------------------
     const said = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
-    const rowNumber = make("input", { type: "number", min: 1, value: 1, id: "fs-sight-row", onchange: () => go(Number(rowNumber.value) - 1) });
+    const rowNumber = make("input", { type: "number", min: 1, value: 1, id: "fs-sight-row", onchange: () => go(Math.floor(Number(rowNumber.value)) - 1) });
     const search = make("input", { type: "search", placeholder: texts.search, "aria-label": texts.search, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); find("text", { text: search.value }); } } });
     const ids = make("input", { type: "checkbox", id: "fs-sight-ids", onchange: () => tokens.classList.toggle("fs-with-ids", ids.checked) });
     const tokens = make("div", { class: "fs-tokens", tabindex: 0, role: "region", "aria-label": texts.sight, dir: "ltr" });
@@ -49,7 +49,7 @@
         if (mine !== asked) return;
         const away = !online && (error.problems || []).some((problem) => problem.code === "model_unreachable");
         offer.hidden = !away;
-        setText(said, away ? fill(texts.not_here, { model: facts().model }) : error.message || texts.no_connection);
+        setText(said, away ? fill(texts.not_here, { model: facts().model }) : error instanceof TypeError ? texts.no_connection : error.message || texts.no_connection);
         if (away || !figures) body.hidden = true;
       }
     }
@@ -62,7 +62,7 @@
     });
     async function showRow(to = position) {
       const row = await see({ op: "row", position: to });
-      position = to;
+      position = Math.floor(to);
       rowNumber.value = String(to + 1); rowNumber.max = String(row.rows);
       previous.disabled = to === 0; next.disabled = to + 1 >= row.rows;
       const parts = [], cutAt = row.max_length;
@@ -100,17 +100,26 @@
       const line = document.createElementNS(ns, "line");
       svg.append(line);
       const effect = make("p", { class: "fs-effect", "aria-live": "polite" });
-      const slider = make("input", { type: "range", id: "fs-max-length", min: 16, max: Math.max(longest, 32), step: 1, class: "fs-slider",
+      const slider = make("input", { type: "range", id: "fs-max-length", min: 0, max: longest, step: 1, class: "fs-slider",
+        onkeydown: (event) => { // one key, one bar
+          const way = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+          if (!way) return;
+          event.preventDefault();
+          const now = places.indexOf(snapped(Number(slider.value)));
+          const to = places[Math.min(Math.max(now + way, 0), places.length - 1)];
+          draw(to); clearTimeout(settling); settling = setTimeout(() => setLength(to), WAIT_MS);
+        },
         oninput: () => draw(snapped(Number(slider.value))), onchange: () => { setLength(snapped(Number(slider.value))); } });
       // On the edges of bars the figures are exact at once; elsewhere they come with the next answer.
-      const snapped = (value) => bars.edges.slice(1).reduce((best, edge) => (Math.abs(edge - value) < Math.abs(best - value) ? edge : best), bars.edges[1]);
+      const places = bars.edges.filter((edge) => edge >= 16);
+      const snapped = (value) => places.reduce((best, edge) => (Math.abs(edge - value) < Math.abs(best - value) ? edge : best), places[0]);
       function draw(at) {
         for (const [name, value] of Object.entries({ x1: x(at), x2: x(at), y1: 0, y2: H })) line.setAttribute(name, value);
         for (const rect of svg.querySelectorAll("rect")) rect.classList.toggle("fs-over-length", Number(rect.dataset.end) > at);
         const edge = bars.edges.indexOf(at) - 1;
         const cut = at === told.max_length ? told.cut : at >= longest ? 0 : edge >= 0 ? bars.cut[edge] : null;
         const lost = at === told.max_length ? told.lost : edge >= 0 ? bars.lost[edge] : null;
-        setText(effect, cut === null ? fill(texts.effect_length, { at: number(at) }) : fill(texts.effect, { at: number(at), cut: number(cut), lost: number(lost ?? 0) }));
+        setText(effect, cut === null ? fill(texts.effect_length, { at: number(at) }) : fill(texts[`effect_${facts().long_rows}`], { at: number(at), cut: number(cut), lost: number(lost ?? 0) }));
         slider.value = at; slider.setAttribute("aria-valuetext", effect.textContent);
       }
       svg.addEventListener("pointerdown", (event) => {
@@ -128,21 +137,24 @@
         [texts.fact_split, `${number(split.train)} / ${number(split.validation)}`]];
       const extra = [...told.warnings, ...(told.refused ? [fill(texts.refused, { count: number(told.refused), reason: told.first_refused[0]?.reason ?? "" })] : []), ...(told.nothing_to_learn ? [fill(texts.nothing_learned, { count: number(told.nothing_to_learn) })] : []),
         ...(split.leaked ? [fill(texts.leaked, { count: number(split.leaked), rows: split.leaked_rows.join(", ") })] : []), ...(split.sources.length > 1 ? split.sources.map((source) => fill(texts.split_source, { name: source.name, train: number(source.train), validation: number(source.validation) })) : [])];
+      const held = numbers.contains(document.activeElement) && document.activeElement.id === "fs-max-length";
       numbers.replaceChildren(make("p", { class: "fs-hint" }, of, " ", whole), make("dl", { class: "fs-facts" }, ...items.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
         make("label", { for: "fs-max-length" }, texts.drag_line), svg, slider, make("div", { class: "fs-axis", "aria-hidden": "true" }, make("span", {}, "0"), make("span", {}, fill(texts.axis_end, { longest: number(longest) }))), effect, make("ul", { class: "fs-notes" }, ...extra.map((text) => make("li", {}, text))));
       draw(told.max_length);
+      if (held) slider.focus();
     }
+    let settling = 0;
     function setLength(value) {
       if (settings.models) { dragged = value; refresh(); } else setField("max_length", value);
     }
     async function countAll() {
       if (making) return;
       making = true;
-      const { model, max_length, batch, accumulation, long_rows } = facts();
+      const { model, max_length, batch, accumulation, long_rows, bad_rows } = facts();
       const shownIn = numbers.querySelector("button");
       shownIn.disabled = true;
       try {
-        const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation, long_rows });
+        const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation, long_rows, bad_rows });
         for (;;) {
           const told = await ask(`/api/datasets/jobs/${job}?language=${language}`);
           if (told.done) { if (!told.result) throw new Error(told.message); break; }

@@ -25,7 +25,7 @@ def test_a_mutated_file_is_a_report_or_a_sentence_and_never_a_crash(tmp_path: Pa
         rng = random.Random(f"{kind} {number}")
         path = tmp_path / f"{number}.{kind}"
         path.write_bytes(mutated(seed_file(kind, rng), rng))
-        begun = time.monotonic()
+        begun = time.process_time()
         folder = DatasetFolder(tmp_path / "out")
         try:
             report = Inspection(path, folder).run()
@@ -37,5 +37,5 @@ def test_a_mutated_file_is_a_report_or_a_sentence_and_never_a_crash(tmp_path: Pa
             examples = ExampleFile(folder)
             assert len(examples) == report["usable"] == sum(isinstance(example, Example) for example in examples)
         assert all(said)
-        assert time.monotonic() - begun < MOST_SECONDS, path.read_bytes()[:200]
+        assert time.process_time() - begun < MOST_SECONDS, path.read_bytes()[:200]
         path.unlink()

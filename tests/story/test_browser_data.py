@@ -181,10 +181,33 @@ def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callab
     cut = int(page.locator(".fs-effect").inner_text().split(" tokens ")[1].split()[0])
     assert 10 < cut < 30
     page.wait_for_function("document.querySelectorAll('.fs-numbers rect.fs-over-length').length > 5")
-    # The keyboard does the same.
+    # The keyboard does the same, bar by bar, and stays where it is.
     page.locator("#fs-max-length").focus()
-    page.keyboard.press("End")
-    page.locator(".fs-effect", has_text="0 rows are longer").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => Number(document.querySelector('#cfg-max-length input').value) > before", arg=chosen
+    )
+    page.locator(".fs-said").wait_for(state="attached")
+    page.wait_for_function("document.activeElement.id === 'fs-max-length'")
+    # Passing through the presets changes nothing.
+    page.get_by_label("(max_length)").fill("333")
+    page.get_by_label("Preset").focus()
+    page.keyboard.press("Tab")
+    page.locator(".fs-effect", has_text="At 333 tokens").wait_for()
+    sync_api.expect(page.get_by_label("(max_length)")).to_have_value("333")
+
+
+def test_a_reload_goes_on_with_the_file_that_is_being_read(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = new_page()
+    path = tmp_path / "rows.jsonl"
+    with path.open("w") as file:
+        file.writelines(json.dumps(clean_row(number)) + "\n" for number in range(60_000))
+    page.set_input_files("#fs-file", path)
+    page.wait_for_function("Boolean(sessionStorage.getItem('finetune-reading'))")
+    page.reload()
+    page.locator(".fs-said", has_text="rows.jsonl: 60,000 rows").wait_for()
+    page.wait_for_function("sessionStorage.getItem('finetune-reading') === null")
 
 
 def test_a_file_of_200_megabytes_is_sent_with_a_bar_and_read_with_one(

@@ -78,6 +78,11 @@ def test_the_split_that_is_shown_is_the_split_of_the_run(ask: Any) -> None:
     assert ask("split", share=0, seed=42, validation="", bad_rows="skip")["train"] == 58
 
 
+def test_rows_that_are_left_out_are_in_no_figure(ask: Any) -> None:
+    assert (ask("stats")["rows"], ask("stats", bad_rows="skip")["rows"]) == (59, 58)
+    assert ask("stats")["tokens"] > ask("stats", bad_rows="skip")["tokens"]
+
+
 def test_nothing_left_to_learn_is_an_error_before_the_start(ask: Any) -> None:
     found = ask("stats", max_length=16)
     assert found["lost"] == found["counted"] == 59

@@ -14,6 +14,7 @@ from tests.fuzz import CELLS, TEMPLATES
 
 pytestmark = pytest.mark.tiny
 MOST_SECONDS = 2.0
+"""Of processor time: what else the machine does is not the template's doing."""
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +38,14 @@ def with_template(tokenizer: Any, template: str) -> Any:
 
 def outcome(tokenizer: Any, template: str, example: Example) -> str:
     """What comes out: text, or a sentence. Anything else fails the test that asks."""
-    begun = time.monotonic()
+    begun = time.process_time()
     try:
         made = with_template(tokenizer, template).tokens(example)
         text, code = str(made.rendered.text), None
     except FineTuneError as error:
         text, code = str(error), error.problems[0].code
     assert code in (None, Code.TEMPLATE_REFUSED, Code.TEMPLATE_TOO_SLOW)
-    assert time.monotonic() - begun < MOST_SECONDS, template[:100]
+    assert time.process_time() - begun < MOST_SECONDS, template[:100]
     return text
 
 
@@ -73,8 +74,8 @@ def test_the_render_limit_is_a_problem_that_names_the_row(tokenizer: Any) -> Non
     example = talk("Hi", "Hello")
     longer = example.model_copy(update={"messages": (*example.messages, Message(role="user", content="x")), "row": 17})
     assert len(template.tokens(example).ids) > 0
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(FineTuneError) as raised:
         template.tokens(longer)
-    assert time.monotonic() - begun < MOST_SECONDS
+    assert time.process_time() - begun < MOST_SECONDS
     assert (raised.value.problems[0].code, raised.value.problems[0].params["row"]) == (Code.TEMPLATE_TOO_SLOW, 17)
