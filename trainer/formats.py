@@ -121,7 +121,7 @@ def chosen_shape(columns: Mapping[str, str], seen: Iterable[str], path_name: str
     """The shape that a person chose: what each column is used for.
 
     Raises:
-        FineTuneError: a use that isn't known, a column that isn't there, or too few for an example.
+        FineTuneError: a use that isn't known, a column that isn't there or is used twice, or too few for an example.
     """
     known = list(seen)
     for role, column in columns.items():
@@ -130,6 +130,8 @@ def chosen_shape(columns: Mapping[str, str], seen: Iterable[str], path_name: str
         if column not in known:
             shown = [str(name)[:40] for name in known[:20]]
             raise FineTuneError.of(Code.COLUMN_MISSING, path=path_name, field=role, value=column, known=shown)
+    if len(set(columns.values())) < len(columns):
+        raise FineTuneError.of(Code.COLUMNS_INCOMPLETE, path=path_name)
     whole = ({"prompt", "completion"}, {"messages"}, {"text"}, {"chosen"})
     if not any(needs <= set(columns) for needs in whole):
         raise FineTuneError.of(Code.COLUMNS_INCOMPLETE, path=path_name)

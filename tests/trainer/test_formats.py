@@ -146,6 +146,7 @@ def test_a_chosen_use_of_columns_is_checked() -> None:
     assert example_of(Row(1, 1, {"a": "q", "b": "a"}), shape, "x.csv")[0] is not None
     for columns, code in (
         ({"poem": "a"}, Code.COLUMN_ROLE_UNKNOWN), ({"prompt": "c", "completion": "b"}, Code.COLUMN_MISSING), ({"prompt": "a"}, Code.COLUMNS_INCOMPLETE),
+        ({"prompt": "a", "completion": "a"}, Code.COLUMNS_INCOMPLETE),
     ):  # fmt: skip
         with pytest.raises(FineTuneError) as raised:
             chosen_shape(columns, ["a", "b"], "x.csv")
