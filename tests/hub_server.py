@@ -117,7 +117,7 @@ def _etag(path: Path) -> str:
 def serve(repositories: dict[str, Path], answers: dict[str, int] | None = None) -> Iterator[Hub]:
     """A running Hub, ended with the block."""
     with Hub(repositories, answers) as hub:
-        thread = threading.Thread(target=hub.serve_forever, daemon=True)
+        thread = threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield hub
