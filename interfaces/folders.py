@@ -230,6 +230,10 @@ class DatasetFolder:
     def source(self, suffix: str) -> Path:
         return self.path / f"source{suffix}"
 
+    def find_source(self) -> Path | None:
+        """The file as it came; None for a mix of others, which has none."""
+        return next(iter(sorted(self.path.glob("source.*"))), None)
+
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record whole or not at all, and have it on the disk when this returns.

@@ -46,7 +46,7 @@ DATA_TEXTS: dict[str, dict[str, str]] = {
         "mix": "Mix", "mix_chosen": "Mix the chosen ones", "mix_help": "Choose two or more. Weight 2 takes each row twice, 0.5 half of the rows.", "weight_of": "Weight of {name}", "pick": "Mix {name}",
         "library_name": "Name", "library_format": "Format", "library_rows_good": "Good / rows", "library_size": "Size", "library_added": "Added", "library_used_by": "Used by",
         "version": "version {version} of {versions}", "train_with": "Train with it", "rename": "Rename", "new_name": "New name", "no_datasets": "No datasets yet. Drop a file above.",
-        "measure_with": "Measure with", "look_heading": "Look at data before anything is trained",
+        "look_heading": "Look at data before anything is trained",
     },
     "zh": {
         "datasets": "数据集", "drop": "把文件拖到这里，或点击选择",
@@ -91,6 +91,6 @@ DATA_TEXTS: dict[str, dict[str, str]] = {
         "mix": "混合", "mix_chosen": "混合所选", "mix_help": "选择两个或更多。权重 2 表示每行用两次，0.5 表示用一半的行。", "weight_of": "{name} 的权重", "pick": "混合 {name}",
         "library_name": "名称", "library_format": "格式", "library_rows_good": "无问题 / 行数", "library_size": "大小", "library_added": "添加时间", "library_used_by": "用于",
         "version": "第 {version} 版，共 {versions} 版", "train_with": "用它训练", "rename": "重命名", "new_name": "新名称", "no_datasets": "还没有数据集。请在上面拖入文件。",
-        "measure_with": "用于测量", "look_heading": "训练之前先看清数据",
+        "look_heading": "训练之前先看清数据",
     },
 }  # fmt: skip

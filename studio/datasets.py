@@ -13,7 +13,7 @@ from typing import Any
 
 from interfaces.examples import ExampleFile
 from interfaces.folders import DatasetFolder, Home, read_json, write_json
-from interfaces.problems import Code, FineTuneError
+from interfaces.problems import Code, FineTuneError, rows_that_forbid
 from studio.trainer_child import Tell, add_dataset, run_trainer
 
 MOST_BYTES = 20_000_000_000
@@ -138,8 +138,8 @@ def ensure_dataset(
     if "usable" in report:
         return reference
     # Added by an earlier version, which kept less: its source is read anew.
-    source = next(iter(sorted(home.dataset(reference).path.glob("source.*"))), Path(reference))
-    return add_dataset(home.path, source, name=str(report["name"]), tell=tell)
+    source = home.dataset(reference).find_source()
+    return add_dataset(home.path, source or reference, name=str(report["name"]), tell=tell)
 
 
 def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,14 +152,8 @@ def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("dataset", "validation_dataset"):
         if config.get(key):
             found[key] = ensure_dataset(home, config[key], columns)
-            report = describe(home, found[key])
-            left = report["good"] if config.get("bad_rows") == "skip" else report["usable"] and not report["at_fault"]
-            if not left:
-                first = [record["problem"] for record in report["first"] if record["problem"]["severity"] == "error"]
-                count = report["at_fault"] or report["doubtful"]
-                raise FineTuneError.of(
-                    Code.BAD_ROWS, path=report["name"], count=count, rows=report["rows"], first=first
-                )
+            if refused := rows_that_forbid(describe(home, found[key]), str(config.get("bad_rows", "stop"))):
+                raise FineTuneError(refused)
     return found
 
 
@@ -233,7 +227,7 @@ def describe(home: Home, dataset: str) -> dict[str, Any]:
         dataset = ensure_dataset(home, dataset)
         report = _report(home, dataset) or report
     folder = home.dataset(dataset)
-    source = next(iter(sorted(folder.path.glob("source.*"))), None)
+    source = folder.find_source()
     packed = source is None or source.suffix in (".gz", ".parquet")
     return {
         **report,
@@ -252,7 +246,7 @@ def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, 
 def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[dict[str, Any]]:
     """What was found at fault or doubtful, in the order of the file; with the whole row where it is to be mended."""
     folder = home.dataset(dataset)
-    source = next(iter(sorted(folder.path.glob("source.*"))), None)
+    source = folder.find_source()
     found = []
     with folder.problems.open("rb") as file:
         for number, line in enumerate(file):

@@ -22,7 +22,7 @@ import numpy.typing
 from interfaces.disk import require_space
 from interfaces.examples import DOUBTFUL, INDEX_FIELDS, ExampleFile
 from interfaces.folders import DatasetFolder, Home, fsync_folder, read_json, write_json
-from interfaces.problems import Code, FineTuneError, Problem
+from interfaces.problems import Code, FineTuneError, rows_that_forbid
 from trainer.inspection import Inspection, Tell, say_nothing
 from trainer.reading import kind_of_file
 
@@ -116,9 +116,11 @@ def find_dataset(
     if not isinstance(reference, str):
         from trainer.mixing import mix_datasets
 
-        return mix_datasets(
-            home, {find_dataset(home, part, columns, tell).id: weight for part, weight in reference.items()}
-        )
+        weights: dict[str, float] = {}
+        for part, weight in reference.items():  # two names of one content are one part
+            dataset = find_dataset(home, part, columns, tell).id
+            weights[dataset] = weights.get(dataset, 0) + weight
+        return mix_datasets(home, weights)
     if reference.startswith("hub:"):
         from trainer.hub_dataset import fetch_dataset
 
@@ -129,7 +131,7 @@ def find_dataset(
             return home.dataset(reference)
         # Added by an earlier version, which kept less: its source is read anew.
         return add_dataset(
-            home, file_kind(home.dataset(reference)) or Path(reference), name=str(report["name"]), tell=tell
+            home, home.dataset(reference).find_source() or Path(reference), name=str(report["name"]), tell=tell
         )
     return add_dataset(home, Path(reference).expanduser(), columns, tell=tell)
 
@@ -149,24 +151,13 @@ def load_dataset(
     if seen != report.get("examples_sha256"):
         expected = str(report.get("examples_sha256"))[:12]
         raise FineTuneError.of(Code.DATASET_CHANGED, path=str(folder.examples), seen=seen[:12], expected=expected)
-    if bad_rows == "stop" and report["at_fault"]:
-        raise FineTuneError(bad_rows_problem(report))
-    if not report["usable"]:
-        raise FineTuneError(bad_rows_problem(report))
+    if refused := rows_that_forbid(report, bad_rows):
+        raise FineTuneError(refused)
     examples = ExampleFile(folder)
     used = numpy.arange(len(examples))
     if bad_rows == "skip":
         used = used[index_of(folder)["flags"] & DOUBTFUL == 0]
-        if not len(used):
-            raise FineTuneError(bad_rows_problem(report))
     return examples, used, report
-
-
-def bad_rows_problem(report: Mapping[str, Any]) -> Problem:
-    """The rows at fault as one problem, which names the first of them."""
-    first = [record["problem"] for record in report["first"] if record["problem"]["severity"] == "error"]
-    count = report["at_fault"] or report["doubtful"]
-    return Problem.error(Code.BAD_ROWS, path=report["name"], count=count, rows=report["rows"], first=first)
 
 
 def index_of(folder: DatasetFolder) -> numpy.typing.NDArray[Any]:
@@ -176,8 +167,3 @@ def index_of(folder: DatasetFolder) -> numpy.typing.NDArray[Any]:
 
 def _is_id(reference: str) -> bool:
     return len(reference) == 16 and all(character in "0123456789abcdef" for character in reference)
-
-
-def file_kind(folder: DatasetFolder) -> Path | None:
-    """The source file of a dataset; None for a mixed one, which has no file of its own."""
-    return next((path for path in sorted(folder.path.glob("source.*")) if kind_of_file(path)), None)

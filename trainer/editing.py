@@ -9,7 +9,7 @@ from pathlib import Path
 
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, FineTuneError
-from trainer.dataset import add_dataset, file_kind, report_of
+from trainer.dataset import add_dataset, report_of
 from trainer.inspection import Tell, say_nothing
 from trainer.reading import Row, check_file, json_form, kind_of_file, open_data, read_rows
 
@@ -26,7 +26,7 @@ def edit_rows(
         FineTuneError: the dataset has no text file, it is too large, or there is no such row.
     """
     report = report_of(folder)
-    source = file_kind(folder)
+    source = folder.find_source()
     if source is None or kind_of_file(source) == ".parquet":
         raise FineTuneError.of(Code.NOT_EDITABLE, path=report["name"], reason="it is no text file")
     with open_data(source) as file:

@@ -97,6 +97,31 @@ class Inspection:
         if self._shape is not None:
             self._tell({"preview": _preview(self._shape, list(self._seen_columns), first, self.name)})
 
+    def example_at(self, number: int) -> Example:
+        """One row by its number, read no further than to there.
+
+        Raises:
+            FineTuneError: the file can't be used, it has no such row, or the row is at fault.
+        """
+        rows = read_rows(self.source, self._sample_by)
+        count = 0
+        for row in itertools.chain(self._begin(rows), rows):
+            count = row.row
+            if row.values is not None and not self._seen_columns.keys() >= row.values.keys():
+                self._notice_columns(row.values)
+            if row.row == number:
+                example, problems = self._example_of(row)
+                if example is None:
+                    raise FineTuneError(*problems)
+                return example
+        raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=self.name, value=number, rows=count)
+
+    def _example_of(self, row: Row) -> tuple[Example | None, list[Problem]]:
+        if self._shape is not None:
+            return example_of(row, self._shape, self.name)
+        where = {"path": self.name, "row": row.row, "line": row.line}
+        return None, [row.problem or Problem.error(Code.ROW_NOT_OBJECT, value="null", **where)]
+
     def _begin(self, rows: Iterator[Row]) -> list[Row]:
         first = list(itertools.islice(rows, _FIRST_ROWS))
         if not first:
@@ -133,13 +158,7 @@ class Inspection:
                 row.problem.params["path"] = self.name
             if row.values is not None and not self._seen_columns.keys() >= row.values.keys():
                 self._notice_columns(row.values)
-            if self._shape is None:
-                example, said = (
-                    None,
-                    [row.problem or Problem.error(Code.ROW_NOT_OBJECT, path=self.name, row=row.row, value="null")],
-                )
-            else:
-                example, said = example_of(row, self._shape, self.name)
+            example, said = self._example_of(row)
             group = 0
             if example is not None and (halves := _half_characters(example)):
                 example, said = (
@@ -221,28 +240,6 @@ def groups_of(path: Path, columns: Mapping[str, str] | None, sample_by: str) -> 
             _, group, row, _, _ = examples.entry(position)
             found.setdefault(group, row)
         return found
-
-
-def example_at(path: Path, number: int, columns: Mapping[str, str], sample_by: str) -> Example:
-    """One row of a file, read no further than to there.
-
-    Raises:
-        FineTuneError: the file has no such row, or the row is at fault.
-    """
-    rows = read_rows(path, sample_by)
-    first = list(itertools.islice(rows, _FIRST_ROWS))
-    found = [row.values for row in first if row.values is not None]
-    known = list(dict.fromkeys(str(column) for values in found for column in values))
-    shape = chosen_shape(columns, known, path.name) if columns else detect_shape(found, path.name)
-    count = 0
-    for row in itertools.chain(first, rows):
-        count = row.row
-        if row.row == number:
-            example, problems = example_of(row, shape, path.name)
-            if example is None:
-                raise FineTuneError(*problems)
-            return example
-    raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=path.name, value=number, rows=count)
 
 
 class Quoted:

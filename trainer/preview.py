@@ -22,7 +22,7 @@ from interfaces.examples import DOUBTFUL, ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError, Problem
 from trainer.dataset import index_of, report_of
-from trainer.inspection import example_at
+from trainer.inspection import Inspection
 from trainer.length_figures import HasTokens, figures
 from trainer.run_warnings import template_warnings
 from trainer.splitting import split_rows, without_leaks
@@ -55,8 +55,9 @@ class Previewer:
             FineTuneError: there is no such row or dataset, or the template refuses it.
         """
         if "file" in request:
-            example = example_at(Path(request["file"]), int(request["row"]), request["columns"], request["sample_by"])
-            return self.shown(example, int(request["max_length"]))
+            file, columns = Path(request["file"]), request["columns"]
+            inspection = Inspection(file, self.home.dataset(""), columns, request["sample_by"])
+            return self.shown(inspection.example_at(int(request["row"])), int(request["max_length"]))
         examples = self._examples(str(request["dataset"]))
         if request["op"] == "row":
             return self.row(examples, int(request["position"]), int(request["max_length"]))

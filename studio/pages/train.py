@@ -11,7 +11,7 @@ from interfaces.config import STARTER, config_problems
 from interfaces.device import Device
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problems import FineTuneError
+from interfaces.problems import FineTuneError, rows_that_forbid
 from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE, fit_of, local_path
 from studio.components.live import live_part
@@ -175,11 +175,11 @@ def data_lines(home: Home, config: dict[str, Any], language: str) -> list[str]:
         report = describe(home, config["dataset"])
     except FineTuneError as error:
         return [sentence(problem, language) for problem in error.problems]
-    usable = report["good"] if config["bad_rows"] == "skip" else report["usable"] and not report["at_fault"]
-    if usable:
+    refused = rows_that_forbid(report, config["bad_rows"])
+    if refused is None:
         return []
-    count = report["at_fault"] or report["doubtful"]
-    return [TEXTS[language]["rows_to_mend"].format(name=report["name"], count=count, rows=report["rows"])]
+    counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
+    return [TEXTS[language]["rows_to_mend"].format(name=report["name"], **counts)]
 
 
 def escaped(text: str) -> str:

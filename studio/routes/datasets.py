@@ -119,7 +119,7 @@ def datasets_router(home: Home) -> APIRouter:
         dataset_id: str, columns: Annotated[dict[str, str], Body()], sample_by: Annotated[str, Body()] = "paragraph"
     ) -> dict[str, str]:
         folder = folder_of(dataset_id)
-        source = next(iter(sorted(folder.path.glob("source.*"))), None)
+        source = folder.find_source()
         if source is None:
             raise FineTuneError.of(Code.NOT_EDITABLE, path=dataset_id, reason="it is a mix of others")
         return read_file(source, describe(home, dataset_id)["name"], columns=columns, sample_by=sample_by)

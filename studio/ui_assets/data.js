@@ -1,14 +1,11 @@
 // The data part of the pages: drop a file, see how it is read and what is wrong with it, mend it. Texts, never HTML.
 "use strict";
 (() => {
-  const { make, ask, post, size, setText, fill, head, applyTheme } = FinetuneStudio.parts;
-  const POLL_MS = 300;
+  const { make, button, ask, post, followJob, size, setText, fill, head, applyTheme } = FinetuneStudio.parts;
   const USES = ["prompt", "completion", "input", "system", "history", "messages", "chosen", "rejected", "tools", "text"];
   const CODES = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
   // What can't be seen, or would turn the direction of reading, is written out.
   const seen = (text) => text.replace(CODES, (character) => `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
-  const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-  const button = (text, onclick, extra = "") => make("button", { type: "button", class: `fs-button ${extra}`, onclick }, text);
 
   // What the form of the page says now; the form tells by its own element, and is told through its own inputs.
   let form = {};
@@ -95,22 +92,16 @@
         if (document.activeElement === document.body) said.focus(); // what was pressed is gone
       }
     }
-    async function follow(job, mine) {
+    function follow(job, mine) {
       let previewed = false;
-      for (;;) {
-        const told = await ask(`/api/datasets/jobs/${job}?language=${language}`);
+      return followJob(job, (told) => {
         if (mine !== turn) throw new Error("");
         if (told.preview && !previewed) { previewed = true; shown.replaceChildren(talks(told.preview.examples)); }
-        if (told.done) {
-          if (told.result) return told.result;
-          throw Object.assign(new Error(told.message), { problems: told.problems });
-        }
         const [done, total] = told.progress;
         bar.hidden = false;
         if (total && done) bar.value = (100 * done) / total; else bar.removeAttribute("value");
         if (told.rows) setText(said, fill(texts.reading_rows, { rows: told.rows.toLocaleString() }));
-        await sleep(POLL_MS);
-      }
+      });
     }
     function upload(file) {
       return new Promise((resolve, reject) => {

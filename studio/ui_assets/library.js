@@ -1,8 +1,8 @@
 // The library: all datasets with what is known of them; rename, mix, download, delete with undo.
 "use strict";
 (() => {
-  const { make, ask, post, size, setText, fill, poll, head, applyTheme } = FinetuneStudio.parts;
-  const POLL_MS = 3000, JOB_MS = 300;
+  const { make, ask, post, followJob, size, setText, fill, poll, head, applyTheme } = FinetuneStudio.parts;
+  const POLL_MS = 3000;
 
   function library(root, settings) {
     const { texts, language } = settings;
@@ -22,12 +22,7 @@
       mixButton.disabled = true;
       try {
         const { job } = await post("/api/datasets/mix", { parts: Object.fromEntries(weights) });
-        for (;;) {
-          const told = await ask(`/api/datasets/jobs/${job}?language=${language}`);
-          if (told.done && !told.result) throw new Error(told.message);
-          if (told.done) break;
-          await new Promise((go) => setTimeout(go, JOB_MS));
-        }
+        await followJob(job);
         weights.clear(); shown = "";
       } catch (error) { fail(error); }
       refresh();

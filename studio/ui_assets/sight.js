@@ -1,9 +1,8 @@
 // What the model will see: every token of a row and whether it is learned; and what the lengths of all rows mean.
 "use strict";
 (() => {
-  const { make, ask, post, setText, fill } = FinetuneStudio.parts;
-  const SHOWN_TOKENS = 3000, WAIT_MS = 250, POLL_MS = 500;
-  const button = (text, onclick, extra = "") => make("button", { type: "button", class: `fs-button ${extra}`, onclick }, text);
+  const { make, button, post, followJob, setText, fill } = FinetuneStudio.parts;
+  const SHOWN_TOKENS = 3000, WAIT_MS = 250;
   const number = (value) => Number(value).toLocaleString();
 
   function sight(root, settings, found, { form, setField, seen }) {
@@ -155,15 +154,11 @@
       shownIn.disabled = true;
       try {
         const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation, long_rows, bad_rows });
-        for (;;) {
-          const told = await ask(`/api/datasets/jobs/${job}?language=${language}`);
-          if (told.done) { if (!told.result) throw new Error(told.message); break; }
-          const [done, total] = told.progress;
-          const now = numbers.querySelector("button");
+        await followJob(job, (told) => {
+          const [done, total] = told.progress, now = numbers.querySelector("button");
           if (now) { now.disabled = true; setText(now, total ? `${texts.counting} ${Math.floor((100 * done) / total)} %` : texts.counting); }
-          await new Promise((go) => setTimeout(go, POLL_MS));
-          if (!root.isConnected) return;
-        }
+        });
+        if (!root.isConnected) return;
       } catch (error) { setText(said, error.message); }
       finally { making = false; }
       refresh();

@@ -45,6 +45,17 @@ window.FinetuneStudio = (() => {
     tick();
     return () => clearInterval(timer);
   }
+  // A file that is being read, or anything else the studio does in the background, until it has ended.
+  async function followJob(job, tell = () => {}, every = 300) {
+    for (;;) {
+      const told = await ask(`/api/datasets/jobs/${job}?language=${spoken()}`);
+      if (told.done && told.result) return told.result;
+      if (told.done) throw Object.assign(new Error(told.message), { problems: told.problems });
+      tell(told);
+      await new Promise((go) => setTimeout(go, every));
+    }
+  }
+  const button = (text, onclick, extra = "") => make("button", { type: "button", class: `fs-button ${extra}`, onclick }, text);
   const dark = () => document.body.classList.contains("dark");
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
@@ -224,5 +235,5 @@ window.FinetuneStudio = (() => {
     poll(root, refresh, 2 * POLL_MS);
   }
 
-  return { run, runs, parts: { make, ask, post, size, setText, fill, poll, head, applyTheme, dark } };
+  return { run, runs, parts: { make, button, ask, post, followJob, size, setText, fill, poll, head, applyTheme, dark } };
 })();

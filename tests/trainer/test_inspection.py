@@ -13,7 +13,7 @@ from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import write_rows
 from tests.planted import FAULTS, REPEATED, as_array, clean_row, planted_jsonl
-from trainer.inspection import Inspection, example_at
+from trainer.inspection import Inspection
 
 
 def inspected(path: Path, folder: Path, **options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -108,9 +108,10 @@ def test_the_first_rows_are_told_before_the_file_is_read(tmp_path: Path) -> None
 
 def test_one_row_is_fetched_without_reading_on(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(1, 301)])
-    assert example_at(path, 250, {}, "paragraph").messages[-1].content == clean_row(250)["messages"][-1]["content"]
+    inspection = Inspection(path, DatasetFolder(tmp_path / "out"))
+    assert inspection.example_at(250).messages[-1].content == clean_row(250)["messages"][-1]["content"]
     with pytest.raises(FineTuneError) as raised:
-        example_at(path, 301, {}, "paragraph")
+        inspection.example_at(301)
     assert raised.value.problems[0].params["rows"] == 300
 
 

@@ -59,3 +59,9 @@ def test_counts_of_a_mix_are_those_of_its_rows(home: Home, tmp_path: Path) -> No
     report = report_of(folder)
     assert report["good"] + report["doubtful"] == report["rows"] == 10
     assert len(load_dataset(home, folder.id, bad_rows="skip")[1]) == report["good"]
+
+
+def test_two_names_of_one_content_are_one_part_with_both_weights(home: Home, tmp_path: Path) -> None:
+    one = write_rows(tmp_path / "one.jsonl", alpaca_rows(4))
+    other = write_rows(tmp_path / "other.jsonl", alpaca_rows(4))
+    assert len(load_dataset(home, {str(one): 1, str(other): 2})[1]) == 12
