@@ -44,6 +44,11 @@ class LoraSettings(BaseModel):
     )
     use_rslora: bool = _dial(False, "Scale by lora_alpha / sqrt(r), steadier at high ranks (arXiv:2312.03732).", "lora")
     use_dora: bool = _dial(False, "Learn direction and size of the weights apart; slower (arXiv:2402.09353).", "lora")
+    autocast_adapter_dtype: bool = _dial(
+        True,
+        "Keep the adapter in 32 bits. Off: 16 bits, a little less memory, and small updates are rounded away.",
+        "lora",
+    )
 
     @field_validator("target_modules")
     @classmethod
@@ -133,6 +138,19 @@ class FineTuneConfig(BaseModel):
         True,
         ge=1,
         le=4096,
+    )
+    packing: bool = _dial(
+        False,
+        "Fill each batch with whole examples up to max_tokens_per_batch, instead of counting examples.",
+        "training",
+    )
+    max_tokens_per_batch: int = _dial(
+        0,
+        "Tokens in a batch with packing; 0 takes per_device_train_batch_size times max_length.",
+        "training",
+        "tokens",
+        ge=0,
+        le=1 << 20,
     )
     gradient_accumulation_steps: int = _dial(
         4,
@@ -296,6 +314,12 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
         yield Problem.error(Code.VALUES_CONFLICT, field="load_in_8bit", other="load_in_4bit")
     if config.bf16 is True and config.fp16:
         yield Problem.error(Code.VALUES_CONFLICT, field="bf16", other="fp16")
+    if config.fp16 and not config.lora.autocast_adapter_dtype:
+        needs = "should be true with fp16, whose scaled gradients need an adapter in 32 bits"
+        yield Problem.error(Code.VALUE_INVALID, field="lora.autocast_adapter_dtype", value="False", expected=needs)
+    if 0 < config.max_tokens_per_batch < config.max_length:
+        value, needs = str(config.max_tokens_per_batch), f"should be at least max_length ({config.max_length}), or 0"
+        yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", value=value, expected=needs)
     measures = config.validation_split or config.validation_dataset
     if config.early_stopping_patience and not (config.eval_steps and measures):
         needs = "eval_steps" if measures else "validation_split"

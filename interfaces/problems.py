@@ -95,6 +95,8 @@ class Code(StrEnum):
     TEMPLATE_TOO_SLOW = "template_too_slow"
     TEMPLATE_WITHOUT_TOOLS = "template_without_tools"
     TEMPLATE_WITHOUT_REASONING = "template_without_reasoning"
+    FLAT_BATCHES_REFUSED = "flat_batches_refused"
+    TRAINED_HEAD_REFUSED = "trained_head_refused"
     STOP_NOT_TRAINED = "stop_not_trained"
     NO_END_OF_TURN = "no_end_of_turn"
     TARGET_MODULES_MISSING = "target_modules_missing"

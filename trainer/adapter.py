@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interfaces.config import FineTuneConfig
 from interfaces.problems import Code, FineTuneError
+from trainer.low_rank import use_low_rank_products
 from trainer.model_card import model_card
 from trainer.model_files import ModelFiles
 
@@ -37,7 +38,8 @@ def add_adapter(model: PreTrainedModel, config: FineTuneConfig, files: ModelFile
     )  # fmt: skip
     _check_targets(model, lora.target_modules)
     torch.manual_seed(config.seed)  # the adapter's first weights do not depend on what was loaded before
-    adapted = get_peft_model(model, settings)
+    adapted = get_peft_model(model, settings, autocast_adapter_dtype=lora.autocast_adapter_dtype)
+    use_low_rank_products(adapted)
     # Each save looks the base's config up by this name: as a path it never asks the network.
     adapted.peft_config["default"].base_model_name_or_path = str(files.path)
     return adapted

@@ -18,12 +18,13 @@ def training_arguments(
     """`evaluates` is false where no row was kept aside."""
     eval_steps = _steps(config.eval_steps) if evaluates else 0
     save_steps = _steps(config.save_steps)
+    batch = 1 if config.packing else config.per_device_train_batch_size  # a pack is a batch already
     return TrainingArguments(
         output_dir=str(folder.staging),
         num_train_epochs=config.num_train_epochs,
         max_steps=config.max_steps if config.max_steps > 0 else -1,
-        per_device_train_batch_size=config.per_device_train_batch_size,
-        per_device_eval_batch_size=config.per_device_train_batch_size,
+        per_device_train_batch_size=batch,
+        per_device_eval_batch_size=batch,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.lr_scheduler_type,

@@ -29,7 +29,7 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
     try:
         model = AutoModelForCausalLM.from_pretrained(
             files.path, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-            attn_implementation="sdpa", **options,
+            **options,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=_reason(error)) from error
@@ -38,8 +38,19 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
             reason = f"its weights are damaged ({_reason(error)})"
             raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=reason) from error
         raise
+    _keep_trainable(model)
     model.config.use_cache = False  # of no use in training, and in the way of checkpointing
     return model if "device_map" in options else model.to(compute.device)
+
+
+def _keep_trainable(model: torch.nn.Module) -> None:
+    """On some processors bitsandbytes packs a 4-bit layer for inference at the first forward in eval mode.
+
+    The packed layer passes no gradient on, and nothing says so: measuring or answering would end all learning.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def _quantization(config: FineTuneConfig, compute: Compute) -> BitsAndBytesConfig:

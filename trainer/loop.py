@@ -1,8 +1,10 @@
-"""`transformers.Trainer` with what we add: padded batches of our own tokens, a count of them, and an honest
-validation loss. Each override says why it is there."""
+"""`transformers.Trainer` with what we add: a count of real tokens, and an honest validation loss.
+
+Each override says why it is there."""
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -23,9 +25,17 @@ class TrainingLoop(Trainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Counts real tokens: the Trainer's own count includes padding."""
-        self.tokens_seen += int(inputs["attention_mask"].sum())
+        mask = inputs.get("attention_mask")
+        self.tokens_seen += inputs["input_ids"].numel() if mask is None else int(mask.sum())
+        self._scale_noise(len(inputs.get("sequence_lengths", [0])))
         self.trained_tokens_seen += int((inputs["labels"][:, 1:] != READ_ONLY).sum())
         return super().training_step(model, inputs, num_items_in_batch)
+
+    def _scale_noise(self, sequences: int) -> None:
+        """NEFTune divides by the root of a row's length (arXiv:2310.05914): a flat row is `sequences` rows."""
+        if self.neftune_noise_alpha is not None:
+            embeddings = self.accelerator.unwrap_model(self.model).get_input_embeddings()
+            embeddings.neftune_noise_alpha = self.neftune_noise_alpha * math.sqrt(sequences)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -44,18 +54,3 @@ class TrainingLoop(Trainer):
         metrics = {f"{metric_key_prefix}_loss": total / count, f"{metric_key_prefix}_runtime": time.monotonic() - start}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-
-def collate(batch: list[dict[str, Any]], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """Examples as tensors (batch, longest): padded on the right, padding neither read nor learned."""
-    longest = max(len(example["input_ids"]) for example in batch)
-
-    def padded(key: str, filler: int) -> torch.Tensor:
-        return torch.tensor([example[key] + [filler] * (longest - len(example[key])) for example in batch])
-
-    mask = [[1] * len(example["input_ids"]) + [0] * (longest - len(example["input_ids"])) for example in batch]
-    return {
-        "input_ids": padded("input_ids", pad_token_id),
-        "labels": padded("labels", READ_ONLY),
-        "attention_mask": torch.tensor(mask),
-    }

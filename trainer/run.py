@@ -22,12 +22,14 @@ from interfaces.problems import Code, FineTuneError, Problem
 from trainer.adapter import add_adapter, save_adapter
 from trainer.arguments import training_arguments
 from trainer.base_model import load_model, parameter_count
+from trainer.batches import Packs, flat_batch, padded_batch
 from trainer.callbacks import Keeper, Reporter, Stopper
 from trainer.checkpoints import newest_checkpoint
 from trainer.dataset import Indices, index_of, load_dataset
 from trainer.device import Compute, choose_compute, peak_memory_bytes
 from trainer.event_log import EventLog
-from trainer.loop import TrainingLoop, collate
+from trainer.forward import adapt_forward
+from trainer.loop import TrainingLoop
 from trainer.model_files import ModelFiles, find_model
 from trainer.run_warnings import SHOWN_ROWS, data_warnings, refuse_or_warn, selection_warnings
 from trainer.samples import answer_prompts
@@ -50,6 +52,7 @@ class Prepared:
     train: TokenView
     validation: TokenView
     dataset_sha256: str
+    flat: bool
 
 
 def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest) -> None:
@@ -116,11 +119,15 @@ def _prepare(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: Sto
     train, validation = _tokenize(template, config, folder, log, stop, data)
     stop.check()
     log.phase("model")
-    model = add_adapter(load_model(files, config, compute), config, files)
+    base = load_model(files, config, compute)
+    forward = adapt_forward(base, config.model_name)
+    for problem in forward.warnings:
+        log.append(Warned(problem=problem))
+    model = add_adapter(base, config, files)
     # Adapter and two optimiser moments in fp32, for each checkpoint kept, the one in staging, and the result.
     require_space(folder.path, 12 * parameter_count(model)[0] * (config.save_total_limit + 2))
     stop.check()
-    return Prepared(model, template, files, train, validation, data.report["sha256"])
+    return Prepared(model, template, files, train, validation, data.report["sha256"], forward.flat)
 
 
 @dataclass
@@ -207,16 +214,23 @@ def _build_loop(
     }  # fmt: skip
     stopper = Stopper(stop, config.early_stopping_patience, earlier)
     reporter = Reporter(log, compute, config, len(prepared.validation))
+    pad = prepared.template.tokenizer.pad_token_id
     loop = TrainingLoop(
         model=prepared.model,
         args=training_arguments(config, folder, compute, evaluates=len(prepared.validation) > 0),
-        data_collator=functools.partial(collate, pad_token_id=prepared.template.tokenizer.pad_token_id),
-        train_dataset=prepared.train,
-        eval_dataset=prepared.validation if len(prepared.validation) else None,
+        data_collator=flat_batch if prepared.flat else functools.partial(padded_batch, pad_token_id=pad),
+        train_dataset=_batched(prepared.train, config),
+        eval_dataset=_batched(prepared.validation, config) if len(prepared.validation) else None,
         callbacks=[reporter, stopper, Keeper(folder, log, config, facts)],
     )
     reporter.loop = loop
     return loop, stopper
+
+
+def _batched(view: TokenView, config: FineTuneConfig) -> TokenView | Packs:
+    """Examples to be counted into batches, or with packing the batches themselves."""
+    budget = config.max_tokens_per_batch or config.per_device_train_batch_size * config.max_length
+    return Packs(view, budget, config.seed) if config.packing else view
 
 
 def _evaluate_end(loop: TrainingLoop, prepared: Prepared, folder: RunFolder, log: EventLog, step: int) -> None:

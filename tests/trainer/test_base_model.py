@@ -49,3 +49,24 @@ def test_a_model_that_cannot_be_loaded_says_why(tiny_model: Path, tmp_path: Path
     with pytest.raises(FineTuneError) as raised:
         loaded(folder)
     assert raised.value.problems[0].code == Code.MODEL_UNSUPPORTED
+
+
+@pytest.mark.parametrize("settings", [{}, {"load_in_8bit": True}, {"load_in_4bit": True}], ids=str)
+def test_answering_in_between_leaves_the_gradients_as_they_were(tiny_model: Path, settings: dict[str, Any]) -> None:
+    """bitsandbytes packs 4-bit layers for inference on some processors, after which they pass no gradient on."""
+    import torch
+
+    model = loaded(tiny_model, **settings)
+    ids = torch.arange(1, 20)[None]
+
+    def gradient() -> torch.Tensor:
+        model.train()
+        embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+        model(inputs_embeds=embedded, labels=ids).loss.backward()
+        return embedded.grad
+
+    before = gradient()
+    with torch.no_grad():
+        model.eval()(ids)
+    assert float(before.float().norm()) > 0
+    assert torch.allclose(gradient(), before, rtol=2e-2, atol=1e-4)

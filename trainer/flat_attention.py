@@ -1,0 +1,126 @@
+"""Causal attention inside each of several sequences that lie one after the other in one row: no padding, no mask.
+
+Registered with transformers' `AttentionInterface` under the name `FLAT`. A model calls it with `sequence_lengths`,
+which travels through the forward's keyword arguments; without it, as when it generates, the call goes on to
+transformers' own sdpa.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+FLAT = "finetune_flat"
+LONGEST_PRODUCT = 512
+"""Up to here bf16 matrix products beat torch's fused kernel on a CPU, by 2 to 4 times (docs/performance.md)."""
+LONGEST_KEPT = 256
+"""Up to here the probabilities are kept for the way back; above it they are computed again."""
+
+
+def flat_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sequence_lengths: list[int] | None = None,
+    sliding_window: int | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of `query` (1, heads, tokens, size) on `key` and `value` (1, key heads, tokens, size).
+
+    Returns (1, tokens, heads, size), as transformers expects it.
+
+    Raises:
+        ValueError: something that changes the scores and isn't known here, or a padded batch.
+    """
+    if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
+        raise ValueError(f"attention with {unknown[0]}")
+    if sequence_lengths is None:
+        if len(query) > 1:
+            raise ValueError("a padded batch, whose mask this attention doesn't get")
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    queries, keys, values = (whole.split(sequence_lengths, dim=2) for whole in (query, key, value))
+    outputs = [_attend(*part, scale, dropout, sliding_window) for part in zip(queries, keys, values, strict=True)]
+    return torch.cat(outputs, dim=2).transpose(1, 2), None
+
+
+def _attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, dropout: float, window: int | None
+) -> torch.Tensor:
+    length = query.shape[2]
+    if window is not None and window < length:
+        return scaled_dot_product_attention(
+            query, key, value, attn_mask=_band(length, window, query.device), dropout_p=dropout, scale=scale,
+            enable_gqa=True,
+        )  # fmt: skip
+    products = query.device.type == "cpu" and query.dtype == torch.bfloat16 and length <= LONGEST_PRODUCT
+    if products and not dropout and query.shape[-1] == value.shape[-1]:
+        attended: torch.Tensor = _Products.apply(query[0], key[0], value[0], scale)
+        return attended[None]
+    return scaled_dot_product_attention(
+        query, key, value, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=True
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _band(length: int, window: int, device: torch.device) -> torch.Tensor:
+    """What a token may see with a sliding window: itself and the `window - 1` tokens before it (length, length)."""
+    distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)[None, :]
+    return (distance >= 0) & (distance < window)
+
+
+@functools.lru_cache(maxsize=1)
+def _triangle() -> torch.Tensor:
+    side = LONGEST_PRODUCT
+    return torch.full((side, side), float("-inf"), dtype=torch.bfloat16).triu(1)
+
+
+class _Products(torch.autograd.Function):
+    """Causal attention of one short sequence as plain matrix products; heads that share a key are one product.
+
+    The gradient is that of Dao et al. 2022 (arXiv:2205.14135), appendix B.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+        heads, length, size = query.shape
+        grouped = query.reshape(len(key), -1, size)
+        key, value = key.contiguous(), value.contiguous()
+        weights = _weights(grouped, key, scale)
+        ctx.save_for_backward(grouped, key, value, *([weights] if length <= LONGEST_KEPT else []))
+        ctx.scale = scale
+        return torch.bmm(weights, value).view(heads, length, size)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        query, key, value, *kept = ctx.saved_tensors
+        weights = kept[0] if kept else _weights(query, key, ctx.scale)
+        grad = grads[0].reshape(query.shape)
+        of_scores = torch.bmm(grad, value.transpose(1, 2))
+        of_scores = torch._softmax_backward_data(of_scores, weights, -1, weights.dtype)
+        of_query = torch.bmm(of_scores, key).mul_(ctx.scale).view(grads[0].shape)
+        of_key = torch.bmm(of_scores.transpose(1, 2), query).mul_(ctx.scale)
+        return of_query, of_key, torch.bmm(weights.transpose(1, 2), grad), None
+
+
+def _weights(query: torch.Tensor, key: torch.Tensor, scale: float) -> torch.Tensor:
+    """softmax(scale * query key^T), each token seeing none after it (key heads, group * length, length)."""
+    length = key.shape[1]
+    scores = torch.bmm(query, key.transpose(1, 2))
+    shape = scores.shape
+    scores = scores.mul_(scale).view(len(key), -1, length, length).add_(_triangle()[:length, :length])
+    return torch.softmax(scores, dim=-1).view(shape)
+
+
+AttentionInterface.register(FLAT, flat_attention)
