@@ -110,6 +110,7 @@ def stats(
     file: FileArgument, model: ModelOption, max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024,
     batch: Annotated[int, typer.Option("--batch", min=1, help="per_device_train_batch_size")] = 4,
     accumulation: Annotated[int, typer.Option("--accumulation", min=1, help="gradient_accumulation_steps")] = 4,
+    budget: Annotated[int, typer.Option("--max-tokens-per-batch", min=0, help="With packing; 0 is without.")] = 0,
     long_rows: Annotated[str, typer.Option("--long-rows", help="truncate, drop or split")] = "truncate",
     sample: Annotated[bool, typer.Option("--sample", help="At once, from a sample of a large file.")] = False,
     as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
@@ -123,6 +124,7 @@ def stats(
         "max_length": max_length,
         "batch": batch,
         "accumulation": accumulation,
+        "budget": budget,
         "long_rows": long_rows,
         "whole": not sample,
     }

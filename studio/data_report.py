@@ -91,7 +91,9 @@ def tell_stats(found: dict[str, Any]) -> None:
     print(
         f"At max_length {found['max_length']}: {found['cut']} rows cut, {found['lost']} lose their whole answer, {found['trained_tokens']} tokens learned"
     )
-    print(f"{found['steps_per_epoch']} steps an epoch; in padded batches {found['padding_share']:.0%} would be padding")
+    print(
+        f"{found['steps_per_epoch']} steps an epoch, without padding (padded batches would hold {found['padding_share']:.0%} of it)"
+    )
     bars, edges = found["histogram"]["counts"], found["histogram"]["edges"]
     most = max([*bars, 1])
     for count, start, end in zip(bars, edges, edges[1:], strict=False):

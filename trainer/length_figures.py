@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy
 
+from trainer.packing import best_fit
 from trainer.token_store import PLAIN, REFUSED, Items, windows_of
 
 EDGES = 48
@@ -31,12 +32,13 @@ def figures(
     batch: int,
     accumulation: int,
     long_rows: str = "truncate",
+    budget: int = 0,
 ) -> dict[str, Any]:
     """Figures of `items`, which may be a sample of a dataset of `rows` rows; counts are those of the items.
 
     `histogram.edges` has one more value than `histogram.counts`; `histogram.cut[i]` and `.lost[i]` are how many rows
     would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length. A plain
-    text is never cut: it goes on in the next window.
+    text is never cut: it goes on in the next window. With a `budget` a batch is counted in tokens, not in rows.
     """
     items = items[items["flags"] & REFUSED == 0]
     whole = items["length"].astype(numpy.int64)
@@ -49,13 +51,14 @@ def figures(
     cut = lengths > max_length
     trained = int(used["trained"][~cut].sum()) + store.trained_within(used[cut], max_length)
     kept = numpy.minimum(lengths[learns & ~lost], max_length)
+    batches = len(best_fit(kept, budget)) if budget else math.ceil(len(kept) / batch)
     return {
         "rows": rows, "counted": len(items), "max_length": max_length,
         "tokens": int(whole.sum()), "tokens_kept": int(kept.sum()), "trained_tokens": trained,
         "longest": int(whole.max()) if len(whole) else 0, "median": int(numpy.median(whole)) if len(whole) else 0,
         "cut": int(is_cut.sum()), "lost": int(lost.sum()), "nothing_to_learn": int((~learns).sum()),
         "padding_share": round(padding_share(kept, batch), 4),
-        "steps_per_epoch": math.ceil(math.ceil(len(kept) / batch) / accumulation) if len(kept) else 0,
+        "steps_per_epoch": math.ceil(batches / accumulation),
         "histogram": _histogram(items),
     }  # fmt: skip
 

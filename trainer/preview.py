@@ -5,7 +5,7 @@ answers many questions: `serve` reads one JSON request a line and writes one JSO
     {"op": "row", "file": PATH, "row": N, "columns": {}, "sample_by": "paragraph", "max_length": L}
     {"op": "find", "dataset": ID, "kind": "text|longest|cut|lost|doubtful|row", "text": ..., "from": N, "max_length": L}
     {"op": "split", "dataset": ID, "share": S, "seed": N, "bad_rows": "stop", "validation": ID or ""}
-    {"op": "stats", "dataset": ID, "max_length": L, "batch": B, "accumulation": A, "long_rows": "truncate", "whole": false}
+    {"op": "stats", "dataset": ID, "max_length": L, "batch": B, "accumulation": A, "long_rows": "truncate", "budget": 0, "whole": false}
 """
 
 from __future__ import annotations
@@ -167,9 +167,11 @@ class Previewer:
         if request.get("bad_rows") == "skip":
             doubtful = numpy.flatnonzero(index_of(examples.folder)["flags"] & DOUBTFUL)
             items, rows = items[~numpy.isin(items["example"], doubtful)], rows - len(doubtful)
-        found = figures(store, items, rows, max_length, batch, accumulation, long_rows)
+        budget = int(request.get("budget") or 0)
+        found = figures(store, items, rows, max_length, batch, accumulation, long_rows, budget)
         if sampled and found["counted"]:
-            batches = -(-rows // batch)
+            tokens = found["tokens_kept"] * rows // found["counted"]
+            batches = -(-tokens // budget) if budget else -(-rows // batch)
             found["steps_per_epoch"] = -(-batches // accumulation)
         refused = int((items["flags"] & REFUSED != 0).sum())
         return {

@@ -22,7 +22,7 @@ from interfaces.problems import Code, FineTuneError, Problem
 from trainer.adapter import add_adapter, save_adapter
 from trainer.arguments import training_arguments
 from trainer.base_model import load_model, parameter_count
-from trainer.batches import Packs, flat_batch, padded_batch
+from trainer.batches import flat_batch, padded_batch
 from trainer.callbacks import Keeper, Reporter, Stopper
 from trainer.checkpoints import newest_checkpoint
 from trainer.dataset import Indices, index_of, load_dataset
@@ -31,6 +31,7 @@ from trainer.event_log import EventLog
 from trainer.forward import adapt_forward
 from trainer.loop import TrainingLoop
 from trainer.model_files import ModelFiles, find_model
+from trainer.packing import batched
 from trainer.run_warnings import SHOWN_ROWS, data_warnings, refuse_or_warn, selection_warnings
 from trainer.samples import answer_prompts
 from trainer.splitting import split_rows, without_leaks
@@ -219,18 +220,12 @@ def _build_loop(
         model=prepared.model,
         args=training_arguments(config, folder, compute, evaluates=len(prepared.validation) > 0),
         data_collator=flat_batch if prepared.flat else functools.partial(padded_batch, pad_token_id=pad),
-        train_dataset=_batched(prepared.train, config),
-        eval_dataset=_batched(prepared.validation, config) if len(prepared.validation) else None,
+        train_dataset=batched(prepared.train, config),
+        eval_dataset=batched(prepared.validation, config) if len(prepared.validation) else None,
         callbacks=[reporter, stopper, Keeper(folder, log, config, facts)],
     )
     reporter.loop = loop
     return loop, stopper
-
-
-def _batched(view: TokenView, config: FineTuneConfig) -> TokenView | Packs:
-    """Examples to be counted into batches, or with packing the batches themselves."""
-    budget = config.max_tokens_per_batch or config.per_device_train_batch_size * config.max_length
-    return Packs(view, budget, config.seed) if config.packing else view
 
 
 def _evaluate_end(loop: TrainingLoop, prepared: Prepared, folder: RunFolder, log: EventLog, step: int) -> None:

@@ -132,9 +132,10 @@ def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:
 
 def form_facts(config: dict[str, Any]) -> str:
     """What of the form decides how the data is seen, for our own script."""
+    budget = config["max_tokens_per_batch"] or config["per_device_train_batch_size"] * config["max_length"]
     facts = {
         "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
-        "accumulation": config["gradient_accumulation_steps"], "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
+        "accumulation": config["gradient_accumulation_steps"], "budget": budget if config["packing"] else 0, "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
         "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"],
     }  # fmt: skip
     return json.dumps(facts)

@@ -42,7 +42,7 @@ MOST_ROWS = 200
 WHOLE_SECONDS = 6 * 3600.0
 _CHOOSE_COLUMNS = {Code.FORMAT_UNKNOWN, Code.COLUMN_MISSING, Code.COLUMNS_INCOMPLETE}
 _ASKED = (
-    "op", "position", "max_length", "batch", "long_rows", "accumulation", "kind", "text", "row", "from", "share", "seed", "bad_rows", "validation",
+    "op", "position", "max_length", "batch", "long_rows", "accumulation", "budget", "kind", "text", "row", "from", "share", "seed", "bad_rows", "validation",
 )  # fmt: skip
 DATASET_ID = re.compile(r"[0-9a-f]{16}")
 Language = Annotated[str, Query(pattern="^(en|zh)$")]

@@ -12,10 +12,10 @@
     const models = settings.models ? make("select", { id: "fs-sight-model", onchange: () => { online = false; refresh(); } }, ...settings.models.map((name) => make("option", { value: name }, name))) : null;
     const facts = () => ({
       model: models ? models.value : form().model || "starter", max_length: Math.max(16, Math.round(dragged ?? form().max_length ?? 1024)),
-      batch: form().batch || 4, accumulation: form().accumulation || 4, share: form().validation_split ?? 0.05, seed: form().seed ?? 42,
+      batch: form().batch || 4, accumulation: form().accumulation || 4, budget: form().budget || 0, share: form().validation_split ?? 0.05, seed: form().seed ?? 42,
       bad_rows: form().bad_rows || "stop", long_rows: form().long_rows || "truncate", validation: form().validation_dataset || "",
     });
-    const see = (request) => { const { model, max_length, batch, accumulation, long_rows, bad_rows } = facts(); return post(`/api/datasets/${found.id}/see?language=${language}`, { model, max_length, batch, accumulation, long_rows, bad_rows, online, ...request }); };
+    const see = (request) => { const { model, max_length, batch, accumulation, budget, long_rows, bad_rows } = facts(); return post(`/api/datasets/${found.id}/see?language=${language}`, { model, max_length, batch, accumulation, budget, long_rows, bad_rows, online, ...request }); };
 
     // ---- the frame ---------------------------------------------------------------------------------------------------
     const said = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
@@ -149,11 +149,11 @@
     async function countAll() {
       if (making) return;
       making = true;
-      const { model, max_length, batch, accumulation, long_rows, bad_rows } = facts();
+      const { model, max_length, batch, accumulation, budget, long_rows, bad_rows } = facts();
       const shownIn = numbers.querySelector("button");
       shownIn.disabled = true;
       try {
-        const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation, long_rows, bad_rows });
+        const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation, budget, long_rows, bad_rows });
         await followJob(job, (told) => {
           const [done, total] = told.progress, now = numbers.querySelector("button");
           if (now) { now.disabled = true; setText(now, total ? `${texts.counting} ${Math.floor((100 * done) / total)} %` : texts.counting); }

@@ -28,6 +28,6 @@ def test_figures_are_told_with_the_line_of_max_length(capsys: pytest.CaptureFixt
     assert "10 of 100 rows (a sample)" in said
     assert "2 rows cut, 1 lose their whole answer" in said
     assert "3 rows have nothing to learn" in said
-    assert "25% would be padding" in said
+    assert "padded batches would hold 25% of it" in said
     [line] = [line for line in said.splitlines() if "<- max_length" in line]
     assert line.split()[:3] == ["32", "-", "64"]

@@ -22,11 +22,13 @@ class Held:
         return sum(max_length - int(item["first"]) for item in items if item["first"] < max_length)
 
 
-def counted(*lengths: int, max_length: int = 100, batch: int = 2, accumulation: int = 2) -> dict[str, Any]:
+def counted(
+    *lengths: int, max_length: int = 100, batch: int = 2, accumulation: int = 2, budget: int = 0
+) -> dict[str, Any]:
     from trainer.length_figures import figures
 
     held = Held(*lengths)
-    return figures(held, held.items, len(lengths), max_length, batch, accumulation)
+    return figures(held, held.items, len(lengths), max_length, batch, accumulation, budget=budget)
 
 
 def test_rows_cut_and_rows_that_lose_their_whole_answer() -> None:
@@ -41,6 +43,11 @@ def test_rows_cut_and_rows_that_lose_their_whole_answer() -> None:
 def test_steps_are_updates_of_whole_and_partial_batches() -> None:
     assert counted(*[10] * 9)["steps_per_epoch"] == 3  # 5 batches, 2 at a time
     assert counted(10)["steps_per_epoch"] == 1
+
+
+def test_with_packing_a_batch_is_counted_in_tokens() -> None:
+    assert counted(*[10] * 9, budget=30)["steps_per_epoch"] == 2  # 3 batches of 3
+    assert counted(*[10, 20] * 4, 180, budget=100)["steps_per_epoch"] == 2  # 3 batches: the long one lies alone
 
 
 def test_padding_is_what_the_longest_of_a_batch_forces_on_the_others() -> None:

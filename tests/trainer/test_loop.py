@@ -187,3 +187,26 @@ def test_two_ranks_have_equal_gradients_which_are_those_of_one(tiny_model: Path,
     for name, gradient in first.items():
         assert torch.equal(gradient, second[name]), name
         assert float((gradient - alone[name]).norm()) <= 1e-4 * float(alone[name].norm()), name
+
+
+def test_noise_on_the_embeddings_is_that_of_rows_of_their_own(tiny_model: Path, tmp_path: Path) -> None:
+    """NEFTune divides by the root of a row's length (arXiv:2310.05914): four sequences in a row are not one long one."""
+    import torch
+
+    from trainer.batches import flat_batch
+    from trainer.forward import adapt_forward
+    from trainer.loop import TrainingLoop
+
+    base, wrap = adapted(tiny_model, torch.float32)
+    adapt_forward(base, "tiny")
+    seen: list[float] = []
+
+    def watch(_module: Any, inputs: tuple[Any, ...]) -> None:
+        seen.append(float((inputs[0] - base.get_input_embeddings().weight[list(range(1, 21)) * 4]).abs().max()))
+
+    base.model.layers[0].register_forward_pre_hook(watch)
+    rows = [{"input_ids": list(range(1, 21)), "labels": list(range(1, 21))}] * 4
+    args = arguments(tmp_path, max_steps=1, gradient_accumulation_steps=1, neftune_noise_alpha=5.0)
+    args.per_device_train_batch_size = 4
+    TrainingLoop(model=wrap(), args=args, train_dataset=rows, data_collator=flat_batch).train()
+    assert seen == [pytest.approx(5 / (20 * 64) ** 0.5, rel=0.01)]

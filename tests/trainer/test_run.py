@@ -222,6 +222,8 @@ def test_early_stopping_ends_a_run_that_learns_nothing_more(home: Home, tiny_con
         {"lora": {"use_dora": True}},
         {"lora": {"use_rslora": True, "target_modules": ["q_proj", "v_proj"]}},
         {"neftune_noise_alpha": 5},
+        {"packing": True},
+        {"lora": {"autocast_adapter_dtype": False}, "bf16": True},
     ],
     ids=lambda more: "-".join(more),
 )
@@ -238,6 +240,26 @@ def test_checkpointing_changes_no_number(home: Home, tiny_config: dict[str, Any]
     plain, _ = train(home, tiny_config)
     recomputed, _ = train(home, {**tiny_config, "gradient_checkpointing": True})
     assert losses(plain) == pytest.approx(losses(recomputed), rel=1e-5)
+
+
+def test_packed_or_not_a_token_costs_the_same(home: Home, tiny_config: dict[str, Any]) -> None:
+    config = {**tiny_config, "validation_split": 0.4, "eval_steps": 1, "max_steps": 2}
+    counted, _ = train(home, config)
+    packed, result = train(home, {**config, "packing": True, "max_tokens_per_batch": 400})
+    assert result["state"] == "finished"
+    # At step 1 the learning rate of the warm-up is 0: the same model is measured, in batches of 2 and all in one.
+    first = [events(folder, Evaluated)[0].loss for folder in (counted, packed)]
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
+    steps = [events(folder, Step)[0] for folder in (counted, packed)]
+    assert steps[1].tokens > 2 * steps[0].tokens
+
+
+def test_an_epoch_of_packs_is_every_example_once(home: Home, tiny_config: dict[str, Any]) -> None:
+    runs = [train(home, {**tiny_config, "num_train_epochs": 1, **more})[0] for more in ({}, {"packing": True})]
+    counted, packed = (events(folder, Step) for folder in runs)
+    assert len(packed) < len(counted)
+    assert sum(step.tokens for step in packed) == sum(step.tokens for step in counted)
+    assert sum(step.trained_tokens for step in packed) == sum(step.trained_tokens for step in counted)
 
 
 def test_rows_that_are_cut_are_told_with_their_count(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
