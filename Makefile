@@ -7,7 +7,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-plain check format docs bench-startup bench-data soak clean
+.PHONY: help setup starter demo studio test test-plain check format docs bench-startup bench-train bench-data soak clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ docs: $(READY)  ## Write the documents that are derived from the code
 
 bench-startup: $(READY)  ## Measure 'finetune --help' and 'import interfaces'
 	@$(BIN)/python bench/startup.py --rounds $(STARTUP_ROUNDS)
+
+bench-train: $(READY) starter  ## Measure training beside the plain Trainer and TRL (DATA=file; half an hour)
+	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA))
+	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA)) --slice
+	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA)) --profile
 
 bench-data: $(READY) starter  ## Measure a million rows through the studio, beside the datasets library
 	@$(BIN)/python bench/data.py --tokens

@@ -10,14 +10,15 @@ import functools
 from typing import Any
 
 import torch
-from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 IGNORED = -100
-CHUNK_ELEMENTS = 1 << 24
-"""Logits at a time: 64 MB in 32 bits."""
+CHUNK_ELEMENTS = 1 << 25
+"""Logits at a time: 64 MB in 16 bits, enough rows for a product at full speed."""
+BLOCK_ELEMENTS = 1 << 20
+"""Logits that are in 32 bits at a time on a CPU: they stay in its cache, and no fresh memory is asked for."""
 
 
 def use_trained_head(model: PreTrainedModel) -> None:
@@ -73,16 +74,25 @@ class _FrozenHead(torch.autograd.Function):
     ) -> torch.Tensor:  # fmt: skip
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        table = hidden.new_empty((min(chunk, len(targets)), len(weight)))
+        block = max(BLOCK_ELEMENTS // len(weight), 1) if hidden.device.type == "cpu" else chunk
         for first in range(0, len(targets), chunk):
-            part, wanted = hidden[first : first + chunk], targets[first : first + chunk, None]
-            # log_softmax computes in 32 bits from the first step on
-            log_p = torch.log_softmax(linear(part, weight, bias), dim=-1, dtype=torch.float32)
-            chosen = log_p.gather(1, wanted)
-            total -= chosen.sum()
+            part = hidden[first : first + chunk]
+            logits = table[: len(part)]
+            if bias is None:
+                torch.mm(part, weight.t(), out=logits)
+            else:
+                torch.addmm(bias, part, weight.t(), out=logits)
+            for rows, wanted in zip(
+                logits.split(block), targets[first : first + chunk, None].split(block), strict=True
+            ):
+                log_p = torch.log_softmax(rows, dim=-1, dtype=torch.float32)
+                chosen = log_p.gather(1, wanted)
+                total -= chosen.sum()
+                # The gradient, softmax minus one at the wanted token, takes the logits' place.
+                rows.copy_(log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0)))
             if of_hidden is not None:
-                # softmax minus one at the wanted token
-                of_logits = log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0))
-                torch.mm(of_logits.to(weight.dtype), weight, out=of_hidden[first : first + chunk])
+                torch.mm(logits, weight, out=of_hidden[first : first + chunk])
         ctx.save_for_backward(*([of_hidden] if of_hidden is not None else []))
         return total
 
