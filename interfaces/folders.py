@@ -4,6 +4,7 @@
     RunFolder       one run
     Attempt         one start of a run: each resume is another
     DatasetFolder   one dataset
+    SpareFolder     a trainer that waits for a run
 
 A place is a value: nothing here reads the environment, and a property never creates anything.
 """
@@ -77,6 +78,10 @@ class Home:
     @property
     def tokens(self) -> Path:
         return self.cache / "tokens"
+
+    @property
+    def spare(self) -> SpareFolder:
+        return SpareFolder(self.cache / "spare")
 
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.runs / run_id)
@@ -233,6 +238,32 @@ class DatasetFolder:
     def find_source(self) -> Path | None:
         """The file as it came; None for a mix of others, which has none."""
         return next(iter(sorted(self.path.glob("source.*"))), None)
+
+
+@dataclass(frozen=True)
+class SpareFolder:
+    """A supervisor and its trainer that have no run yet. Whoever removes the folder ends them."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """Who waits, and from which environment; written last."""
+        return self.path / "spare.json"
+
+    @property
+    def door(self) -> Path:
+        """A named pipe: one line with a run's folder and attempt makes the spare that run's."""
+        return self.path / "door"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "spare.log"
+
+    @property
+    def lock(self) -> Path:
+        """Beside the folder, which comes and goes."""
+        return self.path.with_name(".spare.lock")
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

@@ -292,6 +292,8 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
             f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter {'here' if report['starter'] else 'not here yet'}"
         )
         print(f"hub   {report['hub_endpoint']}")
+        if report["spare"]["state"] == "waiting":
+            print(f"spare a trainer waits for a run and holds {size(report['spare']['memory_bytes'])}")
         print("\n".join(report["hindrances"]) or "Nothing would hinder a run.")
     sys.exit(1 if report["hindrances"] else 0)
 
@@ -312,6 +314,9 @@ def studio(
     port: Annotated[int | None, typer.Option(help="The port; without it, the next free one from 7860 on.")] = None,
     home: HomeOption = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only show the link.")] = False,
+    no_spare: Annotated[
+        bool, typer.Option("--no-spare", help="Keep no trainer waiting: a start takes longer, and less memory is held.")
+    ] = False,
 ) -> None:
     """Open the studio in the browser. Its end changes nothing for runs."""
     from studio.server import serve
@@ -319,7 +324,7 @@ def studio(
     def tell(link: str) -> None:
         print(f"Finetune Studio is here, for you alone:\n\n    {link}\n\nCtrl-C ends it; runs go on.", flush=True)
 
-    serve(_home(home), host, port, not no_browser, tell)
+    serve(_home(home), host, port, not no_browser, tell, not no_spare)
 
 
 def _table(header: list[str], rows: list[list[str]]) -> None:

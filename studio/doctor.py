@@ -13,6 +13,7 @@ from interfaces.disk import free_bytes
 from interfaces.folders import Home
 from interfaces.presets import PresetConfigs
 from studio.devices import detect_devices, torch_is_cpu_build, usable_device
+from studio.spare import spare_state
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "huggingface_hub", "pydantic")
 LEAST_FREE_BYTES = 2_000_000_000
@@ -39,6 +40,7 @@ def examine(home: Home) -> dict[str, Any]:
         "home": str(home.path),
         "disk_free_bytes": free_bytes(home.path),
         "starter": home.has_starter(),
+        "spare": spare_state(home),
         "hub_endpoint": os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
         "hindrances": _hindrances(home, memory.available),
     }  # fmt: skip

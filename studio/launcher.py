@@ -16,6 +16,7 @@ from filelock import FileLock
 from interfaces.folders import Attempt, RunFolder, read_json
 from interfaces.problems import Code, FineTuneError
 from interfaces.process import ProcessIdentity
+from studio.spare import take_spare
 
 Liveness = Literal["alive", "gone"]
 
@@ -64,6 +65,8 @@ class LocalLauncher:
         if self.find(folder) is not None:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state="running")
         attempt = folder.create_attempt()
+        if self._command is trainer_command and take_spare(folder, attempt):
+            return attempt
         supervisor = [sys.executable, "-P", "-m", "studio.supervisor", str(folder.path), str(attempt.number)]
         started = subprocess.run(
             [*supervisor, *self._command(folder, attempt)],

@@ -177,6 +177,12 @@ def list_runs(home: Home) -> list[RunSummary]:
     ]
 
 
+def any_run_is_active(home: Home) -> bool:
+    """Whether a run of this home has its processes now."""
+    going = (RunState.STARTING, RunState.RUNNING, RunState.STOPPING)
+    return any(summary.state in going for summary in list_runs(home))
+
+
 def find_run(home: Home, run_id: str) -> RunFolder:
     """The run whose id is, starts with or ends in `run_id`; 'last' is the newest.
 

@@ -24,6 +24,7 @@ from studio.door import LOCAL_NAMES, Door
 from studio.finetune_manager import FinetuneManager
 from studio.routes.datasets import datasets_router
 from studio.routes.runs import runs_router
+from studio.routes.spare import spare_router
 from studio.supervised_trainer import SupervisedTrainer
 from studio.texts import LANGUAGES
 
@@ -33,7 +34,7 @@ UI_ASSETS = Path(str(files("studio"))) / "ui_assets"
 log = logging.getLogger(__name__)
 
 
-def build_app(home: Home, token: str, names: frozenset[str] = LOCAL_NAMES) -> Door:
+def build_app(home: Home, token: str, names: frozenset[str] = LOCAL_NAMES, spare: bool = True) -> Door:
     """The whole application behind its door."""
     from studio.app import build_pages, mount_pages
 
@@ -41,6 +42,7 @@ def build_app(home: Home, token: str, names: frozenset[str] = LOCAL_NAMES) -> Do
     app = FastAPI(title="Finetune Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(runs_router(manager))
     app.include_router(datasets_router(home))
+    app.include_router(spare_router(home, spare))
     app.add_exception_handler(FineTuneError, _problems_as_json)
 
     @app.get("/")
@@ -129,7 +131,9 @@ def bound_socket(host: str, port: int | None) -> socket.socket:
     )
 
 
-def serve(home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None]) -> None:
+def serve(
+    home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None], spare: bool = True
+) -> None:
     """Run the studio until it is interrupted. Runs are not touched by its end.
 
     Raises:
@@ -144,7 +148,7 @@ def serve(home: Home, host: str, port: int | None, open_browser: bool, tell: Cal
     import uvicorn
 
     token = studio_token(home)
-    app: Any = build_app(home, token, LOCAL_NAMES | {host})
+    app: Any = build_app(home, token, LOCAL_NAMES | {host}, spare)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  only compared
     link = f"http://{shown}:{place.getsockname()[1]}/?token={token}"
     tell(link)

@@ -1,8 +1,9 @@
 """Starts one trainer, outlives whoever asked for it, and writes down how it ended. Standard library only.
 
     python -P -m studio.supervisor FOLDER ATTEMPT COMMAND...
+    python -P -m studio.supervisor --spare SPARE FINGERPRINT COMMAND...      a pair that waits for its run
 
-The first process forks and ends as soon as `pid.json` is written, so that its caller has nothing to wait
+The first process forks and ends as soon as the trainer is there, so that its caller has nothing to wait
 for and no zombie stays. The second is the supervisor: in a session of its own, reaper of the trainer's
 orphans, and the only writer of `pid.json` and `exit.json`. On Linux the trainer dies with it.
 """
@@ -11,15 +12,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from interfaces.folders import Attempt, RunFolder, read_json, write_json
+from interfaces.folders import Attempt, RunFolder, SpareFolder, read_json, write_json
 from interfaces.process import ProcessIdentity
 
 DISCARD_GRACE_SECONDS = 5.0
@@ -27,13 +33,26 @@ DISCARD_GRACE_SECONDS = 5.0
 SAVE_GRACE_SECONDS = 300.0
 """From TERM to KILL when the supervisor itself is told to end: one step and one save."""
 POLL_SECONDS = 0.2
+SPARE = "--spare"
+SPARE_SECONDS = 1800.0
+"""How long a trainer waits for a run that nobody starts."""
+SPARE_BYTES = 1_500_000_000
+"""More than any waiting trainer needs: one that holds more is ended."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main(arguments: list[str]) -> int:
-    """Fork; the first process returns 0 once the run is under way, 1 if it could not be started."""
+    """Fork; the first process returns 0 once the trainer is there, 1 if it could not be started."""
+    if arguments[0] == SPARE:
+        spare, fingerprint, waiting = SpareFolder(Path(arguments[1])), arguments[2], arguments[3:]
+        return _detached(lambda ready: wait_for_run(spare, fingerprint, waiting, ready))
     folder, number, command = RunFolder(Path(arguments[0]).absolute()), int(arguments[1]), arguments[2:]
+    return _detached(lambda ready: supervise(folder, folder.attempt(number), command, ready))
+
+
+def _detached(work: Callable[[int], None]) -> int:
+    """Do `work` in a process of its own session; 0 once it has written a byte to the pipe that it is given."""
     readable, writable = os.pipe()
     if os.fork():
         os.close(writable)
@@ -41,17 +60,78 @@ def main(arguments: list[str]) -> int:
     os.close(readable)
     os.setsid()
     try:
-        supervise(folder, folder.attempt(number), command, writable)
+        work(writable)
     finally:
         os._exit(0)
 
 
 def supervise(folder: RunFolder, attempt: Attempt, command: list[str], ready: int) -> None:
     """Run the trainer, which `command` starts, to its end. `ready` is closed with a byte once `pid.json` is written."""
-    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    _write_into(folder.log)
+    terminated = _take_charge()
+    trainer = subprocess.Popen(command, cwd=folder.path, process_group=0, preexec_fn=_die_with_parent)
+    write_json(attempt.pid, _identities(trainer))
+    _say_ready(ready)
+    _follow_to_end(trainer, folder, attempt, terminated)
+
+
+def wait_for_run(spare: SpareFolder, fingerprint: str, command: list[str], ready: int) -> None:
+    """Hold a trainer that has imported all it needs, until somebody names a run at the door.
+
+    It ends when nobody came for half an hour, when its folder is removed, or when it holds more memory than it may.
+    """
+    _write_into(spare.log)
+    terminated = _take_charge()
+    door = os.open(spare.door, os.O_RDWR | os.O_NONBLOCK)  # for writing too: else each visitor's leaving is an end
+    trainer = subprocess.Popen(
+        command, cwd=spare.path, process_group=0, preexec_fn=_die_with_parent, stdin=subprocess.PIPE
+    )
+    write_json(spare.record, {**_identities(trainer), "fingerprint": fingerprint})
+    _say_ready(ready)
+    deadline = time.monotonic() + SPARE_SECONDS
+    asked = b""
+    while not asked:
+        visited, _, _ = select.select([door], [], [], 1.0)
+        asked = os.read(door, 65536) if visited else b""
+        unwanted = terminated or time.monotonic() > deadline or not spare.record.exists()
+        if not asked and (unwanted or trainer.poll() is not None or resident_bytes(trainer.pid) > SPARE_BYTES):
+            shutil.rmtree(spare.path, ignore_errors=True)
+            _end_group(trainer.pid)
+            return
+    request = json.loads(asked)
+    folder = RunFolder(Path(request["folder"]))
+    attempt = folder.attempt(int(request["attempt"]))
+    _write_into(folder.log)
+    os.chdir(folder.path)
+    write_json(attempt.pid, _identities(trainer))
+    if trainer.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):  # it has just died: its end is the run's end, and told as such
+            trainer.stdin.write(asked)
+            trainer.stdin.close()
+    _follow_to_end(trainer, folder, attempt, terminated)
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process holds; 0 where the system doesn't tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _write_into(path: Path) -> None:
+    """From now on what this process and its children say goes to a file, and nothing is read from anybody."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, target in ((0, nothing), (1, log), (2, log)):
         os.dup2(target, number)
+    os.close(log)
+    os.close(nothing)
+
+
+def _take_charge() -> list[bool]:
+    """Become the reaper of the trainer's orphans; the list returned is no longer empty once somebody sends TERM."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     terminated: list[bool] = []
 
@@ -61,11 +141,22 @@ def supervise(folder: RunFolder, attempt: Attempt, command: list[str], ready: in
     signal.signal(signal.SIGTERM, on_terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    trainer = subprocess.Popen(command, cwd=folder.path, process_group=0, preexec_fn=_die_with_parent)
-    identities = {"supervisor": ProcessIdentity.of(os.getpid()), "trainer": ProcessIdentity.of(trainer.pid)}
-    write_json(attempt.pid, {who: identity.to_record() if identity else None for who, identity in identities.items()})
+    return terminated
+
+
+def _identities(trainer: subprocess.Popen[bytes]) -> dict[str, Any]:
+    found = {"supervisor": ProcessIdentity.of(os.getpid()), "trainer": ProcessIdentity.of(trainer.pid)}
+    return {who: identity.to_record() if identity else None for who, identity in found.items()}
+
+
+def _say_ready(ready: int) -> None:
     os.write(ready, b"1")
     os.close(ready)
+
+
+def _follow_to_end(
+    trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt, terminated: list[bool]
+) -> None:
     returncode = _wait(trainer, folder, attempt, terminated)
     _end_group(trainer.pid)
     write_json(

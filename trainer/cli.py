@@ -92,6 +92,24 @@ def run(folder: Path, attempt: int = 1) -> None:
     raise typer.Exit(_train(RunFolder(folder.absolute()), attempt))
 
 
+@app.command(hidden=True)
+def wait() -> None:
+    """Load what a run needs, then train the run that a line on stdin names. Started by a supervisor without a run."""
+    import trainer.run  # noqa: F401  torch, transformers and peft: seconds
+
+    line = sys.stdin.readline()
+    if not line.strip():
+        raise typer.Exit(0)
+    request = json.loads(line)
+    folder = RunFolder(Path(request["folder"]))
+    os.chdir(folder.path)
+    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(log, number)
+    os.close(log)
+    raise typer.Exit(_train(folder, int(request["attempt"])))
+
+
 def _train(folder: RunFolder, attempt: int) -> int:
     from trainer.lora_trainer import LoRATrainer
 

@@ -47,6 +47,7 @@ def build_train_page(
     gr.Markdown(f"## {texts['review']}")
     review = gr.Markdown(texts["missing_data"], elem_id="train-review")
     start_button = gr.Button(texts["start"], variant="primary", elem_id="train-start", size="lg")
+    live_part("spare", texts, language, "train-spare")
     run_id = gr.Textbox(visible=False)
     form = {
         "model": model,

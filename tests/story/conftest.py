@@ -39,6 +39,7 @@ class Studio:
             str(Path(sys.executable).parent / "finetune"),
             "studio",
             "--no-browser",
+            "--no-spare",
             "--home",
             str(self.home.path),
         ]
