@@ -93,6 +93,7 @@ def plain(job: dict[str, Any], meter: Meter, best: bool) -> dict[str, Any]:
         model=adapted, args=TrainingArguments(**stock_arguments(Path(job["folder"]), **more)), train_dataset=rows,
         data_collator=DataCollatorForSeq2Seq(tokenizer), callbacks=[watch],
     )  # fmt: skip
+    touch(adapted)
     meter.start()
     trainer.train()
     return {"tokens": sum(len(row["input_ids"]) for row in rows), "losses": watch.losses, "model": adapted}
@@ -114,6 +115,7 @@ def trl(job: dict[str, Any], meter: Meter, best: bool) -> dict[str, Any]:
         model=job["model"], args=SFTConfig(**arguments), train_dataset=rows, callbacks=[watch],
         peft_config=LoraConfig(task_type="CAUSAL_LM", **LORA),
     )  # fmt: skip
+    touch(trainer.model)
     meter.start()
     trainer.train()
     return {"tokens": sum(map(len, trainer.train_dataset["input_ids"])), "losses": watch.losses, "model": trainer.model}
@@ -182,6 +184,12 @@ WAYS: dict[str, Any] = {
     "trl": functools.partial(trl, best=False),
     "trl, packed": functools.partial(trl, best=True),
 }
+
+
+def touch(model: Any) -> None:
+    """A first forward of four tokens: weights that were only mapped are in memory when the meter starts."""
+    with torch.no_grad():
+        model(input_ids=torch.arange(4)[None])
 
 
 def shares(profiler: torch.profiler.profile) -> list[tuple[str, float, int]]:

@@ -15,7 +15,7 @@ MAY_IMPORT = {  # package: (files at least; what it may import besides itself an
     "trainer": (
         24,
         {"interfaces", "pydantic", "yaml", "typer", "filelock", "torch", "transformers", "peft", "bitsandbytes", "accelerate",
-         "safetensors", "gguf", "jinja2", "pyarrow", "huggingface_hub", "tqdm", "numpy", "orjson", "tokenizers"},
+         "safetensors", "gguf", "jinja2", "psutil", "pyarrow", "huggingface_hub", "tqdm", "numpy", "orjson", "tokenizers"},
     ),
     "studio": (
         30,

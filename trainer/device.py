@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import resource
 import sys
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from interfaces.config import FineTuneConfig
@@ -42,7 +45,7 @@ def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = Non
     """
     device, warnings = _choose_device()
     earlier = recorded if recorded and recorded.get("device") == str(device) else {}
-    threads = int(earlier.get("threads", 0)) or config.cpu_threads or _cores()
+    threads = int(earlier.get("threads", 0)) or config.cpu_threads or fastest_threads(thread_counts())
     torch.set_num_threads(threads)
     if config.fp16 and device.type != "cuda":
         raise FineTuneError.of(Code.DTYPE_UNAVAILABLE, field="fp16", device=device.type)
@@ -60,9 +63,46 @@ def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = Non
     return Compute(device, dtype, threads, tuple(warnings))
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def thread_counts(groups: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Numbers of threads worth a try: the cores that this process may use, and as many as there are real ones.
+
+    A container's share of processor time counts too: it may see 64 cores and be given the time of two.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = min([allowed, *_processor_shares(groups)])
+    return sorted({most, min(most, psutil.cpu_count(logical=False) or most)})
+
+
+def _processor_shares(groups: Path) -> list[int]:
+    """The processors' worth of time that each control group above this process allows (version 2, then 1)."""
+    shares = []
+    try:
+        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().splitlines()[-1].split(":", 2)[2].strip("/")
+    except (OSError, IndexError):
+        own = ""
+    for folder in {groups, *(groups / own, *(groups / own).parents)}:
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+            shares.append(max(math.ceil(int(quota) / int(period)), 1))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (
+            (groups / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period")
+        )
+        if int(quota) > 0:
+            shares.append(max(math.ceil(int(quota) / int(period)), 1))
+    return shares
+
+
+def fastest_threads(counts: list[int]) -> int:
+    """The number of threads that multiplies fastest; of equals the smallest, which leaves the most to others."""
+    if len(counts) == 1:
+        return counts[0]
+    best = dict.fromkeys(counts, math.inf)
+    for _ in range(PROBE_ROUNDS):
+        for count in counts:
+            torch.set_num_threads(count)
+            best[count] = min(best[count], _time_product(torch.float32))
+    return min(count for count in counts if best[count] <= 1.03 * min(best.values()))
 
 
 def _choose_device() -> tuple[torch.device, list[Problem]]:

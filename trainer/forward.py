@@ -28,30 +28,39 @@ OWN_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "outpu
 
 @dataclass(frozen=True)
 class Forward:
-    """What the trial allowed."""
+    """What the trials allowed: batches 'flat' or 'padded', logits at 'trained' or 'all' positions."""
 
-    flat: bool
+    batches: str
+    logits: str
     warnings: tuple[Problem, ...] = ()
 
 
-def adapt_forward(model: PreTrainedModel, model_name: str) -> Forward:
-    """Make a freshly loaded model train fast, as far as it stays the same model. Before PEFT wraps it."""
-    warnings = []
+def adapt_forward(model: PreTrainedModel, model_name: str, recorded: dict[str, Any] | None = None) -> Forward:
+    """Make a freshly loaded model train fast, as far as it stays the same model. Before PEFT wraps it.
+
+    `recorded` is what an earlier attempt of the same run did without: this one does without it too.
+    """
+    earlier = recorded or {}
     was_training, attention = model.training, model.config._attn_implementation
+    batches, logits = "padded", "all"
+    warnings = []
     model.eval()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
-        reason = _try(lambda: _take_flat_attention(model))
-        if reason:
-            model.set_attn_implementation(attention)
-            warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, reason=reason))
-        flat = not reason
-        reason = _try(lambda: _take_trained_head(model))
-        if reason:
-            vars(model).pop("forward", None)
-            warnings.append(Problem.warning(Code.TRAINED_HEAD_REFUSED, model=model_name, reason=reason))
+        if earlier.get("batches") != "padded":
+            reason = _try(lambda: _take_flat_attention(model))
+            if reason:
+                model.set_attn_implementation(attention)
+                warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, reason=reason))
+            batches = "padded" if reason else "flat"
+        if earlier.get("logits") != "all":
+            reason = _try(lambda: _take_trained_head(model))
+            if reason:
+                vars(model).pop("forward", None)
+                warnings.append(Problem.warning(Code.TRAINED_HEAD_REFUSED, model=model_name, reason=reason))
+            logits = "all" if reason else "trained"
     model.train(was_training)
-    return Forward(flat, tuple(warnings))
+    return Forward(batches, logits, tuple(warnings))
 
 
 def _try(trial: Callable[[], str]) -> str:

@@ -28,7 +28,7 @@ from trainer.checkpoints import newest_checkpoint
 from trainer.dataset import Indices, index_of, load_dataset
 from trainer.device import Compute, choose_compute, peak_memory_bytes
 from trainer.event_log import EventLog
-from trainer.forward import adapt_forward
+from trainer.forward import Forward, adapt_forward
 from trainer.loop import TrainingLoop
 from trainer.model_files import ModelFiles, find_model
 from trainer.packing import batched
@@ -115,20 +115,20 @@ def _prepare(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: Sto
         config.model_name, config.model_revision, folder.home, functools.partial(_tell_download, log, stop)
     )
     template = load_template(files, config.model_name)
-    _write_lineage(config, folder, files, data, compute)
     stop.check()
     train, validation = _tokenize(template, config, folder, log, stop, data)
     stop.check()
     log.phase("model")
     base = load_model(files, config, compute)
-    forward = adapt_forward(base, config.model_name)
+    forward = adapt_forward(base, config.model_name, (read_json(folder.lineage) or {}).get("machine"))
     for problem in forward.warnings:
         log.append(Warned(problem=problem))
+    _write_lineage(config, folder, files, data, compute, forward)
     model = add_adapter(base, config, files)
     # Adapter and two optimiser moments in fp32, for each checkpoint kept, the one in staging, and the result.
     require_space(folder.path, 12 * parameter_count(model)[0] * (config.save_total_limit + 2))
     stop.check()
-    return Prepared(model, template, files, train, validation, data.report["sha256"], forward.flat)
+    return Prepared(model, template, files, train, validation, data.report["sha256"], forward.batches == "flat")
 
 
 @dataclass
@@ -265,12 +265,17 @@ def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute
     save_adapter(prepared.model, prepared.template.tokenizer, folder.adapter, config, facts)
 
 
-def _write_lineage(config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute) -> None:
+def _write_lineage(
+    config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute, forward: Forward
+) -> None:
     """Where the result comes from. Written once: a resume goes on with the same data and the same base."""
     if folder.lineage.exists():
         return
     base = {"name": files.portable_name, "requested": config.model_name, "revision": files.revision}
-    machine = {"device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads}
+    machine = {
+        "device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads,
+        "batches": forward.batches, "logits": forward.logits,
+    }  # fmt: skip
     record = {"dataset": _origin(data.examples, data.report), "base": base, "machine": machine, "versions": _versions()}
     if data.measured is not data.examples:
         record["validation_dataset"] = _origin(data.measured, data.measured_report)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from interfaces.events import Finished, read_events
 from interfaces.folders import Home, RunFolder, read_json
 from studio.runs import list_runs
 
@@ -59,3 +60,25 @@ def test_export_answers_with_the_place(home: Home, tiny_config: dict[str, Any], 
     done = trainer("export", folder.path, "--out", tmp_path / "a.zip")
     assert json.loads(done.stdout) == {"result": {"path": str(tmp_path / "a.zip")}}
     assert trainer("export", folder.path, "--out", tmp_path / "a.zip").returncode == 2
+
+
+@pytest.mark.tiny
+def test_a_trainer_that_waits_trains_the_run_that_it_is_told(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder = home.create_run()
+    folder.config.write_text(yaml.safe_dump(tiny_config))
+    attempt = folder.create_attempt()
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "trainer", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=home.runs
+    )
+    line = json.dumps({"folder": str(folder.path), "attempt": attempt.number}) + "\n"
+    said, _ = child.communicate(line.encode(), timeout=120)
+    assert child.returncode == 0
+    assert said == b""
+    assert isinstance(read_events(folder.events)[-1], Finished)
+    assert folder.log.exists()
+
+
+@pytest.mark.tiny
+def test_a_trainer_that_nobody_tells_anything_ends() -> None:
+    ended = subprocess.run([sys.executable, "-P", "-m", "trainer", "wait"], input=b"", timeout=120, check=False)
+    assert ended.returncode == 0

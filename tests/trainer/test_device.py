@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from interfaces.config import FineTuneConfig
@@ -44,3 +47,33 @@ def test_a_cuda_device_is_taken_when_it_is_there() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     assert choose_compute(FineTuneConfig()).device.type == "cuda"
+
+
+def test_a_container_s_share_of_the_processor_counts(tmp_path: Path) -> None:
+    from trainer.device import thread_counts
+
+    cores = len(os.sched_getaffinity(0))
+    assert max(thread_counts(tmp_path)) == cores  # nothing is limited
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert max(thread_counts(tmp_path)) == cores
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert thread_counts(tmp_path) == [1]
+    (tmp_path / "cpu.max").unlink()
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("100000\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert thread_counts(tmp_path) == [1]
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert max(thread_counts(tmp_path)) == cores
+
+
+def test_the_thread_count_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor of which half the threads are no cores of their own, more of them are no faster."""
+    import torch
+
+    from trainer import device
+
+    seconds = {1: 2.0, 2: 1.0, 4: 0.99, 8: 3.0}
+    monkeypatch.setattr(device, "_time_product", lambda _dtype: seconds[torch.get_num_threads()])
+    assert device.fastest_threads([1, 2, 4, 8]) == 2
+    assert device.fastest_threads([8]) == 8

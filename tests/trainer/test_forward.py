@@ -90,7 +90,7 @@ def test_every_gradient_equals_that_of_a_padded_batch(name: str, checkpointing: 
 
     plain, ours = base_model(*FAST[name]), base_model(*FAST[name])
     forward = adapt_forward(ours, name)
-    assert forward.flat, forward.warnings
+    assert (forward.batches, forward.logits) == ("flat", "trained"), forward.warnings
     assert forward.warnings == ()
     if checkpointing:
         for model in (plain, ours):
@@ -121,9 +121,10 @@ def test_an_architecture_that_is_not_understood_trains_as_its_authors_wrote_it(n
     for code, reason in zip((Code.FLAT_BATCHES_REFUSED, Code.TRAINED_HEAD_REFUSED), reasons, strict=True):
         assert (code in told) == bool(reason), told
         assert reason in told.get(code, "")
-    assert forward.flat == (not reasons[0])
+    assert forward.batches == ("padded" if reasons[0] else "flat")
+    assert forward.logits == ("all" if reasons[1] else "trained")
     plain, ours = with_adapter(plain), with_adapter(ours)
-    loss, grads = learn(ours, flat_batch(examples()) if forward.flat else padded_batch(examples(), 0))
+    loss, grads = learn(ours, flat_batch(examples()) if forward.batches == "flat" else padded_batch(examples(), 0))
     expected, wanted = learn(plain, padded_batch(examples(), 0))
     assert loss == pytest.approx(expected, rel=1e-5)
     for key, grad in grads.items():
@@ -153,7 +154,7 @@ def test_no_table_of_all_logits_and_no_square_over_all_tokens_is_made(monkeypatc
 
     monkeypatch.setattr(trained_head, "CHUNK_ELEMENTS", 4096 * 10)
     model = base_model("llama", {"vocab_size": 4096, "tie_word_embeddings": False, "max_position_embeddings": 1024})
-    assert adapt_forward(model, "x").flat
+    assert adapt_forward(model, "x").batches == "flat"
     adapted = with_adapter(model)
     ids = list(range(1, 101))
     batch = flat_batch([{"input_ids": ids, "labels": [-100] * 50 + ids[50:]}] * 8)
@@ -189,3 +190,13 @@ def test_the_trial_leaves_the_random_numbers_alone() -> None:
     torch.manual_seed(9)
     adapt_forward(model, "x")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_what_an_earlier_attempt_did_without_a_resume_does_without() -> None:
+    from trainer.forward import adapt_forward
+
+    model = base_model("qwen2", {})
+    forward = adapt_forward(model, "x", {"batches": "padded", "logits": "all"})
+    assert (forward.batches, forward.logits, forward.warnings) == ("padded", "all", ())
+    assert model.config._attn_implementation == "sdpa"
+    assert "forward" not in vars(model)

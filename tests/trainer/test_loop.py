@@ -120,7 +120,7 @@ def test_thirty_steps_learn_what_the_plain_trainer_learns(
 
     torch.set_num_threads(1)
     base, wrap = adapted(tiny_model, getattr(torch, dtype))
-    assert adapt_forward(base, "tiny").flat
+    assert adapt_forward(base, "tiny").batches == "flat"
     model = wrap()
     use_low_rank_products(model)
     seen = losses_of(

@@ -285,7 +285,9 @@ def test_the_record_says_where_the_result_comes_from(home: Home, tiny_config: di
     assert lineage["dataset"]["name"] == "rows.jsonl"
     assert len(lineage["dataset"]["sha256"]) == 64
     assert lineage["base"]["requested"] == tiny_config["model_name"]
-    assert lineage["machine"] == {"device": "cpu", "dtype": "float32", "threads": 1}
+    assert lineage["machine"] == {
+        "device": "cpu", "dtype": "float32", "threads": 1, "batches": "flat", "logits": "trained",
+    }  # fmt: skip
     assert lineage["versions"]["torch"].startswith("2.")
 
 
