@@ -72,7 +72,7 @@ for _language, _texts in DATA_TEXTS.items():
 
 # What a name of the field's own doesn't say by itself.
 LABELS_EN = {
-    "lora.r": "Rank", "lora.lora_alpha": "Strength alpha", "lora.use_rslora": "rsLoRA", "lora.use_dora": "DoRA",
+    "lora.r": "Rank", "lora.lora_alpha": "Strength alpha", "lora.use_rslora": "rsLoRA", "lora.use_dora": "DoRA", "lora.autocast_adapter_dtype": "Adapter in 32 bits",
     "lora.lora_dropout": "Dropout", "num_train_epochs": "Epochs", "per_device_train_batch_size": "Batch size",
     "gradient_accumulation_steps": "Gradient accumulation", "load_in_8bit": "8 bits", "load_in_4bit": "4 bits",
     "bad_rows": "Rows at fault", "long_rows": "Long rows", "validation_dataset": "Measure with", "validation_split": "Share to measure with",
@@ -97,6 +97,12 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "lora.lora_dropout": ("dropout", "随机丢弃适配器输入的比例，防止过拟合。"),
     "lora.target_modules": ("目标层", "哪些层带适配器：all-linear，或层名列表。"),
     "lora.use_rslora": ("rsLoRA", "按 lora_alpha / sqrt(r) 缩放，高秩时更稳定。"),
+    "lora.autocast_adapter_dtype": (
+        "适配器用 32 位",
+        "适配器保持 32 位。关闭则为 16 位：省一点内存，但微小的更新会被舍入掉。",
+    ),
+    "packing": ("装箱", "每批按 max_tokens_per_batch 装入完整样本，而不是按样本数。"),
+    "max_tokens_per_batch": ("每批词元数", "装箱时一批的词元数；0 表示 per_device_train_batch_size 乘以 max_length。"),
     "lora.use_dora": ("DoRA", "分别学习权重的方向与大小；较慢。"),
     "num_train_epochs": ("训练轮数", "整个数据集学习多少遍。"),
     "max_steps": ("最多步数", "到此步数就停止；-1 表示由轮数决定。"),

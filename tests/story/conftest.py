@@ -29,8 +29,8 @@ FLAGS = [
 class Studio:
     """`finetune studio` as a process, on a port of its own."""
 
-    def __init__(self, home: Home) -> None:
-        self.home = home
+    def __init__(self, home: Home, *options: str) -> None:
+        self.home, self.options = home, options
         self.port: int | None = None
         self.start()
 
@@ -39,7 +39,7 @@ class Studio:
             str(Path(sys.executable).parent / "finetune"),
             "studio",
             "--no-browser",
-            "--no-spare",
+            *self.options,
             "--home",
             str(self.home.path),
         ]
@@ -71,7 +71,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iter
     home = Home(tmp_path_factory.mktemp("browser"))
     home.models.mkdir()
     home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
-    served = Studio(home)
+    served = Studio(home, "--no-spare")
     yield served
     served.kill()
     for path in home.runs.glob("*"):

@@ -1,0 +1,77 @@
+"""A trainer waits behind the page: said with its memory, taken by the next run, freed by a click, and it outlives the studio."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import Finished, Step, read_events
+from interfaces.folders import Home, read_json
+from interfaces.process import ProcessIdentity
+from studio.spare import end_spare
+from studio.texts import TEXTS
+from tests.conftest import SAMPLES
+from tests.story.conftest import Studio
+
+pytestmark = pytest.mark.story
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iterator[Studio]:
+    """A studio as a person starts it: with a spare trainer."""
+    home = Home(tmp_path_factory.mktemp("spare"))
+    home.models.mkdir()
+    home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
+    served = Studio(home)
+    yield served
+    served.kill()
+    end_spare(home)
+
+
+def waiting(studio: Studio) -> ProcessIdentity | None:
+    return ProcessIdentity.from_record((read_json(studio.home.spare.record) or {}).get("trainer"))
+
+
+def test_the_next_run_takes_the_trainer_that_waits(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
+) -> None:
+    texts = TEXTS["en"]
+    page = new_page()
+    said = page.locator("#train-spare .fs-hint")
+    said.get_by_text("half an hour").wait_for()
+    assert "MB" in said.inner_text()
+    first = waiting(studio)
+    assert first is not None
+
+    # The studio's end is not its end.
+    studio.kill()
+    studio.start()
+    assert first.is_alive()
+    page.goto(studio.link)
+    said.get_by_text("half an hour").wait_for()
+    assert waiting(studio) == first
+    said.scroll_into_view_if_needed()
+    page.screenshot(path=tmp_path / "spare.png")
+
+    page.get_by_text("SmolLM2-135M-Instruct ·").click()
+    page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
+    page.get_by_text(texts["ready"].split("{")[0]).wait_for()
+    page.get_by_label("(num_train_epochs)").fill("1")
+    page.get_by_role("button", name=texts["start"]).click()
+    page.wait_for_url("**/run?run=*")
+    page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=120_000)
+    folder = studio.home.run(page.url.partition("run=")[2])
+    assert ProcessIdentity.from_record((read_json(folder.attempts()[0].pid) or {})["trainer"]) == first
+    told = read_events(folder.events)
+    assert isinstance(told[-1], Finished)
+    assert any(isinstance(event, Step) for event in told)
+
+    # Another waits for the next; a person may have its memory back.
+    page.goto(f"{studio.url}/en/")
+    said.get_by_text("half an hour").wait_for()
+    second = waiting(studio)
+    assert second not in (None, first)
+    page.get_by_role("button", name=texts["spare_free"]).click()
+    said.wait_for(state="hidden")
+    assert not second.is_alive()
