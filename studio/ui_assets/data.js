@@ -66,6 +66,8 @@
     }
 
     // ---- sending, reading -------------------------------------------------------------------------------------------
+    let leaving = false; // a page that is left breaks off its requests, which is no end of the reading
+    addEventListener("pagehide", () => { leaving = true; });
     async function take(begin, keep = "", again = null, waiting = "") {
       if (input.disabled) return void setText(note, texts.one_at_a_time); // what is being read is not overtaken
       setText(note, "");
@@ -88,7 +90,7 @@
         else if (unknown || again) shown.replaceChildren(mapping({ known_columns: unknown ? unknown.params.columns : again, columns: {}, job: job || waiting }));
       } finally {
         sample.disabled = input.disabled = false; bar.hidden = true; input.value = "";
-        sessionStorage.removeItem("finetune-reading");
+        if (!leaving) sessionStorage.removeItem("finetune-reading");
         if (document.activeElement === document.body) said.focus(); // what was pressed is gone
       }
     }
