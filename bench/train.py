@@ -104,6 +104,8 @@ def compare(ways: list[str], rounds: int, job: dict[str, Any]) -> None:
         losses, held_out = told[way][-1]["losses"], told[way][-1]["held_out_loss"]
         print(f"| {way} | {spread(speeds, 0)} | {memory:.0f} MB | {losses[0]:.3f}, {losses[-1]:.3f} | {held_out:.4f} |")
     mine = [way for way in ways if way.startswith("ours")]
+    if mine:
+        print(f"\nWriting each step's event: {max(one['logging_share'] for one in told[mine[0]]):.2%} of the time")
     others = [way for way in ways if way not in mine]
     if mine and others:
         print("\n| beside | " + " | ".join(f"{way}: speed | {way}: memory" for way in mine) + " |")

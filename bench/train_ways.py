@@ -125,6 +125,8 @@ class MeteredLog(EventLog):
     """Our own events, metered; and a profile of the steps after the second, where one is asked for."""
 
     meter: Meter
+    spent = 0.0
+    """Seconds that writing the steps' events took."""
     profiler: torch.profiler.profile | None = None
 
     def phase(self, phase: Any, *more: Any) -> None:
@@ -133,8 +135,10 @@ class MeteredLog(EventLog):
             self.meter.start()
 
     def append(self, event: Event) -> None:
+        begun = time.perf_counter()
         super().append(event)
         if isinstance(event, Step):
+            self.spent += time.perf_counter() - begun
             self.meter.lap()
             if self.profiler and event.step == 2:
                 self.profiler.start()
@@ -164,7 +168,10 @@ def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any
     run_training(config, folder, log, StopRequest(folder, 1))
     lines = folder.events.read_text().splitlines()
     steps = [event for event in map(json.loads, lines) if event["kind"] == "step"]
-    told: dict[str, Any] = {"tokens": sum(step["tokens"] for step in steps), "losses": [step["loss"] for step in steps]}
+    told: dict[str, Any] = {
+        "tokens": sum(step["tokens"] for step in steps), "losses": [step["loss"] for step in steps],
+        "logging_share": log.spent / meter.seconds,
+    }  # fmt: skip
     if log.profiler:
         told["profile"] = shares(log.profiler)
     base = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.bfloat16)
