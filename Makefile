@@ -51,7 +51,7 @@ format: $(READY)  ## Format the code and mend what the linter can mend
 docs: $(READY)  ## Write the documents that are derived from the code
 	@$(BIN)/python docs/generate.py
 
-bench-startup: $(READY)  ## Measure 'finetune --help' and 'import interfaces'
+bench-startup: $(READY) starter  ## Measure 'finetune --help', 'import interfaces', and Start to first point
 	@$(BIN)/python bench/startup.py --rounds $(STARTUP_ROUNDS)
 
 bench-train: $(READY) starter  ## Measure training beside the plain Trainer and TRL (DATA=file; half an hour)

@@ -1,16 +1,29 @@
 """How long a person waits before anything happens: fresh processes, median of several rounds.
 
-One round is thrown away first. Goals: `finetune --help` 0.6 s, `import interfaces` 0.3 s.
+One round is thrown away first. Goals: `finetune --help` 0.6 s, `import interfaces` 0.3 s; from `finetune train` to the
+first point of the starter on our sample 18 s without a trainer that waits, 8 s with one.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+
+import yaml
+
+from interfaces.events import Started, Step, read_events
+from interfaces.folders import Home
+from studio.spare import end_spare, keep_spare, spare_state
+
+ROOT = Path(__file__).resolve().parent.parent
+FINETUNE = str(Path(sys.executable).parent / "finetune")
 
 COMMANDS = {
     "python -c pass": ([sys.executable, "-P", "-c", "pass"], None),
@@ -18,7 +31,7 @@ COMMANDS = {
         [sys.executable, "-P", "-c", "from interfaces import *; import interfaces.events, interfaces.sentences"],
         0.3,
     ),
-    "finetune --help": ([str(Path(sys.executable).parent / "finetune"), "--help"], 0.6),
+    "finetune --help": ([FINETUNE, "--help"], 0.6),
 }
 
 
@@ -27,6 +40,46 @@ def seconds(command: list[str]) -> float:
     start = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - start
+
+
+def first_point(home: Home, warm: bool) -> tuple[float, float, float]:
+    """Seconds from `finetune train` to the first event, to the first point, and from there to the second."""
+    config = {
+        "model_name": "starter", "dataset": str(ROOT / "assets" / "samples" / "lumo-lantern.jsonl"), "max_steps": 2,
+        "validation_split": 0, "max_length": 256, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
+    }  # fmt: skip
+    path = home.path / "first-point.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    if warm:
+        keep_spare(home)
+        held = -1
+        while spare_state(home)["memory_bytes"] != held or held < 300_000_000:  # its libraries are loaded
+            held = spare_state(home)["memory_bytes"]
+            time.sleep(1.0)
+    begun = time.time()
+    subprocess.run([FINETUNE, "train", str(path), "--home", str(home.path)], capture_output=True, check=True)
+    told = read_events(max(home.runs.iterdir(), key=lambda run: run.stat().st_mtime) / "events.jsonl")
+    steps = [event.time for event in told if isinstance(event, Step)]
+    started = next(event.time for event in told if isinstance(event, Started))
+    return started - begun, steps[0] - begun, steps[1] - steps[0]
+
+
+def first_points(rounds: int) -> None:
+    """From the command to the first point, with and without a trainer that waits."""
+    place = Home(Path(tempfile.mkdtemp(prefix="bench-startup-")))
+    place.models.mkdir()
+    place.starter.symlink_to(Home.of(None, os.environ).starter.resolve(), target_is_directory=True)
+    try:
+        for name, warm, goal in (("first point", False, 18), ("first point, a trainer waits", True, 8)):
+            first_point(place, warm)
+            times = [first_point(place, warm) for _ in range(rounds)]
+            points = [point for _, point, _ in times]
+            print(f"{name:34} {min(points):6.2f} {statistics.median(points):7.2f} {max(points):6.2f} {goal:>4} s")
+            parts = [statistics.median(one) for one in zip(*times, strict=True)]
+            print(f"{'':34} first event after {parts[0]:.2f} s; the second step took {parts[2]:.2f} s")
+    finally:
+        end_spare(place)
+        shutil.rmtree(place.path, ignore_errors=True)
 
 
 def main() -> None:
@@ -39,6 +92,7 @@ def main() -> None:
         times = [seconds(command) for _ in range(rounds)]
         goal_text = f"{goal:.1f} s" if goal else ""
         print(f"{name:34} {min(times):6.3f} {statistics.median(times):7.3f} {max(times):6.3f} {goal_text:>6}")
+    first_points(max(rounds // 2, 3))
 
 
 if __name__ == "__main__":

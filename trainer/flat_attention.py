@@ -43,6 +43,8 @@ def flat_attention(
     """
     if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
         raise ValueError(f"attention with {unknown[0]}")
+    if not (kwargs.get("is_causal", True) and getattr(module, "is_causal", True)):
+        raise ValueError("attention that is not causal")
     if sequence_lengths is None:
         if len(query) > 1:
             raise ValueError("a padded batch, whose mask this attention doesn't get")

@@ -74,6 +74,9 @@ def _try(trial: Callable[[], str]) -> str:
 
 def _take_flat_attention(model: PreTrainedModel) -> str:
     """Sequences side by side must give what each gives alone."""
+    # What a trial this short can't show: a window or chunk of attention that only the mask knows of, and not the layer.
+    if not model._supports_flash_attn:
+        return "its attention needs a mask"
     sequences = _random_sequences(model)
     alone = torch.cat([_own_logits(model, input_ids=sequence[None])[0] for sequence in sequences])
     flash = model.device.type == "cuda" and is_flash_attn_2_available()
@@ -89,8 +92,10 @@ def _take_trained_head(model: PreTrainedModel) -> str:
         return f"it changes its logits ({changed[0]})"
     sequence = _random_sequences(model)[1][None]
     logits = _own_logits(model, input_ids=sequence)
-    head = model.get_output_embeddings()
-    hidden = model.base_model(input_ids=sequence, use_cache=False).last_hidden_state
+    head, body = model.get_output_embeddings(), model.get_decoder()
+    if head is None or body is model:
+        return "its head can't be told from its layers"
+    hidden = body(input_ids=sequence, use_cache=False).last_hidden_state
     if not _same(logits, head(hidden)):
         return "its logits are not its head's output"
     own = torch.nn.functional.cross_entropy(logits[0, :-1].float(), sequence[0, 1:], reduction="mean")

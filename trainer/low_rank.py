@@ -42,7 +42,10 @@ def _forward(layer: Linear, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch
         return Linear.forward(layer, x, *args, **kwargs)
     base, name = layer.base_layer, names[0]
     down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
-    result: torch.Tensor = _LowRank.apply(x, base.weight, base.bias, down, up, layer.scaling[name])
+    # Under autocast a norm's output may be in 32 bits.
+    result: torch.Tensor = _LowRank.apply(
+        x.to(base.weight.dtype), base.weight, base.bias, down, up, layer.scaling[name]
+    )
     return result
 
 

@@ -41,7 +41,7 @@ def _loss(
     **kwargs: Any,
 ) -> torch.Tensor:  # fmt: skip
     """The loss summed over trained tokens, divided by `num_items_in_batch` or by their number."""
-    hidden = model.base_model(*args, **{**kwargs, "use_cache": False}).last_hidden_state
+    hidden = model.get_decoder()(*args, **{**kwargs, "use_cache": False}).last_hidden_state
     wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
     trained = wanted != IGNORED
     total = summed_loss(model.get_output_embeddings(), hidden[trained], wanted[trained])
@@ -53,7 +53,8 @@ def summed_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tens
     vocabulary = int(getattr(head, "out_features", 1 << 17))
     chunk = max(CHUNK_ELEMENTS // vocabulary, 1)
     if type(head) is torch.nn.Linear and not head.weight.requires_grad:
-        total: torch.Tensor = _FrozenHead.apply(hidden, head.weight, head.bias, targets, chunk)
+        # Under autocast the last norm's output may be in 32 bits.
+        total: torch.Tensor = _FrozenHead.apply(hidden.to(head.weight.dtype), head.weight, head.bias, targets, chunk)
         return total
     parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
     losses = [checkpoint(_chunk_loss, head, *part, use_reentrant=False) for part in parts]

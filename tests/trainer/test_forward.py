@@ -34,6 +34,7 @@ SLOWER = {
     "Gemma 2": ("gemma2", {"final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0}, ("softcap", "softcapping")),
     "Cohere": ("cohere", {"logit_scale": 0.5}, ("", "logit_scale")),
     "Granite": ("granite", {"logits_scaling": 4.0}, ("", "logits_scaling")),
+    "Llama 4": ("llama4_text", {"num_local_experts": 2, "intermediate_size_mlp": 64}, ("needs a mask", "told from its layers")),
     "LFM2": ("lfm2", {"layer_types": ["conv", "full_attention"], "block_ff_dim": 64}, ("mix sequences", "")),
 }  # fmt: skip
 LENGTHS = (7, 30, 2, 12)

@@ -72,3 +72,18 @@ def test_other_kinds_of_layers_are_left_alone(settings: dict[str, Any]) -> None:
     from trainer.low_rank import use_low_rank_products
 
     assert use_low_rank_products(layers(**settings)) == 0
+
+
+def test_under_autocast_the_input_may_be_in_32_bits() -> None:
+    import torch
+
+    from trainer.low_rank import use_low_rank_products
+
+    expected, model = layers("bfloat16"), layers("bfloat16")
+    use_low_rank_products(model)
+    x = torch.randn(2, 5, 24)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen, wanted = model(x), expected(x)
+    assert seen.dtype == wanted.dtype == torch.bfloat16
+    seen.float().sum().backward()
+    assert (seen - wanted).float().norm() <= 2e-2 * wanted.float().norm()

@@ -60,3 +60,17 @@ def test_no_trained_token_is_a_loss_of_nothing() -> None:
         loss.backward()
         assert float(loss) == 0
         assert float(hidden.grad.abs().sum()) == 0
+
+
+def test_under_autocast_the_hidden_state_may_be_in_32_bits() -> None:
+    import torch
+
+    from trainer.trained_head import summed_loss
+
+    head, hidden, targets = parts("bfloat16")
+    wide = hidden.detach().float().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = summed_loss(head, wide, targets)
+    loss.backward()
+    assert wide.grad.dtype == torch.float32
+    assert float(loss) == pytest.approx(float(summed_loss(head, hidden, targets)), rel=1e-4)
