@@ -44,7 +44,7 @@ def is_right(answer: str, expect: list[str]) -> bool:
 def run_demo(manager: FinetuneManager, console: Console) -> int:
     """Train, compare, and tell; returns the exit code."""
     config = demo_config()
-    console.print("Teaching the starter model about a product it can't know: 100 rows, about two minutes on two cores.")
+    console.print("Teaching the starter model about a product it can't know: 100 rows, a minute or two on two cores.")
     run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, config["dataset"])})
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]")
