@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def _who(home: Home, who: str) -> ProcessIdentity | None:
 
 
 @contextlib.contextmanager
-def _alone(home: Home) -> Any:
+def _alone(home: Home) -> Iterator[bool]:
     """Whether nobody else starts, takes or ends the spare just now; it is worth no waiting."""
     home.cache.mkdir(parents=True, exist_ok=True)
     try:
@@ -131,10 +131,10 @@ def _alone(home: Home) -> Any:
         yield False
 
 
-def _comes_true(condition: Any, seconds: float) -> bool:
+def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
             return True
         time.sleep(0.01)
-    return bool(condition())
+    return condition()

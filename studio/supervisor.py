@@ -38,6 +38,8 @@ SPARE_SECONDS = 1800.0
 """How long a trainer waits for a run that nobody starts."""
 SPARE_BYTES = 1_500_000_000
 """More than any waiting trainer needs: one that holds more is ended."""
+LEAST_AVAILABLE_BYTES = 750_000_000
+"""With less memory left on the machine, a trainer that only waits makes room."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -78,7 +80,8 @@ def supervise(folder: RunFolder, attempt: Attempt, command: list[str], ready: in
 def wait_for_run(spare: SpareFolder, fingerprint: str, command: list[str], ready: int) -> None:
     """Hold a trainer that has imported all it needs, until somebody names a run at the door.
 
-    It ends when nobody came for half an hour, when its folder is removed, or when it holds more memory than it may.
+    It ends when nobody came for half an hour, when its folder is removed, when it holds more memory than it may, or
+    when the machine runs short of it.
     """
     _write_into(spare.log)
     terminated = _take_charge()
@@ -94,7 +97,8 @@ def wait_for_run(spare: SpareFolder, fingerprint: str, command: list[str], ready
         visited, _, _ = select.select([door], [], [], 1.0)
         asked = os.read(door, 65536) if visited else b""
         unwanted = terminated or time.monotonic() > deadline or not spare.record.exists()
-        if not asked and (unwanted or trainer.poll() is not None or resident_bytes(trainer.pid) > SPARE_BYTES):
+        too_large = resident_bytes(trainer.pid) > SPARE_BYTES or available_bytes() < LEAST_AVAILABLE_BYTES
+        if not asked and (unwanted or too_large or trainer.poll() is not None):
             shutil.rmtree(spare.path, ignore_errors=True)
             _end_group(trainer.pid)
             return
@@ -118,6 +122,15 @@ def resident_bytes(pid: int) -> int:
     except (OSError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_bytes() -> float:
+    """Memory that could be had now; infinity where the system doesn't tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return float("inf")
 
 
 def _write_into(path: Path) -> None:

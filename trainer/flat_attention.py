@@ -48,6 +48,9 @@ def flat_attention(
     if sequence_lengths is None:
         if len(query) > 1:
             raise ValueError("a padded batch, whose mask this attention doesn't get")
+        asked, known = query.shape[2], key.shape[2]
+        if asked > 1 and (asked != known or (sliding_window or known) < known):
+            attention_mask = _visible(asked, known, sliding_window or known, query.device)[None, None]
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
@@ -63,7 +66,7 @@ def _attend(
     length = query.shape[2]
     if window is not None and window < length:
         return scaled_dot_product_attention(
-            query, key, value, attn_mask=_band(length, window, query.device), dropout_p=dropout, scale=scale,
+            query, key, value, attn_mask=_visible(length, length, window, query.device), dropout_p=dropout, scale=scale,
             enable_gqa=True,
         )  # fmt: skip
     products = query.device.type == "cpu" and query.dtype == torch.bfloat16 and length <= LONGEST_PRODUCT
@@ -76,9 +79,10 @@ def _attend(
 
 
 @functools.lru_cache(maxsize=8)
-def _band(length: int, window: int, device: torch.device) -> torch.Tensor:
-    """What a token may see with a sliding window: itself and the `window - 1` tokens before it (length, length)."""
-    distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)[None, :]
+def _visible(asked: int, known: int, window: int, device: torch.device) -> torch.Tensor:
+    """What the last `asked` of `known` tokens may see: themselves and the `window - 1` before each (asked, known)."""
+    places = torch.arange(known, device=device)
+    distance = places[known - asked :, None] - places[None, :]
     return (distance >= 0) & (distance < window)
 
 

@@ -79,11 +79,17 @@ def _take_flat_attention(model: PreTrainedModel) -> str:
         return "its attention needs a mask"
     sequences = _random_sequences(model)
     alone = torch.cat([_own_logits(model, input_ids=sequence[None])[0] for sequence in sequences])
-    flash = model.device.type == "cuda" and is_flash_attn_2_available()
-    model.set_attn_implementation("flash_attention_2" if flash else FLAT)
     batch = flat_batch([{"input_ids": sequence.tolist(), "labels": sequence.tolist()} for sequence in sequences])
-    together = _own_logits(model, **{key: _placed(value, model) for key, value in batch.items() if key != "labels"})[0]
-    return "" if _same(alone, together) else "its layers mix sequences that lie side by side"
+    inputs = {key: _placed(value, model) for key, value in batch.items() if key != "labels"}
+
+    def trial(attention: str) -> str:
+        model.set_attn_implementation(attention)
+        same = _same(alone, _own_logits(model, **inputs)[0])
+        return "" if same else "its layers mix sequences that lie side by side"
+
+    if model.device.type == "cuda" and is_flash_attn_2_available() and not _try(lambda: trial("flash_attention_2")):
+        return ""
+    return trial(FLAT)
 
 
 def _take_trained_head(model: PreTrainedModel) -> str:

@@ -57,6 +57,25 @@ def test_each_sequence_sees_itself_only(dtype: str, window: int | None) -> None:
         assert (one - other).norm() <= tolerance * other.norm()
 
 
+@pytest.mark.parametrize("window", [None, 8])
+def test_an_answer_sees_what_came_before_it(window: int | None) -> None:
+    """Without lengths it is one sequence, of which the last tokens may be asked for alone."""
+    import torch
+
+    from trainer.flat_attention import flat_attention
+
+    module = torch.nn.Module()
+    module.num_key_value_groups = 3  # type: ignore[assignment]
+    query, key, value = (one[:, :, :40].detach() for one in tensors(torch.float32))
+    whole, _ = flat_attention(module, query, key, value, None, scaling=0.3, sliding_window=window)
+    alone, _ = flat_attention(
+        module, query, key, value, None, scaling=0.3, sliding_window=window, sequence_lengths=[40]
+    )
+    assert torch.allclose(whole, alone, atol=1e-5)
+    last, _ = flat_attention(module, query[:, :, 30:], key, value, None, scaling=0.3, sliding_window=window)
+    assert torch.allclose(last, whole[:, 30:], atol=1e-5)
+
+
 def test_what_would_be_computed_wrongly_is_refused() -> None:
     import torch
 
