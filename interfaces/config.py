@@ -7,7 +7,7 @@ the run's record are all derived from `FineTuneConfig`. Names are transformers' 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -247,6 +247,13 @@ def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterato
             yield from fields(field.annotation, f"{prefix}{name}.")
         else:
             yield prefix + name, field
+
+
+def token_budget(values: Mapping[str, Any]) -> int:
+    """How many tokens a batch may hold with packing; 0 where a batch is counted in examples."""
+    if not values["packing"]:
+        return 0
+    return int(values["max_tokens_per_batch"] or values["per_device_train_batch_size"] * values["max_length"])
 
 
 def config_problems(config: dict[str, Any]) -> list[Problem]:

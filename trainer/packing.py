@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, token_budget
 from trainer.token_store import TokenView
 
 Example = dict[str, list[int]]
@@ -16,8 +16,8 @@ Example = dict[str, list[int]]
 
 def batched(view: TokenView, config: FineTuneConfig) -> TokenView | Packs:
     """Examples to be counted into batches, or with packing the batches themselves."""
-    budget = config.max_tokens_per_batch or config.per_device_train_batch_size * config.max_length
-    return Packs(view, budget, config.seed) if config.packing else view
+    budget = token_budget(config.model_dump())
+    return Packs(view, budget, config.seed) if budget else view
 
 
 class Packs(Sequence[list[Example]]):

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from interfaces.config import STARTER, config_problems
+from interfaces.config import STARTER, config_problems, token_budget
 from interfaces.device import Device
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
@@ -133,10 +133,9 @@ def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:
 
 def form_facts(config: dict[str, Any]) -> str:
     """What of the form decides how the data is seen, for our own script."""
-    budget = config["max_tokens_per_batch"] or config["per_device_train_batch_size"] * config["max_length"]
     facts = {
         "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
-        "accumulation": config["gradient_accumulation_steps"], "budget": budget if config["packing"] else 0, "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
+        "accumulation": config["gradient_accumulation_steps"], "budget": 0 if config_problems(config) else token_budget(config), "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
         "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"],
     }  # fmt: skip
     return json.dumps(facts)
@@ -164,9 +163,11 @@ def review_text(home: Home, config: dict[str, Any], texts: dict[str, str], langu
         lines = data_lines(home, config, language)
     if lines:
         return "\n".join(f"- {escaped(line)}" for line in lines)
-    ready = texts["ready"].format(
+    budget = token_budget(config)
+    ready = texts["ready_packed" if budget else "ready"].format(
         model=config["model_name"], data=dataset_name(home, config["dataset"]), epochs=f"{config['num_train_epochs']:g}",
         batch=config["per_device_train_batch_size"] * config["gradient_accumulation_steps"],
+        tokens=budget * config["gradient_accumulation_steps"],
     )  # fmt: skip
     return escaped(ready)
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from interfaces.config import FineTuneConfig, LoraSettings, config_problems, fields
+from interfaces.config import FineTuneConfig, LoraSettings, config_problems, fields, token_budget
 from interfaces.problems import Code
 
 GROUPS = {"model", "data", "lora", "training", "memory", "saving"}
@@ -110,3 +110,22 @@ def test_no_dial_is_infinite(field: str, value: float) -> None:
 def test_what_is_expected_is_a_sentence(change: dict[str, object]) -> None:
     [problem] = config_problems({"dataset": "x", **change})
     assert problem.params["expected"].startswith("should ")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"packing": True, "max_length": 512, "max_tokens_per_batch": 511}, "max_tokens_per_batch"),
+        ({"fp16": True, "bf16": False, "lora": {"autocast_adapter_dtype": False}}, "lora.autocast_adapter_dtype"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(change: dict[str, object], field: str) -> None:
+    [problem] = config_problems({"dataset": "x", **change})
+    assert problem.params["field"] == field
+
+
+def test_the_budget_of_a_batch_is_said_once() -> None:
+    values = FineTuneConfig(dataset="x", max_length=100, per_device_train_batch_size=4).model_dump()
+    assert token_budget(values) == 0
+    assert token_budget({**values, "packing": True}) == 400
+    assert token_budget({**values, "packing": True, "max_tokens_per_batch": 150}) == 150

@@ -212,3 +212,26 @@ def test_what_an_earlier_attempt_did_without_a_resume_does_without() -> None:
     assert (forward.batches, forward.logits, forward.warnings) == ("padded", "all", ())
     assert model.config._attn_implementation == "sdpa"
     assert "forward" not in vars(model)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", FAST)
+def test_on_a_gpu_flat_batches_learn_what_padded_ones_learn(name: str) -> None:
+    import torch
+
+    from trainer.batches import flat_batch, padded_batch
+    from trainer.forward import adapt_forward
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    plain, ours = (base_model(*FAST[name]).to("cuda", torch.bfloat16) for _ in range(2))
+    assert adapt_forward(ours, name).batches == "flat"
+
+    def placed(batch: dict[str, Any]) -> dict[str, Any]:
+        return {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+
+    loss, grads = learn(with_adapter(ours), placed(flat_batch(examples())))
+    expected, wanted = learn(with_adapter(plain), placed(padded_batch(examples(), 0)))
+    assert loss == pytest.approx(expected, rel=2e-2)
+    for key, grad in grads.items():
+        assert float((grad - wanted[key]).norm()) <= 0.1 * float(wanted[key].norm()), key
