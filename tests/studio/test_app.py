@@ -54,7 +54,10 @@ def test_the_recommended_models_come_first_with_hint_advice_and_fit(pages: tuple
     assert TEXTS[language]["too_big"] in cards[4][0]
 
 
-def test_review_says_in_words_what_is_missing_and_what_will_happen(pages: tuple[str, Any], home: Home) -> None:
+def test_review_says_in_words_what_is_missing_and_what_will_happen(
+    pages: tuple[str, Any], home: Home, rows_file: Path
+) -> None:
+    from studio.datasets import ensure_dataset
     from studio.pages.train import config_of, review_text
 
     language, _ = pages
@@ -63,6 +66,9 @@ def test_review_says_in_words_what_is_missing_and_what_will_happen(pages: tuple[
     assert missing.startswith("- ")
     ready = review_text(home, config_of({"model": "starter", "dataset": "<b>*x*</b>.jsonl"}, language), texts, language)
     assert "<b>" not in ready
+    packed = {"model": "starter", "dataset": ensure_dataset(home, str(rows_file)), "packing": True, "max_length": 100}
+    told = review_text(home, config_of(packed, language), texts, language)
+    assert "1600" in told  # four batches of four times 100 tokens
     wrong = review_text(
         home, config_of({"model": "starter", "dataset": "x", "max_length": 3}, language), texts, language
     )
