@@ -52,10 +52,8 @@ def first_point(home: Home, warm: bool) -> tuple[float, float, float]:
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     if warm:
         keep_spare(home)
-        held = -1
-        while spare_state(home)["memory_bytes"] != held or held < 300_000_000:  # its libraries are loaded
-            held = spare_state(home)["memory_bytes"]
-            time.sleep(1.0)
+        while spare_state(home)["state"] == "loading":
+            time.sleep(0.1)
     begun = time.time()
     subprocess.run([FINETUNE, "train", str(path), "--home", str(home.path)], capture_output=True, check=True)
     told = read_events(max(home.runs.iterdir(), key=lambda run: run.stat().st_mtime) / "events.jsonl")

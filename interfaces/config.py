@@ -146,7 +146,7 @@ class FineTuneConfig(BaseModel):
     )
     max_tokens_per_batch: int = _dial(
         0,
-        "Tokens in a batch with packing; 0 takes per_device_train_batch_size times max_length.",
+        "Tokens in a batch, used with packing only; 0 takes per_device_train_batch_size times max_length.",
         "training",
         "tokens",
         ge=0,
@@ -324,7 +324,7 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     if config.fp16 and not config.lora.autocast_adapter_dtype:
         needs = "should be true with fp16, whose scaled gradients need an adapter in 32 bits"
         yield Problem.error(Code.VALUE_INVALID, field="lora.autocast_adapter_dtype", value="False", expected=needs)
-    if 0 < config.max_tokens_per_batch < config.max_length:
+    if config.packing and 0 < config.max_tokens_per_batch < config.max_length:
         value, needs = str(config.max_tokens_per_batch), f"should be at least max_length ({config.max_length}), or 0"
         yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", value=value, expected=needs)
     measures = config.validation_split or config.validation_dataset

@@ -257,6 +257,11 @@ class SpareFolder:
         return self.path / "door"
 
     @property
+    def ready(self) -> Path:
+        """Written by the trainer once its libraries are loaded."""
+        return self.path / "ready"
+
+    @property
     def log(self) -> Path:
         return self.path / "spare.log"
 

@@ -292,7 +292,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
             f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter {'here' if report['starter'] else 'not here yet'}"
         )
         print(f"hub   {report['hub_endpoint']}")
-        if report["spare"]["state"] == "waiting":
+        if report["spare"]["state"] != "none":
             print(f"spare a trainer waits for a run and holds {size(report['spare']['memory_bytes'])}")
         print("\n".join(report["hindrances"]) or "Nothing would hinder a run.")
     sys.exit(1 if report["hindrances"] else 0)

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,6 @@ from interfaces.folders import Attempt, Home, RunFolder, read_json
 from interfaces.process import ProcessIdentity
 from studio.supervisor import SPARE, SPARE_BYTES, resident_bytes
 
-COMMAND = [sys.executable, "-P", "-m", "trainer", "wait"]
 LEAST_AVAILABLE_BYTES = 2 * SPARE_BYTES
 """With less memory free none is kept."""
 TAKEN_SECONDS = 5.0
@@ -35,11 +35,12 @@ _OF_NO_MATTER = ("_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "TERM", "GRA
 
 
 def spare_state(home: Home) -> dict[str, Any]:
-    """`state`, and the memory that it holds in bytes."""
+    """`state` (none, loading, waiting), and the memory that it holds in bytes."""
     trainer = _who(home, "trainer")
     if trainer is None or not trainer.is_alive():
         return {"state": "none", "memory_bytes": 0}
-    return {"state": "waiting", "memory_bytes": resident_bytes(trainer.pid)}
+    state = "waiting" if home.spare.ready.exists() else "loading"
+    return {"state": state, "memory_bytes": resident_bytes(trainer.pid)}
 
 
 def keep_spare(home: Home, command: list[str] | None = None) -> bool:
@@ -50,19 +51,20 @@ def keep_spare(home: Home, command: list[str] | None = None) -> bool:
     with _alone(home) as alone:
         if not alone:
             return False
-        if spare_state(home)["state"] == "waiting":
+        if spare_state(home)["state"] != "none":
             if (read_json(home.spare.record) or {}).get("fingerprint") == wanted:
                 return True
             _end(home)
         shutil.rmtree(home.spare.path, ignore_errors=True)
-        home.spare.path.mkdir(parents=True)
         try:
+            home.spare.path.mkdir(parents=True)
             os.mkfifo(home.spare.door, 0o600)
-        except OSError:  # a file system without named pipes
+        except OSError:  # a full disk, or a file system without named pipes
             return False
+        command = command or [sys.executable, "-P", "-m", "trainer", "wait", str(home.spare.ready)]
         supervisor = [sys.executable, "-P", "-m", "studio.supervisor", SPARE, str(home.spare.path), wanted]
         started = subprocess.run(
-            [*supervisor, *(command or COMMAND)], cwd=home.spare.path, start_new_session=True, check=False,
+            [*supervisor, *command], cwd=home.spare.path, start_new_session=True, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         return started.returncode == 0
@@ -71,12 +73,16 @@ def keep_spare(home: Home, command: list[str] | None = None) -> bool:
 def take_spare(folder: RunFolder, attempt: Attempt) -> bool:
     """Give the attempt to the trainer that waits in the run's home; false when there is none that fits."""
     home = folder.home
-    record = read_json(home.spare.record) or {}
-    supervisor = ProcessIdentity.from_record(record.get("supervisor"))
-    if supervisor is None or record.get("fingerprint") != fingerprint(os.environ):
+    if not home.spare.record.exists():
         return False
     with _alone(home) as alone:
-        if not alone or spare_state(home)["state"] != "waiting":
+        state, supervisor = spare_state(home)["state"], _who(home, "supervisor")
+        if not alone or supervisor is None or state == "none":
+            return False
+        if (read_json(home.spare.record) or {}).get("fingerprint") != fingerprint(os.environ):
+            return False
+        if state == "loading":  # it would only load beside the one that is started now
+            _end(home)
             return False
         try:
             # Without a reader, which is the supervisor, this fails at once.
@@ -106,7 +112,10 @@ def fingerprint(environment: Mapping[str, str]) -> str:
     kept = sorted((key, value) for key, value in environment.items() if not key.startswith(_OF_NO_MATTER))
     root = Path(str(files("studio"))).parent
     code = [path.stat().st_mtime_ns for package in ("interfaces", "trainer") for path in (root / package).glob("*.py")]
-    return hashlib.sha256(repr((sys.executable, kept, sorted(code))).encode()).hexdigest()
+    limits = [resource.getrlimit(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU)]
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    facts = (sys.executable, kept, sorted(code), limits, cores, os.nice(0))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _end(home: Home) -> None:
@@ -123,12 +132,17 @@ def _who(home: Home, who: str) -> ProcessIdentity | None:
 @contextlib.contextmanager
 def _alone(home: Home) -> Iterator[bool]:
     """Whether nobody else starts, takes or ends the spare just now; it is worth no waiting."""
-    home.cache.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home.spare.lock, timeout=0.5)
     try:
-        with FileLock(home.spare.lock, timeout=0.5):
-            yield True
-    except Timeout:
+        home.cache.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (Timeout, OSError):
         yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:

@@ -87,7 +87,7 @@ def wait_for_run(spare: SpareFolder, fingerprint: str, command: list[str], ready
     terminated = _take_charge()
     door = os.open(spare.door, os.O_RDWR | os.O_NONBLOCK)  # for writing too: else each visitor's leaving is an end
     trainer = subprocess.Popen(
-        command, cwd=spare.path, process_group=0, preexec_fn=_die_with_parent, stdin=subprocess.PIPE
+        command, cwd=spare.path.parent, process_group=0, preexec_fn=_die_with_parent, stdin=subprocess.PIPE
     )
     write_json(spare.record, {**_identities(trainer), "fingerprint": fingerprint})
     _say_ready(ready)
@@ -96,10 +96,13 @@ def wait_for_run(spare: SpareFolder, fingerprint: str, command: list[str], ready
     while not asked:
         visited, _, _ = select.select([door], [], [], 1.0)
         asked = os.read(door, 65536) if visited else b""
-        unwanted = terminated or time.monotonic() > deadline or not spare.record.exists()
+        # Whoever removed the folder may have put another's in its place.
+        own = (read_json(spare.record) or {}).get("supervisor", {}).get("pid") == os.getpid()
+        unwanted = terminated or time.monotonic() > deadline or not own
         too_large = resident_bytes(trainer.pid) > SPARE_BYTES or available_bytes() < LEAST_AVAILABLE_BYTES
         if not asked and (unwanted or too_large or trainer.poll() is not None):
-            shutil.rmtree(spare.path, ignore_errors=True)
+            if own:
+                shutil.rmtree(spare.path, ignore_errors=True)
             _end_group(trainer.pid)
             return
     request = json.loads(asked)

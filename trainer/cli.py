@@ -93,10 +93,12 @@ def run(folder: Path, attempt: int = 1) -> None:
 
 
 @app.command(hidden=True)
-def wait() -> None:
+def wait(ready: Path) -> None:
     """Load what a run needs, then train the run that a line on stdin names. Started by a supervisor without a run."""
     import trainer.run  # noqa: F401  torch, transformers and peft: seconds
 
+    with contextlib.suppress(OSError):  # nobody wants it any more
+        ready.touch()
     line = sys.stdin.readline()
     if not line.strip():
         raise typer.Exit(0)

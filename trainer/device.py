@@ -74,10 +74,17 @@ def thread_counts(groups: Path = Path("/sys/fs/cgroup")) -> list[int]:
 
 
 def _processor_shares(groups: Path) -> list[int]:
-    """The processors' worth of time that each control group above this process allows (version 2, then 1)."""
+    """The processors' worth of time that control groups allow: each above this process (version 2), the root's (1)."""
     shares = []
     try:
-        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().splitlines()[-1].split(":", 2)[2].strip("/")
+        own = (
+            Path("/proc/self/cgroup")
+            .read_text(encoding="utf-8", errors="replace")
+            .strip()
+            .splitlines()[-1]
+            .split(":", 2)[2]
+            .strip("/")
+        )
     except (OSError, IndexError):
         own = ""
     for folder in {groups, *(groups / own, *(groups / own).parents)}:

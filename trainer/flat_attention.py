@@ -54,6 +54,8 @@ def flat_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+    if attention_mask is not None:
+        raise ValueError("attention with a mask of its own")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     queries, keys, values = (whole.split(sequence_lengths, dim=2) for whole in (query, key, value))
     outputs = [_attend(*part, scale, dropout, sliding_window) for part in zip(queries, keys, values, strict=True)]
@@ -102,7 +104,10 @@ class _Products(torch.autograd.Function):
     def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         heads, length, size = query.shape
         grouped = query.reshape(len(key), -1, size)
-        key, value = key.contiguous(), value.contiguous()
+        # What all keys have in common adds the same to each score of a row, which softmax doesn't see; left in, it would
+        # cost the scores their precision (Zhang et al. 2024, arXiv:2410.02367, section 4.2).
+        key = (key.float() - key.float().mean(dim=1, keepdim=True)).to(key.dtype)
+        value = value.contiguous()
         weights = _weights(grouped, key, scale)
         ctx.save_for_backward(grouped, key, value, *([weights] if length <= LONGEST_KEPT else []))
         ctx.scale = scale
@@ -123,9 +128,10 @@ class _Products(torch.autograd.Function):
 def _weights(query: torch.Tensor, key: torch.Tensor, scale: float) -> torch.Tensor:
     """softmax(scale * query key^T), each token seeing none after it (key heads, group * length, length)."""
     length = key.shape[1]
-    scores = torch.bmm(query, key.transpose(1, 2))
+    # Scaled within the product: the scores are rounded to 16 bits once.
+    scores = torch.baddbmm(query.new_zeros(1), query, key.transpose(1, 2), beta=0, alpha=scale)
     shape = scores.shape
-    scores = scores.mul_(scale).view(len(key), -1, length, length).add_(_triangle()[:length, :length])
+    scores = scores.view(len(key), -1, length, length).add_(_triangle()[:length, :length])
     return torch.softmax(scores, dim=-1).view(shape)
 
 

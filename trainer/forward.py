@@ -22,7 +22,7 @@ from trainer.trained_head import use_trained_head
 
 log = logging.getLogger(__name__)
 TRIAL_LENGTHS = (5, 9, 3)
-OWN_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier_scale")
+OWN_LOGITS = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling", "output_multiplier_scale")
 """Settings by which a model changes its logits after the head."""
 
 
@@ -84,6 +84,8 @@ def _take_flat_attention(model: PreTrainedModel) -> str:
 
     def trial(attention: str) -> str:
         model.set_attn_implementation(attention)
+        if model.config._attn_implementation != attention:
+            return "its attention can't be exchanged"
         same = _same(alone, _own_logits(model, **inputs)[0])
         return "" if same else "its layers mix sequences that lie side by side"
 
@@ -96,6 +98,8 @@ def _take_trained_head(model: PreTrainedModel) -> str:
     """Head times hidden state must be the model's own logits."""
     if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
         return f"it changes its logits ({changed[0]})"
+    if getattr(model.config, "output_router_logits", False):
+        return "its experts' balance is a part of its loss"
     sequence = _random_sequences(model)[1][None]
     logits = _own_logits(model, input_ids=sequence)
     head, body = model.get_output_embeddings(), model.get_decoder()

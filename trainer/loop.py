@@ -37,6 +37,14 @@ class TrainingLoop(Trainer):
             embeddings = self.accelerator.unwrap_model(self.model).get_input_embeddings()
             embeddings.neftune_noise_alpha = self.neftune_noise_alpha * math.sqrt(sequences)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """PEFT makes what it loads 32 bits wide; an adapter that was trained in 16 goes on in 16."""
+        formats = {name: value.dtype for name, value in self.model.named_parameters() if value.requires_grad}
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for name, parameter in self.model.named_parameters():
+            if name in formats:
+                parameter.data = parameter.data.to(formats[name])
+
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:

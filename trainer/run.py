@@ -76,7 +76,7 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     for problem in (*compute.warnings, *passed_over):
         log.append(Warned(problem=problem))
     try:
-        prepared = _prepare(config, folder, log, stop, compute)
+        prepared = _prepare(config, folder, log, stop, compute, recorded)
         if resume_step is None:
             _answer(prepared, config, log, stop, step=0)
     except StopRequested:
@@ -105,7 +105,10 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     )
 
 
-def _prepare(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute) -> Prepared:
+def _prepare(
+    config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute,
+    recorded: dict[str, Any] | None,
+) -> Prepared:  # fmt: skip
     """Read, fetch, check and load everything; quick checks first, so that bad input is told in seconds."""
     log.phase("data")
     data = _read_data(config, folder, log)
@@ -120,10 +123,11 @@ def _prepare(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: Sto
     stop.check()
     log.phase("model")
     base = load_model(files, config, compute)
-    forward = adapt_forward(base, config.model_name, (read_json(folder.lineage) or {}).get("machine"))
+    forward = adapt_forward(base, config.model_name, recorded)
     for problem in forward.warnings:
         log.append(Warned(problem=problem))
-    _write_lineage(config, folder, files, data, compute, forward)
+    if recorded is None:
+        _write_lineage(config, folder, files, data, compute, forward)
     model = add_adapter(base, config, files)
     # Adapter and two optimiser moments in fp32, for each checkpoint kept, the one in staging, and the result.
     require_space(folder.path, 12 * parameter_count(model)[0] * (config.save_total_limit + 2))
@@ -268,9 +272,7 @@ def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute
 def _write_lineage(
     config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute, forward: Forward
 ) -> None:
-    """Where the result comes from. Written once: a resume goes on with the same data and the same base."""
-    if folder.lineage.exists():
-        return
+    """Where the result comes from. A resume from a checkpoint goes on with the same data, base and numbers."""
     base = {"name": files.portable_name, "requested": config.model_name, "revision": files.revision}
     machine = {
         "device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads,

@@ -1,5 +1,6 @@
 """A pair that waits: real processes that get their run later, and behave as any pair from then on."""
 
+import shutil
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.process
 
 WAITS = f"""
 import json, os, sys
+open("spare/ready", "w").close()
 line = sys.stdin.readline()
 if not line:
     sys.exit(0)
@@ -39,6 +41,7 @@ def waiting(script: str = "finishes") -> list[str]:
 def kept(home: Home) -> Iterator[Home]:
     """A home in which a trainer waits."""
     assert spare.keep_spare(home, waiting())
+    until(home.spare.ready.exists)
     yield home
     spare.end_spare(home)
 
@@ -81,6 +84,7 @@ def test_a_run_gets_the_pair_that_waits_and_ends_like_any_run(kept: Home) -> Non
 
 def test_of_two_runs_at_once_one_gets_it_and_both_run(home: Home) -> None:
     assert spare.keep_spare(home, waiting("waits"))
+    until(home.spare.ready.exists)
     waits = pids(home.spare.record)
     folders = [new_run(home), new_run(home)]
     got = {}
@@ -104,11 +108,12 @@ def test_only_a_pair_of_the_same_environment_is_taken(kept: Home, monkeypatch: p
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     folder = new_run(kept)
     assert not spare.take_spare(folder, folder.create_attempt())
-    assert spare.spare_state(kept)["state"] == "waiting"
+    assert spare.spare_state(kept)["state"] != "none"
     before = pids(kept.spare.record)["supervisor"]
     assert before is not None
     assert spare.keep_spare(kept, waiting())  # and it is replaced by one that fits
     assert not before.is_alive()
+    until(kept.spare.ready.exists)
     assert spare.take_spare(folder, folder.create_attempt())
 
 
@@ -120,6 +125,36 @@ def test_a_pair_that_has_died_is_nobody_s_run(kept: Home, victim: str) -> None:
     folder = new_run(kept)
     assert not spare.take_spare(folder, folder.create_attempt())
     assert spare.spare_state(kept) == {"state": "none", "memory_bytes": 0}
+
+
+def test_one_that_still_loads_is_not_given_a_run(home: Home) -> None:
+    loads = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    assert spare.keep_spare(home, loads)
+    pair = pids(home.spare.record)
+    assert spare.spare_state(home)["state"] == "loading"
+    folder = new_run(home)
+    assert not spare.take_spare(folder, folder.create_attempt())
+    until(lambda: not any(identity.is_alive() for identity in pair.values()))
+
+
+def test_of_two_after_the_folder_was_removed_the_newer_stays(home: Home) -> None:
+    assert spare.keep_spare(home, waiting())
+    old = pids(home.spare.record)
+    shutil.rmtree(home.spare.path)
+    assert spare.keep_spare(home, waiting())
+    new = pids(home.spare.record)
+    until(lambda: not any(identity.is_alive() for identity in old.values()))
+    assert all(identity.is_alive() for identity in new.values())
+    assert pids(home.spare.record) == new
+    spare.end_spare(home)
+
+
+def test_a_home_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.cache.write_text("a file where a folder should be")
+    assert not spare.keep_spare(home, waiting())
+    spare.end_spare(home)
+    assert spare.spare_state(home)["state"] == "none"
 
 
 def test_it_ends_when_it_is_told_to_and_when_its_folder_goes(home: Home) -> None:

@@ -68,8 +68,9 @@ def test_a_trainer_that_waits_trains_the_run_that_it_is_told(home: Home, tiny_co
     folder.config.write_text(yaml.safe_dump(tiny_config))
     attempt = folder.create_attempt()
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "trainer", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=home.runs
-    )
+        [sys.executable, "-P", "-m", "trainer", "wait", "ready"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=home.path,
+    )  # fmt: skip
     line = json.dumps({"folder": str(folder.path), "attempt": attempt.number}) + "\n"
     said, _ = child.communicate(line.encode(), timeout=120)
     assert child.returncode == 0
@@ -79,6 +80,8 @@ def test_a_trainer_that_waits_trains_the_run_that_it_is_told(home: Home, tiny_co
 
 
 @pytest.mark.tiny
-def test_a_trainer_that_nobody_tells_anything_ends() -> None:
-    ended = subprocess.run([sys.executable, "-P", "-m", "trainer", "wait"], input=b"", timeout=120, check=False)
+def test_a_trainer_that_nobody_tells_anything_says_that_it_is_ready_and_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "trainer", "wait", "ready"]
+    ended = subprocess.run(command, input=b"", timeout=120, check=False, cwd=tmp_path)
     assert ended.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]

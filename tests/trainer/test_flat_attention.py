@@ -57,6 +57,26 @@ def test_each_sequence_sees_itself_only(dtype: str, window: int | None) -> None:
         assert (one - other).norm() <= tolerance * other.norm()
 
 
+def test_a_bias_of_the_keys_costs_no_precision() -> None:
+    """Qwen2 has large ones: scores in the hundreds that differ by little."""
+    import torch
+
+    from trainer.flat_attention import flat_attention
+
+    query, key, value = tensors(torch.bfloat16)
+    with torch.no_grad():
+        query[..., 0] = 8.0
+        key[..., 0] = 50.0
+    seen, _ = flat_attention(torch.nn.Module(), query, key, value, None, scaling=0.25, sequence_lengths=LENGTHS)
+    expected = reference(query, key, value, scale=0.25)
+    assert (seen - expected).norm() <= 2e-2 * expected.norm()
+    weights = torch.randn(expected.shape, dtype=torch.float64)
+    grads = torch.autograd.grad((seen.double() * weights).sum(), [query, value])
+    wanted = torch.autograd.grad((expected * weights).sum(), [query, value])
+    for one, other in zip(grads, wanted, strict=True):
+        assert (one - other).norm() <= 3e-2 * other.norm()
+
+
 @pytest.mark.parametrize("window", [None, 8])
 def test_an_answer_sees_what_came_before_it(window: int | None) -> None:
     """Without lengths it is one sequence, of which the last tokens may be asked for alone."""
@@ -85,6 +105,8 @@ def test_what_would_be_computed_wrongly_is_refused() -> None:
     for name in ("softcap", "s_aux", "position_bias"):
         with pytest.raises(ValueError, match=name):
             flat_attention(torch.nn.Module(), *inputs, None, sequence_lengths=LENGTHS, **{name: 30.0})
+    with pytest.raises(ValueError, match="mask of its own"):
+        flat_attention(torch.nn.Module(), *inputs, torch.zeros(1), sequence_lengths=LENGTHS)
     with pytest.raises(ValueError, match="not causal"):
         flat_attention(torch.nn.Module(), *inputs, None, sequence_lengths=LENGTHS, is_causal=False)
     with pytest.raises(ValueError, match="padded"):

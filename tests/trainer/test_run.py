@@ -1,5 +1,6 @@
 """A whole run in this process: what a person would notice of it."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,13 @@ def test_a_stop_file_of_an_earlier_attempt_says_nothing(home: Home, tiny_config:
     assert result["state"] == "finished"
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_said(home: Home, tiny_config: dict[str, Any]) -> None:
-    config = {**tiny_config, "save_steps": 2, "num_train_epochs": 3}
+@pytest.mark.parametrize(
+    "more", [{}, {"bf16": True, "lora": {"autocast_adapter_dtype": False}}], ids=["32 bits", "16 bits"]
+)
+def test_a_damaged_checkpoint_is_passed_over_and_said(
+    home: Home, tiny_config: dict[str, Any], more: dict[str, Any]
+) -> None:
+    config = {**tiny_config, "save_steps": 2, "num_train_epochs": 3, **more}
     undisturbed, _ = train(home, config)
     folder, _ = train(home, config)
     (folder.checkpoint(12) / "optimizer.pt").unlink()
@@ -346,3 +352,10 @@ def test_a_resumed_run_keeps_the_numbers_it_was_started_with(home: Home, tiny_co
     write_json(folder.lineage, {**recorded, "machine": {**recorded["machine"], "dtype": other}})
     train(home, config, folder, attempt=2)
     assert read_started(folder).dtype == other
+    # Without a checkpoint nothing goes on: the run begins anew, and its record says with what.
+    shutil.rmtree(folder.checkpoints)
+    train(home, config, folder, attempt=3)
+    started, record = read_started(folder), read_json(folder.lineage)
+    assert record is not None
+    assert started.resumed_from_step is None
+    assert started.dtype == record["machine"]["dtype"] == recorded["machine"]["dtype"]
