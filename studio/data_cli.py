@@ -116,6 +116,11 @@ def stats(
     as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Token lengths of all rows for MODEL: what max_length cuts, what is learned, steps an epoch. Adds FILE to the library."""
+    from interfaces.problems import Code, FineTuneError
+
+    if 0 < budget < max_length:
+        needs = f"should be at least --max-length ({max_length}), or 0"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--max-tokens-per-batch", value=str(budget), expected=needs)
     place = _home(home)
     dataset = _added(place, file, column, sample_by, quiet=as_json)
     wanted = {

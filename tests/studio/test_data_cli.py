@@ -111,6 +111,13 @@ def test_preview_and_stats_of_a_model(home: Home, tiny_model: Path, tmp_path: Pa
     rows = write_rows(tmp_path / "rows.jsonl", alpaca_rows(5))
     done = finetune("data", "preview", rows, "--model", tiny_model, "--row", "2", "--json", home=home)
     shown = json.loads(done.stdout)
+    refused = finetune("data", "stats", rows, "--model", tiny_model, "--max-tokens-per-batch", "10", home=home)
+    assert refused.returncode == 2
+    assert "should be at least --max-length (1024), or 0" in refused.stderr
+    packed = finetune(
+        "data", "stats", rows, "--model", tiny_model, "--max-tokens-per-batch", "1024", "--json", home=home
+    )
+    assert json.loads(packed.stdout)["steps_per_epoch"] == 1
     assert set(shown["tokens"][0]) >= {"id", "text", "trained"}
     assert "".join(token["text"] for token in shown["tokens"]) == shown["text"]
     learned = "".join(token["text"] for token in shown["tokens"] if token["trained"])
