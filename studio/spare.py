@@ -86,12 +86,10 @@ def take_spare(folder: RunFolder, attempt: Attempt) -> bool:
             return False
         try:
             # Without a reader, which is the supervisor, this fails at once.
-            door = os.open(home.spare.door, os.O_WRONLY | os.O_NONBLOCK)
+            with os.fdopen(os.open(home.spare.door, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8") as door:
+                door.write(json.dumps({"folder": str(folder.path.absolute()), "attempt": attempt.number}) + "\n")
         except OSError:
             return False
-        line = json.dumps({"folder": str(folder.path.absolute()), "attempt": attempt.number}) + "\n"
-        os.write(door, line.encode())
-        os.close(door)
         if _comes_true(attempt.pid.exists, TAKEN_SECONDS):
             shutil.rmtree(home.spare.path, ignore_errors=True)
             return True

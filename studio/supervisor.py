@@ -38,7 +38,7 @@ SPARE_SECONDS = 1800.0
 """How long a trainer waits for a run that nobody starts."""
 SPARE_BYTES = 1_500_000_000
 """More than any waiting trainer needs: one that holds more is ended."""
-LEAST_AVAILABLE_BYTES = 750_000_000
+SHORT_OF_MEMORY_BYTES = 750_000_000
 """With less memory left on the machine, a trainer that only waits makes room."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -97,9 +97,9 @@ def wait_for_run(spare: SpareFolder, fingerprint: str, command: list[str], ready
         visited, _, _ = select.select([door], [], [], 1.0)
         asked = os.read(door, 65536) if visited else b""
         # Whoever removed the folder may have put another's in its place.
-        own = (read_json(spare.record) or {}).get("supervisor", {}).get("pid") == os.getpid()
+        own = ((read_json(spare.record) or {}).get("supervisor") or {}).get("pid") == os.getpid()
         unwanted = terminated or time.monotonic() > deadline or not own
-        too_large = resident_bytes(trainer.pid) > SPARE_BYTES or available_bytes() < LEAST_AVAILABLE_BYTES
+        too_large = resident_bytes(trainer.pid) > SPARE_BYTES or available_bytes() < SHORT_OF_MEMORY_BYTES
         if not asked and (unwanted or too_large or trainer.poll() is not None):
             if own:
                 shutil.rmtree(spare.path, ignore_errors=True)

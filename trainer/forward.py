@@ -108,7 +108,7 @@ def _take_trained_head(model: PreTrainedModel) -> str:
     hidden = body(input_ids=sequence, use_cache=False).last_hidden_state
     if not _same(logits, head(hidden)):
         return "its logits are not its head's output"
-    own = torch.nn.functional.cross_entropy(logits[0, :-1].float(), sequence[0, 1:], reduction="mean")
+    own = torch.nn.functional.cross_entropy(logits[0, :-1].float(), sequence[0, 1:])
     use_trained_head(model)
     ours = model(input_ids=sequence, labels=sequence).loss
     return "" if torch.allclose(own, ours, rtol=_tolerance(logits)) else "its loss comes out otherwise"

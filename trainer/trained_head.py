@@ -14,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-IGNORED = -100
+from trainer.token_store import READ_ONLY
+
 CHUNK_ELEMENTS = 1 << 25
 """Logits at a time: 64 MB in 16 bits, enough rows for a product at full speed."""
 BLOCK_ELEMENTS = 1 << 20
@@ -42,8 +43,8 @@ def _loss(
 ) -> torch.Tensor:  # fmt: skip
     """The loss summed over trained tokens, divided by `num_items_in_batch` or by their number."""
     hidden = model.get_decoder()(*args, **{**kwargs, "use_cache": False}).last_hidden_state
-    wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
-    trained = wanted != IGNORED
+    wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=READ_ONLY)
+    trained = wanted != READ_ONLY
     total = summed_loss(model.get_output_embeddings(), hidden[trained], wanted[trained])
     return total / (trained.sum() if num_items_in_batch is None else num_items_in_batch)
 
@@ -90,8 +91,9 @@ class _FrozenHead(torch.autograd.Function):
                 log_p = torch.log_softmax(rows, dim=-1, dtype=torch.float32)
                 chosen = log_p.gather(1, wanted)
                 total -= chosen.sum()
-                # The gradient, softmax minus one at the wanted token, takes the logits' place.
-                rows.copy_(log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0)))
+                if of_hidden is not None:
+                    # The gradient, softmax minus one at the wanted token, takes the logits' place.
+                    rows.copy_(log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0)))
             if of_hidden is not None:
                 torch.mm(logits, weight, out=of_hidden[first : first + chunk])
         ctx.save_for_backward(*([of_hidden] if of_hidden is not None else []))

@@ -14,6 +14,7 @@ from interfaces.process import ProcessIdentity
 from studio import spare
 from studio.launcher import LocalLauncher
 from studio.runs import any_run_is_active, follow
+from tests.conftest import until
 from tests.fakes import FAKE_TRAINER
 
 pytestmark = pytest.mark.process
@@ -55,10 +56,6 @@ def new_run(home: Home) -> RunFolder:
 def pids(record: Path) -> dict[str, ProcessIdentity | None]:
     told = read_json(record) or {}
     return {who: ProcessIdentity.from_record(told.get(who)) for who in ("supervisor", "trainer")}
-
-
-def until(condition, seconds: float = 20.0) -> None:
-    assert spare._comes_true(condition, seconds), "it never came true"
 
 
 def gone(attempt: Attempt) -> bool:

@@ -13,6 +13,7 @@ from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
 from interfaces.process import ProcessIdentity
 from studio.launcher import LocalLauncher
 from studio.runs import RunState, follow, problem_of_run, run_state
+from tests.conftest import until
 from tests.fakes import fake_trainer
 
 pytestmark = pytest.mark.process
@@ -29,17 +30,6 @@ def wait_for_end(folder: RunFolder, attempt: Attempt) -> RunState:
         pass
     until(lambda: LocalLauncher().state(attempt) == "gone")
     return run_state(folder, read_events(folder.events))
-
-
-def until(condition, seconds: float = 20.0) -> None:
-    """Wait on a condition, not on the clock; the clock only bounds a failure."""
-    import threading
-    import time
-
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        threading.Event().wait(0.01)
 
 
 def steps_told(folder: RunFolder) -> int:
