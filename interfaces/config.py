@@ -123,6 +123,9 @@ class FineTuneConfig(BaseModel):
     lora: LoraSettings = Field(
         default_factory=LoraSettings, description="The adapter.", json_schema_extra={"group": "lora"}
     )
+    adapter_name_or_path: str = _dial(
+        "", "Go on from this adapter instead of a fresh one: a run's id, or a folder as PEFT saves it.", "lora"
+    )
 
     num_train_epochs: float = _dial(
         3.0, "How often the whole dataset is seen.", "training", "epochs", True, gt=0, le=1000
@@ -184,6 +187,9 @@ class FineTuneConfig(BaseModel):
         "evaluations",
         ge=0,
     )
+    load_best_model_at_end: bool = _dial(
+        False, "Give out the adapter of the best validation loss instead of the last step's.", "training"
+    )
     seed: int = _dial(42, "Same seed, same data order, same split.", "training", ge=0, le=2**32 - 1)
 
     gradient_checkpointing: bool = _dial(
@@ -215,9 +221,11 @@ class FineTuneConfig(BaseModel):
     save_minutes: float = _dial(
         10.0, "Save a checkpoint at least each so many minutes; 0 is off.", "saving", "minutes", ge=0
     )
-    save_total_limit: int = _dial(2, "How many checkpoints to keep.", "saving", "checkpoints", ge=2, le=1000)
+    save_total_limit: int = _dial(
+        2, "How many checkpoints to keep; the best one is kept besides.", "saving", "checkpoints", ge=2, le=1000
+    )
 
-    @field_validator("dataset", "validation_dataset", "model_name")
+    @field_validator("dataset", "validation_dataset", "model_name", "adapter_name_or_path")
     @classmethod
     def _no_nul(cls, value: str | dict[str, float]) -> str | dict[str, float]:
         for text in [value] if isinstance(value, str) else value:
@@ -328,6 +336,7 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
         value, needs = str(config.max_tokens_per_batch), f"should be at least max_length ({config.max_length}), or 0"
         yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", value=value, expected=needs)
     measures = config.validation_split or config.validation_dataset
-    if config.early_stopping_patience and not (config.eval_steps and measures):
+    needs_measures = config.early_stopping_patience or config.load_best_model_at_end
+    if needs_measures and not (config.eval_steps and measures):
         needs = "eval_steps" if measures else "validation_split"
         yield Problem.error(Code.VALUE_MISSING, field=needs)

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from interfaces.problems import Code, FineTuneError, Problem
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_BROKEN = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR)
 
 
 def problem_of_os_error(error: OSError, place: Path) -> Problem | None:
-    """No space left or no permission as a Problem; None for any other error. `place` stands in for a missing name."""
+    """No space, no permission or a broken disk as a Problem; None for any other error.
+
+    `place` stands in for a missing name.
+    """
     path = Path(error.filename) if isinstance(error.filename, str) else place
     if error.errno in _NO_SPACE:
         return disk_full(path)
     if error.errno in _NOT_WRITABLE:
         return Problem.error(Code.NOT_WRITABLE, path=str(path), reason=error.strerror)
+    if error.errno in _BROKEN:
+        return disk_error(path, str(error.strerror))
     return None
+
+
+def disk_error(path: Path, reason: str) -> Problem:
+    """The disk, or the way to it, failed at `path` though there was space."""
+    free = 0
+    with contextlib.suppress(OSError):  # a disk that is gone doesn't tell its size either
+        free = free_bytes(path)
+    return Problem.error(Code.DISK_ERROR, path=str(path), reason=reason, free=free)
+
+
+@contextlib.contextmanager
+def at(path: Path) -> Iterator[None]:
+    """Give an OSError that carries no name the name of the file that was worked on."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def disk_full(path: Path, needed: int = 0) -> Problem:

@@ -98,6 +98,7 @@ class Home:
                 (self.runs / run_id).mkdir()
             except FileExistsError:
                 continue
+            fsync_folder(self.runs)
             return self.run(run_id)
 
 
@@ -168,6 +169,16 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def first_adapter(self) -> Path:
+        """A copy of the adapter that this run went on from; absent where it began with a fresh one."""
+        return self.path / "first-adapter"
+
+    @property
+    def reserve(self) -> Path:
+        """Space that is given back when the disk is full, so that the run's last words still fit."""
+        return self.path / ".reserve"
+
+    @property
     def export(self) -> Path:
         return self.path / "export"
 
@@ -199,6 +210,7 @@ class RunFolder:
         attempts = self.attempts()
         attempt = self.attempt(attempts[-1].number + 1 if attempts else 1)
         attempt.path.mkdir()
+        fsync_folder(self.path)
         return attempt
 
 

@@ -104,8 +104,10 @@ class Code(StrEnum):
     CHECKSUM_MISMATCH = "checksum_mismatch"
     # the machine
     DISK_FULL = "disk_full"
+    DISK_ERROR = "disk_error"
     NOT_WRITABLE = "not_writable"
     OUT_OF_MEMORY = "out_of_memory"
+    KILLED_FOR_MEMORY = "killed_for_memory"
     CHILD_OVER_LIMIT = "child_over_limit"
     QUANTIZATION_UNAVAILABLE = "quantization_unavailable"
     DTYPE_UNAVAILABLE = "dtype_unavailable"
@@ -117,6 +119,13 @@ class Code(StrEnum):
     START_FAILED = "start_failed"
     PORT_TAKEN = "port_taken"
     CHECKPOINT_REJECTED = "checkpoint_rejected"
+    BEGUN_ANEW = "begun_anew"
+    RESUME_NOT_EXACT = "resume_not_exact"
+    STOPPED_EARLY = "stopped_early"
+    BEST_ADAPTER = "best_adapter"
+    ADAPTER_UNUSABLE = "adapter_unusable"
+    ADAPTER_SETTINGS = "adapter_settings"
+    ADAPTER_BASE = "adapter_base"
     RUN_NOT_FOUND = "run_not_found"
     RUN_AMBIGUOUS = "run_ambiguous"
     RUN_ACTIVE = "run_active"
@@ -130,6 +139,8 @@ class Code(StrEnum):
 BROKEN_RUN = frozenset(
     {
         Code.OUT_OF_MEMORY,
+        Code.KILLED_FOR_MEMORY,
+        Code.DISK_ERROR,
         Code.LOSS_NOT_FINITE,
         Code.TRAINER_KILLED,
         Code.TRAINER_ENDED,

@@ -1,4 +1,7 @@
-"""What happens at each step: state and logs become events, requests and guards become control flags."""
+"""What happens at each step: state and logs become events, saves become committed checkpoints.
+
+Who ends the loop before its time is in `trainer/stopper.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,38 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from interfaces.config import FineTuneConfig
 from interfaces.events import CheckpointCommitted, Evaluated, Step
 from interfaces.folders import RunFolder
-from interfaces.problems import Code, FineTuneError
 from trainer.checkpoints import commit_checkpoint, rotate_checkpoints
 from trainer.device import Compute, memory_bytes
 from trainer.event_log import EventLog
-from trainer.loop import TrainingLoop
-from trainer.stop import StopRequest
+from trainer.loop import TrainingLoop, not_finite
+from trainer.stop import Pace
+from trainer.stopper import Measured
 
 
 class Reporter(TrainerCallback):
-    """Tells each step and each evaluation as an event."""
+    """Tells each step and each evaluation as an event.
+
+    A point of the curve is the mean over the steps since the last one. What it already holds goes into a checkpoint
+    (`unlogged`), so that a resumed curve has the same points as an undisturbed one.
+    """
 
     def __init__(self, log: EventLog, compute: Compute, config: FineTuneConfig, validation_rows: int) -> None:
         self._log, self._compute, self._config, self._validation_rows = log, compute, config, validation_rows
         self.loop: TrainingLoop | None = None
-        self._seconds = self._begun = 0.0
-        self._tokens = self._trained = 0
+        self._begun = 0.0
+        self.unlogged: dict[str, float] = {}
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._begun = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._seconds += time.perf_counter() - self._begun
-        control.should_log = control.should_log or state.global_step >= state.max_steps  # the last step is always told
+        if self.loop is None:
+            return
+        step = {"steps": 1.0, "seconds": time.perf_counter() - self._begun, **self.loop.take_step()}
+        self.unlogged = {name: self.unlogged.get(name, 0) + value for name, value in step.items()}
+        # The last step is always told, and so is one that ends the run.
+        if state.global_step >= state.max_steps or not math.isfinite(step["loss"]):
+            control.should_log = True
 
     def on_log(
         self,
@@ -43,23 +55,23 @@ class Reporter(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        if logs is None or "loss" not in logs or self.loop is None:
+        if logs is None or "loss" not in logs or not self.unlogged:
             return
-        tokens, trained = self.loop.tokens_seen, self.loop.trained_tokens_seen
+        told, self.unlogged = self.unlogged, {}
+        loss, grad_norm = told["loss"] / told["steps"], logs.get("grad_norm")
         self._log.append(
             Step(
                 step=state.global_step, total_steps=state.max_steps, epoch=round(state.epoch or 0.0, 4),
-                loss=logs["loss"], learning_rate=logs["learning_rate"], grad_norm=logs.get("grad_norm"),
-                tokens=tokens - self._tokens, trained_tokens=trained - self._trained,
-                seconds=round(self._seconds, 4), memory_bytes=memory_bytes(self._compute.device),
+                loss=loss, learning_rate=logs["learning_rate"], grad_norm=grad_norm,
+                tokens=int(told["tokens"]), trained_tokens=int(told["trained_tokens"]),
+                seconds=round(told["seconds"], 4), memory_bytes=memory_bytes(self._compute.device),
             )
         )  # fmt: skip
-        self._tokens, self._trained, self._seconds = tokens, trained, 0.0
-        if not math.isfinite(logs["loss"]):
-            rate = self._config.learning_rate
-            raise FineTuneError.of(
-                Code.LOSS_NOT_FINITE, value=str(logs["loss"]), step=state.global_step, learning_rate=rate
-            )
+        if not math.isfinite(loss):
+            raise not_finite("loss", loss, state.global_step, args.learning_rate)
+        # A gradient without end has just gone into every weight. With fp16 it is expected: the step is left out.
+        if grad_norm is not None and not math.isfinite(grad_norm) and not self._config.fp16:
+            raise not_finite("grad_norm", grad_norm, state.global_step, args.learning_rate)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
@@ -71,9 +83,14 @@ class Reporter(TrainerCallback):
 class Keeper(TrainerCallback):
     """Saves by the clock too, commits what the Trainer has saved, and rotates what is older."""
 
-    def __init__(self, folder: RunFolder, log: EventLog, config: FineTuneConfig, facts: dict[str, Any]) -> None:
-        self._folder, self._log, self._config, self._facts = folder, log, config, facts
+    def __init__(
+        self, folder: RunFolder, log: EventLog, config: FineTuneConfig, conditions: dict[str, Any],
+        reporter: Reporter, measured: Measured, pace: Pace,
+    ) -> None:  # fmt: skip
+        self._folder, self._log, self._config, self._conditions = folder, log, config, conditions
+        self._reporter, self._measured, self._pace = reporter, measured, pace
         self._saved = time.monotonic()
+        self._verified: set[int] = set()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         minutes = self._config.save_minutes
@@ -81,37 +98,9 @@ class Keeper(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        path, size = commit_checkpoint(self._folder, state.global_step, self._facts)
+        path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._reporter.unlogged)
         self._saved = time.monotonic()
+        seconds = round(self._pace.end_save(), 3)
         relative = str(path.relative_to(self._folder.path))
-        self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size))
-        rotate_checkpoints(self._folder, self._config.save_total_limit)
-
-
-class Stopper(TrainerCallback):
-    """Ends the loop when somebody asks, or when the validation loss has stopped falling."""
-
-    def __init__(self, stop: StopRequest, patience: int, earlier_losses: list[float]) -> None:
-        self._stop, self._patience = stop, patience
-        self._losses = list(earlier_losses)
-        self.asked = False
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        mode = self._stop.mode
-        # A request during the very last step comes too late to leave anything out.
-        if mode is None or state.global_step >= state.max_steps:
-            return
-        self.asked = True
-        control.should_training_stop = True
-        # A measurement that is due is still made: the resumed run would never make it up.
-        control.should_evaluate = control.should_evaluate and mode == "save"
-        control.should_save = mode == "save"
-
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
-    ) -> None:
-        self._losses.append(metrics["eval_loss"])
-        best = self._losses.index(min(self._losses))
-        if self._patience and len(self._losses) - 1 - best >= self._patience:
-            control.should_training_stop = True
-            control.should_save = True
+        self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size, seconds=seconds))
+        rotate_checkpoints(self._folder, self._config.save_total_limit, self._measured.best_step, self._verified)

@@ -1,46 +1,96 @@
-"""Writes `events.jsonl`: one line in one write, in order, durable where it matters."""
+"""Writes `events.jsonl`: whole lines, in order, on the disk at once where it matters and within a second elsewhere."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import threading
 import time
 from pathlib import Path
 from types import TracebackType
 
-from interfaces.events import ENDINGS, CheckpointCommitted, Event, Failed, Phase, PhaseName, Started, read_events
+from interfaces.disk import at
+from interfaces.events import (
+    ENDINGS,
+    CheckpointCommitted,
+    Event,
+    Failed,
+    Phase,
+    PhaseName,
+    Started,
+    Stopping,
+    read_tail,
+)
+from interfaces.folders import fsync_folder
 
-DURABLE = (Started, Failed, CheckpointCommitted, *ENDINGS)
-FSYNC_SECONDS = 1.0
+DURABLE = (Started, Failed, CheckpointCommitted, Stopping, *ENDINGS)
+FSYNC_SECONDS = 0.5
 PROGRESS_SECONDS = 0.25
+RESERVE_BYTES = 1 << 16
+BLOCK_BYTES = 1 << 16
 
 
 class EventLog:
     """The one writer of a run's events.
 
-    Changes of state are on the disk when `append` returns, all else at most about a second later.
+    Changes of state are on the disk when `append` returns; a thread sees to all else within a second, also when
+    nothing more is said.
     """
 
     def __init__(self, path: Path, attempt: int) -> None:
         _drop_torn_line(path)
-        earlier = read_events(path)
+        earlier = read_tail(path)
         self.path, self.attempt = path, attempt
         self._seq = earlier[-1].seq if earlier else 0
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self._synced = self._progressed = 0.0
-        self._lock = threading.Lock()  # downloads report from several threads
+        fsync_folder(path.parent)
+        self._reserve: Path | None = None
+        self._dirty, self._ended, self._progressed = False, False, 0.0
+        self._failure: OSError | None = None
+        self._lock = threading.RLock()  # downloads, the watch for stops and the flusher have threads of their own
+        self._closed = threading.Event()
+        self._flusher = threading.Thread(target=self._flush_now_and_then, name="event-log", daemon=True)
+        self._flusher.start()
 
-    def append(self, event: Event) -> None:
-        """Add one event; `seq`, `attempt` and `time` are filled in here."""
+    def hold_space(self, reserve: Path) -> None:
+        """Keep a file that is given up for the last word where the disk is full.
+
+        Raises:
+            OSError: not even that much is free: the run had better not begin.
+        """
+        self._reserve = reserve
+        with at(reserve), reserve.open("wb") as file:
+            file.write(bytes(RESERVE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def append(self, event: Event) -> bool:
+        """Add one event; `seq`, `attempt` and `time` are filled in here. False after the last word: nothing follows it.
+
+        Raises:
+            OSError: it could not be written; no part of it is left in the file.
+        """
         with self._lock:
+            if self._ended:
+                return False
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            stamp = {"seq": self._seq + 1, "attempt": self.attempt, "time": round(time.time(), 3)}
+            line = event.model_copy(update=stamp).model_dump_json(exclude_none=True).encode() + b"\n"
+            try:
+                self._write(line)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not isinstance(event, ENDINGS):
+                    raise
+                self._give_up_reserve()
+                self._write(line)
             self._seq += 1
-            stamp = {"seq": self._seq, "attempt": self.attempt, "time": round(time.time(), 3)}
-            line = event.model_copy(update=stamp).model_dump_json(exclude_none=True)
-            os.write(self._file, line.encode() + b"\n")
-            now = time.monotonic()
-            if isinstance(event, DURABLE) or now - self._synced >= FSYNC_SECONDS:
-                os.fsync(self._file)
-                self._synced = now
+            self._ended = isinstance(event, ENDINGS)
+            if isinstance(event, DURABLE):
+                self._sync()
+            return True
 
     def phase(self, phase: PhaseName, done: int | None = None, total: int | None = None, unit: str = "") -> None:
         """Say what is going on. Progress in between is thinned to a few lines a second."""
@@ -52,8 +102,13 @@ class EventLog:
         self.append(Phase.model_validate({"phase": phase, "done": done, "total": total, "unit": unit}))
 
     def close(self) -> None:
-        os.fsync(self._file)
-        os.close(self._file)
+        """Have everything on the disk and let go of the file."""
+        self._closed.set()
+        self._flusher.join()
+        with self._lock:
+            self._sync()
+            os.close(self._file)
+            self._give_up_reserve()
 
     def __enter__(self) -> EventLog:
         return self
@@ -63,14 +118,56 @@ class EventLog:
     ) -> None:
         self.close()
 
+    def _write(self, line: bytes) -> None:
+        """All of `line` or nothing: a disk that fills up takes a part."""
+        with at(self.path):
+            size = os.fstat(self._file).st_size
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(self._file, line[written:])
+            except OSError:
+                os.ftruncate(self._file, size)
+                raise
+            self._dirty = True
+
+    def _sync(self) -> None:
+        if self._dirty:
+            with at(self.path):
+                os.fsync(self._file)
+            self._dirty = False
+
+    def _flush_now_and_then(self) -> None:
+        while not self._closed.wait(FSYNC_SECONDS):
+            if self._dirty:
+                self._dirty = False
+                try:
+                    with at(self.path):
+                        os.fsync(self._file)  # without the lock: training need not wait for the disk
+                except OSError as error:
+                    # A later fsync would succeed and hide the loss: who appends next is told.
+                    self._failure = error
+
+    def _give_up_reserve(self) -> None:
+        if self._reserve is not None:
+            self._reserve.unlink(missing_ok=True)
+
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut what a killed writer left behind its last newline: it never was an event."""
+    """Cut what a killed writer left behind its last newline: it never was an event. Reads only the end."""
     try:
         with path.open("r+b") as file:
-            text = file.read()
-            whole = text.rfind(b"\n") + 1
-            if whole < len(text):
+            start = end = file.seek(0, io.SEEK_END)
+            while start > 0:
+                start = max(start - BLOCK_BYTES, 0)
+                file.seek(start)
+                newline = file.read(min(BLOCK_BYTES, end - start)).rfind(b"\n")
+                if newline >= 0:
+                    whole = start + newline + 1
+                    break
+            else:
+                whole = 0
+            if whole < end:
                 file.truncate(whole)
     except FileNotFoundError:
         return

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from interfaces.advice import smaller
 from interfaces.config import FineTuneConfig
-from interfaces.disk import disk_full, problem_of_os_error
+from interfaces.disk import disk_error, disk_full, free_bytes, problem_of_os_error
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, FineTuneError, Problem
+from trainer.checkpoints import checkpoint_bytes
+
+_NO_SPACE = "No space left on device"
+_WROTE_LESS = "unexpected pos"  # torch's words for a disk that took only a part
+_FAILED_WRITES = (_NO_SPACE, _WROTE_LESS, "Input/output error", "PytorchStreamWriter failed")
+SMALL_BYTES = 1_000_000
+"""With less than this a disk is full, whatever was to be written."""
 
 
 def problem_of(
@@ -18,14 +24,25 @@ def problem_of(
         return error.problems[0]
     if isinstance(error, OSError) and (problem := problem_of_os_error(error, folder.path)):
         return problem
+    if problem := _failed_write(error, folder):
+        return problem
     if config is not None and is_out_of_memory(error):
         return out_of_memory(config, device)
-    # torch reports a full disk in its own words: it could write less than it wanted to.
-    if isinstance(error, RuntimeError) and "unexpected pos" in str(error):
-        return disk_full(folder.path)
     first_line = str(error).strip().splitlines()[0][:300] if str(error).strip() else ""
     reason = f"{type(error).__name__}: {first_line}"
     return Problem.error(Code.UNEXPECTED, reason=reason, path=str(folder.log))
+
+
+def _failed_write(error: BaseException, folder: RunFolder) -> Problem | None:
+    """A checkpoint that couldn't be written, which torch and safetensors tell in words of their own."""
+    text = str(error)
+    if not any(words in text for words in _FAILED_WRITES):
+        return None
+    needed = checkpoint_bytes(folder)
+    small = free_bytes(folder.path) < max(needed, SMALL_BYTES)
+    if _NO_SPACE in text or _WROTE_LESS in text or (small and "error" not in text.lower()):
+        return disk_full(folder.staging, needed)
+    return disk_error(folder.staging, text.strip().splitlines()[0][:200])
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -35,16 +52,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(config: FineTuneConfig, device: str) -> Problem:
-    """Out of memory, with the gentlest smaller setting; the effective batch stays the same where it can."""
-    batch, accumulation = config.per_device_train_batch_size, config.gradient_accumulation_steps
-    change: dict[str, Any]
-    if batch > 1:
-        change = {"per_device_train_batch_size": batch // 2, "gradient_accumulation_steps": accumulation * 2}
-    elif not config.gradient_checkpointing:
-        change = {"gradient_checkpointing": True}
-    elif not config.load_in_4bit:
-        change = {"load_in_8bit": False, "load_in_4bit": True}
-    else:
-        change = {"max_length": max(config.max_length // 2, 16)}
-    params = {"device": device, "batch": batch, "max_length": config.max_length}
-    return Problem(code=Code.OUT_OF_MEMORY, params=params, change=change)
+    """Out of memory, with the gentlest smaller setting."""
+    params = {"device": device, "batch": config.per_device_train_batch_size, "max_length": config.max_length}
+    return Problem(code=Code.OUT_OF_MEMORY, params=params, change=smaller(config))

@@ -16,7 +16,7 @@ from interfaces.result import result_of
 from trainer.event_log import EventLog
 from trainer.export import export_adapter
 from trainer.failures import problem_of
-from trainer.stop import StopRequest
+from trainer.stop import StopRequest, StopWatch
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,11 @@ class LoRATrainer(IFineTuneService):
         checked = FineTuneConfig.model_validate(config)
         self.folder.path.mkdir(parents=True, exist_ok=True)
         with EventLog(self.folder.events, self._attempt) as events:
+            watch = StopWatch(self.stop, self.folder, events)
+            if self.stop.listens:
+                watch.start()
             try:
+                events.hold_space(self.folder.reserve)
                 from trainer.run import run_training  # torch and transformers: seconds
 
                 run_training(checked, self.folder, events, self.stop)
@@ -51,8 +55,11 @@ class LoRATrainer(IFineTuneService):
                 told = read_events(self.folder.events)
                 step = next((event.step for event in reversed(told) if isinstance(event, Step)), 0)
                 device = next((event.device for event in reversed(told) if isinstance(event, Started)), "cpu")
+                problem = problem_of(error, self.folder, checked, device)  # before what was staged makes room again
                 shutil.rmtree(self.folder.staging, ignore_errors=True)
-                events.append(Failed(step=step, problem=problem_of(error, self.folder, checked, device)))
+                events.append(Failed(step=step, problem=problem))
+            finally:
+                watch.close()
         self.stop.forget_handmade()
         return dict(result_of(self.folder, read_events(self.folder.events)))
 

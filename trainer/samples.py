@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from trainer.template import ChatTemplate
 
 
 def answer_prompts(
-    model: PeftModel, template: ChatTemplate, prompts: list[str], max_new_tokens: int
-) -> Iterator[tuple[str, str]]:
-    """(prompt, greedy answer) for each prompt, one at a time: padding would change the numbers a little."""
+    model: PeftModel, template: ChatTemplate, prompts: list[str], max_new_tokens: int,
+    leave: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    """(prompt, greedy answer) for each prompt, one at a time: padding would change the numbers a little.
+
+    `leave` is asked after each token; once it says so, the answers that are left are not given.
+    """
     tokenizer = template.tokenizer
     settings = GenerationConfig(
         max_new_tokens=max_new_tokens, do_sample=False, use_cache=True,
         eos_token_id=_end_ids(model, template), pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
+    leaving = StoppingCriteriaList([_Leaving(leave)])
     was_training = model.training
     model.eval()
     try:
         for prompt in prompts:
             ids = torch.tensor([template.prompt_ids(prompt)], device=next(model.parameters()).device)
             with torch.inference_mode():
-                output = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings)
+                output = model.generate(
+                    input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings,
+                    stopping_criteria=leaving,
+                )  # fmt: skip
+            if leave():
+                return
             yield prompt, tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
     finally:
         model.train(was_training)
+
+
+class _Leaving(StoppingCriteria):
+    """Ends an answer that nobody waits for any more."""
+
+    def __init__(self, leave: Callable[[], bool]) -> None:
+        self._leave = leave
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any) -> torch.BoolTensor:
+        return torch.full((input_ids.shape[0],), self._leave(), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
 
 
 def _end_ids(model: PeftModel, template: ChatTemplate) -> list[int]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.disk import disk_full, free_bytes, problem_of_os_error, require_space
+from interfaces.disk import at, disk_full, free_bytes, problem_of_os_error, require_space
 from interfaces.problems import Code, FineTuneError
 
 
@@ -16,11 +16,23 @@ def test_no_space_names_the_place_and_both_figures() -> None:
     assert problem.params["needed"] == "more"  # how much more, nobody has said
 
 
-def test_a_place_one_may_not_write_to_and_an_error_that_is_neither() -> None:
+def test_a_place_one_may_not_write_to_a_disk_that_breaks_and_an_error_that_is_neither(tmp_path: Path) -> None:
     denied = problem_of_os_error(PermissionError(errno.EACCES, "Permission denied", "/x"), Path("/"))
     assert denied is not None
     assert denied.code == Code.NOT_WRITABLE
-    assert problem_of_os_error(OSError(errno.EIO, "I/O error"), Path("/")) is None
+    broken = problem_of_os_error(OSError(errno.EIO, "Input/output error"), tmp_path)
+    assert broken is not None
+    assert broken.code == Code.DISK_ERROR
+    assert broken.params["path"] == str(tmp_path)
+    assert broken.params["free"] > 0
+    assert problem_of_os_error(OSError(errno.EINVAL, "Invalid argument"), Path("/")) is None
+
+
+def test_an_error_without_a_name_gets_one_and_another_keeps_its_own() -> None:
+    for name, told in ((None, "/worked/on"), ("/its/own", "/its/own")):
+        with pytest.raises(OSError, match="full") as raised, at(Path("/worked/on")):
+            raise OSError(errno.ENOSPC, "full", name)
+        assert raised.value.filename == told
 
 
 def test_more_than_is_free_is_refused_before_the_work(tmp_path: Path) -> None:

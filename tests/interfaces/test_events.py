@@ -14,10 +14,12 @@ from interfaces.events import (
     Started,
     Step,
     Stopped,
+    Stopping,
     Warned,
     kept,
     parse_event,
     read_events,
+    read_tail,
 )  # fmt: skip
 from interfaces.problems import Code, Problem
 
@@ -38,6 +40,7 @@ ONE_OF_EACH = [
     Evaluated(step=1, loss=1.0, examples=2, seconds=0.1),
     Sampled(step=0, prompt="p", answer="a"),
     CheckpointCommitted(step=1, path="checkpoints/step-0000001", size_bytes=1),
+    Stopping(mode="save", within_seconds=4.5),
     Warned(problem=PROBLEM),
     Failed(step=1, problem=PROBLEM),
     Stopped(step=1, resumable=True),
@@ -46,7 +49,7 @@ ONE_OF_EACH = [
 
 
 def test_every_kind_survives_the_wire() -> None:
-    assert len(ONE_OF_EACH) == len(KINDS) == 10
+    assert len(ONE_OF_EACH) == len(KINDS) == 11
     for event in ONE_OF_EACH:
         assert parse_event(event.model_dump_json()) == event
         assert json.loads(event.model_dump_json())["schema_version"] == 1
@@ -104,3 +107,16 @@ def test_two_resumes_from_the_same_checkpoint() -> None:
         (2, 1),
         (3, 3),
     ]
+
+
+def test_the_tail_is_the_last_events_whole_however_long_the_file_and_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    assert read_tail(path) == []
+    lines = [step(number).model_dump_json() for number in range(1, 2001)]
+    path.write_text("\n".join(lines) + "\n" + '{"kind":"st')
+    tail = read_tail(path, size=1000)
+    assert tail == read_events(path)[-len(tail) :]
+    assert 1 <= len(tail) < 10
+    long = Sampled(step=9, prompt="p", answer="a" * 5000)
+    path.write_text("\n".join([*lines, long.model_dump_json()]) + "\n")
+    assert read_tail(path, size=1000)[-1] == long

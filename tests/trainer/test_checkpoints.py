@@ -1,14 +1,20 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from interfaces.folders import RunFolder, read_json
+from interfaces.folders import RunFolder
 from trainer.checkpoints import (
+    NEEDED,
+    changed_conditions,
+    checkpoint_bytes,
     commit_checkpoint,
     committed_steps,
     newest_checkpoint,
+    read_manifest,
     rotate_checkpoints,
     verify_checkpoint,
 )
@@ -22,69 +28,97 @@ def folder(tmp_path: Path) -> RunFolder:
 def commit(folder: RunFolder, step: int) -> Path:
     staged = folder.staging / f"checkpoint-{step}"
     staged.mkdir(parents=True)
-    (staged / "adapter_model.safetensors").write_bytes(bytes(1000) + str(step).encode())
-    (staged / "optimizer.pt").write_bytes(b"o" * 500)
+    for name in NEEDED:
+        (staged / name).write_bytes(name.encode() * 50 + str(step).encode())
     (staged / "training_args.bin").write_bytes(b"a token may be in here")
-    path, size = commit_checkpoint(folder, step, {"threads": 2})
-    assert size == 1500 + len(str(step))
+    path, size = commit_checkpoint(folder, step, {"threads": 2}, {"loss": 0.1})
+    assert size == sum(50 * len(name) + len(str(step)) for name in NEEDED)
     return path
 
 
 def test_a_commit_moves_everything_but_the_pickle_and_writes_down_what_it_was(folder: RunFolder) -> None:
     path = commit(folder, 7)
-    assert sorted(file.name for file in path.iterdir()) == [
-        "MANIFEST.json",
-        "adapter_model.safetensors",
-        "optimizer.pt",
-    ]
-    manifest = read_json(path / "MANIFEST.json")
+    assert {file.name for file in path.iterdir()} == {"MANIFEST.json", *NEEDED}
+    manifest = read_manifest(path)
     assert manifest is not None
-    assert (manifest["step"], manifest["threads"]) == (7, 2)
+    assert (manifest.step, manifest.conditions, manifest.unlogged) == (7, {"threads": 2}, {"loss": 0.1})
+    assert checkpoint_bytes(folder) == sum(file.size for file in manifest.files.values())
     assert not (folder.staging / "checkpoint-7").exists()
     assert verify_checkpoint(path) is None
 
 
-def damage_size(path: Path) -> None:
-    (path / "optimizer.pt").write_bytes(b"o" * 499)
+def edit_manifest(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    record = json.loads((path / "MANIFEST.json").read_text())
+    edit(record)
+    (path / "MANIFEST.json").write_text(json.dumps(record))
 
 
-def damage_content(path: Path) -> None:
-    (path / "optimizer.pt").write_bytes(b"x" * 500)
+def swap(one: Path, other: Path) -> None:
+    kept = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(kept)
 
 
-def damage_missing(path: Path) -> None:
-    (path / "adapter_model.safetensors").unlink()
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "cut": lambda path: (path / "optimizer.pt").write_bytes(b"o" * 499),
+    "zeros": lambda path: (path / "optimizer.pt").write_bytes(bytes((path / "optimizer.pt").stat().st_size)),
+    "empty": lambda path: (path / "rng_state.pth").write_bytes(b""),
+    "one bit": lambda path: (path / "scheduler.pt").write_bytes(
+        bytes([(raw := (path / "scheduler.pt").read_bytes())[0] ^ 1]) + raw[1:]
+    ),
+    "gone": lambda path: (path / "adapter_model.safetensors").unlink(),
+    "a folder in its place": lambda path: [(path / "optimizer.pt").unlink(), (path / "optimizer.pt").mkdir()],
+    "two files swapped": lambda path: swap(path / "optimizer.pt", path / "scheduler.pt"),
+    "a file of another step": lambda path: swap(path / "optimizer.pt", path.with_name("step-0000005") / "optimizer.pt"),
+    "the manifest of another step": lambda path: (path / "MANIFEST.json").write_bytes(
+        (path.with_name("step-0000005") / "MANIFEST.json").read_bytes()
+    ),
+    "no manifest": lambda path: (path / "MANIFEST.json").unlink(),
+    "half a manifest": lambda path: (path / "MANIFEST.json").write_text('{"step": 10, "fil'),
+    "a manifest of another shape": lambda path: edit_manifest(path, lambda record: record.update(files=["optimizer.pt"])),
+    "a manifest without a file": lambda path: edit_manifest(path, lambda record: record["files"].pop("rng_state.pth")),
+}  # fmt: skip
 
 
-def damage_manifest(path: Path) -> None:
-    (path / "MANIFEST.json").write_text("{")
-
-
-def damage_no_manifest(path: Path) -> None:
-    (path / "MANIFEST.json").unlink()
-
-
-@pytest.mark.parametrize("damage", [damage_size, damage_content, damage_missing, damage_manifest, damage_no_manifest])
-def test_damage_is_found_named_and_the_one_before_is_taken(folder: RunFolder, damage: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found_named_and_the_one_before_is_taken(folder: RunFolder, damage: str) -> None:
+    commit(folder, 2)
     commit(folder, 5)
-    damage(commit(folder, 10))
+    DAMAGE[damage](commit(folder, 10))
     step, passed_over = newest_checkpoint(folder)
-    assert step == 5
-    assert [problem.params["path"] for problem in passed_over] == ["step-0000010"]
+    assert step == (2 if damage == "a file of another step" else 5)
+    assert passed_over[0].params["path"] == "step-0000010"
     assert passed_over[0].params["reason"]
 
 
-def test_rotation_is_by_step_not_by_clock_and_never_leaves_only_a_bad_one(folder: RunFolder) -> None:
-    import os
-
+def test_rotation_is_by_step_not_by_clock_and_damage_counts_for_nothing(folder: RunFolder) -> None:
+    verified: set[int] = set()
     for step in (5, 10, 100):
         os.utime(commit(folder, step), (10**9 + 1000 / step, 10**9 + 1000 / step))  # the oldest looks newest
-    damage_size(commit(folder, 1000))
-    rotate_checkpoints(folder, keep=2)
-    assert committed_steps(folder) == [5, 10, 100, 1000]
+    DAMAGE["cut"](commit(folder, 1000))
+    rotate_checkpoints(folder, 2, best=None, verified=verified)
+    assert committed_steps(folder) == [10, 100, 1000]  # two that verify, whatever else is there
     commit(folder, 2000)
-    rotate_checkpoints(folder, keep=2)
-    assert committed_steps(folder) == [1000, 2000]
+    rotate_checkpoints(folder, 2, best=None, verified=verified)
+    assert committed_steps(folder) == [100, 1000, 2000]
+    commit(folder, 3000)
+    rotate_checkpoints(folder, 2, best=None, verified=verified)
+    assert committed_steps(folder) == [2000, 3000]
+    assert verified == {2000, 3000}
+
+
+def test_the_best_one_stays_beside_the_newest(folder: RunFolder) -> None:
+    for step in range(1, 6):
+        commit(folder, step)
+        rotate_checkpoints(folder, 2, best=2, verified=set())
+    assert committed_steps(folder) == [2, 4, 5]
+
+
+def test_what_has_changed_is_named(folder: RunFolder) -> None:
+    before = {"threads": 2, "dtype": "float32", "versions": {"torch": "2.13.0", "peft": "0.21.2"}}
+    assert changed_conditions(before, before) == []
+    now = {**before, "threads": 4, "versions": {"torch": "2.14.0", "peft": "0.21.2"}}
+    assert changed_conditions(before, now) == ["threads 2 -> 4", "torch 2.13.0 -> 2.14.0"]
 
 
 def test_what_is_not_committed_does_not_exist(folder: RunFolder) -> None:

@@ -22,6 +22,7 @@ from interfaces.events import (
 from interfaces.folders import Home, RunFolder, read_json, write_json
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
+from trainer.stop import StopRequest
 
 pytestmark = pytest.mark.tiny
 
@@ -115,19 +116,32 @@ def test_the_same_seed_gives_the_same_adapter(home: Home, tiny_config: dict[str,
     assert adapter_bytes(first) == adapter_bytes(second) != adapter_bytes(other)
 
 
-@pytest.mark.parametrize("mode", ["save", "discard"])
-def test_a_stopped_run_goes_on_to_the_same_weights(home: Home, tiny_config: dict[str, Any], mode: str) -> None:
-    """Stopped in mid-epoch, with dropout and accumulation; the resumed curve has neither gap nor double."""
+@pytest.mark.parametrize(
+    ("more", "told", "mode", "from_step"),
+    [
+        ({}, 2, "save", 2),  # in the midst of step 3, whose first batch has drawn its random numbers
+        ({}, 3, "save", 3),  # while it is measured at step 3: that is made up for
+        ({}, 3, "discard", 2),
+        ({"gradient_accumulation_steps": 1}, 4, "save", 5),  # just when step 5 ends
+        ({"gradient_accumulation_steps": 1, "logging_steps": 5}, 2, "save", 6),  # a point of the curve is half told
+        ({"early_stopping_patience": 1, "eval_steps": 1, "learning_rate": 0.9}, 2, "save", 2),
+        ({"packing": True, "max_tokens_per_batch": 128}, 1, "save", 1),
+    ],
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    home: Home, tiny_config: dict[str, Any], more: dict[str, Any], told: int, mode: str, from_step: int
+) -> None:
+    """In mid-epoch, with dropout and accumulation; the resumed curve has neither gap nor double."""
     from trainer.lora_trainer import LoRATrainer
 
     config = {
         **tiny_config, "num_train_epochs": 4, "gradient_accumulation_steps": 2, "save_steps": 2,
-        "lora": {"lora_dropout": 0.1}, "validation_split": 0.25, "eval_steps": 3,
+        "lora": {"lora_dropout": 0.1}, "validation_split": 0.25, "eval_steps": 3, **more,
     }  # fmt: skip
     undisturbed, _ = train(home, config)
     folder = home.create_run()
     trainer = LoRATrainer(folder)
-    trainer.stop = StopAfter(folder, 3, mode)  # type: ignore[assignment]
+    trainer.stop = StopAfter(folder, told, mode)
     stopped = trainer.train(config)
     assert stopped["state"] == "stopped"
     ended = read_events(folder.events)[-1]
@@ -136,11 +150,12 @@ def test_a_stopped_run_goes_on_to_the_same_weights(home: Home, tiny_config: dict
     assert folder.adapter.exists() is (mode == "save")
     _, finished = train(home, config, folder, attempt=2)
     assert finished["state"] == "finished"
-    assert read_started(folder).resumed_from_step == (3 if mode == "save" else 2)
+    assert read_started(folder).resumed_from_step == from_step
     assert losses(folder) == losses(undisturbed)
     assert [event.loss for event in events(folder, Evaluated)] == [
         event.loss for event in events(undisturbed, Evaluated)
     ]
+    assert [event.tokens for event in events(folder, Step)] == [event.tokens for event in events(undisturbed, Step)]
     assert adapter_bytes(folder) == adapter_bytes(undisturbed)
 
 
@@ -314,26 +329,18 @@ def test_what_cannot_be_trained_fails_with_its_reason(
     assert isinstance(read_events(folder.events)[-1], Failed)
 
 
-class StopAfter:
-    """A person who asks for a stop while step `number` is being computed: the file is written just before its end."""
+class StopAfter(StopRequest):
+    """A person who asks for a stop once the curve has `number` points."""
 
     def __init__(self, folder: RunFolder, number: int, mode: str) -> None:
-        from trainer.stop import StopRequest
-
-        self._folder, self._number, self._mode = folder, number, mode
-        self._request = StopRequest(folder, 1)
+        super().__init__(folder, 1)
+        self._number, self._mode = number, mode
 
     @property
     def mode(self) -> str | None:
-        if len(losses(self._folder)) == self._number - 1 and not self._folder.stop.exists():
+        if len(losses(self._folder)) >= self._number and not self._folder.stop.exists():
             write_json(self._folder.stop, {"mode": self._mode, "attempt": 1})
-        return self._request.mode
-
-    def forget_handmade(self) -> None:
-        """The file names its attempt."""
-
-    def check(self) -> None:
-        """Between phases nobody asks for anything."""
+        return super().mode
 
 
 def test_the_last_step_is_told_whatever_the_interval(home: Home, tiny_config: dict[str, Any]) -> None:

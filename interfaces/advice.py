@@ -1,0 +1,19 @@
+"""Smaller settings that cure a shortage, as config changes. Both sides of the contract give this advice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interfaces.config import FineTuneConfig
+
+
+def smaller(config: FineTuneConfig) -> dict[str, Any]:
+    """The gentlest change that needs less memory; the effective batch stays the same where it can."""
+    batch, accumulation = config.per_device_train_batch_size, config.gradient_accumulation_steps
+    if batch > 1:
+        return {"per_device_train_batch_size": batch // 2, "gradient_accumulation_steps": accumulation * 2}
+    if not config.gradient_checkpointing:
+        return {"gradient_checkpointing": True}
+    if not config.load_in_4bit:
+        return {"load_in_8bit": False, "load_in_4bit": True}
+    return {"max_length": max(config.max_length // 2, 16)}
