@@ -168,15 +168,21 @@ class EventReader:
 
     def read_new(self) -> list[Event]:
         """New whole lines, parsed, oldest first."""
+        return [event for line in self.read_lines() if (event := parse_event(line)) is not None]
+
+    def read_lines(self, most: int = -1) -> list[bytes]:
+        """New whole lines as they stand, oldest first; with `most`, about so many bytes of them and at least one."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                text = file.read()
+                text = file.read(most)
+                if most >= 0 and b"\n" not in text:
+                    text += file.readline()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return []
         whole = text[: text.rfind(b"\n") + 1]
         self.offset += len(whole)
-        return [event for line in whole.splitlines() if (event := parse_event(line)) is not None]
+        return whole.splitlines()
 
 
 def read_events(path: Path) -> list[Event]:

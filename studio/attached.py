@@ -10,16 +10,41 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from interfaces.events import Event, Stopped, read_events
+from interfaces.config import config_errors
+from interfaces.events import Event, Stopped, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import BROKEN_RUN, FineTuneError, Problem
 from interfaces.sentences import sentence, size
+from studio.datasets import with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.progress import RunProgress
-from studio.runs import RunState, follow, run_state, summary_of
+from studio.runs import RunState, follow, interrupted_runs, run_state, summary_of
 from studio.supervised_trainer import result_of_run, wait_until_gone
 from studio.trainer_child import download_model
+
+
+def start_run(
+    manager: FinetuneManager, config: dict[str, Any], console: Console, as_json: bool, detach: bool, note: str = ""
+) -> int:
+    """Check a config, make a run of it, and start it: attached, or detached; returns the exit code.
+
+    Raises:
+        FineTuneError: the config holds errors, or the run can't be started.
+    """
+    if errors := config_errors(config):
+        raise FineTuneError(*errors)
+    run_id = manager.create_task(with_datasets(manager.home, config))
+    folder = manager.home.run(run_id)
+    console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
+    try:
+        manager.launch(folder.id)
+    except KeyboardInterrupt:
+        detach = True
+    if detach:
+        console.print(f"Running by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
+        return 0
+    return attach(manager, folder, console, as_json)
 
 
 def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, resumed: bool = False) -> int:
@@ -61,7 +86,7 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
         return False
     try:
         manager.request_stop(folder.id)
-        console.print("Stopping after this step and saving ...")
+        console.print("Stopping after this batch and saving ...")
     except FineTuneError:
         pass  # it ended meanwhile: its result is told
     return True
@@ -72,7 +97,7 @@ def wait_for_end(folder: RunFolder) -> RunState:
     for _ in follow(folder):
         pass
     wait_until_gone(folder, LocalLauncher())
-    return run_state(folder, read_events(folder.events))
+    return run_state(folder)
 
 
 def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
@@ -119,11 +144,17 @@ def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) 
             f"{result['tokens_per_second']:.0f} tokens/s, {memory} of memory at most, {result['seconds']:.0f} s in all."
         )
     if result["state"] == "stopped":
-        resumable = any(isinstance(event, Stopped) and event.resumable for event in read_events(folder.events)[-1:])
+        resumable = any(isinstance(event, Stopped) and event.resumable for event in read_tail(folder.events)[-1:])
         console.print("Stopped." + (f" 'finetune resume {folder.id}' goes on from here." if resumable else ""))
     if result["adapter"]:
         console.print(f"Adapter: {result['adapter']}")
         console.print(f"'finetune export {folder.id} --out adapter.zip' packs it.")
+
+
+def tell_interrupted(home: Home) -> None:
+    """Offer what the power or a kill has interrupted."""
+    for run in interrupted_runs(home):
+        print(f"Run {run.id} was interrupted at step {run.step}. 'finetune resume {run.id}', or the page, goes on.")
 
 
 def download_with_bar(home: Home, model: str, console: Console) -> str:

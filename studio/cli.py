@@ -9,18 +9,26 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from studio.data_cli import data
+from studio.runs_cli import runs_commands
+from studio.terminal import (
+    DetachOption,
+    HomeOption,
+    JsonOption,
+    RunArgument,
+    SetOption,
+    home_of,
+    manager_of,
+    open_console,
+    print_table,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from interfaces.folders import Home
     from interfaces.problems import Problem
-    from studio.finetune_manager import FinetuneManager
 
 app = typer.Typer(
     help="Fine-tune small language models with LoRA: on one GPU, or on the CPU of a laptop.",
@@ -29,11 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
-HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its beginning or end, or 'last'.")]
+app.add_typer(runs_commands)
 
 
 def main() -> None:
@@ -87,136 +91,28 @@ def _unexpected(error: Exception) -> Problem:
     return Problem.error(Code.UNEXPECTED, reason=f"{type(error).__name__}: {first}", path=log.name)
 
 
-def _home(chosen: Path | None) -> Home:
-    from interfaces.folders import Home
-
-    return Home.of(chosen, os.environ)
-
-
-def _manager(home: Home) -> FinetuneManager:
-    from studio.finetune_manager import FinetuneManager
-    from studio.supervised_trainer import SupervisedTrainer
-
-    return FinetuneManager(SupervisedTrainer(), home)
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
-
-
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the file; may be repeated.")
-    ] = None,
+    settings: SetOption = None,
     preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for this one.")] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave rows at fault and doubtful ones out, counted.")
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Start and return at once.")] = False,
+    detach: DetachOption = False,
 ) -> None:
     """Start a run and follow it. Closing this terminal, or killing this command, changes nothing for the run."""
+    from studio.attached import start_run
     from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
     from studio.devices import detect_devices, usable_device
 
     values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
     values |= {"bad_rows": "skip"} if skip_bad_rows else {}
     full, used = with_preset(values, usable_device(detect_devices()), preset)
-    start_run(_manager(_home(home)), full, as_json, detach, f"Preset {used} for what {config.name} leaves open")
-
-
-def start_run(manager: FinetuneManager, config: dict[str, Any], as_json: bool, detach: bool, note: str = "") -> None:
-    """Check a config, make a run of it, and start it: attached, or detached."""
-    from interfaces.config import config_errors
-    from interfaces.problems import FineTuneError
-    from studio.attached import attach
-    from studio.datasets import with_datasets
-
-    if errors := config_errors(config):
-        raise FineTuneError(*errors)
-    run_id = manager.create_task(with_datasets(manager.home, config))
-    folder = manager.home.run(run_id)
-    console = _console(stderr=as_json)
-    console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
-    try:
-        manager.launch(folder.id)
-    except KeyboardInterrupt:
-        detach = True
-    if detach:
-        console.print(f"Running by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
-        return
-    sys.exit(attach(manager, folder, console, as_json))
-
-
-@app.command()
-def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
-    from interfaces.events import read_events
-    from interfaces.problems import Code, FineTuneError
-    from studio.attached import attach
-    from studio.runs import RunState, find_run, run_state
-
-    manager = _manager(_home(home))
-    folder = find_run(manager.home, run)
-    state = run_state(folder, read_events(folder.events))
-    if state is RunState.FINISHED:
-        raise FineTuneError.of(Code.RUN_FINISHED, run=folder.id)
-    if not state.is_over and state is not RunState.QUEUED:
-        raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
-    console = _console(stderr=as_json)
-    console.print(f"Run [bold]{folder.id}[/]")
-    manager.launch(folder.id)
-    sys.exit(attach(manager, folder, console, as_json, resumed=True))
-
-
-@app.command()
-def stop(
-    run: RunArgument,
-    discard: Annotated[bool, typer.Option("--discard", help="End at once and save nothing.")] = False,
-    home: HomeOption = None,
-) -> None:
-    """Stop a run: after the step it is in, with a checkpoint to resume from."""
-    from studio.attached import wait_for_end
-    from studio.runs import find_run
-
-    manager = _manager(_home(home))
-    folder = find_run(manager.home, run)
-    manager.request_stop(folder.id, discard)
-    console = _console()
-    console.print("Ending now, nothing is saved ..." if discard else "Stopping after this step and saving ...")
-    state = wait_for_end(folder)
-    console.print(
-        f"{folder.id} is {state}." + ("" if discard else f" 'finetune resume {folder.id}' goes on from here.")
-    )
-
-
-@app.command()
-def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List all runs, newest first."""
-    from studio.runs import list_runs
-
-    summaries = list_runs(_home(home))
-    if as_json:
-        print(json.dumps([summary.to_record() for summary in summaries], indent=2, ensure_ascii=False))
-        return
-    if not summaries:
-        print("No runs yet. 'finetune demo' makes one from the sample.")
-        return
-    _table(
-        ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME"],
-        [
-            [
-                run.id, run.state.value, run.model.rsplit("/", 1)[-1], run.dataset, f"{run.step}/{run.total_steps}",
-                _figures(run.train_loss_first, run.train_loss_last), _figures(run.eval_loss), _duration(run.seconds),
-            ]
-            for run in summaries
-        ],
-    )  # fmt: skip
+    console, note = open_console(stderr=as_json), f"Preset {used} for what {config.name} leaves open"
+    sys.exit(start_run(manager_of(home_of(home)), full, console, as_json, detach, note))
 
 
 @app.command()
@@ -224,7 +120,7 @@ def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """The models on offer, with what they need and whether they are here."""
     from studio.catalogue import CATALOGUE, local_path
 
-    place = _home(home)
+    place = home_of(home)
     paths = {entry.id: local_path(entry, place) for entry in CATALOGUE}
     if as_json:
         records = [
@@ -240,7 +136,7 @@ def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
          "here" if paths[entry.id] else "download", entry.advice["en"]]
         for entry in CATALOGUE
     ]  # fmt: skip
-    _table(["MODEL", "SIZE", "VRAM", "WHERE", "ADVICE"], rows)
+    print_table(["MODEL", "SIZE", "VRAM", "WHERE", "ADVICE"], rows)
 
 
 @app.command()
@@ -248,7 +144,7 @@ def download(model: Annotated[str, typer.Argument(help="A Hub id, or 'starter'."
     """Bring a model to this machine, so that a run starts without waiting for it."""
     from studio.attached import download_with_bar
 
-    print(download_with_bar(_home(home), model, _console(stderr=True)))
+    print(download_with_bar(home_of(home), model, open_console(stderr=True)))
 
 
 @app.command()
@@ -265,7 +161,7 @@ def export(
 
     if to != "adapter":
         raise FineTuneError.of(Code.VALUE_INVALID, field="--to", value=repr(to), expected="should be 'adapter'")
-    folder = find_run(_home(home), run)
+    folder = find_run(home_of(home), run)
     if not folder.adapter.is_dir():
         raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=summary_of(folder).state.value)
     print(SupervisedTrainer(folder=folder).export_model(out))
@@ -277,7 +173,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from interfaces.sentences import size
     from studio.doctor import examine
 
-    report = examine(_home(home))
+    report = examine(home_of(home))
     if as_json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -303,7 +199,7 @@ def demo(home: HomeOption = None) -> None:
     """The whole job on the sample: train, compare base and tuned on held-out questions, show where the adapter is."""
     from studio.demo import run_demo
 
-    sys.exit(run_demo(_manager(_home(home)), _console()))
+    sys.exit(run_demo(manager_of(home_of(home)), open_console()))
 
 
 @app.command()
@@ -314,30 +210,26 @@ def studio(
     port: Annotated[int | None, typer.Option(help="The port; without it, the next free one from 7860 on.")] = None,
     home: HomeOption = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only show the link.")] = False,
+    resume_interrupted: Annotated[
+        bool,
+        typer.Option(
+            "--resume-interrupted",
+            envvar="FINETUNE_RESUME_INTERRUPTED",
+            help="Go on with runs that a power cut or a kill has interrupted, one after the other, without being asked.",
+        ),
+    ] = False,
     no_spare: Annotated[
         bool, typer.Option("--no-spare", help="Keep no trainer waiting: a start takes longer, and less memory is held.")
     ] = False,
 ) -> None:
     """Open the studio in the browser. Its end changes nothing for runs."""
+    from studio.attached import tell_interrupted
     from studio.server import serve
 
     def tell(link: str) -> None:
         print(f"Finetune Studio is here, for you alone:\n\n    {link}\n\nCtrl-C ends it; runs go on.", flush=True)
 
-    serve(_home(home), host, port, not no_browser, tell, not no_spare)
-
-
-def _table(header: list[str], rows: list[list[str]]) -> None:
-    """Columns as wide as they need to be; the last one takes the rest. Plain text: it can be piped and read aloud."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
-    for row in [header, *rows]:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
-
-
-def _figures(*values: float | None) -> str:
-    return " > ".join("-" if value is None else f"{value:.3f}" for value in values)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}h{minutes % 60:02}m" if minutes >= 60 else f"{minutes}m{rest:02}s"
+    place = home_of(home)
+    if not resume_interrupted:
+        tell_interrupted(place)
+    serve(place, host, port, not no_browser, tell, not no_spare, resume_interrupted)

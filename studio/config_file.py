@@ -87,19 +87,19 @@ def with_preset(values: dict[str, Any], device: Device, preset: str | None) -> t
 def resolved_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A relative dataset or model folder is meant from where the person stands, or from beside the config file."""
     found = dict(values)
-    for key in ("dataset", "validation_dataset", "model_name"):
+    for key in ("dataset", "validation_dataset", "model_name", "adapter_name_or_path"):
         value = values.get(key)
         if isinstance(value, str) and value not in ("", STARTER):
-            found[key] = _resolved(value, folder, of_model=key == "model_name")
+            found[key] = _resolved(value, folder, of_folder=key in ("model_name", "adapter_name_or_path"))
         elif isinstance(value, dict):
-            found[key] = {_resolved(str(part), folder, of_model=False): weight for part, weight in value.items()}
+            found[key] = {_resolved(str(part), folder, of_folder=False): weight for part, weight in value.items()}
     return found
 
 
-def _resolved(value: str, folder: Path, of_model: bool) -> str:
+def _resolved(value: str, folder: Path, of_folder: bool) -> str:
     for place in (_expanded(value), folder / value):
-        # A model's name may also be an id of the Hub; a folder of that name comes first.
-        if place.is_dir() if of_model else place.is_file():
+        # A model's name may also be an id of the Hub, an adapter's that of a run; a folder of that name comes first.
+        if place.is_dir() if of_folder else place.is_file():
             return str(place.absolute())
     return value
 

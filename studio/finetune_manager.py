@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -12,15 +13,16 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import require_space
-from interfaces.events import read_events
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
-from studio.runs import run_state
+from studio.runs import RunState, interrupted_runs, run_state
 
 LAUNCH_SECONDS = 90.0
 """Longer than a run that was just stopped may take to leave."""
+MOST_ATTEMPTS = 5
+"""Starts after which a run that is interrupted each time is no longer resumed by itself."""
 SPACE_BYTES = 50_000_000
 """Below this nothing is started: even the events of a run would soon not fit."""
 
@@ -110,14 +112,57 @@ class FinetuneManager:
             time.sleep(0.02)
         raise FineTuneError.of(Code.START_FAILED, reason=f"no sign of it after {LAUNCH_SECONDS:.0f} s")
 
+    def resume(self, task_id: str) -> None:
+        """Go on with a run that is over but not finished, from its newest whole checkpoint; without one, anew.
+
+        Raises:
+            FineTuneError: it is finished, is running, or could not be started.
+        """
+        folder = self._folder(task_id)
+        state = run_state(folder)
+        if state is RunState.FINISHED:
+            raise FineTuneError.of(Code.RUN_FINISHED, run=folder.id)
+        if not state.is_over and state is not RunState.QUEUED:
+            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
+        self.launch(task_id)
+
+    def resume_interrupted(self) -> list[str]:
+        """Go on with all interrupted runs, one after the other, on a thread of the manager; returns their ids.
+
+        One that was interrupted again and again is left to a person: it may be what brings the machine down.
+        """
+        waiting = [run.id for run in interrupted_runs(self.home) if run.attempts < MOST_ATTEMPTS]
+
+        def work() -> None:
+            for task_id in waiting:
+                with contextlib.suppress(FineTuneError):  # somebody was quicker, or it says itself what is wrong
+                    self.start_training(task_id)
+
+        threading.Thread(target=work, name="resume-interrupted", daemon=True).start()
+        return waiting
+
+    def config_again(self, task_id: str, go_on: bool = False) -> dict[str, Any]:
+        """The settings of a run for another one: from the base model, or going on from its adapter.
+
+        Raises:
+            FineTuneError: there is no such run, or it has nothing yet to go on from.
+        """
+        folder = self._folder(task_id)
+        config = {key: value for key, value in self.config(task_id).items() if key != "output_dir"}
+        if not go_on:
+            return config
+        if not (folder.adapter.is_dir() or any(folder.checkpoints.glob("step-*"))):
+            raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=run_state(folder).value)
+        return {**config, "adapter_name_or_path": folder.id}
+
     def request_stop(self, task_id: str, discard: bool = False) -> None:
-        """Ask a run to stop: after the step it is in and with a checkpoint, or at once and with nothing.
+        """Ask a run to stop: after the batch it is in and with a checkpoint, or at once and with nothing.
 
         Raises:
             FineTuneError: it isn't running.
         """
         folder = self._folder(task_id)
-        state = run_state(folder, read_events(folder.events))
+        state = run_state(folder)
         attempts = folder.attempts()
         if state.is_over or not attempts:
             raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=state.value)

@@ -10,9 +10,27 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
-from interfaces.events import Evaluated, Event, EventReader, Failed, Finished, Started, Step, Stopped, kept, read_events
+from interfaces.advice import smaller
+from interfaces.config import FineTuneConfig
+from interfaces.disk import disk_full
+from interfaces.events import (
+    CheckpointCommitted,
+    Evaluated,
+    Event,
+    EventReader,
+    Failed,
+    Finished,
+    Started,
+    Step,
+    Stopped,
+    Stopping,
+    kept,
+    read_events,
+    read_tail,
+)
 from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
 from interfaces.result import elapsed
@@ -41,12 +59,16 @@ class RunState(StrEnum):
         return self in (RunState.STOPPED, RunState.FINISHED, RunState.FAILED, RunState.INTERRUPTED)
 
 
-def run_state(folder: RunFolder, events: list[Event], launcher: Launcher | None = None) -> RunState:
-    """From the last event, `exit.json`, and whether the processes are there."""
+def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: Launcher | None = None) -> RunState:
+    """From the last event, `exit.json`, and whether the processes are there.
+
+    `events` may be those of the whole run or only its last ones, which are read where none are given.
+    """
     attempts = folder.attempts()
     if not attempts:
         return RunState.QUEUED
     attempt = attempts[-1]
+    events = read_tail(folder.events) if events is None else events
     told = [event for event in events if event.attempt == attempt.number]
     last = told[-1] if told else None
     if isinstance(last, Finished):
@@ -60,9 +82,10 @@ def run_state(folder: RunFolder, events: list[Event], launcher: Launcher | None 
         return RunState.STOPPED if stop_requested(folder, attempt) else RunState.FAILED
     if (launcher or LocalLauncher()).state(attempt) == "gone":
         return RunState.STARTING if _is_being_started(attempt) else RunState.INTERRUPTED
-    if stop_requested(folder, attempt):
+    if stop_requested(folder, attempt) or any(isinstance(event, Stopping) for event in told[-20:]):
         return RunState.STOPPING
-    return RunState.RUNNING if any(isinstance(event, Step) for event in told) else RunState.STARTING
+    learning = any(isinstance(event, Step | Evaluated | CheckpointCommitted) for event in told)
+    return RunState.RUNNING if learning else RunState.STARTING
 
 
 def stop_requested(folder: RunFolder, attempt: Attempt) -> str | None:
@@ -86,9 +109,23 @@ def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
     ended = read_json(attempts[-1].exit) if attempts else None
     if ended is None or isinstance(last, Finished | Stopped):
         return None
+    if ended.get("cause") == "out_of_memory":
+        return _killed_for_memory(folder)
+    if ended.get("cause") == "disk_full":
+        return disk_full(folder.path)
     if ended.get("signal"):
         return Problem.error(Code.TRAINER_KILLED, signal=ended["signal"], run=folder.id)
     return Problem.error(Code.TRAINER_ENDED, code=ended.get("returncode"), path=str(folder.log))
+
+
+def _killed_for_memory(folder: RunFolder) -> Problem:
+    """With the gentlest smaller setting, where the run's settings can be read."""
+    try:
+        config = FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError):
+        return Problem.error(Code.KILLED_FOR_MEMORY, run=folder.id)
+    params = {"run": folder.id, "batch": config.per_device_train_batch_size, "max_length": config.max_length}
+    return Problem(code=Code.KILLED_FOR_MEMORY, params=params, change=smaller(config))
 
 
 @dataclass(frozen=True)
@@ -183,6 +220,11 @@ def any_run_is_active(home: Home) -> bool:
     return any(summary.state in going for summary in list_runs(home))
 
 
+def interrupted_runs(home: Home) -> list[RunSummary]:
+    """Runs that the power or a kill ended without a last word, oldest first."""
+    return [summary for summary in reversed(list_runs(home)) if summary.state is RunState.INTERRUPTED]
+
+
 def find_run(home: Home, run_id: str) -> RunFolder:
     """The run whose id is, starts with or ends in `run_id`; 'last' is the newest.
 
@@ -205,12 +247,10 @@ def find_run(home: Home, run_id: str) -> RunFolder:
 def follow(folder: RunFolder) -> Iterator[list[Event]]:
     """New events as they come, until the run is over; an empty list when nothing new was said."""
     reader = EventReader(folder.events)
-    told: list[Event] = []
     while True:
         # The state is asked before reading, so that nothing said just before the end is missed.
-        over = run_state(folder, told).is_over
+        over = run_state(folder).is_over
         new = reader.read_new()
-        told += new
         yield new
         if over and not new:
             return

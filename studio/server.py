@@ -34,11 +34,14 @@ UI_ASSETS = Path(str(files("studio"))) / "ui_assets"
 log = logging.getLogger(__name__)
 
 
-def build_app(home: Home, token: str, names: frozenset[str] = LOCAL_NAMES, spare: bool = True) -> Door:
+def build_app(
+    home: Home, token: str, names: frozenset[str] = LOCAL_NAMES, spare: bool = True,
+    manager: FinetuneManager | None = None,
+) -> Door:  # fmt: skip
     """The whole application behind its door."""
     from studio.app import build_pages, mount_pages
 
-    manager = FinetuneManager(SupervisedTrainer(), home)
+    manager = manager or FinetuneManager(SupervisedTrainer(), home)
     app = FastAPI(title="Finetune Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(runs_router(manager))
     app.include_router(datasets_router(home))
@@ -132,8 +135,9 @@ def bound_socket(host: str, port: int | None) -> socket.socket:
 
 
 def serve(
-    home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None], spare: bool = True
-) -> None:
+    home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None], spare: bool = True,
+    resume_interrupted: bool = False,
+) -> None:  # fmt: skip
     """Run the studio until it is interrupted. Runs are not touched by its end.
 
     Raises:
@@ -148,7 +152,10 @@ def serve(
     import uvicorn
 
     token = studio_token(home)
-    app: Any = build_app(home, token, LOCAL_NAMES | {host}, spare)
+    manager = FinetuneManager(SupervisedTrainer(), home)
+    app: Any = build_app(home, token, LOCAL_NAMES | {host}, spare, manager)
+    if resume_interrupted:
+        manager.resume_interrupted()
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  only compared
     link = f"http://{shown}:{place.getsockname()[1]}/?token={token}"
     tell(link)

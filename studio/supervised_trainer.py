@@ -59,7 +59,7 @@ def wait_until_gone(folder: RunFolder, launcher: Launcher) -> None:
         FineTuneError: they are still there after a minute.
     """
     deadline = time.monotonic() + LEAVING_SECONDS
-    while launcher.find(folder) is not None and run_state(folder, read_events(folder.events), launcher).is_over:
+    while launcher.find(folder) is not None and run_state(folder, launcher=launcher).is_over:
         if time.monotonic() > deadline:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state="ending")
         time.sleep(0.05)

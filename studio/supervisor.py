@@ -27,6 +27,7 @@ from typing import Any
 
 from interfaces.folders import Attempt, RunFolder, SpareFolder, read_json, write_json
 from interfaces.process import ProcessIdentity
+from studio.endings import MemoryKills, write_ending
 
 DISCARD_GRACE_SECONDS = 5.0
 """From TERM to KILL when a run is discarded: nothing is to be saved."""
@@ -173,17 +174,10 @@ def _say_ready(ready: int) -> None:
 def _follow_to_end(
     trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt, terminated: list[bool]
 ) -> None:
+    kills = MemoryKills(trainer.pid)
     returncode = _wait(trainer, folder, attempt, terminated)
     _end_group(trainer.pid)
-    write_json(
-        attempt.exit,
-        {
-            "attempt": attempt.number,
-            "returncode": returncode if returncode >= 0 else None,
-            "signal": signal.Signals(-returncode).name if returncode < 0 else None,
-            "ended": round(time.time(), 3),
-        },
-    )
+    write_ending(folder, attempt, returncode, kills.have_grown())
 
 
 def _wait(trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> int:

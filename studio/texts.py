@@ -32,6 +32,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "train_loss": "Training loss", "validation_loss": "Validation loss", "step": "Step", "epoch": "Epoch", "eta": "Time left",
         "speed": "Speed", "memory": "Memory", "loss": "Loss", "tokens_per_second": "{n} tokens/s", "waiting_for_points": "The curve begins with the first step.",
         "stop": "Stop and save", "discard": "Discard", "discard_sure": "End this run now and save nothing?", "resume": "Resume",
+        "stop_within": "Saving; done within {seconds} s", "saved_step": "Saved at step", "resumed_from": "attempt {attempt}, went on from step {step}",
+        "retry": "Start again", "retry_help": "The same settings from the base model, as a new run", "go_on": "Train further", "go_on_help": "Another run that goes on from this adapter; you can change its settings first",
+        "interrupted_told": "Interrupted, and not lost: {names}", "resume_all": "Go on with all, one after the other", "resuming": "They go on, one after the other.",
         "download_adapter": "Download adapter", "log": "Log", "answers": "Before and after", "prompt": "Question",
         "before": "Base model", "after": "Tuned", "notes": "Notes", "name": "Run", "model_column": "Model", "data_column": "Data",
         "time": "Time", "state": "State", "open": "Open", "delete": "Delete", "undo": "Undo", "deleted": "{name} was deleted.",
@@ -62,6 +65,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "train_loss": "训练损失", "validation_loss": "验证损失", "step": "步", "epoch": "轮次", "eta": "剩余时间",
         "speed": "速度", "memory": "内存", "loss": "损失", "tokens_per_second": "{n} 词元/秒", "waiting_for_points": "第一步完成后开始显示曲线。",
         "stop": "停止并保存", "discard": "放弃", "discard_sure": "现在结束这次运行并且不保存？", "resume": "继续",
+        "stop_within": "正在保存，{seconds} 秒内完成", "saved_step": "已保存到步", "resumed_from": "第 {attempt} 次启动，从第 {step} 步继续",
+        "retry": "重新开始", "retry_help": "用同样的设置从原模型开始，作为新的运行", "go_on": "接着训练", "go_on_help": "从这个适配器接着训练的新运行；可以先修改设置",
+        "interrupted_told": "已中断，但没有丢失：{names}", "resume_all": "依次全部继续", "resuming": "正在依次继续。",
         "download_adapter": "下载适配器", "log": "日志", "answers": "训练前后对比", "prompt": "问题",
         "before": "原模型", "after": "微调后", "notes": "提示", "name": "运行", "model_column": "模型", "data_column": "数据",
         "time": "用时", "state": "状态", "open": "打开", "delete": "删除", "undo": "撤销", "deleted": "已删除 {name}。",
@@ -78,7 +84,7 @@ LABELS_EN = {
     "lora.lora_dropout": "Dropout", "num_train_epochs": "Epochs", "per_device_train_batch_size": "Batch size",
     "gradient_accumulation_steps": "Gradient accumulation", "load_in_8bit": "8 bits", "load_in_4bit": "4 bits",
     "bad_rows": "Rows at fault", "long_rows": "Long rows", "validation_dataset": "Measure with", "validation_split": "Share to measure with",
-    "optim": "Optimiser", "max_length": "Longest example", "neftune_noise_alpha": "NEFTune noise", "bf16": "bf16",
+    "optim": "Optimiser", "max_length": "Longest example", "adapter_name_or_path": "Go on from", "load_best_model_at_end": "Give out the best", "neftune_noise_alpha": "NEFTune noise", "bf16": "bf16",
 }  # fmt: skip
 
 # English labels and help come from the settings themselves; Chinese ones stand here, by the setting's name.
@@ -118,6 +124,8 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "max_grad_norm": ("梯度上限", "超过此长度的梯度会被缩短；0 表示不限制。"),
     "neftune_noise_alpha": ("NEFTune 噪声", "嵌入上的噪声；0 关闭，通常为 5。"),
     "early_stopping_patience": ("提前停止", "多少次测量没有变好就停止；0 关闭。"),
+    "load_best_model_at_end": ("取最佳", "输出验证损失最低处的适配器，而不是最后一步的。"),
+    "adapter_name_or_path": ("接着训练的适配器", "从这个适配器开始，而不是新的：运行的编号，或 PEFT 保存的目录。"),
     "seed": ("随机种子", "相同种子，相同的数据顺序与划分。"),
     "gradient_checkpointing": ("梯度检查点", "重新计算而不保存：内存少得多，约慢三分之一。"),
     "bf16": ("bf16", "宽范围的 16 位运算；auto 在机器支持时使用。"),
@@ -127,7 +135,7 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "eval_steps": ("测量间隔", "每多少步测量验证损失；小于 1 为比例；0 关闭。"),
     "save_steps": ("保存间隔", "每多少步保存检查点；小于 1 为比例；0 只在最后。"),
     "save_minutes": ("保存分钟", "至少每多少分钟保存一次；0 关闭。"),
-    "save_total_limit": ("保留检查点", "保留多少个检查点。"),
+    "save_total_limit": ("保留检查点", "保留多少个检查点；最佳的另外保留。"),
 }
 
 UNITS_ZH = {

@@ -19,7 +19,7 @@ MAY_IMPORT = {  # package: (files at least; what it may import besides itself an
     ),
     "studio": (
         30,
-        {"interfaces", "pydantic", "annotated_types", "yaml", "typer", "rich", "psutil", "filelock", "pynvml", "huggingface_hub",
+        {"interfaces", "pydantic", "pydantic_core", "annotated_types", "yaml", "typer", "rich", "psutil", "filelock", "pynvml", "huggingface_hub",
          "fastapi", "starlette", "uvicorn", "gradio"},
     ),
 }  # fmt: skip

@@ -11,5 +11,6 @@ def build_run_page(texts: dict[str, str], language: str) -> None:
 
 
 def build_runs_page(texts: dict[str, str], language: str) -> None:
-    """All runs, newest first."""
+    """All runs, newest first; those that were interrupted are offered on top."""
+    live_part("rescue", texts, language, "runs-rescue")
     live_part("runs", texts, language, "runs-list")

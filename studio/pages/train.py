@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import gradio as gr
 
-from interfaces.config import STARTER, config_problems, token_budget
+from interfaces.config import STARTER, FineTuneConfig, config_problems, token_budget
 from interfaces.device import Device
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
@@ -29,6 +30,7 @@ def build_train_page(
     """The guided path, top to bottom."""
     preset = PresetConfigs.name_for_device(device)
     start = PRESETS[preset]()
+    live_part("rescue", texts, language, "train-rescue")
     gr.Markdown(f"# {texts['train_heading']}")
     model = gr.Radio(
         model_choices(manager.home, device, texts, language), value=start.model_name, label=texts["model"],
@@ -49,6 +51,7 @@ def build_train_page(
     start_button = gr.Button(texts["start"], variant="primary", elem_id="train-start", size="lg")
     live_part("spare", texts, language, "train-spare")
     run_id = gr.Textbox(visible=False)
+    source = gr.Textbox(visible=False)
     form = {
         "model": model,
         "own_model": own_model,
@@ -81,9 +84,12 @@ def build_train_page(
             return "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems), ""
         return texts["starting"], task
 
-    def on_load(values: dict[str, Any] | None) -> list[Any]:
-        kept_values = values or {}
-        return [kept_values.get(name, gr.skip()) for name in form]
+    def on_load(values: dict[str, Any] | None, from_run: str) -> list[Any]:
+        shown = values or {}
+        if from_run:
+            with contextlib.suppress(FineTuneError):  # a run that is gone: the form as it was
+                shown = form_values(manager.config_again(from_run, go_on=True), language)
+        return [shown.get(name, gr.skip()) for name in form]
 
     # Without Gradio's queue: its event stream would hold a connection of each tab, and break when the page is left.
     plain: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -96,7 +102,9 @@ def build_train_page(
     started.then(None, run_id, None, js=to_run)
     block = gr.context.Context.root_block
     if block is not None:
-        block.load(on_load, kept, list(form.values()), **plain)
+        # `?from=RUN`: another run that goes on from that one's adapter.
+        from_address = "(kept) => [kept, new URLSearchParams(window.location.search).get('from') || '']"
+        block.load(on_load, [kept, source], list(form.values()), js=from_address, **plain)
 
 
 QUESTIONS_ASKED = 3
@@ -121,6 +129,15 @@ def model_choices(home: Home, device: Device, texts: dict[str, str], language: s
         )
         cards.append(("\n".join(lines), entry.id))
     return cards
+
+
+def form_values(config: dict[str, Any], language: str) -> dict[str, Any]:
+    """What the form shows for a config, by its own names: the other way round than `config_of`."""
+    checked = FineTuneConfig.model_validate(config)
+    own = "" if checked.model_name in PRESET_MODELS else checked.model_name
+    dataset = checked.dataset if isinstance(checked.dataset, str) else ""
+    settings = {_argument(name): value for name, value in widget_values(checked, language).items()}
+    return {**settings, "model": checked.model_name if not own else gr.skip(), "own_model": own, "dataset": dataset}
 
 
 def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:

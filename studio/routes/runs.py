@@ -39,6 +39,10 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     def read_runs() -> list[dict[str, Any]]:
         return [summary.to_record() for summary in list_runs(manager.home)]
 
+    @router.post("/resume-interrupted")
+    def resume_interrupted() -> dict[str, list[str]]:
+        return {"runs": manager.resume_interrupted()}
+
     @router.get("/{run_id}")
     def read_run(run_id: str) -> dict[str, Any]:
         return summary_of(folder_of(run_id)).to_record()
@@ -62,12 +66,14 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     @router.post("/{run_id}/resume")
     def resume(run_id: str) -> dict[str, str]:
         folder = folder_of(run_id)
-        summary = summary_of(folder)
-        if summary.state == "finished" or not summary.state.is_over:
-            code = Code.RUN_FINISHED if summary.state == "finished" else Code.RUN_ACTIVE
-            raise FineTuneError.of(code, run=run_id, state=summary.state.value)
-        manager.launch(folder.id)
+        manager.resume(folder.id)
         return {"run": folder.id}
+
+    @router.post("/{run_id}/retry")
+    def retry(run_id: str) -> dict[str, str]:
+        again = manager.create_task(manager.config_again(folder_of(run_id).id))
+        manager.launch(again)
+        return {"run": again}
 
     @router.delete("/{run_id}")
     def delete(run_id: str) -> dict[str, str]:

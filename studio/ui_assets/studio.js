@@ -93,7 +93,7 @@ window.FinetuneStudio = (() => {
     const bar = make("progress", { max: 1, value: 0, "aria-label": texts.step });
     const problem = make("p", { class: "fs-problem", role: "alert" });
     const facts = {};
-    const tiles = ["step", "epoch", "loss", "validation_loss", "eta", "speed", "memory"].map((name) => {
+    const tiles = ["step", "epoch", "loss", "validation_loss", "eta", "speed", "memory", "saved_step"].map((name) => {
       facts[name] = make("dd", { id: `fact-${name}` }, "–");
       return make("div", {}, make("dt", {}, texts[name]), facts[name]);
     });
@@ -101,6 +101,11 @@ window.FinetuneStudio = (() => {
     const stop = make("button", { type: "button", class: "fs-button", onclick: () => act(`${base}/stop`, { discard: false }) }, texts.stop);
     const discard = make("button", { type: "button", class: "fs-button fs-danger", onclick: () => confirm(texts.discard_sure) && act(`${base}/stop`, { discard: true }) }, texts.discard);
     const resume = make("button", { type: "button", class: "fs-button", onclick: () => act(`${base}/resume`) }, texts.resume);
+    const retry = make("button", { type: "button", class: "fs-button", title: texts.retry_help, onclick: () => {
+      retry.disabled = true;
+      post(`${base}/retry`).then((told) => { location.href = `run?run=${encodeURIComponent(told.run)}`; }, (error) => { retry.disabled = false; setText(problem, error.message); });
+    } }, texts.retry);
+    const goOn = make("a", { class: "fs-button", title: texts.go_on_help, href: `./?from=${encodeURIComponent(id)}` }, texts.go_on);
     const download = make("a", { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true }, texts.download_adapter);
     const chart = make("div", { class: "fs-chart", role: "group", "aria-label": texts.curve });
     const waiting = make("p", { class: "fs-hint" }, texts.waiting_for_points);
@@ -110,11 +115,11 @@ window.FinetuneStudio = (() => {
     const log = make("pre", { class: "fs-log", tabindex: 0 });
     const logBox = make("details", { ontoggle: () => logBox.open && readLog() }, make("summary", {}, texts.log), log);
     const title = make("h1", {}, id), below = make("p", { class: "fs-hint" });
-    root.append(title, below, make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), stop, discard, resume, download),
+    root.append(title, below, make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), stop, discard, resume, retry, goOn, download),
       problem, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
       waiting, chart, notes, answers, logBox);
 
-    for (const control of [stop, discard, resume, download]) control.hidden = true; // until it is known which ones make sense
+    for (const control of [stop, discard, resume, retry, goOn, download]) control.hidden = true; // until it is known which ones make sense
     let last = 0, drawn = false, logarithmic = false, over = false, points = 0;
     const colours = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: dark() ? "#e2e8f0" : "#1e293b" },
       xaxis: { title: { text: texts.step }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false },
@@ -153,11 +158,13 @@ window.FinetuneStudio = (() => {
       show(told.status);
     }
     function show(status) {
-      setText(title, status.name || id); setText(below, status.name ? id : "");
+      const again = status.resumed_from_step === null ? "" : fill(texts.resumed_from, { attempt: status.attempt, step: status.resumed_from_step });
+      setText(title, status.name || id); setText(below, [status.name ? id : "", again].filter(Boolean).join(" · "));
       setText(state, texts[`state_${status.state}`]); state.dataset.state = status.state;
       const done = status.total_steps ? status.step / status.total_steps : status.total ? status.done / status.total : 0;
       const amount = status.unit === "bytes" && status.total ? ` ${size(status.done)} / ${size(status.total)}` : "";
-      setText(phase, status.phase + amount); bar.value = done;
+      const within = status.stop_seconds === null ? "" : fill(texts.stop_within, { seconds: Math.ceil(status.stop_seconds) });
+      setText(phase, within || status.phase + amount); bar.value = done;
       over = ["stopped", "finished", "failed", "interrupted"].includes(status.state);
       bar.hidden = over;
       setText(facts.step, status.total_steps ? `${status.step} / ${status.total_steps}` : "–");
@@ -165,10 +172,12 @@ window.FinetuneStudio = (() => {
       setText(facts.loss, figure(status.loss)); setText(facts.validation_loss, figure(status.validation_loss));
       setText(facts.eta, clock(status.eta_seconds));
       setText(facts.speed, status.tokens_per_second ? fill(texts.tokens_per_second, { n: Math.round(status.tokens_per_second) }) : "–");
+      setText(facts.saved_step, status.saved_step ?? "–");
       setText(facts.memory, status.memory_bytes ? size(status.memory_bytes) : "–");
       setText(problem, status.problem);
       stop.hidden = over || status.state === "stopping"; discard.hidden = over;
-      resume.hidden = !over || status.state === "finished"; download.hidden = !status.adapter;
+      resume.hidden = !over || status.state === "finished" || status.saved_step === null;
+      retry.hidden = !over; goOn.hidden = !over || !(status.adapter || status.saved_step !== null); download.hidden = !status.adapter;
       if (notes.childElementCount !== status.warnings.length) notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
       const shown = JSON.stringify(status.samples);
       if (answers.dataset.shown !== shown) { answers.dataset.shown = shown; showAnswers(status.samples); }
@@ -209,6 +218,8 @@ window.FinetuneStudio = (() => {
       const over = ["stopped", "finished", "failed", "interrupted"].includes(item.state);
       const fail = (error) => setText(said, error.message);
       const stop = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-stop`, onclick: () => post(`${path}/stop`, { discard: false }).then(refresh, fail) }, texts.stop);
+      const resume = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-resume`, onclick: () => post(`${path}/resume`).then(refresh, fail) }, texts.resume);
+      const canResume = over && item.state !== "finished" && item.resumable;
       const remove = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-delete`, onclick: () => post(path, undefined, "DELETE").then(() => {
         const undo = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/restore`).then(() => { said.replaceChildren(); refresh(); }, fail) }, texts.undo);
         said.replaceChildren(fill(texts.deleted, { name }), " ", undo);
@@ -217,7 +228,7 @@ window.FinetuneStudio = (() => {
       return make("tr", {}, make("td", {}, make("a", { href: `run?run=${encodeURIComponent(item.id)}`, "data-key": `${item.id}-open` }, name), name === item.id ? null : make("small", {}, item.id)),
         make("td", {}, make("span", { class: "fs-state", "data-state": item.state }, texts[`state_${item.state}`])), make("td", {}, item.model.split("/").pop()), make("td", {}, item.dataset),
         make("td", {}, `${item.step} / ${item.total_steps}`), make("td", {}, figure(item.train_loss_last), " ", spark(item.sparkline)), make("td", {}, clock(item.seconds)),
-        make("td", {}, over ? remove : stop));
+        make("td", { class: "fs-actions" }, canResume ? resume : null, over ? remove : stop));
     }
     async function refresh() {
       let list;

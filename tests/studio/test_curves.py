@@ -1,11 +1,15 @@
 import math
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from interfaces.events import Evaluated, Finished, Sampled, Started, Step
-from interfaces.folders import Home
+from interfaces.events import Evaluated, Finished, Sampled, Started, Step, Stopped, Stopping
+from interfaces.folders import Home, write_json
+from interfaces.process import ProcessIdentity
 from studio.curves import MOST_POINTS, RunHistory, thinned
+from studio.runs import run_state
 from trainer.event_log import EventLog
 
 
@@ -30,7 +34,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends_and_extremes() -> None:
 
 
 def test_a_short_curve_stays_as_it_is() -> None:
-    assert thinned([1, 2, 3], [1.0, None, 3.0]) == ([1, 2, 3], [1.0, None, 3.0])
+    assert thinned([1, 2, 3], [1.0, math.nan, 3.0]) == ([1, 2, 3], [1.0, None, 3.0])
 
 
 @pytest.fixture
@@ -107,3 +111,50 @@ def test_many_tabs_at_once_double_nothing(history: RunHistory) -> None:
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: history.since(0, "en")["train"]["x"], range(16)))
     assert all(answer == list(range(1, 1501)) for answer in answers)
+
+
+def test_a_gap_takes_no_extreme_away() -> None:
+    ys = [1.0] * 10_000
+    ys[5000], ys[5001], ys[7000], ys[7001] = math.nan, 8.0, math.inf, -8.0
+    _, thin = thinned(range(10_000), ys)
+    assert {8.0, -8.0} <= set(thin)
+
+
+def test_the_time_left_counts_steps_where_a_point_stands_for_several(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        for number in (1, 10, 20):
+            log.append(step(number))
+    assert history.since(0, "en")["status"]["eta_seconds"] == pytest.approx(80 * 0.05)
+
+
+def test_a_stop_counts_down_to_its_bound(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(step(1))
+        log.append(Stopping(mode="save", within_seconds=60))
+        write_json(history.folder.attempt(1).pid, {"trainer": own_identity(), "supervisor": None})
+        status = history.since(0, "en")["status"]
+        assert status["state"] == "stopping"
+        assert 50 < status["stop_seconds"] <= 60
+        log.append(Stopped(step=1, resumable=True))
+        assert history.since(0, "en")["status"]["stop_seconds"] is None
+
+
+def own_identity() -> dict[str, object]:
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity is not None
+    return identity.to_record()
+
+
+def test_a_million_events_are_read_once_and_followed_quickly(history: RunHistory) -> None:
+    line = step(1, 10**6).model_dump_json().replace('"seq":0', '"seq":%d').replace('"step":1', '"step":%d')
+    count = 200_000  # a fifth, so that the quick room stays quick
+    with history.folder.events.open("w") as file:
+        file.writelines(line % (number, number) + "\n" for number in range(1, count + 1))
+    first = history.since(0, "en")
+    assert (first["last"], first["status"]["step"]) == (count, count)
+    begun = time.process_time()
+    with EventLog(history.folder.events, 1) as log:
+        log.append(step(count + 1, 10**6))
+    assert history.since(count, "en")["train"]["x"] == [count + 1]
+    assert run_state(history.folder) == "starting"
+    assert time.process_time() - begun < 0.1

@@ -1,0 +1,98 @@
+"""How a trainer ended, told apart: by itself, by a signal, for memory, for a full disk. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from interfaces.folders import Attempt, RunFolder, write_json
+
+CGROUPS = Path("/sys/fs/cgroup")
+SMALL_BYTES = 1_000_000
+"""With less than this a disk is full, whatever was to be written."""
+TAIL_BYTES = 1 << 16
+
+
+class MemoryKills:
+    """Whether the kernel has killed for memory since this was made, where process `pid` lives."""
+
+    def __init__(self, pid: int) -> None:
+        self._counters = counters_of(pid)
+        self._before = self._read()
+
+    def have_grown(self) -> bool:
+        return self._read() > self._before
+
+    def _read(self) -> int:
+        return max((kills_in(path) for path in self._counters), default=0)
+
+
+def counters_of(pid: int) -> list[Path]:
+    """The files that count: the process's own cgroup (version 2 or 1), or the whole machine's where it has none."""
+    found: list[Path] = []
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                found.append(CGROUPS / path.strip("/") / "memory.events")
+            elif "memory" in controllers.split(","):
+                found.append(CGROUPS / "memory" / path.strip("/") / "memory.oom_control")
+    return [path for path in found if path.exists()] or [Path("/proc/vmstat")]
+
+
+def kills_in(counter: Path) -> int:
+    """The line `oom_kill N` of a counter; 0 where it can't be read."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in counter.read_text(encoding="ascii").splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
+def write_ending(folder: RunFolder, attempt: Attempt, returncode: int, killed_for_memory: bool) -> None:
+    """Write `exit.json`, durably: on a full disk in the space that the run has kept for its last words."""
+    number = signal.Signals(-returncode).name if returncode < 0 else None
+    record = {
+        "attempt": attempt.number,
+        "returncode": returncode if returncode >= 0 else None,
+        "signal": number,
+        "cause": _cause(folder, returncode, killed_for_memory),
+        "ended": round(time.time(), 3),
+    }
+    try:
+        write_json(attempt.exit, record)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        folder.reserve.unlink(missing_ok=True)
+        shutil.rmtree(folder.staging, ignore_errors=True)
+        write_json(attempt.exit, record)
+    folder.reserve.unlink(missing_ok=True)
+
+
+def _cause(folder: RunFolder, returncode: int, killed_for_memory: bool) -> str:
+    """'ended', 'failed', 'killed', 'out_of_memory' or 'disk_full'."""
+    if returncode == -signal.SIGKILL and killed_for_memory:
+        return "out_of_memory"
+    if returncode < 0:
+        return "killed"
+    problem = (_last_event(folder.events).get("problem") or {}).get("code")
+    if problem == "disk_full" or (returncode and not problem and shutil.disk_usage(folder.path).free < SMALL_BYTES):
+        return "disk_full"
+    return "failed" if returncode else "ended"
+
+
+def _last_event(path: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError, IndexError), path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
+        last = json.loads(file.read().splitlines()[-1])
+        return last if isinstance(last, dict) else {}
+    return {}

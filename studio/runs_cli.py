@@ -1,0 +1,120 @@
+"""`finetune runs`, `resume`, `stop`, `retry` and `continue`: what can be done with a run that is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.terminal import (
+    DetachOption,
+    HomeOption,
+    JsonOption,
+    RunArgument,
+    SetOption,
+    duration,
+    figures,
+    home_of,
+    manager_of,
+    open_console,
+    print_table,
+)
+
+runs_commands = typer.Typer()
+
+
+@runs_commands.command()
+def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
+    from studio.attached import attach
+    from studio.runs import find_run
+
+    manager = manager_of(home_of(home))
+    folder = find_run(manager.home, run)
+    console = open_console(stderr=as_json)
+    console.print(f"Run [bold]{folder.id}[/]")
+    manager.resume(folder.id)
+    sys.exit(attach(manager, folder, console, as_json, resumed=True))
+
+
+@runs_commands.command()
+def retry(
+    run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
+    detach: DetachOption = False,
+) -> None:  # fmt: skip
+    """Start a run's settings anew, from the base model, as a run of its own; the old one stays as it is."""
+    _start_again(run, settings, home, as_json, detach, go_on=False)
+
+
+@runs_commands.command(name="continue")
+def go_on(
+    run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
+    detach: DetachOption = False,
+) -> None:  # fmt: skip
+    """Train a run's adapter further, as a run of its own: its last checkpoint's where it has no adapter yet."""
+    _start_again(run, settings, home, as_json, detach, go_on=True)
+
+
+def _start_again(
+    run: str, settings: list[str] | None, home: Path | None, as_json: bool, detach: bool, go_on: bool
+) -> None:
+    from studio.attached import start_run
+    from studio.config_file import apply_settings
+    from studio.runs import find_run
+
+    manager = manager_of(home_of(home))
+    config = apply_settings(manager.config_again(find_run(manager.home, run).id, go_on), settings or [])
+    sys.exit(start_run(manager, config, open_console(stderr=as_json), as_json, detach))
+
+
+@runs_commands.command()
+def stop(
+    run: RunArgument,
+    discard: Annotated[bool, typer.Option("--discard", help="End at once and save nothing.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Stop a run: after the batch it is in, with a checkpoint to resume from."""
+    from studio.attached import wait_for_end
+    from studio.runs import find_run
+
+    manager = manager_of(home_of(home))
+    folder = find_run(manager.home, run)
+    manager.request_stop(folder.id, discard)
+    console = open_console()
+    console.print("Ending now, nothing is saved ..." if discard else "Stopping after this batch and saving ...")
+    state = wait_for_end(folder)
+    console.print(
+        f"{folder.id} is {state}." + ("" if discard else f" 'finetune resume {folder.id}' goes on from here.")
+    )
+
+
+@runs_commands.command()
+def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List all runs, newest first."""
+    from studio.runs import RunState, list_runs
+
+    summaries = list_runs(home_of(home))
+    if as_json:
+        print(json.dumps([summary.to_record() for summary in summaries], indent=2, ensure_ascii=False))
+        return
+    if not summaries:
+        print("No runs yet. 'finetune demo' makes one from the sample.")
+        return
+    print_table(
+        ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME"],
+        [
+            [
+                run.id, run.state.value, run.model.rsplit("/", 1)[-1], run.dataset, f"{run.step}/{run.total_steps}",
+                figures(run.train_loss_first, run.train_loss_last), figures(run.eval_loss), duration(run.seconds),
+            ]
+            for run in summaries
+        ],
+    )  # fmt: skip
+    for run in summaries:
+        if run.state is RunState.INTERRUPTED:
+            print(
+                f"{run.id} was interrupted: 'finetune resume {run.id}' goes on from step {run.step} or a little before."
+            )
