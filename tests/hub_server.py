@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,8 +20,11 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, repositories: dict[str, Path], answers: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, repositories: dict[str, Path], answers: dict[str, int] | None = None, bytes_per_second: int = 0
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.bytes_per_second = bytes_per_second
         self.repositories, self.answers = repositories, answers or {}
         self.requests: list[tuple[str, str]] = []
         self.tokens: set[str] = set()
@@ -106,7 +111,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body and self.command != "HEAD":
-            self.wfile.write(content)
+            self._write(content)
+
+    def _write(self, content: bytes) -> None:
+        """At once, or a tenth of a second's worth at a time, as a slow line does."""
+        piece = self.server.bytes_per_second // 10 or len(content) or 1
+        with contextlib.suppress(ConnectionError):  # whoever asked is gone
+            for start in range(0, len(content), piece):
+                self.wfile.write(content[start : start + piece])
+                if piece < len(content):
+                    time.sleep(0.1)
 
 
 def _etag(path: Path) -> str:
@@ -114,9 +128,11 @@ def _etag(path: Path) -> str:
 
 
 @contextmanager
-def serve(repositories: dict[str, Path], answers: dict[str, int] | None = None) -> Iterator[Hub]:
-    """A running Hub, ended with the block."""
-    with Hub(repositories, answers) as hub:
+def serve(
+    repositories: dict[str, Path], answers: dict[str, int] | None = None, bytes_per_second: int = 0
+) -> Iterator[Hub]:
+    """A running Hub, ended with the block; a slow one where a number of bytes per second is given."""
+    with Hub(repositories, answers, bytes_per_second) as hub:
         thread = threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

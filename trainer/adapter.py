@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interfaces.config import FineTuneConfig
-from interfaces.folders import Home, read_json
+from interfaces.folders import Home, publish, read_json
 from interfaces.problems import Code, FineTuneError
 from trainer.checkpoints import newest_checkpoint
 from trainer.low_rank import use_low_rank_products
@@ -89,7 +89,7 @@ def copy_adapter(source: Path, target: Path) -> None:
     staging.mkdir()
     for name in ADAPTER_FILES:
         shutil.copyfile(source / name, staging / name)
-    staging.rename(target)
+    publish(staging, target)
 
 
 def settings_of(folder: Path, lora_dropout: float = 0.0, revision: str | None = None) -> LoraConfig:
@@ -152,4 +152,4 @@ def save_adapter(
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     tokenizer.save_pretrained(staging)
     (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")
-    staging.rename(folder)
+    publish(staging, folder)

@@ -7,7 +7,6 @@ checkpoint whose every file still has its sha256.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from interfaces.disk import at
-from interfaces.folders import RunFolder, fsync_folder, read_json, write_json
+from interfaces.folders import RunFolder, fsync, publish, read_json, write_json
 from interfaces.problems import Code, Problem
 from trainer.dataset import sha256_of
 
@@ -51,17 +50,15 @@ def commit_checkpoint(
     (staged / SECRET).unlink(missing_ok=True)
     files: dict[str, Any] = {}
     for path in sorted(path for path in staged.rglob("*") if path.is_file()):
-        _fsync_file(path)
         files[str(path.relative_to(staged))] = {"size": path.stat().st_size, "sha256": sha256_of(path)}
     write_json(staged / MANIFEST, {"step": step, "conditions": conditions, "unlogged": unlogged, "files": files})
     if not folder.checkpoints.exists():
         folder.checkpoints.mkdir()
-        fsync_folder(folder.path)
+        fsync(folder.path)
     if target.exists():  # a damaged one that was passed over
         shutil.rmtree(target)
     with at(target):
-        staged.rename(target)
-        fsync_folder(folder.checkpoints)
+        publish(staged, target)
     return target, sum(file["size"] for file in files.values())
 
 
@@ -153,12 +150,3 @@ def _short(value: Any) -> str:
 
 def _rejected(path: Path, reason: str) -> Problem:
     return Problem.warning(Code.CHECKPOINT_REJECTED, path=path.name, reason=reason)
-
-
-def _fsync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with at(path):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,7 +21,7 @@ import numpy.typing
 
 from interfaces.disk import require_space
 from interfaces.examples import DOUBTFUL, INDEX_FIELDS, ExampleFile
-from interfaces.folders import DatasetFolder, Home, fsync_folder, read_json, write_json
+from interfaces.folders import DatasetFolder, Home, publish, read_json, write_json
 from interfaces.problems import Code, FineTuneError, rows_that_forbid
 from trainer.inspection import Inspection, Tell, say_nothing
 from trainer.reading import kind_of_file
@@ -65,8 +65,7 @@ def add_dataset(
         report |= {"sha256": sha256, "examples_sha256": sha256_of(staging.examples), "added": time.time()}
         write_json(staging.report, report)
         shutil.rmtree(folder.path, ignore_errors=True)
-        staging.path.replace(folder.path)
-        fsync_folder(home.datasets)
+        publish(staging.path, folder.path)
     except FineTuneError as error:
         for problem in error.problems:  # the copy has another name than a person gave the file
             problem.params["path"] = name

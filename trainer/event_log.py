@@ -22,7 +22,7 @@ from interfaces.events import (
     Stopping,
     read_tail,
 )
-from interfaces.folders import fsync_folder
+from interfaces.folders import fsync
 
 DURABLE = (Started, Failed, CheckpointCommitted, Stopping, *ENDINGS)
 FSYNC_SECONDS = 0.5
@@ -44,7 +44,7 @@ class EventLog:
         self.path, self.attempt = path, attempt
         self._seq = earlier[-1].seq if earlier else 0
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        fsync_folder(path.parent)
+        fsync(path.parent)
         self._reserve: Path | None = None
         self._dirty, self._ended, self._progressed = False, False, 0.0
         self._failure: OSError | None = None

@@ -8,7 +8,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from interfaces.folders import RunFolder
+from interfaces.folders import RunFolder, publish
 from interfaces.problems import Code, FineTuneError
 
 
@@ -30,7 +30,7 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
             _write_zip(folder.adapter, temporary)
         else:
             shutil.copytree(folder.adapter, temporary)
-        temporary.rename(target)
+        publish(temporary, target)
     except OSError as error:
         error.filename, error.filename2 = str(target), None  # what the person asked for, not our temporary name
         raise

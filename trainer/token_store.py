@@ -28,7 +28,7 @@ import numpy.typing
 from interfaces.disk import require_space
 from interfaces.example import Example
 from interfaces.examples import ExampleFile
-from interfaces.folders import Home, read_json, write_json
+from interfaces.folders import Home, publish, read_json, write_json
 from interfaces.problems import Code, FineTuneError
 from trainer.dataset import Indices, report_of
 from trainer.template import ChatTemplate, Rendered, Tokens
@@ -215,7 +215,7 @@ def tokenize(
             staging / "meta.json", {"model": template.model_name, "dataset": examples.folder.id, "refused": refused}
         )
         if not path.exists():
-            staging.replace(path)
+            publish(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return TokenStore(path)

@@ -1,0 +1,125 @@
+"""A stop in each phase is done within its bound, leaves no process, and the run goes on to the same weights."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import Evaluated, Event, Finished, Phase, Step, Stopped, Stopping, read_tail
+from interfaces.folders import Home, RunFolder, write_json
+from tests.conftest import alpaca_rows, until, write_rows
+from tests.faults.rig import (
+    SEED,
+    Attempt,
+    Nursery,
+    Result,
+    check_equal,
+    check_no_torn_commit,
+    is_saving,
+    new_run,
+    rounds,
+    run_to_the_end,
+)
+from tests.hub_server import serve
+
+pytestmark = pytest.mark.tiny
+AT_ONCE_SECONDS = 3.0
+"""Where nothing has to be saved; and what a process needs to leave."""
+PHASES = ("download", "tokenize", "model", "train", "evaluate", "save", "sample")
+
+
+def reached(attempt: Attempt, phase: str) -> bool:
+    """Whether an attempt is in a phase now, as far as its events tell."""
+    if phase == "save":
+        return is_saving(attempt.folder)
+    told = attempt.told()
+    last: Event | None = told[-1] if told else None
+    if phase == "train":
+        return isinstance(last, Step)
+    if phase == "evaluate":  # it begins when step 15, 30, ... has been told
+        return isinstance(last, Step) and last.step % 15 == 0 and not isinstance(last, Evaluated)
+    return isinstance(last, Phase) and last.phase == phase
+
+
+@pytest.fixture(scope="module")
+def hub(tiny_model: Path) -> Iterator[str]:
+    with serve({"tiny/qwen2": tiny_model}, bytes_per_second=150_000) as server:
+        yield server.endpoint
+
+
+@pytest.fixture(scope="module")
+def online(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Attempts that fetch their model from a slow hub, each into a cache of its own choice."""
+    cache = tmp_path_factory.mktemp("hub")
+    made = Nursery(HF_ENDPOINT=hub, HF_HUB_OFFLINE="0", HF_HOME=str(cache))
+    yield made
+    made.close()
+
+
+def stop(attempt: Attempt, mode: str) -> float:
+    """Ask for a stop as page and terminal do; returns the seconds until the process was gone."""
+    begun = time.monotonic()
+    write_json(attempt.folder.stop, {"mode": mode, "attempt": attempt.number})
+    until(attempt.is_over, 60)
+    return time.monotonic() - begun
+
+
+def bound_of(attempt: Attempt) -> float:
+    """What the run itself said that it needs; at once where it said nothing."""
+    asked = [event for event in attempt.told() if isinstance(event, Stopping)]
+    return max(asked[-1].within_seconds or 0.0 if asked else 0.0, AT_ONCE_SECONDS)
+
+
+def test_a_stop_in_any_phase_is_done_within_its_bound(
+    home: Home, nursery: Nursery, online: Nursery, fault_job: dict[str, Any], undisturbed: Result, tmp_path: Path
+) -> None:
+    times, chance = rounds(14, "STOPS"), random.Random(SEED)
+    many = write_rows(tmp_path / "many.jsonl", [*alpaca_rows(6000)])
+    jobs = {
+        "download": {**fault_job, "model_name": "tiny/qwen2"},
+        "tokenize": {**fault_job, "dataset": str(many)},
+        "sample": {**fault_job, "sample_prompts": ["Say 1."] * 9, "sample_max_new_tokens": 400},
+    }
+    slowest: dict[str, float] = {}
+    for number in range(times):
+        phase = PHASES[number % len(PHASES)]
+        mode = "discard" if number % 3 == 2 else "save"
+        folder = new_run(home, jobs.get(phase, fault_job))
+        attempt = (online if phase == "download" else nursery).start(folder)
+        until(lambda attempt=attempt, phase=phase: attempt.is_over() or reached(attempt, phase), 60)
+        time.sleep(chance.uniform(0, 0.03))
+        seconds = stop(attempt, mode)
+        code = attempt.wait()
+        where = f"seed {SEED}: {mode} in {phase}"
+        assert code == 0, f"{where}: {folder.log.read_text()[-2000:]}"
+        assert seconds <= bound_of(attempt), f"{where}: {seconds:.1f} s of {bound_of(attempt):.1f}"
+        assert isinstance(attempt.told()[-1], Stopped | Finished), where
+        check_no_torn_commit(folder)
+        slowest[phase] = max(slowest.get(phase, 0.0), seconds)
+        if phase in ("train", "evaluate", "save"):
+            assert run_to_the_end(nursery, folder) == undisturbed, where
+    print(
+        f"{times} stops within their bounds; slowest by phase: "
+        + ", ".join(f"{p} {s:.2f} s" for p, s in slowest.items())
+    )
+
+
+def test_a_stop_that_saves_saves_the_last_whole_step(
+    home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
+) -> None:
+    folder = new_run(home, {**fault_job, "save_steps": 0})
+    attempt = nursery.start(folder)
+    until(lambda: reached(attempt, "train"))
+    stop(attempt, "save")
+    attempt.wait()
+    last = read_tail(folder.events)[-1]
+    assert isinstance(last, Stopped)
+    assert last.resumable
+    assert folder.checkpoint(last.step).is_dir()
+    assert (folder.adapter / "adapter_model.safetensors").is_file()
+    attempt = nursery.start(RunFolder(folder.path))
+    assert attempt.wait() == 0
+    check_equal(folder, undisturbed)
