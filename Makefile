@@ -7,7 +7,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-plain check format docs bench-startup bench-train bench-data soak clean
+.PHONY: help setup starter demo studio test test-plain check format docs bench-startup bench-train bench-data soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,8 +62,17 @@ bench-train: $(READY) starter  ## Measure training beside the plain Trainer and 
 bench-data: $(READY) starter  ## Measure a million rows through the studio, beside the datasets library
 	@$(BIN)/python bench/data.py --tokens
 
-soak: $(READY)  ## The long forms of tests: a million rows with faults, 10,000 mutated files, every hostile pair (a quarter of an hour)
+soak: $(READY) soak-faults  ## The long forms of tests: those of soak-faults, a million rows with faults, 10,000 mutated files, every hostile pair (an hour)
 	@FUZZ_FILES=10000 PLANTED_ROWS=1000000 $(BIN)/python -m pytest --timeout 1800 tests/data tests/trainer/test_inspection.py tests/trainer/test_rendering.py tests/trainer/test_limits.py
+
+# Each line is bounded by itself and can be run alone; together about three quarters of an hour.
+SOAK = $(BIN)/python -m pytest -s -q --timeout 1800
+soak-faults: $(READY)  ## 200 kills and 200 TERMs of the trainer, 100 of the studio, 50 power losses, 100 bad disks, 50 stops
+	@FAULT_KILLS=200 $(SOAK) tests/faults/test_trainer_kills.py
+	@FAULT_POWER_LOSSES=50 $(SOAK) tests/faults/test_power_losses.py
+	@FAULT_FULL_DISKS=50 FAULT_BAD_WRITES=50 $(SOAK) tests/faults/test_bad_disks.py
+	@FAULT_STOPS=50 $(SOAK) tests/faults/test_stops.py
+	@FAULT_STUDIO_KILLS=100 FAULT_PID_REUSES=20 $(SOAK) tests/faults/test_studio_kills.py
 
 clean:  ## Remove .venv and caches; runs, datasets and models stay
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

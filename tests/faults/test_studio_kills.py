@@ -1,0 +1,217 @@
+"""The studio is killed while runs go on, alone and together with everything else: nothing is lost, nothing doubled."""
+
+from __future__ import annotations
+
+import contextlib
+import http.cookiejar
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import Started, Step, kept, read_events
+from interfaces.folders import Home, RunFolder, read_json
+from interfaces.problems import FineTuneError
+from interfaces.process import ProcessIdentity
+from studio.finetune_manager import FinetuneManager
+from studio.launcher import LocalLauncher
+from studio.runs import run_state
+from studio.supervised_trainer import SupervisedTrainer
+from tests.conftest import until
+from tests.faults.rig import SEED, Nursery, Result, check_equal, rounds, run_to_the_end
+from tests.story.conftest import Studio
+from tests.studio.test_supervisor import identity, start
+
+pytestmark = pytest.mark.tiny
+KILLS_A_RUN = 5
+STATE_SECONDS = 3.0
+
+
+class Page:
+    """What a tab does: it polls, it adds what is new to what it has, and it presses buttons."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+        self._opener.open(studio.link).read()
+        self.last, self.points = 0, []
+
+    def ask(self, path: str, method: str = "GET") -> Any:
+        request = urllib.request.Request(self.studio.url + path, method=method, data=b"" if method == "POST" else None)
+        request.add_header("Origin", self.studio.url)
+        request.add_header("Content-Type", "application/json")
+        return json.loads(self._opener.open(request, timeout=20).read())
+
+    def poll(self, run: str) -> dict[str, Any]:
+        told: dict[str, Any] = self.ask(f"/api/runs/{run}/events?since={self.last}")
+        self.points = told["train"]["x"] if told["reset"] else self.points + told["train"]["x"]
+        self.last = told["last"]
+        status: dict[str, Any] = told["status"]
+        return status
+
+
+@pytest.fixture
+def studio(home: Home) -> Iterator[Studio]:
+    home.path.mkdir()
+    served = Studio(home, "--no-spare")
+    yield served
+    served.kill()
+
+
+def template_of(home: Home, config: dict[str, Any]) -> str:
+    """A run that is never started itself: the studio repeats it."""
+    return FinetuneManager(SupervisedTrainer(), home).create_task(config)
+
+
+def steps_of(folder: RunFolder) -> list[int]:
+    return [event.step for event in kept(read_events(folder.events)) if isinstance(event, Step)]
+
+
+def test_a_studio_that_is_killed_again_and_again_changes_nothing_for_its_runs(
+    home: Home, studio: Studio, fault_job: dict[str, Any]
+) -> None:
+    kills, chance = rounds(5, "STUDIO_KILLS"), random.Random(SEED)
+    long = {**fault_job, "num_train_epochs": 72, "save_steps": 300, "eval_steps": 600}
+    template = template_of(home, long)
+    latest = [
+        seconds for _ in range(0, kills, KILLS_A_RUN) for seconds in kill_during_a_run(home, studio, template, chance)
+    ]
+    print(
+        f"{len(latest)} studios killed: no run affected, no point lost or doubled; right state {max(latest):.2f} s after"
+    )
+
+
+def kill_during_a_run(home: Home, studio: Studio, template: str, chance: random.Random) -> list[float]:
+    """One run, started by a studio that is killed several times; returns the seconds until each next one was right."""
+    page = Page(studio)
+    run = page.ask(f"/api/runs/{template}/retry", "POST")["run"]
+    folder = home.run(run)
+    seconds = []
+    for _ in range(KILLS_A_RUN):
+        deadline = time.monotonic() + chance.uniform(0.1, 1.5)
+        while time.monotonic() < deadline:
+            page.poll(run)
+        studio.kill()
+        studio.start()
+        begun = time.monotonic()
+        until(lambda: page.ask(f"/api/runs/{run}")["state"] == run_state(folder), STATE_SECONDS)
+        assert LocalLauncher().find(folder) is not None, f"seed {SEED}: the run is gone, or too short for this"
+        assert run_state(folder) in ("starting", "running"), f"seed {SEED}"
+        seconds.append(time.monotonic() - begun)
+    until(lambda: page.poll(run)["state"] == "finished", 300)
+    page.poll(run)
+    told = steps_of(folder)
+    assert told == list(range(1, len(told) + 1)), f"seed {SEED}"
+    assert page.points == told, f"seed {SEED}: a page lost or doubled points"
+    assert len([event for event in read_events(folder.events) if isinstance(event, Started)]) == 1
+    shutil.rmtree(folder.path)
+    return seconds
+
+
+@pytest.mark.parametrize("by_itself", [False, True], ids=["by hand", "by itself"])
+def test_when_all_is_killed_at_once_the_run_is_interrupted_and_goes_on(
+    home: Home, studio: Studio, fault_job: dict[str, Any], undisturbed: Result, by_itself: bool
+) -> None:
+    template = template_of(home, fault_job)
+    run = Page(studio).ask(f"/api/runs/{template}/retry", "POST")["run"]
+    folder = home.run(run)
+    until(lambda: len(steps_of(folder)) > 20)
+    record = read_json(folder.attempt(1).pid) or {}
+    identities = [ProcessIdentity.from_record(record[who]) for who in ("supervisor", "trainer")]
+    for one in identities:
+        assert one is not None
+        one.send(signal.SIGKILL)
+    studio.kill()
+    until(lambda: LocalLauncher().find(folder) is None)
+    if by_itself:
+        studio.options = (*studio.options, "--resume-interrupted")
+    studio.start()
+    page = Page(studio)
+    if not by_itself:
+        summary = page.ask(f"/api/runs/{run}")
+        assert (summary["state"], summary["resumable"]) == ("interrupted", True)
+        assert page.ask("/api/runs/resume-interrupted", "POST")["runs"] == [run]
+    until(lambda: page.poll(run)["state"] == "finished", 120)
+    check_equal(folder, undisturbed)
+    started = [event for event in read_events(folder.events) if isinstance(event, Started)]
+    assert started[-1].resumed_from_step is not None
+    until(lambda: page.poll(run)["state"] == "finished")
+    assert page.points == steps_of(folder)
+
+
+@contextlib.contextmanager
+def somebody_else(pid: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A foreign process that has been given this very pid; skipped where the kernel can't be told."""
+    last = Path("/proc/sys/kernel/ns_last_pid")
+    for _ in range(200):
+        try:
+            last.write_text(str(pid - 1))
+        except OSError as error:
+            pytest.skip(f"pids can't be chosen here: {error}")
+        process = subprocess.Popen(["sleep", "120"])
+        if process.pid == pid:
+            break
+        process.kill()
+        process.wait()
+    else:
+        pytest.fail(f"pid {pid} was never given again")
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_foreign_process_with_the_same_pid_is_never_signalled(home: Home) -> None:
+    for _ in range(rounds(2, "PID_REUSES")):
+        folder, attempt = start(home, "waits")
+        supervisor, trainer = identity(attempt, "supervisor"), identity(attempt, "trainer")
+        assert supervisor.send(signal.SIGKILL)
+        until(lambda trainer=trainer: not trainer.is_alive() and not Path(f"/proc/{trainer.pid}").exists())
+        with somebody_else(supervisor.pid) as first, somebody_else(trainer.pid) as second:
+            assert run_state(folder) == "interrupted"
+            assert LocalLauncher().signal(folder, signal.SIGKILL) is False
+            manager = FinetuneManager(SupervisedTrainer(), home)
+            for discard in (False, True):
+                with pytest.raises(FineTuneError, match="nothing to stop"):
+                    manager.request_stop(folder.id, discard)
+            assert supervisor.send(signal.SIGKILL) is trainer.send(signal.SIGTERM) is False
+            assert first.poll() is None
+            assert second.poll() is None
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not here: it sets a process's clock")
+def test_a_clock_that_is_set_a_day_back_and_forth_loses_nothing(
+    home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
+) -> None:
+    from studio.launcher import trainer_command
+
+    run = FinetuneManager(SupervisedTrainer(), home).create_task(fault_job)
+    folder = home.run(run)
+    for number, day in enumerate(("+1d", "-1d"), start=1):
+        attempt = folder.create_attempt()
+        before = len(steps_of(folder))
+        with folder.log.open("ab") as log:
+            trainer = subprocess.Popen(
+                ["faketime", "-f", day, *trainer_command(folder, attempt)], cwd=folder.path, stdout=log, stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+            )  # fmt: skip
+        until(lambda before=before: len(steps_of(folder)) > before + 25, 60)
+        os.killpg(trainer.pid, signal.SIGKILL)
+        trainer.wait()
+        told = [event.time for event in read_events(folder.events) if event.attempt == number]
+        assert abs(told[-1] - time.time()) > 80_000
+        # Checkpoints of the day that is over look new, and new ones old.
+        for path in folder.checkpoints.iterdir():
+            os.utime(path, (time.time() + 86_400, time.time() + 86_400))
+    assert run_to_the_end(nursery, folder) == undisturbed
+    check_equal(folder, undisturbed)
