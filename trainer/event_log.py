@@ -53,6 +53,11 @@ class EventLog:
         self._flusher = threading.Thread(target=self._flush_now_and_then, name="event-log", daemon=True)
         self._flusher.start()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that was said may not be on the disk yet."""
+        return self._dirty
+
     def hold_space(self, reserve: Path) -> None:
         """Keep a file that is given up for the last word where the disk is full.
 

@@ -13,6 +13,7 @@ import huggingface_hub
 from huggingface_hub import constants, errors
 from tqdm.auto import tqdm
 
+from interfaces.disk import require_space
 from interfaces.problems import Code, FineTuneError
 from trainer.starter import Progress
 
@@ -59,7 +60,10 @@ def _snapshot(model: str, revision: str, progress: Progress, wanted: list[str]) 
 
 
 def _bar(progress: Progress) -> type[tqdm]:
-    """A progress bar that draws nothing and tells `progress`. The Hub client makes one for bytes, one for files."""
+    """A progress bar that draws nothing, tells `progress`, and refuses what the disk can't hold.
+
+    The Hub client makes one for bytes, one for files.
+    """
 
     class Bar(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -68,6 +72,12 @@ def _bar(progress: Progress) -> type[tqdm]:
             self._counts_bytes = options.get("unit") == "B" and "Downloading" not in options.get("desc", "")
             super().__init__(*arguments, **{**options, "disable": True})
             self.n = options.get("initial", 0)
+
+        def refresh(self, *arguments: Any, **options: Any) -> bool:
+            """Called when another file has told its size, before its first byte."""
+            if self._counts_bytes and self.total:
+                require_space(Path(constants.HF_HUB_CACHE), int(self.total - self.n))
+            return True
 
         def update(self, n: float | None = 1) -> bool | None:
             self.n += n or 0

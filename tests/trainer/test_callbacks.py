@@ -1,11 +1,15 @@
 """The clock's checkpoints; steps, stops and early stopping are seen in whole runs (test_run.py)."""
 
+import math
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
-from interfaces.events import CheckpointCommitted, read_events
-from interfaces.folders import Home
+from interfaces.events import CheckpointCommitted, Evaluated, Step, Warned, read_events
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
+from trainer.checkpoints import committed_steps
 
 pytestmark = pytest.mark.tiny
 
@@ -18,3 +22,85 @@ def test_minutes_save_too(home: Home, tiny_config: dict[str, Any]) -> None:
     committed = [event.step for event in read_events(folder.events) if isinstance(event, CheckpointCommitted)]
     assert committed == list(range(1, 9))
     assert sorted(path.name for path in folder.checkpoints.iterdir()) == [f"step-{step:07d}" for step in (6, 7, 8)]
+
+
+def warnings_of(folder: RunFolder) -> dict[Code, dict[str, Any]]:
+    return {
+        event.problem.code: event.problem.params for event in read_events(folder.events) if isinstance(event, Warned)
+    }
+
+
+@pytest.mark.parametrize("logging_steps", [1, 10])
+@pytest.mark.parametrize("where", ["the loss", "the gradient"])
+def test_a_run_that_diverges_is_ended_within_three_steps_and_only_finite_checkpoints_are_there(
+    home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, where: str, logging_steps: int
+) -> None:
+    """A number goes bad in step 6, as a broken memory or a wild rate makes it; step 6 is to be saved, too."""
+    import torch
+
+    from trainer.loop import TrainingLoop
+    from trainer.lora_trainer import LoRATrainer
+
+    step = TrainingLoop.training_step
+
+    def poisoned(self: TrainingLoop, *arguments: Any) -> torch.Tensor:
+        loss = step(self, *arguments)
+        if self.state.global_step == 5:
+            trained = next(parameter for parameter in self.model.parameters() if parameter.requires_grad)
+            assert trained.grad is not None
+            if where == "the gradient":
+                trained.grad.fill_(torch.nan)
+            else:
+                loss.fill_(torch.nan)
+        return loss
+
+    monkeypatch.setattr(TrainingLoop, "training_step", poisoned)
+    folder = home.create_run()
+    result = LoRATrainer(folder).train({**tiny_config, "save_steps": 3, "logging_steps": logging_steps})
+    assert (result["state"], result["problem"]["code"]) == ("failed", Code.LOSS_NOT_FINITE)
+    assert 6 <= result["problem"]["params"]["step"] <= 9
+    told = [event for event in read_events(folder.events) if isinstance(event, Step)]
+    if where == "the loss":
+        assert not math.isfinite(told[-1].loss)
+    assert committed_steps(folder) == [3]
+    weights = load_file(folder.checkpoint(3) / "adapter_model.safetensors")
+    assert all(bool(torch.isfinite(value).all()) for value in weights.values())
+
+
+def test_the_best_by_validation_loss_is_kept_and_given_out(home: Home, tiny_config: dict[str, Any]) -> None:
+    """A rate that unlearns: the best measurement is an early one, and no interval of saving meets it."""
+    from trainer.lora_trainer import LoRATrainer
+
+    config = {
+        **tiny_config, "num_train_epochs": 8, "validation_split": 0.25, "eval_steps": 1, "save_steps": 5,
+        "learning_rate": 0.02, "lr_scheduler_type": "constant", "early_stopping_patience": 4,
+    }  # fmt: skip
+    adapters = {}
+    for best_at_end in (False, True):
+        folder = home.create_run()
+        result = LoRATrainer(folder).train({**config, "load_best_model_at_end": best_at_end})
+        assert result["state"] == "finished"
+        losses = {event.step: event.loss for event in read_events(folder.events) if isinstance(event, Evaluated)}
+        best = min(losses, key=lambda step: losses[step])
+        told = warnings_of(folder)
+        assert told[Code.STOPPED_EARLY]["best"] == best
+        assert (Code.BEST_ADAPTER in told) is best_at_end
+        assert best in committed_steps(folder)
+        assert best < max(committed_steps(folder))
+        kept = load_file(folder.checkpoint(best) / "adapter_model.safetensors")
+        adapters[best_at_end] = load_file(folder.adapter / "adapter_model.safetensors")
+        same = all(bool((adapters[best_at_end][name] == value).all()) for name, value in kept.items())
+        assert same is best_at_end
+
+
+def test_the_clock_may_be_slow_but_two_saves_never_leave_fewer_than_two(
+    home: Home, tiny_config: dict[str, Any]
+) -> None:
+    from trainer.lora_trainer import LoRATrainer
+
+    folder = home.create_run()
+    LoRATrainer(folder).train({**tiny_config, "save_steps": 1})
+    assert committed_steps(folder) == [7, 8]
+    assert [event.seconds > 0 for event in read_events(folder.events) if isinstance(event, CheckpointCommitted)] == [
+        True
+    ] * 8

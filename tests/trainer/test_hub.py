@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.disks import small_disk
 from tests.hub_server import COMMIT, Hub, serve
 
 pytestmark = pytest.mark.tiny
@@ -108,3 +109,14 @@ def test_the_server_of_this_test_answers_ranges(tiny_model: Path) -> None:
 
     with serve({MODEL: tiny_model}) as hub:
         assert fetch(hub, {"Range": "bytes=2-9"}) == fetch(hub, {})[2:10]
+
+
+def test_a_model_that_the_disk_cannot_hold_is_told_with_what_it_needs(tiny_model: Path, tmp_path: Path) -> None:
+    """Before its first byte."""
+    size = (tiny_model / "model.safetensors").stat().st_size
+    with serve({MODEL: tiny_model}) as hub, small_disk(tmp_path / "small", size * 3 // 4) as disk:
+        code, lines = download(MODEL, tmp_path, hub.endpoint, HF_HOME=str(disk / "hf"))
+        problem = lines[-1]["problems"][0]
+        assert (code, problem["code"]) == (2, "disk_full")
+        assert problem["params"]["needed"] > problem["params"]["free"] > size // 2
+        assert problem["params"]["path"].startswith(str(disk))

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.events import Stopping, read_events
 from interfaces.folders import RunFolder, write_json
-from trainer.stop import StopRequest, StopRequested
+from tests.conftest import ROOT, until
+from trainer.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, Pace, StopRequest, StopRequested
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,70 @@ def test_an_empty_file_that_was_obeyed_does_not_stop_the_next_attempt(tmp_path: 
     write_json(folder.stop, {"mode": "save", "attempt": 2})
     StopRequest(folder, 2).forget_handmade()
     assert folder.stop.exists()
+
+
+BUSY = """
+import hashlib, sys
+from pathlib import Path
+from interfaces.folders import RunFolder
+from trainer.event_log import EventLog
+from trainer.stop import Pace, StopRequest, StopWatch
+folder = RunFolder(Path(sys.argv[1]))
+stop, log = StopRequest(folder, 1), EventLog(folder.events, 1)
+stop.listen()
+stop.pace = Pace() if sys.argv[2] == "holds" else None
+StopWatch(stop, folder, log).start()
+print("busy", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"a library that does not listen", b"", 2_000_000_000)
+"""
+
+
+@pytest.mark.parametrize("how", ["save", "discard", "TERM"])
+def test_a_library_that_is_busy_for_minutes_is_not_waited_for(tmp_path: Path, how: str) -> None:
+    folder = RunFolder(tmp_path)
+    process = busy(folder, "nothing")
+    ask(process, folder, how)
+    assert process.wait(10) == 0
+    (last,) = read_events(folder.events)
+    assert (last.kind, getattr(last, "resumable", None)) == ("stopped", False)
+
+
+def test_where_there_is_something_to_save_only_a_discard_ends_the_process(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    process = busy(folder, "holds")
+    ask(process, folder, "save")
+    until(lambda: bool(read_events(folder.events)))
+    (told,) = read_events(folder.events)
+    assert isinstance(told, Stopping)
+    assert told.within_seconds == WAY_OUT_SECONDS
+    assert process.poll() is None
+    ask(process, folder, "discard")
+    assert process.wait(10) == 0
+
+
+def busy(folder: RunFolder, holds: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(folder.path), holds], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "busy\n"
+    return process
+
+
+def ask(process: subprocess.Popen[str], folder: RunFolder, how: str) -> None:
+    if how == "TERM":
+        process.terminate()
+    else:
+        write_json(folder.stop, {"mode": how, "attempt": 1})
+
+
+def test_the_bound_is_one_batch_one_save_and_the_way_out() -> None:
+    pace = Pace(save_bytes=2 * BYTES_PER_SECOND)
+    assert pace.bound == MARGIN * 2 + WAY_OUT_SECONDS
+    pace.begin()
+    until(lambda: pace.bound > 0)
+    pace.end_batch()
+    assert MARGIN * 2 + WAY_OUT_SECONDS < pace.bound < MARGIN * 3 + WAY_OUT_SECONDS
+    pace.begin()
+    assert 0 <= pace.end_save() < 1  # what was measured takes the guess's place
+    assert pace.bound < MARGIN * 1 + WAY_OUT_SECONDS
