@@ -98,6 +98,8 @@ class Keeper(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        # A checkpoint that survives a power loss without the points before it would leave a gap in the curve.
+        self._log.sync()
         path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._reporter.unlogged)
         self._saved = time.monotonic()
         seconds = round(self._pace.end_save(), 3)

@@ -56,7 +56,7 @@ def commit_checkpoint(
         folder.checkpoints.mkdir()
         fsync(folder.path)
     if target.exists():  # a damaged one that was passed over
-        shutil.rmtree(target)
+        _remove(folder, step)
     with at(target):
         publish(staged, target)
     return target, sum(file["size"] for file in files.values())
@@ -70,11 +70,20 @@ def rotate_checkpoints(folder: RunFolder, keep: int, best: int | None, verified:
     good = 0
     for step in reversed(committed_steps(folder)):
         if good >= keep and step != best:
-            shutil.rmtree(folder.checkpoint(step), ignore_errors=True)
+            _remove(folder, step)
             verified.discard(step)
         elif step in verified or verify_checkpoint(folder.checkpoint(step)) is None:
             verified.add(step)
             good += 1
+
+
+def _remove(folder: RunFolder, step: int) -> None:
+    """Take a checkpoint away in one move: a kill in the midst leaves no half of it among the others."""
+    going = folder.staging / f"old-{step}"
+    folder.staging.mkdir(exist_ok=True)
+    shutil.rmtree(going, ignore_errors=True)
+    folder.checkpoint(step).replace(going)
+    shutil.rmtree(going, ignore_errors=True)
 
 
 def committed_steps(folder: RunFolder) -> list[int]:

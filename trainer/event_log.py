@@ -97,6 +97,11 @@ class EventLog:
                 self._sync()
             return True
 
+    def sync(self) -> None:
+        """Have all that was said on the disk when this returns."""
+        with self._lock:
+            self._sync()
+
     def phase(self, phase: PhaseName, done: int | None = None, total: int | None = None, unit: str = "") -> None:
         """Say what is going on. Progress in between is thinned to a few lines a second."""
         now = time.monotonic()

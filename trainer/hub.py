@@ -73,11 +73,10 @@ def _bar(progress: Progress) -> type[tqdm]:
             super().__init__(*arguments, **{**options, "disable": True})
             self.n = options.get("initial", 0)
 
-        def refresh(self, *arguments: Any, **options: Any) -> bool:
+        def refresh(self, *arguments: Any, **options: Any) -> None:
             """Called when another file has told its size, before its first byte."""
             if self._counts_bytes and self.total:
                 require_space(Path(constants.HF_HUB_CACHE), int(self.total - self.n))
-            return True
 
         def update(self, n: float | None = 1) -> bool | None:
             self.n += n or 0

@@ -59,14 +59,14 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     stop.pace = loop.pace  # the adapter is not saved yet
     shutil.rmtree(folder.staging, ignore_errors=True)
     step = loop.state.global_step
-    if not stopper.asked:
-        _evaluate_end(loop, prepared, measured, log)
+    complete = not stopper.asked and _evaluate_end(loop, prepared, measured, log)
+    if complete:
         _tell_choice(config, loop, folder, log, stopper, measured)
-        _answer(prepared, config, log, stop, step)
+        complete = _answer(prepared, config, log, stop, step)
     if stop.mode != "discard":
         log.phase("save")
         _save(prepared, config, folder, compute, step)
-    if stopper.asked:
+    if not complete:
         log.append(Stopped(step=step, resumable=newest_checkpoint(folder)[0] is not None))
         return
     peak = peak_memory_bytes(compute.device)
@@ -118,11 +118,16 @@ def _learn(loop: TrainingLoop, stopper: Stopper, measured: Measured, folder: Run
         loop.train(resume_from_checkpoint=str(checkpoint))
 
 
-def _evaluate_end(loop: TrainingLoop, prepared: Prepared, measured: Measured, log: EventLog) -> None:
-    """The validation loss of the result itself, where the last step wasn't one of those that are measured."""
-    if len(prepared.validation) and loop.state.global_step not in measured.losses:
+def _evaluate_end(loop: TrainingLoop, prepared: Prepared, measured: Measured, log: EventLog) -> bool:
+    """The validation loss of the result itself, where the last step wasn't one of those that are measured.
+
+    False when a stop has left it half-way.
+    """
+    step = loop.state.global_step
+    if len(prepared.validation) and step not in measured.losses:
         log.phase("evaluate")
         loop.evaluate()
+    return not len(prepared.validation) or step in measured.losses
 
 
 def _tell_choice(
@@ -140,19 +145,24 @@ def _tell_choice(
         warn(log, Problem.warning(Code.BEST_ADAPTER, **params))
 
 
-def _answer(prepared: Prepared, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int) -> None:
-    """The sample prompts, answered by the model as it is now. A fresh adapter changes nothing: step 0 is the base."""
+def _answer(prepared: Prepared, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int) -> bool:
+    """The sample prompts, answered by the model as it is now. A fresh adapter changes nothing: step 0 is the base.
+
+    False when a stop has left some unanswered.
+    """
     prompts = config.sample_prompts
     if prompts:
         log.phase("sample", 0, len(prompts), "prompts")
     answers = answer_prompts(
         prepared.model, prepared.template, prompts, config.sample_max_new_tokens, lambda: stop.mode is not None
     )
+    done = 0
     for done, (prompt, answer) in enumerate(answers, start=1):
         log.append(Sampled(step=step, prompt=prompt, answer=answer))
         log.phase("sample", done, len(prompts), "prompts")
     if step == 0:
         stop.check()
+    return done == len(prompts)
 
 
 def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute: Compute, step: int) -> None:

@@ -138,6 +138,7 @@ def check_equal(folder: RunFolder, undisturbed: Result) -> None:
     """Nothing lost, nothing doubled, not one bit different."""
     seen = result_of(folder)
     assert [step for step, _ in seen.losses] == [step for step, _ in undisturbed.losses], f"seed {SEED}"
+    assert seen.measured == undisturbed.measured, f"seed {SEED}, {folder.path}"
     assert seen == undisturbed, f"seed {SEED}, {folder.path}"
     sequence = [event.seq for event in read_events(folder.events)]
     assert sequence == list(range(1, len(sequence) + 1)), f"seed {SEED}"

@@ -329,6 +329,27 @@ def test_what_cannot_be_trained_fails_with_its_reason(
     assert isinstance(read_events(folder.events)[-1], Failed)
 
 
+def test_a_stop_after_the_last_step_leaves_out_what_a_resume_makes_up_for(
+    home: Home, tiny_config: dict[str, Any]
+) -> None:
+    from trainer.lora_trainer import LoRATrainer
+
+    config = {**tiny_config, "validation_split": 0.25, "eval_steps": 5, "sample_prompts": ["Say 1."]}
+    undisturbed, _ = train(home, config)
+    folder = home.create_run()
+    trainer = LoRATrainer(folder)
+    trainer.stop = StopAfter(folder, len(losses(undisturbed)), "save")
+    assert trainer.train(config)["state"] == "stopped"
+    assert adapter_bytes(folder) == adapter_bytes(undisturbed)
+    _, result = train(home, config, folder, attempt=2)
+    assert result["state"] == "finished"
+    for kind in (Evaluated, Sampled):
+        told = [event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(folder, kind)]
+        assert told == [
+            event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(undisturbed, kind)
+        ]
+
+
 class StopAfter(StopRequest):
     """A person who asks for a stop once the curve has `number` points."""
 
