@@ -11,14 +11,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from interfaces.config import config_errors
-from interfaces.events import Event, Stopped, read_tail
+from interfaces.events import Event, Stopped, Stopping, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import BROKEN_RUN, FineTuneError, Problem
 from interfaces.sentences import sentence, size
 from studio.datasets import with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
-from studio.progress import RunProgress
+from studio.progress import RunProgress, stopping_words
 from studio.runs import RunState, follow, interrupted_runs, run_state, summary_of
 from studio.supervised_trainer import result_of_run, wait_until_gone
 from studio.trainer_child import download_model
@@ -62,7 +62,7 @@ def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_jso
     except KeyboardInterrupt:
         if not _stop_on_interrupt(manager, folder, console):
             return 0
-        wait_for_end(folder)
+        wait_for_end(folder, console)
     return _tell_result(folder, console, as_json)
 
 
@@ -92,10 +92,13 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
     return True
 
 
-def wait_for_end(folder: RunFolder) -> RunState:
-    """Wait until a run is over and its processes are gone; returns how it ended."""
-    for _ in follow(folder):
-        pass
+def wait_for_end(folder: RunFolder, console: Console) -> RunState:
+    """Wait until a run is over and its processes are gone, and say until when it will be; returns how it ended."""
+    attempt = len(folder.attempts())
+    for events in follow(folder):
+        for event in events:
+            if isinstance(event, Stopping) and event.attempt == attempt:
+                console.print(stopping_words(event))
     wait_until_gone(folder, LocalLauncher())
     return run_state(folder)
 

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,7 +18,7 @@ from interfaces.finetune import IFineTuneService
 from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
-from studio.runs import RunState, interrupted_runs, run_state
+from studio.runs import RunState, find_run, interrupted_runs, run_state
 
 LAUNCH_SECONDS = 90.0
 """Longer than a run that was just stopped may take to leave."""
@@ -44,12 +45,13 @@ class FinetuneManager:
         Its dataset is best an id of the home (`ensure_dataset`): then the file it came from may change.
 
         Raises:
-            FineTuneError: the config holds errors, or there is no space for a run.
+            FineTuneError: the config holds errors, names an adapter that isn't there, or there is no space for a run.
         """
         if errors := config_errors(config):
             raise FineTuneError(*errors)
         require_space(self.home.path, SPACE_BYTES)
         checked = FineTuneConfig.model_validate(config)
+        checked.adapter_name_or_path = self._source_of(checked.adapter_name_or_path)
         folder = self.home.create_run()
         reference = checked.dataset if isinstance(checked.dataset, str) else " + ".join(checked.dataset)
         title = dataset_title or dataset_name(self.home, reference)
@@ -147,13 +149,19 @@ class FinetuneManager:
         Raises:
             FineTuneError: there is no such run, or it has nothing yet to go on from.
         """
-        folder = self._folder(task_id)
         config = {key: value for key, value in self.config(task_id).items() if key != "output_dir"}
-        if not go_on:
-            return config
+        return {**config, "adapter_name_or_path": self._source_of(task_id)} if go_on else config
+
+    def _source_of(self, adapter: str) -> str:
+        """An adapter to go on from: a folder by its whole path, a run by its whole id."""
+        if not adapter:
+            return ""
+        if (place := Path(adapter).expanduser()).is_dir():
+            return str(place.absolute())
+        folder = find_run(self.home, adapter)
         if not (folder.adapter.is_dir() or any(folder.checkpoints.glob("step-*"))):
             raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=run_state(folder).value)
-        return {**config, "adapter_name_or_path": folder.id}
+        return folder.id
 
     def request_stop(self, task_id: str, discard: bool = False) -> None:
         """Ask a run to stop: after the batch it is in and with a checkpoint, or at once and with nothing.

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from interfaces.events import Evaluated, Event, Phase, Started, Step, Warned
+from interfaces.events import Evaluated, Event, Phase, Started, Step, Stopping, Warned
 from interfaces.sentences import PHASES, sentence, size
 
 PLAIN_LINES = 20
@@ -61,6 +61,8 @@ class RunProgress:
             elif isinstance(event, Evaluated):
                 self._eval_loss = event.loss
                 self._say(f"step {event.step}: validation loss {event.loss:.4f}")
+            elif isinstance(event, Stopping):
+                self._say(stopping_words(event))
             elif isinstance(event, Warned):
                 self._say(f"[yellow]Note:[/] {escape(sentence(event.problem))}")
 
@@ -94,6 +96,11 @@ class RunProgress:
         ):
             self._say(f"step {event.step}/{event.total_steps}  {more}")
         self._told_step = event.step
+
+
+def stopping_words(event: Stopping) -> str:
+    """Until when a stop is done."""
+    return f"Saving; done within {event.within_seconds:.0f} s." if event.within_seconds else "Saving ..."
 
 
 class _Amount(ProgressColumn):

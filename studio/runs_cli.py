@@ -85,7 +85,7 @@ def stop(
     manager.request_stop(folder.id, discard)
     console = open_console()
     console.print("Ending now, nothing is saved ..." if discard else "Stopping after this batch and saving ...")
-    state = wait_for_end(folder)
+    state = wait_for_end(folder, console)
     console.print(
         f"{folder.id} is {state}." + ("" if discard else f" 'finetune resume {folder.id}' goes on from here.")
     )

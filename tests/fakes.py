@@ -31,7 +31,7 @@ class FakeFineTuneService(IFineTuneService):
 FAKE_TRAINER = """
 import os, sys, time
 from pathlib import Path
-from interfaces.events import Failed, Finished, Started, Step, Stopped
+from interfaces.events import Failed, Finished, Started, Step, Stopped, Stopping
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from trainer.event_log import EventLog
@@ -55,6 +55,7 @@ if script == "crashes":
 if script == "fails":
     log.append(Failed(step=3, problem=Problem.error(Code.NO_CHAT_TEMPLATE, model="fake")))
 elif stop.mode or script == "lingers":
+    log.append(Stopping(mode="save", within_seconds=6.4))
     log.append(Stopped(step=3, resumable=False))
     time.sleep(0.7 if script == "lingers" else 0)  # its last word is said, its memory not yet freed
 else:

@@ -79,7 +79,8 @@ def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch:
     monkeypatch.undo()
     assert LocalLauncher().find(folder) is not None
     manager.request_stop(folder.id)
-    assert wait_for_end(folder) == "stopped"
+    assert wait_for_end(folder, console) == "stopped"
+    assert "done within 6 s" in text_of(console)
 
 
 def test_a_run_that_cannot_be_started_says_so(home: Home) -> None:

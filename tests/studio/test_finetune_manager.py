@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 import yaml
 
-from interfaces.folders import Home
+from interfaces.events import Finished
+from interfaces.folders import Home, write_json
 from interfaces.problems import Code, FineTuneError
 from studio.finetune_manager import FinetuneManager
+from tests.conftest import until
 from tests.fakes import FakeFineTuneService
+from trainer.event_log import EventLog
 
 CONFIG = {"model_name": "starter", "dataset": "rows.jsonl", "max_length": 99, "lora": {"r": 4}, "name": "My run"}
 
@@ -93,3 +96,55 @@ def test_the_home_may_be_left_to_the_environment(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("FINETUNE_HOME", str(tmp_path / "elsewhere"))
     manager = FinetuneManager(FakeFineTuneService())
     assert manager.home.run(manager.create_task(CONFIG)).path.is_relative_to(tmp_path / "elsewhere")
+
+
+def test_another_run_goes_on_from_an_adapter_or_a_checkpoint_named_by_a_part_of_its_id(
+    manager: FinetuneManager, home: Home, tmp_path: Path
+) -> None:
+    source = manager.create_task(CONFIG)
+    with pytest.raises(FineTuneError, match="no adapter yet"):
+        manager.config_again(source, go_on=True)
+    home.run(source).checkpoint(5).mkdir(parents=True)
+    again = manager.config_again(source, go_on=True)
+    assert again == {**manager.config_again(source), "adapter_name_or_path": source}
+    task = manager.create_task({**CONFIG, "adapter_name_or_path": source[-4:]})
+    assert manager.config(task)["adapter_name_or_path"] == source
+    with pytest.raises(FineTuneError) as raised:
+        manager.create_task({**CONFIG, "adapter_name_or_path": "nothing-like-it"})
+    assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
+    task = manager.create_task({**CONFIG, "adapter_name_or_path": str(tmp_path)})
+    assert manager.config(task)["adapter_name_or_path"] == str(tmp_path)
+
+
+def interrupted(manager: FinetuneManager, home: Home, attempts: int) -> str:
+    """A run whose processes are gone without a word."""
+    task = manager.create_task(CONFIG)
+    for _ in range(attempts):
+        write_json(home.run(task).create_attempt().pid, {"supervisor": None, "trainer": None})
+    return task
+
+
+def test_interrupted_runs_go_on_one_after_the_other_but_not_for_ever(home: Home) -> None:
+    fake = FakeFineTuneService()
+    manager = FinetuneManager(fake, home)
+    first = interrupted(manager, home, 1)
+    second = interrupted(manager, home, 2)
+    interrupted(manager, home, 5)
+    manager.create_task(CONFIG)  # never started: nobody asked for it
+    assert set(manager.resume_interrupted()) == {first, second}
+    until(lambda: len(fake.trained) == 2)
+    assert [Path(config["output_dir"]).name for config in fake.trained] == sorted([first, second])
+
+
+def test_a_finished_run_and_one_that_runs_are_not_resumed(manager: FinetuneManager, home: Home) -> None:
+    task = manager.create_task(CONFIG)
+    with EventLog(home.run(task).events, 1) as log:
+        log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
+    home.run(task).create_attempt()
+    with pytest.raises(FineTuneError) as raised:
+        manager.resume(task)
+    assert raised.value.problems[0].code == Code.RUN_FINISHED
+    home.run(task).create_attempt()
+    with pytest.raises(FineTuneError) as raised:  # attempt 2 is being started
+        manager.resume(task)
+    assert raised.value.problems[0].code == Code.RUN_ACTIVE

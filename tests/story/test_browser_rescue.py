@@ -1,0 +1,118 @@
+"""What a page offers when a run did not end by itself: going on, stopping with a countdown, starting again, training further."""
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from interfaces.events import Started, Stopped, Stopping, read_events
+from interfaces.folders import Home, RunFolder
+from studio.finetune_manager import FinetuneManager
+from studio.launcher import LocalLauncher
+from studio.supervised_trainer import SupervisedTrainer
+from studio.texts import TEXTS
+from tests.conftest import alpaca_rows, until, write_rows
+from tests.faults.rig import job
+from tests.story.conftest import Studio
+
+pytestmark = pytest.mark.story
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    home = Home(tmp_path_factory.mktemp("rescue"))
+    served = Studio(home, "--no-spare")
+    yield served
+    served.kill()
+    for path in home.runs.glob("*"):
+        LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
+
+
+def started(studio: Studio, model: Path, folder: Path, **settings: Any) -> RunFolder:
+    """A run of the two-layer model, as the terminal starts it, with some steps behind it."""
+    from studio.datasets import with_datasets
+
+    rows = write_rows(folder / "rows.jsonl", alpaca_rows(54))
+    manager = FinetuneManager(SupervisedTrainer(), studio.home)
+    config = {**job(model, rows), "num_train_epochs": 60, "save_steps": 40, "eval_steps": 500, **settings}
+    run = studio.home.run(manager.create_task(with_datasets(studio.home, config)))
+    manager.launch(run.id)
+    until(lambda: any(run.checkpoints.glob("step-*")), 60)
+    return run
+
+
+def test_an_interrupted_run_is_offered_and_goes_on_with_one_click(
+    new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
+) -> None:
+    run = started(studio, tiny_model, tmp_path, name="Lantern")
+    assert LocalLauncher().signal(run, signal.SIGKILL)
+    until(lambda: LocalLauncher().find(run) is None)
+    page = new_page()
+    offer = page.locator("#train-rescue .fs-offer")
+    offer.get_by_text("Lantern").wait_for()
+    page.screenshot(path=tmp_path / "offer.png")
+    dark = new_page("zh-CN", color_scheme="dark", viewport={"width": 360, "height": 800})
+    dark.goto(f"{studio.url}/zh/runs")
+    dark.locator("#runs-rescue .fs-offer").get_by_text("Lantern").wait_for()
+    assert dark.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    dark.screenshot(path=tmp_path / "offer-dark-narrow.png")
+    offer.get_by_role("button", name=TEXTS["en"]["resume_all"]).click()
+    offer.get_by_text(TEXTS["en"]["resuming"]).wait_for()
+    page.goto(f"{studio.url}/en/run?run={run.id}")
+    page.locator(".fs-state[data-state=running]").wait_for()
+    page.get_by_text(re.compile("attempt 2, went on from step")).wait_for()
+    dark.locator("#runs-rescue .fs-offer").wait_for(state="hidden")
+    page.get_by_role("button", name=TEXTS["en"]["discard"]).click()
+
+
+def test_a_stop_counts_down_and_the_run_can_go_on_start_again_and_be_trained_further(
+    new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
+) -> None:
+    texts = TEXTS["en"]
+    # A batch that takes its time, so that there is something to count down to.
+    run = started(studio, tiny_model, tmp_path, per_device_train_batch_size=16, packing=False, save_steps=5)
+    page = new_page()
+    page.goto(f"{studio.url}/en/run?run={run.id}")
+    page.locator(".fs-state[data-state=running]").wait_for()
+    page.get_by_role("button", name=texts["stop"]).click()
+    page.locator(".fs-state[data-state=stopped]").wait_for()
+    told = read_events(run.events)
+    assert isinstance(told[-1], Stopped)
+    assert any(isinstance(event, Stopping) and event.within_seconds for event in told)
+    assert page.locator("#fact-saved_step").inner_text() == str(told[-1].step)
+    page.screenshot(path=tmp_path / "stopped.png", full_page=True)
+
+    page.get_by_role("button", name=texts["resume"]).click()
+    page.locator(".fs-state[data-state=running]").wait_for()
+    assert [event for event in read_events(run.events) if isinstance(event, Started)][-1].resumed_from_step == told[
+        -1
+    ].step
+    page.get_by_role("button", name=texts["stop"]).click()
+    page.locator(".fs-state[data-state=stopped]").wait_for()
+
+    page.get_by_role("button", name=texts["retry"]).click()
+    page.wait_for_url(lambda url: run.id not in url)
+    again = studio.home.run(page.url.partition("run=")[2])
+    page.locator(".fs-state[data-state=running]").wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name=texts["discard"]).click()
+    page.locator(".fs-state[data-state=stopped]").wait_for()
+    assert yaml.safe_load(again.config.read_text()) == yaml.safe_load(run.config.read_text())
+
+    page.goto(f"{studio.url}/en/run?run={run.id}")
+    page.get_by_role("link", name=texts["go_on"]).click()
+    page.get_by_label("(adapter_name_or_path)").wait_for(state="attached")
+    page.wait_for_function(f"[...document.querySelectorAll('input, textarea')].some((box) => box.value === '{run.id}')")
+    page.get_by_text(texts["ready"].split("{")[0]).wait_for()
+    page.screenshot(path=tmp_path / "further.png", full_page=True)
+    page.get_by_label("(num_train_epochs)").fill("1")
+    page.get_by_role("button", name=texts["start"]).click()
+    page.wait_for_url("**/run?run=*")
+    page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=120_000)
+    further = studio.home.run(page.url.partition("run=")[2])
+    assert yaml.safe_load(further.config.read_text())["adapter_name_or_path"] == run.id
+    assert (further.first_adapter / "adapter_model.safetensors").is_file()
