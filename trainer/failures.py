@@ -11,7 +11,7 @@ from trainer.checkpoints import checkpoint_bytes
 
 _NO_SPACE = "No space left on device"
 _WROTE_LESS = "unexpected pos"  # torch's words for a disk that took only a part
-_FAILED_WRITES = (_NO_SPACE, _WROTE_LESS, "Input/output error", "PytorchStreamWriter failed")
+_FAILED_WRITES = (_NO_SPACE, _WROTE_LESS, "Input/output error", "PytorchStreamWriter failed", "iostream error")
 SMALL_BYTES = 1_000_000
 """With less than this a disk is full, whatever was to be written."""
 

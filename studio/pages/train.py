@@ -186,7 +186,9 @@ def review_text(home: Home, config: dict[str, Any], texts: dict[str, str], langu
         batch=config["per_device_train_batch_size"] * config["gradient_accumulation_steps"],
         tokens=budget * config["gradient_accumulation_steps"],
     )  # fmt: skip
-    return escaped(ready)
+    adapter = config.get("adapter_name_or_path")
+    further = texts["ready_further"].format(adapter=adapter) if adapter else ""
+    return escaped(ready + further)
 
 
 def data_lines(home: Home, config: dict[str, Any], language: str) -> list[str]:

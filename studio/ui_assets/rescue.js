@@ -22,6 +22,7 @@
       const cut = list.filter((run) => run.state === "interrupted");
       box.hidden = !cut.length;
       all.hidden = !cut.length;
+      setText(all, cut.length === 1 ? texts.resume : texts.resume_all);
       if (cut.length) setText(said, fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }));
     }, POLL_MS);
   }

@@ -25,6 +25,7 @@ class OutOfMemoryError(RuntimeError):
         (OSError(errno.EROFS, "Read-only file system", "/x"), Code.NOT_WRITABLE),
         (RuntimeError("[enforce fail at inline_container.cc:858] . unexpected pos 80064 vs 79952"), Code.DISK_FULL),
         (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0: Input/output error"), Code.DISK_ERROR),
+        (RuntimeError("basic_ios::clear: iostream error"), Code.DISK_ERROR),
         (OSError(errno.EIO, "Input/output error", "/x"), Code.DISK_ERROR),
         (MemoryError(), Code.OUT_OF_MEMORY),
         (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), Code.OUT_OF_MEMORY),
