@@ -85,7 +85,8 @@ def build_train_page(
         return texts["starting"], task
 
     def on_load(values: dict[str, Any] | None, from_run: str) -> list[Any]:
-        shown = values or {}
+        # An adapter to go on from is chosen each time anew: nobody is to meet that of a run long ago.
+        shown = {**(values or {}), _argument("adapter_name_or_path"): ""}
         if from_run:
             with contextlib.suppress(FineTuneError):  # a run that is gone: the form as it was
                 shown = form_values(manager.config_again(from_run, go_on=True), language)

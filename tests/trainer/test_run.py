@@ -159,6 +159,26 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert adapter_bytes(folder) == adapter_bytes(undisturbed)
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_a_stopped_run_goes_on_with_the_same_curve(home: Home, tiny_config: dict[str, Any]) -> None:
+    """With the card's own random numbers put back; equality to the last bit is promised on the CPU only."""
+    import torch
+
+    from trainer.lora_trainer import LoRATrainer
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    config = {**tiny_config, "gradient_accumulation_steps": 2, "lora": {"lora_dropout": 0.1}, "num_train_epochs": 4}
+    undisturbed, _ = train(home, config)
+    folder = home.create_run()
+    trainer = LoRATrainer(folder)
+    trainer.stop = StopAfter(folder, 3, "save")
+    assert trainer.train(config)["state"] == "stopped"
+    train(home, config, folder, attempt=2)
+    assert read_started(folder).device.startswith("cuda")
+    assert losses(folder) == pytest.approx(losses(undisturbed), rel=1e-3)
+
+
 def read_started(folder: RunFolder) -> Started:
     return [event for event in read_events(folder.events) if isinstance(event, Started)][-1]
 
