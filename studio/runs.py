@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -23,17 +24,14 @@ from interfaces.events import (
     EventReader,
     Failed,
     Finished,
-    Started,
     Step,
     Stopped,
     Stopping,
-    kept,
-    read_events,
     read_tail,
 )
 from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
-from interfaces.result import elapsed
+from studio.history import RunHistory
 from studio.launcher import Launcher, LocalLauncher
 
 STARTING_SECONDS = 10.0
@@ -152,33 +150,36 @@ class RunSummary:
         return asdict(self)
 
 
-def summarize(folder: RunFolder, events: list[Event] | None = None) -> RunSummary:
+def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummary:
     """A run in one line, read from its events; use `summary_of` for a list."""
-    events = read_events(folder.events) if events is None else events
-    counted = list(kept(events))
-    steps = [event for event in counted if isinstance(event, Step)]
-    evaluations = [event for event in counted if isinstance(event, Evaluated)]
-    starts = [event for event in events if isinstance(event, Started)]
+    history = history or RunHistory(folder)
     lineage, meta = read_json(folder.lineage) or {}, read_json(folder.meta) or {}
-    losses = [step.loss for step in steps]
-    thinned = losses[:: max(-(-len(losses) // SPARKLINE_POINTS), 1)]
-    return RunSummary(
-        id=folder.id,
-        name=str(meta.get("name", "")),
-        state=run_state(folder, events),
-        model=str(_of(lineage, "base", "requested") or (starts[-1].model_name if starts else "")),
-        dataset=str(meta.get("dataset") or _of(lineage, "dataset", "name")),
-        step=steps[-1].step if steps else 0,
-        total_steps=steps[-1].total_steps if steps else 0,
-        train_loss_first=losses[0] if losses else None,
-        train_loss_last=losses[-1] if losses else None,
-        eval_loss=evaluations[-1].loss if evaluations else None,
-        started=starts[0].time if starts else None,
-        seconds=round(elapsed(events), 1),
-        attempts=len(folder.attempts()),
-        resumable=any(folder.checkpoints.glob("step-*")),
-        sparkline=[round(loss, 4) for loss in thinned],
-    )
+    with history.lock:
+        history.refresh()
+        losses, last = history.train.losses, history.recent[-1] if history.recent else None
+        thinned = losses[:: max(-(-len(losses) // SPARKLINE_POINTS), 1)]
+        return RunSummary(
+            id=folder.id,
+            name=str(meta.get("name", "")),
+            state=run_state(folder),
+            model=str(_of(lineage, "base", "requested") or (history.started.model_name if history.started else "")),
+            dataset=str(meta.get("dataset") or _of(lineage, "dataset", "name")),
+            step=last["step"] if last else 0,
+            total_steps=last["total_steps"] if last else 0,
+            train_loss_first=_finite(losses[:1]),
+            train_loss_last=_finite(losses[-1:]),
+            eval_loss=_finite(history.validation.losses[-1:]),
+            started=history.first_time,
+            seconds=round(history.seconds, 1),
+            attempts=len(folder.attempts()),
+            resumable=any(folder.checkpoints.glob("step-*")),
+            sparkline=[round(loss, 4) for loss in thinned if math.isfinite(loss)],
+        )
+
+
+def _finite(losses: Sequence[float]) -> float | None:
+    """The one loss, or None where there is none or it is no number: that is no JSON."""
+    return losses[0] if losses and math.isfinite(losses[0]) else None
 
 
 def _of(record: dict[str, Any], part: str, name: str) -> str:
@@ -187,16 +188,16 @@ def _of(record: dict[str, Any], part: str, name: str) -> str:
     return str(inner.get(name) or "") if isinstance(inner, dict) else ""
 
 
-def summary_of(folder: RunFolder) -> RunSummary:
-    """As `summarize`, from `summary.json` where that still tells of the last attempt."""
-    record = read_json(folder.summary)
-    if record is not None and record.get("attempts") == len(folder.attempts()):
-        record.pop("schema_version", None)
-        try:
-            return RunSummary(**{**record, "state": RunState(record["state"])})
-        except (TypeError, ValueError, ValidationError):
-            pass  # of another layout: made anew
-    summary = summarize(folder)
+def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None) -> RunSummary:
+    """As `summarize`, from `summary.json` where that still tells of the last attempt.
+
+    `histories` keeps what was read of runs that still go on: the next time only what is new is read.
+    """
+    stored = _stored(folder)
+    if stored is not None:
+        return stored
+    history = None if histories is None else histories.setdefault(folder.id, RunHistory(folder))
+    summary = summarize(folder, history)
     # Only a run whose process is gone too has said its last word.
     if summary.state.is_over and LocalLauncher().find(folder) is None:
         with contextlib.suppress(OSError):  # a full or read-only disk: the list can be told all the same
@@ -204,20 +205,32 @@ def summary_of(folder: RunFolder) -> RunSummary:
     return summary
 
 
-def list_runs(home: Home) -> list[RunSummary]:
+def _stored(folder: RunFolder) -> RunSummary | None:
+    record = read_json(folder.summary)
+    if record is None or record.get("attempts") != len(folder.attempts()):
+        return None
+    record.pop("schema_version", None)
+    try:
+        return RunSummary(**{**record, "state": RunState(record["state"])})
+    except (TypeError, ValueError, ValidationError):
+        return None  # of another layout: made anew
+
+
+def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:
     """All runs of a home, newest first."""
+    return [summary_of(folder, histories) for folder in _folders(home)]
+
+
+def _folders(home: Home) -> list[RunFolder]:
     folders = (RunFolder(path) for path in home.runs.glob("*") if path.is_dir())
-    return [
-        summary_of(folder)
-        for folder in sorted(folders, key=lambda folder: folder.id, reverse=True)
-        if folder.config.exists()
-    ]
+    newest = sorted(folders, key=lambda folder: folder.id, reverse=True)
+    return [folder for folder in newest if folder.config.exists()]
 
 
 def any_run_is_active(home: Home) -> bool:
     """Whether a run of this home has its processes now."""
     going = (RunState.STARTING, RunState.RUNNING, RunState.STOPPING)
-    return any(summary.state in going for summary in list_runs(home))
+    return any(_stored(folder) is None and run_state(folder) in going for folder in _folders(home))
 
 
 def interrupted_runs(home: Home) -> list[RunSummary]:

@@ -14,8 +14,9 @@ from fastapi.responses import StreamingResponse
 
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, FineTuneError
-from studio.curves import RunHistory
+from studio.curves import told_since
 from studio.finetune_manager import FinetuneManager
+from studio.history import RunHistory
 from studio.runs import list_runs, summary_of
 from studio.trash import delete_run, restore_run
 
@@ -37,7 +38,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.get("")
     def read_runs() -> list[dict[str, Any]]:
-        return [summary.to_record() for summary in list_runs(manager.home)]
+        return [summary.to_record() for summary in list_runs(manager.home, histories)]
 
     @router.post("/resume-interrupted")
     def resume_interrupted() -> dict[str, list[str]]:
@@ -45,14 +46,14 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.get("/{run_id}")
     def read_run(run_id: str) -> dict[str, Any]:
-        return summary_of(folder_of(run_id)).to_record()
+        return summary_of(folder_of(run_id), histories).to_record()
 
     @router.get("/{run_id}/events")
     def read_events(
         run_id: str, since: int = 0, language: Annotated[str, Query(pattern="^(en|zh)$")] = "en"
     ) -> dict[str, Any]:
         folder = folder_of(run_id)
-        return histories.setdefault(run_id, RunHistory(folder)).since(since, language)
+        return told_since(histories.setdefault(run_id, RunHistory(folder)), since, language)
 
     @router.get("/{run_id}/log")
     def read_log(run_id: str) -> dict[str, str]:

@@ -8,7 +8,8 @@ import pytest
 from interfaces.events import Evaluated, Finished, Sampled, Started, Step, Stopped, Stopping
 from interfaces.folders import Home, write_json
 from interfaces.process import ProcessIdentity
-from studio.curves import MOST_POINTS, RunHistory, thinned
+from studio.curves import MOST_POINTS, thinned, told_since
+from studio.history import RunHistory
 from studio.runs import run_state
 from trainer.event_log import EventLog
 
@@ -48,35 +49,35 @@ def test_a_page_gets_everything_once_and_then_only_what_is_new(history: RunHisto
     with EventLog(history.folder.events, 1) as log:
         log.append(STARTED)
         log.append(step(1))
-        first = history.since(0, "en")
+        first = told_since(history, 0, "en")
         assert (first["reset"], first["train"]["x"], first["last"]) == (True, [1], 2)
         log.append(step(2, loss=0.5))
         log.append(Evaluated(step=2, loss=0.7, examples=1, seconds=0.1))
-        second = history.since(first["last"], "en")
+        second = told_since(history, first["last"], "en")
         assert (second["reset"], second["train"], second["validation"]) == (
             False, {"x": [2], "y": [0.5]}, {"x": [2], "y": [0.7]},
         )  # fmt: skip
         assert second["status"]["eta_seconds"] == pytest.approx(49)
-        assert history.since(second["last"], "en")["train"]["x"] == []
+        assert told_since(history, second["last"], "en")["train"]["x"] == []
 
 
 def test_after_a_resume_a_page_forgets_what_was_taken_back(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         for event in (STARTED, step(1), step(2), step(3)):
             log.append(event)
-    seen = history.since(0, "en")["last"]
+    seen = told_since(history, 0, "en")["last"]
     history.folder.create_attempt()
     with EventLog(history.folder.events, 2) as log:
         log.append(STARTED.model_copy(update={"resumed_from_step": 1}))
         log.append(step(2, loss=9.0))
-    told = history.since(seen, "en")
+    told = told_since(history, seen, "en")
     assert (told["reset"], told["train"]) == (True, {"x": [1, 2], "y": [1.0, 9.0]})
 
 
 def test_a_loss_that_is_no_number_is_a_gap(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         log.append(step(1, loss=math.nan))
-    told = history.since(0, "en")
+    told = told_since(history, 0, "en")
     assert told["train"]["y"] == [None]
     assert told["status"]["loss"] is None
 
@@ -86,7 +87,7 @@ def test_samples_come_in_pairs(history: RunHistory) -> None:
         for event in (Sampled(step=0, prompt="q", answer="a"), step(1), Sampled(step=1, prompt="q", answer="b")):
             log.append(event)
         log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
-    status = history.since(0, "en")["status"]
+    status = told_since(history, 0, "en")["status"]
     assert status["samples"] == [{"prompt": "q", "before": "a", "after": "b"}]
     assert (status["state"], status["phase"], status["eta_seconds"]) == ("finished", "", None)
 
@@ -96,7 +97,7 @@ def test_five_thousand_steps_are_told_in_two_thousand_points(history: RunHistory
         file.writelines(
             step(number, 5000).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 5001)
         )
-    told = history.since(0, "zh")
+    told = told_since(history, 0, "zh")
     assert 1000 <= len(told["train"]["x"]) <= MOST_POINTS
     assert (told["train"]["x"][0], told["train"]["x"][-1]) == (1, 5000)
 
@@ -109,7 +110,7 @@ def test_many_tabs_at_once_double_nothing(history: RunHistory) -> None:
             step(number, 1500).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 1501)
         )
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: history.since(0, "en")["train"]["x"], range(16)))
+        answers = list(pool.map(lambda _: told_since(history, 0, "en")["train"]["x"], range(16)))
     assert all(answer == list(range(1, 1501)) for answer in answers)
 
 
@@ -124,7 +125,7 @@ def test_the_time_left_counts_steps_where_a_point_stands_for_several(history: Ru
     with EventLog(history.folder.events, 1) as log:
         for number in (1, 10, 20):
             log.append(step(number))
-    assert history.since(0, "en")["status"]["eta_seconds"] == pytest.approx(80 * 0.05)
+    assert told_since(history, 0, "en")["status"]["eta_seconds"] == pytest.approx(80 * 0.05)
 
 
 def test_a_stop_counts_down_to_its_bound(history: RunHistory) -> None:
@@ -132,11 +133,11 @@ def test_a_stop_counts_down_to_its_bound(history: RunHistory) -> None:
         log.append(step(1))
         log.append(Stopping(mode="save", within_seconds=60))
         write_json(history.folder.attempt(1).pid, {"trainer": own_identity(), "supervisor": None})
-        status = history.since(0, "en")["status"]
+        status = told_since(history, 0, "en")["status"]
         assert status["state"] == "stopping"
         assert 50 < status["stop_seconds"] <= 60
         log.append(Stopped(step=1, resumable=True))
-        assert history.since(0, "en")["status"]["stop_seconds"] is None
+        assert told_since(history, 0, "en")["status"]["stop_seconds"] is None
 
 
 def own_identity() -> dict[str, object]:
@@ -150,11 +151,11 @@ def test_a_million_events_are_read_once_and_followed_quickly(history: RunHistory
     count = 200_000  # a fifth, so that the quick room stays quick
     with history.folder.events.open("w") as file:
         file.writelines(line % (number, number) + "\n" for number in range(1, count + 1))
-    first = history.since(0, "en")
+    first = told_since(history, 0, "en")
     assert (first["last"], first["status"]["step"]) == (count, count)
     begun = time.process_time()
     with EventLog(history.folder.events, 1) as log:
         log.append(step(count + 1, 10**6))
-    assert history.since(count, "en")["train"]["x"] == [count + 1]
+    assert told_since(history, count, "en")["train"]["x"] == [count + 1]
     assert run_state(history.folder) == "starting"
     assert time.process_time() - begun < 0.1
