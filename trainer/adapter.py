@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interfaces.config import FineTuneConfig
-from interfaces.folders import Home, publish, read_json
+from interfaces.folders import Home, publish
 from interfaces.problems import Code, FineTuneError
 from trainer.checkpoints import newest_checkpoint
 from trainer.low_rank import use_low_rank_products
@@ -47,12 +47,12 @@ def add_adapter(
     if first is None:
         _check_targets(model, lora.target_modules)
     else:
-        settings = settings_of(first, lora.lora_dropout, files.revision)
+        settings = settings_of(first, config.adapter_name_or_path, lora.lora_dropout, files.revision)
     torch.manual_seed(config.seed)  # the adapter's first weights do not depend on what was loaded before
     try:
         adapted = get_peft_model(model, settings, autocast_adapter_dtype=lora.autocast_adapter_dtype)
         if first is not None:
-            _load_weights(adapted, first)
+            _load_weights(adapted, first, config.adapter_name_or_path)
     except (RuntimeError, ValueError) as error:
         if first is None:
             raise
@@ -77,8 +77,7 @@ def find_adapter(value: str, home: Home) -> Path:
     missing = [name for name in ADAPTER_FILES if not (folder / name).is_file()]
     if missing:
         raise unusable(value, f"there is no {missing[0]} in {folder}")
-    if read_json(folder / ADAPTER_FILES[0]) is None:
-        raise unusable(value, f"{ADAPTER_FILES[0]} is damaged")
+    settings_of(folder, value)
     return folder
 
 
@@ -92,8 +91,8 @@ def copy_adapter(source: Path, target: Path) -> None:
     publish(staging, target)
 
 
-def settings_of(folder: Path, lora_dropout: float = 0.0, revision: str | None = None) -> LoraConfig:
-    """The shape of an adapter on the disk, ready to be trained.
+def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: str | None = None) -> LoraConfig:
+    """The shape of an adapter on the disk, which a person has named as `value`, ready to be trained.
 
     Raises:
         FineTuneError: it isn't LoRA, or trains whole layers beside it.
@@ -101,11 +100,11 @@ def settings_of(folder: Path, lora_dropout: float = 0.0, revision: str | None = 
     try:
         settings = PeftConfig.from_pretrained(str(folder))
     except (TypeError, ValueError, KeyError) as error:
-        raise unusable(folder.name, f"{ADAPTER_FILES[0]} is not PEFT's") from error
+        raise unusable(value, f"{ADAPTER_FILES[0]} is not PEFT's") from error
     if not isinstance(settings, LoraConfig):
-        raise unusable(folder.name, f"it is {settings.peft_type}, not LORA")
+        raise unusable(value, f"it is {settings.peft_type}, not LORA")
     if settings.modules_to_save:
-        raise unusable(folder.name, f"it trains whole layers too ({', '.join(settings.modules_to_save)})")
+        raise unusable(value, f"it trains whole layers too ({', '.join(settings.modules_to_save)})")
     settings.inference_mode, settings.lora_dropout, settings.revision = False, lora_dropout, revision
     settings.init_lora_weights = True  # all weights are loaded: no other way of beginning has a say
     return settings
@@ -116,7 +115,7 @@ def unusable(value: str, reason: str) -> FineTuneError:
     return FineTuneError.of(Code.ADAPTER_UNUSABLE, value=value, reason=reason)
 
 
-def _load_weights(model: PeftModel, folder: Path) -> None:
+def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
     """
     Raises:
         RuntimeError: the weights are of other layers or sizes.
@@ -124,7 +123,7 @@ def _load_weights(model: PeftModel, folder: Path) -> None:
     try:
         weights = load_file(folder / ADAPTER_FILES[1])
     except SafetensorError as error:
-        raise unusable(folder.name, f"{ADAPTER_FILES[1]} is damaged") from error
+        raise unusable(value, f"{ADAPTER_FILES[1]} is damaged") from error
     result = set_peft_model_state_dict(model, weights)
     absent = [name for name in result.missing_keys if "lora_" in name]
     if absent or result.unexpected_keys:

@@ -142,10 +142,10 @@ class EventLog:
             self._dirty = True
 
     def _sync(self) -> None:
-        if self._dirty:
-            with at(self.path):
-                os.fsync(self._file)
-            self._dirty = False
+        # Not only when dirty: the flusher may have said that it isn't, and still be waiting for the disk.
+        with at(self.path):
+            os.fsync(self._file)
+        self._dirty = False
 
     def _flush_now_and_then(self) -> None:
         while not self._closed.wait(FSYNC_SECONDS):

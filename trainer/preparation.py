@@ -99,7 +99,7 @@ def _begin_with(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> Non
         return
     if not folder.first_adapter.is_dir():
         copy_adapter(find_adapter(config.adapter_name_or_path, folder.home), folder.first_adapter)
-    shape, lora = settings_of(folder.first_adapter), config.lora
+    shape, lora = settings_of(folder.first_adapter, config.adapter_name_or_path), config.lora
     targets = shape.target_modules if isinstance(shape.target_modules, str) else sorted(shape.target_modules or [])
     asked = (lora.r, lora.lora_alpha, lora.use_rslora, lora.use_dora)
     if asked != (shape.r, shape.lora_alpha, shape.use_rslora, shape.use_dora) or (

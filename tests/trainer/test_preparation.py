@@ -53,7 +53,7 @@ def test_without_an_adapter_the_newest_checkpoint_is_gone_on_from(
     assert warned(other) == []
 
 
-@pytest.mark.parametrize("damage", ["absent", "not LoRA", "torn", "of another model", "a name of nothing"])
+@pytest.mark.parametrize("damage", ["absent", "no JSON", "not LoRA", "torn", "of another model", "a name of nothing"])
 def test_an_adapter_that_cannot_be_used_is_named_with_the_reason(
     home: Home, tiny_config: dict[str, Any], first: RunFolder, damage: str, tmp_path: Path
 ) -> None:
@@ -62,6 +62,8 @@ def test_an_adapter_that_cannot_be_used_is_named_with_the_reason(
     value = first.id
     if damage == "absent":
         weights.unlink()
+    elif damage == "no JSON":
+        config.write_text("{")
     elif damage == "not LoRA":
         config.write_text(json.dumps({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}))
     elif damage == "torn":
@@ -72,6 +74,7 @@ def test_an_adapter_that_cannot_be_used_is_named_with_the_reason(
         value = "no-such-run"
     _, result = train(home, {**tiny_config, "adapter_name_or_path": value})
     assert (result["state"], result["problem"]["code"]) == ("failed", Code.ADAPTER_UNUSABLE)
+    assert result["problem"]["params"]["value"] == value
     assert result["problem"]["params"]["reason"]
 
 
