@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from interfaces.events import Step, read_events
@@ -52,11 +53,11 @@ def test_a_run_ends_well_and_is_written_down(home: Home) -> None:
 
 
 def test_when_start_returns_the_run_can_be_found_and_its_starter_has_no_child(home: Home) -> None:
+    before = psutil.Process().children(recursive=True)
     folder, attempt = start(home, "waits")
     assert LocalLauncher().find(folder) == attempt
     assert identity(attempt, "supervisor").is_alive()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert psutil.Process().children(recursive=True) == before
     (folder.path / "go on").touch()
     assert wait_for_end(folder, attempt) == "finished"
 
