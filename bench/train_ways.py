@@ -134,9 +134,9 @@ class MeteredLog(EventLog):
         if phase == "train":
             self.meter.start()
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event) -> bool:
         begun = time.perf_counter()
-        super().append(event)
+        said = super().append(event)
         if isinstance(event, Step):
             self.spent += time.perf_counter() - begun
             self.meter.lap()
@@ -144,6 +144,7 @@ class MeteredLog(EventLog):
                 self.profiler.start()
             if self.profiler and event.step == event.total_steps:
                 self.profiler.stop()
+        return said
 
 
 def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any) -> dict[str, Any]:
