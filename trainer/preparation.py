@@ -83,7 +83,7 @@ def prepare(
         "config_sha256": hash_of(config), "dataset_sha256": data.report["sha256"],
         "validation_sha256": data.measured_report["sha256"], "world_size": 1, "device": str(compute.device),
         "dtype": compute.dtype_name, "threads": compute.threads, "batches": forward.batches, "logits": forward.logits,
-        "versions": versions(),
+        "attention": base.config._attn_implementation, "versions": versions(),
     }  # fmt: skip
     return Prepared(model, template, files, train, validation, conditions)
 

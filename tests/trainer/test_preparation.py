@@ -11,6 +11,7 @@ from interfaces.events import CheckpointCommitted, Started, Warned, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from tests.trainer.test_run import adapter_bytes, losses, train
+from trainer.flat_attention import FLAT
 
 pytestmark = pytest.mark.tiny
 
@@ -107,7 +108,7 @@ def test_what_decides_the_numbers_is_written_into_each_checkpoint_and_a_change_i
     manifest = json.loads((folder.path / committed.path / "MANIFEST.json").read_text())
     conditions = manifest["conditions"]
     assert conditions["threads"] == 1
-    assert conditions["batches"] == "flat"
+    assert (conditions["batches"], conditions["attention"]) == ("flat", FLAT)
     assert {"config_sha256", "dataset_sha256", "dtype", "device", "logits", "versions"} <= conditions.keys()
     shutil.rmtree(folder.checkpoints / "step-0000008")
     _, result = train(home, {**tiny_config, "save_steps": 2, "seed": 9}, folder, attempt=2)
