@@ -1,10 +1,10 @@
 """The clock's checkpoints; steps, stops and early stopping are seen in whole runs (test_run.py)."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
 from interfaces.events import CheckpointCommitted, Evaluated, Step, Warned, read_events
 from interfaces.folders import Home, RunFolder
@@ -22,6 +22,14 @@ def test_minutes_save_too(home: Home, tiny_config: dict[str, Any]) -> None:
     committed = [event.step for event in read_events(folder.events) if isinstance(event, CheckpointCommitted)]
     assert committed == list(range(1, 9))
     assert sorted(path.name for path in folder.checkpoints.iterdir()) == [f"step-{step:07d}" for step in (6, 7, 8)]
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """The adapter's weights in a folder."""
+    from safetensors.torch import load_file
+
+    weights: dict[str, Any] = load_file(folder / "adapter_model.safetensors")
+    return weights
 
 
 def warnings_of(folder: RunFolder) -> dict[Code, dict[str, Any]]:
@@ -63,7 +71,7 @@ def test_a_run_that_diverges_is_ended_within_three_steps_and_only_finite_checkpo
     if where == "the loss":
         assert not math.isfinite(told[-1].loss)
     assert committed_steps(folder) == [3]
-    weights = load_file(folder.checkpoint(3) / "adapter_model.safetensors")
+    weights = load(folder.checkpoint(3))
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
 
@@ -87,8 +95,8 @@ def test_the_best_by_validation_loss_is_kept_and_given_out(home: Home, tiny_conf
         assert (Code.BEST_ADAPTER in told) is best_at_end
         assert best in committed_steps(folder)
         assert best < max(committed_steps(folder))
-        kept = load_file(folder.checkpoint(best) / "adapter_model.safetensors")
-        adapters[best_at_end] = load_file(folder.adapter / "adapter_model.safetensors")
+        kept = load(folder.checkpoint(best))
+        adapters[best_at_end] = load(folder.adapter)
         same = all(bool((adapters[best_at_end][name] == value).all()) for name, value in kept.items())
         assert same is best_at_end
 

@@ -11,7 +11,6 @@ from interfaces.events import CheckpointCommitted, Started, Warned, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from tests.trainer.test_run import adapter_bytes, losses, train
-from trainer.flat_attention import FLAT
 
 pytestmark = pytest.mark.tiny
 
@@ -103,6 +102,8 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_told_before_the_first_step(
 def test_what_decides_the_numbers_is_written_into_each_checkpoint_and_a_change_is_told(
     home: Home, tiny_config: dict[str, Any]
 ) -> None:
+    from trainer.flat_attention import FLAT
+
     folder, _ = train(home, {**tiny_config, "save_steps": 2})
     committed = [event for event in read_events(folder.events) if isinstance(event, CheckpointCommitted)][-1]
     manifest = json.loads((folder.path / committed.path / "MANIFEST.json").read_text())
