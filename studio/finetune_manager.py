@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import threading
 import time
@@ -18,10 +18,12 @@ from interfaces.finetune import IFineTuneService
 from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
-from studio.runs import RunState, find_run, interrupted_runs, run_state
+from studio.runs import RunState, find_run, interrupted_runs, run_state, stop_requested
 
 LAUNCH_SECONDS = 90.0
 """Longer than a run that was just stopped may take to leave."""
+log = logging.getLogger(__name__)
+
 MOST_ATTEMPTS = 5
 """Starts after which a run that is interrupted each time is no longer resumed by itself."""
 SPACE_BYTES = 50_000_000
@@ -38,6 +40,9 @@ class FinetuneManager:
     def __init__(self, trainer: IFineTuneService, home: Home | None = None) -> None:
         self.trainer = trainer
         self.home = home or Home.of(None, os.environ)
+        self.rescued: list[str] = []
+        """Interrupted runs that go on one after the other: the one that runs, and those that wait for it."""
+        self._rescue_lock, self._rescuing = threading.Lock(), False
 
     def create_task(self, config: dict[str, Any], dataset_title: str = "") -> str:
         """Store a config as a new run, whose snapshot nothing edits afterwards; returns the task's id.
@@ -65,11 +70,13 @@ class FinetuneManager:
     def config(self, task_id: str) -> dict[str, Any]:
         """The stored config, with `output_dir` set to where the run lies now."""
         folder = self._folder(task_id)
-        stored = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        reason = "it holds no 'key: value' lines"
+        try:
+            stored = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            stored, reason = None, str(error).splitlines()[0]
         if not isinstance(stored, dict):
-            raise FineTuneError.of(
-                Code.CONFIG_UNREADABLE, path=str(folder.config), reason="it holds no 'key: value' lines"
-            )
+            raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(folder.config), reason=reason)
         return {**stored, "output_dir": str(folder.path)}
 
     def start_training(self, task_id: str) -> dict[str, Any]:
@@ -129,35 +136,57 @@ class FinetuneManager:
         self.launch(task_id)
 
     def resume_interrupted(self) -> list[str]:
-        """Go on with all interrupted runs, one after the other, on a thread of the manager; returns their ids.
+        """Go on with all interrupted runs, one after the other, on one thread of the manager; returns who is in line.
 
         One that was interrupted again and again is left to a person: it may be what brings the machine down.
         """
-        waiting = [run.id for run in interrupted_runs(self.home) if run.attempts < MOST_ATTEMPTS]
+        with self._rescue_lock:
+            waiting = [run.id for run in interrupted_runs(self.home) if run.attempts < MOST_ATTEMPTS]
+            self.rescued += [task_id for task_id in waiting if task_id not in self.rescued]
+            if self.rescued and not self._rescuing:
+                self._rescuing = True
+                threading.Thread(target=self._rescue, name="resume-interrupted", daemon=True).start()
+            return list(self.rescued)
 
-        def work() -> None:
-            for task_id in waiting:
-                with contextlib.suppress(FineTuneError):  # somebody was quicker, or it says itself what is wrong
+    def _rescue(self) -> None:
+        while True:
+            with self._rescue_lock:
+                if not self.rescued:
+                    self._rescuing = False
+                    return
+                task_id = self.rescued[0]
+            try:
+                # A person may have resumed, finished, stopped or deleted it meanwhile.
+                if run_state(self.home.run(task_id)) is RunState.INTERRUPTED:
                     self.start_training(task_id)
-
-        threading.Thread(target=work, name="resume-interrupted", daemon=True).start()
-        return waiting
+            except Exception:  # one that can't go on doesn't keep the others
+                log.exception("The run %s could not be resumed", task_id)
+            with self._rescue_lock:
+                self.rescued.remove(task_id)
 
     def config_again(self, task_id: str, go_on: bool = False) -> dict[str, Any]:
-        """The settings of a run for another one: from the base model, or going on from its adapter.
+        """The settings of a run for another one: from where it began itself, or going on from its adapter.
 
         Raises:
             FineTuneError: there is no such run, or it has nothing yet to go on from.
         """
         config = {key: value for key, value in self.config(task_id).items() if key != "output_dir"}
-        return {**config, "adapter_name_or_path": self._source_of(task_id)} if go_on else config
+        if go_on:
+            return {**config, "adapter_name_or_path": self._source_of(task_id)}
+        first = self._folder(task_id).first_adapter
+        return {**config, "adapter_name_or_path": str(first)} if first.is_dir() else config
 
     def _source_of(self, adapter: str) -> str:
         """An adapter to go on from: a folder by its whole path, a run by its whole id."""
         if not adapter:
             return ""
-        if (place := Path(adapter).expanduser()).is_dir():
-            return str(place.absolute())
+        place = Path(adapter).expanduser().absolute()
+        if place.parent == self.home.runs.absolute():
+            adapter = place.name  # a run's own folder
+        elif place.is_dir():
+            return str(place)
+        elif "/" in adapter:
+            raise FineTuneError.of(Code.ADAPTER_UNUSABLE, value=adapter, reason="there is no such folder")
         folder = find_run(self.home, adapter)
         if not (folder.adapter.is_dir() or any(folder.checkpoints.glob("step-*"))):
             raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=run_state(folder).value)
@@ -174,6 +203,7 @@ class FinetuneManager:
         attempts = folder.attempts()
         if state.is_over or not attempts:
             raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=state.value)
+        discard = discard or stop_requested(folder, attempts[-1]) == "discard"  # what was thrown away stays so
         write_json(folder.stop, {"mode": "discard" if discard else "save", "attempt": attempts[-1].number})
 
     def _folder(self, task_id: str) -> RunFolder:

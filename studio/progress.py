@@ -51,6 +51,7 @@ class RunProgress:
         for event in events:
             if isinstance(event, Started):
                 text = f"{event.model_name} on {event.device}, {event.dtype}, {event.threads} threads"
+                self._told_step = event.resumed_from_step or 0
                 if event.resumed_from_step is not None:
                     text += f", going on from step {event.resumed_from_step}"
                 self._say(text)
@@ -80,7 +81,7 @@ class RunProgress:
 
     def _show_step(self, event: Step) -> None:
         self._phase = "train"
-        fresh = event.seconds / max(event.step - self._told_step, 1) if self._told_step else event.seconds
+        fresh = event.seconds / max(event.step - self._told_step, 1)
         # The first step pays for what is set up once: forget it as soon as there is another.
         forget = 1.0 if self._told_step <= 1 else 0.2
         self._seconds_per_step += forget * (fresh - self._seconds_per_step)

@@ -93,7 +93,8 @@ def stop_requested(folder: RunFolder, attempt: Attempt) -> str | None:
 
 
 def _is_being_started(attempt: Attempt) -> bool:
-    return not attempt.pid.exists() and time.time() - attempt.path.stat().st_mtime < STARTING_SECONDS
+    # A clock that was set back makes a folder look as if it came from the future.
+    return not attempt.pid.exists() and abs(time.time() - attempt.path.stat().st_mtime) < STARTING_SECONDS
 
 
 def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:

@@ -45,7 +45,7 @@ def retry(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False,
 ) -> None:  # fmt: skip
-    """Start a run's settings anew, from the base model, as a run of its own; the old one stays as it is."""
+    """Start a run's settings anew, from where it began, as a run of its own; the old one stays as it is."""
     _start_again(run, settings, home, as_json, detach, go_on=False)
 
 
@@ -78,7 +78,7 @@ def stop(
 ) -> None:
     """Stop a run: after the batch it is in, with a checkpoint to resume from."""
     from studio.attached import wait_for_end
-    from studio.runs import find_run
+    from studio.runs import RunState, find_run, summary_of
 
     manager = manager_of(home_of(home))
     folder = find_run(manager.home, run)
@@ -86,8 +86,10 @@ def stop(
     console = open_console()
     console.print("Ending now, nothing is saved ..." if discard else "Stopping after this batch and saving ...")
     state = wait_for_end(folder, console)
+    summary = summary_of(folder)
+    goes_on = summary.resumable and state is not RunState.FINISHED
     console.print(
-        f"{folder.id} is {state}." + ("" if discard else f" 'finetune resume {folder.id}' goes on from here.")
+        f"{folder.id} is {state}." + (f" 'finetune resume {folder.id}' goes on from here." if goes_on else "")
     )
 
 

@@ -143,7 +143,7 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
 def save_adapter(
     model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: FineTuneConfig, facts: dict[str, Any]
 ) -> None:
-    """Adapter, tokenizer and model card into `folder`, which must not be there yet: whole or not at all."""
+    """Adapter, tokenizer and model card into `folder`, whole or not at all; what lies there gives way."""
     staging = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
     # What leaves this machine names its base as another machine would.
@@ -151,4 +151,5 @@ def save_adapter(
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     tokenizer.save_pretrained(staging)
     (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was stopped
     publish(staging, folder)

@@ -6,6 +6,7 @@ Who ends the loop before its time is in `trainer/stopper.py`.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from typing import Any
 
@@ -102,7 +103,9 @@ class Keeper(TrainerCallback):
         self._log.sync()
         path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._reporter.unlogged)
         self._saved = time.monotonic()
-        seconds = round(self._pace.end_save(), 3)
-        relative = str(path.relative_to(self._folder.path))
+        relative, seconds = str(path.relative_to(self._folder.path)), round(self._pace.seconds, 3)
         self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size, seconds=seconds))
+        # An adapter that an earlier stop has left is older than this: nobody is to take it for the run's.
+        shutil.rmtree(self._folder.adapter, ignore_errors=True)
         rotate_checkpoints(self._folder, self._config.save_total_limit, self._measured.best_step, self._verified)
+        self._pace.end_save()

@@ -36,9 +36,9 @@ class Manifest(BaseModel):
 
     step: int
     files: dict[str, _File]
-    conditions: dict[str, Any]
-    """Config, data, number format, threads, way of computing, versions: all that decides the numbers."""
-    unlogged: dict[str, float]
+    conditions: dict[str, Any] = {}
+    """Config, data, number format, threads, way of computing, versions: all that decides the numbers. Empty in a checkpoint of an earlier version."""
+    unlogged: dict[str, float] = {}
     """What the next point of the curve already holds of steps before this one."""
 
 

@@ -132,7 +132,10 @@ def find_dataset(
         return add_dataset(
             home, home.dataset(reference).find_source() or Path(reference), name=str(report["name"]), tell=tell
         )
-    return add_dataset(home, Path(reference).expanduser(), columns, tell=tell)
+    source = Path(reference).expanduser()
+    if _is_id(reference) and not source.exists():
+        raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=reference)
+    return add_dataset(home, source, columns, tell=tell)
 
 
 def load_dataset(

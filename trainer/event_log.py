@@ -79,9 +79,8 @@ class EventLog:
         with self._lock:
             if self._ended:
                 return False
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
+            if self._failure is not None and not isinstance(event, ENDINGS):
+                raise self._failure
             stamp = {"seq": self._seq + 1, "attempt": self.attempt, "time": round(time.time(), 3)}
             line = event.model_copy(update=stamp).model_dump_json(exclude_none=True).encode() + b"\n"
             try:

@@ -38,7 +38,7 @@ def find_beginning(folder: RunFolder) -> Beginning:
 
 def no_longer_exact(beginning: Beginning, conditions: dict[str, Any]) -> list[Problem]:
     """A warning where a resume meets other conditions than the checkpoint was made under."""
-    changed = changed_conditions(beginning.conditions, conditions) if beginning.step is not None else []
+    changed = changed_conditions(beginning.conditions, conditions) if beginning.conditions else []
     if not changed:
         return []
     return [Problem.warning(Code.RESUME_NOT_EXACT, step=beginning.step, changed=changed)]

@@ -58,14 +58,14 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     _learn(loop, stopper, measured, folder, beginning)
     stop.pace = loop.pace  # the adapter is not saved yet
     shutil.rmtree(folder.staging, ignore_errors=True)
-    step = loop.state.global_step
+    step = given = loop.state.global_step
     complete = not stopper.asked and _evaluate_end(loop, prepared, measured, log)
     if complete:
-        _tell_choice(config, loop, folder, log, stopper, measured)
+        given = _choose(config, loop, folder, log, stopper, measured)
         complete = _answer(prepared, config, log, stop, step)
     if stop.mode != "discard":
         log.phase("save")
-        _save(prepared, config, folder, compute, step)
+        _save(prepared, config, folder, compute, given)
     if not complete:
         log.append(Stopped(step=step, resumable=newest_checkpoint(folder)[0] is not None))
         return
@@ -130,19 +130,24 @@ def _evaluate_end(loop: TrainingLoop, prepared: Prepared, measured: Measured, lo
     return not len(prepared.validation) or step in measured.losses
 
 
-def _tell_choice(
+def _choose(
     config: FineTuneConfig, loop: TrainingLoop, folder: RunFolder, log: EventLog, stopper: Stopper, measured: Measured
-) -> None:
-    """Why it ended before its time, and which step's adapter is given out."""
+) -> int:
+    """The step whose adapter is given out; why the run ended before its time, and why it is that step, is told."""
     best, step = measured.best_step, loop.state.global_step
     if best is None:
-        return
+        return step
     params = {"step": step, "best": best, "loss": round(measured.losses[best], 4)}
     if stopper.exhausted:
         warn(log, Problem.warning(Code.STOPPED_EARLY, patience=config.early_stopping_patience, **params))
-    if config.load_best_model_at_end and best != step and verify_checkpoint(folder.checkpoint(best)) is None:
-        loop.load_weights(folder.checkpoint(best))
-        warn(log, Problem.warning(Code.BEST_ADAPTER, **params))
+    if not config.load_best_model_at_end or best == step:
+        return step
+    if rejected := verify_checkpoint(folder.checkpoint(best)):
+        warn(log, rejected)
+        return step
+    loop.load_weights(folder.checkpoint(best))
+    warn(log, Problem.warning(Code.BEST_ADAPTER, **params))
+    return best
 
 
 def _answer(prepared: Prepared, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int) -> bool:
@@ -166,7 +171,7 @@ def _answer(prepared: Prepared, config: FineTuneConfig, log: EventLog, stop: Sto
 
 
 def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute: Compute, step: int) -> None:
-    events = _told(folder)
+    events = [event for event in _told(folder) if not isinstance(event, Step | Evaluated) or event.step <= step]
     losses = [event.loss for event in events if isinstance(event, Step)]
     evaluations = [event.loss for event in events if isinstance(event, Evaluated)]
     facts = {
@@ -176,8 +181,6 @@ def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute
         "loss_first": losses[0] if losses else None, "loss_last": losses[-1] if losses else None,
         "eval_loss": evaluations[-1] if evaluations else None,
     }  # fmt: skip
-    if folder.adapter.exists():  # of an attempt that was stopped
-        shutil.rmtree(folder.adapter)
     save_adapter(prepared.model, prepared.template.tokenizer, folder.adapter, config, facts)
 
 

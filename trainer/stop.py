@@ -47,16 +47,18 @@ class Pace:
         self._begun = time.monotonic()
 
     def end_batch(self) -> None:
-        self._batch = max(self._batch, time.monotonic() - self._begun)
+        self._batch = max(self._batch, self.seconds)
         self.begin()
 
-    def end_save(self) -> float:
-        """Returns the seconds since `begin`."""
-        seconds = time.monotonic() - self._begun
-        self._save = max(self._save, seconds) if self._saved else seconds
+    def end_save(self) -> None:
+        self._save = max(self._save, self.seconds) if self._saved else self.seconds
         self._saved = True
         self.begin()
-        return seconds
+
+    @property
+    def seconds(self) -> float:
+        """Since `begin`."""
+        return time.monotonic() - self._begun
 
     @property
     def bound(self) -> float:

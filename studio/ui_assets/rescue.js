@@ -9,22 +9,23 @@
     const said = make("span", { role: "status" });
     const all = button(texts.resume_all, async () => {
       all.disabled = true;
-      try { await post("/api/runs/resume-interrupted"); setText(said, texts.resuming); all.hidden = true; }
+      try { await post("/api/runs/resume-interrupted"); await show(); }
       catch (error) { setText(said, error.message); }
       all.disabled = false;
     });
     const box = make("div", { class: "fs-row fs-offer" }, said, make("span", { class: "fs-spring" }), all);
     box.hidden = true;
     root.replaceChildren(box);
-    poll(root, async () => {
-      let list;
-      try { list = await ask("/api/runs"); } catch { return; } // the list below says that nobody answers
-      const cut = list.filter((run) => run.state === "interrupted");
-      box.hidden = !cut.length;
+    async function show() {
+      let list, line;
+      try { list = await ask("/api/runs"); line = (await ask("/api/runs/resume-interrupted")).runs; } catch { return; } // the list below says that nobody answers
+      const cut = list.filter((run) => run.state === "interrupted" && !line.includes(run.id));
       all.hidden = !cut.length;
+      box.hidden = !cut.length && !line.length;
       setText(all, cut.length === 1 ? texts.resume : texts.resume_all);
-      if (cut.length) setText(said, fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }));
-    }, POLL_MS);
+      setText(said, cut.length ? fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }) : texts.resuming);
+    }
+    poll(root, show, POLL_MS);
   }
 
   FinetuneStudio.rescue = rescue;

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from interfaces.events import Finished
-from interfaces.folders import Home, write_json
+from interfaces.folders import Home, read_json, write_json
 from interfaces.problems import Code, FineTuneError
 from studio.finetune_manager import FinetuneManager
 from tests.conftest import until
@@ -148,3 +148,69 @@ def test_a_finished_run_and_one_that_runs_are_not_resumed(manager: FinetuneManag
     with pytest.raises(FineTuneError) as raised:  # attempt 2 is being started
         manager.resume(task)
     assert raised.value.problems[0].code == Code.RUN_ACTIVE
+
+
+class SlowService(FakeFineTuneService):
+    """Carries a run out only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def train(self, config: dict[str, Any]) -> dict[str, Any]:
+        super().train(config)
+        self.go_on.wait(20)
+        raise RuntimeError("the first of them breaks")
+
+
+def test_a_second_click_makes_no_second_line_and_who_waits_is_asked_again_before_its_turn(home: Home) -> None:
+    slow = SlowService()
+    manager = FinetuneManager(slow, home)
+    runs = sorted(interrupted(manager, home, 1) for _ in range(4))
+    home.run(runs[1]).config.write_text(": [")
+    assert manager.resume_interrupted() == runs
+    until(lambda: len(slow.trained) == 1)
+    assert manager.resume_interrupted() == runs
+    with EventLog(home.run(runs[2]).events, 1) as log:  # a person has finished it meanwhile
+        log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
+    slow.go_on.set()
+    until(lambda: manager.rescued == [])
+    # The first broke, the second can't be read, the third is finished: the fourth has its turn all the same.
+    assert [Path(config["output_dir"]).name for config in slow.trained] == [runs[0], runs[3]]
+
+
+def test_the_same_again_begins_where_the_run_began(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
+    task = manager.create_task({**CONFIG, "adapter_name_or_path": str(tmp_path)})
+    home.run(task).first_adapter.mkdir()
+    assert manager.config_again(task)["adapter_name_or_path"] == str(home.run(task).first_adapter)
+    assert manager.config(manager.create_task(manager.config_again(task)))["adapter_name_or_path"] == str(
+        home.run(task).first_adapter
+    )
+
+
+def test_a_run_may_be_named_by_its_folder_and_a_folder_that_is_not_there_is_no_run(
+    manager: FinetuneManager, home: Home
+) -> None:
+    source = manager.create_task(CONFIG)
+    home.run(source).adapter.mkdir()
+    task = manager.create_task({**CONFIG, "adapter_name_or_path": str(home.run(source).path)})
+    assert manager.config(task)["adapter_name_or_path"] == source
+    with pytest.raises(FineTuneError) as raised:
+        manager.create_task({**CONFIG, "adapter_name_or_path": "/no/such/folder"})
+    assert raised.value.problems[0].code == Code.ADAPTER_UNUSABLE
+
+
+def test_a_config_that_cannot_be_read_is_named(manager: FinetuneManager, home: Home) -> None:
+    task = manager.create_task(CONFIG)
+    home.run(task).config.write_text(": [")
+    with pytest.raises(FineTuneError) as raised:
+        manager.config(task)
+    assert raised.value.problems[0].params["path"] == str(home.run(task).config)
+
+
+def test_what_was_discarded_is_not_saved_after_all(manager: FinetuneManager, home: Home) -> None:
+    task = manager.create_task(CONFIG)
+    home.run(task).create_attempt()
+    manager.request_stop(task, discard=True)
+    manager.request_stop(task)
+    assert (read_json(home.run(task).stop) or {})["mode"] == "discard"

@@ -82,5 +82,6 @@ def test_stop_says_what_it_does_and_how_to_go_on(home: Home) -> None:
     done = finetune("stop", folder.id, home=home)
     assert done.returncode == 0, done.stderr
     assert "Stopping after this batch" in done.stdout
-    assert "is stopped" in done.stdout
+    assert "is stopped." in done.stdout
+    assert "goes on from here" not in done.stdout  # it has saved nothing
     assert "nothing to stop" in refused(finetune("stop", folder.id, home=home))

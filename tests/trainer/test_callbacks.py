@@ -9,6 +9,7 @@ import pytest
 from interfaces.events import CheckpointCommitted, Evaluated, Step, Warned, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
+from tests.trainer.test_checkpoints import DAMAGE
 from trainer.checkpoints import committed_steps
 
 pytestmark = pytest.mark.tiny
@@ -99,6 +100,54 @@ def test_the_best_by_validation_loss_is_kept_and_given_out(home: Home, tiny_conf
         adapters[best_at_end] = load(folder.adapter)
         same = all(bool((adapters[best_at_end][name] == value).all()) for name, value in kept.items())
         assert same is best_at_end
+
+
+def test_a_best_checkpoint_that_is_damaged_is_told_and_the_last_adapter_given_out(
+    home: Home, tiny_config: dict[str, Any]
+) -> None:
+    from trainer.lora_trainer import LoRATrainer
+
+    config = {
+        **tiny_config, "num_train_epochs": 8, "validation_split": 0.25, "eval_steps": 1, "save_steps": 5,
+        "learning_rate": 0.02, "lr_scheduler_type": "constant", "early_stopping_patience": 4,
+        "load_best_model_at_end": True,
+    }  # fmt: skip
+    folder = home.create_run()
+    LoRATrainer(folder).train(config)
+    best = warnings_of(folder)[Code.BEST_ADAPTER]["best"]
+    card = (folder.adapter / "README.md").read_text()
+    assert f"{warnings_of(folder)[Code.BEST_ADAPTER]['loss']:.4f}" in card
+    assert f"{best} steps" in card
+    DAMAGE["one bit"](folder.checkpoint(best))
+    LoRATrainer(folder, 2).train(config)
+    told = [event.problem for event in read_events(folder.events) if isinstance(event, Warned) and event.attempt == 2]
+    assert Code.CHECKPOINT_REJECTED in {problem.code for problem in told}
+    assert Code.BEST_ADAPTER not in {problem.code for problem in told}
+
+
+def test_an_adapter_that_a_stop_has_left_is_gone_once_the_run_has_come_further(
+    home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever downloads it, or goes on from it, is to have the newest."""
+    from trainer.adapter import find_adapter
+    from trainer.loop import TrainingLoop
+    from trainer.lora_trainer import LoRATrainer
+
+    folder = home.create_run()
+    folder.config.write_text("dataset: x")
+    folder.adapter.mkdir()
+    (folder.adapter / "adapter_config.json").write_text("of long ago")
+    step = TrainingLoop.training_step
+
+    def breaks(self: TrainingLoop, *arguments: Any) -> Any:
+        if self.state.global_step == 5:
+            raise RuntimeError("a crash")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(TrainingLoop, "training_step", breaks)
+    assert LoRATrainer(folder).train({**tiny_config, "save_steps": 2})["state"] == "failed"
+    assert not folder.adapter.exists()
+    assert find_adapter(folder.id, home) == folder.checkpoint(4)
 
 
 def test_the_clock_may_be_slow_but_two_saves_never_leave_fewer_than_two(

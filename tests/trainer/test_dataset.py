@@ -133,3 +133,9 @@ def test_rows_that_were_downloaded_are_read_as_they_were(home: Home, tmp_path: P
     assert [(one.messages, one.tools) for one in ExampleFile(again)] == [
         (one.messages, one.tools) for one in ExampleFile(folder)
     ]
+
+
+def test_a_dataset_that_was_removed_is_called_a_dataset_and_not_a_file(home: Home) -> None:
+    with pytest.raises(FineTuneError) as raised:
+        find_dataset(home, "0123456789abcdef")
+    assert raised.value.problems[0].code == Code.DATASET_NOT_FOUND

@@ -102,3 +102,23 @@ def test_a_log_of_a_million_lines_is_opened_as_quickly_as_a_short_one(tmp_path: 
         log.append(committed(2))
     assert time.process_time() - begun < 0.2
     assert path.read_bytes()[-len(line) * 3 :].splitlines()[-1].startswith(b'{"schema_version":1,"seq":8,"attempt":2')
+
+
+def test_a_disk_that_failed_behind_our_back_is_told_by_each_that_follows_but_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+    import os
+
+    def fails(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with EventLog(tmp_path / "events.jsonl", 1) as log:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", fails)
+            log.append(Phase(phase="train"))
+            until(lambda: not log.is_behind, seconds=5)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Input/output"):
+                log.append(Phase(phase="train"))
+        assert log.append(Failed(step=3, problem=Problem.error(Code.DISK_ERROR, path="x")))

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,15 @@ def test_other_conditions_are_told_and_the_same_are_not(folder: RunFolder) -> No
 )  # fmt: skip
 def test_the_hash_is_that_of_what_decides_the_numbers(change: dict[str, Any], same: bool) -> None:
     assert (hash_of(FineTuneConfig(dataset="x")) == hash_of(FineTuneConfig(dataset="x", **change))) is same
+
+
+def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(folder: RunFolder) -> None:
+    """Before conditions were written down; the files are as whole as ever."""
+    path = commit(folder, 5) / "MANIFEST.json"
+    record = json.loads(path.read_text())
+    facts = record.pop("conditions")
+    del record["unlogged"]
+    path.write_text(json.dumps({**record, **facts}))
+    beginning = find_beginning(folder)
+    assert (beginning.step, beginning.unlogged, beginning.warnings) == (5, {}, ())
+    assert no_longer_exact(beginning, {"threads": 8}) == []

@@ -118,5 +118,5 @@ def test_the_bound_is_one_batch_one_save_and_the_way_out() -> None:
     pace.end_batch()
     assert MARGIN * 2 + WAY_OUT_SECONDS < pace.bound < MARGIN * 3 + WAY_OUT_SECONDS
     pace.begin()
-    assert 0 <= pace.end_save() < 1  # what was measured takes the guess's place
+    pace.end_save()  # what was measured takes the guess's place
     assert pace.bound < MARGIN * 1 + WAY_OUT_SECONDS
