@@ -8,7 +8,7 @@ from interfaces.examples import ExampleFile
 from interfaces.folders import Home, read_json, write_json
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import SAMPLES, alpaca_rows, write_rows
-from trainer.dataset import add_dataset, load_dataset, report_of
+from trainer.dataset import add_dataset, find_dataset, load_dataset, report_of
 
 
 def examples_of(home: Home, path: Path) -> list[Example]:
