@@ -19,9 +19,10 @@
     async function show() {
       let list, line;
       try { list = await ask("/api/runs"); line = (await ask("/api/runs/resume-interrupted")).runs; } catch { return; } // the list below says that nobody answers
-      const cut = list.filter((run) => run.state === "interrupted" && !line.includes(run.id));
+      const interrupted = list.filter((run) => run.state === "interrupted");
+      const cut = interrupted.filter((run) => !line.includes(run.id)); // the others wait for their turn
       all.hidden = !cut.length;
-      box.hidden = !cut.length && !line.length;
+      box.hidden = !interrupted.length;
       setText(all, cut.length === 1 ? texts.resume : texts.resume_all);
       setText(said, cut.length ? fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }) : texts.resuming);
     }

@@ -11,7 +11,7 @@ from interfaces.folders import Home, read_json
 from interfaces.process import ProcessIdentity
 from studio.spare import end_spare
 from studio.texts import TEXTS
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, until
 from tests.story.conftest import Studio
 
 pytestmark = pytest.mark.story
@@ -74,4 +74,4 @@ def test_the_next_run_takes_the_trainer_that_waits(
     assert second not in (None, first)
     page.get_by_role("button", name=texts["spare_free"]).click()
     said.wait_for(state="hidden")
-    assert not second.is_alive()
+    until(lambda: not second.is_alive())
