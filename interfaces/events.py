@@ -101,11 +101,11 @@ class CheckpointCommitted(_Event):
 
 
 class Stopping(_Event):
-    """A request to stop was seen. `within_seconds` is its bound: one batch, one save and the way out; None if unknown."""
+    """A request to stop was seen. `within_seconds` is its bound: one batch, one save and the way out."""
 
     kind: Literal["stopping"] = "stopping"
     mode: Literal["save", "discard"]
-    within_seconds: float | None = None
+    within_seconds: float
 
 
 class Warned(_Event):

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = 1
+FULL_DISK_BYTES = 1_000_000
+"""With less than this a disk is full, whatever was to be written."""
 
 
 @dataclass(frozen=True)

@@ -103,9 +103,9 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
 
 
 def _stop_seconds(history: RunHistory, state: RunState) -> float | None:
-    """Until a stop is done at the latest; None where nobody asked, or where the bound isn't known yet."""
+    """Until a stop is done at the latest; None where none goes on, or where its bound isn't told yet."""
     asked = history.stopping
-    if asked is None or asked.within_seconds is None or state is not RunState.STOPPING:
+    if asked is None or state is not RunState.STOPPING:
         return None
     return round(max(asked.within_seconds - max(time.time() - asked.time, 0.0), 0.0), 1)
 

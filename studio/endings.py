@@ -12,11 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from interfaces.folders import Attempt, RunFolder, write_json
+from interfaces.folders import FULL_DISK_BYTES, Attempt, RunFolder, write_json
 
 CGROUPS = Path("/sys/fs/cgroup")
-SMALL_BYTES = 1_000_000
-"""With less than this a disk is full, whatever was to be written."""
 TAIL_BYTES = 1 << 16
 
 
@@ -85,7 +83,7 @@ def _cause(folder: RunFolder, returncode: int, killed_for_memory: bool) -> str:
     if returncode < 0:
         return "killed"
     problem = (_last_event(folder.events).get("problem") or {}).get("code")
-    if problem == "disk_full" or (returncode and not problem and shutil.disk_usage(folder.path).free < SMALL_BYTES):
+    if problem == "disk_full" or (returncode and not problem and shutil.disk_usage(folder.path).free < FULL_DISK_BYTES):
         return "disk_full"
     return "failed" if returncode else "ended"
 

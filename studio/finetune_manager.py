@@ -20,10 +20,10 @@ from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
 from studio.runs import RunState, find_run, interrupted_runs, run_state, stop_requested
 
-LAUNCH_SECONDS = 90.0
-"""Longer than a run that was just stopped may take to leave."""
 log = logging.getLogger(__name__)
 
+LAUNCH_SECONDS = 90.0
+"""Longer than a run that was just stopped may take to leave."""
 MOST_ATTEMPTS = 5
 """Starts after which a run that is interrupted each time is no longer resumed by itself."""
 SPACE_BYTES = 50_000_000

@@ -101,7 +101,7 @@ class RunProgress:
 
 def stopping_words(event: Stopping) -> str:
     """Until when a stop is done."""
-    return f"Saving; done within {event.within_seconds:.0f} s." if event.within_seconds else "Saving ..."
+    return f"Saving; done within {event.within_seconds:.0f} s."
 
 
 class _Amount(ProgressColumn):

@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from interfaces.disk import at
 from interfaces.folders import RunFolder, fsync, publish, read_json, write_json
 from interfaces.problems import Code, Problem
 from trainer.dataset import sha256_of
@@ -57,8 +56,7 @@ def commit_checkpoint(
         fsync(folder.path)
     if target.exists():  # a damaged one that was passed over
         _remove(folder, step)
-    with at(target):
-        publish(staged, target)
+    publish(staged, target)
     return target, sum(file["size"] for file in files.values())
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from interfaces.advice import smaller
 from interfaces.config import FineTuneConfig
 from interfaces.disk import disk_error, disk_full, free_bytes, problem_of_os_error
-from interfaces.folders import RunFolder
+from interfaces.folders import FULL_DISK_BYTES, RunFolder
 from interfaces.problems import Code, FineTuneError, Problem
 from trainer.checkpoints import checkpoint_bytes
 
 _NO_SPACE = "No space left on device"
 _WROTE_LESS = "unexpected pos"  # torch's words for a disk that took only a part
 _FAILED_WRITES = (_NO_SPACE, _WROTE_LESS, "Input/output error", "PytorchStreamWriter failed", "iostream error")
-SMALL_BYTES = 1_000_000
-"""With less than this a disk is full, whatever was to be written."""
 
 
 def problem_of(
@@ -39,7 +37,7 @@ def _failed_write(error: BaseException, folder: RunFolder) -> Problem | None:
     if not any(words in text for words in _FAILED_WRITES):
         return None
     needed = checkpoint_bytes(folder)
-    small = free_bytes(folder.path) < max(needed, SMALL_BYTES)
+    small = free_bytes(folder.path) < max(needed, FULL_DISK_BYTES)
     if _NO_SPACE in text or _WROTE_LESS in text or (small and "error" not in text.lower()):
         return disk_full(folder.staging, needed)
     return disk_error(folder.staging, text.strip().splitlines()[0][:200])

@@ -95,11 +95,8 @@ class StopRequest:
 
     def wait(self, seconds: float) -> None:
         """Wait, but no longer than until a signal comes."""
-        if self._wakeup is None:
-            time.sleep(seconds)
-            return
-        readable, _, _ = select.select([self._wakeup], [], [], seconds)
-        if readable and {signal.SIGTERM, signal.SIGINT} & set(os.read(self._wakeup, 64)):
+        readable, _, _ = select.select([] if self._wakeup is None else [self._wakeup], [], [], seconds)
+        if readable and {signal.SIGTERM, signal.SIGINT} & set(os.read(readable[0], 64)):
             self._terminated = True
 
     def forget_handmade(self) -> None:
@@ -145,14 +142,14 @@ class StopWatch(threading.Thread):
             self.join()
 
     def run(self) -> None:
-        told: str | None = None
+        told = False
         while not self._closed.is_set():
             mode, pace = self._stop_request.mode, self._stop_request.pace
-            if mode is not None and (mode == "discard" or pace is None):
+            if mode == "discard" or (mode is not None and pace is None):
                 self._leave()
                 return
-            if mode is not None and pace is not None and told is None:
-                told = mode
+            if mode is not None and pace is not None and not told:
+                told = True
                 with contextlib.suppress(OSError):  # the main thread meets a full disk too, and says so
                     self._log.append(Stopping(mode="save", within_seconds=round(pace.bound, 1)))
             self._stop_request.wait(WATCH_SECONDS)

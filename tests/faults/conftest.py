@@ -27,5 +27,5 @@ def fault_job(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 @pytest.fixture(scope="session")
 def undisturbed(nursery: Nursery, fault_job: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Result:
     result = run_to_the_end(nursery, new_run(Home(tmp_path_factory.mktemp("undisturbed")), fault_job))
-    assert result.steps == 125 or result.steps > 100
+    assert len(result.losses) > 100
     return result

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +106,6 @@ class Result:
     losses: list[tuple[int, float]]
     measured: list[tuple[int, float]]
     adapter: str
-    steps: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.steps = len(self.losses)
 
 
 def result_of(folder: RunFolder) -> Result:
