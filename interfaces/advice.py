@@ -12,7 +12,7 @@ def smaller(config: FineTuneConfig) -> dict[str, Any]:
     batch, accumulation = config.per_device_train_batch_size, config.gradient_accumulation_steps
     if batch > 1:
         return {"per_device_train_batch_size": batch // 2, "gradient_accumulation_steps": accumulation * 2}
-    if not config.gradient_checkpointing:
+    if config.gradient_checkpointing is not True:
         return {"gradient_checkpointing": True}
     if not config.load_in_4bit:
         return {"load_in_8bit": False, "load_in_4bit": True}

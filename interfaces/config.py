@@ -192,8 +192,10 @@ class FineTuneConfig(BaseModel):
     )
     seed: int = _dial(42, "Same seed, same data order, same split.", "training", ge=0, le=2**32 - 1)
 
-    gradient_checkpointing: bool = _dial(
-        False, "Recompute instead of remember: far less memory, about a third slower.", "memory"
+    gradient_checkpointing: bool | Literal["auto"] = _dial(
+        "auto",
+        "Recompute instead of remember: far less memory, about a third slower; auto where memory needs it.",
+        "memory",
     )
     bf16: bool | Literal["auto"] = _dial(
         "auto", "16-bit arithmetic of wide range; auto uses it where the machine has it.", "memory"

@@ -176,6 +176,11 @@ class RunFolder:
         return self.path / "first-adapter"
 
     @property
+    def estimate(self) -> Path:
+        """What the run was expected to need, written before it began."""
+        return self.path / "estimate.json"
+
+    @property
     def reserve(self) -> Path:
         """Space that is given back when the disk is full, so that the run's last words still fit."""
         return self.path / ".reserve"
@@ -245,6 +250,11 @@ class DatasetFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.json"
+
+    @property
+    def lengths(self) -> Path:
+        """Tokens of its rows, by model; written by the studio."""
+        return self.path / "lengths.json"
 
     def source(self, suffix: str) -> Path:
         return self.path / f"source{suffix}"

@@ -87,6 +87,7 @@ class Code(StrEnum):
     MODEL_UNAUTHORIZED = "model_unauthorized"
     MODEL_GATED = "model_gated"
     MODEL_INCOMPLETE = "model_incomplete"
+    MODEL_NOT_KNOWN = "model_not_known"
     MODEL_UNSUPPORTED = "model_unsupported"
     MODEL_UNSAFE = "model_unsafe"
     NO_CHAT_TEMPLATE = "no_chat_template"
@@ -111,6 +112,7 @@ class Code(StrEnum):
     CHILD_OVER_LIMIT = "child_over_limit"
     QUANTIZATION_UNAVAILABLE = "quantization_unavailable"
     DTYPE_UNAVAILABLE = "dtype_unavailable"
+    DEVICE_UNKNOWN = "device_unknown"
     DEVICE_NOT_USED = "device_not_used"
     # the run
     LOSS_NOT_FINITE = "loss_not_finite"

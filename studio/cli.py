@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from studio.data_cli import data
+from studio.estimate_cli import estimate_commands
+from studio.models_cli import models_commands
 from studio.runs_cli import runs_commands
 from studio.terminal import (
     DetachOption,
@@ -24,7 +26,6 @@ from studio.terminal import (
     home_of,
     manager_of,
     open_console,
-    print_table,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.add_typer(runs_commands)
+app.add_typer(estimate_commands)
+app.add_typer(models_commands)
 
 
 def main() -> None:
@@ -113,38 +116,6 @@ def train(
     full, used = with_preset(values, usable_device(detect_devices()), preset)
     console, note = open_console(stderr=as_json), f"Preset {used} for what {config.name} leaves open"
     sys.exit(start_run(manager_of(home_of(home)), full, console, as_json, detach, note))
-
-
-@app.command()
-def models(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """The models on offer, with what they need and whether they are here."""
-    from studio.catalogue import CATALOGUE, local_path
-
-    place = home_of(home)
-    paths = {entry.id: local_path(entry, place) for entry in CATALOGUE}
-    if as_json:
-        records = [
-            {"id": entry.id, "tier": entry.tier, "parameters_millions": entry.parameters, "context": entry.context,
-             "licence": entry.licence, "vram_hint": entry.vram_hint, "time_hint": entry.time_hint,
-             "advice": entry.advice["en"], "path": str(paths[entry.id]) if paths[entry.id] else None}
-            for entry in CATALOGUE
-        ]  # fmt: skip
-        print(json.dumps(records, indent=2, ensure_ascii=False))
-        return
-    rows = [
-        [entry.id, f"{entry.parameters / 1000:.1f}B" if entry.parameters >= 1000 else f"{entry.parameters}M", entry.vram_hint,
-         "here" if paths[entry.id] else "download", entry.advice["en"]]
-        for entry in CATALOGUE
-    ]  # fmt: skip
-    print_table(["MODEL", "SIZE", "VRAM", "WHERE", "ADVICE"], rows)
-
-
-@app.command()
-def download(model: Annotated[str, typer.Argument(help="A Hub id, or 'starter'.")], home: HomeOption = None) -> None:
-    """Bring a model to this machine, so that a run starts without waiting for it."""
-    from studio.attached import download_with_bar
-
-    print(download_with_bar(home_of(home), model, open_console(stderr=True)))
 
 
 @app.command()

@@ -8,7 +8,22 @@ from pathlib import Path
 
 import psutil
 
-from interfaces.device import Device
+from interfaces.device import GIB, Device
+from interfaces.problems import Code, FineTuneError
+
+CARDS = {
+    "rtx_3050": ("NVIDIA GeForce RTX 3050", 8), "rtx_3060": ("NVIDIA GeForce RTX 3060", 12), "rtx_3070": ("NVIDIA GeForce RTX 3070", 8),
+    "rtx_3080": ("NVIDIA GeForce RTX 3080", 10), "rtx_3090": ("NVIDIA GeForce RTX 3090", 24), "rtx_4060": ("NVIDIA GeForce RTX 4060", 8),
+    "rtx_4060_ti": ("NVIDIA GeForce RTX 4060 Ti", 16), "rtx_4070": ("NVIDIA GeForce RTX 4070", 12), "rtx_4080": ("NVIDIA GeForce RTX 4080", 16),
+    "rtx_4090": ("NVIDIA GeForce RTX 4090", 24), "rtx_5060_ti": ("NVIDIA GeForce RTX 5060 Ti", 16), "rtx_5070": ("NVIDIA GeForce RTX 5070", 12),
+    "rtx_5080": ("NVIDIA GeForce RTX 5080", 16), "rtx_5090": ("NVIDIA GeForce RTX 5090", 32), "t4": ("NVIDIA T4", 16), "l4": ("NVIDIA L4", 24),
+    "a10": ("NVIDIA A10", 24), "a100": ("NVIDIA A100", 40), "a100_80gb": ("NVIDIA A100 80GB", 80), "h100": ("NVIDIA H100", 80),
+}  # fmt: skip
+"""Cards by name, with their nominal memory in GiB: for estimates of a machine that isn't this one."""
+REPORTED_SHARE = 0.97
+"""Of its nominal memory a card reports a little less."""
+WITHOUT_BF16 = {"t4"}
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def detect_devices() -> list[Device]:
@@ -19,6 +34,31 @@ def detect_devices() -> list[Device]:
 def usable_device(devices: list[Device]) -> Device:
     """The first that the installed torch can use: a CPU build of torch sees no card."""
     return next(device for device in devices if device.kind != "cuda" or not torch_is_cpu_build())
+
+
+def device_of(text: str) -> Device:
+    """A device by what a person calls it: 'detected', 'cpu', a card (rtx_3060), or a card's memory (24GB).
+
+    Raises:
+        FineTuneError: it is none of these.
+    """
+    name = text.strip().lower().replace(" ", "_").replace("-", "_").removeprefix("nvidia_").removeprefix("geforce_")
+    if name == "detected":
+        return usable_device(detect_devices())
+    if name == "cpu":
+        return detect_devices()[-1]
+    if name in CARDS:
+        title, memory = CARDS[name]
+        return _card(title, memory, bf16=name not in WITHOUT_BF16)
+    amount = name.removesuffix("gib").removesuffix("gb").removesuffix("g").rstrip("_")
+    if amount != name and amount.replace(".", "", 1).isdigit() and 0 < float(amount) < 10_000:
+        return _card(f"a card of {float(amount):g} GB", float(amount), bf16=True)
+    raise FineTuneError.of(Code.DEVICE_UNKNOWN, value=text, known=", ".join(sorted(CARDS)))
+
+
+def _card(name: str, memory: float, bf16: bool) -> Device:
+    size = int(memory * GIB * REPORTED_SHARE)
+    return Device("cuda", name, size, size, bf16=bf16)
 
 
 def torch_is_cpu_build() -> bool:
@@ -65,7 +105,52 @@ def _cpu() -> Device:
     name, flags = _processor()
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     bf16 = bool({"avx512_bf16", "amx_bf16"} & flags)
-    return Device("cpu", f"{name}, {cores} cores", memory.total, memory.available, bf16=bf16)
+    total, free = memory.total, memory.available
+    for limit, used in memory_limits():
+        total, free = min(total, limit), min(free, max(limit - used, 0))
+    return Device("cpu", f"{name}, {cores} cores", total, free, bf16=bf16)
+
+
+def memory_limits(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> list[tuple[int, int]]:
+    """(limit, used) of each control group above this process that limits memory: a container's, a service's.
+
+    What a group holds of files counts as free, as the kernel gives it back when memory is short.
+    """
+    found = []
+    try:
+        lines = own.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = groups / "memory" if controllers else groups
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        place = root / path.strip("/")
+        for folder in [place, *place.parents][: len(place.relative_to(root).parts) + 1]:
+            limit, used = _amount(folder / names[0]), _amount(folder / names[1])
+            if limit is not None and used is not None and limit < 1 << 60:
+                found.append((limit, max(used - _files_held(folder), 0)))
+    return found
+
+
+def _amount(path: Path) -> int | None:
+    """A number in a file of a control group; None for 'max', and where there is no such file."""
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _files_held(folder: Path) -> int:
+    try:
+        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next(
+        (int(line.split()[1]) for line in lines if line.startswith(("inactive_file ", "total_inactive_file "))), 0
+    )
 
 
 def _processor() -> tuple[str, set[str]]:

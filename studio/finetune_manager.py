@@ -18,7 +18,9 @@ from interfaces.finetune import IFineTuneService
 from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
+from studio.devices import detect_devices, usable_device
 from studio.runs import RunState, find_run, interrupted_runs, run_state, stop_requested
+from studio.verdict import Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +59,30 @@ class FinetuneManager:
         require_space(self.home.path, SPACE_BYTES)
         checked = FineTuneConfig.model_validate(config)
         checked.adapter_name_or_path = self._source_of(checked.adapter_name_or_path)
+        expected = self._expect(checked)
         folder = self.home.create_run()
         reference = checked.dataset if isinstance(checked.dataset, str) else " + ".join(checked.dataset)
         title = dataset_title or dataset_name(self.home, reference)
         ids = {"dataset_id": reference, "validation_id": checked.validation_dataset}
         write_json(folder.meta, {"name": checked.name, "dataset": title, **ids})
+        if expected is not None:
+            write_json(folder.estimate, expected.run_record())
         snapshot = checked.model_dump(exclude={"output_dir"})
         # Last: a folder without a config is no run yet.
         write_text(folder.config, yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True))
         return folder.id
+
+    def _expect(self, config: FineTuneConfig) -> Verdict | None:
+        """What the run will need, where the model's shape is known; `gradient_checkpointing: auto` is decided by it."""
+        device = usable_device(detect_devices())
+        try:
+            expected = judge(self.home, config, device)
+        except FineTuneError:
+            if config.gradient_checkpointing == "auto":
+                config.gradient_checkpointing = device.kind == "cuda"  # nothing is known: the way that needs less
+            return None
+        config.gradient_checkpointing = expected.config.gradient_checkpointing
+        return expected
 
     def config(self, task_id: str) -> dict[str, Any]:
         """The stored config, with `output_dir` set to where the run lies now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from studio.data_texts import DATA_TEXTS
+from studio.fit_texts import FIT_TEXTS
 
 LANGUAGES = ("en", "zh")
 
@@ -13,9 +14,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "train_heading": "Teach a model from your examples",
         "model": "1. Model", "model_help": "Where training starts. What doesn't fit your machine is marked.",
         "own_model": "Another model", "own_model_help": "A Hub id such as Qwen/Qwen3-0.6B, or a folder. Empty: the one chosen above.",
-        "fits": "fits this machine", "slow": "needs a GPU: very slow here", "too_big": "too big for this machine",
-        "here": "already here", "download": "is downloaded first",
-        "tier_best": "Best choice", "tier_alternative": "Alternative", "tier_caution": "With caution", "tier_starter": "Starter",
+        "fits": "fits", "tight": "tight", "too_big": "too big",
+        "here": "already here", "download": "{size} to download", "context": "{tokens} tokens", "gated": " (ask for access)",
+        "tier_best": "Best choice", "tier_alternative": "Alternative", "tier_caution": "With caution", "tier_more": "Also good", "tier_starter": "Starter",
         "data": "2. Examples",                                         "no_connection": "The studio doesn't answer. Is it still running?",
         "settings": "3. Settings", "preset": "Preset", "preset_help": "Sets all dials for a machine; change what you like afterwards.",
         "more": "All other settings", "group_model": "Model", "group_data": "Data", "group_lora": "Adapter (LoRA)",
@@ -47,9 +48,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "train_heading": "用你的示例教会模型",
         "model": "1. 模型", "model_help": "训练的起点。不适合本机的会标出来。",
         "own_model": "其他模型", "own_model_help": "Hub 上的名称（如 Qwen/Qwen3-0.6B）或本地目录。留空则使用上面选中的模型。",
-        "fits": "适合本机", "slow": "需要 GPU：在本机会很慢", "too_big": "对本机来说太大",
-        "here": "已在本机", "download": "会先下载",
-        "tier_best": "首选", "tier_alternative": "备选", "tier_caution": "谨慎使用", "tier_starter": "入门",
+        "fits": "适合", "tight": "勉强", "too_big": "太大",
+        "here": "已在本机", "download": "需下载 {size}", "context": "{tokens} 词元", "gated": "（需申请访问）",
+        "tier_best": "首选", "tier_alternative": "备选", "tier_caution": "谨慎使用", "tier_more": "也不错", "tier_starter": "入门",
         "data": "2. 示例数据",                                         "no_connection": "没有收到 Studio 的回应。它还在运行吗？",
         "settings": "3. 设置", "preset": "预设", "preset_help": "按机器设置全部参数；之后可以随意修改。",
         "more": "其他全部设置", "group_model": "模型", "group_data": "数据", "group_lora": "适配器（LoRA）",
@@ -77,8 +78,9 @@ TEXTS: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
-for _language, _texts in DATA_TEXTS.items():
-    TEXTS[_language] |= _texts
+for _more in (DATA_TEXTS, FIT_TEXTS):
+    for _language, _texts in _more.items():
+        TEXTS[_language] |= _texts
 
 # What a name of the field's own doesn't say by itself.
 LABELS_EN = {
@@ -129,7 +131,7 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "load_best_model_at_end": ("取最佳", "输出验证损失最低处的适配器，而不是最后一步的。"),
     "adapter_name_or_path": ("接着训练的适配器", "从这个适配器开始，而不是新的：运行的编号，或 PEFT 保存的目录。"),
     "seed": ("随机种子", "相同种子，相同的数据顺序与划分。"),
-    "gradient_checkpointing": ("梯度检查点", "重新计算而不保存：内存少得多，约慢三分之一。"),
+    "gradient_checkpointing": ("梯度检查点", "重新计算而不保存：内存少得多，约慢三分之一；auto 在内存需要时使用。"),
     "bf16": ("bf16", "宽范围的 16 位运算；auto 在机器支持时使用。"),
     "fp16": ("fp16", "较旧 GPU 的 16 位运算。"),
     "cpu_threads": ("处理器线程", "使用的线程数；0 表示每核一个。"),

@@ -25,6 +25,8 @@ Progress = Callable[[int, int], None]
 Tell = Callable[[dict[str, Any]], None]
 _LIMITS = {signal.SIGXCPU: "processor time", signal.SIGKILL: "memory"}
 _LINES_BYTES = 1 << 16
+HUB_SECONDS = 60.0
+"""A question to the Hub, with the start of the child that asks it."""
 
 
 class TrainerChild:
@@ -187,6 +189,15 @@ def download_model(home: Path, model: str, progress: Progress) -> Path:
             progress(*told["progress"])
 
     return Path(run_trainer(["download", "--home", str(home), "--", model], tell)["path"])
+
+
+def search_models(text: str) -> list[dict[str, Any]]:
+    """Models of the Hub (see `trainer/hub_models.py`).
+
+    Raises:
+        FineTuneError: the Hub is out of reach, or asks to wait.
+    """
+    return list(run_trainer(["search", "--", text], seconds=HUB_SECONDS, subject=text)["models"])
 
 
 class Previews:

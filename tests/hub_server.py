@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -58,6 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
             repository, rest = "/".join(parts[1:3]), parts[3:]
         else:
             repository, rest = "/".join(parts[:2]), parts[2:]
+        if parts == ["api", "models"]:
+            self._search(body)
+            return
         status = self.server.answers.get(repository)
         if status is not None:
             codes = {401: "RepoNotFound", 403: "GatedRepo", 404: "RepoNotFound"}
@@ -70,6 +74,17 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             self._send_file(self.server.repositories[repository] / "/".join(rest[2:]), body)
+
+    def _search(self, body: bool) -> None:
+        """Repositories whose names hold the text, as the Hub lists them."""
+        asked = parse_qs(urlsplit(self.path).query)
+        status = self.server.answers.get("search")
+        if status is not None:
+            self._send(status, b"{}", {"Retry-After": "1"}, body)
+            return
+        text = asked.get("search", [""])[0].lower()
+        found = [self._info(name, []) for name in self.server.repositories if text in name.lower()]
+        self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"}, body)
 
     def _info(self, repository: str, rest: list[str]) -> object:
         folder = self.server.repositories[repository]
@@ -85,8 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
             "modelId": repository,
             "sha": COMMIT,
             "siblings": siblings,
-            "tags": [],
+            "tags": ["license:apache-2.0"],
             "private": False,
+            "gated": False,
+            "downloads": 1234,
+            "safetensors": {"parameters": {"BF16": 1000}, "total": 1000},
         }
 
     def _send_file(self, path: Path, body: bool) -> None:

@@ -35,7 +35,7 @@ def add_adapter(
         FineTuneError: `lora.target_modules` names layers that the model doesn't have, or `first` doesn't fit it.
     """
     model.requires_grad_(False)
-    if config.gradient_checkpointing:
+    if config.gradient_checkpointing is True:
         # Recomputed segments need an input that asks for gradients; the frozen embedding's doesn't.
         model.enable_input_require_grads()
     lora = config.lora

@@ -8,6 +8,8 @@
     edit DATASET      rows of a dataset are mended or taken out: a new dataset
     preview           what a model sees of datasets; answers requests on stdin (trainer/preview.py)
     download MODEL    a model comes to this machine
+    look-up MODEL     what the Hub says of a model, without its weights
+    search TEXT       models of the Hub
     export FOLDER     the adapter, out of a run folder
 
 All but the first two answer in JSON lines on stdout: {"progress": [done, total]}, then {"result": {...}} or
@@ -247,6 +249,30 @@ def download(model: str, revision: str = "main", home: HomeOption = None) -> Non
         return {"path": str(found.path), "revision": found.revision}
 
     _answer(job, Path(model))
+
+
+@app.command("look-up")
+def look_up_model(model: str, revision: str = "main") -> None:
+    """What the Hub says of MODEL, without its weights."""
+
+    def job() -> dict[str, Any]:
+        from trainer.hub_models import look_up
+
+        return look_up(model, revision)
+
+    _answer(job, Path(model))
+
+
+@app.command("search")
+def search(text: str) -> None:
+    """Models of the Hub whose names hold TEXT."""
+
+    def job() -> dict[str, Any]:
+        from trainer.hub_models import search_models
+
+        return {"models": search_models(text)}
+
+    _answer(job, Path(text))
 
 
 @app.command()

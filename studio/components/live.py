@@ -10,7 +10,16 @@ import gradio as gr
 SCRIPTS = "".join(
     [
         f"<script src='/ui-assets/{name}'></script>"
-        for name in ("plotly.min.js", "studio.js", "data.js", "sight.js", "library.js", "spare.js", "rescue.js")
+        for name in (
+            "plotly.min.js",
+            "studio.js",
+            "data.js",
+            "sight.js",
+            "library.js",
+            "spare.js",
+            "rescue.js",
+            "fit.js",
+        )
     ]
     + ["<link rel='stylesheet' href='/ui-assets/studio.css'>"]
 )

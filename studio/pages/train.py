@@ -13,14 +13,16 @@ from interfaces.device import Device
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.problems import FineTuneError, rows_that_forbid
-from interfaces.sentences import sentence
-from studio.catalogue import CATALOGUE, fit_of, local_path
+from interfaces.sentences import sentence, size
+from studio.catalogue import CATALOGUE, local_path
 from studio.components.live import live_part
 from studio.components.settings_form import data_form, settings_form
 from studio.datasets import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
 from studio.demo import SAMPLE, questions
+from studio.estimate import with_changes
 from studio.finetune_manager import FinetuneManager
 from studio.form import from_widgets, widget_values
+from studio.models_cli import parameters
 from studio.texts import TEXTS
 
 
@@ -33,7 +35,7 @@ def build_train_page(
     live_part("rescue", texts, language, "train-rescue")
     gr.Markdown(f"# {texts['train_heading']}")
     model = gr.Radio(
-        model_choices(manager.home, device, texts, language), value=start.model_name, label=texts["model"],
+        model_choices(manager.home, texts, language), value=start.model_name, label=texts["model"],
         info=texts["model_help"], elem_id="train-model", elem_classes="fs-cards",
     )  # fmt: skip
     own_model = gr.Textbox(label=texts["own_model"], info=texts["own_model_help"], elem_id="train-own-model")
@@ -46,6 +48,7 @@ def build_train_page(
         list(PRESETS), value=preset, label=texts["preset"], info=texts["preset_help"], elem_id="train-preset"
     )
     widgets = beside | settings_form(texts, language, widget_values(start, language))
+    fit = live_part("fit", texts, language, "train-fit")
     gr.Markdown(f"## {texts['review']}")
     review = gr.Markdown(texts["missing_data"], elem_id="train-review")
     start_button = gr.Button(texts["start"], variant="primary", elem_id="train-start", size="lg")
@@ -68,6 +71,13 @@ def build_train_page(
         config = PRESETS[name]()
         chosen = {widgets[dial]: value for dial, value in widget_values(config, language).items()}
         return {model: config.model_name if config.model_name in PRESET_MODELS else gr.skip(), **chosen}
+
+    def on_fit(told: str) -> dict[Any, Any]:
+        """Settings that the page's own part asks for: to make a run fit, or to undo that."""
+        changes = {name: value for name, value in json.loads(told or "{}").items() if name in widgets}
+        config = FineTuneConfig.model_validate({})
+        shown = widget_values(with_changes(config, changes), language)
+        return {widgets[name]: shown[name] for name in changes} or {run_id: gr.skip()}
 
     def on_start(**values: Any) -> tuple[str, str]:
         config = config_of(values, language)
@@ -98,6 +108,7 @@ def build_train_page(
     gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept, told], trigger_mode="always_last", **plain)
     # `input` fires when the box merely loses focus, and would undo what a person has set.
     preset_box.select(on_preset, preset_box, [model, *widgets.values()], **plain)
+    fit.change(on_fit, fit, [run_id, *widgets.values()], **plain)
     to_run = "(id) => { if (id) window.location.href = 'run?run=' + encodeURIComponent(id) }"
     started = start_button.click(on_start, inputs_kwargs=form, outputs=[review, run_id], trigger_mode="once", **plain)
     started.then(None, run_id, None, js=to_run)
@@ -117,16 +128,16 @@ def _argument(name: str) -> str:
     return name.replace(".", "__")
 
 
-def model_choices(home: Home, device: Device, texts: dict[str, str], language: str) -> list[tuple[str, str]]:
-    """(card, id) for each model: its name and size, what it needs, the advice, and whether it fits here."""
+def model_choices(home: Home, texts: dict[str, str], language: str) -> list[tuple[str, str]]:
+    """(card, id) for each model. Whether it fits is written on it by our own script, as settings change."""
     cards = []
     for entry in CATALOGUE:
         name = "SmolLM2-135M-Instruct" if entry.id == STARTER else entry.id.rsplit("/", 1)[-1]
-        where = texts["here"] if local_path(entry, home) else texts["download"]
+        where = texts["here"] if local_path(entry, home) else texts["download"].format(size=size(entry.download_bytes))
         lines = (
             f"{name} · {texts['tier_' + entry.tier]}",
             entry.advice[language],
-            f"VRAM {entry.vram_text(language)} · {texts[fit_of(entry, device)]} · {where}",
+            f"{parameters(entry.shape.parameters)} · {texts['context'].format(tokens=f'{entry.context:,}')} · {entry.licence}{texts['gated'] if entry.gated else ''} · {where}",
         )
         cards.append(("\n".join(lines), entry.id))
     return cards
@@ -152,7 +163,7 @@ def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:
 def form_facts(config: dict[str, Any]) -> str:
     """What of the form decides how the data is seen, for our own script."""
     facts = {
-        "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
+        "config": config, "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
         "accumulation": config["gradient_accumulation_steps"], "budget": 0 if config_problems(config) else token_budget(config), "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
         "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"],
     }  # fmt: skip

@@ -35,6 +35,7 @@ from studio.datasets import (
     rows_of,
 )
 from studio.demo import SAMPLE, SAMPLES
+from studio.known_lengths import remember_lengths
 from studio.trainer_child import Previews, Tell, add_dataset
 
 SHOWN_ROWS = 20
@@ -249,6 +250,8 @@ def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJo
         # Of what a page asks only this is handed on: a file by its path is nothing that a page may name.
         wanted = {key: request[key] for key in _ASKED if key in request} | {"dataset": dataset_id, "whole": False}
         answer = previews.ask(model, revision, wanted, offline=offline)
+        if request.get("op") == "stats":
+            remember_lengths(home, dataset_id, model, answer)
         for key in ("notes", "warnings"):
             if key in answer:
                 answer[key] = [sentence(Problem.model_validate(problem), language) for problem in answer[key]]

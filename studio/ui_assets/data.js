@@ -13,7 +13,7 @@
     root.hidden = true;
     const told = () => {
       try { form = JSON.parse(gradio.props.value || "{}"); } catch { return; }
-      dispatchEvent(new CustomEvent("finetune-config"));
+      dispatchEvent(new CustomEvent("finetune-config", { detail: form }));
     };
     gradio.watch("value", told);
     told();

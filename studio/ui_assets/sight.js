@@ -82,6 +82,7 @@
     async function showNumbers() {
       const [told, split] = [await see({ op: "stats" }), await see({ op: "split", ...(({ share, seed, bad_rows, validation }) => ({ share, seed, bad_rows, validation }))(facts()) })];
       figures = told;
+      dispatchEvent(new Event("finetune-lengths")); // the studio has kept them: an estimate knows the rows now
       const bars = told.histogram, most = Math.max(...bars.counts, 1), longest = bars.edges[bars.edges.length - 1];
       const ns = "http://www.w3.org/2000/svg", W = 720, H = 150;
       const svg = document.createElementNS(ns, "svg");

@@ -246,5 +246,5 @@ window.FinetuneStudio = (() => {
     poll(root, refresh, 2 * POLL_MS);
   }
 
-  return { run, runs, parts: { make, button, ask, post, followJob, size, setText, fill, poll, head, applyTheme, dark } };
+  return { run, runs, parts: { make, button, ask, post, followJob, size, clock, setText, fill, poll, head, applyTheme, dark } };
 })();

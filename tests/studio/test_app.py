@@ -42,16 +42,15 @@ def test_the_labels_are_in_the_page_s_language(pages: tuple[str, Any]) -> None:
     assert {TEXTS[language]["model"], TEXTS[language]["preset"], TEXTS[language]["own_model"]} <= labels
 
 
-def test_the_recommended_models_come_first_with_hint_advice_and_fit(pages: tuple[str, Any]) -> None:
+def test_the_recommended_models_come_first_with_size_licence_and_download(pages: tuple[str, Any]) -> None:
     from studio.pages.train import model_choices
 
     language, _ = pages
-    cards = model_choices(
-        Home(Path("/nowhere")), Device("cuda", "RTX 3060", 12 * 2**30, 2**33), TEXTS[language], language
-    )
+    cards = model_choices(Home(Path("/nowhere")), TEXTS[language], language)
     assert cards[0][1] == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
-    assert TEXTS[language]["fits"] in cards[0][0]
-    assert TEXTS[language]["too_big"] in cards[4][0]
+    assert "1.5B · " in cards[0][0]
+    assert "3.1 GB" in cards[0][0]
+    assert "Apache-2.0" in cards[0][0]
 
 
 def test_review_says_in_words_what_is_missing_and_what_will_happen(

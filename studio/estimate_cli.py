@@ -1,0 +1,151 @@
+"""`finetune estimate`: will it fit, and how long will it take, before anything is started."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studio.terminal import HomeOption, JsonOption, SetOption, duration, home_of, print_table
+
+if TYPE_CHECKING:
+    from interfaces.config import FineTuneConfig
+    from interfaces.folders import Home
+    from studio.batch_lengths import Lengths
+    from studio.fitting import Fit
+    from studio.verdict import Verdict
+
+estimate_commands = typer.Typer()
+
+
+@estimate_commands.command()
+def estimate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.")],
+    device: Annotated[
+        str, typer.Option("--device", help="detected, cpu, a card (rtx_3060), or a card's memory (24GB).")
+    ] = "detected",
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="FILE", help="Take the real lengths of these rows: a file or a dataset."),
+    ] = None,
+    loss: Annotated[
+        str,
+        typer.Option(
+            "--loss", help="trained: logits where something is learned, as here. full: everywhere, as others do."
+        ),
+    ] = "trained",
+    settings: SetOption = None,
+    preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for the device.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Will it fit, and how long will it take? Nothing is loaded, and no weights are needed. Exit code 1: too big."""
+    from interfaces.config import FineTuneConfig, config_errors
+    from interfaces.problems import Code, FineTuneError
+    from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
+    from studio.devices import device_of
+    from studio.verdict import judge
+
+    if loss not in ("trained", "full"):
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="--loss", value=repr(loss), expected="should be 'trained' or 'full'"
+        )
+    place, machine = home_of(home), device_of(device)
+    values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
+    full, used = with_preset(values, machine, preset)
+    if dataset is not None:
+        full["dataset"] = str(Path(dataset).absolute()) if Path(dataset).exists() else dataset
+    # A config without data can be estimated too.
+    if errors := [error for error in config_errors(full) if error.params.get("field") != "dataset"]:
+        raise FineTuneError(*errors)
+    checked = FineTuneConfig.model_validate(full)
+    lengths = _lengths_of(place, checked, quiet=as_json)
+    found = judge(place, checked, machine, "full" if loss == "full" else "trained", online=True, lengths=lengths)
+    fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None
+    if as_json:
+        record: dict[str, Any] = {**found.to_record(), "preset": used, "fit": fit.to_record() if fit else None}
+        print(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        _tell(found)
+        if fit:
+            print(f"To make it fit: {_changes(fit.changes)}  ({_costs(fit)})")
+    raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
+
+
+def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | None:
+    """The real lengths of a config's rows: as counted before, or counted now by a child; None without data or tokenizer."""
+    from interfaces.problems import FineTuneError
+    from studio.batch_lengths import Lengths
+    from studio.datasets import with_datasets
+    from studio.known_lengths import known_lengths, remember_lengths
+    from studio.terminal import open_console
+    from studio.trainer_child import Previews
+
+    if not isinstance(config.dataset, str) or not config.dataset:
+        return None
+    dataset = with_datasets(home, {"dataset": config.dataset, "columns": config.columns})["dataset"]
+    if known := known_lengths(home, dataset, config.model_name):
+        return known
+    previews = Previews(home.path)
+    try:
+        request = {
+            "op": "stats", "dataset": dataset, "max_length": config.max_length, "batch": config.per_device_train_batch_size,
+            "accumulation": config.gradient_accumulation_steps, "long_rows": config.long_rows, "whole": False,
+        }  # fmt: skip
+        figures = previews.ask(config.model_name, config.model_revision, request)
+    except FineTuneError as error:
+        if not quiet:
+            open_console(stderr=True).print(
+                f"Each row counts as {config.max_length} tokens, as they can't be counted: {error}"
+            )
+        return None
+    finally:
+        previews.close()
+    remember_lengths(home, dataset, config.model_name, figures)
+    return Lengths.of_figures(figures)
+
+
+def _tell(found: Verdict) -> None:
+    from interfaces.sentences import size
+
+    told = found.estimate
+    device = told.device
+    words = {"fits": "It fits.", "tight": "It is tight: close other programs first.", "too_big": "It is too big."}[
+        told.verdict
+    ]
+    print(f"{words} {size(told.total_bytes)} of {size(device.free_memory_bytes)} free on {device.name}.")
+    parts = sorted(told.parts.items(), key=lambda part: -part[1])
+    print_table(
+        ["PART", "BYTES", "SHARE"],
+        [[part, size(amount), f"{amount / told.total_bytes:.0%}"] for part, amount in parts if amount],
+    )
+    rows = f"{len(told.lengths)} rows, {sum(told.lengths)} tokens" + (
+        "" if found.lengths else " (each row as long as max_length)"
+    )
+    print(
+        f"Largest batch: {rows}. Gradient checkpointing: {'on' if found.config.gradient_checkpointing is True else 'off'}."
+    )
+    if found.facts.download_bytes:
+        print(f"Download first: about {size(found.facts.download_bytes)}.")
+    print(f"On the disk: up to {size(told.disk_bytes)}.")
+    steps = f"{told.steps} steps" if told.steps else "steps as many as the data has"
+    print(
+        f"Time: {steps}, "
+        + (f"about {duration(told.seconds)}." if told.seconds else "known once this machine has finished a run.")
+    )
+    for one in found.savings()[:4]:
+        print(f"  {_changes(one.changes)}: {size(one.estimate.total_bytes)}  ({_costs(one)})")
+
+
+def _costs(fit: Fit) -> str:
+    from studio.fit_texts import FIT_TEXTS
+
+    return "; ".join(FIT_TEXTS["en"][f"cost_{cost}"] for cost in fit.costs)
+
+
+def _changes(changes: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items()
+    )

@@ -1,0 +1,141 @@
+"""What this machine's finished runs have taught: how far estimates were off, and how fast it computes.
+
+Each run's folder holds what was estimated before it began (`estimate.json`) and, in its last events, what was measured.
+Nothing else is stored: experience is read off the newest runs each time it is asked for.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from interfaces.device import Device
+from interfaces.events import Finished, Step, read_tail
+from interfaces.folders import Home, RunFolder, read_json
+from studio.estimate import Estimate
+
+NEWEST = 40
+"""Runs that are looked at: what was learned long ago was of other versions."""
+LEAST_RUNS = 3
+"""Below this a correction would be learned from chance."""
+WITHIN = (0.8, 1.3)
+"""No correction goes further: it would hide a mistake."""
+FRESH_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished run: what was estimated for it, uncorrected, and what it took."""
+
+    run: str
+    device: str
+    model: str
+    estimated_bytes: int
+    measured_bytes: int
+    tokens_per_second: float
+    flops_per_token: float
+    way: str
+    """What of the settings decides the speed besides the model: bits and recomputing."""
+
+    @property
+    def ratio(self) -> float:
+        return self.measured_bytes / self.estimated_bytes
+
+
+@dataclass(frozen=True)
+class Experience:
+    """All trials of one home, newest first."""
+
+    trials: tuple[Trial, ...] = ()
+
+    def correction(self, device: Device) -> float:
+        """By how much measured peaks on this device differ from estimates; 1 where too little is known."""
+        ratios = [trial.ratio for trial in self.trials if trial.device == device.name]
+        if len(ratios) < LEAST_RUNS:
+            return 1.0
+        return min(max(statistics.median(ratios), WITHIN[0]), WITHIN[1])
+
+    def error(self) -> float | None:
+        """The median of how far estimates were off, as a share; None without a finished run."""
+        return statistics.median(abs(1 / trial.ratio - 1) for trial in self.trials) if self.trials else None
+
+    def tokens_per_second(self, device: Device, model: str, way: str, flops_per_token: float) -> float | None:
+        """As this model ran here, else as fast as the device computed with others; None where nothing has run."""
+        here = [trial for trial in self.trials if trial.device == device.name]
+        for same in (
+            [trial for trial in here if (trial.model, trial.way) == (model, way)],
+            [trial for trial in here if trial.model == model],
+            [trial for trial in here if trial.way == way],
+            here,
+        ):
+            if same:
+                rate = statistics.median(trial.tokens_per_second * trial.flops_per_token for trial in same)
+                return rate / flops_per_token
+        return None
+
+
+def way_name(config: dict[str, Any]) -> str:
+    bits = "4" if config.get("load_in_4bit") else "8" if config.get("load_in_8bit") else "16"
+    return f"{bits} bits{', recomputed' if config.get('gradient_checkpointing') is True else ''}"
+
+
+def estimate_record(found: Estimate, model: str, way: str, correction: float, flops_per_token: float) -> dict[str, Any]:
+    """What `estimate.json` of a run holds."""
+    return {
+        **found.to_record(),
+        "model": model,
+        "way": way,
+        "correction": correction,
+        "flops_per_token": flops_per_token,
+    }
+
+
+def comparable_bytes(record: dict[str, Any]) -> int:
+    """Of an estimate what is measured on its kind of device."""
+    return int(record["tensor_bytes" if record["device"]["kind"] == "cuda" else "total_bytes"])
+
+
+def trial_of(folder: RunFolder) -> Trial | None:
+    """A run's trial, where it is finished and was estimated."""
+    record = read_json(folder.estimate)
+    if record is None:
+        return None
+    events = read_tail(folder.events)
+    try:
+        last = events[-1] if events else None
+        steps = [event for event in events if isinstance(event, Step)]
+        seconds = sum(step.seconds for step in steps[1:])  # the first also pays for what is done once
+        # Tensors on a GPU, the whole process elsewhere.
+        if not isinstance(last, Finished) or not last.peak_memory_bytes:
+            return None
+        return Trial(
+            run=folder.id, device=record["device"]["name"], model=record["model"],
+            estimated_bytes=round(comparable_bytes(record) / record["correction"]), measured_bytes=last.peak_memory_bytes,
+            tokens_per_second=sum(step.tokens for step in steps[1:]) / seconds if seconds else 0.0,
+            flops_per_token=record["flops_per_token"], way=record["way"],
+        )  # fmt: skip
+    except (KeyError, TypeError, ZeroDivisionError):
+        return None
+
+
+_kept: dict[str, tuple[float, Experience]] = {}
+_guard = threading.Lock()
+
+
+def experience_of(home: Home) -> Experience:
+    """What a home's newest runs have taught. Kept for a few seconds: a form asks at each change."""
+    with _guard:
+        now = time.monotonic()
+        kept = _kept.get(str(home.path))
+        if kept and now - kept[0] < FRESH_SECONDS:
+            return kept[1]
+        names = sorted((path.name for path in home.runs.glob("*-*")), reverse=True)[:NEWEST]
+        trials = [trial for name in names if (trial := trial_of(home.run(name))) is not None]
+        found = Experience(
+            tuple(trial for trial in trials if trial.estimated_bytes > 0 and trial.tokens_per_second > 0)
+        )
+        _kept[str(home.path)] = (now, found)
+        return found

@@ -1,0 +1,46 @@
+"""What the verdict on memory and time says, in both languages."""
+
+from __future__ import annotations
+
+FIT_TEXTS: dict[str, dict[str, str]] = {
+    "en": {
+        "fit_heading": "Will it fit?", "fit_settings": "Mend the settings first: the review below says what is wrong.",
+        "verdict_fits": "It fits: {need} of {free} free on {device}.",
+        "verdict_tight": "It is tight: {need} of {free} free on {device}. Close other programs, or make it fit.",
+        "verdict_too_big": "It is too big: {need} are needed, {free} are free on {device}.",
+        "fit_steps": "{steps} steps; the time is known once this machine has finished a run.", "fit_time": "{steps} steps, about {time}.",
+        "fit_batch": "The largest batch has {tokens} tokens.", "fit_unknown": "Each row counts as long as it may be: {tokens} tokens in a batch.",
+        "fit_recomputed": "Gradient checkpointing is on.", "fit_disk": "{disk} on the disk.", "fit_free": "{free} free",
+        "slow": "slow without a GPU", "fit_make": "Make it fit", "fit_nothing": "No change of settings is enough: choose a smaller model.",
+        "fit_with": "fits with {changes}", "fit_not": "fits with no setting", "fit_savings": "What would save memory",
+        "fit_change": "Change", "fit_memory": "Memory", "fit_cost": "What it costs", "fit_apply": "Apply", "fit_changed": "Changed: {changes}",
+        "cost_recompute": "about a third slower; nothing changes in what is learned",
+        "cost_smaller_batch": "fewer rows at once and more turns; an update sees the same rows",
+        "cost_bits_8": "the base in 8 bits: a little precision", "cost_bits_4": "the base in 4 bits (QLoRA): some precision",
+        "cost_shorter_rows": "longer rows are cut or split", "cost_smaller_rank": "a smaller adapter: it can learn less",
+        "part_weights": "Model", "part_file": "Its file", "part_adapter": "Adapter", "part_gradients": "Gradients", "part_optimizer": "Optimiser",
+        "part_activations": "Activations", "part_attention": "Attention", "part_logits": "Logits and loss", "part_dequantised": "Unpacked weights",
+        "part_fragmentation": "Gaps", "part_process": "Libraries",
+        "peak_memory": "Peak memory", "peak_estimated": "{measured} (estimated {estimated})",
+    },
+    "zh": {
+        "fit_heading": "放得下吗？", "fit_settings": "请先修正设置：下面的检查会说明哪里有误。",
+        "verdict_fits": "放得下：需要 {need}，{device} 可用 {free}。",
+        "verdict_tight": "勉强放得下：需要 {need}，{device} 可用 {free}。请关闭其他程序，或点“调整到放得下”。",
+        "verdict_too_big": "放不下：需要 {need}，{device} 可用 {free}。",
+        "fit_steps": "共 {steps} 步；本机完成一次运行后即可估计时间。", "fit_time": "共 {steps} 步，约 {time}。",
+        "fit_batch": "最大的一批有 {tokens} 个词元。", "fit_unknown": "每行按最大长度计算：一批 {tokens} 个词元。",
+        "fit_recomputed": "已启用梯度检查点。", "fit_disk": "磁盘占用 {disk}。", "fit_free": "可用 {free}",
+        "slow": "没有 GPU 会很慢", "fit_make": "调整到放得下", "fit_nothing": "任何设置都不够：请选择更小的模型。",
+        "fit_with": "使用 {changes} 时放得下", "fit_not": "任何设置都放不下", "fit_savings": "哪些更改可以节省内存",
+        "fit_change": "更改", "fit_memory": "内存", "fit_cost": "代价", "fit_apply": "采用", "fit_changed": "已更改：{changes}",
+        "cost_recompute": "约慢三分之一；学到的内容不变",
+        "cost_smaller_batch": "一次行数更少、次数更多；每次更新看到的行不变",
+        "cost_bits_8": "原模型用 8 位：损失一点精度", "cost_bits_4": "原模型用 4 位（QLoRA）：损失一些精度",
+        "cost_shorter_rows": "更长的行会被截断或拆分", "cost_smaller_rank": "适配器更小：能学的更少",
+        "part_weights": "模型", "part_file": "模型文件", "part_adapter": "适配器", "part_gradients": "梯度", "part_optimizer": "优化器",
+        "part_activations": "激活", "part_attention": "注意力", "part_logits": "输出与损失", "part_dequantised": "解包的权重",
+        "part_fragmentation": "空隙", "part_process": "程序库",
+        "peak_memory": "内存峰值", "peak_estimated": "{measured}（估计 {estimated}）",
+    },
+}  # fmt: skip

@@ -1,0 +1,155 @@
+"""'Make it fit': the gentlest change of the settings with which a run fits, and what each change costs and saves.
+
+Gentle is what changes nothing in what is learned: recomputing, and smaller batches with as many more of them. Then comes
+a base model in fewer bits, and only at last what is lost for good: shorter rows, a smaller rank.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from interfaces.config import FineTuneConfig
+from interfaces.device import Device
+from studio.architecture import Architecture
+from studio.batch_lengths import Lengths
+from studio.estimate import Estimate, estimate, with_changes
+
+CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 2.5
+"""How much each change is disliked: `HALVED`, `SHORTER` and `RANK` once for each halving."""
+LEAST_LENGTH, LEAST_RANK = 128, 4
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A change of settings, what it costs (`costs` are keys of sentences), and the memory with it."""
+
+    changes: dict[str, Any]
+    costs: tuple[str, ...]
+    estimate: Estimate
+
+    def to_record(self) -> dict[str, Any]:
+        return {
+            "changes": self.changes,
+            "costs": list(self.costs),
+            "total_bytes": self.estimate.total_bytes,
+            "verdict": self.estimate.verdict,
+        }
+
+
+def resolve_checkpointing(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
+) -> FineTuneConfig:
+    """`gradient_checkpointing: auto` as on or off: on where the run would not fit comfortably without."""
+    if config.gradient_checkpointing != "auto":
+        return config
+    without = with_changes(config, {"gradient_checkpointing": False})
+    if estimate(shape, without, device, lengths, correction=correction).verdict == "fits":
+        return without
+    return with_changes(config, {"gradient_checkpointing": True})
+
+
+def make_it_fit(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
+) -> Fit | None:
+    """The gentlest change with which the run fits; None where none of them is enough, or none is needed."""
+    config = resolve_checkpointing(shape, config, device, lengths, correction)
+    if estimate(shape, config, device, lengths, correction=correction).verdict == "fits":
+        return None
+    candidates = sorted(_candidates(config, device), key=lambda one: one[0])
+    # The strongest of all tells at once whether there is any hope.
+    most = with_changes(config, max(candidates, key=lambda one: one[0])[1]) if candidates else config
+    if estimate(shape, most, device, lengths, correction=correction).verdict != "fits":
+        return None
+    for _, changes, costs in candidates:
+        found = estimate(shape, with_changes(config, changes), device, lengths, correction=correction)
+        if found.verdict == "fits":
+            return Fit(changes, costs, found)
+    return None
+
+
+def savings(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
+) -> list[Fit]:
+    """What each single change would give, those first that save most; changes that save nothing are left out."""
+    config = resolve_checkpointing(shape, config, device, lengths, correction)
+    now = estimate(shape, config, device, lengths, correction=correction).total_bytes
+    singles = [
+        Fit(changes, costs, estimate(shape, with_changes(config, changes), device, lengths, correction=correction))
+        for _, changes, costs in _candidates(config, device)
+        if len(costs) == 1
+    ]
+    once = {fit.costs: fit for fit in reversed(singles)}  # of several halvings the first
+    return sorted(
+        (fit for fit in once.values() if fit.estimate.total_bytes < now), key=lambda fit: fit.estimate.total_bytes
+    )
+
+
+def _candidates(config: FineTuneConfig, device: Device) -> Iterator[tuple[float, dict[str, Any], tuple[str, ...]]]:
+    """(dislike, changes, costs) of every combination of changes."""
+    for chosen in itertools.product(
+        _recomputing(config), _batches(config), _bits(config, device), _lengths(config), _ranks(config)
+    ):
+        changes = {name: value for one in chosen for name, value in one[1].items()}
+        if changes:
+            yield sum(one[0] for one in chosen), changes, tuple(one[2] for one in chosen if one[2])
+
+
+Option = tuple[float, dict[str, Any], str]
+NOTHING: Option = (0.0, {}, "")
+
+
+def _recomputing(config: FineTuneConfig) -> list[Option]:
+    if config.gradient_checkpointing is True:
+        return [NOTHING]
+    return [NOTHING, (CHECKPOINTING, {"gradient_checkpointing": True}, "recompute")]
+
+
+def _batches(config: FineTuneConfig) -> list[Option]:
+    """Half as many rows at once and twice as many turns: an update sees the same rows."""
+    batch, turns, budget = (
+        config.per_device_train_batch_size,
+        config.gradient_accumulation_steps,
+        config.max_tokens_per_batch,
+    )
+    found = [NOTHING]
+    dislike = 0.0
+    while batch > 1 and turns * 2 <= 4096:
+        batch, turns, dislike = batch // 2, turns * 2, dislike + HALVED
+        changes: dict[str, Any] = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}
+        if config.packing and budget:
+            changes["max_tokens_per_batch"] = max(
+                budget // (config.per_device_train_batch_size // batch), config.max_length
+            )
+        found.append((dislike, changes, "smaller_batch"))
+    return found
+
+
+def _bits(config: FineTuneConfig, device: Device) -> list[Option]:
+    found = [NOTHING]
+    if device.kind == "mps":
+        return found  # bitsandbytes has no kernels there
+    if not (config.load_in_8bit or config.load_in_4bit):
+        found.append((BITS_8, {"load_in_8bit": True}, "bits_8"))
+    if not config.load_in_4bit:
+        found.append((BITS_4, {"load_in_8bit": False, "load_in_4bit": True}, "bits_4"))
+    return found
+
+
+def _lengths(config: FineTuneConfig) -> list[Option]:
+    found, length, dislike = [NOTHING], config.max_length, 0.0
+    while length // 2 >= LEAST_LENGTH:
+        length, dislike = length // 2, dislike + SHORTER
+        found.append((dislike, {"max_length": length}, "shorter_rows"))
+    return found
+
+
+def _ranks(config: FineTuneConfig) -> list[Option]:
+    found, rank, dislike = [NOTHING], config.lora.r, 0.0
+    while rank // 2 >= LEAST_RANK:
+        rank, dislike = rank // 2, dislike + RANK
+        alpha = config.lora.lora_alpha * rank / config.lora.r  # the strength alpha / r stays
+        found.append((dislike, {"lora.r": rank, "lora.lora_alpha": alpha}, "smaller_rank"))
+    return found

@@ -1,0 +1,61 @@
+"""`/api/estimate`: the verdict on the form's settings, for the chosen model and for each on the list. No child, no network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import ValidationError
+
+from interfaces.config import FineTuneConfig
+from interfaces.device import Device
+from interfaces.folders import Home
+from interfaces.problems import FineTuneError
+from interfaces.sentences import sentence
+from studio.catalogue import CATALOGUE
+from studio.devices import detect_devices, usable_device
+from studio.verdict import Verdict, judge
+
+SLOW_PARAMETERS = 900_000_000
+"""Larger models take days on a CPU, however well they fit."""
+
+
+def estimates_router(home: Home) -> APIRouter:
+    """The route of one home's estimates."""
+    router = APIRouter(prefix="/api/estimate")
+
+    @router.post("")
+    def read_estimate(config: Annotated[dict[str, Any], Body(embed=True)], language: str = "en") -> dict[str, Any]:
+        """`config` is what the form holds, unchecked: while something in it is wrong there is no verdict, and no error."""
+        try:
+            checked = FineTuneConfig.model_validate(config)
+        except ValidationError:
+            return {"models": {}}
+        device = usable_device(detect_devices())
+        models = {entry.id: _card(home, checked, entry.id, device) for entry in CATALOGUE}
+        try:
+            return {**_whole(judge(home, checked, device)), "models": models}
+        except FineTuneError as error:
+            language = language if language in ("en", "zh") else "en"
+            return {"message": "\n".join(sentence(problem, language) for problem in error.problems), "models": models}
+
+    return router
+
+
+def _whole(verdict: Verdict) -> dict[str, Any]:
+    fit = verdict.fit()
+    return {
+        **verdict.to_record(), "fit": fit.to_record() if fit else None,
+        "savings": [one.to_record() for one in verdict.savings()],
+    }  # fmt: skip
+
+
+def _card(home: Home, config: FineTuneConfig, model: str, device: Device) -> dict[str, Any]:
+    """What a model's card shows: memory with these settings, and where they are too much, with which it would fit."""
+    verdict = judge(home, config.model_copy(update={"model_name": model, "model_revision": "main"}), device)
+    fit = verdict.fit()
+    return {
+        "total_bytes": verdict.estimate.total_bytes, "verdict": verdict.estimate.verdict,
+        "slow": device.kind == "cpu" and verdict.facts.shape.parameters > SLOW_PARAMETERS,
+        "download_bytes": verdict.facts.download_bytes, "fit": fit.to_record() if fit else None,
+    }  # fmt: skip

@@ -1,0 +1,106 @@
+"""What finished runs teach: the error of estimates, a correction, and the machine's speed."""
+
+from dataclasses import replace
+
+import pytest
+
+from interfaces.device import GIB, Device
+from interfaces.events import Finished, Step
+from interfaces.folders import Home, RunFolder, write_json
+from studio.experience import Experience, Trial, experience_of, trial_of, way_name
+
+DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)
+TRIAL = Trial("r", "a processor", "starter", 1000, 1100, 50.0, 2e8, "16 bits")
+
+
+def add_run(
+    home: Home, name: str, estimated: int, measured: int, kind: str = "cpu", correction: float = 1.0
+) -> RunFolder:
+    folder = home.run(name)
+    folder.path.mkdir(parents=True)
+    record = {
+        "total_bytes": estimated, "tensor_bytes": estimated - 100, "device": {"kind": kind, "name": "a processor"}, "model": "starter",
+        "way": "16 bits", "correction": correction, "flops_per_token": 2e8,
+    }  # fmt: skip
+    write_json(folder.estimate, record)
+    steps = [
+        Step(
+            step=n,
+            total_steps=3,
+            epoch=1,
+            loss=1,
+            learning_rate=1e-3,
+            tokens=100,
+            trained_tokens=50,
+            seconds=seconds,
+            memory_bytes=1,
+        )
+        for n, seconds in ((1, 9.0), (2, 1.0), (3, 1.0))
+    ]
+    end = Finished(step=3, adapter="adapter", peak_memory_bytes=measured, seconds=12)
+    folder.events.write_text("".join(event.model_dump_json() + "\n" for event in [*steps, end]))
+    return folder
+
+
+def test_a_finished_run_is_a_trial_and_its_first_step_says_nothing_of_speed(home: Home) -> None:
+    trial = trial_of(add_run(home, "20260101-1", 2000, 2200))
+    assert trial is not None
+    assert (trial.ratio, trial.tokens_per_second, trial.model) == (1.1, 100.0, "starter")
+
+
+def test_on_a_gpu_tensors_are_compared_with_tensors(home: Home) -> None:
+    trial = trial_of(add_run(home, "20260101-1", 2000, 1900, kind="cuda"))
+    assert trial is not None
+    assert trial.ratio == 1.0
+
+
+def test_a_correction_is_not_learned_from_itself(home: Home) -> None:
+    """A run that was estimated with a correction tells of the estimate without it: else it would undo what it taught."""
+    trial = trial_of(add_run(home, "20260101-1", 2200, 2200, correction=1.1))
+    assert trial is not None
+    assert trial.ratio == pytest.approx(1.1)
+
+
+def test_runs_without_an_end_or_an_estimate_teach_nothing(home: Home) -> None:
+    folder = add_run(home, "20260101-1", 2000, 2200)
+    folder.events.write_text(folder.events.read_text().rsplit("\n", 2)[0] + "\n")
+    assert trial_of(folder) is None
+    folder.estimate.write_text("{}")
+    assert trial_of(folder) is None
+    folder.estimate.unlink()
+    assert trial_of(folder) is None
+
+
+def test_the_correction_is_a_median_of_three_or_more_and_within_bounds() -> None:
+    def correction(*ratios: float) -> float:
+        trials = tuple(replace(TRIAL, measured_bytes=round(1000 * ratio)) for ratio in ratios)
+        return Experience(trials).correction(DEVICE)
+
+    assert correction(1.2, 1.2) == 1.0
+    assert correction(1.0, 1.1, 1.2) == 1.1
+    assert correction(9.0, 9.0, 9.0) == 1.3
+    assert Experience((TRIAL,) * 3).correction(replace(DEVICE, name="another")) == 1.0
+
+
+def test_the_error_is_that_of_the_estimate() -> None:
+    assert Experience().error() is None
+    assert Experience((TRIAL,)).error() == pytest.approx(1 - 1000 / 1100)
+
+
+def test_speed_is_remembered_by_model_and_else_by_what_the_device_computes() -> None:
+    experience = Experience((TRIAL, replace(TRIAL, model="other", tokens_per_second=10.0, flops_per_token=2e9)))
+    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 50.0
+    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 4e8) == 25.0
+    assert experience.tokens_per_second(DEVICE, "third", "16 bits", 1.5e9) == pytest.approx(10.0)
+    assert Experience().tokens_per_second(DEVICE, "starter", "16 bits", 2e8) is None
+
+
+def test_a_home_s_runs_are_its_experience(home: Home) -> None:
+    add_run(home, "20260101-1", 2000, 2200)
+    add_run(home, "20260101-2", 2000, 2000)
+    assert {trial.run for trial in experience_of(home).trials} == {"20260101-1", "20260101-2"}
+
+
+def test_ways_are_told_apart() -> None:
+    assert way_name({"load_in_4bit": True, "gradient_checkpointing": True}) == "4 bits, recomputed"
+    assert way_name({"gradient_checkpointing": "auto"}) == "16 bits"
