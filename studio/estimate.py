@@ -22,7 +22,7 @@ Verdict = Literal["fits", "tight", "too_big"]
 Loss = Literal["trained", "full"]
 COMFORTABLE = 0.9
 """The share of the free memory up to which a run fits: the rest is for what else the machine does meanwhile."""
-PROCESS_BYTES = {"cpu": 560_000_000, "cuda": 500_000_000, "mps": 500_000_000}
+PROCESS_BYTES = {"cpu": 580_000_000, "cuda": 500_000_000, "mps": 500_000_000}
 """Python with its libraries on the CPU; the driver's context and the libraries' workspaces on a GPU."""
 HOST_BYTES = 3_000_000_000
 """Memory of the machine itself that a run on a GPU takes: Python, CUDA's libraries, weights on their way."""

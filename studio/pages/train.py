@@ -41,7 +41,7 @@ def build_train_page(
     own_model = gr.Textbox(label=texts["own_model"], info=texts["own_model_help"], elem_id="train-own-model")
     gr.Markdown(f"## {texts['data']}")
     data = live_part("dataset", texts, language, "train-data", most_bytes=MOST_BYTES)
-    told = live_part("config", {}, language, "train-config")
+    told = live_part("config", {}, language, "train-config", value=form_facts(start.model_dump(exclude={"output_dir"})))
     beside = data_form(language, widget_values(start, language))
     gr.Markdown(f"## {texts['settings']}")
     preset_box = gr.Dropdown(

@@ -242,5 +242,6 @@
     restore();
   }
 
+  FinetuneStudio.parts.formNow = () => form;
   Object.assign(FinetuneStudio, { dataset, config });
 })();

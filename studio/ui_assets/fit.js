@@ -17,7 +17,7 @@
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...["change", "memory", "cost"].map((name) => make("th", { scope: "col" }, texts[`fit_${name}`])), make("th", {}, make("span", { class: "fs-hidden" }, texts.fit_apply)))), rows);
     const more = make("details", {}, make("summary", {}, texts.fit_savings), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_savings }, table));
     root.append(make("h3", {}, texts.fit_heading), said, bar, legend, note, change, undone, more);
-    let config = null, asked = 0, shown = "";
+    let config = FinetuneStudio.parts.formNow().config ?? null, asked = 0, shown = "";
 
     const words = (changes) => Object.entries(changes).map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`).join(", ");
     const costs = (one) => one.costs.map((name) => texts[`cost_${name}`]).join("; ");
@@ -71,7 +71,7 @@
         const told = models[input.value], label = input.closest("label");
         if (!told || !label) continue;
         let badge = label.querySelector(".fs-badge");
-        if (!badge) { badge = make("span", { class: "fs-badge" }); label.append(badge); }
+        if (!badge) { badge = make("span", { class: "fs-badge" }); (label.querySelector("span") ?? label).append(badge); }
         const fits = told.fit ? fill(texts.fit_with, { changes: words(told.fit.changes) }) : told.verdict === "fits" ? "" : texts.fit_not;
         badge.dataset.verdict = told.verdict;
         setText(badge, `${size(told.total_bytes)} · ${texts[told.verdict]}${told.slow ? ` · ${texts.slow}` : ""}`); badge.title = fits;
