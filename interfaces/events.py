@@ -69,6 +69,8 @@ class Step(_Event):
     seconds: float
     """Time since the step before, without evaluation and saving."""
     memory_bytes: int
+    peak_memory_bytes: int = 0
+    """The most so far; 0 in runs of an earlier version."""
 
 
 class Evaluated(_Event):

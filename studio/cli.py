@@ -161,6 +161,11 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
         print(f"hub   {report['hub_endpoint']}")
         if report["spare"]["state"] != "none":
             print(f"spare a trainer waits for a run and holds {size(report['spare']['memory_bytes'])}")
+        if report["estimates"]["runs"]:
+            told = report["estimates"]
+            print(
+                f"memory estimates were off by {told['error']:.1%} over {told['runs']} runs (median); they are multiplied by {told['correction']:.2f}"
+            )
         print("\n".join(report["hindrances"]) or "Nothing would hinder a run.")
     sys.exit(1 if report["hindrances"] else 0)
 

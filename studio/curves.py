@@ -8,9 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from interfaces.events import Sampled, read_tail
+from interfaces.events import Event, Finished, Sampled, read_tail
 from interfaces.folders import read_json
 from interfaces.sentences import PHASES, sentence
+from studio.experience import comparable_bytes
 from studio.history import Points, RunHistory
 from studio.runs import RunState, problem_of_run, run_state
 
@@ -91,6 +92,8 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
         "eta_seconds": round(left * _seconds_per_step(recent), 1) if last and not state.is_over else None,
         "tokens_per_second": round(sum(record["tokens"] for record in recent) / seconds, 1) if seconds else None,
         "memory_bytes": last["memory_bytes"] if last else None,
+        "peak_memory_bytes": _peak(tail, last),
+        "estimated_bytes": comparable_bytes(expected) if (expected := read_json(history.folder.estimate)) else None,
         "attempt": history.started.attempt if history.started else 0,
         "resumed_from_step": history.started.resumed_from_step if history.started else None,
         "saved_step": history.committed.step if history.committed else None,
@@ -100,6 +103,13 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
         "samples": _pairs(history.samples),
         "adapter": history.folder.adapter.is_dir(),
     }
+
+
+def _peak(tail: list[Event], last: dict[str, Any] | None) -> int | None:
+    """The most memory that the run has held: as its last word says, or its last step."""
+    if tail and isinstance(tail[-1], Finished):
+        return tail[-1].peak_memory_bytes
+    return int(last.get("peak_memory_bytes", 0)) or None if last else None
 
 
 def _stop_seconds(history: RunHistory, state: RunState) -> float | None:

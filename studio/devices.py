@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 
 from interfaces.device import GIB, Device
 from interfaces.problems import Code, FineTuneError
 
+T = TypeVar("T")
 CARDS = {
     "rtx_3050": ("NVIDIA GeForce RTX 3050", 8), "rtx_3060": ("NVIDIA GeForce RTX 3060", 12), "rtx_3070": ("NVIDIA GeForce RTX 3070", 8),
     "rtx_3080": ("NVIDIA GeForce RTX 3080", 10), "rtx_3090": ("NVIDIA GeForce RTX 3090", 24), "rtx_4060": ("NVIDIA GeForce RTX 4060", 8),
@@ -29,6 +32,45 @@ CGROUPS = Path("/sys/fs/cgroup")
 def detect_devices() -> list[Device]:
     """Every device that a model could be trained on, best first; the CPU is always the last."""
     return [*_nvidia(), *_apple(), _cpu()]
+
+
+def devices_now() -> list[dict[str, Any]]:
+    """Every device with its memory and how busy it is, in percent; None where that can't be asked."""
+    devices = detect_devices()
+    used = usable_device(devices)
+    return [
+        {"kind": device.kind, "name": device.name, "index": device.index, "total_bytes": device.total_memory_bytes,
+         "free_bytes": device.free_memory_bytes, "busy_percent": _busy(device), "used": device == used,
+         "processes": _processes(device)}
+        for device in devices
+    ]  # fmt: skip
+
+
+def _busy(device: Device) -> float | None:
+    if device.kind == "cpu":
+        return psutil.cpu_percent(interval=None)  # since the last time it was asked
+    if device.kind == "cuda":
+        return _asked_of_card(
+            device, lambda pynvml, handle: float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu), None
+        )
+    return None
+
+
+def _processes(device: Device) -> int:
+    """How many other programs hold memory of a card."""
+    if device.kind != "cuda":
+        return 0
+    return _asked_of_card(device, lambda pynvml, handle: len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)), 0)
+
+
+def _asked_of_card(device: Device, question: Callable[[Any, Any], T], unknown: T) -> T:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return question(pynvml, pynvml.nvmlDeviceGetHandleByIndex(device.index))
+    except pynvml.NVMLError:
+        return unknown
 
 
 def usable_device(devices: list[Device]) -> Device:

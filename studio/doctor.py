@@ -9,10 +9,12 @@ from typing import Any
 
 import psutil
 
+from interfaces.device import Device
 from interfaces.disk import free_bytes
 from interfaces.folders import Home
 from interfaces.presets import PresetConfigs
 from studio.devices import detect_devices, torch_is_cpu_build, usable_device
+from studio.experience import experience_of
 from studio.spare import spare_state
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "huggingface_hub", "pydantic")
@@ -41,9 +43,21 @@ def examine(home: Home) -> dict[str, Any]:
         "disk_free_bytes": free_bytes(home.path),
         "starter": home.has_starter(),
         "spare": spare_state(home),
+        "estimates": _estimates(home, usable),
         "hub_endpoint": os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
         "hindrances": _hindrances(home, memory.available),
     }  # fmt: skip
+
+
+def _estimates(home: Home, device: Device) -> dict[str, Any]:
+    """How far estimates of memory were off over finished runs (median, as a share), and what is made of it."""
+    experience = experience_of(home)
+    error = experience.error()
+    return {
+        "runs": len(experience.trials),
+        "error": None if error is None else round(error, 4),
+        "correction": round(experience.correction(device), 4),
+    }
 
 
 def _version(package: str) -> str | None:

@@ -21,7 +21,7 @@ FIT_TEXTS: dict[str, dict[str, str]] = {
         "part_weights": "Model", "part_file": "Its file", "part_adapter": "Adapter", "part_gradients": "Gradients", "part_optimizer": "Optimiser",
         "part_activations": "Activations", "part_attention": "Attention", "part_logits": "Logits and loss", "part_dequantised": "Unpacked weights",
         "part_fragmentation": "Gaps", "part_process": "Libraries",
-        "peak_memory": "Peak memory", "peak_estimated": "{measured} (estimated {estimated})",
+        "device": "Device now", "device_now": "{busy} %, {held} of {total}", "peak_memory": "Peak memory", "peak_estimated": "{measured} (estimated {estimated})",
     },
     "zh": {
         "fit_heading": "放得下吗？", "fit_settings": "请先修正设置：下面的检查会说明哪里有误。",
@@ -41,6 +41,6 @@ FIT_TEXTS: dict[str, dict[str, str]] = {
         "part_weights": "模型", "part_file": "模型文件", "part_adapter": "适配器", "part_gradients": "梯度", "part_optimizer": "优化器",
         "part_activations": "激活", "part_attention": "注意力", "part_logits": "输出与损失", "part_dequantised": "解包的权重",
         "part_fragmentation": "空隙", "part_process": "程序库",
-        "peak_memory": "内存峰值", "peak_estimated": "{measured}（估计 {estimated}）",
+        "device": "设备当前", "device_now": "{busy} %，{held} / {total}", "peak_memory": "内存峰值", "peak_estimated": "{measured}（估计 {estimated}）",
     },
 }  # fmt: skip

@@ -31,8 +31,10 @@ from interfaces.events import (
 )
 from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
+from studio.devices import detect_devices, usable_device
 from studio.history import RunHistory
 from studio.launcher import Launcher, LocalLauncher
+from studio.verdict import judge
 
 STARTING_SECONDS = 10.0
 """An attempt without `pid.json` is being started for this long; after that its starter is gone."""
@@ -124,7 +126,16 @@ def _killed_for_memory(folder: RunFolder) -> Problem:
     except (OSError, ValueError, yaml.YAMLError):
         return Problem.error(Code.KILLED_FOR_MEMORY, run=folder.id)
     params = {"run": folder.id, "batch": config.per_device_train_batch_size, "max_length": config.max_length}
-    return Problem(code=Code.KILLED_FOR_MEMORY, params=params, change=smaller(config))
+    return Problem(code=Code.KILLED_FOR_MEMORY, params=params, change=_cure(folder.home, config))
+
+
+def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
+    """The gentlest settings that fit by the estimate; where that saw no need, or knows nothing: the next smaller ones."""
+    try:
+        fit = judge(home, config, usable_device(detect_devices())).fit()
+    except FineTuneError:
+        fit = None
+    return fit.changes if fit else smaller(config)
 
 
 @dataclass(frozen=True)

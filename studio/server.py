@@ -22,6 +22,7 @@ from interfaces.sentences import sentence
 from studio.devices import detect_devices, usable_device
 from studio.door import LOCAL_NAMES, Door
 from studio.finetune_manager import FinetuneManager
+from studio.routes import devices
 from studio.routes.datasets import datasets_router
 from studio.routes.estimates import estimates_router
 from studio.routes.runs import runs_router
@@ -48,6 +49,7 @@ def build_app(
     app.include_router(datasets_router(home))
     app.include_router(spare_router(home, spare))
     app.include_router(estimates_router(home))
+    app.include_router(devices.router)
     app.add_exception_handler(FineTuneError, _problems_as_json)
 
     @app.get("/")

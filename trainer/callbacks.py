@@ -16,7 +16,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.events import CheckpointCommitted, Evaluated, Step
 from interfaces.folders import RunFolder
 from trainer.checkpoints import commit_checkpoint, rotate_checkpoints
-from trainer.device import Compute, memory_bytes
+from trainer.device import Compute, memory_bytes, peak_memory_bytes
 from trainer.event_log import EventLog
 from trainer.loop import TrainingLoop, not_finite
 from trainer.stop import Pace
@@ -66,6 +66,7 @@ class Reporter(TrainerCallback):
                 loss=loss, learning_rate=logs["learning_rate"], grad_norm=grad_norm,
                 tokens=int(told["tokens"]), trained_tokens=int(told["trained_tokens"]),
                 seconds=round(told["seconds"], 4), memory_bytes=memory_bytes(self._compute.device),
+                peak_memory_bytes=peak_memory_bytes(self._compute.device),
             )
         )  # fmt: skip
         if not math.isfinite(loss):

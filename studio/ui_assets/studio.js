@@ -93,7 +93,7 @@ window.FinetuneStudio = (() => {
     const bar = make("progress", { max: 1, value: 0, "aria-label": texts.step });
     const problem = make("p", { class: "fs-problem", role: "alert" });
     const facts = {};
-    const tiles = ["step", "epoch", "loss", "validation_loss", "eta", "speed", "memory", "saved_step"].map((name) => {
+    const tiles = ["step", "epoch", "loss", "validation_loss", "eta", "speed", "memory", "peak_memory", "device", "saved_step"].map((name) => {
       facts[name] = make("dd", { id: `fact-${name}` }, "–");
       return make("div", {}, make("dt", {}, texts[name]), facts[name]);
     });
@@ -174,6 +174,8 @@ window.FinetuneStudio = (() => {
       setText(facts.speed, status.tokens_per_second ? fill(texts.tokens_per_second, { n: Math.round(status.tokens_per_second) }) : "–");
       setText(facts.saved_step, status.saved_step ?? "–");
       setText(facts.memory, status.memory_bytes ? size(status.memory_bytes) : "–");
+      const peak = status.peak_memory_bytes ? size(status.peak_memory_bytes) : "–";
+      setText(facts.peak_memory, status.estimated_bytes ? fill(texts.peak_estimated, { measured: peak, estimated: size(status.estimated_bytes) }) : peak);
       setText(problem, status.problem);
       stop.hidden = over || status.state === "stopping"; discard.hidden = over;
       resume.hidden = !over || status.state === "finished" || status.saved_step === null;
@@ -191,7 +193,14 @@ window.FinetuneStudio = (() => {
     async function readLog() {
       try { const told = await ask(`${base}/log`); const end = log.scrollHeight - log.scrollTop - log.clientHeight < 40; setText(log, told.text); if (end) log.scrollTop = log.scrollHeight; } catch { /* the next poll tries again */ }
     }
-    const endPolling = poll(root, async () => { await refresh(); if (logBox.open) await readLog(); });
+    async function showDevice() {
+      if (over) return setText(facts.device, "–");
+      try {
+        const used = (await ask("/api/devices")).find((device) => device.used);
+        setText(facts.device, fill(texts.device_now, { busy: used.busy_percent === null ? "–" : Math.round(used.busy_percent), held: size(used.total_bytes - used.free_bytes), total: size(used.total_bytes) }));
+      } catch { /* the next poll tries again */ }
+    }
+    const endPolling = poll(root, async () => { await refresh(); await showDevice(); if (logBox.open) await readLog(); });
   }
 
   // ---- all runs --------------------------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """What `exit.json` says; a kernel that kills for memory and a disk that is full are real where this machine allows it."""
 
 import os
-import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from interfaces.problems import Code, Problem
 from studio.endings import MemoryKills, counters_of, kills_in, write_ending
 from studio.runs import problem_of_run, run_state
 from tests.conftest import ROOT, until
+from tests.memory_group import memory_group, run_in
 from trainer.event_log import EventLog
 
 pytestmark = pytest.mark.process
@@ -62,25 +61,8 @@ def test_counters_of_both_kinds_are_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_cgroup() -> Iterator[Path]:
-    """A memory cgroup of 100 MB; skipped where this machine makes none."""
-    for base, limit in (
-        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
-        (Path("/sys/fs/cgroup"), "memory.max"),
-    ):
-        group = base / f"finetune-{uuid.uuid4().hex[:8]}"
-        try:
-            group.mkdir()
-            (group / limit).write_text(str(100 << 20))
-        except OSError:
-            if group.exists():
-                group.rmdir()
-            continue
+    with memory_group(100 << 20) as group:
         yield group
-        procs = group / "cgroup.procs"
-        until(lambda procs=procs: not procs.read_text().strip())
-        group.rmdir()
-        return
-    pytest.skip("no memory cgroup can be made here")
 
 
 GREEDY = "hoard = []\nwhile True: hoard.append(bytearray(b'x') * (8 << 20))"
@@ -90,9 +72,8 @@ def test_a_kill_for_memory_is_named_with_a_smaller_setting(home: Home, small_cgr
     folder = home.create_run()
     folder.config.write_text("dataset: x\nper_device_train_batch_size: 8\nmax_length: 512\n")
     attempt = folder.create_attempt()
-    moved = f"import os, sys; open('{small_cgroup}/cgroup.procs', 'w').write(str(os.getpid())); os.execv(sys.executable, sys.argv[1:])"
     supervisor = [sys.executable, "-P", "-m", "studio.supervisor", str(folder.path), "1", sys.executable, "-c", GREEDY]
-    subprocess.run([sys.executable, "-c", moved, *supervisor], cwd=ROOT, check=True)
+    assert run_in(small_cgroup, supervisor, cwd=ROOT).returncode == 0
     until(attempt.exit.exists)
     record = read_json(attempt.exit)
     assert record is not None

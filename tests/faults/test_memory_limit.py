@@ -1,0 +1,64 @@
+"""A real run in too little memory is killed; with what 'Make it fit' proposes there, it runs to its end."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.folders import Home
+from tests.memory_group import memory_group, run_in
+
+pytestmark = pytest.mark.story
+FINETUNE = str(Path(sys.executable).parent / "finetune")
+ROWS, WORDS = 24, 420
+
+
+@pytest.fixture
+def place(tmp_path: Path, starter_home: Home) -> Path:
+    """A home with the starter, rows of about 512 tokens, and settings that keep all activations."""
+    home = Home(tmp_path / "home")
+    home.models.mkdir(parents=True)
+    home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
+    answer = " ".join(["one", "two", "three"] * (WORDS // 3))
+    rows = [{"prompt": f"Count, number {number}.", "completion": f"{answer} {number}"} for number in range(ROWS)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = {
+        "model_name": "starter", "dataset": str(tmp_path / "rows.jsonl"), "max_length": 512, "per_device_train_batch_size": 8,
+        "gradient_accumulation_steps": 1, "gradient_checkpointing": False, "max_steps": 2, "validation_split": 0, "bad_rows": "skip",
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def finetune(group: Path, place: Path, *arguments: str) -> Any:
+    environment = {**os.environ, "FINETUNE_HOME": str(place / "home")}
+    return run_in(group, [FINETUNE, *arguments], env=environment, timeout=300)
+
+
+@pytest.mark.timeout(600)
+def test_what_is_proposed_in_too_little_memory_really_runs(place: Path) -> None:
+    config = str(place / "config.json")
+    with memory_group(12 << 30) as roomy:
+        needed = json.loads(finetune(roomy, place, "estimate", config, "--json").stdout)
+    step = sum(
+        size
+        for part, size in needed["bytes"].items()
+        if part in ("activations", "attention", "logits", "gradients", "fragmentation")
+    )
+    idle = needed["total_bytes"] - step
+    with memory_group(idle + step // 2) as small:
+        told = json.loads(finetune(small, place, "estimate", config, "--json").stdout)
+        assert told["verdict"] == "too_big"
+        assert told["device"]["total_bytes"] == (idle + step // 2) // 4096 * 4096
+        killed = finetune(small, place, "train", config)
+        assert killed.returncode == 1
+        assert "memory ran out" in killed.stdout
+        settings = [
+            word for name, value in told["fit"]["changes"].items() for word in ("--set", f"{name}={json.dumps(value)}")
+        ]
+        fits = finetune(small, place, "train", config, *settings)
+        assert fits.returncode == 0, fits.stdout
+        assert "Adapter: " in fits.stdout
