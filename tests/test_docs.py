@@ -128,3 +128,25 @@ def test_the_changelog_knows_this_version() -> None:
     from importlib.metadata import version
 
     assert f"## {version('finetune-studio')}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_figures_beside_the_requirements_hints_are_computed() -> None:
+    from interfaces.presets import PresetConfigs
+    from studio.catalogue import BY_ID
+    from studio.devices import device_of
+    from studio.estimate import estimate, with_changes
+
+    text = (ROOT / "docs" / "estimate.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| Qwen/")
+    ]
+    assert len(rows) == 5
+    card, preset = device_of("rtx_3060"), PresetConfigs.rtx_3060()
+    plain, four = {"load_in_8bit": False}, {"load_in_8bit": False, "load_in_4bit": True}
+    for model, hint, *figures in rows:
+        entry = BY_ID[model]
+        found = [
+            estimate(entry.shape, with_changes(preset, changes), card, loss=loss).total_bytes
+            for changes, loss in (({}, "trained"), (plain, "trained"), (four, "trained"), ({}, "full"))
+        ]
+        assert (hint, figures) == (entry.vram_hint, [f"{size / 1e9:.1f}" for size in found])

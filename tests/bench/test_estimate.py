@@ -1,0 +1,35 @@
+"""The estimate of a step's memory against torch's own count, for settings drawn anew at each run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interfaces.folders import Home
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.story
+
+
+@pytest.mark.timeout(600)
+def test_tensor_memory_is_estimated_within_a_tenth_and_never_much_too_low(starter_home: Home, tmp_path: Path) -> None:
+    records = tmp_path / "records.json"
+    options = [
+        "--settings",
+        "3",
+        "--most-tokens",
+        "1500",
+        "--starter",
+        str(starter_home.starter),
+        "--json",
+        str(records),
+    ]
+    done = subprocess.run(
+        [sys.executable, "bench/estimate.py", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    errors = [record["tensor_error"] for record in json.loads(records.read_text())]
+    assert len(errors) == 6
+    assert all(-0.05 <= error <= 0.10 for error in errors), done.stdout
