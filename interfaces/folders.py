@@ -69,6 +69,15 @@ class Home:
         return self.path / "studio-token"
 
     @property
+    def settings(self) -> Path:
+        return self.path / "settings.json"
+
+    @property
+    def secrets(self) -> Path:
+        """Tokens; only its owner can read it."""
+        return self.path / "secrets.json"
+
+    @property
     def cache(self) -> Path:
         return self.path / "cache"
 
@@ -303,6 +312,15 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """
     text = json.dumps({"schema_version": SCHEMA_VERSION, **record}, ensure_ascii=False, indent=2) + "\n"
     write_text(path, text)
+
+
+def write_private_json(path: Path, record: Mapping[str, Any]) -> None:
+    """As `write_json`, readable by its owner alone from the first byte on."""
+    previous = os.umask(0o077)
+    try:
+        write_json(path, record)
+    finally:
+        os.umask(previous)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from interfaces.config import STARTER
 from interfaces.folders import Home
@@ -128,6 +128,24 @@ CATALOGUE = (
     ),
 )  # fmt: skip
 BY_ID = {entry.id: entry for entry in CATALOGUE}
+
+
+def local_models() -> list[dict[str, Any]]:
+    """Models in the Hugging Face cache that could be trained: those with a config and safetensors."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    found = []
+    for repository in repositories:
+        files = {file.file_name: file.size_on_disk for revision in repository.revisions for file in revision.files}
+        weights = [size for name, size in files.items() if name.endswith(".safetensors")]
+        if repository.repo_type == "model" and weights and "config.json" in files:
+            found.append({"id": repository.repo_id, "path": str(repository.repo_path), "download_bytes": sum(weights)})
+    return sorted(found, key=lambda record: str(record["id"]))
 
 
 def local_path(entry: CatalogueEntry, home: Home) -> Path | None:

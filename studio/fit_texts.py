@@ -4,6 +4,14 @@ from __future__ import annotations
 
 FIT_TEXTS: dict[str, dict[str, str]] = {
     "en": {
+        "hub_heading": "More models: on this machine, and on the Hub", "hub_search": "Search the Hub", "searching": "Asking the Hub ...", "none_on_hub": "The Hub has no model of that name that writes text.",
+        "models_here": "On this machine", "choose": "Choose", "size_column": "Size", "download_column": "Download", "licence_column": "Licence", "access_column": "Access", "downloads_column": "Downloads",
+        "access_gated": "on request", "access_open": "open", "download_now": "Download now", "download_stop": "Stop", "downloading": "Download", "downloading_model": "Downloading {model}:", "look_up": "Look it up on the Hub",
+        "model_here": "{model} is on this machine.", "model_away": "{model} is not here yet: {size}. It is downloaded when training starts, or now.",
+        "model_unknown": "Nothing is known of {model} yet. Only its small description is fetched when you look it up.",
+        "access_heading": "Mirror and access token", "access_endpoint": "Hub", "access_token": "Access token", "token_keep": "Keep", "token_forget": "Forget",
+        "token_kept": "A token for {host} is kept.", "token_fixed": "HF_TOKEN of the environment is used.",
+        "access_help": "A token is kept in a file that only you can read, is sent to this host alone, and is never shown again. What the environment says (HF_ENDPOINT, HF_TOKEN) comes first.",
         "fit_heading": "Will it fit?", "fit_settings": "Mend the settings first: the review below says what is wrong.",
         "verdict_fits": "It fits: {need} of {free} free on {device}.",
         "verdict_tight": "It is tight: {need} of {free} free on {device}. Close other programs, or make it fit.",
@@ -24,6 +32,14 @@ FIT_TEXTS: dict[str, dict[str, str]] = {
         "device": "Device now", "device_now": "{busy} %, {held} of {total}", "peak_memory": "Peak memory", "peak_estimated": "{measured} (estimated {estimated})",
     },
     "zh": {
+        "hub_heading": "更多模型：本机与 Hub", "hub_search": "搜索 Hub", "searching": "正在询问 Hub……", "none_on_hub": "Hub 上没有这个名字的文本生成模型。",
+        "models_here": "在本机", "choose": "选择", "size_column": "参数量", "download_column": "下载", "licence_column": "许可", "access_column": "访问", "downloads_column": "下载次数",
+        "access_gated": "需申请", "access_open": "公开", "download_now": "现在下载", "download_stop": "停止", "downloading": "下载", "downloading_model": "正在下载 {model}：", "look_up": "在 Hub 上查找",
+        "model_here": "{model} 已在本机。", "model_away": "{model} 还不在本机：{size}。开始训练时会下载，也可以现在下载。",
+        "model_unknown": "还不了解 {model}。查找时只会获取它的简短描述。",
+        "access_heading": "镜像与访问令牌", "access_endpoint": "Hub", "access_token": "访问令牌", "token_keep": "保存", "token_forget": "删除",
+        "token_kept": "已保存 {host} 的令牌。", "token_fixed": "使用环境变量 HF_TOKEN。",
+        "access_help": "令牌保存在只有你能读取的文件中，只发送给该主机，并且不再显示。环境变量（HF_ENDPOINT、HF_TOKEN）优先。",
         "fit_heading": "放得下吗？", "fit_settings": "请先修正设置：下面的检查会说明哪里有误。",
         "verdict_fits": "放得下：需要 {need}，{device} 可用 {free}。",
         "verdict_tight": "勉强放得下：需要 {need}，{device} 可用 {free}。请关闭其他程序，或点“调整到放得下”。",

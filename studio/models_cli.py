@@ -25,7 +25,7 @@ def models(
 ) -> None:
     """The models on offer, with what each needs on this machine and whether it is here."""
     place = home_of(home)
-    records = _on_offer(place) if search is None else _found(search)
+    records = _on_offer(place) if search is None else found_on_hub(search)
     if as_json:
         print(json.dumps(records, indent=2, ensure_ascii=False))
     elif search is None:
@@ -67,7 +67,12 @@ def _on_offer(home: Home) -> list[dict[str, Any]]:
     return records
 
 
-def _found(text: str) -> list[dict[str, Any]]:
+def found_on_hub(text: str) -> list[dict[str, Any]]:
+    """What the Hub has, and whether it is here already.
+
+    Raises:
+        FineTuneError: the Hub is out of reach, or asks to wait.
+    """
     from studio.model_facts import cached_file
     from studio.trainer_child import search_models
 

@@ -19,12 +19,15 @@ from fastapi.staticfiles import StaticFiles
 from interfaces.folders import Home, write_text
 from interfaces.problems import Code, FineTuneError
 from interfaces.sentences import sentence
+from studio.dataset_jobs import DatasetJobs
 from studio.devices import detect_devices, usable_device
 from studio.door import LOCAL_NAMES, Door
 from studio.finetune_manager import FinetuneManager
+from studio.hub_access import fill_environment
 from studio.routes import devices
 from studio.routes.datasets import datasets_router
 from studio.routes.estimates import estimates_router
+from studio.routes.models import models_router
 from studio.routes.runs import runs_router
 from studio.routes.spare import spare_router
 from studio.supervised_trainer import SupervisedTrainer
@@ -43,10 +46,13 @@ def build_app(
     """The whole application behind its door."""
     from studio.app import build_pages, mount_pages
 
+    fill_environment(home)
     manager = manager or FinetuneManager(SupervisedTrainer(), home)
     app = FastAPI(title="Finetune Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(runs_router(manager))
-    app.include_router(datasets_router(home))
+    jobs = DatasetJobs()
+    app.include_router(datasets_router(home, jobs))
+    app.include_router(models_router(home, jobs))
     app.include_router(spare_router(home, spare))
     app.include_router(estimates_router(home))
     app.include_router(devices.router)

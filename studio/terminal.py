@@ -26,9 +26,13 @@ DetachOption = Annotated[bool, typer.Option("--detach", help="Start and return a
 
 
 def home_of(chosen: Path | None) -> Home:
+    """The home of a command; what was told there of the way to the Hub is in the environment afterwards."""
     from interfaces.folders import Home
+    from studio.hub_access import fill_environment
 
-    return Home.of(chosen, os.environ)
+    home = Home.of(chosen, os.environ)
+    fill_environment(home)
+    return home
 
 
 def manager_of(home: Home) -> FinetuneManager:

@@ -107,6 +107,11 @@ class TrainerChild:
             return False
         return True
 
+    def end(self) -> None:
+        """End the child from outside: whoever waits for its answer is told that it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+
     def close(self) -> None:
         """End the child, and all that it started."""
         if self.alive:

@@ -27,6 +27,10 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bytes_per_second = bytes_per_second
         self.repositories, self.answers = repositories, answers or {}
+        self.breaks = 0
+        """How many more times a download of weights is broken off half-way."""
+        self.damaged = False
+        """Whether weights arrive otherwise than their checksum says."""
         self.requests: list[tuple[str, str]] = []
         self.tokens: set[str] = set()
 
@@ -65,7 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
         status = self.server.answers.get(repository)
         if status is not None:
             codes = {401: "RepoNotFound", 403: "GatedRepo", 404: "RepoNotFound"}
-            self._send(status, b"{}", {"X-Error-Code": codes.get(status, ""), "X-Error-Message": "refused"}, body)
+            headers = {"X-Error-Code": codes.get(status, ""), "X-Error-Message": "refused", "Retry-After": "1"}
+            self._send(status, b"{}", headers, body)
         elif repository not in self.server.repositories:
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, body)
         elif parts[0] == "api":
@@ -113,6 +118,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         content = path.read_bytes()
         headers = {"ETag": f'"{_etag(path)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if path.suffix == ".safetensors":  # a large file's mark is its sha256
+            headers["X-Linked-Etag"] = f'"{hashlib.sha256(content).hexdigest()}"'
+            headers["X-Linked-Size"] = str(len(content))
+            if self.server.damaged:
+                content = bytes(len(content))
         asked = self.headers.get("Range", "")
         if asked.startswith("bytes="):
             first, _, last = asked[6:].partition("-")
@@ -129,6 +139,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body and self.command != "HEAD":
+            if self.server.breaks and self.path.split("?")[0].endswith(".safetensors"):
+                self.server.breaks -= 1
+                self._write(content[: len(content) // 2])
+                self.close_connection = True
+                self.connection.close()
+                return
             self._write(content)
 
     def _write(self, content: bytes) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from interfaces.problems import Code, FineTuneError
 from trainer.starter import Progress
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "LICENSE*"]
+SHA256 = re.compile(r"[0-9a-f]{64}")
 IGNORED = ["original/*", "onnx/*", "*/*.safetensors"]
 """Other copies of the same weights in subfolders."""
 
@@ -28,12 +30,38 @@ def download_model(model: str, revision: str, progress: Progress) -> tuple[Path,
     Raises:
         FineTuneError: not found, not allowed, out of reach, or holds no safetensors.
     """
+    known = _weights_here(model)
     path = _snapshot(model, revision, progress, WANTED)
+    _verify(path, known)
     if not (path / "config.json").is_file():
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="it has no config.json")
     if not any(path.glob("*.safetensors")):
         raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="it has no safetensors weights")
     return path, path.name
+
+
+def _weights_here(model: str) -> set[Path]:
+    """The blobs of a model that are in the cache already: they were verified when they came."""
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs"
+    return {path for path in blobs.glob("*") if path.suffix != ".incomplete"}
+
+
+def _verify(snapshot: Path, known: set[Path]) -> None:
+    """New weights must have the sha256 that the Hub has promised: of large files it is their name in the cache.
+
+    Raises:
+        FineTuneError: a file is damaged; it is removed, so that the next download fetches it anew.
+    """
+    for link in sorted(snapshot.glob("*.safetensors")):
+        blob = link.resolve()
+        if blob in known or not SHA256.fullmatch(blob.name):
+            continue
+        with blob.open("rb") as file:
+            seen = hashlib.file_digest(file, "sha256").hexdigest()
+        if seen != blob.name:
+            link.unlink()
+            blob.unlink()
+            raise FineTuneError.of(Code.CHECKSUM_MISMATCH, path=link.name, seen=seen, expected=blob.name)
 
 
 def download_tokenizer(model: str, revision: str, progress: Progress) -> Path:
@@ -90,7 +118,8 @@ def _bar(progress: Progress) -> type[tqdm]:
 def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | None:
     """The Hub client's errors in our words; None for anything else."""
     where = {"model": model, "revision": revision, "endpoint": re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)}
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    response = _response(error)
+    status = getattr(response, "status_code", None)
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return FineTuneError.of(Code.MODEL_GATED, **where)
     if isinstance(error, errors.HFValidationError):
@@ -100,6 +129,9 @@ def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | 
         return FineTuneError.of(Code.MODEL_UNAUTHORIZED, **where)
     if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError) or status in (401, 404):
         return FineTuneError.of(Code.MODEL_NOT_FOUND, **where)
+    if status == 429:
+        wait = str(response.headers.get("retry-after", "60"))
+        return FineTuneError.of(Code.HUB_BUSY, seconds=wait, **where)
     if status is not None:
         return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=f"HTTP {status}", **where)
     no_network = (
@@ -116,6 +148,15 @@ def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | 
     ):
         reason = "offline mode is on" if constants.HF_HUB_OFFLINE else _first_line(error)
         return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=reason, **where)
+    return None
+
+
+def _response(error: BaseException | None) -> Any:
+    """The Hub's answer behind an error, however deep the client has wrapped it."""
+    while error is not None:
+        if getattr(error, "response", None) is not None:
+            return error.response  # type: ignore[attr-defined]
+        error = error.__cause__ or error.__context__
     return None
 
 

@@ -36,7 +36,7 @@ def look_up(model: str, revision: str) -> dict[str, Any]:
     """
     try:
         info = HfApi().model_info(model, revision=revision, files_metadata=True, timeout=SECONDS)
-        config = huggingface_hub.hf_hub_download(model, "config.json", revision=info.sha)
+        config = huggingface_hub.hf_hub_download(model, "config.json", revision=revision)
     except Exception as error:
         known = hub_problem(error, model, revision)
         if known is None:

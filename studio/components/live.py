@@ -19,6 +19,7 @@ SCRIPTS = "".join(
             "spare.js",
             "rescue.js",
             "fit.js",
+            "hub.js",
         )
     ]
     + ["<link rel='stylesheet' href='/ui-assets/studio.css'>"]

@@ -39,6 +39,7 @@ def build_train_page(
         info=texts["model_help"], elem_id="train-model", elem_classes="fs-cards",
     )  # fmt: skip
     own_model = gr.Textbox(label=texts["own_model"], info=texts["own_model_help"], elem_id="train-own-model")
+    live_part("hub", texts, language, "train-hub")
     gr.Markdown(f"## {texts['data']}")
     data = live_part("dataset", texts, language, "train-data", most_bytes=MOST_BYTES)
     told = live_part("config", {}, language, "train-config", value=form_facts(start.model_dump(exclude={"output_dir"})))

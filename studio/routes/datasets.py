@@ -49,10 +49,10 @@ DATASET_ID = re.compile(r"[0-9a-f]{16}")
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
 
 
-def datasets_router(home: Home) -> APIRouter:
-    """The routes of one home's datasets."""
+def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
+    """The routes of one home's datasets; `jobs` are all that a page follows, downloads of models too."""
     router = APIRouter(prefix="/api/datasets")
-    jobs, previews = DatasetJobs(), Previews(home.path)
+    previews = Previews(home.path)
     uploads = home.cache / "uploads"
     # What an earlier studio was sent and could not read to its end.
     shutil.rmtree(uploads, ignore_errors=True)

@@ -29,8 +29,8 @@ FLAGS = [
 class Studio:
     """`finetune studio` as a process, on a port of its own."""
 
-    def __init__(self, home: Home, *options: str) -> None:
-        self.home, self.options = home, options
+    def __init__(self, home: Home, *options: str, environment: dict[str, str] | None = None) -> None:
+        self.home, self.options, self.environment = home, options, environment or {}
         self.port: int | None = None
         self.start()
 
@@ -46,7 +46,12 @@ class Studio:
         if self.port is not None:
             command += ["--port", str(self.port)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **self.environment},
         )
         assert self.process.stdout is not None
         said = []

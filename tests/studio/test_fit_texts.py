@@ -21,5 +21,6 @@ def test_every_part_of_an_estimate_has_a_name() -> None:
 
 
 def test_every_text_that_the_script_asks_for_is_there() -> None:
-    for key in re.findall(r"\btexts\.(\w+)", (ASSETS / "fit.js").read_text(encoding="utf-8")):
-        assert key in TEXTS["en"], key
+    for script in ("fit.js", "hub.js"):
+        for key in re.findall(r"\btexts\.(\w+)", (ASSETS / script).read_text(encoding="utf-8")):
+            assert key in TEXTS["en"], f"{script}: {key}"

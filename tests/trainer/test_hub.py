@@ -120,3 +120,37 @@ def test_a_model_that_the_disk_cannot_hold_is_told_with_what_it_needs(tiny_model
         assert (code, problem["code"]) == (2, "disk_full")
         assert problem["params"]["needed"] > problem["params"]["free"] > size // 2
         assert problem["params"]["path"].startswith(str(disk))
+
+
+def weights_in(place: Path) -> list[Path]:
+    """Files of weights in the cache, by whatever name they can be found."""
+    found = (place / "hf" / "hub").rglob("*.safetensors")
+    return [path for path in found if path.exists()]
+
+
+def test_a_download_that_breaks_three_times_is_gone_on_with(tiny_model: Path, tmp_path: Path) -> None:
+    with serve({MODEL: tiny_model}) as hub:
+        hub.breaks = 3
+        code, lines = download(MODEL, tmp_path, hub.endpoint)
+        assert code == 0, lines
+        assert hub.breaks == 0
+        (whole,) = weights_in(tmp_path)
+        assert whole.read_bytes() == (tiny_model / "model.safetensors").read_bytes()
+
+
+def test_weights_that_are_not_what_was_promised_never_stay(tiny_model: Path, tmp_path: Path) -> None:
+    with serve({MODEL: tiny_model}) as hub:
+        hub.damaged = True
+        code, lines = download(MODEL, tmp_path, hub.endpoint)
+        assert (code, code_of(lines)) == (2, "checksum_mismatch")
+        assert weights_in(tmp_path) == []
+        hub.damaged = False
+        assert download(MODEL, tmp_path, hub.endpoint)[0] == 0
+        assert len(weights_in(tmp_path)) == 1
+
+
+def test_a_hub_that_asks_to_wait_is_a_sentence_with_the_time(tiny_model: Path, tmp_path: Path) -> None:
+    with serve({MODEL: tiny_model}, {MODEL: 429}) as hub:
+        code, lines = download(MODEL, tmp_path, hub.endpoint)
+    assert (code, code_of(lines)) == (2, "hub_busy")
+    assert lines[-1]["problems"][0]["params"]["seconds"] == "1"

@@ -1,0 +1,91 @@
+"""`/api/models`: what is here, what the Hub has, downloads in the background, and the way to the Hub."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from interfaces.folders import Home
+from interfaces.problems import Code, FineTuneError
+from studio.catalogue import local_models
+from studio.dataset_jobs import DatasetJobs
+from studio.hub_access import access_of, choose_endpoint, forget_token, keep_token
+from studio.model_facts import is_folder, model_facts
+from studio.models_cli import found_on_hub
+from studio.trainer_child import Tell, TrainerChild
+
+DOWNLOAD_SECONDS = 86_400.0
+LONGEST_NAME = 200
+
+
+def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
+    """The routes of one home's models."""
+    router = APIRouter(prefix="/api/models")
+    downloads: dict[str, TrainerChild] = {}
+
+    @router.get("/here")
+    def read_here() -> list[dict[str, Any]]:
+        return local_models()
+
+    @router.get("/search")
+    def search(text: str) -> list[dict[str, Any]]:
+        return found_on_hub(text.strip()[:LONGEST_NAME])
+
+    @router.get("/facts")
+    def read_facts(model: str, revision: str = "main", online: bool = False) -> dict[str, Any]:
+        """Whether a model is here, and how large it is. The Hub is asked only with `online`."""
+        facts = model_facts(home, model, revision, online)
+        return {
+            "model": model, "here": facts.path is not None, "download_bytes": facts.download_bytes, "parameters": facts.shape.parameters,
+            "folder": is_folder(model),
+        }  # fmt: skip
+
+    @router.post("/download")
+    def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
+        if is_folder(model) or len(model) > LONGEST_NAME:
+            raise FineTuneError.of(
+                Code.MODEL_NOT_FOUND, model=model[:LONGEST_NAME], revision=revision, endpoint="the Hub"
+            )
+        if model in downloads and downloads[model].alive:
+            raise FineTuneError.of(Code.DOWNLOAD_RUNNING, model=model)
+        arguments = ["download", "--home", str(home.path), "--revision", revision, "--", model]
+        child = downloads[model] = TrainerChild(arguments, model)
+
+        def work(tell: Tell) -> dict[str, Any]:
+            try:
+                return child.ask(None, tell, DOWNLOAD_SECONDS)
+            finally:
+                child.close()
+                downloads.pop(model, None)
+
+        return {"job": jobs.start(work).id}
+
+    @router.post("/download/stop")
+    def stop_download(model: Annotated[str, Body(embed=True)]) -> dict[str, bool]:
+        """What has come stays, and a later download goes on from there."""
+        child = downloads.pop(model, None)
+        if child is not None:
+            child.end()
+        return {"stopped": child is not None}
+
+    @router.get("/access")
+    def read_access() -> dict[str, Any]:
+        return access_of(home)
+
+    @router.post("/access")
+    def set_access(endpoint: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+        choose_endpoint(home, endpoint)
+        return access_of(home)
+
+    @router.post("/token")
+    def set_token(token: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+        keep_token(home, token)
+        return access_of(home)
+
+    @router.delete("/token")
+    def remove_token() -> dict[str, Any]:
+        forget_token(home)
+        return access_of(home)
+
+    return router

@@ -1,0 +1,131 @@
+"""Models of the Hub in the browser, against a server of our own: search, look up, download, refusals, a token."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.folders import Home
+from studio.texts import TEXTS
+from tests.hub_server import COMMIT, Hub, serve
+from tests.story.conftest import Studio
+
+pytestmark = pytest.mark.story
+EN = TEXTS["en"]
+MODEL, GATED = "Qwen/Tiny-Qwen2", "meta/Gated-Model"
+TOKEN = "hf_a_token_for_this_test"
+
+
+@pytest.fixture(scope="module")
+def hub(tiny_model: Path) -> Iterator[Hub]:
+    with serve({MODEL: tiny_model, GATED: tiny_model}) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home, hub: Hub) -> Iterator[Studio]:
+    home = Home(tmp_path_factory.mktemp("hub"))
+    home.models.mkdir()
+    home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
+    served = Studio(
+        home,
+        "--no-spare",
+        environment={"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home.path / "hf"), "HF_HUB_OFFLINE": "0"},
+    )
+    yield served
+    served.kill()
+
+
+@pytest.fixture(autouse=True)
+def as_usual(hub: Hub) -> Iterator[None]:
+    yield
+    hub.answers.clear()
+    hub.bytes_per_second = 0
+
+
+def ask_for(page: Any, model: str) -> Any:
+    """A model by its name, looked up on the Hub; returns the line that says what is known of it."""
+    page.locator("#train-own-model input, #train-own-model textarea").first.fill(model)
+    page.get_by_text(EN["model_unknown"].format(model=model)).wait_for()
+    page.get_by_role("button", name=EN["look_up"]).click()
+    return page.locator("#fs-chosen-model")
+
+
+def test_search_choose_and_download_with_progress(
+    new_page: Callable[..., Any], studio: Studio, hub: Hub, tmp_path: Path
+) -> None:
+    page = new_page()
+    page.get_by_text(EN["hub_heading"]).click()
+    page.get_by_role("searchbox", name=EN["hub_search"]).fill("tiny")
+    page.get_by_role("searchbox", name=EN["hub_search"]).press("Enter")
+    row = page.get_by_role("row").filter(has_text=MODEL)
+    row.wait_for()
+    assert "apache-2.0" in row.inner_text()
+    assert "1,234" in row.inner_text()
+    row.get_by_role("button", name=EN["choose"]).click()
+    line = page.locator("#fs-chosen-model")
+    page.get_by_role("button", name=EN["look_up"]).click()
+    page.get_by_text(re.compile(re.escape(f"{MODEL} is not here yet"))).wait_for()
+    # Its shape is known now, and so is what it needs.
+    page.wait_for_function("document.querySelector('.fs-fit').dataset.verdict === 'fits'")
+    page.screenshot(path=tmp_path / "found.png")
+    hub.bytes_per_second = 400_000
+    page.get_by_role("button", name=EN["download_now"]).click()
+    page.wait_for_function("document.querySelector('#fs-chosen-model progress').value > 0")
+    page.screenshot(path=tmp_path / "downloading.png")
+    hub.bytes_per_second = 0
+    line.get_by_text(EN["model_here"].format(model=MODEL)).wait_for()
+    snapshot = studio.home.path / "hf" / "hub" / "models--Qwen--Tiny-Qwen2" / "snapshots" / COMMIT
+    assert (snapshot / "model.safetensors").is_file()
+    page.get_by_text(EN["models_here"], exact=True).wait_for()
+
+
+def test_what_is_gated_asks_for_a_token_which_is_sent_and_never_shown(
+    new_page: Callable[..., Any], studio: Studio, hub: Hub
+) -> None:
+    hub.answers[GATED] = 403
+    page = new_page()
+    line = ask_for(page, GATED)
+    line.get_by_text("is gated").wait_for()
+    field = page.get_by_label(EN["access_token"])
+    field.wait_for()  # opened by itself
+    field.fill(TOKEN)
+    page.get_by_role("button", name=EN["token_keep"]).click()
+    page.get_by_text(re.compile("A token for 127.0.0.1")).wait_for()
+    assert field.input_value() == ""
+    assert TOKEN not in page.content()
+    assert studio.home.secrets.stat().st_mode & 0o777 == 0o600
+    hub.answers.clear()
+    hub.tokens.clear()
+    page.get_by_text(re.compile(re.escape(f"{GATED} is not here yet"))).wait_for()
+    assert f"Bearer {TOKEN}" in hub.tokens
+    page.get_by_role("button", name=EN["token_forget"]).click()
+    page.get_by_text(re.compile("A token for 127.0.0.1")).wait_for(state="hidden")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(404, "There is no model"), (429, "seconds of quiet"), (503, "HTTP 503")]
+)
+def test_each_refusal_has_its_sentence(new_page: Callable[..., Any], hub: Hub, status: int, words: str) -> None:
+    model = f"some/refused-{status}"
+    hub.answers[model] = status
+    page = new_page()
+    line = ask_for(page, model)
+    line.get_by_text(words).wait_for()
+
+
+def test_a_stopped_download_can_be_gone_on_with(new_page: Callable[..., Any], hub: Hub, tiny_model: Path) -> None:
+    name = "other/slow-model"
+    hub.repositories[name] = tiny_model
+    page = new_page()
+    line = ask_for(page, name)
+    hub.bytes_per_second = 50_000
+    page.get_by_role("button", name=EN["download_now"]).click()
+    page.wait_for_function("document.querySelector('#fs-chosen-model progress').value > 0")
+    page.locator("#fs-chosen-model").get_by_role("button", name=EN["download_stop"]).click()
+    page.get_by_role("button", name=EN["download_now"]).wait_for()
+    hub.bytes_per_second = 0
+    page.get_by_role("button", name=EN["download_now"]).click()
+    line.get_by_text(EN["model_here"].format(model=name)).wait_for()
