@@ -19,6 +19,7 @@ SCHEMA_VERSION = 1
 STARTER = "starter"
 """Stands for the small model that the set-up fetches from the package index."""
 
+DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
 Group = Literal["model", "data", "lora", "training", "memory", "saving"]
 
 
@@ -196,6 +197,12 @@ class FineTuneConfig(BaseModel):
         "auto",
         "Recompute instead of remember: far less memory, about a third slower; auto where memory needs it.",
         "memory",
+    )
+    device: str = _dial(
+        "auto",
+        "Where to train: auto, cpu, mps, or cuda (cuda:1 for the second card).",
+        "memory",
+        pattern=DEVICE_PATTERN,
     )
     bf16: bool | Literal["auto"] = _dial(
         "auto", "16-bit arithmetic of wide range; auto uses it where the machine has it.", "memory"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Callable
 from importlib import metadata
@@ -31,7 +32,14 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 def detect_devices() -> list[Device]:
     """Every device that a model could be trained on, best first; the CPU is always the last."""
-    return [*_nvidia(), *_apple(), _cpu()]
+    return [*_nvidia(), *_amd(), *_apple(), _cpu()]
+
+
+def chosen_device(wanted: str, devices: list[Device]) -> Device:
+    """The device that a config's `device` means; for one that isn't there the usable one, and the run will say so."""
+    kind, _, index = wanted.partition(":")
+    found = [device for device in devices if device.kind == kind and (not index or device.index == int(index))]
+    return found[0] if found else usable_device(devices)
 
 
 def devices_now() -> list[dict[str, Any]]:
@@ -133,6 +141,19 @@ def _nvidia_device(index: int) -> Device:
     major, _ = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
     text = name.decode() if isinstance(name, bytes) else str(name)
     return Device("cuda", text, int(memory.total), int(memory.free), index, bf16=major >= 8)
+
+
+def _amd(cards: Path = Path("/sys/class/drm")) -> list[Device]:
+    """Cards of AMD, as Linux's driver tells of them; torch calls them cuda too, in its builds for ROCm."""
+    found: list[Device] = []
+    for place in sorted(cards.glob("card[0-9]*/device")):
+        total, used = _amount(place / "mem_info_vram_total"), _amount(place / "mem_info_vram_used")
+        if total and used is not None:
+            name = "AMD GPU"
+            with contextlib.suppress(OSError):
+                name = (place / "product_name").read_text(encoding="utf-8").strip() or name
+            found.append(Device("cuda", name, total, total - used, len(found), bf16=True))
+    return found
 
 
 def _apple() -> list[Device]:

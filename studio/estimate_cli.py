@@ -45,7 +45,7 @@ def estimate(
     from interfaces.config import FineTuneConfig, config_errors
     from interfaces.problems import Code, FineTuneError
     from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
-    from studio.devices import device_of
+    from studio.devices import chosen_device, detect_devices, device_of
     from studio.verdict import judge
 
     if loss not in ("trained", "full"):
@@ -61,6 +61,8 @@ def estimate(
     if errors := [error for error in config_errors(full) if error.params.get("field") != "dataset"]:
         raise FineTuneError(*errors)
     checked = FineTuneConfig.model_validate(full)
+    if device == "detected":
+        machine = chosen_device(checked.device, detect_devices())
     lengths = _lengths_of(place, checked, quiet=as_json)
     found = judge(place, checked, machine, "full" if loss == "full" else "trained", online=True, lengths=lengths)
     fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None

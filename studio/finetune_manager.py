@@ -18,7 +18,7 @@ from interfaces.finetune import IFineTuneService
 from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
-from studio.devices import detect_devices, usable_device
+from studio.devices import chosen_device, detect_devices
 from studio.runs import RunState, find_run, interrupted_runs, run_state, stop_requested
 from studio.verdict import Verdict, judge
 
@@ -74,7 +74,7 @@ class FinetuneManager:
 
     def _expect(self, config: FineTuneConfig) -> Verdict | None:
         """What the run will need, where the model's shape is known; `gradient_checkpointing: auto` is decided by it."""
-        device = usable_device(detect_devices())
+        device = chosen_device(config.device, detect_devices())
         try:
             expected = judge(self.home, config, device)
         except FineTuneError:

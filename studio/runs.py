@@ -31,7 +31,7 @@ from interfaces.events import (
 )
 from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
 from interfaces.problems import Code, FineTuneError, Problem
-from studio.devices import detect_devices, usable_device
+from studio.devices import chosen_device, detect_devices
 from studio.history import RunHistory
 from studio.launcher import Launcher, LocalLauncher
 from studio.verdict import judge
@@ -132,7 +132,7 @@ def _killed_for_memory(folder: RunFolder) -> Problem:
 def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
     """The gentlest settings that fit by the estimate; where that saw no need, or knows nothing: the next smaller ones."""
     try:
-        fit = judge(home, config, usable_device(detect_devices())).fit()
+        fit = judge(home, config, chosen_device(config.device, detect_devices())).fit()
     except FineTuneError:
         fit = None
     return fit.changes if fit else smaller(config)

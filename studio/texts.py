@@ -132,6 +132,7 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "adapter_name_or_path": ("接着训练的适配器", "从这个适配器开始，而不是新的：运行的编号，或 PEFT 保存的目录。"),
     "seed": ("随机种子", "相同种子，相同的数据顺序与划分。"),
     "gradient_checkpointing": ("梯度检查点", "重新计算而不保存：内存少得多，约慢三分之一；auto 在内存需要时使用。"),
+    "device": ("设备", "在哪里训练：auto、cpu、mps 或 cuda（cuda:1 为第二块卡）。"),
     "bf16": ("bf16", "宽范围的 16 位运算；auto 在机器支持时使用。"),
     "fp16": ("fp16", "较旧 GPU 的 16 位运算。"),
     "cpu_threads": ("处理器线程", "使用的线程数；0 表示每核一个。"),

@@ -29,6 +29,8 @@ class Hub(ThreadingHTTPServer):
         self.repositories, self.answers = repositories, answers or {}
         self.breaks = 0
         """How many more times a download of weights is broken off half-way."""
+        self.silent = False
+        """Whether it closes each connection without a word."""
         self.damaged = False
         """Whether weights arrive otherwise than their checksum says."""
         self.requests: list[tuple[str, str]] = []
@@ -53,6 +55,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
+        if self.server.silent:
+            self.close_connection = True
+            self.connection.close()
+            return
         path = self.path.split("?")[0]
         self.server.requests.append((self.command, path))
         self.server.tokens.add(self.headers.get("Authorization", ""))

@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = Non
     Raises:
         FineTuneError: the config asks for a number format that the device can't train in.
     """
-    device, warnings = _choose_device()
+    see_one_card(config.device)
+    device, warnings = _choose_device(config.device)
     earlier = recorded if recorded and recorded.get("device") == str(device) else {}
     threads = int(earlier.get("threads", 0)) or config.cpu_threads or fastest_threads(thread_counts())
     torch.set_num_threads(threads)
@@ -112,7 +114,33 @@ def fastest_threads(counts: list[int]) -> int:
     return min(count for count in counts if best[count] <= 1.03 * min(best.values()))
 
 
-def _choose_device() -> tuple[torch.device, list[Problem]]:
+def see_one_card(wanted: str, environment: MutableMapping[str, str] = os.environ) -> None:
+    """A run takes one card: of several the Trainer would make copies of the model. Before CUDA is first used.
+
+    Cards are counted as the driver counts them, among those that the environment lets this process see.
+    """
+    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    seen = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    index = int(wanted.partition(":")[2] or 0)
+    environment["CUDA_VISIBLE_DEVICES"] = seen[index] if index < len(seen) else str(index) if not seen else ""
+
+
+def _choose_device(wanted: str) -> tuple[torch.device, list[Problem]]:
+    """
+    Raises:
+        FineTuneError: the device that the config names isn't there.
+    """
+    kind = wanted.partition(":")[0]
+    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind]:
+        raise FineTuneError.of(
+            Code.VALUE_INVALID,
+            field="device",
+            value=repr(wanted),
+            expected="should be auto, or a device that torch can use here",
+        )
+    if kind in ("cpu", "mps"):
+        return torch.device(kind), []
     if torch.cuda.is_available():
         try:
             torch.zeros(1, device="cuda")

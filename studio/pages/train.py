@@ -46,7 +46,7 @@ def build_train_page(
     beside = data_form(language, widget_values(start, language))
     gr.Markdown(f"## {texts['settings']}")
     preset_box = gr.Dropdown(
-        list(PRESETS), value=preset, label=texts["preset"], info=texts["preset_help"], elem_id="train-preset"
+        preset_choices(), value=preset, label=texts["preset"], info=texts["preset_help"], elem_id="train-preset"
     )
     widgets = beside | settings_form(texts, language, widget_values(start, language))
     fit = live_part("fit", texts, language, "train-fit")
@@ -127,6 +127,17 @@ PRESET_MODELS = {entry.id for entry in CATALOGUE}
 def _argument(name: str) -> str:
     """A setting's name as a keyword: 'lora.r' can't be one."""
     return name.replace(".", "__")
+
+
+def preset_choices() -> list[tuple[str, str]]:
+    """(name with its numbers, name) for each preset."""
+    return [(f"{name} · {numbers_of(make())}", name) for name, make in PRESETS.items()]
+
+
+def numbers_of(config: FineTuneConfig) -> str:
+    bits = "4 bits" if config.load_in_4bit else "8 bits" if config.load_in_8bit else "16 bits"
+    batch = f"{config.per_device_train_batch_size} x {config.gradient_accumulation_steps}"
+    return f"{bits}, max_length {config.max_length}, {batch}, r {config.lora.r}"
 
 
 def model_choices(home: Home, texts: dict[str, str], language: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from interfaces.folders import Home
 from interfaces.problems import FineTuneError
 from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE
-from studio.devices import detect_devices, usable_device
+from studio.devices import chosen_device, detect_devices
 from studio.verdict import Verdict, judge
 
 SLOW_PARAMETERS = 900_000_000
@@ -31,7 +31,7 @@ def estimates_router(home: Home) -> APIRouter:
             checked = FineTuneConfig.model_validate(config)
         except ValidationError:
             return {"models": {}}
-        device = usable_device(detect_devices())
+        device = chosen_device(checked.device, detect_devices())
         models = {entry.id: _card(home, checked, entry.id, device) for entry in CATALOGUE}
         try:
             return {**_whole(judge(home, checked, device)), "models": models}

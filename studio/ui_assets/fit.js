@@ -74,7 +74,10 @@
         if (!badge) { badge = make("span", { class: "fs-badge" }); (label.querySelector("span") ?? label).append(badge); }
         const fits = told.fit ? fill(texts.fit_with, { changes: words(told.fit.changes) }) : told.verdict === "fits" ? "" : texts.fit_not;
         badge.dataset.verdict = told.verdict;
-        setText(badge, `${size(told.total_bytes)} · ${texts[told.verdict]}${told.slow ? ` · ${texts.slow}` : ""}`); badge.title = fits;
+        setText(badge, `${size(told.total_bytes)} · ${texts[told.verdict]}${told.slow ? ` · ${texts.slow}` : ""}`); 
+        let hint = label.querySelector(".fs-badge-more");
+        if (!hint) { hint = make("span", { class: "fs-badge-more" }); badge.after(hint); }
+        setText(hint, fits);
       }
     }
     addEventListener("finetune-config", (event) => { config = event.detail?.config ?? null; refresh(); });

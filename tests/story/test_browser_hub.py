@@ -43,6 +43,7 @@ def as_usual(hub: Hub) -> Iterator[None]:
     yield
     hub.answers.clear()
     hub.bytes_per_second = 0
+    hub.silent = hub.damaged = False
 
 
 def ask_for(page: Any, model: str) -> Any:
@@ -129,3 +130,24 @@ def test_a_stopped_download_can_be_gone_on_with(new_page: Callable[..., Any], hu
     hub.bytes_per_second = 0
     page.get_by_role("button", name=EN["download_now"]).click()
     line.get_by_text(EN["model_here"].format(model=name)).wait_for()
+
+
+def test_without_a_network_that_is_said(new_page: Callable[..., Any], hub: Hub) -> None:
+    hub.silent = True
+    page = new_page()
+    ask_for(page, "some/model-far-away").get_by_text("can't be reached").wait_for()
+    page.get_by_text(EN["hub_heading"]).click()
+    page.get_by_role("button", name=EN["hub_search"]).click()
+    page.locator("#fs-hub").get_by_text("can't be reached").wait_for()
+
+
+def test_weights_that_arrive_damaged_are_said_to_be(
+    new_page: Callable[..., Any], hub: Hub, studio: Studio, tiny_model: Path
+) -> None:
+    name = "other/damaged-model"
+    hub.repositories[name], hub.damaged = tiny_model, True
+    page = new_page()
+    line = ask_for(page, name)
+    page.get_by_role("button", name=EN["download_now"]).click()
+    line.get_by_text("is damaged").wait_for()
+    assert not list((studio.home.path / "hf" / "hub" / "models--other--damaged-model").rglob("*.safetensors"))

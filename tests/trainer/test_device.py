@@ -38,6 +38,36 @@ def test_memory_is_this_process_s() -> None:
     assert block.numel() == 50_000_000
 
 
+@pytest.mark.parametrize(
+    ("wanted", "visible", "seen"),
+    [
+        ("auto", None, "0"),
+        ("cuda:1", None, "1"),
+        ("cuda", "3,5", "3"),
+        ("cuda:1", "3,5", "5"),
+        ("cuda:4", "3,5", ""),
+        ("cpu", None, "0"),
+    ],
+)
+def test_a_run_sees_one_card(wanted: str, visible: str | None, seen: str) -> None:
+    from trainer.device import see_one_card
+
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    see_one_card(wanted, environment)
+    assert environment == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": seen}
+
+
+def test_a_device_that_is_not_there_is_a_sentence() -> None:
+    import torch
+
+    from trainer.device import choose_compute
+
+    assert choose_compute(FineTuneConfig(device="cpu")).device.type == "cpu"
+    if not torch.backends.mps.is_available():
+        with pytest.raises(FineTuneError, match="device"):
+            choose_compute(FineTuneConfig(device="mps"))
+
+
 @pytest.mark.gpu
 def test_a_cuda_device_is_taken_when_it_is_there() -> None:
     import torch
