@@ -84,7 +84,6 @@ class Code(StrEnum):
     # the model
     MODEL_NOT_FOUND = "model_not_found"
     MODEL_UNREACHABLE = "model_unreachable"
-    DOWNLOAD_RUNNING = "download_running"
     HUB_BUSY = "hub_busy"
     MODEL_UNAUTHORIZED = "model_unauthorized"
     MODEL_GATED = "model_gated"

@@ -9,6 +9,7 @@ Notation: T tokens of a batch, H the hidden size, I that of the MLP, V the vocab
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
@@ -92,8 +93,9 @@ class Ledger:
         self.give(part, *sizes)
 
 
+@functools.lru_cache(maxsize=4096)
 def play_step(shape: Architecture, way: Way) -> Ledger:
-    """One batch forwards and backwards. What is there all the time (weights, optimiser) isn't counted."""
+    """One batch forwards and backwards, to be read only. What is there all the time (weights, optimiser) isn't counted."""
     return _Step(shape, way).play()
 
 

@@ -22,6 +22,10 @@ CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 
 LEAST_LENGTH, LEAST_RANK = 128, 4
 
 
+Option = tuple[float, dict[str, Any], str]
+"""(dislike, changes, the name of what it costs)"""
+
+
 @dataclass(frozen=True)
 class Fit:
     """A change of settings, what it costs (`costs` are keys of sentences), and the memory with it."""
@@ -58,16 +62,12 @@ def make_it_fit(
     config = resolve_checkpointing(shape, config, device, lengths, correction)
     if estimate(shape, config, device, lengths, correction=correction).verdict == "fits":
         return None
-    candidates = sorted(_candidates(config, device), key=lambda one: one[0])
+    candidates = sorted(_candidates(config, device), key=_dislike)
     # The strongest of all tells at once whether there is any hope.
-    most = with_changes(config, max(candidates, key=lambda one: one[0])[1]) if candidates else config
-    if estimate(shape, most, device, lengths, correction=correction).verdict != "fits":
+    if not candidates or _with(shape, config, candidates[-1], device, lengths, correction).estimate.verdict != "fits":
         return None
-    for _, changes, costs in candidates:
-        found = estimate(shape, with_changes(config, changes), device, lengths, correction=correction)
-        if found.verdict == "fits":
-            return Fit(changes, costs, found)
-    return None
+    found = (_with(shape, config, chosen, device, lengths, correction) for chosen in candidates)
+    return next(fit for fit in found if fit.estimate.verdict == "fits")
 
 
 def savings(
@@ -77,9 +77,9 @@ def savings(
     config = resolve_checkpointing(shape, config, device, lengths, correction)
     now = estimate(shape, config, device, lengths, correction=correction).total_bytes
     singles = [
-        Fit(changes, costs, estimate(shape, with_changes(config, changes), device, lengths, correction=correction))
-        for _, changes, costs in _candidates(config, device)
-        if len(costs) == 1
+        _with(shape, config, chosen, device, lengths, correction)
+        for chosen in _candidates(config, device)
+        if sum(bool(option[1]) for option in chosen) == 1
     ]
     once = {fit.costs: fit for fit in reversed(singles)}  # of several halvings the first
     return sorted(
@@ -87,17 +87,29 @@ def savings(
     )
 
 
-def _candidates(config: FineTuneConfig, device: Device) -> Iterator[tuple[float, dict[str, Any], tuple[str, ...]]]:
-    """(dislike, changes, costs) of every combination of changes."""
-    for chosen in itertools.product(
+def _candidates(config: FineTuneConfig, device: Device) -> Iterator[tuple[Option, ...]]:
+    """Every combination of changes but that of none."""
+    every = itertools.product(
         _recomputing(config), _batches(config), _bits(config, device), _lengths(config), _ranks(config)
-    ):
-        changes = {name: value for one in chosen for name, value in one[1].items()}
-        if changes:
-            yield sum(one[0] for one in chosen), changes, tuple(one[2] for one in chosen if one[2])
+    )
+    return (chosen for chosen in every if any(option[1] for option in chosen))
 
 
-Option = tuple[float, dict[str, Any], str]
+def _dislike(chosen: tuple[Option, ...]) -> float:
+    return sum(option[0] for option in chosen)
+
+
+def _with(
+    shape: Architecture, config: FineTuneConfig, chosen: tuple[Option, ...], device: Device, lengths: Lengths | None,
+    correction: float,
+) -> Fit:  # fmt: skip
+    """A combination of changes, with what it costs and what the run then needs."""
+    changes = {name: value for option in chosen for name, value in option[1].items()}
+    costs = tuple(option[2] for option in chosen if option[2])
+    found = estimate(shape, with_changes(config, changes), device, lengths, correction=correction)
+    return Fit(changes, costs, found)
+
+
 NOTHING: Option = (0.0, {}, "")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -22,7 +24,8 @@ LONGEST_NAME = 200
 def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     """The routes of one home's models."""
     router = APIRouter(prefix="/api/models")
-    downloads: dict[str, TrainerChild] = {}
+    downloads: dict[str, tuple[TrainerChild, str]] = {}
+    guard = threading.Lock()
 
     @router.get("/here")
     def read_here() -> list[dict[str, Any]]:
@@ -36,38 +39,42 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     def read_facts(model: str, revision: str = "main", online: bool = False) -> dict[str, Any]:
         """Whether a model is here, and how large it is. The Hub is asked only with `online`."""
         facts = model_facts(home, model, revision, online)
+        running = downloads.get(model)
         return {
             "model": model, "here": facts.path is not None, "download_bytes": facts.download_bytes, "parameters": facts.shape.parameters,
-            "folder": is_folder(model),
+            "job": running[1] if running else None,
         }  # fmt: skip
 
     @router.post("/download")
     def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
+        """Begin, or tell of the one that goes on: a page that was reloaded, or clicked twice, follows the same."""
         if is_folder(model) or len(model) > LONGEST_NAME:
             raise FineTuneError.of(
                 Code.MODEL_NOT_FOUND, model=model[:LONGEST_NAME], revision=revision, endpoint="the Hub"
             )
-        if model in downloads and downloads[model].alive:
-            raise FineTuneError.of(Code.DOWNLOAD_RUNNING, model=model)
-        arguments = ["download", "--home", str(home.path), "--revision", revision, "--", model]
-        child = downloads[model] = TrainerChild(arguments, model)
+        with guard:
+            if model not in downloads:
+                arguments = ["download", "--home", str(home.path), "--revision", revision, "--", model]
+                child = TrainerChild(arguments, model)
+                downloads[model] = (child, jobs.start(functools.partial(follow, model, child)).id)
+            return {"job": downloads[model][1]}
 
-        def work(tell: Tell) -> dict[str, Any]:
-            try:
-                return child.ask(None, tell, DOWNLOAD_SECONDS)
-            finally:
-                child.close()
+    def follow(model: str, child: TrainerChild, tell: Tell) -> dict[str, Any]:
+        try:
+            return child.ask(None, tell, DOWNLOAD_SECONDS)
+        finally:
+            with guard:
                 downloads.pop(model, None)
-
-        return {"job": jobs.start(work).id}
+            child.close()
 
     @router.post("/download/stop")
     def stop_download(model: Annotated[str, Body(embed=True)]) -> dict[str, bool]:
         """What has come stays, and a later download goes on from there."""
-        child = downloads.pop(model, None)
-        if child is not None:
-            child.end()
-        return {"stopped": child is not None}
+        with guard:
+            running = downloads.get(model)
+        if running:
+            running[0].end()
+        return {"stopped": running is not None}
 
     @router.get("/access")
     def read_access() -> dict[str, Any]:

@@ -6,14 +6,14 @@
   function hub(root, settings) {
     const { texts } = settings;
     const inWords = (error) => (error instanceof TypeError ? texts.no_connection : error.message || texts.no_connection);
-    let model = "", asked = 0, running = "", online = false;
+    let model = "", asked = 0, running = "", online = false, halted = false;
 
     // ---- the chosen model: here, or to be fetched ----------------------------------------------------------------
     const said = make("span", { role: "status", "aria-live": "polite" });
     const bar = make("progress", { max: 1, value: 0, hidden: true, "aria-label": texts.downloading });
     const fetchIt = button(texts.download_now, start);
     const look = button(texts.look_up, () => { online = true; refresh(); });
-    const stop = button(texts.download_stop, () => post("/api/models/download/stop", { model: running }), "fs-small");
+    const stop = button(texts.download_stop, () => { halted = true; post("/api/models/download/stop", { model: running }); }, "fs-small");
     const place = make("p", { class: "fs-row", id: "fs-chosen-model" }, said, bar, fetchIt, look, stop);
     for (const control of [fetchIt, look, stop]) control.hidden = true;
     async function refresh() {
@@ -23,6 +23,7 @@
         const told = await ask(`/api/models/facts?model=${encodeURIComponent(model)}&online=${online}`);
         if (mine !== asked) return;
         look.hidden = true; fetchIt.hidden = told.here;
+        if (told.job) return follow(told.job); // begun before this page was loaded
         setText(said, told.here ? fill(texts.model_here, { model }) : fill(texts.model_away, { model, size: size(told.download_bytes) }));
         if (online) dispatchEvent(new Event("finetune-lengths")); // its shape is known now
       } catch (error) {
@@ -33,18 +34,18 @@
         offerToken(error);
       }
     }
-    async function start() {
-      running = model; fetchIt.hidden = true; bar.hidden = stop.hidden = false; bar.removeAttribute("value");
+    const start = () => post("/api/models/download", { model, revision: "main" }).then((told) => follow(told.job), (error) => { setText(said, inWords(error)); offerToken(error); });
+    async function follow(job) {
+      running = model; halted = false; fetchIt.hidden = true; bar.hidden = stop.hidden = false; bar.removeAttribute("value");
       let failed = "";
       try {
-        const { job } = await post("/api/models/download", { model: running });
         await followJob(job, (told) => {
           const [done, total] = told.progress;
           if (!total) return;
           bar.value = done / total;
           setText(said, `${fill(texts.downloading_model, { model: running })} ${size(done)} / ${size(total)}`);
         });
-      } catch (error) { failed = inWords(error); offerToken(error); }
+      } catch (error) { failed = halted ? "" : inWords(error); offerToken(error); }
       running = ""; bar.hidden = stop.hidden = true;
       await refresh();
       if (failed) setText(said, failed);

@@ -361,3 +361,32 @@ def test_the_page_that_asks_decides_the_language_whatever_a_cookie_says(served: 
     client, _ = served
     headers = {"X-Finetune-Language": "en", "cookie": f"finetune-studio-7860={TOKEN}; finetune-language=zh"}
     assert client.get("/api/runs/abc", headers=headers).json()["message"].startswith("There is no run")
+
+
+def test_an_estimate_of_every_model_takes_less_than_a_tenth_of_a_second(served: tuple[TestClient, Home]) -> None:
+    import time
+
+    client, _ = served
+    config = {
+        "model_name": "starter",
+        "max_length": 8192,
+        "per_device_train_batch_size": 64,
+        "gradient_checkpointing": False,
+    }
+    spent = []
+    for turn in range(5):
+        begun = time.process_time()
+        told = client.post("/api/estimate", json={"config": {**config, "max_length": 8192 - turn}}).json()
+        spent.append(time.process_time() - begun)
+    assert told["verdict"] == "too_big"
+    assert told["fit"]["verdict"] == "fits"
+    assert len(told["models"]) >= 14
+    assert min(spent) < 0.1
+
+
+def test_a_form_with_something_wrong_has_no_verdict_and_no_error(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == {"models": {}}
+    unknown = client.post("/api/estimate", json={"config": {"model_name": "some/unknown-model"}}).json()
+    assert "Nothing is known of the model" in unknown["message"]
+    assert "total_bytes" not in unknown
