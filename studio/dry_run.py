@@ -186,6 +186,9 @@ class _Step:
             kept += len(adapted) * elements * self.a
         elif adapted:
             kept += elements * self.a
+        if way.dora:
+            # The outputs of the base and of the adapter: factors of the learned magnitude.
+            kept += sum(self.T * linear.outputs for linear in adapted) * (self.d + self.a)
         shares_input = bool(adapted) and self.a == self.d and not way.dropout
         return kept + (0 if shares_input else self._held_by_product(linears))
 
@@ -284,8 +287,11 @@ class _Step:
         if adapted and not way.low_rank:
             narrow, wide = T * linear.outputs * self.d, T * linear.outputs * self.a
             # In the adapter's format, and scaled; beside it what waits for the base's product.
-            ledger.touch("activations", wide, wide, narrow if way.bits == 16 and self.a != self.d else 0)
+            scaled = wide * (5 if way.dora else 2)
+            ledger.touch("activations", scaled, narrow if way.bits == 16 and self.a != self.d else 0)
             ledger.touch("activations", T * linear.inputs * self.a * (2 if way.dropout else 1))
+        if adapted and way.dora:
+            ledger.touch("dequantised", 3 * linear.weights * FP32)  # W + B A in 32 bits, for the norm of its columns
         ledger.take("activations", of_input)
         extra = of_input if adapted and not way.low_rank else 0  # the two ways' gradients before they are added
         matrix = linear.weights * self.d if way.bits != 16 else 0
