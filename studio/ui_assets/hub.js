@@ -34,7 +34,9 @@
         offerToken(error);
       }
     }
-    const start = () => post("/api/models/download", { model, revision: "main" }).then((told) => follow(told.job), (error) => { setText(said, inWords(error)); offerToken(error); });
+    async function start() {
+      try { await follow((await post("/api/models/download", { model, revision: "main" })).job); } catch (error) { setText(said, inWords(error)); offerToken(error); }
+    }
     async function follow(job) {
       running = model; halted = false; fetchIt.hidden = true; bar.hidden = stop.hidden = false; bar.removeAttribute("value");
       let failed = "";
