@@ -7,7 +7,6 @@ a base model in fewer bits, and only at last what is lost for good: shorter rows
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,8 @@ from studio.estimate import Estimate, estimate, with_changes
 CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 2.5
 """How much each change is disliked: `HALVED`, `SHORTER` and `RANK` once for each halving."""
 LEAST_LENGTH, LEAST_RANK = 128, 4
+BITS = 2
+"""Where in `_options` the bits of the base are."""
 
 
 Option = tuple[float, dict[str, Any], str]
@@ -62,12 +63,16 @@ def make_it_fit(
     config = resolve_checkpointing(shape, config, device, lengths, correction)
     if estimate(shape, config, device, lengths, correction=correction).verdict == "fits":
         return None
-    candidates = sorted(_candidates(config, device), key=_dislike)
-    # The strongest of all tells at once whether there is any hope.
-    if not candidates or _with(shape, config, candidates[-1], device, lengths, correction).estimate.verdict != "fits":
-        return None
-    found = (_with(shape, config, chosen, device, lengths, correction) for chosen in candidates)
-    return next(fit for fit in found if fit.estimate.verdict == "fits")
+    options = _options(config, device)
+    strongest = [dimension[-1] for dimension in options]
+    # With all else at its strongest: fewer bits can need more on a CPU, where the weights' file stays beside them.
+    hopeful = [
+        bits for bits in options[BITS]
+        if _with(shape, config, (*strongest[:BITS], bits, *strongest[BITS + 1 :]), device, lengths, correction).estimate.verdict == "fits"
+    ]  # fmt: skip
+    candidates = itertools.product(*options[:BITS], hopeful, *options[BITS + 1 :])
+    found = (_with(shape, config, chosen, device, lengths, correction) for chosen in sorted(candidates, key=_dislike))
+    return next((fit for fit in found if fit.changes and fit.estimate.verdict == "fits"), None)
 
 
 def savings(
@@ -77,9 +82,10 @@ def savings(
     config = resolve_checkpointing(shape, config, device, lengths, correction)
     now = estimate(shape, config, device, lengths, correction=correction).total_bytes
     singles = [
-        _with(shape, config, chosen, device, lengths, correction)
-        for chosen in _candidates(config, device)
-        if sum(bool(option[1]) for option in chosen) == 1
+        _with(shape, config, (option,), device, lengths, correction)
+        for dimension in _options(config, device)
+        for option in dimension
+        if option[1]
     ]
     once = {fit.costs: fit for fit in reversed(singles)}  # of several halvings the first
     return sorted(
@@ -87,12 +93,9 @@ def savings(
     )
 
 
-def _candidates(config: FineTuneConfig, device: Device) -> Iterator[tuple[Option, ...]]:
-    """Every combination of changes but that of none."""
-    every = itertools.product(
-        _recomputing(config), _batches(config), _bits(config, device), _lengths(config), _ranks(config)
-    )
-    return (chosen for chosen in every if any(option[1] for option in chosen))
+def _options(config: FineTuneConfig, device: Device) -> list[list[Option]]:
+    """What can be changed, each from nothing to its strongest."""
+    return [_recomputing(config), _batches(config), _bits(config, device), _lengths(config), _ranks(config)]
 
 
 def _dislike(chosen: tuple[Option, ...]) -> float:

@@ -92,3 +92,12 @@ def test_a_pack_s_budget_shrinks_with_the_batch() -> None:
     fit = make_it_fit(SHAPE, packed, card(8))
     assert fit is not None
     assert fit.changes["max_tokens_per_batch"] < 16384
+
+
+def test_on_a_cpu_fewer_bits_are_no_way_out_and_others_are_still_found() -> None:
+    """The file of the weights stays in memory beside what is quantised: 7B in 16 bits needs less than in 4."""
+    shape = BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape
+    machine = Device("cpu", "a processor", 24 * GIB, 22_000_000_000, bf16=True)
+    fit = make_it_fit(shape, config(max_length=8192, per_device_train_batch_size=4), machine)
+    assert fit is not None
+    assert not any(name.startswith("load_in") for name in fit.changes)
