@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ def _bar(progress: Progress) -> type[tqdm]:
     The Hub client makes one for bytes, one for files.
     """
 
+    counting = threading.Lock()  # several files arrive at once
+
     class Bar(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             options.pop("name", None)
@@ -107,7 +110,8 @@ def _bar(progress: Progress) -> type[tqdm]:
                 require_space(Path(constants.HF_HUB_CACHE), int(self.total - self.n))
 
         def update(self, n: float | None = 1) -> bool | None:
-            self.n += n or 0
+            with counting:
+                self.n += n or 0
             if self._counts_bytes and self.total:
                 progress(int(self.n), int(self.total))
             return None

@@ -8,7 +8,7 @@
   function fit(root, settings, gradio) {
     const { texts, language } = settings;
     const said = make("p", { class: "fs-verdict", role: "status", "aria-live": "polite" });
-    const bar = make("div", { class: "fs-memory", role: "img" });
+    const bar = make("div", { class: "fs-memory", role: "img", "aria-label": texts.fit_heading, hidden: true });
     const legend = make("dl", { class: "fs-memory-parts" });
     const note = make("p", { class: "fs-hint" });
     const change = make("p", { class: "fs-row" });
