@@ -31,6 +31,11 @@ QKV_BIAS = {
 TIED = {"gpt2", "opt", "bloom", "gpt_bigcode", "falcon", "cohere", "cohere2", "mpt", "starcoder2"}
 """Families whose head is the embedding table where their config says nothing."""
 QK_NORM = {"qwen3", "qwen3_moe", "gemma3_text", "gemma3"}
+WRITES = ("CausalLM", "LMHead", "ConditionalGeneration")
+"""What the classes of models that write are called."""
+COUNTED = {"num_hidden_layers", "num_experts", "num_local_experts", "n_routed_experts"}
+MOST_PARTS = 4096
+"""More layers or experts than any model has: a config that says so is damaged, or means harm."""
 ALIASES = {
     "hidden_size": ("n_embd", "d_model"),
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
@@ -158,9 +163,13 @@ def read_architecture(config: Mapping[str, Any], name: str = "") -> Architecture
         if isinstance(config.get(inner), Mapping):
             config = {**config, **config[inner]}
     kind = str(config.get("model_type") or "")
+    classes = config.get("architectures")
+    if isinstance(classes, list) and classes and not any(word in str(one) for one in classes for word in WRITES):
+        reason = f"it is {classes[0]}, which doesn't write text"
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name or kind, reason=reason)
     try:
         return _read(config, kind)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         missing = str(error).strip("'\"") or type(error).__name__
         reason = f"its config.json doesn't say enough of its shape ({missing})"
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name or kind or "this model", reason=reason) from error
@@ -171,7 +180,7 @@ def _read(config: Mapping[str, Any], kind: str) -> Architecture:
         for known in (key, *ALIASES.get(key, ())):
             if config.get(known) is not None:
                 value = int(config[known])
-                if not 0 <= value < 1 << 40:
+                if not 0 <= value < (MOST_PARTS if key in COUNTED else 1 << 40):
                     raise ValueError(f"{known} is {value}")
                 return value
         if default is None:

@@ -7,6 +7,7 @@ the same way; without figures of the data each row counts as long as `max_length
 from __future__ import annotations
 
 import functools
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,15 +51,29 @@ class Lengths:
         return cls(tokens, amounts, share)
 
 
-def worst_batch(config: FineTuneConfig, lengths: Lengths | None) -> tuple[int, ...]:
-    """Tokens of each row of the largest batch that a run with `config` is likely to meet."""
+def worst_batch(config: FineTuneConfig, lengths: Lengths | None, padded: bool = False) -> tuple[int, ...]:
+    """Tokens of each row of the largest batch that a run with `config` is likely to meet.
+
+    `padded` batches count with their padding: there one long row makes a large batch.
+    """
     batch, budget = config.per_device_train_batch_size, token_budget(config.model_dump())
     limit = config.max_length
-    if lengths is None:
+    kept = kept_rows(lengths, limit, config.long_rows) if lengths else ()
+    if not kept:
         return (limit,) * (max(budget // limit, 1) if budget else batch)
     if budget:
-        return _full_pack(lengths, limit, budget)
-    return _largest_drawn(lengths, limit, min(batch, lengths.rows), config.long_rows)
+        return _full_pack(kept, budget)
+    return _largest_drawn(kept, batch, padded)
+
+
+def kept_rows(lengths: Lengths, limit: int, long_rows: str) -> tuple[tuple[int, int], ...]:
+    """(tokens, rows) as a run sees them: long ones cut, left out, or split into several."""
+    pairs = list(zip(lengths.tokens, lengths.counts, strict=True))
+    if long_rows == "drop":
+        return tuple((tokens, count) for tokens, count in pairs if tokens <= limit)
+    if long_rows == "split":
+        return tuple((min(tokens, limit), count * max(math.ceil(tokens / limit), 1)) for tokens, count in pairs)
+    return tuple((min(tokens, limit), count) for tokens, count in pairs)
 
 
 def trained_in(rows: tuple[int, ...], lengths: Lengths | None) -> int:
@@ -68,30 +83,26 @@ def trained_in(rows: tuple[int, ...], lengths: Lengths | None) -> int:
     return max(round(sum(rows) * lengths.trained_share), 1)
 
 
-def _full_pack(lengths: Lengths, limit: int, budget: int) -> tuple[int, ...]:
-    """Packs are nearly full: rows of the mean length, and what is left."""
-    total = sum(min(tokens, limit) * count for tokens, count in zip(lengths.tokens, lengths.counts, strict=True))
-    mean = max(round(total / lengths.rows), 1)
-    whole, rest = divmod(min(budget, total), mean)
-    return (mean,) * whole + ((rest,) if rest else ())
+def _full_pack(kept: tuple[tuple[int, int], ...], budget: int) -> tuple[int, ...]:
+    """A pack that is full, with the longest row in it, and others of the mean length."""
+    total = sum(tokens * count for tokens, count in kept)
+    longest = min(max(tokens for tokens, _ in kept), budget)
+    mean = max(round(total / sum(count for _, count in kept)), 1)
+    whole, rest = divmod(max(min(budget, total) - longest, 0), mean)
+    return (longest,) + (mean,) * whole + ((rest,) if rest else ())
 
 
 @functools.lru_cache(maxsize=64)
-def _largest_drawn(lengths: Lengths, limit: int, batch: int, long_rows: str) -> tuple[int, ...]:
+def _largest_drawn(kept: tuple[tuple[int, int], ...], batch: int, padded: bool) -> tuple[int, ...]:
     """The largest of the batches that one epoch of rows in random order makes."""
-    kept = [
-        (min(tokens, limit), count)
-        for tokens, count in zip(lengths.tokens, lengths.counts, strict=True)
-        if tokens <= limit or long_rows != "drop"
-    ]
     rows = sum(count for _, count in kept)
-    if not rows:
-        return (limit,) * batch
+    batch = min(batch, rows)
     draw = random.Random(0)
     if rows <= MOST_DRAWS:
         drawn = [tokens for tokens, count in kept for _ in range(count)]
         draw.shuffle(drawn)
     else:
         drawn = draw.choices([tokens for tokens, _ in kept], [count for _, count in kept], k=MOST_DRAWS)
+        drawn[0] = max(tokens for tokens, _ in kept)  # a whole epoch meets the longest row too
     batches = [tuple(drawn[start : start + batch]) for start in range(0, len(drawn), batch)]
-    return max(batches, key=sum)
+    return max(batches, key=(lambda one: max(one) * len(one)) if padded else sum)

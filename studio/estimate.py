@@ -32,6 +32,14 @@ GAPS_RECOMPUTED = 0.5
 """On a CPU most of what recomputing saves stays as gaps in the C library's heap: the share of it that does."""
 MAPPED_BYTES = 1 << 25
 NF4_BLOCK, NESTED_BLOCK = 64, 256
+MATRICES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+_QKV = {"q_proj", "k_proj", "v_proj"}
+FUSED = {
+    "qkv_proj": _QKV, "c_attn": _QKV, "query_key_value": _QKV, "W_pack": _QKV, "Wqkv": _QKV, "gate_up_proj": {"gate_proj", "up_proj"},
+    "c_proj": {"o_proj", "down_proj"}, "dense": {"o_proj"}, "out_proj": {"o_proj"}, "c_fc": {"up_proj"}, "fc1": {"up_proj"}, "fc2": {"down_proj"},
+    "dense_h_to_4h": {"up_proj"}, "dense_4h_to_h": {"down_proj"}, "w1": {"gate_proj"}, "w2": {"down_proj"}, "w3": {"up_proj"},
+}  # fmt: skip
+"""What other families call these matrices, or several of them in one."""
 OPTIMIZER_BYTES = {
     "adamw_torch_fused": 2 * FP32, "adamw_torch": 2 * FP32, "adamw_8bit": 2, "paged_adamw_8bit": 2, "sgd": 0, "adafactor": 0,
 }  # fmt: skip
@@ -84,7 +92,7 @@ def estimate(
 
     `correction` is what this machine's finished runs have taught: the measured peak divided by the estimated one.
     """
-    rows = worst_batch(config, lengths)
+    rows = worst_batch(config, lengths, padded=loss == "full")
     way = way_of(config, device, rows, lengths, loss)
     ledger = play_step(shape, way)
     fixed = {
@@ -140,11 +148,24 @@ def way_of(config: FineTuneConfig, device: Device, rows: tuple[int, ...], length
     return Way(
         lengths=lies, trained=trained_in(rows, lengths), width=2 if half else FP32,
         adapter_width=2 if half and not lora.autocast_adapter_dtype else FP32,
-        rank=lora.r, targets=None if lora.target_modules == "all-linear" else frozenset(lora.target_modules),
+        rank=lora.r, targets=targets_of(lora.target_modules),
         bits=4 if config.load_in_4bit else 8 if config.load_in_8bit else 16, dropout=lora.lora_dropout > 0, dora=lora.use_dora,
         checkpointing=config.gradient_checkpointing is True, loss=loss, device=device.kind, masked=loss == "full" and len(set(rows)) > 1,
         accumulates=config.gradient_accumulation_steps > 1, autocast=config.fp16,
     )  # fmt: skip
+
+
+def targets_of(names: str | list[str]) -> frozenset[str] | None:
+    """Names of matrices with an adapter as this module calls them; None for all, and where a name is of no known family."""
+    if isinstance(names, str):
+        return None
+    found: set[str] = set()
+    for name in names:
+        last = name.rsplit(".", 1)[-1]
+        if last not in MATRICES and last not in FUSED:
+            return None
+        found |= FUSED.get(last, {last})
+    return frozenset(found)
 
 
 def weights_bytes(shape: Architecture, way: Way) -> int:

@@ -24,7 +24,11 @@ _filled: set[str] = set()
 def fill_environment(home: Home, environment: MutableMapping[str, str] = os.environ) -> None:
     """Give the children of this process the address and the token that the page was told, where there are none."""
     chosen = (read_json(home.settings) or {}).get("hf_endpoint")
-    _fill(environment, "HF_ENDPOINT", chosen if chosen in MIRRORS and chosen != HUB else None)
+    foreign_token = "HF_TOKEN" in environment and "HF_TOKEN" not in _filled  # given for the Hub, not for a mirror
+    mirror = chosen if chosen in MIRRORS and chosen != HUB and not foreign_token else None
+    _fill(environment, "HF_ENDPOINT", mirror)
+    # What 'hf auth login' has left is for the Hub too: under a mirror it is not looked at.
+    _fill(environment, "HF_TOKEN_PATH", str(home.path / "no-token") if "HF_ENDPOINT" in _filled else None)
     tokens = (read_json(home.secrets) or {}).get("hub_tokens", {})
     _fill(environment, "HF_TOKEN", tokens.get(_host(environment.get("HF_ENDPOINT", HUB))))
 
@@ -64,8 +68,13 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
             value=endpoint[:80],
             expected=f"should be one of {', '.join(MIRRORS)}",
         )
-    if access_of(home)["fixed"]:
+    access = access_of(home)
+    if access["fixed"]:
         raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_ENDPOINT")
+    if access["token_fixed"] and endpoint != HUB:
+        raise FineTuneError.of(
+            Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_TOKEN, which is for the Hub"
+        )
     home.path.mkdir(parents=True, exist_ok=True)
     write_json(home.settings, {**(read_json(home.settings) or {}), "hf_endpoint": endpoint})
     fill_environment(home)

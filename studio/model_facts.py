@@ -6,6 +6,7 @@ the Hub, of which nothing but the small config.json is fetched.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def model_facts(home: Home, name: str, revision: str = "main", online: bool = Fa
         )
     if is_folder(name):
         folder = Path(name).expanduser().absolute()
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112
             raise FineTuneError.of(Code.FILE_MISSING, path=str(folder))
         return ModelFacts(name, _shape_of(folder / "config.json", name), folder, 0)
     config = cached_file(name, revision, "config.json")
@@ -63,7 +64,7 @@ def model_facts(home: Home, name: str, revision: str = "main", online: bool = Fa
 
 def is_folder(name: str) -> bool:
     """Whether a model's name is a path, by the same rule as the trainer's."""
-    return name.startswith(("/", "~", ".")) or Path(name).is_dir()
+    return name.startswith(("/", "~", ".")) or os.path.isdir(name)  # noqa: PTH112  a name too long for a path is none
 
 
 def cached_file(name: str, revision: str, file: str) -> Path | None:
@@ -84,13 +85,14 @@ def look_up(name: str, revision: str = "main") -> dict[str, Any]:
     Raises:
         FineTuneError: it isn't there, or the Hub can't be reached.
     """
-    return run_trainer(["look-up", "--revision", revision, "--", name], seconds=HUB_SECONDS, subject=name)
+    return run_trainer(["look-up", f"--revision={revision}", "--", name], seconds=HUB_SECONDS, subject=name)
 
 
 def _shape_of(path: Path, name: str) -> Architecture:
     config = read_json(path)
+    if config is None and path.exists():
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason="its config.json can't be read")
     if config is None:
-        raise FineTuneError.of(
-            Code.MODEL_INCOMPLETE, path=str(path.parent), missing="config.json", found=["nothing that can be read"]
-        )
+        found = sorted(file.name for file in path.parent.iterdir())[:12] or ["nothing"]
+        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path.parent), missing="config.json", found=found)
     return read_architecture(config, name)

@@ -10,7 +10,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from interfaces.folders import Home
 from studio.architecture import Architecture
-from studio.batch_lengths import Lengths, trained_in, worst_batch
+from studio.batch_lengths import Lengths, kept_rows, trained_in, worst_batch
 from studio.estimate import Estimate, Loss, estimate
 from studio.experience import Experience, estimate_record, experience_of, way_name
 from studio.fitting import Fit, make_it_fit, resolve_checkpointing, savings
@@ -82,13 +82,12 @@ def duration(
     if lengths is None:
         return (config.max_steps, None) if config.max_steps > 0 else (None, None)
     share = 1 - (0 if config.validation_dataset else config.validation_split)
-    rows = max(round(lengths.rows * share), 1)
-    mean = (
-        sum(
-            min(tokens, config.max_length) * count for tokens, count in zip(lengths.tokens, lengths.counts, strict=True)
-        )
-        / lengths.rows
-    )
+    kept = kept_rows(lengths, config.max_length, config.long_rows)
+    all_rows = sum(count for _, count in kept)
+    if not all_rows:
+        return None, None
+    rows = max(round(all_rows * share), 1)
+    mean = sum(tokens * count for tokens, count in kept) / all_rows
     in_batch = len(worst_batch(config, lengths)) if config.packing else config.per_device_train_batch_size
     per_epoch = math.ceil(math.ceil(rows / in_batch) / config.gradient_accumulation_steps)
     steps = max(math.ceil(per_epoch * config.num_train_epochs), 1)

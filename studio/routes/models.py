@@ -48,13 +48,13 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     @router.post("/download")
     def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
         """Begin, or tell of the one that goes on: a page that was reloaded, or clicked twice, follows the same."""
-        if is_folder(model) or len(model) > LONGEST_NAME:
+        if len(model) > LONGEST_NAME or len(revision) > LONGEST_NAME or is_folder(model):
             raise FineTuneError.of(
                 Code.MODEL_NOT_FOUND, model=model[:LONGEST_NAME], revision=revision, endpoint="the Hub"
             )
         with guard:
             if model not in downloads:
-                arguments = ["download", "--home", str(home.path), "--revision", revision, "--", model]
+                arguments = ["download", "--home", str(home.path), f"--revision={revision}", "--", model]
                 child = TrainerChild(arguments, model)
                 downloads[model] = (child, jobs.start(functools.partial(follow, model, child)).id)
             return {"job": downloads[model][1]}

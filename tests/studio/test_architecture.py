@@ -64,8 +64,17 @@ def test_a_window_counts_only_where_it_is_used() -> None:
         {**QWEN2, "hidden_size": "many"},
         {**QWEN2, "num_attention_heads": 0},
         {**QWEN2, "vocab_size": -1},
+        {**QWEN2, "hidden_size": float("inf")},
+        {**MIXTRAL, "num_local_experts": 10**10},
     ],
 )
 def test_a_config_that_says_too_little_is_a_sentence(config: dict[str, object]) -> None:
     with pytest.raises(FineTuneError, match=r"config\.json doesn't say enough"):
         read_architecture(config, "some/model")
+
+
+def test_a_model_that_does_not_write_is_refused() -> None:
+    with pytest.raises(FineTuneError, match="BertForMaskedLM, which doesn't write text"):
+        read_architecture({**QWEN2, "architectures": ["BertForMaskedLM"]}, "bert")
+    assert read_architecture({**QWEN2, "architectures": ["Qwen2ForCausalLM"]}).layers == 24
+    assert read_architecture({**QWEN2, "architectures": ["GPT2LMHeadModel"]}).layers == 24

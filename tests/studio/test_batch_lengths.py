@@ -57,3 +57,17 @@ def test_a_sample_stands_for_the_whole() -> None:
 
 def test_no_rows_no_lengths() -> None:
     assert Lengths.of_figures({**FIGURES, "histogram": {"edges": [0, 1], "counts": [0]}}) is None
+
+
+def test_one_long_row_among_very_many_is_met() -> None:
+    assert max(worst_batch(config(max_length=8192), Lengths((100, 8000), (400_000, 1)))) == 8000
+
+
+def test_padded_a_long_row_makes_a_large_batch() -> None:
+    lengths = Lengths((1000, 3500), (400, 1))
+    assert max(worst_batch(config(max_length=4096), lengths, padded=True)) == 3500
+
+
+def test_a_pack_holds_the_longest_row() -> None:
+    rows = worst_batch(config(packing=True, max_tokens_per_batch=2000), Lengths((50, 500), (1000, 10)))
+    assert (max(rows), sum(rows)) == (500, 2000)

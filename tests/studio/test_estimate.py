@@ -116,3 +116,19 @@ def test_an_estimate_is_a_value() -> None:
     found = estimate(QWEN, config(), CARD)
     assert isinstance(found, Estimate)
     assert found == estimate(QWEN, config(), CARD)
+
+
+@pytest.mark.parametrize("names", [["c_attn"], ["qkv_proj"], ["query_key_value"], ["q_proj", "k_proj", "v_proj"]])
+def test_a_family_s_own_names_of_matrices_are_known(names: list[str]) -> None:
+    with_lora = config(lora={"target_modules": names})
+    assert (
+        estimate(QWEN, with_lora, CARD).parts["adapter"]
+        == estimate(QWEN, config(lora={"target_modules": ["q_proj", "k_proj", "v_proj"]}), CARD).parts["adapter"]
+    )
+
+
+def test_a_name_that_nobody_knows_counts_as_all() -> None:
+    assert (
+        estimate(QWEN, config(lora={"target_modules": ["mystery"]}), CARD).parts["adapter"]
+        == estimate(QWEN, config(), CARD).parts["adapter"]
+    )

@@ -1,8 +1,10 @@
 """The way to the Hub: the environment wins, a token goes to its host alone, and nothing of it is ever shown."""
 
+from pathlib import Path
+
 import pytest
 
-from interfaces.folders import Home
+from interfaces.folders import Home, write_json
 from interfaces.problems import FineTuneError
 from studio import hub_access
 from studio.hub_access import HUB, MIRRORS, access_of, choose_endpoint, fill_environment, forget_token, keep_token
@@ -58,6 +60,25 @@ def test_the_environment_wins_and_is_never_touched(home: Home, monkeypatch: pyte
     assert "secret" not in str(shown)
     with pytest.raises(FineTuneError, match="HF_ENDPOINT"):
         choose_endpoint(home, HUB)
+
+
+def test_a_token_of_the_environment_or_of_a_login_never_goes_to_a_mirror(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    monkeypatch.setenv("HF_TOKEN_PATH", "")
+    monkeypatch.delenv("HF_TOKEN_PATH")
+    choose_endpoint(home, MIRRORS[1])
+    assert not Path(os.environ["HF_TOKEN_PATH"]).exists()
+    choose_endpoint(home, HUB)
+    assert "HF_TOKEN_PATH" not in os.environ
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    with pytest.raises(FineTuneError, match="HF_TOKEN"):
+        choose_endpoint(home, MIRRORS[1])
+    write_json(home.settings, {"hf_endpoint": MIRRORS[1]})
+    fill_environment(home)
+    assert environment() == {"HF_ENDPOINT": None, "HF_TOKEN": "hf_mine"}
 
 
 def test_only_addresses_of_the_list_can_be_chosen(home: Home) -> None:

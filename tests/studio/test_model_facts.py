@@ -45,3 +45,5 @@ def test_what_is_not_known_is_a_sentence_and_asks_nobody(home: Home, tmp_path: P
         model_facts(home, str(tmp_path))
     with pytest.raises(FineTuneError, match="Nothing is known"):
         model_facts(home, "a name with spaces")
+    with pytest.raises(FineTuneError):
+        model_facts(home, "a" * 300)

@@ -65,3 +65,12 @@ def test_experience_corrects_the_verdict(home: Home) -> None:
 def test_what_a_run_keeps_can_be_compared_later(home: Home) -> None:
     record = judge(home, config(), CPU).run_record()
     assert {"total_bytes", "tensor_bytes", "device", "model", "way", "correction", "flops_per_token"} <= set(record)
+
+
+def test_rows_that_are_dropped_take_no_steps_and_split_ones_more() -> None:
+    lengths = Lengths((100, 4000), (1000, 1000))
+    steps = {
+        how: duration(SHAPE, config(long_rows=how, max_length=512), CPU, lengths, Experience())[0]
+        for how in ("drop", "truncate", "split")
+    }
+    assert steps == {"drop": 250, "truncate": 500, "split": 2250}
