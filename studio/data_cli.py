@@ -6,13 +6,14 @@ Exit codes of `check`: 0 clean, 1 rows at fault or doubtful, 2 the file can't be
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from studio.terminal import HomeOption, JsonOption, home_of
 
 if TYPE_CHECKING:
     from interfaces.folders import Home
@@ -22,10 +23,6 @@ FileArgument = Annotated[
     str, typer.Argument(metavar="FILE", help="A file, a dataset of the library, or hub:NAME[:CONFIG[:SPLIT]].")
 ]
 DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's id, its beginning, or its name.")]
-HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", metavar="USE=NAME", help="Which column is the prompt, completion, messages, text, system, input, tools ...; may be repeated.")
 ]  # fmt: skip
@@ -51,7 +48,7 @@ def check(
 
     with tempfile.TemporaryDirectory(prefix="finetune-check-") as place:
         if file.startswith("hub:") or not Path(file).exists():
-            known = _home(home)
+            known = home_of(home)
             dataset = _added(known, file, column, sample_by, quiet=as_json)
             folder, report = known.dataset(dataset), describe(known, dataset)
         else:
@@ -79,7 +76,7 @@ def preview(
     from interfaces.problems import Code, FineTuneError
     from studio.datasets import describe
 
-    place = _home(home)
+    place = home_of(home)
     if Path(file).is_file():
         where: dict[str, Any] = {
             "file": str(Path(file).absolute()),
@@ -121,7 +118,7 @@ def stats(
     if 0 < budget < max_length:
         needs = f"should be at least --max-length ({max_length}), or 0"
         raise FineTuneError.of(Code.VALUE_INVALID, field="--max-tokens-per-batch", value=str(budget), expected=needs)
-    place = _home(home)
+    place = home_of(home)
     dataset = _added(place, file, column, sample_by, quiet=as_json)
     wanted = {
         "op": "stats",
@@ -149,7 +146,7 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from studio.data_report import plain
     from studio.datasets import list_datasets
 
-    found = list_datasets(_home(home))
+    found = list_datasets(home_of(home))
     if as_json:
         print(json.dumps([summary.to_record() for summary in found], indent=2, ensure_ascii=False))
         return
@@ -169,7 +166,7 @@ def add(
     file: FileArgument, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None
 ) -> None:
     """Add a file, or a dataset of the Hub, to the library; prints its id."""
-    print(_added(_home(home), file, column, sample_by))
+    print(_added(home_of(home), file, column, sample_by))
 
 
 @data.command()
@@ -183,7 +180,7 @@ def mix(
     from interfaces.problems import Code, FineTuneError
     from studio.datasets import find_dataset, mix_datasets
 
-    place = _home(home)
+    place = home_of(home)
     weights: dict[str, float] = {}
     for part in parts:
         name, equals, weight = part.rpartition("=")
@@ -206,7 +203,7 @@ def rename(dataset: DatasetArgument, name: str, home: HomeOption = None) -> None
     """Give a dataset another name."""
     from studio.datasets import find_dataset, rename_dataset
 
-    place = _home(home)
+    place = home_of(home)
     rename_dataset(place, find_dataset(place, dataset).id, name)
 
 
@@ -219,7 +216,7 @@ def delete(
     """Move a dataset to the trash."""
     from studio.datasets import delete_dataset, find_dataset
 
-    place = _home(home)
+    place = home_of(home)
     folder = find_dataset(place, dataset)
     delete_dataset(place, folder.id, although_used=yes)
     print(f"Moved to {place.trash}.")
@@ -240,14 +237,8 @@ def download(
     if out.exists():
         raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(find_dataset(_home(home), dataset).examples, out)
+    shutil.copyfile(find_dataset(home_of(home), dataset).examples, out)
     print(out)
-
-
-def _home(chosen: Path | None) -> Home:
-    from interfaces.folders import Home
-
-    return Home.of(chosen, os.environ)
 
 
 def _columns(given: list[str] | None) -> dict[str, str]:

@@ -217,8 +217,3 @@ def with_changes(config: FineTuneConfig, changes: Mapping[str, Any]) -> FineTune
     lora = {key.removeprefix("lora."): value for key, value in changes.items() if key.startswith("lora.")}
     outer = {key: value for key, value in changes.items() if "." not in key}
     return config.model_copy(update={**outer, **({"lora": config.lora.model_copy(update=lora)} if lora else {})})
-
-
-def at_full_memory(device: Device) -> Device:
-    """The device as it is when nothing else uses it."""
-    return replace(device, free_memory_bytes=device.total_memory_bytes)

@@ -15,7 +15,6 @@ from typing import Any
 from interfaces.device import Device
 from interfaces.events import Finished, Step, read_tail
 from interfaces.folders import Home, RunFolder, read_json
-from studio.estimate import Estimate
 
 NEWEST = 40
 """Runs that are looked at: what was learned long ago was of other versions."""
@@ -80,17 +79,6 @@ class Experience:
 def way_name(config: dict[str, Any]) -> str:
     bits = "4" if config.get("load_in_4bit") else "8" if config.get("load_in_8bit") else "16"
     return f"{bits} bits{', recomputed' if config.get('gradient_checkpointing') is True else ''}"
-
-
-def estimate_record(found: Estimate, model: str, way: str, correction: float, flops_per_token: float) -> dict[str, Any]:
-    """What `estimate.json` of a run holds."""
-    return {
-        **found.to_record(),
-        "model": model,
-        "way": way,
-        "correction": correction,
-        "flops_per_token": flops_per_token,
-    }
 
 
 def comparable_bytes(record: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ from interfaces.folders import Home
 from studio.architecture import Architecture
 from studio.batch_lengths import Lengths, kept_rows, trained_in, worst_batch
 from studio.estimate import Estimate, Loss, estimate
-from studio.experience import Experience, estimate_record, experience_of, way_name
+from studio.experience import Experience, experience_of, way_name
 from studio.fitting import Fit, make_it_fit, resolve_checkpointing, savings
 from studio.known_lengths import known_lengths
 from studio.model_facts import ModelFacts, model_facts
@@ -47,9 +47,10 @@ class Verdict:
 
     def run_record(self) -> dict[str, Any]:
         """What a run keeps of it, in `estimate.json`."""
-        way = way_name(self.config.model_dump())
-        flops = flops_per_token(self.facts.shape, self.config, self.lengths)
-        return estimate_record(self.estimate, self.config.model_name, way, self.correction, flops)
+        return {
+            **self.estimate.to_record(), "model": self.config.model_name, "way": way_name(self.config.model_dump()),
+            "correction": self.correction, "flops_per_token": flops_per_token(self.facts.shape, self.config, self.lengths),
+        }  # fmt: skip
 
 
 def judge(
