@@ -54,7 +54,7 @@ def _estimates(home: Home, device: Device) -> dict[str, Any]:
     experience = experience_of(home)
     error = experience.error()
     return {
-        "runs": len(experience.trials),
+        "runs": len(experience.finished),
         "error": None if error is None else round(error, 4),
         "correction": round(experience.correction(device), 4),
     }

@@ -135,7 +135,11 @@ def _tell(found: Verdict) -> None:
     steps = f"{told.steps} steps" if told.steps else "steps as many as the data has"
     print(
         f"Time: {steps}, "
-        + (f"about {duration(told.seconds)}." if told.seconds else "known once this machine has finished a run.")
+        + (
+            f"about {duration(told.seconds)}."
+            if told.seconds
+            else "known once this machine has timed a few steps of a run."
+        )
     )
     for one in found.savings()[:4]:
         print(f"  {_changes(one.changes)}: {size(one.estimate.total_bytes)}  ({_costs(one)})")

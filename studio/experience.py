@@ -1,6 +1,7 @@
-"""What this machine's finished runs have taught: how far estimates were off, and how fast it computes.
+"""What this machine's runs have taught: how far estimates were off, and how fast it computes.
 
-Each run's folder holds what was estimated before it began (`estimate.json`) and, in its last events, what was measured.
+Each run's folder holds what was estimated before it began (`estimate.json`) and, in its last events, what was measured:
+its steps, which are timed, whatever becomes of it; and the peak of one that is finished.
 Nothing else is stored: experience is read off the newest runs each time it is asked for.
 """
 
@@ -18,6 +19,8 @@ from interfaces.folders import Home, RunFolder, read_json
 
 NEWEST = 40
 """Runs that are looked at: what was learned long ago was of other versions."""
+LEAST_STEPS = 3
+"""Timed steps of a run from which its speed is known; the first is no measure, it also pays for what is done once."""
 LEAST_RUNS = 3
 """Below this a correction would be learned from chance."""
 WITHIN = (0.8, 1.3)
@@ -27,13 +30,14 @@ FRESH_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Trial:
-    """One finished run: what was estimated for it, uncorrected, and what it took."""
+    """One run: what was estimated for it, uncorrected, and what it took."""
 
     run: str
     device: str
     model: str
     estimated_bytes: int
     measured_bytes: int
+    """Its peak; 0 for a run that isn't finished, which may not have met its largest batch."""
     tokens_per_second: float
     flops_per_token: float
     way: str
@@ -50,16 +54,21 @@ class Experience:
 
     trials: tuple[Trial, ...] = ()
 
+    @property
+    def finished(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.measured_bytes]
+
     def correction(self, device: Device) -> float:
         """By how much measured peaks on this device differ from estimates; 1 where too little is known."""
-        ratios = [trial.ratio for trial in self.trials if trial.device == device.name]
+        ratios = [trial.ratio for trial in self.finished if trial.device == device.name]
         if len(ratios) < LEAST_RUNS:
             return 1.0
         return min(max(statistics.median(ratios), WITHIN[0]), WITHIN[1])
 
     def error(self) -> float | None:
         """The median of how far estimates were off, as a share; None without a finished run."""
-        return statistics.median(abs(1 / trial.ratio - 1) for trial in self.trials) if self.trials else None
+        errors = [abs(1 / trial.ratio - 1) for trial in self.finished]
+        return statistics.median(errors) if errors else None
 
     def tokens_per_second(self, device: Device, model: str, way: str, flops_per_token: float) -> float | None:
         """As this model ran here, else as fast as the device computed with others; None where nothing has run."""
@@ -87,7 +96,7 @@ def comparable_bytes(record: dict[str, Any]) -> int:
 
 
 def trial_of(folder: RunFolder) -> Trial | None:
-    """A run's trial, where it is finished and was estimated."""
+    """A run's trial, where it was estimated and has timed a few steps."""
     record = read_json(folder.estimate)
     if record is None:
         return None
@@ -95,14 +104,15 @@ def trial_of(folder: RunFolder) -> Trial | None:
     try:
         last = events[-1] if events else None
         steps = [event for event in events if isinstance(event, Step)]
-        seconds = sum(step.seconds for step in steps[1:])  # the first also pays for what is done once
-        # Tensors on a GPU, the whole process elsewhere.
-        if not isinstance(last, Finished) or not last.peak_memory_bytes:
+        timed = [step for step in steps[1:] if step.seconds > 0]
+        measured = last.peak_memory_bytes if isinstance(last, Finished) else 0
+        if len(timed) < LEAST_STEPS and not measured:
             return None
+        seconds = sum(step.seconds for step in timed)
         return Trial(
             run=folder.id, device=record["device"]["name"], model=record["model"],
-            estimated_bytes=round(comparable_bytes(record) / record["correction"]), measured_bytes=last.peak_memory_bytes,
-            tokens_per_second=sum(step.tokens for step in steps[1:]) / seconds if seconds else 0.0,
+            estimated_bytes=round(comparable_bytes(record) / record["correction"]), measured_bytes=measured,
+            tokens_per_second=sum(step.tokens for step in timed) / seconds if seconds else 0.0,
             flops_per_token=record["flops_per_token"], way=record["way"],
         )  # fmt: skip
     except (KeyError, TypeError, ZeroDivisionError):

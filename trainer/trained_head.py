@@ -94,6 +94,7 @@ class _FrozenHead(torch.autograd.Function):
                 if of_hidden is not None:
                     # The gradient, softmax minus one at the wanted token, takes the logits' place.
                     rows.copy_(log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0)))
+                del log_p  # or it would lie beside the next block's
             if of_hidden is not None:
                 torch.mm(logits, weight, out=of_hidden[first : first + chunk])
         ctx.save_for_backward(*([of_hidden] if of_hidden is not None else []))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from interfaces.folders import Home
+from interfaces.presets import PRESETS
 from interfaces.problems import FineTuneError
 from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE
@@ -30,14 +31,17 @@ def estimates_router(home: Home) -> APIRouter:
         try:
             checked = FineTuneConfig.model_validate(config)
         except ValidationError:
-            return {"models": {}}
+            return {"models": {}, "presets": {}}
         device = chosen_device(checked.device, detect_devices())
-        models = {entry.id: _card(home, checked, entry.id, device) for entry in CATALOGUE}
+        others = {
+            "models": {entry.id: _card(home, checked, entry.id, device) for entry in CATALOGUE},
+            "presets": {name: _preset(home, checked, name, device) for name in PRESETS},
+        }
         try:
-            return {**_whole(judge(home, checked, device)), "models": models}
+            return {**_whole(judge(home, checked, device)), **others}
         except FineTuneError as error:
             language = language if language in ("en", "zh") else "en"
-            return {"message": "\n".join(sentence(problem, language) for problem in error.problems), "models": models}
+            return {"message": "\n".join(sentence(problem, language) for problem in error.problems), **others}
 
     return router
 
@@ -59,3 +63,11 @@ def _card(home: Home, config: FineTuneConfig, model: str, device: Device) -> dic
         "slow": device.kind == "cpu" and verdict.facts.shape.parameters > SLOW_PARAMETERS,
         "download_bytes": verdict.facts.download_bytes, "fit": fit.to_record() if fit else None,
     }  # fmt: skip
+
+
+def _preset(home: Home, config: FineTuneConfig, name: str, device: Device) -> dict[str, Any]:
+    """What a preset would need here, with its own model and the data that is chosen."""
+    preset = PRESETS[name]()
+    preset.dataset = config.dataset
+    found = judge(home, preset, device)
+    return {"model": preset.model_name, "total_bytes": found.estimate.total_bytes, "verdict": found.estimate.verdict}

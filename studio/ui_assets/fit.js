@@ -16,7 +16,9 @@
     const rows = make("tbody", {});
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...["change", "memory", "cost"].map((name) => make("th", { scope: "col" }, texts[`fit_${name}`])), make("th", {}, make("span", { class: "fs-hidden" }, texts.fit_apply)))), rows);
     const more = make("details", {}, make("summary", {}, texts.fit_savings), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_savings }, table));
-    root.append(make("h3", {}, texts.fit_heading), said, bar, legend, note, change, undone, more);
+    const presetRows = make("tbody", {});
+    const presets = make("details", {}, make("summary", {}, texts.fit_presets), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_presets }, make("table", {}, make("thead", {}, make("tr", {}, ...[texts.preset, texts.model, texts.fit_memory].map((name) => make("th", { scope: "col" }, name)))), presetRows)));
+    root.append(make("h3", {}, texts.fit_heading), said, bar, legend, note, change, undone, more, presets);
     let config = FinetuneStudio.parts.formNow().config ?? null, asked = 0, shown = "";
 
     const words = (changes) => Object.entries(changes).map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`).join(", ");
@@ -40,6 +42,8 @@
       try { told = await post(`/api/estimate?language=${language}`, { config }); } catch { return; }
       if (mine !== asked) return; // a newer setting has been asked for
       badges(told.models);
+      presetRows.replaceChildren(...Object.entries(told.presets).map(([name, one]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, one.model), make("td", {}, make("span", { class: "fs-badge", "data-verdict": one.verdict }, `${size(one.total_bytes)} · ${texts[one.verdict]}`)))));
+      presets.hidden = !presetRows.children.length;
       const text = JSON.stringify(told);
       if (text === shown) return;
       shown = text;

@@ -8,6 +8,7 @@ import pytest
 
 from interfaces.events import Finished, read_events
 from interfaces.folders import Home, read_json
+from interfaces.presets import PRESETS
 from studio.texts import TEXTS
 from tests.conftest import SAMPLES
 from tests.story.conftest import Studio
@@ -50,6 +51,18 @@ def test_bar_and_badges_move_with_the_settings(new_page: Callable[..., Any], tmp
     set_number(page, "max_length", 512)
     page.wait_for_function(f"{TOTAL} === {before}")
     page.locator("#train-fit").screenshot(path=tmp_path / "fit.png")
+
+
+def test_each_preset_says_what_it_would_need_here(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    verdict_is(page, "fits", "tight", "too_big")
+    summary = page.get_by_text(EN["fit_presets"])
+    summary.focus()
+    page.keyboard.press("Enter")
+    rows = page.locator(".fs-fit tr").filter(has=page.locator(".fs-badge"))
+    assert rows.count() == len(PRESETS)
+    assert "Qwen2.5-0.5B-Instruct" in rows.filter(has_text="minimal").inner_text()
+    assert EN["fits"] in rows.filter(has_text="laptop_cpu").inner_text()
 
 
 def test_make_it_fit_changes_the_form_and_can_be_undone(new_page: Callable[..., Any]) -> None:

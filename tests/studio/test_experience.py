@@ -61,10 +61,22 @@ def test_a_correction_is_not_learned_from_itself(home: Home) -> None:
     assert trial.ratio == pytest.approx(1.1)
 
 
-def test_runs_without_an_end_or_an_estimate_teach_nothing(home: Home) -> None:
+def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Home) -> None:
     folder = add_run(home, "20260101-1", 2000, 2200)
-    folder.events.write_text(folder.events.read_text().rsplit("\n", 2)[0] + "\n")
-    assert trial_of(folder) is None
+    *steps, _end = folder.events.read_text().splitlines(keepends=True)
+    folder.events.write_text("".join(steps))
+    assert trial_of(folder) is None, "two are too few"
+    folder.events.write_text("".join([*steps, steps[-1]]))
+    trial = trial_of(folder)
+    assert trial is not None
+    assert trial.tokens_per_second == 100.0
+    experience = experience_of(home)
+    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 100.0
+    assert experience.error() is None, "its largest batch may not have come yet"
+
+
+def test_runs_without_an_estimate_teach_nothing(home: Home) -> None:
+    folder = add_run(home, "20260101-1", 2000, 2200)
     folder.estimate.write_text("{}")
     assert trial_of(folder) is None
     folder.estimate.unlink()

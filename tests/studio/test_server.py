@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from interfaces.events import Finished, Started, Step
 from interfaces.folders import Home, RunFolder, write_json
+from interfaces.presets import PRESETS
 from interfaces.problems import Code, FineTuneError
 from studio.launcher import LocalLauncher
 from studio.server import bound_socket, build_app, studio_token
@@ -384,9 +385,24 @@ def test_an_estimate_of_every_model_takes_less_than_a_tenth_of_a_second(served: 
     assert min(spent) < 0.1
 
 
+def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    config = {"max_length": 8192, "per_device_train_batch_size": 64}
+    small, large = (
+        client.post("/api/estimate", json={"config": {**config, "max_length": length}}).json() for length in (128, 8192)
+    )
+    assert small["total_bytes"] < large["total_bytes"]
+    assert small["presets"] == large["presets"]
+    assert list(small["presets"]) == list(PRESETS)
+    alone = client.post(
+        "/api/estimate", json={"config": PRESETS["minimal"]().model_dump(exclude={"output_dir"})}
+    ).json()
+    assert small["presets"]["minimal"]["total_bytes"] == alone["total_bytes"]
+
+
 def test_a_form_with_something_wrong_has_no_verdict_and_no_error(served: tuple[TestClient, Home]) -> None:
     client, _ = served
-    assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == {"models": {}}
+    assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == {"models": {}, "presets": {}}
     unknown = client.post("/api/estimate", json={"config": {"model_name": "some/unknown-model"}}).json()
     assert "Nothing is known of the model" in unknown["message"]
     assert "total_bytes" not in unknown
