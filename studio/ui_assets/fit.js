@@ -17,7 +17,7 @@
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...["change", "memory", "cost"].map((name) => make("th", { scope: "col" }, texts[`fit_${name}`])), make("th", {}, make("span", { class: "fs-hidden" }, texts.fit_apply)))), rows);
     const more = make("details", {}, make("summary", {}, texts.fit_savings), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_savings }, table));
     const presetRows = make("tbody", {});
-    const presets = make("details", {}, make("summary", {}, texts.fit_presets), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_presets }, make("table", {}, make("thead", {}, make("tr", {}, ...[texts.preset, texts.model, texts.fit_memory].map((name) => make("th", { scope: "col" }, name)))), presetRows)));
+    const presets = make("details", {}, make("summary", {}, texts.fit_presets), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_presets }, make("table", {}, make("thead", {}, make("tr", {}, ...[texts.preset, texts.fit_memory, texts.fit_model].map((name) => make("th", { scope: "col" }, name)))), presetRows)));
     root.append(make("h3", {}, texts.fit_heading), said, bar, legend, note, change, undone, more, presets);
     let config = FinetuneStudio.parts.formNow().config ?? null, asked = 0, shown = "";
 
@@ -42,7 +42,7 @@
       try { told = await post(`/api/estimate?language=${language}`, { config }); } catch { return; }
       if (mine !== asked) return; // a newer setting has been asked for
       badges(told.models);
-      presetRows.replaceChildren(...Object.entries(told.presets).map(([name, one]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, one.model), make("td", {}, make("span", { class: "fs-badge", "data-verdict": one.verdict }, `${size(one.total_bytes)} · ${texts[one.verdict]}`)))));
+      presetRows.replaceChildren(...Object.entries(told.presets).map(([name, one]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, make("span", { class: "fs-badge", "data-verdict": one.verdict }, `${size(one.total_bytes)} · ${texts[one.verdict]}`)), make("td", {}, one.model))));
       presets.hidden = !presetRows.children.length;
       const text = JSON.stringify(told);
       if (text === shown) return;
