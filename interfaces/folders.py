@@ -82,6 +82,29 @@ class Home:
         return self.path / "cache"
 
     @property
+    def queue(self) -> Path:
+        """A file for each run that waits for its device."""
+        return self.path / "queue"
+
+    @property
+    def queue_lock(self) -> Path:
+        return self.queue / ".lock"
+
+    @property
+    def queue_paused(self) -> Path:
+        """While it is there, nothing is started from the queue."""
+        return self.queue / "paused"
+
+    @property
+    def queue_log(self) -> Path:
+        return self.queue / "queue.log"
+
+    @property
+    def locks(self) -> Path:
+        """Who has a device: a file each."""
+        return self.path / "locks"
+
+    @property
     def imports(self) -> Path:
         """Where a person puts files that are too large to drop on the page."""
         return self.path / "imports"
@@ -209,6 +232,17 @@ class RunFolder:
     @property
     def meta(self) -> Path:
         return self.path / "meta.json"
+
+    @property
+    def ticket(self) -> Path:
+        """Its place in the queue of its home."""
+        return self.home.queue / f"{self.id}.json"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is in the queue, and hasn't been started since it was put there."""
+        ticket = read_json(self.ticket)
+        return ticket is not None and ticket.get("attempts") == len(self.attempts()) and self.config.is_file()
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:07d}"

@@ -19,6 +19,7 @@ from interfaces.folders import Home, RunFolder, write_json, write_text
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
 from studio.devices import chosen_device, detect_devices
+from studio.run_queue import RunQueue
 from studio.runs import RunState, find_run, interrupted_runs, run_state, stop_requested
 from studio.verdict import Verdict, judge
 
@@ -42,9 +43,7 @@ class FinetuneManager:
     def __init__(self, trainer: IFineTuneService, home: Home | None = None) -> None:
         self.trainer = trainer
         self.home = home or Home.of(None, os.environ)
-        self.rescued: list[str] = []
-        """Interrupted runs that go on one after the other: the one that runs, and those that wait for it."""
-        self._rescue_lock, self._rescuing = threading.Lock(), False
+        self.queue = RunQueue(self.home)
 
     def create_task(self, config: dict[str, Any], dataset_title: str = "") -> str:
         """Store a config as a new run, whose snapshot nothing edits afterwards; returns the task's id.
@@ -119,7 +118,7 @@ class FinetuneManager:
         return future
 
     def launch(self, task_id: str) -> None:
-        """As `start_in_background`, but return once the run goes on without this process.
+        """As `start_in_background`, but return once the run goes on without this process, or waits in the queue.
 
         Raises:
             FineTuneError: it could not be started.
@@ -130,7 +129,7 @@ class FinetuneManager:
         deadline = time.monotonic() + LAUNCH_SECONDS
         while time.monotonic() < deadline:
             attempts = folder.attempts()
-            if len(attempts) > before and attempts[-1].pid.exists():
+            if (len(attempts) > before and attempts[-1].pid.exists()) or self.queue.has_to_wait(folder):
                 return
             if started.done():
                 started.result()  # raises what went wrong
@@ -153,33 +152,20 @@ class FinetuneManager:
         self.launch(task_id)
 
     def resume_interrupted(self) -> list[str]:
-        """Go on with all interrupted runs, one after the other, on one thread of the manager; returns who is in line.
+        """Have all interrupted runs go on, one after the other on each device; returns which.
 
         One that was interrupted again and again is left to a person: it may be what brings the machine down.
         """
-        with self._rescue_lock:
-            waiting = [run.id for run in interrupted_runs(self.home) if run.attempts < MOST_ATTEMPTS]
-            self.rescued += [task_id for task_id in waiting if task_id not in self.rescued]
-            if self.rescued and not self._rescuing:
-                self._rescuing = True
-                threading.Thread(target=self._rescue, name="resume-interrupted", daemon=True).start()
-            return list(self.rescued)
-
-    def _rescue(self) -> None:
-        while True:
-            with self._rescue_lock:
-                if not self.rescued:
-                    self._rescuing = False
-                    return
-                task_id = self.rescued[0]
+        resumed = []
+        for run in interrupted_runs(self.home):
+            if run.attempts >= MOST_ATTEMPTS:
+                continue
             try:
-                # A person may have resumed, finished, stopped or deleted it meanwhile.
-                if run_state(self.home.run(task_id)) is RunState.INTERRUPTED:
-                    self.start_training(task_id)
+                self.launch(run.id)
+                resumed.append(run.id)
             except Exception:  # one that can't go on doesn't keep the others
-                log.exception("The run %s could not be resumed", task_id)
-            with self._rescue_lock:
-                self.rescued.remove(task_id)
+                log.exception("The run %s could not be resumed", run.id)
+        return resumed
 
     def config_again(self, task_id: str, go_on: bool = False) -> dict[str, Any]:
         """The settings of a run for another one: from where it began itself, or going on from its adapter.
@@ -212,10 +198,15 @@ class FinetuneManager:
     def request_stop(self, task_id: str, discard: bool = False) -> None:
         """Ask a run to stop: after the batch it is in and with a checkpoint, or at once and with nothing.
 
+        One that waits for its device leaves the queue.
+
         Raises:
-            FineTuneError: it isn't running.
+            FineTuneError: it neither runs nor waits.
         """
         folder = self._folder(task_id)
+        if folder.is_waiting:
+            self.queue.cancel(folder)
+            return
         state = run_state(folder)
         attempts = folder.attempts()
         if state.is_over or not attempts:

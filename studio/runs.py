@@ -36,6 +36,8 @@ from studio.history import RunHistory
 from studio.launcher import Launcher, LocalLauncher
 from studio.verdict import judge
 
+CANCELLED = 0
+"""In place of an attempt's number: what was asked to stop had not begun."""
 STARTING_SECONDS = 10.0
 """An attempt without `pid.json` is being started for this long; after that its starter is gone."""
 SPARKLINE_POINTS = 40
@@ -65,8 +67,11 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
     `events` may be those of the whole run or only its last ones, which are read where none are given.
     """
     attempts = folder.attempts()
-    if not attempts:
+    if folder.is_waiting:
         return RunState.QUEUED
+    if not attempts:
+        cancelled = (read_json(folder.stop) or {}).get("attempt") == CANCELLED
+        return RunState.STOPPED if cancelled else RunState.QUEUED
     attempt = attempts[-1]
     events = read_tail(folder.events) if events is None else events
     told = [event for event in events if event.attempt == attempt.number]
@@ -81,7 +86,7 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
         # Ended without a last word: as asked for (a discard kills), or by a hand from outside.
         return RunState.STOPPED if stop_requested(folder, attempt) else RunState.FAILED
     if (launcher or LocalLauncher()).state(attempt) == "gone":
-        return RunState.STARTING if _is_being_started(attempt) else RunState.INTERRUPTED
+        return RunState.STARTING if is_being_started(attempt) else RunState.INTERRUPTED
     if stop_requested(folder, attempt) or any(isinstance(event, Stopping) for event in told[-20:]):
         return RunState.STOPPING
     learning = any(isinstance(event, Step | Evaluated | CheckpointCommitted) for event in told)
@@ -94,7 +99,8 @@ def stop_requested(folder: RunFolder, attempt: Attempt) -> str | None:
     return str(request.get("mode")) if request and request.get("attempt") == attempt.number else None
 
 
-def _is_being_started(attempt: Attempt) -> bool:
+def is_being_started(attempt: Attempt) -> bool:
+    """Whether its processes may still be on their way."""
     # A clock that was set back makes a folder look as if it came from the future.
     return not attempt.pid.exists() and abs(time.time() - attempt.path.stat().st_mtime) < STARTING_SECONDS
 
@@ -219,7 +225,7 @@ def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None
 
 def _stored(folder: RunFolder) -> RunSummary | None:
     record = read_json(folder.summary)
-    if record is None or record.get("attempts") != len(folder.attempts()):
+    if record is None or folder.is_waiting or record.get("attempts") != len(folder.attempts()):
         return None
     record.pop("schema_version", None)
     try:

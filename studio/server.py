@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable
 from importlib.resources import files
@@ -164,6 +165,7 @@ def serve(
     token = studio_token(home)
     manager = FinetuneManager(SupervisedTrainer(), home)
     app: Any = build_app(home, token, LOCAL_NAMES | {host}, spare, manager)
+    threading.Thread(target=manager.queue.tend_always, name="queue", daemon=True).start()
     if resume_interrupted:
         manager.resume_interrupted()
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  only compared

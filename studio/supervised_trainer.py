@@ -13,6 +13,7 @@ from interfaces.folders import RunFolder
 from interfaces.problems import Code, FineTuneError
 from interfaces.result import result_of
 from studio.launcher import Launcher, LocalLauncher
+from studio.run_queue import RunQueue
 from studio.runs import follow, problem_of_run, run_state
 from studio.trainer_child import run_trainer
 
@@ -20,7 +21,7 @@ LEAVING_SECONDS = 60.0
 
 
 class SupervisedTrainer(IFineTuneService):
-    """Launches a run and follows it to its end; the run goes on if this object, or its process, goes away.
+    """Launches a run, when its device is free, and follows it to its end; it goes on if this object, or its process, goes away.
 
     The config's `output_dir` says which run folder is meant; `FinetuneManager` fills it in.
     """
@@ -39,10 +40,11 @@ class SupervisedTrainer(IFineTuneService):
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
         folder = self._folder = RunFolder(Path(config["output_dir"]))
         wait_until_gone(folder, self._launcher)
-        if self._launcher.find(folder) is None:
-            self._launcher.start(folder)
+        queue = RunQueue(folder.home, self._launcher)
+        queue.submit(folder)
         for _ in follow(folder):
-            pass
+            if folder.is_waiting:
+                queue.tend()
         return dict(result_of_run(folder))
 
     def export_model(self, output_path: Path) -> Path:

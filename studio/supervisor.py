@@ -178,6 +178,19 @@ def _follow_to_end(
     returncode = _wait(trainer, folder, attempt, terminated)
     _end_group(trainer.pid)
     write_ending(folder, attempt, returncode, kills.have_grown())
+    _go_on_after(folder)
+
+
+def _go_on_after(folder: RunFolder) -> None:
+    """Have a process of its own see to the runs that wait; `exit.json` is written, so the device counts as free."""
+    home = folder.home
+    if not any(home.queue.glob("*-*.json")):
+        return
+    with contextlib.suppress(OSError), home.queue_log.open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "studio.run_queue", str(home.path)],
+            cwd=home.path, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
 
 
 def _wait(trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> int:

@@ -16,6 +16,7 @@ def delete_run(folder: RunFolder) -> None:
     """
     if LocalLauncher().find(folder) is not None:
         raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=summary_of(folder).state.value)
+    folder.ticket.unlink(missing_ok=True)
     trash = folder.home.trash
     trash.mkdir(exist_ok=True)
     folder.path.rename(trash / folder.id)

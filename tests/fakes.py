@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,23 @@ def fake_trainer(script: str):
         return [sys.executable, "-P", "-c", FAKE_TRAINER, str(folder.path), str(attempt.number), script]
 
     return command
+
+
+def fake_trainer_package(place: Path) -> Mapping[str, str]:
+    """An environment in which `python -m trainer` is the fake, for every process, also those that nobody here starts.
+
+    What it does is the run's `name`: finishes | waits | crashes | fails | ...; all else of `trainer` is the real one.
+    """
+    package = place / "trainer"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+    )
+    main = """
+import sys, yaml
+from pathlib import Path
+folder, attempt = sys.argv[2], sys.argv[4]
+sys.argv = [sys.argv[0], folder, attempt, yaml.safe_load((Path(folder) / "config.yaml").read_text())["name"]]
+"""
+    (package / "__main__.py").write_text(main + FAKE_TRAINER)
+    return {"PYTHONPATH": str(place)}

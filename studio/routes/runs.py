@@ -40,10 +40,6 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     def read_runs() -> list[dict[str, Any]]:
         return [summary.to_record() for summary in list_runs(manager.home, histories)]
 
-    @router.get("/resume-interrupted")
-    def read_rescued() -> dict[str, list[str]]:
-        return {"runs": list(manager.rescued)}
-
     @router.post("/resume-interrupted")
     def resume_interrupted() -> dict[str, list[str]]:
         return {"runs": manager.resume_interrupted()}

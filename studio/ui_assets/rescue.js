@@ -17,14 +17,12 @@
     box.hidden = true;
     root.replaceChildren(box);
     async function show() {
-      let list, line;
-      try { list = await ask("/api/runs"); line = (await ask("/api/runs/resume-interrupted")).runs; } catch { return; } // the list below says that nobody answers
-      const interrupted = list.filter((run) => run.state === "interrupted");
-      const cut = interrupted.filter((run) => !line.includes(run.id)); // the others wait for their turn
-      all.hidden = !cut.length;
-      box.hidden = !interrupted.length;
+      let list;
+      try { list = await ask("/api/runs"); } catch { return; } // the list below says that nobody answers
+      const cut = list.filter((run) => run.state === "interrupted"); // those that wait for their turn are told of in the queue
+      box.hidden = !cut.length;
       setText(all, cut.length === 1 ? texts.resume : texts.resume_all);
-      setText(said, cut.length ? fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }) : texts.resuming);
+      setText(said, fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }));
     }
     poll(root, show, POLL_MS);
   }

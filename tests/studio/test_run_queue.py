@@ -1,0 +1,170 @@
+"""The queue: one run a device, the next without anybody's help, and nobody keeps the others."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interfaces.events import Started, read_events
+from interfaces.folders import Home, RunFolder, write_json
+from interfaces.problems import Code, FineTuneError
+from studio.finetune_manager import FinetuneManager
+from studio.launcher import LocalLauncher
+from studio.run_queue import RunQueue, device_of
+from studio.runs import RunState, run_state
+from studio.trash import delete_run
+from tests.conftest import until
+from tests.fakes import FakeFineTuneService, fake_trainer_package
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def queue(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunQueue]:
+    for name, value in fake_trainer_package(tmp_path / "fake").items():
+        monkeypatch.setenv(name, value)
+    yield RunQueue(home)
+    RunQueue(home).pause()
+    for path in home.runs.glob("*"):
+        LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
+
+
+def make_run(queue: RunQueue, script: str = "finishes") -> RunFolder:
+    manager = FinetuneManager(FakeFineTuneService(), queue.home)
+    return queue.home.run(manager.create_task({"model_name": "fake", "dataset": "rows", "name": script}))
+
+
+def has_ended(*folders: RunFolder) -> bool:
+    return all(run_state(folder).is_over and LocalLauncher().find(folder) is None for folder in folders)
+
+
+def let_go(folder: RunFolder) -> None:
+    (folder.path / "go on").touch()
+
+
+def start_of(folder: RunFolder) -> float:
+    return next(event.time for event in read_events(folder.events) if isinstance(event, Started))
+
+
+def test_the_second_waits_without_a_process_and_begins_by_itself_when_the_first_has_ended(queue: RunQueue) -> None:
+    first, second = make_run(queue, "waits"), make_run(queue)
+    assert queue.submit(first) is True
+    assert queue.submit(second) is False
+    assert run_state(second) is RunState.QUEUED
+    assert second.attempts() == []
+    assert queue.to_record() == {
+        "paused": False,
+        "running": {"cpu": first.id},
+        "waiting": [{"run": second.id, "device": "cpu", "position": 1}],
+    }
+    let_go(first)  # nobody looks after the queue from here on
+    until(lambda: run_state(second) is RunState.FINISHED)
+    assert start_of(second) >= read_events(first.events)[-1].time
+    until(lambda: queue.running() == {})
+    assert queue.waiting() == []
+
+
+def test_one_that_fails_one_that_crashes_and_one_that_cannot_start_do_not_keep_the_others(queue: RunQueue) -> None:
+    first = make_run(queue, "waits")
+    others = [make_run(queue, script) for script in ("fails", "crashes", "finishes", "finishes", "finishes")]
+    for folder in (first, *others):
+        queue.submit(folder)
+    others[3].start_lock.mkdir()  # in the way: it can't be started
+    let_go(first)
+    until(lambda: has_ended(first, *others[:3], others[4]), 60)
+    assert [run_state(folder).value for folder in others[:3]] == ["failed", "failed", "finished"]
+    assert run_state(others[4]) is RunState.FINISHED
+    starts = [start_of(folder) for folder in (first, *others[:3], others[4])]
+    assert starts == sorted(starts)
+    assert others[3].id in queue.home.queue_log.read_text()
+
+
+def test_a_supervisor_that_is_killed_keeps_nobody_waiting_once_somebody_looks(queue: RunQueue) -> None:
+    first, second = make_run(queue, "waits"), make_run(queue)
+    queue.submit(first)
+    queue.submit(second)
+    assert queue.advance() == []
+    LocalLauncher().signal(first, signal.SIGKILL)
+    until(lambda: LocalLauncher().find(first) is None)
+    assert queue.advance() == [second.id]
+    until(lambda: run_state(second) is RunState.FINISHED)
+
+
+def test_runs_change_places_leave_and_come_back(queue: RunQueue) -> None:
+    first = make_run(queue, "waits")
+    a, b, c = (make_run(queue) for _ in range(3))
+    for folder in (first, a, b, c):
+        queue.submit(folder)
+    queue.move(c, 1)
+    assert [one.run for one in queue.waiting()] == [c.id, a.id, b.id]
+    queue.move(c, 99)
+    assert [one.run for one in queue.waiting()] == [a.id, b.id, c.id]
+    queue.cancel(a)
+    assert run_state(a) is RunState.STOPPED
+    with pytest.raises(FineTuneError) as raised:
+        queue.move(a, 1)
+    assert raised.value.problems[0].code == Code.RUN_NOT_ACTIVE
+    delete_run(b)
+    assert [(one.run, one.position) for one in queue.waiting()] == [(c.id, 1)]
+    queue.submit(a)
+    assert run_state(a) is RunState.QUEUED
+    let_go(first)
+    until(lambda: has_ended(a, c))
+    assert start_of(c) < start_of(a)
+
+
+def test_a_pause_lets_what_runs_go_on_and_starts_nothing_more(queue: RunQueue) -> None:
+    first, second = make_run(queue, "waits"), make_run(queue)
+    queue.submit(first)
+    queue.pause()
+    assert queue.submit(second) is False
+    let_go(first)
+    until(lambda: has_ended(first))
+    assert queue.advance() == []
+    assert queue.has_to_wait(second)
+    assert queue.go_on() == [second.id]
+    until(lambda: run_state(second) is RunState.FINISHED)
+
+
+def test_a_run_is_put_there_once_and_one_that_runs_is_not(queue: RunQueue) -> None:
+    first, second = make_run(queue, "waits"), make_run(queue)
+    assert queue.submit(first)
+    assert queue.submit(first)
+    queue.submit(second)
+    queue.submit(second)
+    assert [one.run for one in queue.waiting()] == [second.id]
+    assert len(first.attempts()) == 1
+
+
+def test_a_ticket_of_one_that_was_started_is_taken_away(queue: RunQueue) -> None:
+    """Whoever started it was killed before the ticket was gone."""
+    folder = make_run(queue)
+    queue.submit(folder)
+    write_json(folder.ticket, {"device": "cpu", "order": 1, "attempts": 0})
+    assert queue.waiting() == []
+    until(lambda: has_ended(folder))
+    queue.advance()
+    assert not folder.ticket.exists()
+    assert len(folder.attempts()) == 1
+
+
+def test_who_was_killed_before_the_start_holds_no_device(queue: RunQueue) -> None:
+    queue.home.locks.mkdir(parents=True)
+    gone, folder = make_run(queue), make_run(queue)
+    write_json(queue.home.locks / "cpu.json", {"run": gone.id, "attempt": 1})
+    assert queue.submit(folder) is True
+
+
+def test_each_card_has_its_own_run(queue: RunQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    from interfaces.device import GIB, Device
+
+    cards = [Device("cuda", "a card", 8 * GIB, 8 * GIB, index) for index in range(2)]
+    monkeypatch.setattr("studio.run_queue.detect_devices", lambda: [*cards, Device("cpu", "cpu", GIB, GIB)])
+    monkeypatch.setattr("studio.devices.torch_is_cpu_build", lambda: False)
+    folders = [make_run(queue, "waits") for _ in range(3)]
+    for folder, device in zip(folders, ("auto", "cuda:1", "cuda:1"), strict=True):
+        folder.config.write_text(folder.config.read_text().replace("device: auto", f"device: {device}"))
+    assert [device_of(folder) for folder in folders] == ["cuda:0", "cuda:1", "cuda:1"]
+    assert [queue.submit(folder) for folder in folders] == [True, True, False]
+    assert queue.running() == {"cuda:0": folders[0].id, "cuda:1": folders[1].id}
