@@ -22,15 +22,17 @@ Verdict = Literal["fits", "tight", "too_big"]
 Loss = Literal["trained", "full"]
 COMFORTABLE = 0.9
 """The share of the free memory up to which a run fits: the rest is for what else the machine does meanwhile."""
-PROCESS_BYTES = {"cpu": 580_000_000, "cuda": 500_000_000, "mps": 500_000_000}
+PROCESS_BYTES = {"cpu": 640_000_000, "cuda": 500_000_000, "mps": 500_000_000}
 """Python with its libraries on the CPU; the driver's context and the libraries' workspaces on a GPU."""
 HOST_BYTES = 3_000_000_000
 """Memory of the machine itself that a run on a GPU takes: Python, CUDA's libraries, weights on their way."""
-GAPS = {"cpu": 0.35, "cuda": 0.06, "mps": 0.1}
+GAPS = {"cpu": 0.5, "cuda": 0.06, "mps": 0.1}
 """What the allocator holds beyond a step's tensors, as a share of them: gaps between blocks."""
 GAPS_RECOMPUTED = 0.5
 """On a CPU most of what recomputing saves stays as gaps in the C library's heap: the share of it that does."""
 MAPPED_BYTES = 1 << 25
+NARROW_GAPS = 0.75
+"""The share of a CPU's gaps between tensors as wide as the model; the others are as wide as its MLP."""
 NF4_BLOCK, NESTED_BLOCK = 64, 256
 MATRICES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 _QKV = {"q_proj", "k_proj", "v_proj"}
@@ -123,8 +125,8 @@ def _gaps(shape: Architecture, way: Way, ledger: Ledger) -> int:
     if way.checkpointing:
         remembered = play_step(shape, replace(way, checkpointing=False))
         gaps += GAPS_RECOMPUTED * max(in_heap(remembered) - in_heap(ledger), 0)
-    widths = (way.tokens * shape.hidden * FP32, way.tokens * shape.intermediate * way.width)
-    return int(gaps * sum(width < MAPPED_BYTES for width in widths) / len(widths))
+    hidden, intermediate = way.tokens * shape.hidden * FP32, way.tokens * shape.intermediate * way.width
+    return int(gaps * (NARROW_GAPS * (hidden < MAPPED_BYTES) + (1 - NARROW_GAPS) * (intermediate < MAPPED_BYTES)))
 
 
 def _file_held(shape: Architecture, way: Way, needed: int) -> int:
