@@ -1,6 +1,6 @@
 """The contract between the studio and the trainer: standard library and pydantic only.
 
-In the order data meets them: folders (where things lie), config (the dials), presets (dials for a
+In the order data meets them: folders (where things lie), files (records that are whole or not there), config (the dials), presets (dials for a
 machine), example (what is learned from), finetune (what a trainer promises), events (what a run
 says), problems (what can go wrong) and sentences (how that reads in a person's language).
 

@@ -13,38 +13,67 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from interfaces.config import config_errors
 from interfaces.events import Event, Stopped, Stopping, read_tail
 from interfaces.folders import Home, RunFolder
-from interfaces.problems import BROKEN_RUN, FineTuneError, Problem
+from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
 from interfaces.sentences import sentence, size
 from studio.datasets import with_datasets
+from studio.devices import chosen_device, detect_devices
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.progress import RunProgress, stopping_words
+from studio.run_queue import device_name
 from studio.runs import RunState, follow, interrupted_runs, run_state, summary_of
 from studio.supervised_trainer import result_of_run, wait_until_gone
 from studio.trainer_child import download_model
 
 
 def start_run(
-    manager: FinetuneManager, config: dict[str, Any], console: Console, as_json: bool, detach: bool, note: str = ""
-) -> int:
+    manager: FinetuneManager, config: dict[str, Any], console: Console, as_json: bool, detach: bool, wait: bool,
+    note: str = "",
+) -> int:  # fmt: skip
     """Check a config, make a run of it, and start it: attached, or detached; returns the exit code.
 
     Raises:
-        FineTuneError: the config holds errors, or the run can't be started.
+        FineTuneError: the config holds errors, another run has the device and `wait` is false, or it can't be started.
     """
     if errors := config_errors(config):
         raise FineTuneError(*errors)
+    if not wait:
+        manager.queue.require_free(device_name(chosen_device(config.get("device", "auto"), detect_devices())))
     run_id = manager.create_task(with_datasets(manager.home, config))
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
     try:
-        manager.launch(folder.id)
+        launch(manager, folder, console, wait)
     except KeyboardInterrupt:
         detach = True
     if detach:
         console.print(f"Running by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
         return 0
     return attach(manager, folder, console, as_json)
+
+
+def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: bool) -> None:
+    """Start a run, or have it wait.
+
+    Raises:
+        FineTuneError: another run has the device and `wait` is false, or it can't be started.
+    """
+    manager.launch(folder.id)
+    place = next((one for one in manager.queue.waiting() if one.run == folder.id), None)
+    if place is None:
+        return
+    holder = manager.queue.holder_of(place.device)
+    if not wait and holder is not None:  # somebody was quicker, since it was asked whether the device is free
+        manager.queue.cancel(folder)
+        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run=holder.id)
+    reason = (
+        "the queue is paused ('finetune queue go-on')"
+        if manager.queue.paused
+        else f"{holder.id if holder else 'another'} has {place.device}"
+    )
+    console.print(
+        f"Number {place.position} in the queue: {reason}. It starts by itself, whatever becomes of this terminal."
+    )
 
 
 def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, resumed: bool = False) -> int:

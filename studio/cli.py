@@ -16,6 +16,7 @@ import typer
 from studio.data_cli import data
 from studio.estimate_cli import estimate_commands
 from studio.models_cli import models_commands
+from studio.queue_cli import queue
 from studio.runs_cli import runs_commands
 from studio.terminal import (
     DetachOption,
@@ -23,6 +24,7 @@ from studio.terminal import (
     JsonOption,
     RunArgument,
     SetOption,
+    WaitOption,
     home_of,
     manager_of,
     open_console,
@@ -38,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
+app.add_typer(queue, name="queue")
 app.add_typer(runs_commands)
 app.add_typer(estimate_commands)
 app.add_typer(models_commands)
@@ -105,6 +108,7 @@ def train(
     home: HomeOption = None,
     as_json: JsonOption = False,
     detach: DetachOption = False,
+    wait: WaitOption = False,
 ) -> None:
     """Start a run and follow it. Closing this terminal, or killing this command, changes nothing for the run."""
     from studio.attached import start_run
@@ -115,7 +119,7 @@ def train(
     values |= {"bad_rows": "skip"} if skip_bad_rows else {}
     full, used = with_preset(values, usable_device(detect_devices()), preset)
     console, note = open_console(stderr=as_json), f"Preset {used} for what {config.name} leaves open"
-    sys.exit(start_run(manager_of(home_of(home)), full, console, as_json, detach, note))
+    sys.exit(start_run(manager_of(home_of(home)), full, console, as_json, detach, wait, note))
 
 
 @app.command()

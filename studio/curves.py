@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from interfaces.events import Event, Finished, Sampled, read_tail
-from interfaces.folders import read_json
+from interfaces.files import read_json
+from interfaces.folders import RunFolder
 from interfaces.sentences import PHASES, sentence
 from studio.experience import comparable_bytes
 from studio.history import Points, RunHistory
+from studio.queue_texts import QUEUE_TEXTS
+from studio.run_queue import RunQueue
 from studio.runs import RunState, problem_of_run, run_state
 
 MOST_POINTS = 2000
@@ -80,7 +83,7 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
     return {
         "state": state.value,
         "name": str((read_json(history.folder.meta) or {}).get("name", "")),
-        "phase": "" if state.is_over or not history.phase else PHASES[language][history.phase],
+        "phase": _phase(history, state, language),
         "done": progress.done if progress else None,
         "total": progress.total if progress else None,
         "unit": progress.unit if progress else "",
@@ -103,6 +106,25 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
         "samples": _pairs(history.samples),
         "adapter": history.folder.adapter.is_dir(),
     }
+
+
+def _phase(history: RunHistory, state: RunState, language: str) -> str:
+    """What a run is busy with; for one that waits, its place in the queue and who is before it."""
+    if state is RunState.QUEUED:
+        return place_in_queue(history.folder, language)
+    return "" if state.is_over or not history.phase else PHASES[language][history.phase]
+
+
+def place_in_queue(folder: RunFolder, language: str) -> str:
+    queue, texts = RunQueue(folder.home), QUEUE_TEXTS[language]
+    waiting = queue.waiting()
+    own = next((one for one in waiting if one.run == folder.id), None)
+    if own is None:
+        return ""
+    holder = queue.holder_of(own.device)
+    reason = texts["queue_behind"].format(run=holder.id, device=own.device) if holder else texts["queue_free"]
+    reason = texts["queue_paused"] if queue.paused else reason
+    return texts["queue_place"].format(position=own.position, count=len(waiting), reason=reason)
 
 
 def _peak(tail: list[Event], last: dict[str, Any] | None) -> int | None:

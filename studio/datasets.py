@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.examples import ExampleFile
-from interfaces.folders import DatasetFolder, Home, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, FineTuneError, rows_that_forbid
 from studio.trainer_child import Tell, add_dataset, run_trainer
 

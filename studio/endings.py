@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from interfaces.folders import FULL_DISK_BYTES, Attempt, RunFolder, write_json
+from interfaces.files import write_json
+from interfaces.folders import FULL_DISK_BYTES, Attempt, RunFolder
 
 CGROUPS = Path("/sys/fs/cgroup")
 TAIL_BYTES = 1 << 16

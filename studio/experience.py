@@ -15,7 +15,8 @@ from typing import Any
 
 from interfaces.device import Device
 from interfaces.events import Finished, Step, read_tail
-from interfaces.folders import Home, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home, RunFolder
 
 NEWEST = 40
 """Runs that are looked at: what was learned long ago was of other versions."""

@@ -14,8 +14,9 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import require_space
+from interfaces.files import write_json, write_text
 from interfaces.finetune import IFineTuneService
-from interfaces.folders import Home, RunFolder, write_json, write_text
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.datasets import dataset_name
 from studio.devices import chosen_device, detect_devices
@@ -143,13 +144,20 @@ class FinetuneManager:
         Raises:
             FineTuneError: it is finished, is running, or could not be started.
         """
+        self.require_resumable(task_id)
+        self.launch(task_id)
+
+    def require_resumable(self, task_id: str) -> None:
+        """
+        Raises:
+            FineTuneError: it is finished, or is running.
+        """
         folder = self._folder(task_id)
         state = run_state(folder)
         if state is RunState.FINISHED:
             raise FineTuneError.of(Code.RUN_FINISHED, run=folder.id)
         if not state.is_over and state is not RunState.QUEUED:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
-        self.launch(task_id)
 
     def resume_interrupted(self) -> list[str]:
         """Have all interrupted runs go on, one after the other on each device; returns which.

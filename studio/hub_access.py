@@ -11,7 +11,8 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from interfaces.folders import Home, read_json, write_json, write_private_json
+from interfaces.files import read_json, write_json, write_private_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 
 HUB = "https://huggingface.co"

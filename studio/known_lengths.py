@@ -6,7 +6,8 @@ import contextlib
 import json
 from typing import Any
 
-from interfaces.folders import Home, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home
 from studio.batch_lengths import Lengths
 
 KEPT = ("rows", "counted", "longest", "tokens_kept", "trained_tokens", "max_length")

@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 
 from filelock import FileLock
 
-from interfaces.folders import Attempt, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Attempt, RunFolder
 from interfaces.problems import Code, FineTuneError
 from interfaces.process import ProcessIdentity
 from studio.spare import take_spare

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.config import STARTER
-from interfaces.folders import Home, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from studio.architecture import Architecture, read_architecture
 from studio.catalogue import BY_ID

@@ -21,7 +21,9 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from interfaces.folders import Home, RunFolder, read_json, write_json
+from interfaces.device import Device
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.devices import chosen_device, detect_devices
 from studio.launcher import Launcher, LocalLauncher
@@ -79,8 +81,14 @@ class RunQueue:
         """For the page and `finetune queue --json`."""
         return {
             "paused": self.paused, "running": self.running(),
-            "waiting": [{"run": one.run, "device": one.device, "position": one.position} for one in self.waiting()],
+            "waiting": [
+                {"run": one.run, "name": self._name_of(one.run), "device": one.device, "position": one.position}
+                for one in self.waiting()
+            ],
         }  # fmt: skip
+
+    def _name_of(self, run: str) -> str:
+        return str((read_json(self.home.run(run).meta) or {}).get("name", ""))
 
     def holder_of(self, device: str) -> RunFolder | None:
         """The run whose processes have a device, or are about to be there."""
@@ -91,6 +99,14 @@ class RunQueue:
         attempt = folder.attempt(int(_number(record.get("attempt"))))
         there = attempt.path.is_dir() and (self._launcher.state(attempt) == "alive" or is_being_started(attempt))
         return folder if there else None
+
+    def require_free(self, device: str) -> None:
+        """
+        Raises:
+            FineTuneError: a run has this device.
+        """
+        if holder := self.holder_of(device):
+            raise FineTuneError.of(Code.DEVICE_BUSY, device=device, run=holder.id)
 
     def has_to_wait(self, folder: RunFolder) -> bool:
         """Whether a run is in the queue, and it isn't its turn."""
@@ -238,6 +254,10 @@ def device_of(folder: RunFolder) -> str:
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
         wanted = "auto"  # the run itself will say what is wrong with its settings
     device = chosen_device(str(wanted), detect_devices())
+    return device_name(device)
+
+
+def device_name(device: Device) -> str:
     return f"cuda:{device.index}" if device.kind == "cuda" else device.kind
 
 

@@ -29,7 +29,8 @@ from interfaces.events import (
     Stopping,
     read_tail,
 )
-from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code, FineTuneError, Problem
 from studio.devices import chosen_device, detect_devices
 from studio.history import RunHistory

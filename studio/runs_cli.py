@@ -15,6 +15,7 @@ from studio.terminal import (
     JsonOption,
     RunArgument,
     SetOption,
+    WaitOption,
     duration,
     figures,
     home_of,
@@ -27,39 +28,43 @@ runs_commands = typer.Typer()
 
 
 @runs_commands.command()
-def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
     """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
-    from studio.attached import attach
+    from studio.attached import attach, launch
+    from studio.run_queue import device_of
     from studio.runs import find_run
 
     manager = manager_of(home_of(home))
     folder = find_run(manager.home, run)
     console = open_console(stderr=as_json)
     console.print(f"Run [bold]{folder.id}[/]")
-    manager.resume(folder.id)
+    manager.require_resumable(folder.id)
+    if not wait:
+        manager.queue.require_free(device_of(folder))
+    launch(manager, folder, console, wait)
     sys.exit(attach(manager, folder, console, as_json, resumed=True))
 
 
 @runs_commands.command()
 def retry(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
-    detach: DetachOption = False,
+    detach: DetachOption = False, wait: WaitOption = False,
 ) -> None:  # fmt: skip
     """Start a run's settings anew, from where it began, as a run of its own; the old one stays as it is."""
-    _start_again(run, settings, home, as_json, detach, go_on=False)
+    _start_again(run, settings, home, as_json, detach, wait, go_on=False)
 
 
 @runs_commands.command(name="continue")
 def go_on(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
-    detach: DetachOption = False,
+    detach: DetachOption = False, wait: WaitOption = False,
 ) -> None:  # fmt: skip
     """Train a run's adapter further, as a run of its own: its last checkpoint's where it has no adapter yet."""
-    _start_again(run, settings, home, as_json, detach, go_on=True)
+    _start_again(run, settings, home, as_json, detach, wait, go_on=True)
 
 
 def _start_again(
-    run: str, settings: list[str] | None, home: Path | None, as_json: bool, detach: bool, go_on: bool
+    run: str, settings: list[str] | None, home: Path | None, as_json: bool, detach: bool, wait: bool, go_on: bool
 ) -> None:
     from studio.attached import start_run
     from studio.config_file import apply_settings
@@ -67,7 +72,7 @@ def _start_again(
 
     manager = manager_of(home_of(home))
     config = apply_settings(manager.config_again(find_run(manager.home, run).id, go_on), settings or [])
-    sys.exit(start_run(manager, config, open_console(stderr=as_json), as_json, detach))
+    sys.exit(start_run(manager, config, open_console(stderr=as_json), as_json, detach, wait))
 
 
 @runs_commands.command()
@@ -82,8 +87,12 @@ def stop(
 
     manager = manager_of(home_of(home))
     folder = find_run(manager.home, run)
+    waited = folder.is_waiting
     manager.request_stop(folder.id, discard)
     console = open_console()
+    if waited:
+        console.print(f"{folder.id} has left the queue. 'finetune resume {folder.id}' starts it.")
+        return
     console.print("Ending now, nothing is saved ..." if discard else "Stopping after this batch and saving ...")
     state = wait_for_end(folder, console)
     summary = summary_of(folder)

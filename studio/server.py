@@ -17,7 +17,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from interfaces.folders import Home, write_text
+from interfaces.files import write_text
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from interfaces.sentences import sentence
 from studio.dataset_jobs import DatasetJobs
@@ -29,6 +30,7 @@ from studio.routes import devices
 from studio.routes.datasets import datasets_router
 from studio.routes.estimates import estimates_router
 from studio.routes.models import models_router
+from studio.routes.queue import queue_router
 from studio.routes.runs import runs_router
 from studio.routes.spare import spare_router
 from studio.supervised_trainer import SupervisedTrainer
@@ -51,6 +53,7 @@ def build_app(
     manager = manager or FinetuneManager(SupervisedTrainer(), home)
     app = FastAPI(title="Finetune Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(runs_router(manager))
+    app.include_router(queue_router(manager.queue))
     jobs = DatasetJobs()
     app.include_router(datasets_router(home, jobs))
     app.include_router(models_router(home, jobs))

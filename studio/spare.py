@@ -24,7 +24,8 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from interfaces.folders import Attempt, Home, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.process import ProcessIdentity
 from studio.supervisor import SPARE, SPARE_BYTES, resident_bytes
 

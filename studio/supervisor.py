@@ -25,7 +25,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from interfaces.folders import Attempt, RunFolder, SpareFolder, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Attempt, RunFolder, SpareFolder
 from interfaces.process import ProcessIdentity
 from studio.endings import MemoryKills, write_ending
 

@@ -22,6 +22,7 @@ RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a setting; may be repeated.")
 ]
+WaitOption = Annotated[bool, typer.Option("--wait", help="While another run has the device: wait in the queue.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from studio.data_texts import DATA_TEXTS
 from studio.fit_texts import FIT_TEXTS
+from studio.queue_texts import QUEUE_TEXTS
 
 LANGUAGES = ("en", "zh")
 
@@ -78,7 +79,7 @@ TEXTS: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
-for _more in (DATA_TEXTS, FIT_TEXTS):
+for _more in (DATA_TEXTS, FIT_TEXTS, QUEUE_TEXTS):
     for _language, _texts in _more.items():
         TEXTS[_language] |= _texts
 

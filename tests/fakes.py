@@ -77,7 +77,7 @@ def fake_trainer(script: str):
 def fake_trainer_package(place: Path) -> Mapping[str, str]:
     """An environment in which `python -m trainer` is the fake, for every process, also those that nobody here starts.
 
-    What it does is the run's `name`: finishes | waits | crashes | fails | ...; all else of `trainer` is the real one.
+    What it does is the run's `name`: finishes | waits | crashes | fails | ...; all else that `trainer` does is real.
     """
     package = place / "trainer"
     package.mkdir(parents=True)
@@ -87,6 +87,9 @@ def fake_trainer_package(place: Path) -> Mapping[str, str]:
     main = """
 import sys, yaml
 from pathlib import Path
+if sys.argv[1] != "run":
+    from trainer.cli import main
+    sys.exit(main())
 folder, attempt = sys.argv[2], sys.argv[4]
 sys.argv = [sys.argv[0], folder, attempt, yaml.safe_load((Path(folder) / "config.yaml").read_text())["name"]]
 """

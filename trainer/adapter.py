@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interfaces.config import FineTuneConfig
-from interfaces.folders import Home, publish
+from interfaces.files import publish
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from trainer.checkpoints import newest_checkpoint
 from trainer.low_rank import use_low_rank_products

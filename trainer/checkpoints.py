@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from interfaces.folders import RunFolder, fsync, publish, read_json, write_json
+from interfaces.files import fsync, publish, read_json, write_json
+from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from trainer.dataset import sha256_of
 

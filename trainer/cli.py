@@ -34,7 +34,8 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import problem_of_os_error
-from interfaces.folders import DatasetFolder, Home, RunFolder, write_json, write_text
+from interfaces.files import write_json, write_text
+from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
 from interfaces.process import ProcessIdentity
 from interfaces.sentences import sentence

@@ -21,7 +21,8 @@ import numpy.typing
 
 from interfaces.disk import require_space
 from interfaces.examples import DOUBTFUL, INDEX_FIELDS, ExampleFile
-from interfaces.folders import DatasetFolder, Home, publish, read_json, write_json
+from interfaces.files import publish, read_json, write_json
+from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, FineTuneError, rows_that_forbid
 from trainer.inspection import Inspection, Tell, say_nothing
 from trainer.reading import kind_of_file

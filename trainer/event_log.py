@@ -22,7 +22,7 @@ from interfaces.events import (
     Stopping,
     read_tail,
 )
-from interfaces.folders import fsync
+from interfaces.files import fsync
 
 DURABLE = (Started, Failed, CheckpointCommitted, Stopping, *ENDINGS)
 FSYNC_SECONDS = 0.5

@@ -8,7 +8,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from interfaces.folders import RunFolder, publish
+from interfaces.files import publish
+from interfaces.folders import RunFolder
 from interfaces.problems import Code, FineTuneError
 
 

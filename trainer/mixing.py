@@ -15,7 +15,8 @@ import orjson
 
 from interfaces.disk import require_space
 from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
-from interfaces.folders import DatasetFolder, Home, publish, read_json, write_json
+from interfaces.files import publish, read_json, write_json
+from interfaces.folders import DatasetFolder, Home
 from trainer.dataset import is_whole, report_of, sha256_of
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interfaces.config import STARTER
-from interfaces.folders import Home, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from trainer import starter
 from trainer.hub import download_model, download_tokenizer

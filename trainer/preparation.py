@@ -15,7 +15,8 @@ from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.events import Warned
 from interfaces.examples import ExampleFile
-from interfaces.folders import RunFolder, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import RunFolder
 from interfaces.problems import Code, FineTuneError, Problem
 from trainer.adapter import ADAPTER_FILES, add_adapter, copy_adapter, find_adapter, settings_of
 from trainer.base_model import load_model, parameter_count

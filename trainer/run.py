@@ -8,7 +8,8 @@ import time
 
 from interfaces.config import FineTuneConfig
 from interfaces.events import Evaluated, Event, Finished, Sampled, Started, Step, Stopped, kept, read_events
-from interfaces.folders import RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from trainer.adapter import save_adapter
 from trainer.arguments import training_arguments

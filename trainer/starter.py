@@ -19,7 +19,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from interfaces.disk import require_space
-from interfaces.folders import Home, publish, write_json
+from interfaces.files import publish, write_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from trainer.dataset import sha256_of
 

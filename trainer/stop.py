@@ -16,7 +16,8 @@ import time
 from types import FrameType
 
 from interfaces.events import Stopped, Stopping
-from interfaces.folders import RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import RunFolder
 from trainer.checkpoints import committed_steps
 from trainer.event_log import EventLog
 

@@ -28,7 +28,8 @@ import numpy.typing
 from interfaces.disk import require_space
 from interfaces.example import Example
 from interfaces.examples import ExampleFile
-from interfaces.folders import Home, publish, read_json, write_json
+from interfaces.files import publish, read_json, write_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from trainer.dataset import Indices, report_of
 from trainer.template import ChatTemplate, Rendered, Tokens

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from interfaces.folders import read_json
+from interfaces.files import read_json
 from interfaces.problems import Code, FineTuneError
 from trainer.model_files import ModelFiles
 from trainer.template import ChatTemplate

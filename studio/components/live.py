@@ -20,6 +20,7 @@ SCRIPTS = "".join(
             "rescue.js",
             "fit.js",
             "hub.js",
+            "queue.js",
         )
     ]
     + ["<link rel='stylesheet' href='/ui-assets/studio.css'>"]

@@ -11,6 +11,7 @@ def build_run_page(texts: dict[str, str], language: str) -> None:
 
 
 def build_runs_page(texts: dict[str, str], language: str) -> None:
-    """All runs, newest first; those that were interrupted are offered on top."""
+    """All runs, newest first; on top those that were interrupted, and those that wait."""
     live_part("rescue", texts, language, "runs-rescue")
+    live_part("queue", texts, language, "runs-queue")
     live_part("runs", texts, language, "runs-list")

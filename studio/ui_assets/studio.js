@@ -166,7 +166,7 @@ window.FinetuneStudio = (() => {
       const within = status.stop_seconds === null ? "" : fill(texts.stop_within, { seconds: Math.ceil(status.stop_seconds) });
       setText(phase, within || status.phase + amount); bar.value = done;
       over = ["stopped", "finished", "failed", "interrupted"].includes(status.state);
-      bar.hidden = over;
+      bar.hidden = over || status.state === "queued";
       setText(facts.step, status.total_steps ? `${status.step} / ${status.total_steps}` : "–");
       setText(facts.epoch, status.epoch ? status.epoch.toFixed(2) : "–");
       setText(facts.loss, figure(status.loss)); setText(facts.validation_loss, figure(status.validation_loss));
@@ -177,8 +177,9 @@ window.FinetuneStudio = (() => {
       const peak = status.peak_memory_bytes ? size(status.peak_memory_bytes) : "–";
       setText(facts.peak_memory, status.estimated_bytes ? fill(texts.peak_estimated, { measured: peak, estimated: size(status.estimated_bytes) }) : peak);
       setText(problem, status.problem);
-      stop.hidden = over || status.state === "stopping"; discard.hidden = over;
-      resume.hidden = !over || status.state === "finished" || status.saved_step === null;
+      const waits = status.state === "queued", unbegun = status.attempt === 0;
+      stop.hidden = over || status.state === "stopping"; discard.hidden = over || waits; setText(stop, waits ? texts.queue_leave : texts.stop);
+      resume.hidden = !over || status.state === "finished" || (status.saved_step === null && !unbegun); setText(resume, unbegun ? texts.begin : texts.resume);
       retry.hidden = !over; goOn.hidden = !over || !(status.adapter || status.saved_step !== null); download.hidden = !status.adapter;
       if (notes.childElementCount !== status.warnings.length) notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
       const shown = JSON.stringify(status.samples);
@@ -226,9 +227,9 @@ window.FinetuneStudio = (() => {
       const name = item.name || item.id, path = `/api/runs/${encodeURIComponent(item.id)}`;
       const over = ["stopped", "finished", "failed", "interrupted"].includes(item.state);
       const fail = (error) => setText(said, error.message);
-      const stop = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-stop`, onclick: () => post(`${path}/stop`, { discard: false }).then(refresh, fail) }, texts.stop);
-      const resume = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-resume`, onclick: () => post(`${path}/resume`).then(refresh, fail) }, texts.resume);
-      const canResume = over && item.state !== "finished" && item.resumable;
+      const stop = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-stop`, onclick: () => post(`${path}/stop`, { discard: false }).then(refresh, fail) }, item.state === "queued" ? texts.queue_leave : texts.stop);
+      const resume = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-resume`, onclick: () => post(`${path}/resume`).then(refresh, fail) }, item.attempts ? texts.resume : texts.begin);
+      const canResume = over && item.state !== "finished" && (item.resumable || !item.attempts);
       const remove = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-delete`, onclick: () => post(path, undefined, "DELETE").then(() => {
         const undo = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/restore`).then(() => { said.replaceChildren(); refresh(); }, fail) }, texts.undo);
         said.replaceChildren(fill(texts.deleted, { name }), " ", undo);

@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from interfaces.events import CheckpointCommitted, Evaluated, Event, Step, kept, read_events, read_tail
-from interfaces.folders import Home, RunFolder, write_text
+from interfaces.files import write_text
+from interfaces.folders import Home, RunFolder
 from tests.conftest import ROOT, alpaca_rows, until, write_rows
 from trainer.checkpoints import committed_steps, verify_checkpoint
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from interfaces.events import Event, Finished, Phase, Step, Stopped, Stopping, read_tail
-from interfaces.folders import Home, RunFolder, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.faults.rig import (
     SEED,

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from interfaces.events import Started, Step, kept, read_events
-from interfaces.folders import Home, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import FineTuneError
 from interfaces.process import ProcessIdentity
 from studio.finetune_manager import FinetuneManager

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from interfaces.events import Finished, read_events
-from interfaces.folders import Home, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home
 from interfaces.presets import PRESETS
 from studio.texts import TEXTS
 from tests.conftest import SAMPLES

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from interfaces.events import Finished, Step, read_events
-from interfaces.folders import Home, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home
 from interfaces.process import ProcessIdentity
 from studio.spare import end_spare
 from studio.texts import TEXTS

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.events import Sampled, Step, read_events
-from interfaces.folders import Home, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home, RunFolder
 from studio.demo import is_right, questions
 
 pytestmark = pytest.mark.story

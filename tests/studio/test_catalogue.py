@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.config import STARTER
-from interfaces.folders import Home, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home
 from studio.catalogue import CATALOGUE, local_path
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.events import Evaluated, Finished, Sampled, Started, Step, Stopped, Stopping
-from interfaces.folders import Home, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home
 from interfaces.process import ProcessIdentity
 from studio.curves import MOST_POINTS, thinned, told_since
 from studio.history import RunHistory

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.events import Failed
-from interfaces.folders import Home, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
 from studio.endings import MemoryKills, counters_of, kills_in, write_ending
 from studio.runs import problem_of_run, run_state

@@ -6,7 +6,8 @@ import pytest
 
 from interfaces.device import GIB, Device
 from interfaces.events import Finished, Step
-from interfaces.folders import Home, RunFolder, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
 from studio.experience import Experience, Trial, experience_of, trial_of, way_name
 
 DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from interfaces.events import Finished
-from interfaces.folders import Home, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from studio.finetune_manager import FinetuneManager
 from tests.fakes import FakeFineTuneService

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.folders import Home, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home
 from interfaces.problems import FineTuneError
 from studio import hub_access
 from studio.hub_access import HUB, MIRRORS, access_of, choose_endpoint, fill_environment, forget_token, keep_token

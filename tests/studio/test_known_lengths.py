@@ -1,4 +1,5 @@
-from interfaces.folders import Home, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home
 from studio.known_lengths import known_lengths, remember_lengths
 
 FIGURES = {

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.folders import Home, RunFolder, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.launcher import LocalLauncher, trainer_command
 from tests.fakes import fake_trainer

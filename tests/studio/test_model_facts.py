@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.folders import Home, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home
 from interfaces.problems import FineTuneError
 from studio.catalogue import BY_ID
 from studio.model_facts import model_facts

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.events import Started, read_events
-from interfaces.folders import Home, RunFolder, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
@@ -56,7 +57,7 @@ def test_the_second_waits_without_a_process_and_begins_by_itself_when_the_first_
     assert queue.to_record() == {
         "paused": False,
         "running": {"cpu": first.id},
-        "waiting": [{"run": second.id, "device": "cpu", "position": 1}],
+        "waiting": [{"run": second.id, "name": "finishes", "device": "cpu", "position": 1}],
     }
     let_go(first)  # nobody looks after the queue from here on
     until(lambda: run_state(second) is RunState.FINISHED)

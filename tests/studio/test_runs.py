@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from interfaces.events import CheckpointCommitted, Event, Failed, Finished, Started, Step, Stopped, read_events
-from interfaces.folders import Home, RunFolder, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError, Problem
 from studio.launcher import LocalLauncher
 from studio.runs import find_run, follow, list_runs, problem_of_run, run_state, summarize, summary_of

@@ -11,7 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from interfaces.events import Finished, Started, Step
-from interfaces.folders import Home, RunFolder, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
 from interfaces.presets import PRESETS
 from interfaces.problems import Code, FineTuneError
 from studio.launcher import LocalLauncher

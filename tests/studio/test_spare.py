@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.folders import Attempt, Home, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.process import ProcessIdentity
 from studio import spare
 from studio.launcher import LocalLauncher

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from interfaces.events import Step, read_events
-from interfaces.folders import Attempt, Home, RunFolder, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.process import ProcessIdentity
 from studio.launcher import LocalLauncher
 from studio.runs import RunState, follow, problem_of_run, run_state

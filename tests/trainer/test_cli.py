@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from interfaces.events import Finished, read_events
-from interfaces.folders import Home, RunFolder, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home, RunFolder
 from studio.runs import list_runs
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from interfaces.example import Example
 from interfaces.examples import ExampleFile
-from interfaces.folders import Home, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import SAMPLES, alpaca_rows, write_rows
 from trainer.dataset import add_dataset, find_dataset, load_dataset, report_of

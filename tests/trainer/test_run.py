@@ -19,7 +19,8 @@ from interfaces.events import (
     kept,
     read_events,
 )  # fmt: skip
-from interfaces.folders import Home, RunFolder, read_json, write_json
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
 from trainer.stop import StopRequest

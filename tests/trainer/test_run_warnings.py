@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from interfaces.events import Failed, Warned, read_events
-from interfaces.folders import Home, read_json
+from interfaces.files import read_json
+from interfaces.folders import Home
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
 

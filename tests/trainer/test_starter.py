@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.folders import Home, write_json
+from interfaces.files import write_json
+from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from trainer import starter
 

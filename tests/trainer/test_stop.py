@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.events import Stopping, read_events
-from interfaces.folders import RunFolder, write_json
+from interfaces.files import write_json
+from interfaces.folders import RunFolder
 from tests.conftest import ROOT, until
 from trainer.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, Pace, StopRequest, StopRequested
 

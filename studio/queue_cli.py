@@ -1,0 +1,78 @@
+"""`finetune queue`: the runs that wait for their device; their order, a pause."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from studio.terminal import HomeOption, JsonOption, RunArgument, home_of, print_table
+
+queue = typer.Typer(help="Runs that wait for their device.", invoke_without_command=True)
+
+
+@queue.callback()
+def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List what runs and what waits, in order."""
+    if context.invoked_subcommand is not None:
+        return
+    from studio.run_queue import RunQueue
+
+    told = RunQueue(home_of(home))
+    if as_json:
+        print(json.dumps(told.to_record(), indent=2))
+        return
+    rows = [["-", run, device, "running"] for device, run in sorted(told.running().items())]
+    rows += [[str(one.position), one.run, one.device, "waiting"] for one in told.waiting()]
+    if rows:
+        print_table(["NUMBER", "RUN", "DEVICE", "STATE"], rows)
+    else:
+        print("Nothing runs, and nothing waits.")
+    if told.paused:
+        print("The queue is paused: 'finetune queue go-on' lets it start runs again.")
+
+
+@queue.command()
+def pause(home: HomeOption = None) -> None:
+    """Start nothing more; what runs goes on to its end."""
+    from studio.run_queue import RunQueue
+
+    RunQueue(home_of(home)).pause()
+    print("Paused. What runs goes on; 'finetune queue go-on' lets the next ones start.")
+
+
+@queue.command(name="go-on")
+def go_on(home: HomeOption = None) -> None:
+    """End the pause."""
+    from studio.run_queue import RunQueue
+
+    started = RunQueue(home_of(home)).go_on()
+    print("The queue goes on." + "".join(f" Started: {run}." for run in started))
+
+
+@queue.command()
+def move(
+    run: RunArgument, position: Annotated[int, typer.Argument(min=1, help="Its new place; 1 is next.")],
+    home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Give a waiting run another place."""
+    from studio.run_queue import RunQueue
+    from studio.runs import find_run
+
+    told = RunQueue(home_of(home))
+    folder = find_run(told.home, run)
+    told.move(folder, position)
+    print(f"{folder.id} is number {next(one.position for one in told.waiting() if one.run == folder.id)}.")
+
+
+@queue.command()
+def cancel(run: RunArgument, home: HomeOption = None) -> None:
+    """Take a run out of the queue; its settings stay, and it can be started later."""
+    from studio.run_queue import RunQueue
+    from studio.runs import find_run
+
+    told = RunQueue(home_of(home))
+    folder = find_run(told.home, run)
+    told.cancel(folder)
+    print(f"{folder.id} has left the queue. 'finetune resume {folder.id}' starts it.")

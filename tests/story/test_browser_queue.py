@@ -1,0 +1,92 @@
+"""The queue in the browser: seen, put in another order, left and joined again, paused; by mouse and by keyboard."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.folders import Home, RunFolder
+from studio.finetune_manager import FinetuneManager
+from studio.launcher import LocalLauncher
+from studio.run_queue import RunQueue
+from studio.runs import RunState, run_state
+from studio.texts import TEXTS
+from tests.conftest import until
+from tests.fakes import FakeFineTuneService, fake_trainer_package
+from tests.story.conftest import Studio
+
+pytestmark = pytest.mark.story
+EN = TEXTS["en"]
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    environment = fake_trainer_package(tmp_path_factory.mktemp("fake"))
+    with pytest.MonkeyPatch.context() as patch:  # runs are started by this process too
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        served = Studio(Home(tmp_path_factory.mktemp("queue")), "--no-spare")
+        yield served
+    served.kill()
+    for path in served.home.runs.glob("*"):
+        LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
+
+
+def submitted(home: Home, script: str) -> RunFolder:
+    manager = FinetuneManager(FakeFineTuneService(), home)
+    folder = home.run(manager.create_task({"model_name": "fake", "dataset": "rows", "name": script}))
+    RunQueue(home).submit(folder)
+    return folder
+
+
+def waiting(home: Home) -> list[str]:
+    return [one.run for one in RunQueue(home).waiting()]
+
+
+def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: Studio, tmp_path: Path) -> None:
+    home = studio.home
+    first, a, b = (submitted(home, script) for script in ("waits", "finishes", "finishes"))
+    page = new_page()
+    page.goto(f"{studio.url}/en/runs")
+    queue = page.locator("#runs-queue")
+    rows = queue.locator("tbody tr")
+    rows.nth(1).wait_for()
+    queue.get_by_text(first.id).wait_for()
+    page.screenshot(path=tmp_path / "queue.png", full_page=True)
+    dark = new_page("zh-CN", color_scheme="dark", viewport={"width": 360, "height": 800})
+    dark.goto(f"{studio.url}/zh/runs")
+    dark.locator("#runs-queue tbody tr").nth(1).wait_for()
+    assert dark.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    dark.screenshot(path=tmp_path / "queue-dark-narrow.png", full_page=True)
+
+    rows.nth(0).get_by_role("button", name=EN["queue_down"]).focus()
+    page.keyboard.press("Enter")
+    queue.get_by_text(EN["queue_moved"].format(name="finishes", position=2)).wait_for()
+    until(lambda: waiting(home) == [b.id, a.id])
+    rows.nth(0).get_by_role("button", name=EN["queue_leave"]).click()
+    queue.get_by_role("button", name=EN["undo"]).wait_for()
+    until(lambda: waiting(home) == [a.id])
+    assert run_state(b) is RunState.STOPPED
+    queue.get_by_role("button", name=EN["undo"]).click()
+    until(lambda: waiting(home) == [a.id, b.id])
+
+    page.goto(f"{studio.url}/en/run?run={b.id}")
+    page.get_by_text(f"Number 2 of 2 in the queue. {first.id} has cpu.").wait_for()
+    page.screenshot(path=tmp_path / "waiting.png", full_page=True)
+    page.get_by_role("button", name=EN["queue_leave"]).click()
+    page.locator(".fs-part .fs-state[data-state=stopped]").wait_for()
+    page.get_by_role("button", name=EN["begin"], exact=True).click()
+    page.locator(".fs-part .fs-state[data-state=queued]").wait_for()
+
+    page.goto(f"{studio.url}/en/runs")
+    queue.get_by_role("button", name=EN["queue_pause"]).click()
+    queue.get_by_text(EN["queue_paused"]).wait_for()
+    (first.path / "go on").touch()
+    page.locator("#runs-list .fs-state[data-state=finished]").wait_for()
+    until(lambda: LocalLauncher().find(first) is None)
+    assert waiting(home) == [a.id, b.id]
+    queue.get_by_role("button", name=EN["queue_go_on"]).click()
+    page.wait_for_function("document.querySelectorAll('#runs-list .fs-state[data-state=finished]').length === 3")
+    queue.locator("section").wait_for(state="hidden")
