@@ -289,7 +289,7 @@ class _Step:
             # In the adapter's format, and scaled; beside it what waits for the base's product.
             scaled = wide * (5 if way.dora else 2)
             ledger.touch("activations", scaled, narrow if way.bits == 16 and self.a != self.d else 0)
-            ledger.touch("activations", T * linear.inputs * self.a * (2 if way.dropout else 1))
+            ledger.touch("activations", wide, T * linear.inputs * self.a * (2 if way.dropout else 1))
         if adapted and way.dora:
             ledger.touch("dequantised", 3 * linear.weights * FP32)  # W + B A in 32 bits, for the norm of its columns
         ledger.take("activations", of_input)
