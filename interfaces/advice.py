@@ -1,10 +1,15 @@
-"""Smaller settings that cure a shortage, as config changes. Both sides of the contract give this advice."""
+"""Smaller settings that cure a shortage, or a run that diverged, as config changes. Both sides of the contract give this advice."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from interfaces.config import FineTuneConfig
+
+
+def slower(learning_rate: float) -> dict[str, Any]:
+    """The change for a run that diverged."""
+    return {"learning_rate": float(f"{learning_rate / 5:.1e}")}
 
 
 def smaller(config: FineTuneConfig) -> dict[str, Any]:

@@ -90,6 +90,8 @@ class Code(StrEnum):
     MODEL_INCOMPLETE = "model_incomplete"
     MODEL_NOT_KNOWN = "model_not_known"
     MODEL_UNSUPPORTED = "model_unsupported"
+    MODEL_DAMAGED = "model_damaged"
+    TOKENIZER_UNUSABLE = "tokenizer_unusable"
     MODEL_UNSAFE = "model_unsafe"
     NO_CHAT_TEMPLATE = "no_chat_template"
     TEMPLATE_REFUSED = "template_refused"
@@ -114,9 +116,11 @@ class Code(StrEnum):
     QUANTIZATION_UNAVAILABLE = "quantization_unavailable"
     DTYPE_UNAVAILABLE = "dtype_unavailable"
     DEVICE_UNKNOWN = "device_unknown"
+    VERSIONS_UNFIT = "versions_unfit"
     DEVICE_NOT_USED = "device_not_used"
     # the run
     LOSS_NOT_FINITE = "loss_not_finite"
+    LOSS_EXPLODED = "loss_exploded"
     TRAINER_KILLED = "trainer_killed"
     TRAINER_ENDED = "trainer_ended"
     START_FAILED = "start_failed"
@@ -146,6 +150,7 @@ BROKEN_RUN = frozenset(
         Code.KILLED_FOR_MEMORY,
         Code.DISK_ERROR,
         Code.LOSS_NOT_FINITE,
+        Code.LOSS_EXPLODED,
         Code.TRAINER_KILLED,
         Code.TRAINER_ENDED,
         Code.START_FAILED,

@@ -6,6 +6,7 @@ parameters. Both languages hold the same codes with the same parameters; a test 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from interfaces.problems import Code, Problem
@@ -78,6 +79,8 @@ _EN: dict[Code, str] = {
     Code.MODEL_GATED: "'{model}' is gated. Accept its licence at {endpoint}/{model} and set HF_TOKEN.",
     Code.MODEL_INCOMPLETE: "The folder {path} is not a whole model: {missing} is missing. Found: {found}.",
     Code.MODEL_NOT_KNOWN: "Nothing is known of the model '{model}' yet: it is neither here nor on the list. Look it up on the Hub, or give its folder.",
+    Code.MODEL_DAMAGED: "The weights of '{model}' are damaged: {reason}. Remove {path} and fetch it again: finetune download {model}.",
+    Code.TOKENIZER_UNUSABLE: "The tokenizer of '{model}' can't be used: {reason}. Fetch it again, or choose a model whose tokenizer.json is whole.",
     Code.MODEL_UNSUPPORTED: "The model '{model}' can't be loaded: {reason}.",
     Code.MODEL_UNSAFE: "The model '{model}' is refused for safety: {reason}. Choose one with plain safetensors weights and no code of its own.",
     Code.NO_CHAT_TEMPLATE: "The model '{model}' has no chat template, so it isn't known how a conversation is written for it. Choose an instruct (chat) model.",
@@ -101,9 +104,11 @@ _EN: dict[Code, str] = {
     Code.CHILD_OVER_LIMIT: "{path} needs more than the {limit} of {field} that reading it may take. Cut the file into parts, or check it for a row that never ends.",
     Code.QUANTIZATION_UNAVAILABLE: "{field} needs bitsandbytes, which doesn't work here: {reason}. Turn {field} off.",
     Code.DTYPE_UNAVAILABLE: "{field} can't be used on {device}. Use bf16: auto and fp16: false.",
+    Code.VERSIONS_UNFIT: "{field} {value} is installed, but {expected} is needed. Install it: pip install '{field}{expected}'.",
     Code.DEVICE_UNKNOWN: "'{value}' is no device that is known. Use detected, cpu, a card's memory such as 24GB, or one of: {known}.",
     Code.DEVICE_NOT_USED: "{device} is there but can't be used: {reason}. Training uses the CPU.",
     Code.LOSS_NOT_FINITE: "{what} became {value} at step {step}: training diverged. Every checkpoint kept is from before. Start again with a lower learning_rate (now {learning_rate}), or go on from the last checkpoint with one: 'finetune continue'.",
+    Code.LOSS_EXPLODED: "The loss is {value} at step {step}, worse than guessing ({limit_loss}), and doesn't come back: the learning rate {learning_rate} is too high. Every checkpoint kept is there still.{hint}",
     Code.TRAINER_KILLED: "The trainer was killed by {signal} from outside. 'finetune resume {run}' goes on from the last checkpoint.",
     Code.TRAINER_ENDED: "The trainer ended with exit code {code} and no word of its own. Its log is {path}.",
     Code.START_FAILED: "The run could not be started: {reason}.",
@@ -193,6 +198,8 @@ _ZH: dict[Code, str] = {
     Code.MODEL_GATED: "“{model}”需要先同意许可。请在 {endpoint}/{model} 同意，并设置 HF_TOKEN。",
     Code.MODEL_INCOMPLETE: "目录 {path} 不是完整的模型：缺少 {missing}。现有文件：{found}。",
     Code.MODEL_NOT_KNOWN: "还不了解模型“{model}”：既不在本机，也不在列表中。请在 Hub 上查找，或给出它的目录。",
+    Code.MODEL_DAMAGED: "模型“{model}”的权重已损坏：{reason}。请删除 {path} 并重新下载：finetune download {model}。",
+    Code.TOKENIZER_UNUSABLE: "无法使用“{model}”的分词器：{reason}。请重新下载，或选择 tokenizer.json 完整的模型。",
     Code.MODEL_UNSUPPORTED: "无法加载模型“{model}”：{reason}。",
     Code.MODEL_UNSAFE: "出于安全考虑拒绝模型“{model}”：{reason}。请选择只含 safetensors 权重、不带自有代码的模型。",
     Code.NO_CHAT_TEMPLATE: "模型“{model}”没有对话模板，无法确定对话的写法。请选择指令（对话）模型。",
@@ -216,9 +223,11 @@ _ZH: dict[Code, str] = {
     Code.CHILD_OVER_LIMIT: "读取 {path} 超出了允许的{field}（{limit}）。请拆分文件，或检查是否有没有结尾的行。",
     Code.QUANTIZATION_UNAVAILABLE: "{field} 需要 bitsandbytes，但在这里无法使用：{reason}。请关闭 {field}。",
     Code.DTYPE_UNAVAILABLE: "{field} 无法在 {device} 上使用。请设置 bf16: auto 与 fp16: false。",
+    Code.VERSIONS_UNFIT: "已安装 {field} {value}，但需要 {expected}。请安装：pip install '{field}{expected}'。",
     Code.DEVICE_UNKNOWN: "不认识设备“{value}”。请使用 detected、cpu、显存大小（例如 24GB），或其中之一：{known}。",
     Code.DEVICE_NOT_USED: "检测到 {device}，但无法使用：{reason}。将用 CPU 训练。",
     Code.LOSS_NOT_FINITE: "第 {step} 步的 {what} 变为 {value}：训练发散。保留的检查点都在此之前。请降低 learning_rate（现为 {learning_rate}）重新开始，或用“finetune continue”以更低的学习率从最近的检查点接着训练。",
+    Code.LOSS_EXPLODED: "第 {step} 步的损失为 {value}，比随机猜测（{limit_loss}）还差，且没有恢复：学习率 {learning_rate} 过高。保留的检查点仍在。{hint}",
     Code.TRAINER_KILLED: "训练进程被外部信号 {signal} 终止。“finetune resume {run}”会从最近的检查点继续。",
     Code.TRAINER_ENDED: "训练进程以退出码 {code} 结束，没有留下说明。日志在 {path}。",
     Code.START_FAILED: "无法启动训练：{reason}。",
@@ -273,8 +282,7 @@ def sentence(problem: Problem, language: str = "en") -> str:
     if params.get("suggestion"):
         params["hint"] = _DID_YOU_MEAN[language].format(params["suggestion"])
     elif problem.change:
-        cure = ", ".join(f"{field}: {value}" for field, value in problem.change.items())
-        params["hint"] = _SMALLER[language].format(cure)
+        params["hint"] = _SMALLER[language].format(settings_words(problem.change))
     if "row" in params:
         by_line, by_row = _WHERE[language]
         params["where"] = (by_line if params.get("line") else by_row).format_map(_Seen(params))
@@ -284,6 +292,13 @@ def sentence(problem: Problem, language: str = "en") -> str:
     if named and params["count"] > len(named):
         lines.append(_MORE[language].format(params["count"] - len(named)))
     return "\n".join(lines)
+
+
+def settings_words(change: Mapping[str, Any]) -> str:
+    """A change of settings as it stands in a config file."""
+    return ", ".join(
+        f"{field}: {str(value).lower() if isinstance(value, bool) else value}" for field, value in change.items()
+    )
 
 
 class _Seen(dict[str, Any]):

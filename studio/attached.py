@@ -14,7 +14,7 @@ from interfaces.config import config_errors
 from interfaces.events import Event, Stopped, Stopping, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
-from interfaces.sentences import sentence, size
+from interfaces.sentences import sentence, settings_words, size
 from studio.datasets import with_datasets
 from studio.devices import chosen_device, detect_devices
 from studio.finetune_manager import FinetuneManager
@@ -151,6 +151,8 @@ def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
     if result["problem"]:
         problem = Problem.model_validate(result["problem"])
         console.print(f"[red]Failed.[/] {escape(sentence(problem))}")
+        if problem.change:
+            console.print(f"'finetune retry {folder.id} --cured' starts it anew with {settings_words(problem.change)}.")
         return 1 if problem.code in BROKEN_RUN else 2
     if result["state"] in ("interrupted", "failed"):
         console.print(

@@ -14,11 +14,13 @@ from interfaces.folders import RunFolder
 from interfaces.sentences import PHASES, sentence
 from studio.experience import comparable_bytes
 from studio.history import Points, RunHistory
+from studio.log_tail import last_lines
 from studio.queue_texts import QUEUE_TEXTS
 from studio.run_queue import RunQueue
 from studio.runs import RunState, problem_of_run, run_state
 
 MOST_POINTS = 2000
+EVIDENCE_LINES = 12
 
 
 def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float | None]]:
@@ -102,6 +104,9 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
         "saved_step": history.committed.step if history.committed else None,
         "stop_seconds": _stop_seconds(history, state),
         "problem": sentence(problem, language) if problem else "",
+        "code": problem.code.value if problem else "",
+        "cure": (problem.change or {}) if problem else {},
+        "evidence": last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
         "warnings": [sentence(warning, language) for warning in history.warnings],
         "samples": _pairs(history.samples),
         "adapter": history.folder.adapter.is_dir(),

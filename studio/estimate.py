@@ -219,3 +219,8 @@ def with_changes(config: FineTuneConfig, changes: Mapping[str, Any]) -> FineTune
     lora = {key.removeprefix("lora."): value for key, value in changes.items() if key.startswith("lora.")}
     outer = {key: value for key, value in changes.items() if "." not in key}
     return config.model_copy(update={**outer, **({"lora": config.lora.model_copy(update=lora)} if lora else {})})
+
+
+def changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """As `with_changes`, of a config as it is stored."""
+    return with_changes(FineTuneConfig.model_validate(config), changes).model_dump(exclude={"output_dir"})

@@ -113,12 +113,12 @@ def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
     told = [event for event in events if attempts and event.attempt == attempts[-1].number]
     last = told[-1] if told else None
     if isinstance(last, Failed):
-        return last.problem
+        return _with_cure(folder, last.problem) if last.problem.code == Code.OUT_OF_MEMORY else last.problem
     ended = read_json(attempts[-1].exit) if attempts else None
     if ended is None or isinstance(last, Finished | Stopped):
         return None
     if ended.get("cause") == "out_of_memory":
-        return _killed_for_memory(folder)
+        return _with_cure(folder, Problem.error(Code.KILLED_FOR_MEMORY, run=folder.id))
     if ended.get("cause") == "disk_full":
         return disk_full(folder.path)
     if ended.get("signal"):
@@ -126,14 +126,21 @@ def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
     return Problem.error(Code.TRAINER_ENDED, code=ended.get("returncode"), path=str(folder.log))
 
 
-def _killed_for_memory(folder: RunFolder) -> Problem:
-    """With the gentlest smaller setting, where the run's settings can be read."""
+def cure_of(folder: RunFolder) -> dict[str, Any]:
+    """The change of settings with which a failed run may be tried again; empty where none is known."""
+    events = read_tail(folder.events)
+    problem = problem_of_run(folder, events) if run_state(folder, events) is RunState.FAILED else None
+    return dict(problem.change or {}) if problem else {}
+
+
+def _with_cure(folder: RunFolder, problem: Problem) -> Problem:
+    """A shortage of memory with the gentlest smaller setting, where the run's settings can be read."""
     try:
         config = FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError):
-        return Problem.error(Code.KILLED_FOR_MEMORY, run=folder.id)
-    params = {"run": folder.id, "batch": config.per_device_train_batch_size, "max_length": config.max_length}
-    return Problem(code=Code.KILLED_FOR_MEMORY, params=params, change=_cure(folder.home, config))
+        return problem
+    seen = {"batch": config.per_device_train_batch_size, "max_length": config.max_length}
+    return problem.model_copy(update={"params": {**problem.params, **seen}, "change": _cure(folder.home, config)})
 
 
 def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:

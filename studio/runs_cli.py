@@ -49,9 +49,10 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
 def retry(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
+    cured: Annotated[bool, typer.Option("--cured", help="With the change that cures its failure, where one is known.")] = False,
 ) -> None:  # fmt: skip
     """Start a run's settings anew, from where it began, as a run of its own; the old one stays as it is."""
-    _start_again(run, settings, home, as_json, detach, wait, go_on=False)
+    _start_again(run, settings, home, as_json, detach, wait, go_on=False, cured=cured)
 
 
 @runs_commands.command(name="continue")
@@ -64,14 +65,26 @@ def go_on(
 
 
 def _start_again(
-    run: str, settings: list[str] | None, home: Path | None, as_json: bool, detach: bool, wait: bool, go_on: bool
+    run: str,
+    settings: list[str] | None,
+    home: Path | None,
+    as_json: bool,
+    detach: bool,
+    wait: bool,
+    go_on: bool,
+    cured: bool = False,
 ) -> None:
     from studio.attached import start_run
     from studio.config_file import apply_settings
-    from studio.runs import find_run
+    from studio.estimate import changed
+    from studio.runs import cure_of, find_run
 
     manager = manager_of(home_of(home))
-    config = apply_settings(manager.config_again(find_run(manager.home, run).id, go_on), settings or [])
+    folder = find_run(manager.home, run)
+    config = manager.config_again(folder.id, go_on)
+    if cured:
+        config = changed(config, cure_of(folder))
+    config = apply_settings(config, settings or [])
     sys.exit(start_run(manager, config, open_console(stderr=as_json), as_json, detach, wait))
 
 

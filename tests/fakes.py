@@ -30,7 +30,7 @@ class FakeFineTuneService(IFineTuneService):
 
 
 FAKE_TRAINER = """
-import os, sys, time
+import os, sys, time, yaml
 from pathlib import Path
 from interfaces.events import Failed, Finished, Started, Step, Stopped, Stopping
 from interfaces.folders import RunFolder
@@ -53,7 +53,12 @@ while script == "deaf" or (script == "waits" and stop.mode is None and not (fold
     time.sleep(0.02)
 if script == "crashes":
     os._exit(7)
-if script == "fails":
+if script == "out of memory":
+    from interfaces.config import FineTuneConfig
+    from trainer.failures import out_of_memory
+    print("CUDA out of memory. Tried to allocate 2.00 GiB")
+    log.append(Failed(step=3, problem=out_of_memory(FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text())), "cuda")))
+elif script == "fails":
     log.append(Failed(step=3, problem=Problem.error(Code.NO_CHAT_TEMPLATE, model="fake")))
 elif stop.mode or script == "lingers":
     log.append(Stopping(mode="save", within_seconds=6.4))

@@ -14,7 +14,7 @@ MAY_IMPORT = {  # package: (files at least; what it may import besides itself an
     "interfaces": (13, {"pydantic"}),
     "trainer": (
         24,
-        {"interfaces", "pydantic", "yaml", "typer", "filelock", "torch", "transformers", "peft", "bitsandbytes", "accelerate",
+        {"interfaces", "pydantic", "yaml", "typer", "filelock", "packaging", "torch", "transformers", "peft", "bitsandbytes", "accelerate",
          "safetensors", "gguf", "jinja2", "psutil", "pyarrow", "huggingface_hub", "tqdm", "numpy", "orjson", "tokenizers"},
     ),
     "studio": (

@@ -35,8 +35,9 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=_reason(error)) from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError":
-            reason = f"its weights are damaged ({_reason(error)})"
-            raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=reason) from error
+            raise FineTuneError.of(
+                Code.MODEL_DAMAGED, model=config.model_name, reason=_reason(error), path=str(files.path)
+            ) from error
         raise
     _keep_trainable(model)
     model.config.use_cache = False  # of no use in training, and in the way of checkpointing

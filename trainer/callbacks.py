@@ -18,9 +18,12 @@ from interfaces.folders import RunFolder
 from trainer.checkpoints import commit_checkpoint, rotate_checkpoints
 from trainer.device import Compute, memory_bytes, peak_memory_bytes
 from trainer.event_log import EventLog
-from trainer.loop import TrainingLoop, not_finite
+from trainer.loop import TrainingLoop, exploded, not_finite
 from trainer.stop import Pace
 from trainer.stopper import Measured
+
+EXPLODED_SHARE, EXPLODED_POINTS = 1.5, 3
+"""A run is given up when so many points of its curve in a row lie so far above guessing."""
 
 
 class Reporter(TrainerCallback):
@@ -35,6 +38,8 @@ class Reporter(TrainerCallback):
         self.loop: TrainingLoop | None = None
         self._begun = 0.0
         self.unlogged: dict[str, float] = {}
+        self._first_loss: float | None = None
+        self._lost = 0
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._begun = time.perf_counter()
@@ -74,6 +79,20 @@ class Reporter(TrainerCallback):
         # A gradient without end has just gone into every weight. With fp16 it is expected: the step is left out.
         if grad_norm is not None and not math.isfinite(grad_norm) and not self._config.fp16:
             raise not_finite("grad_norm", grad_norm, state.global_step, args.learning_rate)
+
+        self._watch(loss, state.global_step, args.learning_rate)
+
+    def _watch(self, loss: float, step: int, learning_rate: float) -> None:
+        """
+        Raises:
+            FineTuneError: the loss has stayed far above that of guessing, which is the logarithm of the vocabulary.
+        """
+        self._first_loss = self._first_loss or loss
+        vocabulary = self.loop.model.config.get_text_config().vocab_size if self.loop is not None else 1
+        limit = max(self._first_loss, math.log(vocabulary))
+        self._lost = self._lost + 1 if loss > EXPLODED_SHARE * limit else 0
+        if self._lost == EXPLODED_POINTS:
+            raise exploded(loss, limit, step, learning_rate)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainerControl, TrainerState
 
+from interfaces.advice import slower
 from interfaces.disk import require_space
-from interfaces.problems import Code, FineTuneError
+from interfaces.problems import Code, FineTuneError, Problem
 from trainer.stop import Pace
 from trainer.token_store import READ_ONLY
 
@@ -119,4 +120,11 @@ class TrainingLoop(Trainer):
 
 def not_finite(what: str, value: float, step: int, learning_rate: float) -> FineTuneError:
     """Training has diverged; the cure is a lower rate."""
-    return FineTuneError.of(Code.LOSS_NOT_FINITE, what=what, value=str(value), step=step, learning_rate=learning_rate)
+    params = {"what": what, "value": str(value), "step": step, "learning_rate": learning_rate}
+    return FineTuneError(Problem(code=Code.LOSS_NOT_FINITE, params=params, change=slower(learning_rate)))
+
+
+def exploded(loss: float, limit: float, step: int, learning_rate: float) -> FineTuneError:
+    """Training has diverged, and stays finite."""
+    params = {"value": round(loss, 2), "limit_loss": round(limit, 2), "step": step, "learning_rate": learning_rate}
+    return FineTuneError(Problem(code=Code.LOSS_EXPLODED, params=params, change=slower(learning_rate)))

@@ -16,6 +16,7 @@ from interfaces.result import result_of
 from trainer.event_log import EventLog
 from trainer.export import export_adapter
 from trainer.failures import problem_of
+from trainer.requirements import require_versions
 from trainer.stop import StopRequest, StopWatch
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class LoRATrainer(IFineTuneService):
                 watch.start()
             try:
                 events.hold_space(self.folder.reserve)
+                require_versions()
                 from trainer.run import run_training  # torch and transformers: seconds
 
                 run_training(checked, self.folder, events, self.stop)

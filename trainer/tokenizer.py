@@ -22,7 +22,7 @@ def load_template(files: ModelFiles, model_name: str) -> ChatTemplate:
     tokenizer = _load(files, model_name)
     if not tokenizer.is_fast:
         reason = "it has no fast tokenizer (tokenizer.json)"
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason=reason)
+        raise FineTuneError.of(Code.TOKENIZER_UNUSABLE, model=model_name, reason=reason)
     if not tokenizer.chat_template:
         raise FineTuneError.of(Code.NO_CHAT_TEMPLATE, model=model_name)
     if tokenizer.pad_token_id is None:
@@ -35,8 +35,8 @@ def _load(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(files.path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # damaged files end in whatever their reader raises
         logging.exception("The tokenizer can't be read")
-        reason = "its tokenizer can't be read; a tokenizer.json is missing or damaged"
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason=reason) from error
+        reason = "its files can't be read; tokenizer.json is missing or damaged"
+        raise FineTuneError.of(Code.TOKENIZER_UNUSABLE, model=model_name, reason=reason) from error
 
 
 def _end_ids(files: ModelFiles) -> list[int]:

@@ -15,12 +15,13 @@ from fastapi.responses import StreamingResponse
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.curves import told_since
+from studio.estimate import changed
 from studio.finetune_manager import FinetuneManager
 from studio.history import RunHistory
-from studio.runs import list_runs, summary_of
+from studio.log_tail import tail_of
+from studio.runs import cure_of, list_runs, summary_of
 from studio.trash import delete_run, restore_run
 
-LOG_BYTES = 64_000
 RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
 CHUNK_BYTES = 1 << 20
 
@@ -71,8 +72,11 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         return {"run": folder.id}
 
     @router.post("/{run_id}/retry")
-    def retry(run_id: str) -> dict[str, str]:
-        again = manager.create_task(manager.config_again(folder_of(run_id).id))
+    def retry(run_id: str, cured: Annotated[bool, Body(embed=True)] = False) -> dict[str, str]:
+        """Start again, as it was or with what cures its failure; what that is, the page doesn't say."""
+        folder = folder_of(run_id)
+        config = manager.config_again(folder.id)
+        again = manager.create_task(changed(config, cure_of(folder)) if cured else config)
         manager.launch(again)
         return {"run": again}
 
@@ -95,19 +99,6 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         return StreamingResponse(stream_zip(folder.adapter), media_type="application/zip", headers=headers)
 
     return router
-
-
-def tail_of(path: Path) -> str:
-    """The end of a log as plain text; a huge one is never read whole."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, io.SEEK_END)
-            file.seek(max(file.tell() - LOG_BYTES, 0))
-            raw = file.read()
-    except FileNotFoundError:
-        return ""
-    text = raw.decode("utf-8", "replace").replace("\r", "\n")
-    return "".join(character for character in text if character == "\n" or character == "\t" or character.isprintable())
 
 
 class _Pipe(io.RawIOBase):

@@ -107,6 +107,12 @@ window.FinetuneStudio = (() => {
     } }, texts.retry);
     const goOn = make("a", { class: "fs-button", title: texts.go_on_help, href: `./?from=${encodeURIComponent(id)}` }, texts.go_on);
     const download = make("a", { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true }, texts.download_adapter);
+    const cured = make("button", { type: "button", class: "fs-button fs-primary", hidden: true, onclick: () => {
+      cured.disabled = true;
+      post(`${base}/retry`, { cured: true }).then((told) => { location.href = `run?run=${encodeURIComponent(told.run)}`; }, (error) => { cured.disabled = false; setText(problem, error.message); });
+    } });
+    const evidenceText = make("pre", { class: "fs-log", tabindex: 0 });
+    const evidence = make("details", { hidden: true }, make("summary", {}, texts.evidence), evidenceText);
     const chart = make("div", { class: "fs-chart", role: "group", "aria-label": texts.curve });
     const waiting = make("p", { class: "fs-hint" }, texts.waiting_for_points);
     const scale = make("button", { type: "button", class: "fs-button fs-small" }, texts.logarithmic);
@@ -116,7 +122,7 @@ window.FinetuneStudio = (() => {
     const logBox = make("details", { ontoggle: () => logBox.open && readLog() }, make("summary", {}, texts.log), log);
     const title = make("h1", {}, id), below = make("p", { class: "fs-hint" });
     root.append(title, below, make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), stop, discard, resume, retry, goOn, download),
-      problem, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
+      problem, make("p", { class: "fs-row" }, cured), evidence, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
       waiting, chart, notes, answers, logBox);
 
     for (const control of [stop, discard, resume, retry, goOn, download]) control.hidden = true; // until it is known which ones make sense
@@ -177,6 +183,9 @@ window.FinetuneStudio = (() => {
       const peak = status.peak_memory_bytes ? size(status.peak_memory_bytes) : "–";
       setText(facts.peak_memory, status.estimated_bytes ? fill(texts.peak_estimated, { measured: peak, estimated: size(status.estimated_bytes) }) : peak);
       setText(problem, status.problem);
+      const cure = Object.entries(status.cure); cured.hidden = !cure.length;
+      setText(cured, fill(texts.try_again, { changes: cure.map(([name, value]) => `${name}: ${value}`).join(", ") }));
+      evidence.hidden = !status.evidence.length; setText(evidenceText, status.evidence.join("\n"));
       const waits = status.state === "queued", unbegun = status.attempt === 0;
       stop.hidden = over || status.state === "stopping"; discard.hidden = over || waits; setText(stop, waits ? texts.queue_leave : texts.stop);
       resume.hidden = !over || status.state === "finished" || (status.saved_step === null && !unbegun); setText(resume, unbegun ? texts.begin : texts.resume);

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from interfaces.folders import Home
 from tests.memory_group import memory_group, run_in
@@ -56,9 +57,10 @@ def test_what_is_proposed_in_too_little_memory_really_runs(place: Path) -> None:
         killed = finetune(small, place, "train", config)
         assert killed.returncode == 1
         assert "memory ran out" in killed.stdout
-        settings = [
-            word for name, value in told["fit"]["changes"].items() for word in ("--set", f"{name}={json.dumps(value)}")
-        ]
-        fits = finetune(small, place, "train", config, *settings)
+        assert "--cured' starts it anew with" in killed.stdout
+        fits = finetune(small, place, "retry", "last", "--cured")
         assert fits.returncode == 0, fits.stdout
+        runs = sorted((place / "home" / "runs").iterdir())
+        before, after = (yaml.safe_load((run / "config.yaml").read_text()) for run in runs)
+        assert {name: after[name] for name in after if after[name] != before[name]} == told["fit"]["changes"]
         assert "Adapter: " in fits.stdout

@@ -1,4 +1,4 @@
-"""The queue in the browser: seen, put in another order, left and joined again, paused; by mouse and by keyboard."""
+"""The queue in the browser: seen, put in another order, left and joined again, paused; and a failure with its cure."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from interfaces.folders import Home, RunFolder
 from studio.finetune_manager import FinetuneManager
@@ -90,3 +91,28 @@ def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: 
     queue.get_by_role("button", name=EN["queue_go_on"]).click()
     page.wait_for_function("document.querySelectorAll('#runs-list .fs-state[data-state=finished]').length === 3")
     queue.locator("section").wait_for(state="hidden")
+
+
+def test_a_run_that_ran_out_of_memory_is_tried_again_with_what_cures_it(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
+) -> None:
+    failed = submitted(studio.home, "out of memory")
+    page = new_page()
+    page.goto(f"{studio.url}/en/run?run={failed.id}")
+    page.locator(".fs-problem").get_by_text("The cuda ran out of memory at batch 4").wait_for()
+    page.get_by_text(EN["evidence"]).click()
+    page.get_by_text("CUDA out of memory. Tried to allocate").wait_for()
+    page.screenshot(path=tmp_path / "failed.png", full_page=True)
+    dark = new_page("zh-CN", color_scheme="dark", viewport={"width": 360, "height": 800})
+    dark.goto(f"{studio.url}/zh/run?run={failed.id}")
+    dark.get_by_text(TEXTS["zh"]["evidence"]).wait_for()
+    assert dark.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    dark.screenshot(path=tmp_path / "failed-dark-narrow.png", full_page=True)
+    page.get_by_role("button", name=EN["try_again"].format(changes="")).click()
+    page.wait_for_url(lambda url: failed.id not in url)
+    again = yaml.safe_load(studio.home.run(page.url.partition("run=")[2]).config.read_text())
+    before = yaml.safe_load(failed.config.read_text())
+    assert {name: value for name, value in again.items() if value != before[name]} == {
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 8,
+    }

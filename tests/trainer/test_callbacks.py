@@ -161,3 +161,23 @@ def test_the_clock_may_be_slow_but_two_saves_never_leave_fewer_than_two(
     assert [event.seconds > 0 for event in read_events(folder.events) if isinstance(event, CheckpointCommitted)] == [
         True
     ] * 8
+
+
+def test_a_loss_that_stays_far_above_guessing_ends_the_run_and_a_peak_does_not(
+    home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer.loop import TrainingLoop
+    from trainer.lora_trainer import LoRATrainer
+
+    take, bad = TrainingLoop.take_step, {2, 3}
+
+    def taken(self: TrainingLoop) -> dict[str, float]:
+        told = take(self)
+        return {**told, "loss": 50.0 if self.state.global_step in bad else told["loss"]}
+
+    monkeypatch.setattr(TrainingLoop, "take_step", taken)
+    assert LoRATrainer(home.create_run()).train(tiny_config)["state"] == "finished"
+    bad |= {4}
+    problem = LoRATrainer(home.create_run()).train(tiny_config)["problem"]
+    assert (problem["code"], problem["params"]["step"]) == (Code.LOSS_EXPLODED, 4)
+    assert problem["change"] == {"learning_rate": 2e-3}

@@ -30,7 +30,7 @@ def test_damaged_files_are_a_problem_not_a_crash(tiny_model: Path, tmp_path: Pat
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     (folder / "tokenizer.json").write_text('{"model": 5')
-    assert refused(folder) == Code.MODEL_UNSUPPORTED
+    assert refused(folder) == Code.TOKENIZER_UNUSABLE
 
 
 def test_the_weights_are_not_needed_and_the_model_s_own_ends_are_known(tiny_model: Path, tmp_path: Path) -> None:

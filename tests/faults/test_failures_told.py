@@ -1,0 +1,126 @@
+"""Every failure of a run, provoked for real: its code, its sentence in both languages, its evidence, and no traceback."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
+from studio.curves import told_since
+from studio.datasets import with_datasets
+from studio.finetune_manager import FinetuneManager
+from studio.history import RunHistory
+from studio.supervised_trainer import SupervisedTrainer
+from tests.conftest import make_tiny_model
+from tests.trainer.test_requirements import install
+
+pytestmark = pytest.mark.tiny
+Break = Callable[["Scene"], None]
+
+
+class Scene:
+    """A home, a model of its own, and settings: each failure spoils one of them."""
+
+    def __init__(self, home: Home, config: dict[str, Any], folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.home, self.patch = home, patch
+        self.model = folder / "model"
+        shutil.copytree(config["model_name"], self.model)
+        self.config = {**config, "model_name": str(self.model)}
+        self.folder = folder
+
+    def run(self) -> RunFolder:
+        manager = FinetuneManager(SupervisedTrainer(), self.home)
+        task = manager.create_task(with_datasets(self.home, self.config))
+        self.spoil_after()
+        manager.start_training(task)
+        return self.home.run(task)
+
+    def spoil_after(self) -> None:
+        """What happens between the making of a run and its start."""
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damaged_weights(scene: Scene) -> None:
+    cut(scene.model / "model.safetensors")
+
+
+def bad_tokenizer(scene: Scene) -> None:
+    scene.spoil_after = lambda: cut(scene.model / "tokenizer.json")  # type: ignore[method-assign]
+
+
+def no_template(scene: Scene) -> None:
+    shutil.rmtree(scene.model)
+    make_tiny_model(scene.model, template=None)
+
+
+def unknown_kind(scene: Scene) -> None:
+    config = json.loads((scene.model / "config.json").read_text())
+    (scene.model / "config.json").write_text(json.dumps({**config, "model_type": "of_the_future"}))
+
+
+def changed_dataset(scene: Scene) -> None:
+    def change() -> None:
+        for path in scene.home.datasets.glob("*/examples.jsonl"):
+            path.write_text(path.read_text().replace("e", "E"))
+
+    scene.spoil_after = change  # type: ignore[method-assign]
+
+
+def damaged_adapter(scene: Scene) -> None:
+    first = scene.run()
+    cut(first.adapter / "adapter_model.safetensors")
+    scene.config["adapter_name_or_path"] = first.id
+
+
+def wild_rate(scene: Scene) -> None:
+    scene.config |= {"learning_rate": 1.0, "max_grad_norm": 0, "num_train_epochs": 30, "warmup_steps": 0, "optim": "sgd", "lora": {"r": 8, "lora_alpha": 4096}}  # fmt: skip
+
+
+def wrong_versions(scene: Scene) -> None:
+    install(scene.folder, "peft", "0.1.0")
+    scene.patch.setenv("PYTHONPATH", str(scene.folder))
+
+
+def gone_model(scene: Scene) -> None:
+    scene.spoil_after = lambda: (scene.model / "model.safetensors").unlink()  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "codes", "cure"),
+    [
+        (damaged_weights, {Code.MODEL_DAMAGED}, set()),
+        (gone_model, {Code.MODEL_INCOMPLETE}, set()),
+        (bad_tokenizer, {Code.TOKENIZER_UNUSABLE}, set()),
+        (no_template, {Code.NO_CHAT_TEMPLATE}, set()),
+        (unknown_kind, {Code.MODEL_UNSUPPORTED}, set()),
+        (changed_dataset, {Code.DATASET_CHANGED}, set()),
+        (damaged_adapter, {Code.ADAPTER_UNUSABLE}, set()),
+        (wild_rate, {Code.LOSS_EXPLODED, Code.LOSS_NOT_FINITE}, {"learning_rate"}),
+        (wrong_versions, {Code.VERSIONS_UNFIT}, set()),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_failure_is_told_in_words_with_its_code_and_its_evidence(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    spoil: Break, codes: set[Code], cure: set[str],
+) -> None:  # fmt: skip
+    scene = Scene(home, tiny_config, tmp_path, monkeypatch)
+    spoil(scene)
+    folder = scene.run()
+    history = RunHistory(folder)
+    english, chinese = (told_since(history, 0, language)["status"] for language in ("en", "zh"))
+    assert english["state"] == "failed"
+    assert english["code"] in codes, english["problem"]
+    assert set(english["cure"]) == cure
+    assert english["problem"] != chinese["problem"]
+    for text in (english["problem"], chinese["problem"]):
+        assert "Traceback" not in text
+        assert "{" not in text
+    assert english["evidence"] == chinese["evidence"]

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from studio.log_tail import LOG_BYTES, last_lines, tail_of
+
+
+def test_the_end_of_a_huge_log_is_plain_text(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 3 * LOG_BYTES + b"\nbar 1\rbar 2\x1b[0m\n\xff\nlast\n\n")
+    assert len(tail_of(log)) <= LOG_BYTES
+    assert last_lines(log, 3) == ["bar 2[0m", "\ufffd", "last"]
+    assert tail_of(tmp_path / "none") == ""
