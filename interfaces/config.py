@@ -119,6 +119,9 @@ class FineTuneConfig(BaseModel):
     sample_prompts: list[str] = _dial(
         [], "Questions answered before and after training, to see the difference.", "data", "prompts", max_length=50
     )
+    sample_while_training: bool = _dial(
+        True, "Answer the sample prompts at each evaluation too, and not only before and after.", "data"
+    )
     sample_max_new_tokens: int = _dial(64, "Longest answer to a sample prompt.", "data", "tokens", ge=1, le=4096)
 
     lora: LoraSettings = Field(

@@ -76,6 +76,11 @@ class Home:
         return self.path / "secrets.json"
 
     @property
+    def notify(self) -> Path:
+        """Whom to tell that a run has ended: written by its owner, by hand, and by nothing else."""
+        return self.path / "notify.json"
+
+    @property
     def cache(self) -> Path:
         return self.path / "cache"
 

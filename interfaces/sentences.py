@@ -99,7 +99,7 @@ _EN: dict[Code, str] = {
     Code.DISK_FULL: "No space left at {path}: {needed} needed, {free} free. Free some space and try again.",
     Code.DISK_ERROR: "{path} can't be read or written: {reason}. {free} are free, so it is the disk or the way to it: check that, then resume.",
     Code.NOT_WRITABLE: "{path} can't be written: {reason}. Choose another place.",
-    Code.OUT_OF_MEMORY: "The {device} ran out of memory at batch {batch} and max_length {max_length}.{hint}",
+    Code.OUT_OF_MEMORY: "Memory ran out on {device}, at batch {batch} and max_length {max_length}.{hint}",
     Code.KILLED_FOR_MEMORY: "The system killed the trainer because memory ran out, at batch {batch} and max_length {max_length}.{hint} 'finetune resume {run}' goes on from the last checkpoint.",
     Code.CHILD_OVER_LIMIT: "{path} needs more than the {limit} of {field} that reading it may take. Cut the file into parts, or check it for a row that never ends.",
     Code.QUANTIZATION_UNAVAILABLE: "{field} needs bitsandbytes, which doesn't work here: {reason}. Turn {field} off.",

@@ -158,10 +158,14 @@ def _number(loss: float) -> float | None:
     return loss if math.isfinite(loss) else None
 
 
-def _pairs(samples: list[Sampled]) -> list[dict[str, str]]:
-    """Each prompt with its answers before and after; after is empty until it is known."""
-    pairs: dict[str, dict[str, str]] = {}
+def _pairs(samples: list[Sampled]) -> list[dict[str, Any]]:
+    """Each prompt with its answers before and after; after is the newest, and empty until there is one."""
+    pairs: dict[str, dict[str, Any]] = {}
     for event in samples:
-        pair = pairs.setdefault(event.prompt, {"prompt": event.prompt, "before": "", "after": ""})
-        pair["before" if event.step == 0 else "after"] = event.answer
+        pair = pairs.setdefault(event.prompt, {"prompt": event.prompt, "before": "", "after": "", "answers": []})
+        if event.step == 0:
+            pair["before"] = event.answer
+            continue
+        pair["after"] = event.answer
+        pair["answers"].append({"step": event.step, "answer": event.answer})
     return list(pairs.values())

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from interfaces.events import Evaluated, Event, Phase, Started, Step, Stopping, Warned
+from interfaces.events import Evaluated, Event, Phase, Sampled, Started, Step, Stopping, Warned
 from interfaces.sentences import PHASES, sentence, size
 
 PLAIN_LINES = 20
@@ -30,7 +30,7 @@ class RunProgress:
         )  # fmt: skip
         self._task = self._live.add_task("Starting", total=None, more="", unit="")
         self._phase = ""
-        self._told_step = 0
+        self._told_step = self._total_steps = 0
         self._seconds_per_step = 0.0
         self._eval_loss: float | None = None
         self._training = False
@@ -62,6 +62,8 @@ class RunProgress:
             elif isinstance(event, Evaluated):
                 self._eval_loss = event.loss
                 self._say(f"step {event.step}: validation loss {event.loss:.4f}")
+            elif isinstance(event, Sampled) and 0 < event.step < self._total_steps:
+                self._say(f"step {event.step}: [bold]{escape(event.prompt)}[/] {escape(event.answer)}")
             elif isinstance(event, Stopping):
                 self._say(stopping_words(event))
             elif isinstance(event, Warned):
@@ -80,7 +82,7 @@ class RunProgress:
         self._live.update(self._task, total=event.total, completed=event.done or 0, unit=event.unit)
 
     def _show_step(self, event: Step) -> None:
-        self._phase = "train"
+        self._phase, self._total_steps = "train", event.total_steps
         fresh = event.seconds / max(event.step - self._told_step, 1)
         # The first step pays for what is set up once: forget it as soon as there is another.
         forget = 1.0 if self._told_step <= 1 else 0.2

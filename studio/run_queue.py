@@ -266,12 +266,14 @@ def _number(value: Any) -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """What is to be done once a run has ended: the next one is started."""
+    """What is to be done once a run has ended: the next one is started, and who wants to know is told."""
     from studio.hub_access import fill_environment
+    from studio.notices import tell
 
     home = Home(Path(arguments[0]))
     fill_environment(home)
     RunQueue(home).advance()
+    tell(home.run(arguments[1]))
     return 0
 
 

@@ -183,13 +183,13 @@ def _follow_to_end(
 
 
 def _go_on_after(folder: RunFolder) -> None:
-    """Have a process of its own see to the runs that wait; `exit.json` is written, so the device counts as free."""
+    """Have a process of its own start the next, and tell who wants to know; `exit.json` is written: the device is free."""
     home = folder.home
-    if not any(home.queue.glob("*-*.json")):
+    if not (home.notify.exists() or any(home.queue.glob("*-*.json"))):
         return
     with contextlib.suppress(OSError), home.queue_log.open("ab") as log:
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "studio.run_queue", str(home.path)],
+            [sys.executable, "-P", "-m", "studio.run_queue", str(home.path), folder.id],
             cwd=home.path, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
 

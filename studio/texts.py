@@ -104,6 +104,7 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "long_rows": ("过长的行", "超过 max_length 时：truncate 截断，drop 丢弃，split 在轮次之间拆分。"),
     "validation_dataset": ("验证数据集", "用这个文件或数据集来测量，而不是留出一部分。"),
     "sample_prompts": ("示例问题", "训练前后各回答一次，便于对比。每行一个。"),
+    "sample_while_training": ("训练中也回答", "每次测量时也回答示例问题，而不只在训练前后。"),
     "sample_max_new_tokens": ("回答长度", "示例问题的最长回答。"),
     "lora.r": ("秩 r", "适配器的秩：越大学得越多，占用内存也越多。"),
     "lora.lora_alpha": ("强度 alpha", "适配器按 lora_alpha / r 缩放。"),

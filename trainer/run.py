@@ -7,7 +7,7 @@ import shutil
 import time
 
 from interfaces.config import FineTuneConfig
-from interfaces.events import Evaluated, Event, Finished, Sampled, Started, Step, Stopped, kept, read_events
+from interfaces.events import Evaluated, Event, Finished, Started, Step, Stopped, kept, read_events
 from interfaces.files import read_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
@@ -22,7 +22,7 @@ from trainer.loop import TrainingLoop
 from trainer.packing import batched
 from trainer.preparation import Prepared, checkpoint_size, prepare, versions, warn
 from trainer.resume import Beginning, find_beginning, no_longer_exact
-from trainer.samples import answer_prompts
+from trainer.samples import Sampler, tell_answers
 from trainer.stop import Pace, StopRequest, StopRequested
 from trainer.stopper import Measured, Stopper
 
@@ -98,7 +98,7 @@ def _build_loop(
         else functools.partial(padded_batch, pad_token_id=pad),
         train_dataset=batched(prepared.train, config),
         eval_dataset=batched(prepared.validation, config) if len(prepared.validation) else None,
-        callbacks=[reporter, stopper, keeper],
+        callbacks=[reporter, stopper, Sampler(prepared.model, prepared.template, config, log, stop), keeper],
     )
     loop.pace, loop.checkpoint_bytes = pace, size
     reporter.loop = stopper.loop = loop
@@ -152,23 +152,15 @@ def _choose(
 
 
 def _answer(prepared: Prepared, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int) -> bool:
-    """The sample prompts, answered by the model as it is now. A fresh adapter changes nothing: step 0 is the base.
+    """The sample prompts before and after training; false when a stop has left some unanswered.
 
-    False when a stop has left some unanswered.
+    Raises:
+        StopRequested: before training.
     """
-    prompts = config.sample_prompts
-    if prompts:
-        log.phase("sample", 0, len(prompts), "prompts")
-    answers = answer_prompts(
-        prepared.model, prepared.template, prompts, config.sample_max_new_tokens, lambda: stop.mode is not None
-    )
-    done = 0
-    for done, (prompt, answer) in enumerate(answers, start=1):
-        log.append(Sampled(step=step, prompt=prompt, answer=answer))
-        log.phase("sample", done, len(prompts), "prompts")
+    complete = tell_answers(prepared.model, prepared.template, config, log, stop, step)
     if step == 0:
         stop.check()
-    return done == len(prompts)
+    return complete
 
 
 def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute: Compute, step: int) -> None:

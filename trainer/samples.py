@@ -7,9 +7,59 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)  # fmt: skip
 
+from interfaces.config import FineTuneConfig
+from interfaces.events import Sampled
+from trainer.event_log import EventLog
+from trainer.stop import StopRequest
 from trainer.template import ChatTemplate
+
+
+def tell_answers(
+    model: PeftModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int
+) -> bool:
+    """The sample prompts, answered by the model as it is now, as events. A fresh adapter changes nothing: step 0 is the base.
+
+    False when a stop has left some unanswered.
+    """
+    prompts = config.sample_prompts
+    if prompts:
+        log.phase("sample", 0, len(prompts), "prompts")
+    answers = answer_prompts(model, template, prompts, config.sample_max_new_tokens, lambda: stop.mode is not None)
+    done = 0
+    for done, (prompt, answer) in enumerate(answers, start=1):
+        log.append(Sampled(step=step, prompt=prompt, answer=answer))
+        log.phase("sample", done, len(prompts), "prompts")
+    return done == len(prompts)
+
+
+class Sampler(TrainerCallback):
+    """Answers the sample prompts at each evaluation; those of the last step are the result's, and told after it."""
+
+    def __init__(
+        self, model: PeftModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, stop: StopRequest
+    ) -> None:
+        self._model, self._template, self._config, self._log, self._stop = model, template, config, log, stop
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if (
+            not (self._config.sample_while_training and self._config.sample_prompts)
+            or state.global_step >= state.max_steps
+        ):
+            return
+        # Answered or not, training goes on with the same random numbers.
+        with torch.random.fork_rng():
+            tell_answers(self._model, self._template, self._config, self._log, self._stop, state.global_step)
+        self._log.phase("train")
 
 
 def answer_prompts(

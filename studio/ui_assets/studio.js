@@ -32,11 +32,11 @@ window.FinetuneStudio = (() => {
     return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
   }
   function setText(node, text) { if (node.textContent !== text) node.textContent = text; }
-  function poll(element, work, every = POLL_MS) {
+  function poll(element, work, every = POLL_MS, inBackground = () => false) {
     let busy = false;
     const tick = async () => {
       if (!element.isConnected) return clearInterval(timer);
-      if (busy || document.hidden) return;
+      if (busy || (document.hidden && !inBackground())) return;
       busy = true;
       try { await work(); } finally { busy = false; }
     };
@@ -120,13 +120,14 @@ window.FinetuneStudio = (() => {
     const answers = make("div", { class: "fs-answers" });
     const log = make("pre", { class: "fs-log", tabindex: 0 });
     const logBox = make("details", { ontoggle: () => logBox.open && readLog() }, make("summary", {}, texts.log), log);
+    const notify = make("button", { type: "button", class: "fs-button", hidden: true, onclick: async () => { await Notification.requestPermission(); notify.hidden = Notification.permission !== "default"; } }, texts.notify_me);
     const title = make("h1", {}, id), below = make("p", { class: "fs-hint" });
-    root.append(title, below, make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), stop, discard, resume, retry, goOn, download),
+    root.append(title, below, make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), notify, stop, discard, resume, retry, goOn, download),
       problem, make("p", { class: "fs-row" }, cured), evidence, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
       waiting, chart, notes, answers, logBox);
 
     for (const control of [stop, discard, resume, retry, goOn, download]) control.hidden = true; // until it is known which ones make sense
-    let last = 0, drawn = false, logarithmic = false, over = false, points = 0;
+    let wentOn = false, last = 0, drawn = false, logarithmic = false, over = false, points = 0;
     const colours = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: dark() ? "#e2e8f0" : "#1e293b" },
       xaxis: { title: { text: texts.step }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false },
       yaxis: { title: { text: texts.loss }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false, type: logarithmic ? "log" : "linear" },
@@ -172,6 +173,9 @@ window.FinetuneStudio = (() => {
       const within = status.stop_seconds === null ? "" : fill(texts.stop_within, { seconds: Math.ceil(status.stop_seconds) });
       setText(phase, within || status.phase + amount); bar.value = done;
       over = ["stopped", "finished", "failed", "interrupted"].includes(status.state);
+      const seenGoing = wentOn; wentOn = !over;
+      if (over && seenGoing && mayTell() && document.hidden) new Notification(`${status.name || id}: ${texts[`state_${status.state}`]}`, { body: status.problem || (status.loss === null ? "" : `${texts.loss} ${figure(status.loss)}`), tag: id });
+      notify.hidden = over || !("Notification" in window) || Notification.permission !== "default";
       bar.hidden = over || status.state === "queued";
       setText(facts.step, status.total_steps ? `${status.step} / ${status.total_steps}` : "–");
       setText(facts.epoch, status.epoch ? status.epoch.toFixed(2) : "–");
@@ -194,9 +198,14 @@ window.FinetuneStudio = (() => {
       const shown = JSON.stringify(status.samples);
       if (answers.dataset.shown !== shown) { answers.dataset.shown = shown; showAnswers(status.samples); }
     }
+    function earlier(pair) { // what it said on the way, newest first
+      if (pair.answers.length < 2) return null;
+      const said = pair.answers.slice(0, -1).reverse().map((one) => make("li", {}, make("small", {}, fill(texts.at_step, { step: one.step })), " ", one.answer));
+      return make("details", {}, make("summary", {}, fill(texts.on_the_way, { count: said.length })), make("ul", {}, ...said));
+    }
     function showAnswers(samples) {
       if (!samples.length) return answers.replaceChildren();
-      const rows = samples.map((pair) => make("tr", {}, make("th", { scope: "row" }, pair.prompt), make("td", {}, pair.before), make("td", {}, pair.after)));
+      const rows = samples.map((pair) => make("tr", {}, make("th", { scope: "row" }, pair.prompt), make("td", {}, pair.before), make("td", {}, pair.after, earlier(pair))));
       const header = make("tr", {}, ...["prompt", "before", "after"].map((name) => make("th", { scope: "col" }, texts[name])));
       answers.replaceChildren(make("h2", {}, texts.answers), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.answers }, make("table", {}, make("thead", {}, header), make("tbody", {}, ...rows))));
     }
@@ -210,7 +219,8 @@ window.FinetuneStudio = (() => {
         setText(facts.device, fill(texts.device_now, { busy: used.busy_percent === null ? "–" : Math.round(used.busy_percent), held: size(used.total_bytes - used.free_bytes), total: size(used.total_bytes) }));
       } catch { /* the next poll tries again */ }
     }
-    const endPolling = poll(root, async () => { await refresh(); await showDevice(); if (logBox.open) await readLog(); });
+    const mayTell = () => "Notification" in window && Notification.permission === "granted";
+    const endPolling = poll(root, async () => { await refresh(); await showDevice(); if (logBox.open) await readLog(); }, POLL_MS, () => mayTell() && !over);
   }
 
   // ---- all runs --------------------------------------------------------------------------------------------------

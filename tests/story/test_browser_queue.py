@@ -99,7 +99,7 @@ def test_a_run_that_ran_out_of_memory_is_tried_again_with_what_cures_it(
     failed = submitted(studio.home, "out of memory")
     page = new_page()
     page.goto(f"{studio.url}/en/run?run={failed.id}")
-    page.locator(".fs-problem").get_by_text("The cuda ran out of memory at batch 4").wait_for()
+    page.locator(".fs-problem").get_by_text("Memory ran out on cuda, at batch 4").wait_for()
     page.get_by_text(EN["evidence"]).click()
     page.get_by_text("CUDA out of memory. Tried to allocate").wait_for()
     page.screenshot(path=tmp_path / "failed.png", full_page=True)

@@ -89,7 +89,8 @@ def test_samples_come_in_pairs(history: RunHistory) -> None:
             log.append(event)
         log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
     status = told_since(history, 0, "en")["status"]
-    assert status["samples"] == [{"prompt": "q", "before": "a", "after": "b"}]
+    answers = [{"step": 1, "answer": "b"}]
+    assert status["samples"] == [{"prompt": "q", "before": "a", "after": "b", "answers": answers}]
     assert (status["state"], status["phase"], status["eta_seconds"]) == ("finished", "", None)
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.tiny
 # Dials that are no argument of the Trainer: they act elsewhere, and tests of that place say so.
 ELSEWHERE = {
     "schema_version", "name", "output_dir", "model_name", "model_revision", "load_in_8bit", "load_in_4bit", "dataset",
-    "validation_split", "max_length", "sample_prompts", "sample_max_new_tokens", "lora", "bf16", "cpu_threads",
+    "validation_split", "max_length", "sample_prompts", "sample_while_training", "sample_max_new_tokens", "lora", "bf16", "cpu_threads",
     "early_stopping_patience", "save_minutes", "save_total_limit", "columns", "bad_rows", "validation_dataset", "long_rows",
     "packing", "max_tokens_per_batch", "device", "adapter_name_or_path", "load_best_model_at_end",
 }  # fmt: skip
