@@ -31,7 +31,7 @@
       const name = one.name || one.run;
       const move = (position) => act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position }, fill(texts.queue_moved, { name, position }));
       const small = (key, text, work, off) => { const made = button(text, work, "fs-small"); made.dataset.key = `${one.run}-${key}`; made.disabled = off; made.setAttribute("aria-label", `${text}: ${name}`); return made; };
-      return make("tr", {}, make("td", {}, String(one.position)), make("th", { scope: "row" }, make("a", { href: `run?run=${encodeURIComponent(one.run)}` }, name)), make("td", {}, one.device),
+      return make("tr", {}, make("td", {}, String(one.position)), make("td", {}, make("a", { href: `run?run=${encodeURIComponent(one.run)}` }, name), name === one.run ? null : make("small", {}, one.run)), make("td", {}, one.device),
         make("td", { class: "fs-actions" }, small("up", texts.queue_up, () => move(one.position - 1), one.position === 1), small("down", texts.queue_down, () => move(one.position + 1), one.position === now.waiting.length), small("leave", texts.queue_leave, () => leave(one), false)));
     }
     async function refresh() {

@@ -1,0 +1,110 @@
+"""The queue under kills and races: nobody is forgotten, nobody is started twice, whoever is there or not."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interfaces.events import Finished, Started, read_events
+from interfaces.folders import Home, RunFolder
+from studio.launcher import LocalLauncher
+from studio.run_queue import RunQueue
+from studio.runs import RunState, run_state
+from tests.conftest import until
+from tests.fakes import fake_trainer_package
+from tests.faults.rig import rounds
+from tests.faults.test_studio_kills import Page
+from tests.story.conftest import Studio
+from tests.studio.test_run_queue import has_ended, let_go, make_run
+
+pytestmark = pytest.mark.tiny
+START = """
+import sys
+from pathlib import Path
+from interfaces.folders import Home
+from studio.terminal import manager_of
+manager_of(Home(Path(sys.argv[1]))).launch(sys.argv[2])
+"""
+
+
+@pytest.fixture
+def queue(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunQueue]:
+    for name, value in fake_trainer_package(tmp_path / "fake").items():
+        monkeypatch.setenv(name, value)
+    home.path.mkdir()
+    yield RunQueue(home)
+    RunQueue(home).pause()
+    for path in home.runs.glob("*"):
+        LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
+
+
+def test_ten_runs_reach_their_end_in_order_while_studios_are_killed_and_none_is_left(queue: RunQueue) -> None:
+    runs = [make_run(queue, script) for script in ("waits", "waits", "fails", "waits", "crashes", *["finishes"] * 5)]
+    studio = Studio(queue.home, "--no-spare")
+    page = Page(studio)
+    for folder in runs:
+        page.ask(f"/api/runs/{folder.id}/resume", "POST")
+    for folder in (runs[0], runs[1], runs[3]):  # each time in the middle of a run
+        until(lambda folder=folder: run_state(folder) is RunState.RUNNING)
+        studio.kill()
+        if folder is not runs[3]:
+            studio.start()
+        let_go(folder)
+    # From here on there is no studio.
+    until(lambda: has_ended(*runs), 60)
+    ends = ["finished"] * 2 + ["failed", "finished", "failed"] + ["finished"] * 5
+    assert [run_state(folder).value for folder in runs] == ends
+    told = [read_events(folder.events) for folder in runs]
+    begun = [next(event.time for event in events if isinstance(event, Started)) for events in told]
+    assert begun == sorted(begun)
+    assert all(len(folder.attempts()) == 1 for folder in runs)
+    until(lambda: queue.running() == {})
+    assert queue.waiting() == []
+
+
+def test_two_studios_and_a_terminal_start_one_run_a_device(queue: RunQueue) -> None:
+    """Each presses Start for a run of its own at the same moment, and the others press for it too."""
+    studios = [Studio(queue.home, "--no-spare") for _ in range(2)]
+    pages = [Page(studio) for studio in studios]
+    tries = rounds(50, "QUEUE_TRIES")
+    for number in range(tries):
+        runs = [make_run(queue, "waits") for _ in range(3)]
+        ready = threading.Barrier(3)
+
+        def by_page(
+            page: Page, mine: RunFolder, ready: threading.Barrier = ready, runs: list[RunFolder] = runs
+        ) -> None:
+            ready.wait()
+            for folder in (mine, *(other for other in runs if other is not mine)):
+                with contextlib.suppress(urllib.error.HTTPError):  # another has started it
+                    page.ask(f"/api/runs/{folder.id}/resume", "POST")
+
+        presses = [threading.Thread(target=by_page, args=(page, mine)) for page, mine in zip(pages, runs, strict=False)]
+        for press in presses:
+            press.start()
+        ready.wait()
+        # A terminal that follows would wait for the end: it starts and goes.
+        subprocess.run(
+            [sys.executable, "-c", START, str(queue.home.path), runs[2].id], capture_output=True, check=True, timeout=60
+        )
+        for press in presses:
+            press.join()
+        started = [folder for folder in runs if folder.attempts()]
+        assert len(started) == 1, f"try {number}"
+        assert len(started[0].attempts()) == 1
+        assert {one.run for one in queue.waiting()} == {folder.id for folder in runs} - {started[0].id}
+        for one in queue.waiting():
+            queue.cancel(queue.home.run(one.run))
+        let_go(started[0])
+        until(lambda started=started: has_ended(*started))
+        assert any(isinstance(event, Finished) for event in read_events(started[0].events))
+    for studio in studios:
+        studio.kill()
