@@ -116,3 +116,25 @@ def test_a_run_that_ran_out_of_memory_is_tried_again_with_what_cures_it(
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 8,
     }
+
+
+WATCHED = """
+Object.defineProperty(document, "hidden", { get: () => window.elsewhere === true });
+window.news = [];
+window.Notification = class extends Notification { constructor(title, more) { super(title, more); window.news.push([title, more.body]); } };
+"""
+
+
+def test_a_tab_in_the_background_tells_that_its_run_has_ended(new_page: Callable[..., Any], studio: Studio) -> None:
+    folder = submitted(studio.home, "waits")
+    page = new_page()
+    page.add_init_script(WATCHED)
+    page.goto(f"{studio.url}/en/run?run={folder.id}")
+    page.locator(".fs-part .fs-state[data-state=running]").wait_for()
+    page.context.grant_permissions(["notifications"], origin=studio.url)
+    page.get_by_role("button", name=EN["notify_me"]).click()
+    page.get_by_role("button", name=EN["notify_me"]).wait_for(state="hidden")
+    page.evaluate("window.elsewhere = true")
+    (folder.path / "go on").touch()
+    page.wait_for_function("window.news.length > 0")
+    assert page.evaluate("window.news") == [["waits: finished", "Loss 0.3333"]]

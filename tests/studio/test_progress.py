@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from interfaces.events import Evaluated, Event, Phase, Started, Step, Warned
+from interfaces.events import Evaluated, Event, Phase, Sampled, Started, Step, Warned
 from interfaces.problems import Code, Problem
 from studio.progress import RunProgress
 
@@ -42,6 +42,14 @@ def test_what_matters_is_said_in_words() -> None:
     assert "going on from step 7" in text
     assert "step 10: validation loss 1.2500" in text
     assert "With 1 rows" in text
+
+
+def test_answers_on_the_way_are_told_and_those_before_and_after_left_to_the_comparison() -> None:
+    answers = [Sampled(step=number, prompt="Say [1].", answer=f"answer {number}") for number in (0, 50, 100)]
+    text = told([answers[0], step(50), answers[1], step(100), answers[2]])
+    assert "step 50: Say [1]. answer 50" in text
+    assert "answer 0" not in text
+    assert "answer 100" not in text
 
 
 def test_a_terminal_gets_a_bar() -> None:
