@@ -22,5 +22,16 @@ def tail_of(path: Path) -> str:
 
 
 def last_lines(path: Path, most: int) -> list[str]:
-    """The last lines that say something, oldest first."""
-    return [line for line in tail_of(path).splitlines() if line.strip()][-most:]
+    """The last lines that say something, oldest first: of a traceback only what was raised, for the rest is for the log."""
+    told, inside = [], False
+    for line in tail_of(path).splitlines():
+        if line.startswith(_AROUND) or not line.strip():
+            inside = inside or line.startswith(_AROUND[0])
+            continue
+        inside = inside and line.startswith(" ")
+        if not inside:
+            told.append(line)
+    return told[-most:]
+
+
+_AROUND = ("Traceback (most recent call last)", "The above exception was", "During handling of the above")

@@ -2,20 +2,24 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
+from interfaces.process import ProcessIdentity
 from studio.curves import told_since
 from studio.datasets import with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.history import RunHistory
 from studio.supervised_trainer import SupervisedTrainer
-from tests.conftest import make_tiny_model
+from tests.conftest import make_tiny_model, until
+from tests.hub_server import serve
 from tests.trainer.test_requirements import install
 
 pytestmark = pytest.mark.tiny
@@ -92,6 +96,20 @@ def gone_model(scene: Scene) -> None:
     scene.spoil_after = lambda: (scene.model / "model.safetensors").unlink()  # type: ignore[method-assign]
 
 
+def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
+    """What a page shows of a failed run, in both languages; returns the English."""
+    history = RunHistory(folder)
+    english, chinese = (told_since(history, 0, language)["status"] for language in ("en", "zh"))
+    assert (english["state"], english["code"] in codes) == ("failed", True), english["problem"]
+    assert english["evidence"] == chinese["evidence"]
+    assert english["problem"] != chinese["problem"]
+    assert "Traceback" not in "".join(english["evidence"])
+    for text in (english["problem"], chinese["problem"]):
+        assert "Traceback" not in text
+        assert "{" not in text
+    return dict(english)
+
+
 @pytest.mark.parametrize(
     ("spoil", "codes", "cure"),
     [
@@ -114,13 +132,52 @@ def test_a_failure_is_told_in_words_with_its_code_and_its_evidence(
     scene = Scene(home, tiny_config, tmp_path, monkeypatch)
     spoil(scene)
     folder = scene.run()
-    history = RunHistory(folder)
-    english, chinese = (told_since(history, 0, language)["status"] for language in ("en", "zh"))
-    assert english["state"] == "failed"
-    assert english["code"] in codes, english["problem"]
-    assert set(english["cure"]) == cure
-    assert english["problem"] != chinese["problem"]
-    for text in (english["problem"], chinese["problem"]):
-        assert "Traceback" not in text
-        assert "{" not in text
-    assert english["evidence"] == chinese["evidence"]
+    assert set(assert_told(folder, *codes)["cure"]) == cure
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, Code.MODEL_UNAUTHORIZED),
+        (403, Code.MODEL_GATED),
+        (404, Code.MODEL_NOT_FOUND),
+        (429, Code.HUB_BUSY),
+        (None, Code.MODEL_UNREACHABLE),
+    ],
+)
+def test_what_the_hub_refuses_is_the_run_s_last_word(
+    home: Home,
+    tiny_config: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int | None,
+    code: Code,
+) -> None:
+    repository = "some/model"
+    with serve({}, {repository: status} if status else {}) as hub:
+        hub.silent = status is None
+        for name, value in {
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_HUB_OFFLINE": "0",
+        }.items():
+            monkeypatch.setenv(name, value)
+        scene = Scene(home, tiny_config, tmp_path, monkeypatch)
+        scene.config["model_name"] = repository
+        expected = {code, Code.MODEL_NOT_FOUND} if status == 401 else {code}  # a Hub hides what is private
+        assert_told(scene.run(), *expected)
+
+
+def test_a_trainer_that_is_killed_leaves_its_signal_and_a_way_on(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(home, {**tiny_config, "num_train_epochs": 900}, tmp_path, monkeypatch)
+    manager = FinetuneManager(SupervisedTrainer(), home)
+    folder = home.run(manager.create_task(with_datasets(home, scene.config)))
+    manager.launch(folder.id)
+    trainer = ProcessIdentity.from_record((read_json(folder.attempts()[0].pid) or {})["trainer"])
+    assert trainer is not None
+    trainer.send(signal.SIGKILL)
+    until(lambda: folder.attempts()[0].exit.exists())
+    assert_told(folder, Code.TRAINER_KILLED)
+    assert f"finetune resume {folder.id}" in told_since(RunHistory(folder), 0, "en")["status"]["problem"]
