@@ -62,10 +62,11 @@ def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: 
     place = next((one for one in manager.queue.waiting() if one.run == folder.id), None)
     if place is None:
         return
-    holder = manager.queue.holder_of(place.device)
-    if not wait and holder is not None:  # somebody was quicker, since it was asked whether the device is free
+    if not wait:  # somebody was quicker, since it was asked whether the device is free
         manager.queue.cancel(folder)
-        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run=holder.id)
+        manager.queue.require_free(place.device)
+        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="before it in the queue")
+    holder = manager.queue.holder_of(place.device)
     reason = (
         "the queue is paused ('finetune queue go-on')"
         if manager.queue.paused
@@ -76,14 +77,12 @@ def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: 
     )
 
 
-def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, resumed: bool = False) -> int:
-    """Follow a run to its end and tell the result; returns the exit code."""
-    attempt = len(folder.attempts())
+def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, since: int = 1) -> int:
+    """Follow a run to its end and tell the result; returns the exit code. What attempts before `since` said was told then."""
     try:
         with RunProgress(console, live=not as_json) as progress:
             for events in follow(folder):
-                # What earlier attempts said was told when they said it.
-                new = [event for event in events if event.attempt == attempt] if resumed else events
+                new = [event for event in events if event.attempt >= since]
                 if as_json:
                     _print_events(new)
                 else:

@@ -27,7 +27,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.devices import chosen_device, detect_devices
 from studio.launcher import Launcher, LocalLauncher
-from studio.runs import CANCELLED, is_being_started, run_state
+from studio.runs import is_being_started, run_state
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,10 @@ class RunQueue:
     def require_free(self, device: str) -> None:
         """
         Raises:
-            FineTuneError: a run has this device.
+            FineTuneError: a run has this device, or the queue is paused.
         """
+        if self.paused:
+            raise FineTuneError.of(Code.QUEUE_PAUSED)
         if holder := self.holder_of(device):
             raise FineTuneError.of(Code.DEVICE_BUSY, device=device, run=holder.id)
 
@@ -128,13 +130,7 @@ class RunQueue:
                     (_number((read_json(path) or {}).get("order")) for path in self.home.queue.glob("*-*.json")),
                     default=0.0,
                 )
-                folder.stop.unlink(missing_ok=True)
-                ticket = {
-                    "device": device_of(folder),
-                    "order": order + 1,
-                    "attempts": len(folder.attempts()),
-                    "added": round(time.time(), 3),
-                }
+                ticket = {"device": device_of(folder), "order": order + 1, "attempts": len(folder.attempts())}
                 write_json(folder.ticket, ticket)
             self._advance(asked=folder)
         return self._launcher.find(folder) is not None
@@ -169,8 +165,6 @@ class RunQueue:
         """
         with self._alone():
             self._require(folder)
-            if not folder.attempts():
-                write_json(folder.stop, {"mode": "discard", "attempt": CANCELLED})
             folder.ticket.unlink()
 
     def move(self, folder: RunFolder, position: int) -> None:

@@ -37,8 +37,6 @@ from studio.history import RunHistory
 from studio.launcher import Launcher, LocalLauncher
 from studio.verdict import judge
 
-CANCELLED = 0
-"""In place of an attempt's number: what was asked to stop had not begun."""
 STARTING_SECONDS = 10.0
 """An attempt without `pid.json` is being started for this long; after that its starter is gone."""
 SPARKLINE_POINTS = 40
@@ -71,8 +69,7 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
     if folder.is_waiting:
         return RunState.QUEUED
     if not attempts:
-        cancelled = (read_json(folder.stop) or {}).get("attempt") == CANCELLED
-        return RunState.STOPPED if cancelled else RunState.QUEUED
+        return RunState.STOPPED  # it has left the queue, or was never put there
     attempt = attempts[-1]
     events = read_tail(folder.events) if events is None else events
     told = [event for event in events if event.attempt == attempt.number]

@@ -41,8 +41,9 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
     manager.require_resumable(folder.id)
     if not wait:
         manager.queue.require_free(device_of(folder))
+    before = len(folder.attempts())
     launch(manager, folder, console, wait)
-    sys.exit(attach(manager, folder, console, as_json, resumed=True))
+    sys.exit(attach(manager, folder, console, as_json, since=before + 1))
 
 
 @runs_commands.command()

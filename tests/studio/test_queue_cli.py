@@ -76,6 +76,7 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     assert "paused" in finetune("queue", home=home).stdout
     (busy.path / "go on").touch()
     until(lambda: LocalLauncher().find(busy) is None)
+    assert "go-on" in refused(finetune("train", setting(tmp_path, "finishes"), home=home))
     assert (
         "Number 1 in the queue: the queue is paused"
         in finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).stdout

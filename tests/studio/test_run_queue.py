@@ -14,7 +14,7 @@ from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.run_queue import RunQueue, device_of
 from studio.runs import RunState, run_state
-from studio.trash import delete_run
+from studio.trash import delete_run, restore_run
 from tests.conftest import until
 from tests.fakes import FakeFineTuneService, fake_trainer_package
 
@@ -106,6 +106,8 @@ def test_runs_change_places_leave_and_come_back(queue: RunQueue) -> None:
     with pytest.raises(FineTuneError) as raised:
         queue.move(a, 1)
     assert raised.value.problems[0].code == Code.RUN_NOT_ACTIVE
+    delete_run(b)
+    assert run_state(restore_run(queue.home, b.id)) is RunState.STOPPED, "it waits no more, and can be started"
     delete_run(b)
     assert [(one.run, one.position) for one in queue.waiting()] == [(c.id, 1)]
     queue.submit(a)

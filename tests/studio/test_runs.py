@@ -60,6 +60,10 @@ def test_the_state_of_what_does_not_run(
 
 def test_a_run_that_waits_is_queued_and_an_old_end_says_nothing_about_a_new_attempt(home: Home) -> None:
     folder = home.create_run()
+    assert run_state(folder, []) == "stopped"
+    folder.config.write_text("{}")
+    home.queue.mkdir()
+    write_json(folder.ticket, {"attempts": 0})
     assert run_state(folder, []) == "queued"
     resumed = run_of(home, STARTED, FAILED)
     write_json(resumed.create_attempt().pid, {})
