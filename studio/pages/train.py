@@ -190,6 +190,7 @@ def with_held_out_questions(home: Home, config: dict[str, Any]) -> dict[str, Any
         **config,
         "sample_prompts": [row["question"] for row in questions()[:QUESTIONS_ASKED]],
         "sample_max_new_tokens": 40,
+        "sample_while_training": False,  # nobody asked for them: they are not to cost time on the way
     }
 
 
