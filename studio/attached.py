@@ -24,6 +24,7 @@ from studio.run_queue import device_name
 from studio.runs import RunState, follow, interrupted_runs, run_state, summary_of
 from studio.supervised_trainer import result_of_run, wait_until_gone
 from studio.trainer_child import download_model
+from studio.trash import delete_run
 
 
 def start_run(
@@ -46,8 +47,13 @@ def start_run(
         launch(manager, folder, console, wait)
     except KeyboardInterrupt:
         detach = True
+    except FineTuneError:
+        if not folder.attempts():  # nothing was started, so nothing is left
+            delete_run(folder)
+        raise
     if detach:
-        console.print(f"Running by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
+        words = "Waiting" if folder.is_waiting else "Running"
+        console.print(f"{words} by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
         return 0
     return attach(manager, folder, console, as_json)
 

@@ -167,5 +167,7 @@ def _pairs(samples: list[Sampled]) -> list[dict[str, Any]]:
             pair["before"] = event.answer
             continue
         pair["after"] = event.answer
-        pair["answers"].append({"step": event.step, "answer": event.answer})
+        # The last step's may be told again, by the adapter that is given out.
+        told = [one for one in pair["answers"] if one["step"] != event.step]
+        pair["answers"] = [*told, {"step": event.step, "answer": event.answer}]
     return list(pairs.values())

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,9 @@ class FinetuneManager:
     def _expect(self, config: FineTuneConfig) -> Verdict | None:
         """What the run will need, where the model's shape is known; `gradient_checkpointing: auto` is decided by it."""
         device = chosen_device(config.device, detect_devices())
+        # A run that has the device now will be gone when this one begins.
+        free = min(device.free_memory_bytes + self.queue.memory_held(device), device.total_memory_bytes)
+        device = replace(device, free_memory_bytes=free)
         try:
             expected = judge(self.home, config, device)
         except FineTuneError:

@@ -10,6 +10,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
+from interfaces.advice import fewer_at_once
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from studio.architecture import Architecture
@@ -131,8 +132,8 @@ def _batches(config: FineTuneConfig) -> list[Option]:
     )
     found = [NOTHING]
     dislike = 0.0
-    while batch > 1 and turns * 2 <= 4096:
-        batch, turns, dislike = batch // 2, turns * 2, dislike + HALVED
+    while batch > 1 and fewer_at_once(batch, turns)[1] <= 4096:
+        (batch, turns), dislike = fewer_at_once(batch, turns), dislike + HALVED
         changes: dict[str, Any] = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}
         if config.packing and budget:
             changes["max_tokens_per_batch"] = max(

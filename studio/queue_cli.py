@@ -20,11 +20,16 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
     from studio.run_queue import RunQueue
 
     told = RunQueue(home_of(home))
+    told.advance()  # a supervisor may have been killed, and nobody else been there
+    record = told.to_record()
     if as_json:
-        print(json.dumps(told.to_record(), indent=2))
+        print(json.dumps(record, indent=2, ensure_ascii=False))
         return
-    rows = [["-", run, device, "running"] for device, run in sorted(told.running().items())]
-    rows += [[str(one.position), one.run, one.device, "waiting"] for one in told.waiting()]
+    rows = [["-", run, device, "running"] for device, run in sorted(record["running"].items())]
+    rows += [
+        [str(one["position"]), one["run"], one["device"], f"waiting  {one['name']}".rstrip()]
+        for one in record["waiting"]
+    ]
     if rows:
         print_table(["NUMBER", "RUN", "DEVICE", "STATE"], rows)
     else:

@@ -22,6 +22,7 @@ import yaml
 from filelock import FileLock
 
 from interfaces.device import Device
+from interfaces.events import Step, read_tail
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60.0
 """Longer than a start takes, which the queue's lock is held for."""
+MOST_FAILURES = 3
+"""Starts of a run that may go wrong, for want of memory or processes, before it loses its place."""
 TEND_SECONDS = 2.0
 """How often somebody who waits looks whether it is their turn, should a supervisor have been killed."""
 
@@ -100,6 +103,12 @@ class RunQueue:
         there = attempt.path.is_dir() and (self._launcher.state(attempt) == "alive" or is_being_started(attempt))
         return folder if there else None
 
+    def memory_held(self, device: Device) -> int:
+        """What the run that has a device holds of its memory, as it said last."""
+        holder = self.holder_of(device_name(device))
+        steps = [event for event in read_tail(holder.events) if isinstance(event, Step)] if holder else []
+        return steps[-1].memory_bytes if steps else 0
+
     def require_free(self, device: str) -> None:
         """
         Raises:
@@ -107,6 +116,7 @@ class RunQueue:
         """
         if self.paused:
             raise FineTuneError.of(Code.QUEUE_PAUSED)
+        self.advance()  # somebody may wait whose turn nobody has noticed
         if holder := self.holder_of(device):
             raise FineTuneError.of(Code.DEVICE_BUSY, device=device, run=holder.id)
 
@@ -115,6 +125,10 @@ class RunQueue:
         device = (read_json(folder.ticket) or {}).get("device")
         first = next((one.run for one in self.waiting() if one.device == device), None)
         return folder.is_waiting and (self.paused or first != folder.id or self.holder_of(str(device)) is not None)
+
+    def is_stuck(self) -> bool:
+        """Whether somebody waits for a device that nobody has."""
+        return not self.paused and any(self.holder_of(one.device) is None for one in self.waiting())
 
     # ---- what is done with it ------------------------------------------------------------------------------------
 
@@ -208,7 +222,9 @@ class RunQueue:
     def _advance(self, asked: RunFolder | None = None) -> list[str]:
         """A run that can't be started doesn't keep the others: only who asked for it is told."""
         for path in self.home.queue.glob("*-*.json"):
-            if not self.home.run(path.stem).is_waiting:  # deleted, or started by one who was killed before this line
+            folder = self.home.run(path.stem)
+            # Deleted, or started by one who was killed before this line. What can't be read just now keeps its place.
+            if not folder.is_waiting and (read_json(path) is not None or not folder.path.exists()):
                 path.unlink(missing_ok=True)
         started: list[str] = []
         taken: set[str] = set()
@@ -220,15 +236,28 @@ class RunQueue:
             try:
                 self._start(folder, one.device)
             except Exception as error:
-                folder.ticket.unlink(missing_ok=True)
                 self._lock_of(one.device).unlink(missing_ok=True)
                 if asked is not None and folder.id == asked.id:
+                    folder.ticket.unlink(missing_ok=True)
                     raise
                 log.exception("The run %s could not be started: %s", folder.id, error)
+                if self._keeps_its_place(folder):
+                    taken.add(one.device)
                 continue
             started.append(folder.id)
             taken.add(one.device)
         return started
+
+    def _keeps_its_place(self, folder: RunFolder) -> bool:
+        """Whether a run that could not be started is tried again: it may be the machine's fault, and soon over."""
+        ticket = read_json(folder.ticket) or {}
+        failures = int(_number(ticket.get("failures"))) + 1
+        if failures >= MOST_FAILURES:
+            folder.ticket.unlink(missing_ok=True)
+            return False
+        # A start that failed half-way has left an attempt.
+        write_json(folder.ticket, {**ticket, "failures": failures, "attempts": len(folder.attempts())})
+        return True
 
     def _start(self, folder: RunFolder, device: str) -> None:
         record = self._lock_of(device)
@@ -266,8 +295,14 @@ def main(arguments: list[str]) -> int:
 
     home = Home(Path(arguments[0]))
     fill_environment(home)
-    RunQueue(home).advance()
-    tell(home.run(arguments[1]))
+    queue = RunQueue(home)
+    try:
+        queue.advance()
+    finally:
+        tell(home.run(arguments[1]))
+    while queue.is_stuck():  # a start went wrong: nobody else may be there to try again
+        time.sleep(TEND_SECONDS)
+        queue.advance()
     return 0
 
 

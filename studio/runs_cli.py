@@ -75,6 +75,7 @@ def _start_again(
     go_on: bool,
     cured: bool = False,
 ) -> None:
+    from interfaces.problems import Code, FineTuneError
     from studio.attached import start_run
     from studio.config_file import apply_settings
     from studio.estimate import changed
@@ -84,7 +85,11 @@ def _start_again(
     folder = find_run(manager.home, run)
     config = manager.config_again(folder.id, go_on)
     if cured:
-        config = changed(config, cure_of(folder))
+        cure = cure_of(folder)
+        if not cure:
+            expected = "should be a failed run with a known cure; without --cured it is started as it was"
+            raise FineTuneError.of(Code.VALUE_INVALID, field="--cured", value=folder.id, expected=expected)
+        config = changed(config, cure)
     config = apply_settings(config, settings or [])
     sys.exit(start_run(manager, config, open_console(stderr=as_json), as_json, detach, wait))
 
@@ -119,9 +124,12 @@ def stop(
 @runs_commands.command()
 def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List all runs, newest first."""
+    from studio.run_queue import RunQueue
     from studio.runs import RunState, list_runs
 
-    summaries = list_runs(home_of(home))
+    place = home_of(home)
+    RunQueue(place).advance()  # a supervisor may have been killed, and nobody else been there
+    summaries = list_runs(place)
     if as_json:
         print(json.dumps([summary.to_record() for summary in summaries], indent=2, ensure_ascii=False))
         return

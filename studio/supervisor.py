@@ -178,8 +178,11 @@ def _follow_to_end(
     kills = MemoryKills(trainer.pid)
     returncode = _wait(trainer, folder, attempt, terminated)
     _end_group(trainer.pid)
-    write_ending(folder, attempt, returncode, kills.have_grown())
-    _go_on_after(folder)
+    try:
+        write_ending(folder, attempt, returncode, kills.have_grown())
+    finally:
+        if not terminated:  # else the machine goes down: the next would only be started to be ended
+            _go_on_after(folder)
 
 
 def _go_on_after(folder: RunFolder) -> None:

@@ -34,6 +34,7 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import problem_of_os_error
+from interfaces.events import Failed
 from interfaces.files import write_json, write_text
 from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
@@ -115,13 +116,33 @@ def wait(ready: Path) -> None:
     raise typer.Exit(_train(folder, int(request["attempt"])))
 
 
+def _config_of(folder: RunFolder, attempt: int) -> dict[str, Any]:
+    """
+    Raises:
+        FineTuneError: somebody has damaged it; the run's last word says so.
+    """
+    reason = "it holds no 'key: value' lines"
+    try:
+        config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        config, reason = None, str(error).splitlines()[0]
+    if isinstance(config, dict):
+        return config
+    from trainer.event_log import EventLog
+
+    problem = Problem.error(Code.CONFIG_UNREADABLE, path=str(folder.config), reason=reason)
+    with EventLog(folder.events, attempt) as events:
+        events.append(Failed(step=0, problem=problem))
+    raise FineTuneError(problem)
+
+
 def _train(folder: RunFolder, attempt: int) -> int:
     from trainer.lora_trainer import LoRATrainer
 
     trainer = LoRATrainer(folder, attempt)
     trainer.stop.listen()
     try:
-        result = trainer.train(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
+        result = trainer.train(_config_of(folder, attempt))
     except FineTuneError as error:
         print(error, file=sys.stderr)
         return 2

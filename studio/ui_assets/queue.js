@@ -9,7 +9,7 @@
     const said = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
     const told = make("p", { class: "fs-said", role: "status", "aria-live": "polite" });
     const rows = make("tbody", {});
-    const table = make("table", {}, make("thead", {}, make("tr", {}, ...["queue_number", "name", "device_column"].map((name) => make("th", { scope: "col" }, texts[name])), make("th", {}, ""))), rows);
+    const table = make("table", {}, make("thead", {}, make("tr", {}, ...["queue_number", "name"].map((name) => make("th", { scope: "col" }, texts[name])), make("th", {}, ""), make("th", { scope: "col" }, texts.device_column))), rows);
     const scroll = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.queue }, table);
     let now = { paused: false, waiting: [], running: {} }, shown = "";
     const pause = button("", () => act(`/api/queue/${now.paused ? "go-on" : "pause"}`));
@@ -23,7 +23,13 @@
     function leave(one) {
       const name = one.name || one.run, path = `/api/runs/${encodeURIComponent(one.run)}`;
       post(`${path}/stop`, { discard: false }).then(() => {
-        told.replaceChildren(fill(texts.queue_left, { name }), " ", button(texts.undo, () => { told.replaceChildren(); act(`${path}/resume`); }, "fs-small"));
+        const undo = button(texts.undo, async () => {
+          told.replaceChildren();
+          await act(`${path}/resume`);
+          await act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position: one.position });
+        }, "fs-small");
+        told.replaceChildren(fill(texts.queue_left, { name }), " ", undo);
+        undo.focus();
         refresh();
       }, (error) => setText(told, error.message));
     }
@@ -31,8 +37,8 @@
       const name = one.name || one.run;
       const move = (position) => act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position }, fill(texts.queue_moved, { name, position }));
       const small = (key, text, work, off) => { const made = button(text, work, "fs-small"); made.dataset.key = `${one.run}-${key}`; made.disabled = off; made.setAttribute("aria-label", `${text}: ${name}`); return made; };
-      return make("tr", {}, make("td", {}, String(one.position)), make("td", {}, make("a", { href: `run?run=${encodeURIComponent(one.run)}` }, name), name === one.run ? null : make("small", {}, one.run)), make("td", {}, one.device),
-        make("td", { class: "fs-actions" }, small("up", texts.queue_up, () => move(one.position - 1), one.position === 1), small("down", texts.queue_down, () => move(one.position + 1), one.position === now.waiting.length), small("leave", texts.queue_leave, () => leave(one), false)));
+      return make("tr", {}, make("td", {}, String(one.position)), make("td", {}, make("a", { href: `run?run=${encodeURIComponent(one.run)}` }, name), name === one.run ? null : make("small", {}, one.run)),
+        make("td", {}, make("div", { class: "fs-actions" }, small("up", texts.queue_up, () => move(one.position - 1), one.position === 1), small("down", texts.queue_down, () => move(one.position + 1), one.position === now.waiting.length), small("leave", texts.queue_leave, () => leave(one), false))), make("td", {}, one.device));
     }
     async function refresh() {
       try { now = await ask("/api/queue"); } catch { return; } // the list below says that nobody answers
@@ -46,7 +52,8 @@
       setText(said, now.paused ? texts.queue_paused : run ? fill(texts.queue_running, { run, device }) : texts.queue_free);
       const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
       rows.replaceChildren(...now.waiting.map(row));
-      if (focused) rows.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+      const again = focused && rows.querySelector(`[data-key="${CSS.escape(focused)}"]`);
+      if (again) (again.disabled ? again.parentNode.querySelector("button:enabled") : again).focus(); // at the top there is no Up
     }
     poll(root, refresh, POLL_MS);
   }

@@ -190,10 +190,10 @@ window.FinetuneStudio = (() => {
       const cure = Object.entries(status.cure); cured.hidden = !cure.length;
       setText(cured, fill(texts.try_again, { changes: cure.map(([name, value]) => `${name}: ${value}`).join(", ") }));
       evidence.hidden = !status.evidence.length; setText(evidenceText, status.evidence.join("\n"));
-      const waits = status.state === "queued", unbegun = status.attempt === 0;
+      const waits = status.state === "queued", unbegun = status.attempt === 0 && status.state !== "failed";
       stop.hidden = over || status.state === "stopping"; discard.hidden = over || waits; setText(stop, waits ? texts.queue_leave : texts.stop);
       resume.hidden = !over || status.state === "finished" || (status.saved_step === null && !unbegun); setText(resume, unbegun ? texts.begin : texts.resume);
-      retry.hidden = !over; goOn.hidden = !over || !(status.adapter || status.saved_step !== null); download.hidden = !status.adapter;
+      retry.hidden = !over || (unbegun && status.state === "stopped"); goOn.hidden = !over || !(status.adapter || status.saved_step !== null); download.hidden = !status.adapter;
       if (notes.childElementCount !== status.warnings.length) notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
       const shown = JSON.stringify(status.samples);
       if (answers.dataset.shown !== shown) { answers.dataset.shown = shown; showAnswers(status.samples); }
@@ -257,7 +257,7 @@ window.FinetuneStudio = (() => {
       return make("tr", {}, make("td", {}, make("a", { href: `run?run=${encodeURIComponent(item.id)}`, "data-key": `${item.id}-open` }, name), name === item.id ? null : make("small", {}, item.id)),
         make("td", {}, make("span", { class: "fs-state", "data-state": item.state }, texts[`state_${item.state}`])), make("td", {}, item.model.split("/").pop()), make("td", {}, item.dataset),
         make("td", {}, `${item.step} / ${item.total_steps}`), make("td", {}, figure(item.train_loss_last), " ", spark(item.sparkline)), make("td", {}, clock(item.seconds)),
-        make("td", { class: "fs-actions" }, canResume ? resume : null, over ? remove : stop));
+        make("td", {}, make("div", { class: "fs-actions" }, canResume ? resume : null, over ? remove : stop)));
     }
     async function refresh() {
       let list;

@@ -17,6 +17,7 @@ from studio.curves import told_since
 from studio.datasets import with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.history import RunHistory
+from studio.run_queue import RunQueue
 from studio.supervised_trainer import SupervisedTrainer
 from tests.conftest import make_tiny_model, until
 from tests.hub_server import serve
@@ -181,3 +182,14 @@ def test_a_trainer_that_is_killed_leaves_its_signal_and_a_way_on(
     until(lambda: folder.attempts()[0].exit.exists())
     assert_told(folder, Code.TRAINER_KILLED)
     assert f"finetune resume {folder.id}" in told_since(RunHistory(folder), 0, "en")["status"]["problem"]
+
+
+def test_settings_that_were_damaged_while_the_run_waited_are_its_last_word(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(home, tiny_config, tmp_path, monkeypatch)
+    folder = home.run(FinetuneManager(SupervisedTrainer(), home).create_task(with_datasets(home, scene.config)))
+    folder.config.write_bytes(b"name: \x00")
+    RunQueue(home).submit(folder)
+    until(lambda: bool(folder.attempts()) and folder.attempts()[0].exit.exists())
+    assert_told(folder, Code.CONFIG_UNREADABLE)

@@ -1,6 +1,6 @@
 import pytest
 
-from interfaces.advice import smaller
+from interfaces.advice import fewer_at_once, smaller
 from interfaces.config import FineTuneConfig
 
 
@@ -24,3 +24,9 @@ from interfaces.config import FineTuneConfig
 )
 def test_the_gentlest_change_comes_first(settings: dict[str, object], change: dict[str, object]) -> None:
     assert smaller(FineTuneConfig(dataset="x").model_copy(update=settings)) == change
+
+
+def test_of_an_odd_batch_an_update_still_sees_the_same_rows() -> None:
+    assert fewer_at_once(8, 2) == (4, 4)
+    assert fewer_at_once(3, 1) == (1, 3)
+    assert fewer_at_once(6, 1) == (3, 2)

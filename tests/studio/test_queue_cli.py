@@ -1,7 +1,9 @@
 """`finetune queue` and `--wait`, as processes beside a run that has the device."""
 
 import json
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from interfaces.folders import Home, RunFolder
 from studio.launcher import LocalLauncher
 from studio.run_queue import RunQueue
 from studio.runs import RunState, run_state
+from studio.trash import delete_run
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.fakes import fake_trainer_package
-from tests.studio.test_cli import config_file, finetune, refused
+from tests.studio.test_cli import FINETUNE, config_file, finetune, refused
 
 pytestmark = pytest.mark.process
 
@@ -84,3 +87,43 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     (waits,) = [one.run for one in RunQueue(home).waiting()]
     assert f"Started: {waits}" in finetune("queue", "go-on", home=home).stdout
     until(lambda: run_state(home.run(waits)) is RunState.FINISHED)
+
+
+def test_after_a_killed_supervisor_the_next_look_at_the_queue_lets_it_go_on(
+    home: Home, busy: RunFolder, tmp_path: Path
+) -> None:
+    assert finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).returncode == 0
+    (waits,) = others(home, busy)
+    LocalLauncher().signal(busy, signal.SIGKILL)
+    until(lambda: LocalLauncher().find(busy) is None)
+    finetune("queue", home=home)
+    until(lambda: run_state(waits) is RunState.FINISHED)
+
+
+def test_who_waits_for_a_run_that_is_deleted_is_let_go(home: Home, busy: RunFolder, tmp_path: Path) -> None:
+    command = [FINETUNE, "train", str(setting(tmp_path, "finishes")), "--wait"]
+    environment = {**os.environ, "FINETUNE_HOME": str(home.path)}
+    terminal = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: len(RunQueue(home).waiting()) == 1)
+    (waits,) = others(home, busy)
+    delete_run(waits)
+    terminal.wait(30)
+
+
+def test_a_resumed_run_that_waits_is_followed_by_its_new_attempt(home: Home, busy: RunFolder, tmp_path: Path) -> None:
+    assert finetune("train", setting(tmp_path, "waits"), "--wait", "--detach", home=home).returncode == 0
+    (again,) = others(home, busy)
+    (busy.path / "go on").touch()
+    until(lambda: run_state(again) is RunState.RUNNING)
+    assert finetune("stop", again.id, home=home).returncode == 0
+    (again.path / "go on").touch()
+    done = finetune("resume", again.id, "--wait", "--json", home=home)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["attempt"] for event in told if "attempt" in event} == {2}
+    assert told[-1]["state"] == "finished"
+
+
+def test_a_cure_that_nobody_knows_is_not_pretended(home: Home, busy: RunFolder) -> None:
+    (busy.path / "go on").touch()
+    until(lambda: run_state(busy) is RunState.FINISHED)
+    assert "--cured" in refused(finetune("retry", busy.id, "--cured", home=home))

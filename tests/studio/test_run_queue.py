@@ -1,5 +1,6 @@
 """The queue: one run a device, the next without anybody's help, and nobody keeps the others."""
 
+import errno
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from interfaces.events import Started, read_events
-from interfaces.files import write_json
-from interfaces.folders import Home, RunFolder
+from interfaces.files import read_json, write_json
+from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code, FineTuneError
+from interfaces.process import ProcessIdentity
+from studio.devices import detect_devices
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.run_queue import RunQueue, device_of
@@ -171,3 +174,48 @@ def test_each_card_has_its_own_run(queue: RunQueue, monkeypatch: pytest.MonkeyPa
     assert [device_of(folder) for folder in folders] == ["cuda:0", "cuda:1", "cuda:1"]
     assert [queue.submit(folder) for folder in folders] == [True, True, False]
     assert queue.running() == {"cuda:0": folders[0].id, "cuda:1": folders[1].id}
+
+
+def test_a_start_that_goes_wrong_for_want_of_something_empties_no_queue(queue: RunQueue) -> None:
+    """The machine has no process to give, for a moment."""
+    folders = [make_run(queue) for _ in range(3)]
+    queue.pause()
+    for folder in folders:
+        queue.submit(folder)
+
+    class Exhausted(LocalLauncher):
+        def start(self, folder: RunFolder) -> Attempt:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    exhausted = RunQueue(queue.home, Exhausted())
+    assert exhausted.go_on() == []
+    assert [one.run for one in queue.waiting()] == [folder.id for folder in folders]
+    assert exhausted.is_stuck()
+    assert queue.advance() == [folders[0].id]
+    until(lambda: has_ended(*folders), 60)
+
+
+def test_a_machine_that_goes_down_starts_no_other_run(queue: RunQueue) -> None:
+    first, second = make_run(queue, "waits"), make_run(queue)
+    queue.submit(first)
+    queue.submit(second)
+    until(lambda: run_state(first) is RunState.RUNNING)
+    supervisor = ProcessIdentity.from_record((read_json(first.attempt(1).pid) or {})["supervisor"])
+    assert supervisor is not None
+    supervisor.send(signal.SIGTERM)
+    until(lambda: not supervisor.is_alive())
+    assert run_state(first) is RunState.STOPPED
+    assert run_state(second) is RunState.QUEUED
+    assert queue.advance() == [second.id]
+    until(lambda: has_ended(second))
+
+
+def test_what_the_running_one_holds_will_be_free_for_the_next(queue: RunQueue) -> None:
+    first = make_run(queue, "waits")
+    queue.submit(first)
+    until(lambda: run_state(first) is RunState.RUNNING)
+    cpu = detect_devices()[-1]
+    assert queue.memory_held(cpu) == 1  # as the fake says of itself
+    let_go(first)
+    until(lambda: has_ended(first))
+    assert queue.memory_held(cpu) == 0
