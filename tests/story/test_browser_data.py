@@ -192,7 +192,7 @@ def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callab
     page.wait_for_function("document.activeElement.id === 'fs-max-length'")
     # Passing through the presets changes nothing.
     page.get_by_label("(max_length)").fill("333")
-    page.get_by_label("Preset").focus()
+    page.get_by_label("Preset", exact=True).focus()
     page.keyboard.press("Tab")
     page.locator(".fs-effect", has_text="At 333 tokens").wait_for()
     sync_api.expect(page.get_by_label("(max_length)")).to_have_value("333")

@@ -66,7 +66,9 @@ def test_an_interrupted_run_is_offered_and_goes_on_with_one_click(
     page.locator(".fs-state[data-state=running]").wait_for()
     page.get_by_text(re.compile("attempt 2, went on from step")).wait_for()
     dark.locator("#runs-rescue .fs-offer").wait_for(state="hidden")
+    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name=TEXTS["en"]["discard"]).click()
+    page.locator(".fs-part .fs-state[data-state=stopped]").wait_for()
 
 
 def counting_down(route: Any) -> None:
