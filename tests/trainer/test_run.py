@@ -66,7 +66,9 @@ def test_the_loss_falls_and_everything_is_told(home: Home, tiny_config: dict[str
     assert (result["train_loss_first"], result["train_loss_last"]) == (steps[0].loss, steps[-1].loss)
     assert [event.step for event in events(folder, Evaluated)] == [9, 18]
     assert [event.step for event in events(folder, CheckpointCommitted)] == [9, 18]
-    assert [(event.step, event.prompt) for event in events(folder, Sampled)] == [(step, "Say 1.") for step in (0, 9, 18)]
+    assert [(event.step, event.prompt) for event in events(folder, Sampled)] == [
+        (step, "Say 1.") for step in (0, 9, 18)
+    ]
     assert isinstance(read_events(folder.events)[-1], Finished)
     assert [event.seq for event in read_events(folder.events)] == list(range(1, len(read_events(folder.events)) + 1))
     assert result["tokens_per_second"] > 0
