@@ -134,7 +134,13 @@ class FinetuneManager:
         deadline = time.monotonic() + LAUNCH_SECONDS
         while time.monotonic() < deadline:
             attempts = folder.attempts()
-            if (len(attempts) > before and attempts[-1].pid.exists()) or self.queue.has_to_wait(folder):
+            # It may be somebody else who has just started it.
+            there = len(attempts) > before or run_state(folder) in (
+                RunState.STARTING,
+                RunState.RUNNING,
+                RunState.STOPPING,
+            )
+            if (there and attempts and attempts[-1].pid.exists()) or self.queue.has_to_wait(folder):
                 return
             if started.done():
                 started.result()  # raises what went wrong

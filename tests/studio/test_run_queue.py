@@ -17,6 +17,7 @@ from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.run_queue import RunQueue, device_of
 from studio.runs import RunState, run_state
+from studio.supervised_trainer import SupervisedTrainer
 from studio.trash import delete_run, restore_run
 from tests.conftest import until
 from tests.fakes import FakeFineTuneService, fake_trainer_package
@@ -219,3 +220,11 @@ def test_what_the_running_one_holds_will_be_free_for_the_next(queue: RunQueue) -
     let_go(first)
     until(lambda: has_ended(first))
     assert queue.memory_held(cpu) == 0
+
+
+@pytest.mark.timeout(30)
+def test_who_presses_start_for_a_run_that_another_has_just_started_is_answered_at_once(queue: RunQueue) -> None:
+    folder = make_run(queue, "waits")
+    queue.submit(folder)
+    FinetuneManager(SupervisedTrainer(), queue.home).launch(folder.id)
+    assert len(folder.attempts()) == 1
