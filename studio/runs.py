@@ -65,8 +65,10 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
 
     `events` may be those of the whole run or only its last ones, which are read where none are given.
     """
+    # In this order: a run that is started just now has its attempt before it has left the queue.
+    is_waiting = folder.is_waiting
     attempts = folder.attempts()
-    if folder.is_waiting:
+    if is_waiting:
         return RunState.QUEUED
     if not attempts:
         return RunState.STOPPED  # it has left the queue, or was never put there
