@@ -16,11 +16,10 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
 from interfaces.sentences import sentence, settings_words, size
 from studio.datasets import with_datasets
-from studio.devices import chosen_device, detect_devices
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.progress import RunProgress, stopping_words
-from studio.run_queue import device_name
+from studio.run_queue import wanted_device
 from studio.runs import RunState, follow, interrupted_runs, run_state, summary_of
 from studio.supervised_trainer import result_of_run, wait_until_gone
 from studio.trainer_child import download_model
@@ -39,7 +38,7 @@ def start_run(
     if errors := config_errors(config):
         raise FineTuneError(*errors)
     if not wait:
-        manager.queue.require_free(device_name(chosen_device(config.get("device", "auto"), detect_devices())))
+        manager.queue.require_free(wanted_device(str(config.get("device", "auto"))))
     run_id = manager.create_task(with_datasets(manager.home, config))
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
@@ -65,7 +64,7 @@ def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: 
         FineTuneError: another run has the device and `wait` is false, or it can't be started.
     """
     manager.launch(folder.id)
-    place = next((one for one in manager.queue.waiting() if one.run == folder.id), None)
+    place = manager.queue.place_of(folder)
     if place is None:
         return
     if not wait:  # somebody was quicker, since it was asked whether the device is free

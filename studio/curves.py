@@ -122,14 +122,13 @@ def _phase(history: RunHistory, state: RunState, language: str) -> str:
 
 def place_in_queue(folder: RunFolder, language: str) -> str:
     queue, texts = RunQueue(folder.home), QUEUE_TEXTS[language]
-    waiting = queue.waiting()
-    own = next((one for one in waiting if one.run == folder.id), None)
+    own = queue.place_of(folder)
     if own is None:
         return ""
     holder = queue.holder_of(own.device)
     reason = texts["queue_behind"].format(run=holder.id, device=own.device) if holder else texts["queue_free"]
     reason = texts["queue_paused"] if queue.paused else reason
-    return texts["queue_place"].format(position=own.position, count=len(waiting), reason=reason)
+    return texts["queue_place"].format(position=own.position, count=len(queue.waiting()), reason=reason)
 
 
 def _peak(tail: list[Event], last: dict[str, Any] | None) -> int | None:

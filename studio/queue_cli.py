@@ -68,7 +68,8 @@ def move(
     told = RunQueue(home_of(home))
     folder = find_run(told.home, run)
     told.move(folder, position)
-    print(f"{folder.id} is number {next(one.position for one in told.waiting() if one.run == folder.id)}.")
+    if place := told.place_of(folder):  # it may just have been started
+        print(f"{folder.id} is number {place.position}.")
 
 
 @queue.command()

@@ -71,6 +71,10 @@ class RunQueue:
             for position, (record, run) in enumerate(tickets, start=1)
         ]
 
+    def place_of(self, folder: RunFolder) -> Waiting | None:
+        """A run's place; None where it doesn't wait."""
+        return next((one for one in self.waiting() if one.run == folder.id), None)
+
     def running(self) -> dict[str, str]:
         """Which run has which device now."""
         names = [path.stem.replace("-", ":") for path in self.home.locks.glob("*.json")]
@@ -276,8 +280,12 @@ def device_of(folder: RunFolder) -> str:
         wanted = (yaml.safe_load(folder.config.read_text(encoding="utf-8")) or {}).get("device", "auto")
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
         wanted = "auto"  # the run itself will say what is wrong with its settings
-    device = chosen_device(str(wanted), detect_devices())
-    return device_name(device)
+    return wanted_device(str(wanted))
+
+
+def wanted_device(setting: str) -> str:
+    """The name of the device that the setting `device` means here."""
+    return device_name(chosen_device(setting, detect_devices()))
 
 
 def device_name(device: Device) -> str:

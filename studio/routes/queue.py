@@ -6,20 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
-from interfaces.folders import RunFolder
-from interfaces.problems import Code, FineTuneError
+from studio.routes.runs import named_run
 from studio.run_queue import RunQueue
 
 
 def queue_router(queue: RunQueue) -> APIRouter:
     """The routes of one home's queue. A run leaves it by the route that stops it."""
     router = APIRouter(prefix="/api/queue")
-
-    def folder_of(run_id: str) -> RunFolder:
-        folder = queue.home.run(run_id)
-        if "/" in run_id or not folder.config.is_file():
-            raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=queue.home.runs.name)
-        return folder
 
     @router.get("")
     def read_queue() -> dict[str, Any]:
@@ -37,7 +30,7 @@ def queue_router(queue: RunQueue) -> APIRouter:
 
     @router.post("/{run_id}/move")
     def move(run_id: str, position: Annotated[int, Body(embed=True, ge=1)]) -> dict[str, Any]:
-        queue.move(folder_of(run_id), position)
+        queue.move(named_run(queue.home, run_id), position)
         return queue.to_record()
 
     return router

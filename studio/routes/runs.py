@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from fastapi.responses import StreamingResponse
 
-from interfaces.folders import RunFolder
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.curves import told_since
 from studio.estimate import changed
@@ -26,16 +26,25 @@ RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
 CHUNK_BYTES = 1 << 20
 
 
+def named_run(home: Home, run_id: str) -> RunFolder:
+    """The run that an address names.
+
+    Raises:
+        FineTuneError: there is none.
+    """
+    folder = home.run(run_id)
+    if not RUN_ID.fullmatch(run_id) or not folder.config.is_file():
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=home.runs.name)
+    return folder
+
+
 def runs_router(manager: FinetuneManager) -> APIRouter:
     """The routes of one home's runs."""
     router = APIRouter(prefix="/api/runs")
     histories: dict[str, RunHistory] = {}
 
     def folder_of(run_id: str) -> RunFolder:
-        folder = manager.home.run(run_id)
-        if not RUN_ID.fullmatch(run_id) or not folder.config.is_file():
-            raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=manager.home.runs.name)
-        return folder
+        return named_run(manager.home, run_id)
 
     @router.get("")
     def read_runs() -> list[dict[str, Any]]:
