@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,26 @@ def queue(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
 
 
-def test_ten_runs_reach_their_end_in_order_while_studios_are_killed_and_none_is_left(queue: RunQueue) -> None:
+@pytest.fixture
+def open_studio(queue: RunQueue) -> Iterator[Callable[[], Studio]]:
+    """Studios on the queue's home, none of which outlives its test."""
+    opened: list[Studio] = []
+
+    def open_one() -> Studio:
+        opened.append(Studio(queue.home, "--no-spare"))
+        return opened[-1]
+
+    yield open_one
+    for studio in opened:
+        if studio.process.poll() is None:
+            studio.kill()
+
+
+def test_ten_runs_reach_their_end_in_order_while_studios_are_killed_and_none_is_left(
+    queue: RunQueue, open_studio: Callable[[], Studio]
+) -> None:
     runs = [make_run(queue, script) for script in ("waits", "waits", "fails", "waits", "crashes", *["finishes"] * 5)]
-    studio = Studio(queue.home, "--no-spare")
+    studio = open_studio()
     page = Page(studio)
     for folder in runs:
         page.ask(f"/api/runs/{folder.id}/resume", "POST")
@@ -70,10 +87,9 @@ def test_ten_runs_reach_their_end_in_order_while_studios_are_killed_and_none_is_
     assert queue.waiting() == []
 
 
-def test_two_studios_and_a_terminal_start_one_run_a_device(queue: RunQueue) -> None:
+def test_two_studios_and_a_terminal_start_one_run_a_device(queue: RunQueue, open_studio: Callable[[], Studio]) -> None:
     """Each presses Start for a run of its own at the same moment, and the others press for it too."""
-    studios = [Studio(queue.home, "--no-spare") for _ in range(2)]
-    pages = [Page(studio) for studio in studios]
+    pages = [Page(open_studio()) for _ in range(2)]
     tries = rounds(50, "QUEUE_TRIES")
     for number in range(tries):
         runs = [make_run(queue, "waits") for _ in range(3)]
@@ -106,5 +122,3 @@ def test_two_studios_and_a_terminal_start_one_run_a_device(queue: RunQueue) -> N
         let_go(started[0])
         until(lambda started=started: has_ended(*started))
         assert any(isinstance(event, Finished) for event in read_events(started[0].events))
-    for studio in studios:
-        studio.kill()
