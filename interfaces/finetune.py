@@ -44,6 +44,16 @@ class IFineTuneService(ABC):
             FineTuneError: the config holds errors; its `problems` name each one.
         """
 
+    def submit(self, config: dict[str, Any]) -> None:
+        """Have `train` carried out, and return as soon as it goes on without the caller, or waits for its turn.
+
+        Here is the way of a service that trains in its caller's process and so can't: it trains to the end.
+
+        Raises:
+            FineTuneError: the config holds errors, or the training could not be started.
+        """
+        self.train(config)
+
     @abstractmethod
     def export_model(self, output_path: Path) -> Path:
         """Write the trained adapter to `output_path` and return where it lies.

@@ -139,6 +139,7 @@ class Code(StrEnum):
     RUN_NOT_ACTIVE = "run_not_active"
     DEVICE_BUSY = "device_busy"
     QUEUE_PAUSED = "queue_paused"
+    QUEUE_HELD = "queue_held"
     RUN_FINISHED = "run_finished"
     NO_ADAPTER = "no_adapter"
     OUTPUT_EXISTS = "output_exists"

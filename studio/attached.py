@@ -45,6 +45,9 @@ def start_run(
     try:
         launch(manager, folder, console, wait)
     except KeyboardInterrupt:
+        if not folder.is_waiting and LocalLauncher().find(folder) is None:  # it came before the start
+            delete_run(folder)
+            raise
         detach = True
     except FineTuneError:
         if not folder.attempts():  # nothing was started, so nothing is left
@@ -87,6 +90,8 @@ def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_jso
     try:
         with RunProgress(console, live=not as_json) as progress:
             for events in follow(folder):
+                if folder.is_waiting:
+                    manager.queue.tend()
                 new = [event for event in events if event.attempt >= since]
                 if as_json:
                     _print_events(new)

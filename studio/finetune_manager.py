@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-import time
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +24,6 @@ from studio.verdict import Verdict, judge
 
 log = logging.getLogger(__name__)
 
-LAUNCH_SECONDS = 90.0
-"""Longer than a run that was just stopped may take to leave."""
 MOST_ATTEMPTS = 5
 """Starts after which a run that is interrupted each time is no longer resumed by itself."""
 SPACE_BYTES = 50_000_000
@@ -109,44 +104,13 @@ class FinetuneManager:
         config = self.config(task_id)
         return self.trainer.train(config)
 
-    def start_in_background(self, task_id: str) -> Future[dict[str, Any]]:
-        """As `start_training`, on a thread of the manager, which never keeps its process from ending."""
-        future: Future[dict[str, Any]] = Future()
-
-        def work() -> None:
-            try:
-                future.set_result(self.start_training(task_id))
-            except BaseException as error:  # noqa: BLE001  it is raised again where the result is asked for
-                future.set_exception(error)
-
-        threading.Thread(target=work, name=f"finetune-{task_id}", daemon=True).start()
-        return future
-
     def launch(self, task_id: str) -> None:
-        """As `start_in_background`, but return once the run goes on without this process, or waits in the queue.
+        """As `start_training`, but return once the run goes on without this process, or waits in the queue.
 
         Raises:
             FineTuneError: it could not be started.
         """
-        folder = self._folder(task_id)
-        before = len(folder.attempts())
-        started = self.start_in_background(task_id)
-        deadline = time.monotonic() + LAUNCH_SECONDS
-        while time.monotonic() < deadline:
-            attempts = folder.attempts()
-            # It may be somebody else who has just started it.
-            there = len(attempts) > before or run_state(folder) in (
-                RunState.STARTING,
-                RunState.RUNNING,
-                RunState.STOPPING,
-            )
-            if (there and attempts and attempts[-1].pid.exists()) or self.queue.has_to_wait(folder):
-                return
-            if started.done():
-                started.result()  # raises what went wrong
-                return
-            time.sleep(0.02)
-        raise FineTuneError.of(Code.START_FAILED, reason=f"no sign of it after {LAUNCH_SECONDS:.0f} s")
+        self.trainer.submit(self.config(task_id))
 
     def resume(self, task_id: str) -> None:
         """Go on with a run that is over but not finished, from its newest whole checkpoint; without one, anew.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from interfaces.device import Device
 from interfaces.events import Step, read_tail
@@ -124,12 +124,6 @@ class RunQueue:
         if holder := self.holder_of(device):
             raise FineTuneError.of(Code.DEVICE_BUSY, device=device, run=holder.id)
 
-    def has_to_wait(self, folder: RunFolder) -> bool:
-        """Whether a run is in the queue, and it isn't its turn."""
-        device = (read_json(folder.ticket) or {}).get("device")
-        first = next((one.run for one in self.waiting() if one.device == device), None)
-        return folder.is_waiting and (self.paused or first != folder.id or self.holder_of(str(device)) is not None)
-
     def is_stuck(self) -> bool:
         """Whether somebody waits for a device that nobody has."""
         return not self.paused and any(self.holder_of(one.device) is None for one in self.waiting())
@@ -142,8 +136,11 @@ class RunQueue:
         Raises:
             FineTuneError: it could not be started.
         """
+        before = len(folder.attempts())
         with self._alone():
-            if self._launcher.find(folder) is None and not folder.is_waiting:
+            # Somebody else may have started it since then, and it may have ended.
+            started = len(folder.attempts()) > before or self._launcher.find(folder) is not None
+            if not started and not folder.is_waiting:
                 order = max(
                     (_number((read_json(path) or {}).get("order")) for path in self.home.queue.glob("*-*.json")),
                     default=0.0,
@@ -216,7 +213,13 @@ class RunQueue:
     def _alone(self) -> Iterator[None]:
         self.home.queue.mkdir(parents=True, exist_ok=True)
         self.home.locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.home.queue_lock, timeout=LOCK_SECONDS):
+        try:
+            lock = FileLock(self.home.queue_lock).acquire(LOCK_SECONDS)
+        except Timeout as error:
+            raise FineTuneError.of(
+                Code.QUEUE_HELD, path=str(self.home.queue_lock), seconds=int(LOCK_SECONDS)
+            ) from error
+        with lock:
             yield
 
     def _require(self, folder: RunFolder) -> None:

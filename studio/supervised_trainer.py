@@ -21,7 +21,7 @@ LEAVING_SECONDS = 60.0
 
 
 class SupervisedTrainer(IFineTuneService):
-    """Launches a run, when its device is free, and follows it to its end; it goes on if this object, or its process, goes away.
+    """Puts a run in the queue, which starts it when its device is free; it goes on if this object, or its process, goes away.
 
     The config's `output_dir` says which run folder is meant; `FinetuneManager` fills it in.
     """
@@ -33,19 +33,26 @@ class SupervisedTrainer(IFineTuneService):
     def validate_config(self, config: dict[str, Any]) -> bool:
         return not config_errors(config)
 
+    def submit(self, config: dict[str, Any]) -> None:
+        self._submit(config)
+
     def train(self, config: dict[str, Any]) -> dict[str, Any]:
+        folder = self._submit(config)
+        queue = RunQueue(folder.home, self._launcher)
+        for _ in follow(folder):
+            if folder.is_waiting:
+                queue.tend()
+        return dict(result_of_run(folder))
+
+    def _submit(self, config: dict[str, Any]) -> RunFolder:
         if errors := config_errors(config):
             raise FineTuneError(*errors)
         if not config.get("output_dir"):
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
         folder = self._folder = RunFolder(Path(config["output_dir"]))
         wait_until_gone(folder, self._launcher)
-        queue = RunQueue(folder.home, self._launcher)
-        queue.submit(folder)
-        for _ in follow(folder):
-            if folder.is_waiting:
-                queue.tend()
-        return dict(result_of_run(folder))
+        RunQueue(folder.home, self._launcher).submit(folder)
+        return folder
 
     def export_model(self, output_path: Path) -> Path:
         if self._folder is None:

@@ -1,14 +1,17 @@
 import io
 import json
+import signal
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
-from studio.attached import attach, wait_for_end
+from studio.attached import attach, start_run, wait_for_end
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
+from studio.run_queue import RunQueue
 from studio.supervised_trainer import SupervisedTrainer
 from tests.fakes import fake_trainer
 
@@ -81,6 +84,32 @@ def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch:
     manager.request_stop(folder.id)
     assert wait_for_end(folder, console) == "stopped"
     assert "done within 6 s" in text_of(console)
+
+
+def test_who_waits_at_a_terminal_is_next_even_when_the_supervisor_before_was_killed(home: Home) -> None:
+    manager, first, console = launched(home, "waits")
+    second = home.run(manager.create_task(CONFIG))
+    (second.path / "go on").touch()
+    manager.launch(second.id)
+    assert second.is_waiting
+    manager.queue = RunQueue(home, LocalLauncher(fake_trainer("waits")))
+    assert LocalLauncher().signal(first, signal.SIGKILL)
+    assert attach(manager, second, console, as_json=False) == 0
+
+
+def test_ctrl_c_before_the_start_leaves_nothing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"instruction": "a", "output": "b"}\n')
+    manager = FinetuneManager(SupervisedTrainer(LocalLauncher(fake_trainer("finishes"))), home)
+
+    def interrupted(_run: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(manager, "launch", interrupted)
+    config = {"model_name": "starter", "dataset": str(rows)}
+    with pytest.raises(KeyboardInterrupt):
+        start_run(manager, config, Console(file=io.StringIO()), as_json=False, detach=False, wait=False)
+    assert list(home.runs.iterdir()) == []
 
 
 def test_a_run_that_cannot_be_started_says_so(home: Home) -> None:

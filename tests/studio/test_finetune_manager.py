@@ -1,4 +1,3 @@
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +62,12 @@ def test_an_unknown_task_is_said_to_be_unknown(manager: FinetuneManager, task: s
     assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
 
 
-def test_in_the_background_the_caller_goes_on_and_errors_come_with_the_result(home: Home) -> None:
-    go = threading.Event()
-
-    class Slow(FakeFineTuneService):
-        def train(self, config: dict[str, Any]) -> dict[str, Any]:
-            go.wait(10)
-            raise FineTuneError.of(Code.FILE_EMPTY, path="a")
-
-    manager = FinetuneManager(Slow(), home)
-    future = manager.start_in_background(manager.create_task(CONFIG))
-    assert not future.done()
-    go.set()
-    with pytest.raises(FineTuneError):
-        future.result(10)
+def test_a_service_that_cannot_go_on_by_itself_is_asked_to_train_to_the_end(home: Home) -> None:
+    fake = FakeFineTuneService()
+    manager = FinetuneManager(fake, home)
+    task = manager.create_task(CONFIG)
+    manager.launch(task)
+    assert fake.trained == [manager.config(task)]
 
 
 def test_a_run_that_does_not_run_cannot_be_stopped(manager: FinetuneManager) -> None:

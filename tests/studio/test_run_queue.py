@@ -1,11 +1,13 @@
 """The queue: one run a device, the next without anybody's help, and nobody keeps the others."""
 
+import contextlib
 import errno
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from interfaces.events import Started, read_events
 from interfaces.files import read_json, write_json
@@ -129,7 +131,7 @@ def test_a_pause_lets_what_runs_go_on_and_starts_nothing_more(queue: RunQueue) -
     let_go(first)
     until(lambda: has_ended(first))
     assert queue.advance() == []
-    assert queue.has_to_wait(second)
+    assert run_state(second) is RunState.QUEUED
     assert queue.go_on() == [second.id]
     until(lambda: run_state(second) is RunState.FINISHED)
 
@@ -220,6 +222,36 @@ def test_what_the_running_one_holds_will_be_free_for_the_next(queue: RunQueue) -
     let_go(first)
     until(lambda: has_ended(first))
     assert queue.memory_held(cpu) == 0
+
+
+def test_a_run_that_another_has_started_meanwhile_is_not_put_there_again(queue: RunQueue) -> None:
+    """Its Start was pressed twice, and while the second waited for the queue's lock it ran to its end."""
+    folder = make_run(queue)
+
+    class Late(RunQueue):
+        @contextlib.contextmanager
+        def _alone(self) -> Iterator[None]:
+            LocalLauncher().start(folder)
+            until(lambda: has_ended(folder))
+            with super()._alone():
+                yield
+
+    assert Late(queue.home).submit(folder) is False
+    assert queue.waiting() == []
+    assert len(folder.attempts()) == 1
+
+
+def test_a_lock_that_another_keeps_is_told_and_nothing_is_put_there(
+    queue: RunQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.run_queue.LOCK_SECONDS", 0.1)
+    folder = make_run(queue)
+    queue.home.queue.mkdir()
+    with FileLock(queue.home.queue_lock), pytest.raises(FineTuneError) as raised:
+        queue.submit(folder)
+    assert raised.value.problems[0].code == Code.QUEUE_HELD
+    assert not folder.is_waiting
+    assert queue.submit(folder)
 
 
 @pytest.mark.timeout(30)
