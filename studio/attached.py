@@ -71,7 +71,10 @@ def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: 
     if place is None:
         return
     if not wait:  # somebody was quicker, since it was asked whether the device is free
-        manager.queue.cancel(folder)
+        try:
+            manager.queue.cancel(folder)
+        except FineTuneError:  # its turn has come meanwhile
+            return
         manager.queue.require_free(place.device)
         raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="before it in the queue")
     holder = manager.queue.holder_of(place.device)

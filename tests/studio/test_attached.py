@@ -8,10 +8,10 @@ from rich.console import Console
 
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
-from studio.attached import attach, start_run, wait_for_end
+from studio.attached import attach, launch, start_run, wait_for_end
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
-from studio.run_queue import RunQueue
+from studio.run_queue import RunQueue, Waiting
 from studio.supervised_trainer import SupervisedTrainer
 from tests.fakes import fake_trainer
 
@@ -95,6 +95,23 @@ def test_who_waits_at_a_terminal_is_next_even_when_the_supervisor_before_was_kil
     manager.queue = RunQueue(home, LocalLauncher(fake_trainer("waits")))
     assert LocalLauncher().signal(first, signal.SIGKILL)
     assert attach(manager, second, console, as_json=False) == 0
+
+
+def test_who_would_not_wait_and_whose_turn_comes_at_that_moment_has_started(home: Home) -> None:
+    launcher = LocalLauncher(fake_trainer("finishes"))
+
+    class Quick(RunQueue):
+        def place_of(self, folder: RunFolder) -> Waiting | None:
+            place = super().place_of(folder)
+            self.go_on()
+            return place
+
+    manager = FinetuneManager(SupervisedTrainer(launcher), home)
+    manager.queue = Quick(home, launcher)
+    manager.queue.pause()
+    folder = home.run(manager.create_task(CONFIG))
+    launch(manager, folder, Console(file=io.StringIO()), wait=False)
+    assert len(folder.attempts()) == 1
 
 
 def test_ctrl_c_before_the_start_leaves_nothing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
