@@ -36,6 +36,9 @@ def estimate(
             "--loss", help="trained: logits where something is learned, as here. full: everywhere, as others do."
         ),
     ] = "trained",
+    time: Annotated[
+        bool, typer.Option("--time", help="Time a few steps first, with a short run: the time is known then.")
+    ] = False,
     settings: SetOption = None,
     preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for the device.")] = None,
     home: HomeOption = None,
@@ -63,6 +66,15 @@ def estimate(
     checked = FineTuneConfig.model_validate(full)
     if device == "detected":
         machine = chosen_device(checked.device, detect_devices())
+    if time:
+        if device != "detected":
+            raise FineTuneError.of(
+                Code.VALUE_INVALID,
+                field="--device",
+                value=repr(device),
+                expected="should be left out: --time times this machine",
+            )
+        _time(place, checked)
     lengths = _lengths_of(place, checked, quiet=as_json)
     found = judge(place, checked, machine, "full" if loss == "full" else "trained", online=True, lengths=lengths)
     fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None
@@ -74,6 +86,23 @@ def estimate(
         if fit:
             print(f"To make it fit: {_changes(fit.changes)}  ({_costs(fit)})")
     raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
+
+
+def _time(home: Home, config: FineTuneConfig) -> None:
+    """Have a short run teach the speed; it is told on stderr, and ends this command when it fails.
+
+    Raises:
+        FineTuneError: it can't be started.
+    """
+    from studio.attached import start_run
+    from studio.experience import forget_experience, timing_config
+    from studio.terminal import manager_of, open_console
+
+    settings = timing_config(config.model_dump(exclude={"output_dir"}))
+    console = open_console(stderr=True)
+    if code := start_run(manager_of(home), settings, console, as_json=False, detach=False, wait=False):
+        raise SystemExit(code)
+    forget_experience(home)
 
 
 def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | None:
@@ -138,7 +167,7 @@ def _tell(found: Verdict) -> None:
         + (
             f"about {duration(told.seconds)}."
             if told.seconds
-            else "known once this machine has timed a few steps of a run."
+            else "known once this machine has timed a few steps of a run; --time does that now."
         )
     )
     for one in found.savings()[:4]:

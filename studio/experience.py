@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ NEWEST = 40
 """Runs that are looked at: what was learned long ago was of other versions."""
 LEAST_STEPS = 3
 """Timed steps of a run from which its speed is known; the first is no measure, it also pays for what is done once."""
+TIMED_STEPS = LEAST_STEPS + 1
+WHOLE_EPOCH = 0.99
+"""Of the rows: from here on a run has met its largest batch."""
 LEAST_RUNS = 3
 """Below this a correction would be learned from chance."""
 WITHIN = (0.8, 1.3)
@@ -38,7 +42,7 @@ class Trial:
     model: str
     estimated_bytes: int
     measured_bytes: int
-    """Its peak; 0 for a run that isn't finished, which may not have met its largest batch."""
+    """Its peak; 0 for a run that isn't finished or hasn't seen all rows, which may not have met its largest batch."""
     tokens_per_second: float
     flops_per_token: float
     way: str
@@ -106,7 +110,8 @@ def trial_of(folder: RunFolder) -> Trial | None:
         last = events[-1] if events else None
         steps = [event for event in events if isinstance(event, Step)]
         timed = [step for step in steps[1:] if step.seconds > 0]
-        measured = last.peak_memory_bytes if isinstance(last, Finished) else 0
+        whole = isinstance(last, Finished) and steps and steps[-1].epoch > WHOLE_EPOCH
+        measured = last.peak_memory_bytes if isinstance(last, Finished) and whole else 0
         if len(timed) < LEAST_STEPS and not measured:
             return None
         seconds = sum(step.seconds for step in timed)
@@ -120,8 +125,23 @@ def trial_of(folder: RunFolder) -> Trial | None:
         return None
 
 
+def timing_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run that only teaches their speed: its batches are theirs, and nothing is measured, answered or saved on the way."""
+    return {
+        **config, "name": f"{TIMED_STEPS} timed steps", "max_steps": TIMED_STEPS, "gradient_accumulation_steps": 1,
+        "logging_steps": 1, "warmup_steps": 0.0, "save_steps": 0.0, "save_minutes": 0.0, "sample_prompts": [],
+        "validation_dataset": "", "validation_split": 0.0, "early_stopping_patience": 0, "load_best_model_at_end": False,
+    }  # fmt: skip
+
+
 _kept: dict[str, tuple[float, Experience]] = {}
 _guard = threading.Lock()
+
+
+def forget_experience(home: Home) -> None:
+    """Have the runs read anew when they are asked for next."""
+    with _guard:
+        _kept.pop(str(home.path), None)
 
 
 def experience_of(home: Home) -> Experience:

@@ -58,7 +58,7 @@ def build_app(
     app.include_router(datasets_router(home, jobs))
     app.include_router(models_router(home, jobs))
     app.include_router(spare_router(home, spare))
-    app.include_router(estimates_router(home))
+    app.include_router(estimates_router(manager))
     app.include_router(devices.router)
     app.add_exception_handler(FineTuneError, _problems_as_json)
 

@@ -14,15 +14,19 @@ from interfaces.presets import PRESETS
 from interfaces.problems import FineTuneError
 from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE
+from studio.datasets import find_dataset, with_datasets
 from studio.devices import chosen_device, detect_devices
+from studio.experience import timing_config
+from studio.finetune_manager import FinetuneManager
 from studio.verdict import Verdict, judge
 
 SLOW_PARAMETERS = 900_000_000
 """Larger models take days on a CPU, however well they fit."""
 
 
-def estimates_router(home: Home) -> APIRouter:
-    """The route of one home's estimates."""
+def estimates_router(manager: FinetuneManager) -> APIRouter:
+    """The routes of one home's estimates."""
+    home = manager.home
     router = APIRouter(prefix="/api/estimate")
 
     @router.post("")
@@ -42,6 +46,15 @@ def estimates_router(home: Home) -> APIRouter:
         except FineTuneError as error:
             language = language if language in ("en", "zh") else "en"
             return {"message": "\n".join(sentence(problem, language) for problem in error.problems), **others}
+
+    @router.post("/time")
+    def time_steps(config: Annotated[dict[str, Any], Body(embed=True)]) -> dict[str, str]:
+        """Have a few steps of the form's settings timed, by a run of their own."""
+        # A page names datasets of the library, never files by their paths.
+        named = {**config, "dataset": find_dataset(home, str(config.get("dataset", ""))).id}
+        run = manager.create_task(with_datasets(home, timing_config(named)))
+        manager.launch(run)
+        return {"run": run}
 
     return router
 

@@ -11,6 +11,7 @@
     const bar = make("div", { class: "fs-memory", role: "img", "aria-label": texts.fit_heading, hidden: true });
     const legend = make("dl", { class: "fs-memory-parts" });
     const note = make("p", { class: "fs-hint" });
+    const timing = make("p", { class: "fs-row", hidden: true });
     const change = make("p", { class: "fs-row" });
     const undone = make("p", { class: "fs-row", role: "status", hidden: true });
     const rows = make("tbody", {});
@@ -18,7 +19,7 @@
     const more = make("details", {}, make("summary", {}, texts.fit_savings), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_savings }, table));
     const presetRows = make("tbody", {});
     const presets = make("details", {}, make("summary", {}, texts.fit_presets), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_presets }, make("table", {}, make("thead", {}, make("tr", {}, ...[texts.preset, texts.fit_memory, texts.fit_model].map((name) => make("th", { scope: "col" }, name)))), presetRows)));
-    root.append(make("h3", {}, texts.fit_heading), said, bar, legend, note, change, undone, more, presets);
+    root.append(make("h3", {}, texts.fit_heading), said, timing, bar, legend, note, change, undone, more, presets);
     let config = FinetuneStudio.parts.formNow().config ?? null, asked = 0, shown = "";
 
     const words = (changes) => Object.entries(changes).map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`).join(", ");
@@ -34,6 +35,16 @@
       undone.hidden = false;
       undone.replaceChildren(make("span", {}, fill(texts.fit_changed, { changes: words(changes) })), button(texts.undo, () => { set(before); undone.hidden = true; }, "fs-small"));
     }
+
+    const timed = make("span", { role: "status" });
+    const timeIt = button(texts.fit_timing, async () => {
+      timeIt.disabled = true;
+      try {
+        const { run } = await post("/api/estimate/time", { config });
+        timed.replaceChildren(texts.fit_timing_run, " ", make("a", { href: `run?run=${encodeURIComponent(run)}` }, run));
+      } catch (error) { timeIt.disabled = false; setText(timed, error.message); }
+    }, "fs-small");
+    timing.append(timeIt, timed);
 
     async function refresh() {
       if (!config) return;
@@ -52,11 +63,14 @@
     function show(told) {
       const known = told.bytes !== undefined;
       for (const part of [bar, legend, note, change, more]) part.hidden = !known;
+      timing.hidden = true;
       if (!known) { root.dataset.verdict = ""; setText(said, told.message || texts.fit_settings); return; }
       const need = told.total_bytes, free = told.device.free_bytes, whole = Math.max(need, free);
       root.dataset.verdict = told.verdict; root.dataset.total = String(need);
       const time = told.steps === null ? "" : told.seconds === null ? fill(texts.fit_steps, { steps: told.steps }) : fill(texts.fit_time, { steps: told.steps, time: clock(told.seconds) });
       setText(said, [fill(texts[`verdict_${told.verdict}`], { need: size(need), free: size(free), device: told.device.name }), time].filter(Boolean).join(" "));
+      // What isn't here would be downloaded first, and what doesn't fit would fail.
+      timing.hidden = told.steps === null || told.seconds !== null || told.download_bytes > 0 || told.verdict === "too_big";
       const parts = PARTS.filter((name) => told.bytes[name] > 0);
       bar.replaceChildren(...parts.map((name) => make("span", { class: `fs-part-${name}`, style: `width:${(told.bytes[name] / whole) * 100}%`, title: `${texts[`part_${name}`]}: ${size(told.bytes[name])}` })),
         ...(need > free ? [make("i", { class: "fs-free", style: `left:${(free / whole) * 100}%`, title: fill(texts.fit_free, { free: size(free) }) })] : []));

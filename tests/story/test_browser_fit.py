@@ -10,8 +10,9 @@ from interfaces.events import Finished, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.presets import PRESETS
+from studio.runs import RunState, run_state
 from studio.texts import TEXTS
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, until
 from tests.story.conftest import Studio
 
 pytestmark = pytest.mark.story
@@ -123,3 +124,26 @@ def test_a_finished_run_shows_its_peak_beside_the_estimate(
     assert isinstance(finished, Finished)
     estimated = (read_json(folder.estimate) or {})["total_bytes"]
     assert 0.75 < estimated / finished.peak_memory_bytes < 1.35
+
+
+def test_a_few_steps_are_timed_by_a_click_and_then_the_time_is_known(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
+) -> None:
+    before = set(studio.home.runs.iterdir())
+    page = new_page()
+    page.get_by_text("SmolLM2-135M-Instruct ·").click()
+    page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
+    page.get_by_text(EN["ready"].split("{")[0]).wait_for()
+    part = page.locator("#train-fit")
+    time_it = part.get_by_role("button", name=EN["fit_timing"], exact=True)
+    time_it.wait_for()
+    part.screenshot(path=tmp_path / "unknown.png")
+    time_it.click()
+    part.get_by_text(EN["fit_timing_run"]).wait_for()
+    assert time_it.is_disabled()
+    part.screenshot(path=tmp_path / "timing.png")
+    page.wait_for_function("/ steps, about /.test(document.querySelector('.fs-verdict').innerText)", timeout=120_000)
+    time_it.wait_for(state="hidden")
+    part.screenshot(path=tmp_path / "known.png")
+    (run,) = set(studio.home.runs.iterdir()) - before
+    until(lambda: run_state(studio.home.run(run.name)) is RunState.FINISHED, 60)

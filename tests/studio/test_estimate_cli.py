@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from interfaces.files import read_json
 from interfaces.folders import Home
 from tests.studio.test_architecture import QWEN2
 
@@ -74,6 +75,7 @@ def test_others_way_of_computing_the_loss_needs_more(home: Home, tmp_path: Path,
         (["--device", "abacus"], "rtx_3060"),
         (["--loss", "some"], "should be 'trained' or 'full'"),
         (["--set", "max_length=-3"], "max_length"),
+        (["--time", "--device", "24GB"], "--time times this machine"),
     ],
 )
 def test_bad_input_is_a_sentence(home: Home, tmp_path: Path, model: Path, options: list[str], words: str) -> None:
@@ -82,19 +84,43 @@ def test_bad_input_is_a_sentence(home: Home, tmp_path: Path, model: Path, option
     assert words in said
 
 
-@pytest.mark.story
-def test_the_real_lengths_of_the_rows_count(starter_home: Home, tmp_path: Path) -> None:
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(
-        "".join(json.dumps({"prompt": f"Count {n}.", "completion": "one two three"}) + "\n" for n in range(40))
-    )
-    config = write_config(tmp_path, model_name="starter", max_length=2048)
+@pytest.fixture
+def with_starter(starter_home: Home, tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     home.models.mkdir(parents=True)
     home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
-    told = json.loads(estimate(home, config, "--dataset", str(rows), "--device", "cpu", "--json")[1])
-    blind = json.loads(estimate(home, config, "--device", "cpu", "--json")[1])
+    return home
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        "".join(json.dumps({"prompt": f"Count {n}.", "completion": "one two three"}) + "\n" for n in range(40))
+    )
+    return path
+
+
+@pytest.mark.story
+def test_the_real_lengths_of_the_rows_count(with_starter: Home, tmp_path: Path, rows: Path) -> None:
+    config = write_config(tmp_path, model_name="starter", max_length=2048)
+    told = json.loads(estimate(with_starter, config, "--dataset", str(rows), "--device", "cpu", "--json")[1])
+    blind = json.loads(estimate(with_starter, config, "--device", "cpu", "--json")[1])
     assert told["lengths_known"]
     assert told["steps"] is not None
+    assert told["seconds"] is None
     assert told["batch_tokens"] < 400 < blind["batch_tokens"] == 4 * 2048
     assert told["total_bytes"] < blind["total_bytes"]
+
+
+@pytest.mark.story
+def test_a_few_timed_steps_are_enough_to_know_how_long_it_takes(with_starter: Home, tmp_path: Path, rows: Path) -> None:
+    config = write_config(tmp_path, model_name="starter", dataset=str(rows), num_train_epochs=100)
+    code, out, said = estimate(with_starter, config, "--time", "--json")
+    told = json.loads(out)
+    assert code == 0, said
+    assert "4 of 4" in said or "4/4" in said
+    assert told["seconds"] > 10
+    (run,) = with_starter.runs.iterdir()
+    assert (read_json(run / "meta.json") or {})["name"] == "4 timed steps"
+    assert json.loads(estimate(with_starter, config, "--json")[1])["seconds"] == pytest.approx(told["seconds"])

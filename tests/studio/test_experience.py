@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from interfaces.config import config_errors
 from interfaces.device import GIB, Device
 from interfaces.events import Finished, Step
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
-from studio.experience import Experience, Trial, experience_of, trial_of, way_name
+from studio.experience import Experience, Trial, experience_of, timing_config, trial_of, way_name
 
 DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)
 TRIAL = Trial("r", "a processor", "starter", 1000, 1100, 50.0, 2e8, "16 bits")
@@ -74,6 +75,26 @@ def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Hom
     experience = experience_of(home)
     assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 100.0
     assert experience.error() is None, "its largest batch may not have come yet"
+
+
+def test_who_has_not_seen_all_rows_teaches_only_the_speed(home: Home) -> None:
+    folder = add_run(home, "20260101-1", 2000, 1200)
+    half = folder.events.read_text().replace('"epoch":1.0', '"epoch":0.5').splitlines(keepends=True)
+    folder.events.write_text("".join([*half[:-1], half[-2], half[-1]]))
+    trial = trial_of(folder)
+    assert trial is not None
+    assert (trial.measured_bytes, trial.tokens_per_second) == (0, 100.0)
+
+
+def test_a_run_that_times_has_the_same_batches_and_does_nothing_else() -> None:
+    mine = {
+        "model_name": "starter", "dataset": "rows", "max_length": 99, "per_device_train_batch_size": 2, "name": "mine",
+        "load_best_model_at_end": True, "early_stopping_patience": 2, "sample_prompts": ["?"],
+    }  # fmt: skip
+    config = timing_config(mine)
+    assert config_errors(config) == []
+    assert {name: config[name] for name in list(mine)[:4]} == {name: mine[name] for name in list(mine)[:4]}
+    assert (config["max_steps"], config["validation_split"], config["sample_prompts"]) == (4, 0.0, [])
 
 
 def test_runs_without_an_estimate_teach_nothing(home: Home) -> None:
