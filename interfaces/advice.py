@@ -6,6 +6,8 @@ from typing import Any
 
 from interfaces.config import FineTuneConfig
 
+LEAST_LENGTH = 16
+
 
 def slower(learning_rate: float) -> dict[str, Any]:
     """The change for a run that diverged."""
@@ -19,7 +21,7 @@ def fewer_at_once(batch: int, turns: int) -> tuple[int, int]:
 
 
 def smaller(config: FineTuneConfig) -> dict[str, Any]:
-    """The gentlest change that needs less memory; the effective batch stays the same where it can."""
+    """The gentlest change that needs less memory, or none; the effective batch stays the same where it can."""
     batch, accumulation = config.per_device_train_batch_size, config.gradient_accumulation_steps
     if batch > 1:
         fewer, turns = fewer_at_once(batch, accumulation)
@@ -28,4 +30,5 @@ def smaller(config: FineTuneConfig) -> dict[str, Any]:
         return {"gradient_checkpointing": True}
     if not config.load_in_4bit:
         return {"load_in_8bit": False, "load_in_4bit": True}
-    return {"max_length": max(config.max_length // 2, 16)}
+    shorter = max(config.max_length // 2, LEAST_LENGTH)
+    return {"max_length": shorter} if shorter < config.max_length else {}

@@ -137,6 +137,7 @@ class Code(StrEnum):
     RUN_AMBIGUOUS = "run_ambiguous"
     RUN_ACTIVE = "run_active"
     RUN_NOT_ACTIVE = "run_not_active"
+    RUN_NOT_WAITING = "run_not_waiting"
     DEVICE_BUSY = "device_busy"
     QUEUE_PAUSED = "queue_paused"
     QUEUE_HELD = "queue_held"

@@ -100,7 +100,7 @@ _EN: dict[Code, str] = {
     Code.DISK_ERROR: "{path} can't be read or written: {reason}. {free} are free, so it is the disk or the way to it: check that, then resume.",
     Code.NOT_WRITABLE: "{path} can't be written: {reason}. Choose another place.",
     Code.OUT_OF_MEMORY: "Memory ran out on {device}, at batch {batch} and max_length {max_length}.{hint}",
-    Code.KILLED_FOR_MEMORY: "The system killed the trainer because memory ran out, at batch {batch} and max_length {max_length}.{hint} 'finetune resume {run}' goes on from the last checkpoint.",
+    Code.KILLED_FOR_MEMORY: "The system killed the trainer because memory ran out, at batch {batch} and max_length {max_length}.{hint} 'finetune resume {run}' goes on as it was, from the last checkpoint if there is one.",
     Code.CHILD_OVER_LIMIT: "{path} needs more than the {limit} of {field} that reading it may take. Cut the file into parts, or check it for a row that never ends.",
     Code.QUANTIZATION_UNAVAILABLE: "{field} needs bitsandbytes, which doesn't work here: {reason}. Turn {field} off.",
     Code.DTYPE_UNAVAILABLE: "{field} can't be used on {device}. Use bf16: auto and fp16: false.",
@@ -108,8 +108,8 @@ _EN: dict[Code, str] = {
     Code.DEVICE_UNKNOWN: "'{value}' is no device that is known. Use detected, cpu, a card's memory such as 24GB, or one of: {known}.",
     Code.DEVICE_NOT_USED: "{device} is there but can't be used: {reason}. Training uses the CPU.",
     Code.LOSS_NOT_FINITE: "{what} became {value} at step {step}: training diverged. Every checkpoint kept is from before. Start again with a lower learning_rate (now {learning_rate}), or go on from the last checkpoint with one: 'finetune continue'.",
-    Code.LOSS_EXPLODED: "The loss is {value} at step {step}, worse than guessing ({limit_loss}), and doesn't come back: the learning rate {learning_rate} is too high. Every checkpoint kept is there still.{hint}",
-    Code.TRAINER_KILLED: "The trainer was killed by {signal} from outside. 'finetune resume {run}' goes on from the last checkpoint.",
+    Code.LOSS_EXPLODED: "The loss is {value} at step {step}, worse than guessing ({limit_loss}), and doesn't come back: the learning rate {learning_rate} is too high. What was saved before is there still.{hint}",
+    Code.TRAINER_KILLED: "The trainer was killed by {signal} from outside. 'finetune resume {run}' goes on from the last checkpoint, or begins anew where there is none.",
     Code.TRAINER_ENDED: "The trainer ended with exit code {code} and no word of its own. Its log is {path}.",
     Code.START_FAILED: "The run could not be started: {reason}.",
     Code.PORT_TAKEN: "Port {value} is taken by another program. Choose another with --port, or leave --port out.",
@@ -124,6 +124,7 @@ _EN: dict[Code, str] = {
     Code.RUN_NOT_FOUND: "There is no run '{run}' in {path}. 'finetune runs' lists them.",
     Code.RUN_AMBIGUOUS: "'{run}' could be any of {known}. Give more of the id.",
     Code.RUN_ACTIVE: "The run {run} is {state}. Stop it first, or wait for its end.",
+    Code.RUN_NOT_WAITING: "The run {run} doesn't wait in the queue: it is {state}. 'finetune stop {run}' ends one that runs, 'finetune resume {run}' starts one that is over.",
     Code.RUN_NOT_ACTIVE: "The run {run} is {state}: there is nothing to stop.",
     Code.QUEUE_PAUSED: "The queue is paused, so nothing was started. 'finetune queue go-on' ends the pause; with --wait the run waits for that.",
     Code.QUEUE_HELD: "Another process has held the queue's lock ({path}) for {seconds} seconds, so nothing was changed. It may be starting a run on a slow disk: try again.",
@@ -221,7 +222,7 @@ _ZH: dict[Code, str] = {
     Code.DISK_ERROR: "无法读写 {path}：{reason}。可用空间还有 {free}，问题在磁盘或其连接：请检查后再继续训练。",
     Code.NOT_WRITABLE: "无法写入 {path}：{reason}。请换一个位置。",
     Code.OUT_OF_MEMORY: "{device} 内存不足（batch {batch}，max_length {max_length}）。{hint}",
-    Code.KILLED_FOR_MEMORY: "内存耗尽，系统终止了训练进程（批大小 {batch}、max_length {max_length}）。{hint}“finetune resume {run}”会从最近的检查点继续。",
+    Code.KILLED_FOR_MEMORY: "内存耗尽，系统终止了训练进程（批大小 {batch}、max_length {max_length}）。{hint}“finetune resume {run}”会按原设置继续，有检查点时从最近的检查点开始。",
     Code.CHILD_OVER_LIMIT: "读取 {path} 超出了允许的{field}（{limit}）。请拆分文件，或检查是否有没有结尾的行。",
     Code.QUANTIZATION_UNAVAILABLE: "{field} 需要 bitsandbytes，但在这里无法使用：{reason}。请关闭 {field}。",
     Code.DTYPE_UNAVAILABLE: "{field} 无法在 {device} 上使用。请设置 bf16: auto 与 fp16: false。",
@@ -229,8 +230,8 @@ _ZH: dict[Code, str] = {
     Code.DEVICE_UNKNOWN: "不认识设备“{value}”。请使用 detected、cpu、显存大小（例如 24GB），或其中之一：{known}。",
     Code.DEVICE_NOT_USED: "检测到 {device}，但无法使用：{reason}。将用 CPU 训练。",
     Code.LOSS_NOT_FINITE: "第 {step} 步的 {what} 变为 {value}：训练发散。保留的检查点都在此之前。请降低 learning_rate（现为 {learning_rate}）重新开始，或用“finetune continue”以更低的学习率从最近的检查点接着训练。",
-    Code.LOSS_EXPLODED: "第 {step} 步的损失为 {value}，比随机猜测（{limit_loss}）还差，且没有恢复：学习率 {learning_rate} 过高。保留的检查点仍在。{hint}",
-    Code.TRAINER_KILLED: "训练进程被外部信号 {signal} 终止。“finetune resume {run}”会从最近的检查点继续。",
+    Code.LOSS_EXPLODED: "第 {step} 步的损失为 {value}，比随机猜测（{limit_loss}）还差，且没有恢复：学习率 {learning_rate} 过高。之前保存的内容仍在。{hint}",
+    Code.TRAINER_KILLED: "训练进程被外部信号 {signal} 终止。“finetune resume {run}”会从最近的检查点继续；没有检查点时重新开始。",
     Code.TRAINER_ENDED: "训练进程以退出码 {code} 结束，没有留下说明。日志在 {path}。",
     Code.START_FAILED: "无法启动训练：{reason}。",
     Code.PORT_TAKEN: "端口 {value} 已被其他程序占用。请用 --port 换一个，或不指定 --port。",
@@ -245,6 +246,7 @@ _ZH: dict[Code, str] = {
     Code.RUN_NOT_FOUND: "{path} 中没有训练“{run}”。“finetune runs”可列出全部。",
     Code.RUN_AMBIGUOUS: "“{run}”可能是 {known} 中的任何一个，请写得更完整。",
     Code.RUN_ACTIVE: "训练 {run} 的状态是 {state}。请先停止，或等它结束。",
+    Code.RUN_NOT_WAITING: "训练 {run} 不在队列中：它的状态是 {state}。“finetune stop {run}”结束正在运行的训练，“finetune resume {run}”启动已结束的训练。",
     Code.RUN_NOT_ACTIVE: "训练 {run} 的状态是 {state}，没有可停止的。",
     Code.QUEUE_PAUSED: "队列已暂停，因此没有启动任何训练。“finetune queue go-on”结束暂停；加上 --wait 则会等待。",
     Code.QUEUE_HELD: "另一个进程占用队列锁（{path}）已达 {seconds} 秒，因此没有任何更改。它可能正在慢速磁盘上启动训练：请重试。",
@@ -259,6 +261,10 @@ SENTENCES = {"en": _EN, "zh": _ZH}
 
 _DID_YOU_MEAN = {"en": " Did you mean '{}'?", "zh": "是否想写“{}”？"}
 _SMALLER = {"en": " Try again with {}.", "zh": "请改用 {} 再试。"}
+_NOTHING_SMALLER = {
+    "en": " No change of settings is enough: choose a smaller model.",
+    "zh": " 任何设置都不够：请选择更小的模型。",
+}
 _WHERE = {"en": ("{path} line {line}", "{path} row {row}"), "zh": ("{path} 第 {line} 行", "{path} 第 {row} 条")}
 _MORE = {"en": "  ... and {} more.", "zh": "  ……还有 {} 条。"}
 
@@ -287,6 +293,8 @@ def sentence(problem: Problem, language: str = "en") -> str:
         params["hint"] = _DID_YOU_MEAN[language].format(params["suggestion"])
     elif problem.change:
         params["hint"] = _SMALLER[language].format(settings_words(problem.change))
+    elif problem.change == {}:
+        params["hint"] = _NOTHING_SMALLER[language]
     if "row" in params:
         by_line, by_row = _WHERE[language]
         params["where"] = (by_line if params.get("line") else by_row).format_map(_Seen(params))

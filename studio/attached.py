@@ -33,7 +33,25 @@ def start_run(
     """Check a config, make a run of it, and start it: attached, or detached; returns the exit code.
 
     Raises:
+        FineTuneError: as `begin_run`.
+    """
+    folder, interrupted = begin_run(manager, config, console, wait, note)
+    if not (detach or interrupted):
+        return attach(manager, folder, console, as_json)
+    console.print(left_alone(folder))
+    if as_json:
+        print(json.dumps({"run": folder.id, "state": run_state(folder).value}))
+    return 0
+
+
+def begin_run(
+    manager: FinetuneManager, config: dict[str, Any], console: Console, wait: bool, note: str = ""
+) -> tuple[RunFolder, bool]:
+    """Check a config, make a run of it, and start it or have it wait; and whether Ctrl-C came meanwhile.
+
+    Raises:
         FineTuneError: the config holds errors, another run has the device and `wait` is false, or it can't be started.
+        KeyboardInterrupt: it came before the start, and nothing is left.
     """
     if errors := config_errors(config):
         raise FineTuneError(*errors)
@@ -45,19 +63,21 @@ def start_run(
     try:
         launch(manager, folder, console, wait)
     except KeyboardInterrupt:
-        if not folder.is_waiting and LocalLauncher().find(folder) is None:  # it came before the start
+        if not folder.is_waiting and LocalLauncher().find(folder) is None:
             delete_run(folder)
             raise
-        detach = True
+        return folder, True
     except FineTuneError:
         if not folder.attempts():  # nothing was started, so nothing is left
             delete_run(folder)
         raise
-    if detach:
-        words = "Waiting" if folder.is_waiting else "Running"
-        console.print(f"{words} by itself. 'finetune runs' shows it, 'finetune stop {run_id}' stops it.")
-        return 0
-    return attach(manager, folder, console, as_json)
+    return folder, False
+
+
+def left_alone(folder: RunFolder) -> str:
+    """What becomes of a run that nobody follows."""
+    words = "It waits in the queue" if folder.is_waiting else "It runs by itself"
+    return f"{words}. 'finetune runs' shows it, 'finetune stop {folder.id}' stops it."
 
 
 def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: bool) -> None:
@@ -78,14 +98,11 @@ def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: 
         manager.queue.require_free(place.device)
         raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="before it in the queue")
     holder = manager.queue.holder_of(place.device)
-    reason = (
-        "the queue is paused ('finetune queue go-on')"
-        if manager.queue.paused
-        else f"{holder.id if holder else 'another'} has {place.device}"
-    )
-    console.print(
-        f"Number {place.position} in the queue: {reason}. It starts by itself, whatever becomes of this terminal."
-    )
+    if manager.queue.paused:
+        reason = "it is paused, and 'finetune queue go-on' lets it start runs again"
+    else:
+        reason = f"{holder.id if holder else 'another'} has {place.device}. It starts by itself, whatever becomes of this terminal"
+    console.print(f"Number {place.position} in the queue: {reason}.")
 
 
 def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, since: int = 1) -> int:
@@ -94,6 +111,7 @@ def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_jso
         with RunProgress(console, live=not as_json) as progress:
             for events in follow(folder):
                 if folder.is_waiting:
+                    progress.wait()
                     manager.queue.tend()
                 new = [event for event in events if event.attempt >= since]
                 if as_json:
@@ -114,12 +132,14 @@ def _print_events(events: list[Event]) -> None:
 
 def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Console) -> bool:
     """Ask what Ctrl-C means: True to stop and save, False to leave the run alone. Without a terminal: leave it."""
-    detached = f"\nDetached: the run goes on by itself. 'finetune runs' shows it, 'finetune stop {folder.id}' stops it."
+    waits = folder.is_waiting
+    detached = f"\nDetached. {left_alone(folder)}"
+    question = "Take it out of the queue, or let it wait?" if waits else "Stop and save, or detach and let it run?"
     if not (sys.stdin.isatty() and console.is_terminal):
         console.print(detached)
         return False
     try:
-        answer = console.input("\nStop and save, or detach and let it run? \\[s/D] ").strip().lower()
+        answer = console.input(f"\n{question} \\[s/D] ").strip().lower()
     except (KeyboardInterrupt, EOFError):
         answer = ""
     if answer not in ("s", "stop"):
@@ -127,7 +147,8 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
         return False
     try:
         manager.request_stop(folder.id)
-        console.print("Stopping after this batch and saving ...")
+        if not waits:
+            console.print("Stopping after this batch and saving ...")
     except FineTuneError:
         pass  # it ended meanwhile: its result is told
     return True
@@ -168,7 +189,7 @@ def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
         return 1 if problem.code in BROKEN_RUN else 2
     if result["state"] in ("interrupted", "failed"):
         console.print(
-            f"The run ended without a last word. 'finetune resume {folder.id}' goes on from its last checkpoint."
+            f"The run ended without a last word. 'finetune resume {folder.id}' goes on from its last checkpoint, if it has one."
         )
         return 1
     if not as_json:
@@ -189,7 +210,9 @@ def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) 
         console.print(
             f"{result['tokens_per_second']:.0f} tokens/s, {memory} of memory at most, {result['seconds']:.0f} s in all."
         )
-    if result["state"] == "stopped":
+    if not folder.attempts():
+        console.print(f"It has left the queue. 'finetune resume {folder.id}' starts it.")
+    elif result["state"] == "stopped":
         resumable = any(isinstance(event, Stopped) and event.resumable for event in read_tail(folder.events)[-1:])
         console.print("Stopped." + (f" 'finetune resume {folder.id}' goes on from here." if resumable else ""))
     if result["adapter"]:

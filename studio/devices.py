@@ -102,7 +102,7 @@ def device_of(text: str) -> Device:
         return _card(title, memory, bf16=name not in WITHOUT_BF16)
     amount = name.removesuffix("gib").removesuffix("gb").removesuffix("g").rstrip("_")
     if amount != name and amount.replace(".", "", 1).isdigit() and 0 < float(amount) < 10_000:
-        return _card(f"a card of {float(amount):g} GB", float(amount), bf16=True)
+        return _card(f"a card of {float(amount):g} GiB", float(amount), bf16=True)
     raise FineTuneError.of(Code.DEVICE_UNKNOWN, value=text, known=", ".join(sorted(CARDS)))
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from studio.terminal import HomeOption, JsonOption, SetOption, duration, home_of, print_table
+from studio.terminal import HomeOption, JsonOption, SetOption, WaitOption, duration, home_of, print_table
 
 if TYPE_CHECKING:
     from interfaces.config import FineTuneConfig
     from interfaces.folders import Home
     from studio.batch_lengths import Lengths
+    from studio.estimate import Loss
     from studio.fitting import Fit
     from studio.verdict import Verdict
 
@@ -39,6 +40,7 @@ def estimate(
     time: Annotated[
         bool, typer.Option("--time", help="Time a few steps first, with a short run: the time is known then.")
     ] = False,
+    wait: WaitOption = False,
     settings: SetOption = None,
     preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for the device.")] = None,
     home: HomeOption = None,
@@ -66,17 +68,14 @@ def estimate(
     checked = FineTuneConfig.model_validate(full)
     if device == "detected":
         machine = chosen_device(checked.device, detect_devices())
-    if time:
-        if device != "detected":
-            raise FineTuneError.of(
-                Code.VALUE_INVALID,
-                field="--device",
-                value=repr(device),
-                expected="should be left out: --time times this machine",
-            )
-        _time(place, checked)
-    lengths = _lengths_of(place, checked, quiet=as_json)
-    found = judge(place, checked, machine, "full" if loss == "full" else "trained", online=True, lengths=lengths)
+    elif time:
+        expected = "should be left out: --time times this machine"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--device", value=repr(device), expected=expected)
+    lengths, way = _lengths_of(place, checked, quiet=as_json), cast("Loss", loss)
+    found = judge(place, checked, machine, way, online=True, lengths=lengths)
+    if time and found.estimate.verdict != "too_big":
+        _time(place, found, wait)
+        found = judge(place, checked, machine, way, online=True, lengths=lengths)
     fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None
     if as_json:
         record: dict[str, Any] = {**found.to_record(), "preset": used, "fit": fit.to_record() if fit else None}
@@ -88,20 +87,30 @@ def estimate(
     raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
 
 
-def _time(home: Home, config: FineTuneConfig) -> None:
-    """Have a short run teach the speed; it is told on stderr, and ends this command when it fails.
+def _time(home: Home, found: Verdict, wait: bool) -> None:
+    """Have a short run teach the speed; it is told on stderr. Without its end there is no time, and no more of this command.
 
     Raises:
-        FineTuneError: it can't be started.
+        FineTuneError: the model isn't here, or the run can't be started.
     """
-    from studio.attached import start_run
+    from interfaces.problems import Code, FineTuneError
+    from studio.attached import attach, begin_run, left_alone
     from studio.experience import forget_experience, timing_config
+    from studio.runs import RunState, run_state
     from studio.terminal import manager_of, open_console
 
-    settings = timing_config(config.model_dump(exclude={"output_dir"}))
-    console = open_console(stderr=True)
-    if code := start_run(manager_of(home), settings, console, as_json=False, detach=False, wait=False):
-        raise SystemExit(code)
+    if found.facts.download_bytes:
+        expected = f"has to be on this machine for --time: finetune download {found.facts.name}"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="model_name", value=repr(found.facts.name), expected=expected)
+    manager, console = manager_of(home), open_console(stderr=True)
+    settings = timing_config(found.config.model_dump(exclude={"output_dir"}))
+    folder, interrupted = begin_run(manager, settings, console, wait)
+    if interrupted:
+        console.print(left_alone(folder))
+        raise SystemExit(130)
+    code = attach(manager, folder, console, as_json=False)
+    if run_state(folder) is not RunState.FINISHED:
+        raise SystemExit(code or 130)
     forget_experience(home)
 
 
@@ -167,7 +176,8 @@ def _tell(found: Verdict) -> None:
         + (
             f"about {duration(told.seconds)}."
             if told.seconds
-            else "known once this machine has timed a few steps of a run; --time does that now."
+            else "known once this machine has timed a few steps of a run"
+            + ("." if told.verdict == "too_big" else "; --time does that now.")
         )
     )
     for one in found.savings()[:4]:

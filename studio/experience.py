@@ -7,6 +7,7 @@ Nothing else is stored: experience is read off the newest runs each time it is a
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import threading
 import time
@@ -20,7 +21,9 @@ from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 
 NEWEST = 40
-"""Runs that are looked at: what was learned long ago was of other versions."""
+"""Trials that count: what was learned long ago was of other versions."""
+MOST_RUNS = 400
+"""Runs that are looked at for them: many may wait, or have failed at once."""
 LEAST_STEPS = 3
 """Timed steps of a run from which its speed is known; the first is no measure, it also pays for what is done once."""
 TIMED_STEPS = LEAST_STEPS + 1
@@ -125,10 +128,10 @@ def trial_of(folder: RunFolder) -> Trial | None:
         return None
 
 
-def timing_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def timing_config(config: Mapping[str, Any], name: str = f"{TIMED_STEPS} timed steps") -> dict[str, Any]:
     """The settings of a run that only teaches their speed: its batches are theirs, and nothing is measured, answered or saved on the way."""
     return {
-        **config, "name": f"{TIMED_STEPS} timed steps", "max_steps": TIMED_STEPS, "gradient_accumulation_steps": 1,
+        **config, "name": name, "max_steps": TIMED_STEPS, "gradient_accumulation_steps": 1,
         "logging_steps": 1, "warmup_steps": 0.0, "save_steps": 0.0, "save_minutes": 0.0, "sample_prompts": [],
         "validation_dataset": "", "validation_split": 0.0, "early_stopping_patience": 0, "load_best_model_at_end": False,
     }  # fmt: skip
@@ -151,10 +154,9 @@ def experience_of(home: Home) -> Experience:
         kept = _kept.get(str(home.path))
         if kept and now - kept[0] < FRESH_SECONDS:
             return kept[1]
-        names = sorted((path.name for path in home.runs.glob("*-*")), reverse=True)[:NEWEST]
-        trials = [trial for name in names if (trial := trial_of(home.run(name))) is not None]
-        found = Experience(
-            tuple(trial for trial in trials if trial.estimated_bytes > 0 and trial.tokens_per_second > 0)
-        )
+        names = sorted((path.name for path in home.runs.glob("*-*")), reverse=True)[:MOST_RUNS]
+        trials = (trial for name in names if (trial := trial_of(home.run(name))) is not None)
+        useful = (trial for trial in trials if trial.estimated_bytes > 0 and trial.tokens_per_second > 0)
+        found = Experience(tuple(itertools.islice(useful, NEWEST)))
         _kept[str(home.path)] = (now, found)
         return found

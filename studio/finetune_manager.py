@@ -20,6 +20,7 @@ from studio.datasets import dataset_name
 from studio.devices import chosen_device, detect_devices
 from studio.run_queue import RunQueue
 from studio.runs import RunState, find_run, interrupted_runs, run_state, stop_requested
+from studio.trash import delete_run
 from studio.verdict import Verdict, judge
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,21 @@ class FinetuneManager:
             FineTuneError: it could not be started.
         """
         self.trainer.submit(self.config(task_id))
+
+    def launch_new(self, config: dict[str, Any]) -> str:
+        """Make a run of a config and launch it; returns its id. Of one that can't be started nothing is left.
+
+        Raises:
+            FineTuneError: as `create_task`, or it could not be started.
+        """
+        task = self.create_task(config)
+        try:
+            self.launch(task)
+        except FineTuneError:
+            if not self.home.run(task).attempts():
+                delete_run(self.home.run(task))
+            raise
+        return task
 
     def resume(self, task_id: str) -> None:
         """Go on with a run that is over but not finished, from its newest whole checkpoint; without one, anew.

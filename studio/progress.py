@@ -46,10 +46,15 @@ class RunProgress:
         if self._is_live:
             self._live.stop()
 
+    def wait(self) -> None:
+        """Say that the run waits in the queue."""
+        self._live.update(self._task, description="Waiting in the queue")
+
     def show(self, events: list[Event]) -> None:
         """Show new events, oldest first."""
         for event in events:
             if isinstance(event, Started):
+                self._live.update(self._task, description="Starting")
                 text = f"{event.model_name} on {event.device}, {event.dtype}, {event.threads} threads"
                 self._told_step = event.resumed_from_step or 0
                 if event.resumed_from_step is not None:

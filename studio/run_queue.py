@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ MOST_FAILURES = 3
 """Starts of a run that may go wrong, for want of memory or processes, before it loses its place."""
 TEND_SECONDS = 2.0
 """How often somebody who waits looks whether it is their turn, should a supervisor have been killed."""
+
+_DEVICE = re.compile(r"cpu|mps|cuda:\d{1,3}")
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,14 @@ class RunQueue:
             key=lambda ticket: (_number(ticket[0].get("order")), ticket[1]),
         )
         return [
-            Waiting(run, str(record.get("device", "cpu")), position)
+            Waiting(run, self._device_of(run, record), position)
             for position, (record, run) in enumerate(tickets, start=1)
         ]
+
+    def _device_of(self, run: str, ticket: Mapping[str, Any]) -> str:
+        """As the ticket says; where somebody has damaged it, as the run's settings want."""
+        device = str(ticket.get("device"))
+        return device if _DEVICE.fullmatch(device) else device_of(self.home.run(run))
 
     def place_of(self, folder: RunFolder) -> Waiting | None:
         """A run's place; None where it doesn't wait."""
@@ -224,7 +233,7 @@ class RunQueue:
 
     def _require(self, folder: RunFolder) -> None:
         if not folder.is_waiting:
-            raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=run_state(folder).value)
+            raise FineTuneError.of(Code.RUN_NOT_WAITING, run=folder.id, state=run_state(folder).value)
 
     def _advance(self, asked: RunFolder | None = None) -> list[str]:
         """A run that can't be started doesn't keep the others: only who asked for it is told."""
@@ -296,7 +305,7 @@ def device_name(device: Device) -> str:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def main(arguments: list[str]) -> int:

@@ -143,12 +143,14 @@ def _with_cure(folder: RunFolder, problem: Problem) -> Problem:
 
 
 def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
-    """The gentlest settings that fit by the estimate; where that saw no need, or knows nothing: the next smaller ones."""
+    """The gentlest settings that fit by the estimate; the next smaller ones where that saw no need, or knows nothing."""
     try:
-        fit = judge(home, config, chosen_device(config.device, detect_devices())).fit()
+        verdict = judge(home, config, chosen_device(config.device, detect_devices()))
     except FineTuneError:
-        fit = None
-    return fit.changes if fit else smaller(config)
+        return smaller(config)
+    if fit := verdict.fit():
+        return fit.changes
+    return {} if verdict.estimate.verdict == "too_big" else smaller(config)  # no setting is enough
 
 
 @dataclass(frozen=True)

@@ -137,11 +137,11 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
         print("No runs yet. 'finetune demo' makes one from the sample.")
         return
     print_table(
-        ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME"],
+        ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME", "NAME"],
         [
             [
                 run.id, run.state.value, run.model.rsplit("/", 1)[-1], run.dataset, f"{run.step}/{run.total_steps}",
-                figures(run.train_loss_first, run.train_loss_last), figures(run.eval_loss), duration(run.seconds),
+                figures(run.train_loss_first, run.train_loss_last), figures(run.eval_loss), duration(run.seconds), run.name,
             ]
             for run in summaries
         ],

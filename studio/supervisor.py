@@ -190,7 +190,11 @@ def _go_on_after(folder: RunFolder) -> None:
     home = folder.home
     if not (home.notify.exists() or any(home.queue.glob("*-*.json"))):
         return
-    with contextlib.suppress(OSError), home.queue_log.open("ab") as log:
+    try:
+        log = os.open(home.queue_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:  # what it says is lost, and the next one is started nevertheless
+        log = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError):
         subprocess.Popen(
             [sys.executable, "-P", "-m", "studio.run_queue", str(home.path), folder.id],
             cwd=home.path, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -89,8 +89,7 @@ def build_train_page(
             # A page names datasets of the library, never files by their paths.
             for key in ("dataset", "validation_dataset"):
                 config[key] = config[key] and find_dataset(manager.home, config[key]).id
-            task = manager.create_task(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
-            manager.launch(task)
+            task = manager.launch_new(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
         except FineTuneError as error:
             return "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems), ""
         return texts["starting"], task

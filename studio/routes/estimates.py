@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from pydantic import ValidationError
 
 from interfaces.config import FineTuneConfig
@@ -16,10 +16,12 @@ from interfaces.sentences import sentence
 from studio.catalogue import CATALOGUE
 from studio.datasets import find_dataset, with_datasets
 from studio.devices import chosen_device, detect_devices
-from studio.experience import timing_config
+from studio.experience import TIMED_STEPS, timing_config
 from studio.finetune_manager import FinetuneManager
+from studio.texts import TEXTS
 from studio.verdict import Verdict, judge
 
+Language = Annotated[str, Query(pattern="^(en|zh)$")]
 SLOW_PARAMETERS = 900_000_000
 """Larger models take days on a CPU, however well they fit."""
 
@@ -30,7 +32,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
     router = APIRouter(prefix="/api/estimate")
 
     @router.post("")
-    def read_estimate(config: Annotated[dict[str, Any], Body(embed=True)], language: str = "en") -> dict[str, Any]:
+    def read_estimate(config: Annotated[dict[str, Any], Body(embed=True)], language: Language = "en") -> dict[str, Any]:
         """`config` is what the form holds, unchecked: while something in it is wrong there is no verdict, and no error."""
         try:
             checked = FineTuneConfig.model_validate(config)
@@ -44,17 +46,15 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
         try:
             return {**_whole(judge(home, checked, device)), **others}
         except FineTuneError as error:
-            language = language if language in ("en", "zh") else "en"
             return {"message": "\n".join(sentence(problem, language) for problem in error.problems), **others}
 
     @router.post("/time")
-    def time_steps(config: Annotated[dict[str, Any], Body(embed=True)]) -> dict[str, str]:
+    def time_steps(config: Annotated[dict[str, Any], Body(embed=True)], language: Language = "en") -> dict[str, str]:
         """Have a few steps of the form's settings timed, by a run of their own."""
         # A page names datasets of the library, never files by their paths.
         named = {**config, "dataset": find_dataset(home, str(config.get("dataset", ""))).id}
-        run = manager.create_task(with_datasets(home, timing_config(named)))
-        manager.launch(run)
-        return {"run": run}
+        name = TEXTS[language]["fit_timing_name"].format(steps=TIMED_STEPS)
+        return {"run": manager.launch_new(with_datasets(home, timing_config(named, name)))}
 
     return router
 

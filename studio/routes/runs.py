@@ -85,9 +85,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         """Start again, as it was or with what cures its failure; what that is, the page doesn't say."""
         folder = folder_of(run_id)
         config = manager.config_again(folder.id)
-        again = manager.create_task(changed(config, cure_of(folder)) if cured else config)
-        manager.launch(again)
-        return {"run": again}
+        return {"run": manager.launch_new(changed(config, cure_of(folder)) if cured else config)}
 
     @router.delete("/{run_id}")
     def delete(run_id: str) -> dict[str, str]:

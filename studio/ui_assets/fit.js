@@ -1,8 +1,9 @@
 // Will it fit: the verdict on the form's settings, as words, a bar and a badge on each model's card. Texts, never HTML.
 "use strict";
 (() => {
-  const { make, button, post, poll, size, clock, setText, fill } = FinetuneStudio.parts;
+  const { make, button, ask, post, poll, size, clock, setText, fill } = FinetuneStudio.parts;
   const PARTS = ["weights", "file", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantised", "fragmentation", "process"];
+  const OVER = ["finished", "failed", "stopped", "interrupted"];
   const REFRESH_MS = 10000; // other programs come and go
 
   function fit(root, settings, gradio) {
@@ -20,7 +21,7 @@
     const presetRows = make("tbody", {});
     const presets = make("details", {}, make("summary", {}, texts.fit_presets), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_presets }, make("table", {}, make("thead", {}, make("tr", {}, ...[texts.preset, texts.fit_memory, texts.fit_model].map((name) => make("th", { scope: "col" }, name)))), presetRows)));
     root.append(make("h3", {}, texts.fit_heading), said, timing, bar, legend, note, change, undone, more, presets);
-    let config = FinetuneStudio.parts.formNow().config ?? null, asked = 0, shown = "";
+    let config = FinetuneStudio.parts.formNow().config ?? null, asked = 0, shown = "", times = "";
 
     const words = (changes) => Object.entries(changes).map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`).join(", ");
     const costs = (one) => one.costs.map((name) => texts[`cost_${name}`]).join("; ");
@@ -40,11 +41,20 @@
     const timeIt = button(texts.fit_timing, async () => {
       timeIt.disabled = true;
       try {
-        const { run } = await post("/api/estimate/time", { config });
-        timed.replaceChildren(texts.fit_timing_run, " ", make("a", { href: `run?run=${encodeURIComponent(run)}` }, run));
+        times = (await post(`/api/estimate/time?language=${language}`, { config })).run;
+        timed.replaceChildren(texts.fit_timing_run, " ", make("a", { href: `run?run=${encodeURIComponent(times)}` }, times));
       } catch (error) { timeIt.disabled = false; setText(timed, error.message); }
     }, "fs-small");
     timing.append(timeIt, timed);
+    async function askAfterTiming() {
+      if (!times || timing.hidden) return;
+      let state;
+      try { ({ state } = await ask(`/api/runs/${encodeURIComponent(times)}`)); } catch (error) { if (!error.status) return; } // deleted, or nobody answers
+      if (state && !OVER.includes(state)) return;
+      times = "";
+      timeIt.disabled = false;
+      setText(timed, state && state !== "finished" ? fill(texts.fit_timing_over, { state: texts[`state_${state}`] }) : "");
+    }
 
     async function refresh() {
       if (!config) return;
@@ -56,9 +66,8 @@
       presetRows.replaceChildren(...Object.entries(told.presets).map(([name, one]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, make("span", { class: "fs-badge", "data-verdict": one.verdict }, `${size(one.total_bytes)} · ${texts[one.verdict]}`)), make("td", {}, one.model))));
       presets.hidden = !presetRows.children.length;
       const text = JSON.stringify(told);
-      if (text === shown) return;
-      shown = text;
-      show(told);
+      if (text !== shown) { shown = text; show(told); }
+      askAfterTiming();
     }
     function show(told) {
       const known = told.bytes !== undefined;

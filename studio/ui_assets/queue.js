@@ -27,6 +27,7 @@
           told.replaceChildren();
           await act(`${path}/resume`);
           await act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position: one.position });
+          rows.querySelector(`[data-key="${CSS.escape(one.run)}-leave"]`)?.focus();
         }, "fs-small");
         told.replaceChildren(fill(texts.queue_left, { name }), " ", undo);
         undo.focus();
@@ -49,7 +50,8 @@
       box.hidden = !now.waiting.length && !now.paused && !told.childNodes.length;
       scroll.hidden = !now.waiting.length;
       setText(pause, now.paused ? texts.queue_go_on : texts.queue_pause);
-      setText(said, now.paused ? texts.queue_paused : run ? fill(texts.queue_running, { run, device }) : texts.queue_free);
+      const held = run ? fill(now.paused ? texts.queue_behind : texts.queue_running, { run, device }) : now.paused ? "" : texts.queue_free;
+      setText(said, `${now.paused ? texts.queue_paused : ""} ${held}`.trim());
       const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
       rows.replaceChildren(...now.waiting.map(row));
       const again = focused && rows.querySelector(`[data-key="${CSS.escape(focused)}"]`);

@@ -20,6 +20,10 @@ from interfaces.config import FineTuneConfig
             {"per_device_train_batch_size": 1, "gradient_checkpointing": True, "load_in_4bit": True, "max_length": 512},
             {"max_length": 256},
         ),
+        (
+            {"per_device_train_batch_size": 1, "gradient_checkpointing": True, "load_in_4bit": True, "max_length": 16},
+            {},
+        ),
     ],
 )
 def test_the_gentlest_change_comes_first(settings: dict[str, object], change: dict[str, object]) -> None:

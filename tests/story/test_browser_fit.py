@@ -10,7 +10,9 @@ from interfaces.events import Finished, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.presets import PRESETS
+from studio.finetune_manager import FinetuneManager
 from studio.runs import RunState, run_state
+from studio.supervised_trainer import SupervisedTrainer
 from studio.texts import TEXTS
 from tests.conftest import SAMPLES, until
 from tests.story.conftest import Studio
@@ -142,6 +144,13 @@ def test_a_few_steps_are_timed_by_a_click_and_then_the_time_is_known(
     part.get_by_text(EN["fit_timing_run"]).wait_for()
     assert time_it.is_disabled()
     part.screenshot(path=tmp_path / "timing.png")
+    # One that is stopped has taught nothing, and can be asked for again.
+    run = part.locator("a[href*='run?run=']").inner_text()
+    FinetuneManager(SupervisedTrainer(), studio.home).request_stop(run, discard=True)
+    part.get_by_text(EN["fit_timing_over"].format(state=EN["state_stopped"])).wait_for()
+    before |= set(studio.home.runs.iterdir())
+    time_it.click()
+    part.get_by_text(EN["fit_timing_run"]).wait_for()
     page.wait_for_function("/ steps, about /.test(document.querySelector('.fs-verdict').innerText)", timeout=120_000)
     time_it.wait_for(state="hidden")
     part.screenshot(path=tmp_path / "known.png")

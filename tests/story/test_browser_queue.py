@@ -72,6 +72,7 @@ def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: 
     assert run_state(b) is RunState.STOPPED
     page.keyboard.press("Enter")  # Undo has the focus, and gives the place back
     until(lambda: waiting(home) == [b.id, a.id])
+    page.wait_for_function("(key) => document.activeElement.dataset.key === key", arg=f"{b.id}-leave")
     rows.nth(1).locator(f"a[href*='{a.id}']").wait_for()
     rows.nth(1).get_by_role("button", name=EN["queue_up"]).press("Enter")
     until(lambda: waiting(home) == [a.id, b.id])

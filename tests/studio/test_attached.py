@@ -1,17 +1,20 @@
 import io
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from interfaces.events import Event
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.attached import attach, launch, start_run, wait_for_end
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.run_queue import RunQueue, Waiting
+from studio.runs import follow
 from studio.supervised_trainer import SupervisedTrainer
 from tests.fakes import fake_trainer
 
@@ -27,9 +30,28 @@ def launched(home: Home, script: str) -> tuple[FinetuneManager, RunFolder, Conso
     return manager, folder, Console(file=io.StringIO(), width=300, highlight=False)
 
 
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instruction": "a", "output": "b"}\n')
+    return path
+
+
 def text_of(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+def interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C as soon as a run is followed."""
+    presses = [KeyboardInterrupt()]
+
+    def follow_or_not(folder: RunFolder) -> Iterator[list[Event]]:
+        if presses:
+            raise presses.pop()
+        return follow(folder)
+
+    monkeypatch.setattr("studio.attached.follow", follow_or_not)
 
 
 def test_a_run_that_goes_well_ends_with_what_a_person_wants_to_know(home: Home) -> None:
@@ -73,13 +95,9 @@ def test_when_it_returns_the_processes_are_gone_and_their_memory_is_free(home: H
 def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     manager, folder, console = launched(home, "waits")
 
-    def interrupted(_folder: RunFolder) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("studio.attached.follow", interrupted)
+    interrupt_once(monkeypatch)
     assert attach(manager, folder, console, as_json=False) == 0
-    assert "the run goes on by itself" in text_of(console)
-    monkeypatch.undo()
+    assert "It runs by itself" in text_of(console)
     assert LocalLauncher().find(folder) is not None
     manager.request_stop(folder.id)
     assert wait_for_end(folder, console) == "stopped"
@@ -114,16 +132,50 @@ def test_who_would_not_wait_and_whose_turn_comes_at_that_moment_has_started(home
     assert len(folder.attempts()) == 1
 
 
-def test_ctrl_c_before_the_start_leaves_nothing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"instruction": "a", "output": "b"}\n')
+def test_ctrl_c_for_a_run_that_waits_says_that_it_waits(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, _first, console = launched(home, "waits")
+    second = home.run(manager.create_task(CONFIG))
+    manager.launch(second.id)
+    interrupt_once(monkeypatch)
+    assert attach(manager, second, console, as_json=False) == 0
+    assert "Detached. It waits in the queue." in text_of(console)
+    assert second.is_waiting
+
+
+def test_at_a_terminal_a_person_may_take_a_run_that_waits_out_of_the_queue(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, _first, _ = launched(home, "waits")
+    second = home.run(manager.create_task(CONFIG))
+    manager.launch(second.id)
+    interrupt_once(monkeypatch)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    asking = Console(file=io.StringIO(), width=300, highlight=False, force_terminal=True)
+    monkeypatch.setattr(asking, "input", lambda question: asking.print(question) or "s")
+    attach(manager, second, asking, as_json=False)
+    assert "Take it out of the queue" in text_of(asking)
+    assert "It has left the queue." in text_of(asking)
+    assert "Stopping" not in text_of(asking)
+    assert not second.is_waiting
+
+
+def test_detached_in_json_the_run_is_named(home: Home, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manager = FinetuneManager(SupervisedTrainer(LocalLauncher(fake_trainer("finishes"))), home)
+    console = Console(file=io.StringIO())
+    start_run(manager, {**CONFIG, "dataset": str(rows)}, console, as_json=True, detach=True, wait=False)
+    told = json.loads(capsys.readouterr().out)
+    assert told["run"] == next(home.runs.iterdir()).name
+    assert told["state"] in ("starting", "running", "finished")
+
+
+def test_ctrl_c_before_the_start_leaves_nothing(home: Home, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manager = FinetuneManager(SupervisedTrainer(LocalLauncher(fake_trainer("finishes"))), home)
 
     def interrupted(_run: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(manager, "launch", interrupted)
-    config = {"model_name": "starter", "dataset": str(rows)}
+    config = {**CONFIG, "dataset": str(rows)}
     with pytest.raises(KeyboardInterrupt):
         start_run(manager, config, Console(file=io.StringIO()), as_json=False, detach=False, wait=False)
     assert list(home.runs.iterdir()) == []

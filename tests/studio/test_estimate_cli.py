@@ -1,6 +1,7 @@
 """`finetune estimate` as a person and as a script use it."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from interfaces.files import read_json
 from interfaces.folders import Home
+from studio.launcher import LocalLauncher
+from tests.conftest import until
 from tests.studio.test_architecture import QWEN2
 
 pytestmark = pytest.mark.process
@@ -84,6 +87,24 @@ def test_bad_input_is_a_sentence(home: Home, tmp_path: Path, model: Path, option
     assert words in said
 
 
+def test_what_does_not_fit_is_not_timed(home: Home, tmp_path: Path, model: Path) -> None:
+    config = write_config(
+        tmp_path, model_name=str(model), max_length=8192, per_device_train_batch_size=512, gradient_checkpointing=False
+    )
+    code, out, _ = estimate(home, config, "--time", "--set", "device=cpu")
+    assert code == 1
+    assert "It is too big" in out
+    assert "--time" not in out
+    assert not home.runs.exists()
+
+
+def test_what_is_not_here_is_not_downloaded_to_be_timed(home: Home, tmp_path: Path) -> None:
+    config = write_config(tmp_path, model_name="Qwen/Qwen2.5-0.5B-Instruct")
+    code, out, said = estimate(home, config, "--time")
+    assert (code, out) == (2, "")
+    assert "finetune download Qwen/Qwen2.5-0.5B-Instruct" in said
+
+
 @pytest.fixture
 def with_starter(starter_home: Home, tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
@@ -124,3 +145,19 @@ def test_a_few_timed_steps_are_enough_to_know_how_long_it_takes(with_starter: Ho
     (run,) = with_starter.runs.iterdir()
     assert (read_json(run / "meta.json") or {})["name"] == "4 timed steps"
     assert json.loads(estimate(with_starter, config, "--json")[1])["seconds"] == pytest.approx(told["seconds"])
+
+
+@pytest.mark.story
+def test_ctrl_c_ends_the_command_and_no_time_is_pretended(with_starter: Home, tmp_path: Path, rows: Path) -> None:
+    command = [str(Path(sys.executable).parent / "finetune"), "estimate", "--time", "--json"]
+    config = write_config(tmp_path, model_name="starter", dataset=str(rows))
+    asked = subprocess.Popen(
+        [*command, config, "--home", str(with_starter.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: any(with_starter.runs.glob("*/events.jsonl")), 60)
+    asked.send_signal(signal.SIGINT)
+    out, said = asked.communicate(timeout=60)
+    assert (asked.returncode, out) == (130, "")
+    assert "It runs by itself" in said
+    (run,) = with_starter.runs.iterdir()
+    assert LocalLauncher().signal(with_starter.run(run.name), signal.SIGKILL)

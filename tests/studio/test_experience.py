@@ -80,7 +80,7 @@ def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Hom
 def test_who_has_not_seen_all_rows_teaches_only_the_speed(home: Home) -> None:
     folder = add_run(home, "20260101-1", 2000, 1200)
     half = folder.events.read_text().replace('"epoch":1.0', '"epoch":0.5').splitlines(keepends=True)
-    folder.events.write_text("".join([*half[:-1], half[-2], half[-1]]))
+    folder.events.write_text("".join([*half[:-1], half[-2], half[-1]]))  # three timed steps
     trial = trial_of(folder)
     assert trial is not None
     assert (trial.measured_bytes, trial.tokens_per_second) == (0, 100.0)
@@ -133,6 +133,13 @@ def test_a_home_s_runs_are_its_experience(home: Home) -> None:
     add_run(home, "20260101-1", 2000, 2200)
     add_run(home, "20260101-2", 2000, 2000)
     assert {trial.run for trial in experience_of(home).trials} == {"20260101-1", "20260101-2"}
+
+
+def test_runs_that_teach_nothing_do_not_hide_those_that_do(home: Home) -> None:
+    add_run(home, "20260101-1", 2000, 2200)
+    for number in range(60):
+        home.run(f"20260102-{number}").path.mkdir()
+    assert [trial.run for trial in experience_of(home).trials] == ["20260101-1"]
 
 
 def test_ways_are_told_apart() -> None:

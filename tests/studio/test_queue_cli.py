@@ -81,7 +81,7 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     until(lambda: LocalLauncher().find(busy) is None)
     assert "go-on" in refused(finetune("train", setting(tmp_path, "finishes"), home=home))
     assert (
-        "Number 1 in the queue: the queue is paused"
+        "Number 1 in the queue: it is paused"
         in finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).stdout
     )
     (waits,) = [one.run for one in RunQueue(home).waiting()]

@@ -111,7 +111,7 @@ def test_runs_change_places_leave_and_come_back(queue: RunQueue) -> None:
     assert run_state(a) is RunState.STOPPED
     with pytest.raises(FineTuneError) as raised:
         queue.move(a, 1)
-    assert raised.value.problems[0].code == Code.RUN_NOT_ACTIVE
+    assert raised.value.problems[0].code == Code.RUN_NOT_WAITING
     delete_run(b)
     assert run_state(restore_run(queue.home, b.id)) is RunState.STOPPED, "it waits no more, and can be started"
     delete_run(b)
@@ -252,6 +252,29 @@ def test_a_lock_that_another_keeps_is_told_and_nothing_is_put_there(
     assert raised.value.problems[0].code == Code.QUEUE_HELD
     assert not folder.is_waiting
     assert queue.submit(folder)
+
+
+def test_damaged_records_keep_nobody_and_name_no_device_of_their_own(queue: RunQueue) -> None:
+    first, second = make_run(queue, "waits"), make_run(queue)
+    queue.submit(first)
+    queue.submit(second)
+    write_json(second.ticket, {"device": "../../x", "order": float("nan"), "attempts": 0})
+    write_json(queue.home.locks / "mps.json", {"run": "x", "attempt": float("inf")})
+    assert [one.device for one in queue.waiting()] == ["cpu"]
+    assert queue.advance() == []
+    assert queue.running() == {"cpu": first.id}
+    let_go(first)
+    until(lambda: has_ended(second))
+
+
+def test_the_next_is_started_also_where_nothing_can_be_logged(queue: RunQueue) -> None:
+    first, second = make_run(queue, "waits"), make_run(queue)
+    queue.submit(first)
+    queue.submit(second)
+    queue.home.queue_log.unlink(missing_ok=True)
+    queue.home.queue_log.mkdir()
+    let_go(first)
+    until(lambda: has_ended(second))
 
 
 @pytest.mark.timeout(30)
