@@ -24,7 +24,7 @@ def points(page: Any) -> int:
     return int(page.evaluate("Number(document.querySelector('.fs-chart')?.dataset.points || 0)"))
 
 
-def wait_for_points(page: Any, count: int, timeout: int = 240_000) -> None:
+def wait_for_points(page: Any, count: int, timeout: int = 480_000) -> None:
     page.wait_for_function(
         "n => Number(document.querySelector('.fs-chart')?.dataset.points || 0) >= n", arg=count, timeout=timeout
     )
@@ -37,7 +37,7 @@ def curve(page: Any) -> list[list[float]]:
     )
 
 
-def wait_for_state(page: Any, state: str, timeout: int = 240_000) -> None:
+def wait_for_state(page: Any, state: str, timeout: int = 480_000) -> None:
     page.locator(f".fs-part .fs-state[data-state={state}]").wait_for(timeout=timeout)
 
 

@@ -116,7 +116,7 @@ def test_a_finished_run_shows_its_peak_beside_the_estimate(
     page.wait_for_function("document.querySelector('.fs-verdict').innerText.includes('3 steps')")
     page.get_by_role("button", name=EN["start"], exact=True).click()
     page.wait_for_url("**/run?run=*")
-    page.get_by_text(EN["state_finished"], exact=True).wait_for(timeout=240_000)
+    page.get_by_text(EN["state_finished"], exact=True).wait_for(timeout=480_000)
     told = page.locator("#fact-peak_memory").inner_text()
     assert "estimated" in told
     page.screenshot(path=tmp_path / "peak.png")
