@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 
 from interfaces.problems import Code, FineTuneError
 from trainer.hub import hub_problem
@@ -56,6 +56,8 @@ def search_models(text: str) -> list[dict[str, Any]]:
         FineTuneError: the Hub is out of reach, or asks to wait.
     """
     try:
+        # Without this the list is asked for again and again, half a minute long, before it is said that nobody answers.
+        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=SECONDS)
         found = list(
             HfApi().list_models(
                 search=text, filter="text-generation", sort="downloads", limit=FOUND_AT_MOST,

@@ -8,7 +8,6 @@ import pytest
 
 from interfaces.events import Finished, read_events
 from interfaces.files import read_json
-from interfaces.folders import Home
 from interfaces.presets import PRESETS
 from studio.finetune_manager import FinetuneManager
 from studio.runs import RunState, run_state
@@ -100,9 +99,10 @@ def test_a_saving_is_applied_by_a_click_also_to_a_choice(new_page: Callable[...,
     page.wait_for_function(f"{TOTAL} === {before}")
 
 
-def test_a_finished_run_shows_its_peak_beside_the_estimate(
+def test_a_few_steps_are_timed_by_a_click_and_their_peak_stands_beside_the_estimate(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:
+    before = set(studio.home.runs.glob("*"))
     page = new_page()
     page.get_by_text("SmolLM2-135M-Instruct ·").click()
     page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
@@ -110,32 +110,6 @@ def test_a_finished_run_shows_its_peak_beside_the_estimate(
     page.wait_for_function(
         "document.querySelector('.fs-fit').innerText.includes('The largest batch has')"
     )  # the rows' own lengths
-    set_number(page, "num_train_epochs", 1)
-    page.get_by_text(EN["more"]).click()
-    set_number(page, "max_steps", 3)
-    page.wait_for_function("document.querySelector('.fs-verdict').innerText.includes('3 steps')")
-    page.get_by_role("button", name=EN["start"], exact=True).click()
-    page.wait_for_url("**/run?run=*")
-    page.get_by_text(EN["state_finished"], exact=True).wait_for(timeout=480_000)
-    told = page.locator("#fact-peak_memory").inner_text()
-    assert "estimated" in told
-    page.screenshot(path=tmp_path / "peak.png")
-    run = next(iter(studio.home.runs.iterdir())).name
-    folder = Home(studio.home.path).run(run)
-    finished = read_events(folder.events)[-1]
-    assert isinstance(finished, Finished)
-    estimated = (read_json(folder.estimate) or {})["total_bytes"]
-    assert 0.75 < estimated / finished.peak_memory_bytes < 1.35
-
-
-def test_a_few_steps_are_timed_by_a_click_and_then_the_time_is_known(
-    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
-) -> None:
-    before = set(studio.home.runs.iterdir())
-    page = new_page()
-    page.get_by_text("SmolLM2-135M-Instruct ·").click()
-    page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
-    page.get_by_text(EN["ready"].split("{")[0]).wait_for()
     part = page.locator("#train-fit")
     time_it = part.get_by_role("button", name=EN["fit_timing"], exact=True)
     time_it.wait_for()
@@ -155,4 +129,13 @@ def test_a_few_steps_are_timed_by_a_click_and_then_the_time_is_known(
     time_it.wait_for(state="hidden")
     part.screenshot(path=tmp_path / "known.png")
     (run,) = set(studio.home.runs.iterdir()) - before
-    until(lambda: run_state(studio.home.run(run.name)) is RunState.FINISHED, 60)
+    folder = studio.home.run(run.name)
+    until(lambda: run_state(folder) is RunState.FINISHED, 60)
+    page.goto(f"{studio.url}/en/run?run={folder.id}")
+    page.get_by_text(EN["state_finished"], exact=True).wait_for()
+    assert "estimated" in page.locator("#fact-peak_memory").inner_text()
+    page.screenshot(path=tmp_path / "peak.png")
+    finished = read_events(folder.events)[-1]
+    assert isinstance(finished, Finished)
+    estimated = (read_json(folder.estimate) or {})["total_bytes"]
+    assert 0.75 < estimated / finished.peak_memory_bytes < 1.35
