@@ -39,11 +39,17 @@ SHAPES = {
 MOST_BYTES = 14_000_000_000
 
 
+MAKE = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM, Qwen2Config
+torch.manual_seed(0)
+for place, options in json.loads(sys.argv[1]).items():
+    AutoModelForCausalLM.from_config(Qwen2Config(**options), dtype=torch.bfloat16).save_pretrained(place)
+"""
+
+
 def make_models(folder: Path) -> dict[str, Path]:
     """Random weights in the shapes above."""
-    code = "import sys, json, torch; from transformers import AutoModelForCausalLM, Qwen2Config; " \
-        "torch.manual_seed(0); options = json.loads(sys.argv[1]); " \
-        "AutoModelForCausalLM.from_config(Qwen2Config(**options), dtype=torch.bfloat16).save_pretrained(sys.argv[2])"  # fmt: skip
     names = (
         "hidden_size",
         "intermediate_size",
@@ -53,11 +59,11 @@ def make_models(folder: Path) -> dict[str, Path]:
         "vocab_size",
         "tie_word_embeddings",
     )
-    for name, shape in SHAPES.items():
-        options = {**dict(zip(names, shape, strict=True)), "max_position_embeddings": 4096}
-        subprocess.run(
-            [sys.executable, "-c", code, json.dumps(options), str(folder / name)], check=True, capture_output=True
-        )
+    shapes = {
+        str(folder / name): {**dict(zip(names, shape, strict=True)), "max_position_embeddings": 4096}
+        for name, shape in SHAPES.items()
+    }
+    subprocess.run([sys.executable, "-c", MAKE, json.dumps(shapes)], check=True, capture_output=True)
     return {name: folder / name for name in SHAPES}
 
 
