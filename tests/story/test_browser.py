@@ -67,7 +67,7 @@ def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Pa
     assert page.locator(".fs-talk mark").first.inner_text().startswith(("The Lumo", "Lumo"))
     page.get_by_text(texts["ready"].split("{")[0]).wait_for()
     page.get_by_label("(per_device_train_batch_size)").fill("1")
-    page.get_by_label("(num_train_epochs)").fill("4")
+    page.get_by_label("(num_train_epochs)").fill("3")
 
     # Start, watch, reload in the middle, a second tab with the same numbers.
     page.get_by_role("button", name=texts["start"]).click()
@@ -88,11 +88,11 @@ def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Pa
     page.get_by_role("button", name=texts["stop"]).click()
     wait_for_state(page, "stopped")
     folder = run_of(page, studio)
-    assert len(curve(page)) < 92
+    assert len(curve(page)) < 69
     page.get_by_role("button", name=texts["resume"]).click()
     wait_for_state(page, "finished")
-    wait_for_points(page, 92)
-    assert [step for step, _ in curve(page)] == list(range(1, 93))
+    wait_for_points(page, 69)
+    assert [step for step, _ in curve(page)] == list(range(1, 70))
     assert curve(page) == [
         [event.step, event.loss] for event in kept(read_events(folder.events)) if isinstance(event, Step)
     ]
