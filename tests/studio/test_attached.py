@@ -30,6 +30,14 @@ def launched(home: Home, script: str) -> tuple[FinetuneManager, RunFolder, Conso
     return manager, folder, Console(file=io.StringIO(), width=300, highlight=False)
 
 
+@pytest.fixture(autouse=True)
+def none_outlives_its_test(home: Home) -> Iterator[None]:
+    yield
+    RunQueue(home).pause()
+    for path in home.runs.glob("*"):
+        LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.jsonl"
