@@ -7,7 +7,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-plain check format docs bench-startup bench-train bench-estimate bench-data soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check format docs bench-startup bench-train bench-estimate bench-data soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,14 @@ demo: $(READY) starter  ## Train the starter on the sample, and compare base and
 studio: $(READY) starter  ## Open the studio in the browser
 	@$(BIN)/finetune studio
 
-test: $(READY) starter  ## Run all tests
-	@$(BIN)/python -m pytest
+# Story first: what takes longest is not what is waited for at the end.
+test: $(READY) starter  ## Run the tests that every change has to pass: ten minutes on two cores
+	@$(BIN)/python -m pytest -m "not long and not alone" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "alone and not long"
+
+test-long: $(READY) starter  ## Run what takes minutes, one at a time: the demo, timed steps, more kills and races
+	@$(BIN)/python -m pytest -m long
+	@FAULT_KILLS=12 FAULT_STUDIO_KILLS=5 FAULT_STOPS=14 FAULT_QUEUE_TRIES=50 $(BIN)/python -m pytest -m "not long" tests/faults/test_trainer_kills.py tests/faults/test_studio_kills.py tests/faults/test_stops.py tests/faults/test_queue.py
 
 test-plain: $(READY)  ## Run the quick tests: no torch, no processes
 	@$(BIN)/python -m pytest -m "not process and not tiny and not story"

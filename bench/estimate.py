@@ -1,6 +1,6 @@
 """How far the estimate is off: settings drawn at random, each trained for two steps in a process of its own.
 
-python bench/estimate.py [--settings 30] [--seed N] [--loss trained,full] [--starter FOLDER] [--json FILE]
+python bench/estimate.py [--settings 30] [--seed N] [--loss trained,full] [--models starter,5M] [--starter FOLDER] [--json FILE]
 
 The models are the starter and Qwen2-shaped random ones of four sizes. Each setting's tensor memory (every allocation of
 torch's allocator in a step) and the process's memory stand beside what the estimate says. A fresh seed is drawn at each
@@ -48,9 +48,9 @@ for place, options in json.loads(sys.argv[1]).items():
 """
 
 
-def make_models(folder: Path) -> dict[str, Path]:
-    """Random weights in the shapes above."""
-    names = (
+def make_models(folder: Path, names: list[str]) -> dict[str, Path]:
+    """Random weights in these of the shapes above."""
+    options = (
         "hidden_size",
         "intermediate_size",
         "num_hidden_layers",
@@ -60,11 +60,11 @@ def make_models(folder: Path) -> dict[str, Path]:
         "tie_word_embeddings",
     )
     shapes = {
-        str(folder / name): {**dict(zip(names, shape, strict=True)), "max_position_embeddings": 4096}
-        for name, shape in SHAPES.items()
+        str(folder / name): {**dict(zip(options, SHAPES[name], strict=True)), "max_position_embeddings": 4096}
+        for name in names
     }
     subprocess.run([sys.executable, "-c", MAKE, json.dumps(shapes)], check=True, capture_output=True)
-    return {name: folder / name for name in SHAPES}
+    return {name: folder / name for name in names}
 
 
 def draw_setting(draw: random.Random, models: dict[str, Path], loss: str) -> dict[str, Any]:
@@ -134,13 +134,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 20))
     parser.add_argument("--loss", default="trained,full")
     parser.add_argument("--starter", type=Path, default=Home.of(None, os.environ).starter)
+    parser.add_argument("--models", default="starter," + ",".join(SHAPES), help="draw among these")
     parser.add_argument("--most-tokens", type=int, default=8 * 2048, help="draw no larger batch")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     print(f"seed {options.seed}")
     records = []
     with tempfile.TemporaryDirectory() as place:
-        models = {**make_models(Path(place)), "starter": options.starter}
+        names = options.models.split(",")
+        models = make_models(Path(place), [name for name in names if name != "starter"])
+        if "starter" in names:
+            models["starter"] = options.starter
         for loss in options.loss.split(","):
             draw = random.Random(f"{options.seed}")
             for number in range(options.settings):

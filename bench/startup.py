@@ -1,7 +1,8 @@
 """How long a person waits before anything happens: fresh processes, median of several rounds.
 
 One round is thrown away first. Goals: `finetune --help` 0.6 s, `import interfaces` 0.3 s; from `finetune train` to the
-first point of the starter on our sample 18 s without a trainer that waits, 8 s with one.
+first point of the starter on our sample 18 s without a trainer that waits, 8 s with one; and 0.1 s of processor for
+the estimate of all models that the form asks for at each change.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import time
 from pathlib import Path
 
 import yaml
+from starlette.testclient import TestClient
 
 from interfaces.events import Started, Step, read_events
 from interfaces.folders import Home
+from studio.server import build_app
 from studio.spare import end_spare, keep_spare, spare_state
 
 ROOT = Path(__file__).resolve().parent.parent
+TOKEN = "t" * 43
 FINETUNE = str(Path(sys.executable).parent / "finetune")
 
 COMMANDS = {
@@ -80,6 +84,24 @@ def first_points(rounds: int) -> None:
         shutil.rmtree(place.path, ignore_errors=True)
 
 
+def live_estimates(rounds: int) -> None:
+    """Processor time for the answer to one change of the form: the estimate of its run and of each model on offer."""
+    place = Home(Path(tempfile.mkdtemp(prefix="bench-startup-")))
+    config = {"model_name": "starter", "per_device_train_batch_size": 64, "gradient_checkpointing": False}
+    times = []
+    with TestClient(build_app(place, TOKEN), base_url="http://127.0.0.1:7860") as client:
+        client.get("/", params={"token": TOKEN}, follow_redirects=False)
+        for number in range(rounds + 1):
+            begun = time.process_time()
+            client.post("/api/estimate", json={"config": {**config, "max_length": 8192 - number}}).raise_for_status()
+            times.append(time.process_time() - begun)
+    shutil.rmtree(place.path, ignore_errors=True)
+    del times[0]
+    print(
+        f"{'estimates while the form changes':34} {min(times):6.3f} {statistics.median(times):7.3f} {max(times):6.3f}  0.1 s"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
@@ -90,6 +112,7 @@ def main() -> None:
         times = [seconds(command) for _ in range(rounds)]
         goal_text = f"{goal:.1f} s" if goal else ""
         print(f"{name:34} {min(times):6.3f} {statistics.median(times):7.3f} {max(times):6.3f} {goal_text:>6}")
+    live_estimates(rounds)
     first_points(max(rounds // 2, 3))
 
 

@@ -33,6 +33,10 @@ GAPS_RECOMPUTED = 0.5
 MAPPED_BYTES = 1 << 25
 NARROW_GAPS = 0.75
 """The share of a CPU's gaps between tensors as wide as the model; the others are as wide as its MLP."""
+PARTS = (
+    "weights", "file", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantised", "fragmentation", "process",
+)  # fmt: skip
+"""What memory is for, in the order in which it is shown."""
 NF4_BLOCK, NESTED_BLOCK = 64, 256
 MATRICES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 _QKV = {"q_proj", "k_proj", "v_proj"}
@@ -80,7 +84,7 @@ class Estimate:
     def to_record(self) -> dict[str, Any]:
         """As `finetune estimate --json` and the page get it."""
         return {
-            "bytes": dict(self.parts), "total_bytes": self.total_bytes, "verdict": self.verdict, "seconds": self.seconds, "steps": self.steps,
+            "bytes": {part: self.parts[part] for part in PARTS if part in self.parts}, "total_bytes": self.total_bytes, "verdict": self.verdict, "seconds": self.seconds, "steps": self.steps,
             "tensor_bytes": self.tensor_bytes, "host_bytes": self.host_bytes, "disk_bytes": self.disk_bytes, "batch_tokens": sum(self.lengths),
             "device": {"kind": self.device.kind, "name": self.device.name, "total_bytes": self.device.total_memory_bytes, "free_bytes": self.device.free_memory_bytes},
         }  # fmt: skip

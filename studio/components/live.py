@@ -36,7 +36,7 @@ def live_part(kind: str, texts: dict[str, str], language: str, elem_id: str, val
     return gr.HTML(
         value=value,
         html_template=f"<div class='fs-part fs-{kind}'></div>",
-        js_on_load=f"FinetuneStudio.{kind}(element.querySelector('.fs-part'), {settings}, {{props, trigger, watch}})",
+        js_on_load=f"FinetuneStudio.start('{kind}', element.querySelector('.fs-part'), {settings}, {{props, trigger, watch}})",
         head=SCRIPTS,
         elem_id=elem_id,
         padding=False,

@@ -177,7 +177,7 @@
         found.doubtful ? make("span", { class: "fs-doubt" }, ` ${fill(texts.doubtful, { count: found.doubtful.toLocaleString() })}`) : null);
       const link = make("a", { class: "fs-button fs-small", href: `/api/datasets/${found.id}/examples.jsonl`, download: true }, texts.download_rows);
       if (!found.first.length) return make("div", { class: "fs-report" }, counts, make("div", { class: "fs-row" }, link));
-      const kinds = make("p", { class: "fs-hint" }, Object.entries(found.kinds).map(([kind, count]) => `${texts[`kind_${kind}`] || kind} ${count.toLocaleString()}`).join(" · "));
+      const kinds = make("p", { class: "fs-hint" }, Object.entries(found.kinds).map(([kind, count]) => `${texts[`kind_${kind}`]} ${count.toLocaleString()}`).join(" · "));
       const body = make("tbody", {}), table = make("table", {}, make("caption", { class: "fs-hidden" }, texts.problems), make("thead", {}, make("tr", {}, ...["row", "line", "field", "what", "row_itself"].map((name) => make("th", { scope: "col" }, texts[`column_${name}`])))), body);
       body.append(...found.first.map((record) => problemRow(record)));
       const download = make("a", { class: "fs-button fs-small", href: `/api/datasets/${found.id}/problems.csv?language=${language}`, download: true }, texts.download_report);
@@ -215,7 +215,7 @@
     // ---- the rows themselves ----------------------------------------------------------------------------------------
     function talks(examples) {
       const boxes = examples.slice(0, 3).map((example) => make("div", { class: "fs-talk", tabindex: 0 }, ...turnsOf(example).map((turn) =>
-        make("p", { class: `fs-turn fs-${turn.role}` }, make("small", {}, (texts[`role_${turn.role}`] || turn.role) + (turn.train ? ` · ${texts.learned}` : "")), turn.train ? make("mark", {}, turn.text) : turn.text))));
+        make("p", { class: `fs-turn fs-${turn.role}` }, make("small", {}, texts[`role_${turn.role}`] + (turn.train ? ` · ${texts.learned}` : "")), turn.train ? make("mark", {}, turn.text) : turn.text))));
       return make("div", {}, make("h3", {}, texts.conversations), make("div", { class: "fs-talks" }, ...boxes));
     }
     function turnsOf(example) {

@@ -2,7 +2,6 @@
 "use strict";
 (() => {
   const { make, button, ask, post, poll, size, clock, setText, fill } = FinetuneStudio.parts;
-  const PARTS = ["weights", "file", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantised", "fragmentation", "process"];
   const OVER = ["finished", "failed", "stopped", "interrupted"];
   const REFRESH_MS = 10000; // other programs come and go
 
@@ -80,7 +79,7 @@
       setText(said, [fill(texts[`verdict_${told.verdict}`], { need: size(need), free: size(free), device: told.device.name }), time].filter(Boolean).join(" "));
       // What isn't here would be downloaded first, and what doesn't fit would fail.
       timing.hidden = told.steps === null || told.seconds !== null || told.download_bytes > 0 || told.verdict === "too_big";
-      const parts = PARTS.filter((name) => told.bytes[name] > 0);
+      const parts = Object.keys(told.bytes).filter((name) => told.bytes[name] > 0);
       bar.replaceChildren(...parts.map((name) => make("span", { class: `fs-part-${name}`, style: `width:${(told.bytes[name] / whole) * 100}%`, title: `${texts[`part_${name}`]}: ${size(told.bytes[name])}` })),
         ...(need > free ? [make("i", { class: "fs-free", style: `left:${(free / whole) * 100}%`, title: fill(texts.fit_free, { free: size(free) }) })] : []));
       bar.setAttribute("aria-label", parts.map((name) => `${texts[`part_${name}`]} ${size(told.bytes[name])}`).join(", "));

@@ -58,6 +58,15 @@ window.FinetuneStudio = (() => {
   const button = (text, onclick, extra = "") => make("button", { type: "button", class: `fs-button ${extra}`, onclick }, text);
   const dark = () => document.body.classList.contains("dark");
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  // A text that is missing shows its key and is reported: the word "undefined" would tell nobody what is wrong.
+  const checked = (texts) => new Proxy(texts, { get(all, key) {
+    if (!(key in all)) console.error(`There is no text '${String(key)}'.`);
+    return key in all ? all[key] : String(key);
+  } });
+  /** Make an element the live part of this kind; every script registers its own kind. */
+  function start(kind, root, settings, gradio) {
+    FinetuneStudio[kind](root, { ...settings, texts: checked(settings.texts) }, gradio);
+  }
 
   // ---- the head of every page: the other language, light and dark ------------------------------------------------
   function head(texts, language) {
@@ -275,5 +284,5 @@ window.FinetuneStudio = (() => {
     poll(root, refresh, 2 * POLL_MS);
   }
 
-  return { run, runs, parts: { make, button, ask, post, followJob, size, clock, setText, fill, poll, head, applyTheme, dark } };
+  return { start, run, runs, parts: { make, button, ask, post, followJob, size, clock, setText, fill, poll, head, applyTheme, dark } };
 })();

@@ -12,7 +12,7 @@ from interfaces.examples import ExampleFile
 from interfaces.folders import DatasetFolder
 from interfaces.problems import FineTuneError
 from interfaces.sentences import sentence
-from tests.fuzz import KINDS, mutated, seed_file
+from tests.support.fuzz import KINDS, mutated, seed_file
 from trainer.inspection import Inspection
 
 FILES = int(os.environ.get("FUZZ_FILES", "1000"))

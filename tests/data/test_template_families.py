@@ -202,9 +202,7 @@ def test_families_that_mark_nothing_or_rewrite_earlier_turns(tokenizer_of, famil
 
 
 @pytest.mark.parametrize("family", ["qwen3", "glm4moe", "gptoss", "gemma4_v5"])
-def test_earlier_thinking_that_a_template_drops_is_not_learned_without_it_and_that_is_told(
-    tokenizer_of, family: str
-) -> None:
+def test_thinking_that_a_template_drops_is_not_trained_on_and_reported(tokenizer_of, family: str) -> None:
     example = Example(
         messages=(
             turn("user", "1?"), turn("assistant", "one", reasoning="first thought"),
@@ -220,7 +218,7 @@ def test_earlier_thinking_that_a_template_drops_is_not_learned_without_it_and_th
 
 
 @pytest.mark.parametrize("family", ["llama3", "gemma3", "phi3", "cohere", "lfm2"])
-def test_tools_of_a_template_that_knows_none_are_written_as_text_and_that_is_told(tokenizer_of, family: str) -> None:
+def test_a_template_without_tools_gets_them_as_text_and_a_warning(tokenizer_of, family: str) -> None:
     template = template_of(tokenizer_of(family, FAMILIES[family][0]), family)
     rendered = template.rendered(TALKS["a tool"])
     assert Code.TEMPLATE_WITHOUT_TOOLS in rendered.done
@@ -259,7 +257,7 @@ def test_the_mask_of_a_long_text_of_many_scripts_is_whole(tokenizer_of) -> None:
 
 
 @pytest.mark.parametrize("family", ["nemotron_3_nano", "nemotron_3_super", "qwen3_5_think", "qwen3_5_nothink"])
-def test_a_call_is_learned_with_its_function_s_name_whatever_the_prompt_begins(tokenizer_of, family: str) -> None:
+def test_a_call_is_trained_with_its_function_s_name(tokenizer_of, family: str) -> None:
     first, second = learned(template_of(tokenizer_of(family, "<|im_end|>"), family), TALKS["a tool"])
     assert "<tool_call>\n<function=get_weather>\n<parameter=town>\nRome\n" in first
     assert first.endswith("<|im_end|>")
@@ -275,7 +273,7 @@ def test_a_turn_with_reasoning_and_a_call_is_learned_from_its_reasoning_on(token
     assert "<function=get_weather>" in first
 
 
-def test_a_second_call_that_a_template_drops_is_not_learned_without_it_and_that_is_told(tokenizer_of) -> None:
+def test_a_call_that_a_template_drops_is_not_trained_on_and_reported(tokenizer_of) -> None:
     talk = TALKS["a tool"]
     both = talk.messages[1].model_copy(
         update={"tool_calls": (*call(town="Rome"), ToolCall(name="get_time", arguments={}))}

@@ -21,7 +21,7 @@ WITHOUT_LOG = 2
 def _mount(*arguments: str | Path) -> None:
     done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()[:120]}")
+        pytest.skip(f"nothing can be mounted here ({done.stderr.strip()[:120]}): run it as root, outside a container")
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ class PowerDisk:
         with self._image.open("wb") as file:
             file.truncate(96 << 20)
         if shutil.which("mkfs.ext4") is None:
-            pytest.skip("there is no mkfs.ext4 here")
+            pytest.skip("no mkfs.ext4: apt install e2fsprogs")
         subprocess.run(["mkfs.ext4", "-q", self._image], check=True)
         self.mount()
 

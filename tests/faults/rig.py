@@ -28,7 +28,7 @@ SEED = int(os.environ.get("FAULT_SEED", "0")) or random.SystemRandom().randrange
 
 
 def rounds(short: int, name: str) -> int:
-    """How often a fault is tried: `short` in CI, what FAULT_<NAME> says in a long form."""
+    """How often a fault is tried: `short` in `make test`, what FAULT_<NAME> says in `make test-long` and `make soak`."""
     return int(os.environ.get(f"FAULT_{name}", short))
 
 

@@ -45,7 +45,7 @@ def last_word(folder: RunFolder, attempt: Attempt) -> Problem | None:
 def test_a_disk_that_fills_up_is_told_with_what_is_needed_and_free(
     nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, tmp_path: Path
 ) -> None:
-    times, moments, chance = rounds(3, "FULL_DISKS"), Moments(), random.Random(SEED)
+    times, moments, chance = rounds(2, "FULL_DISKS"), Moments(), random.Random(SEED)
     done = 0
     with small_disk(tmp_path / "small", DISK_BYTES) as disk:
         home = Home(disk / "home")
@@ -81,11 +81,13 @@ def fill(path: Path, size: int) -> None:
             file.write(bytes(min(missing, 1 << 16)))
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here: it makes a system call fail")
+@pytest.mark.skipif(
+    shutil.which("strace") is None, reason="no strace, which makes a system call fail: apt install strace"
+)
 def test_a_write_that_fails_is_told_with_its_place(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
 ) -> None:
-    times, chance = rounds(3, "BAD_WRITES"), random.Random(SEED)
+    times, chance = rounds(2, "BAD_WRITES"), random.Random(SEED)
     done = silent = 0
     folder = new_run(home, fault_job)
     while done < times:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from interfaces.files import read_json
+from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.process import ProcessIdentity
@@ -20,8 +20,9 @@ from studio.history import RunHistory
 from studio.run_queue import RunQueue
 from studio.supervised_trainer import SupervisedTrainer
 from tests.conftest import make_tiny_model, until
-from tests.hub_server import serve
-from tests.trainer.test_requirements import install
+from tests.support.fakes import install
+from tests.support.hub_server import serve
+from tests.support.tiny_runs import train
 
 pytestmark = pytest.mark.tiny
 Break = Callable[["Scene"], None]
@@ -37,12 +38,20 @@ class Scene:
         self.config = {**config, "model_name": str(self.model)}
         self.folder = folder
 
-    def run(self) -> RunFolder:
+    def run(self, in_a_child: bool = False) -> RunFolder:
+        """The run, to its end: as the studio starts it, or (seconds sooner) the trainer's part of it in this process."""
         manager = FinetuneManager(SupervisedTrainer(), self.home)
         task = manager.create_task(with_datasets(self.home, self.config))
         self.spoil_after()
-        manager.start_training(task)
-        return self.home.run(task)
+        if in_a_child:
+            manager.start_training(task)
+            return self.home.run(task)
+        folder = self.home.run(task)
+        attempt = folder.create_attempt()
+        write_json(attempt.pid, {})
+        train(self.home, manager.config(task), folder, attempt.number)
+        write_json(attempt.exit, {"returncode": 2})
+        return folder
 
     def spoil_after(self) -> None:
         """What happens between the making of a run and its start."""
@@ -132,17 +141,17 @@ def test_a_failure_is_told_in_words_with_its_code_and_its_evidence(
 ) -> None:  # fmt: skip
     scene = Scene(home, tiny_config, tmp_path, monkeypatch)
     spoil(scene)
-    folder = scene.run()
+    folder = scene.run(in_a_child=spoil in (damaged_weights, wrong_versions))
     assert set(assert_told(folder, *codes)["cure"]) == cure
 
 
 @pytest.mark.parametrize(
     ("status", "code"),
     [
-        (401, Code.MODEL_UNAUTHORIZED),
+        pytest.param(401, Code.MODEL_UNAUTHORIZED, marks=pytest.mark.long),
         (403, Code.MODEL_GATED),
-        (404, Code.MODEL_NOT_FOUND),
-        (429, Code.HUB_BUSY),
+        pytest.param(404, Code.MODEL_NOT_FOUND, marks=pytest.mark.long),
+        pytest.param(429, Code.HUB_BUSY, marks=pytest.mark.long),
         (None, Code.MODEL_UNREACHABLE),
     ],
 )
@@ -166,7 +175,7 @@ def test_what_the_hub_refuses_is_the_run_s_last_word(
         scene = Scene(home, tiny_config, tmp_path, monkeypatch)
         scene.config["model_name"] = repository
         expected = {code, Code.MODEL_NOT_FOUND} if status == 401 else {code}  # a Hub hides what is private
-        assert_told(scene.run(), *expected)
+        assert_told(scene.run(in_a_child=True), *expected)
 
 
 def test_a_trainer_that_is_killed_leaves_its_signal_and_a_way_on(

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from interfaces.folders import Home
-from tests.memory_group import memory_group, run_in
+from tests.support.memory_group import memory_group, run_in
 
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, pytest.mark.long]  # test_browser_queue shows the cure with a trainer that says so
 FINETUNE = str(Path(sys.executable).parent / "finetune")
 ROWS, WORDS = 24, 420
 

@@ -26,7 +26,7 @@ from tests.faults.rig import (
 from trainer.checkpoints import newest_checkpoint
 from trainer.event_log import DURABLE
 
-pytestmark = pytest.mark.tiny
+pytestmark = [pytest.mark.tiny, pytest.mark.alone]  # what was acknowledged a second ago has to be there
 BEHIND_SECONDS = 1.0
 """So much may be lost of what is no change of state."""
 
@@ -41,7 +41,7 @@ def acknowledged(acks: Path, before: float) -> list[tuple[int, str]]:
 def test_what_was_acknowledged_survives_and_the_run_goes_on(
     nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, tmp_path: Path
 ) -> None:
-    losses, moments, chance = rounds(3, "POWER_LOSSES"), Moments(), random.Random(SEED)
+    losses, moments, chance = rounds(2, "POWER_LOSSES"), Moments(), random.Random(SEED)
     with power_disk(tmp_path / "power") as disk:
         folder = new_run(Home(disk.path / "home"), fault_job)
         acks = tmp_path / "acks"

@@ -20,11 +20,10 @@ from studio.run_queue import RunQueue
 from studio.runs import RunState, run_state
 from studio.trash import delete_run
 from tests.conftest import until
-from tests.fakes import fake_trainer_package
 from tests.faults.rig import rounds
-from tests.faults.test_studio_kills import Page
-from tests.story.conftest import Studio
-from tests.studio.test_run_queue import has_ended, let_go, make_run
+from tests.support.fake_runs import has_ended, let_go, make_run
+from tests.support.fakes import fake_trainer_package
+from tests.support.served import Page, Studio
 
 pytestmark = pytest.mark.tiny
 START = """
@@ -62,7 +61,7 @@ def open_studio(queue: RunQueue) -> Iterator[Callable[[], Studio]]:
             studio.kill()
 
 
-def test_ten_runs_reach_their_end_in_order_while_studios_are_killed_and_none_is_left(
+def test_ten_queued_runs_end_in_order_while_studios_are_killed(
     queue: RunQueue, open_studio: Callable[[], Studio]
 ) -> None:
     runs = [make_run(queue, script) for script in ("waits", "waits", "fails", "waits", "crashes", *["finishes"] * 5)]
@@ -91,7 +90,7 @@ def test_ten_runs_reach_their_end_in_order_while_studios_are_killed_and_none_is_
 def test_two_studios_and_a_terminal_start_one_run_a_device(queue: RunQueue, open_studio: Callable[[], Studio]) -> None:
     """Each presses Start for a run of its own at the same moment, and the others press for it too."""
     pages = [Page(open_studio()) for _ in range(2)]
-    tries = rounds(50, "QUEUE_TRIES")
+    tries = rounds(8, "QUEUE_TRIES")
     tried: list[RunFolder] = []
     for number in range(tries):
         runs = [make_run(queue, "waits") for _ in range(3)]

@@ -25,9 +25,9 @@ from tests.faults.rig import (
     run_to_the_end,
     until_then,
 )
-from tests.hub_server import serve
+from tests.support.hub_server import serve
 
-pytestmark = pytest.mark.tiny
+pytestmark = [pytest.mark.tiny, pytest.mark.alone]  # a stop is held to its bound by the clock
 AT_ONCE_SECONDS = 3.0
 """Where nothing has to be saved; and what a process needs to leave."""
 PHASES = ("download", "tokenize", "model", "train", "evaluate", "save", "sample")
@@ -78,7 +78,7 @@ def bound_of(attempt: Attempt) -> float:
 def test_a_stop_in_any_phase_is_done_within_its_bound(
     home: Home, nursery: Nursery, online: Nursery, fault_job: dict[str, Any], undisturbed: Result, tmp_path: Path
 ) -> None:
-    times, chance = rounds(14, "STOPS"), random.Random(SEED)
+    times, chance = rounds(7, "STOPS"), random.Random(SEED)
     many = write_rows(tmp_path / "many.jsonl", [*alpaca_rows(6000)])
     jobs = {
         "download": {**fault_job, "model_name": "tiny/qwen2"},

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.cookiejar
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,35 +26,11 @@ from studio.runs import run_state
 from studio.supervised_trainer import SupervisedTrainer
 from tests.conftest import until
 from tests.faults.rig import SEED, Nursery, Result, check_equal, rounds, run_to_the_end
-from tests.story.conftest import Studio
-from tests.studio.test_supervisor import identity, start
+from tests.support.fake_runs import identity, start
+from tests.support.served import Page, Studio
 
 pytestmark = pytest.mark.tiny
 KILLS_A_RUN = 5
-STATE_SECONDS = 3.0
-
-
-class Page:
-    """What a tab does: it polls, it adds what is new to what it has, and it presses buttons."""
-
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
-        self._opener.open(studio.link).read()
-        self.last, self.points = 0, []
-
-    def ask(self, path: str, method: str = "GET") -> Any:
-        request = urllib.request.Request(self.studio.url + path, method=method, data=b"" if method == "POST" else None)
-        request.add_header("Origin", self.studio.url)
-        request.add_header("Content-Type", "application/json")
-        return json.loads(self._opener.open(request, timeout=20).read())
-
-    def poll(self, run: str) -> dict[str, Any]:
-        told: dict[str, Any] = self.ask(f"/api/runs/{run}/events?since={self.last}")
-        self.points = told["train"]["x"] if told["reset"] else self.points + told["train"]["x"]
-        self.last = told["last"]
-        status: dict[str, Any] = told["status"]
-        return status
 
 
 @pytest.fixture
@@ -77,34 +50,37 @@ def steps_of(folder: RunFolder) -> list[int]:
     return [event.step for event in kept(read_events(folder.events)) if isinstance(event, Step)]
 
 
-def test_a_studio_that_is_killed_again_and_again_changes_nothing_for_its_runs(
+def test_killing_the_studio_again_and_again_changes_nothing_for_its_runs(
     home: Home, studio: Studio, fault_job: dict[str, Any]
 ) -> None:
-    kills, chance = rounds(5, "STUDIO_KILLS"), random.Random(SEED)
-    long = {**fault_job, "num_train_epochs": 72, "save_steps": 300, "eval_steps": 600}
+    kills, chance = rounds(2, "STUDIO_KILLS"), random.Random(SEED)
+    kills_a_run = min(kills, KILLS_A_RUN)
+    long = {**fault_job, "num_train_epochs": 2 + 14 * kills_a_run, "save_steps": 300, "eval_steps": 600}
     template = template_of(home, long)
     latest = [
-        seconds for _ in range(0, kills, KILLS_A_RUN) for seconds in kill_during_a_run(home, studio, template, chance)
+        seconds
+        for _ in range(0, kills, kills_a_run)
+        for seconds in kill_during_a_run(home, studio, template, chance, kills_a_run)
     ]
     print(
         f"{len(latest)} studios killed: no run affected, no point lost or doubled; right state {max(latest):.2f} s after"
     )
 
 
-def kill_during_a_run(home: Home, studio: Studio, template: str, chance: random.Random) -> list[float]:
+def kill_during_a_run(home: Home, studio: Studio, template: str, chance: random.Random, kills: int) -> list[float]:
     """One run, started by a studio that is killed several times; returns the seconds until each next one was right."""
     page = Page(studio)
     run = page.ask(f"/api/runs/{template}/retry", "POST")["run"]
     folder = home.run(run)
     seconds = []
-    for _ in range(KILLS_A_RUN):
+    for _ in range(kills):
         deadline = time.monotonic() + chance.uniform(0.1, 1.5)
         while time.monotonic() < deadline:
             page.poll(run)
         studio.kill()
         studio.start()
         begun = time.monotonic()
-        until(lambda: page.ask(f"/api/runs/{run}")["state"] == run_state(folder), STATE_SECONDS)
+        until(lambda: page.ask(f"/api/runs/{run}")["state"] == run_state(folder))
         assert LocalLauncher().find(folder) is not None, f"seed {SEED}: the run is gone, or too short for this"
         assert run_state(folder) in ("starting", "running"), f"seed {SEED}"
         seconds.append(time.monotonic() - begun)
@@ -119,7 +95,7 @@ def kill_during_a_run(home: Home, studio: Studio, template: str, chance: random.
     return seconds
 
 
-@pytest.mark.parametrize("by_itself", [False, True], ids=["by hand", "by itself"])
+@pytest.mark.parametrize("by_itself", [pytest.param(False, marks=pytest.mark.long), True], ids=["by hand", "by itself"])
 def test_when_all_is_killed_at_once_the_run_is_interrupted_and_goes_on(
     home: Home, studio: Studio, fault_job: dict[str, Any], undisturbed: Result, by_itself: bool
 ) -> None:
@@ -158,7 +134,7 @@ def somebody_else(pid: int) -> Iterator[subprocess.Popen[bytes]]:
         try:
             last.write_text(str(pid - 1))
         except OSError as error:
-            pytest.skip(f"pids can't be chosen here: {error}")
+            pytest.skip(f"pids can't be chosen here ({error}): run it as root, outside a container")
         process = subprocess.Popen(["sleep", "120"])
         if process.pid == pid:
             break
@@ -173,8 +149,9 @@ def somebody_else(pid: int) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@pytest.mark.alone  # the kernel is told which pid to give next
 def test_a_foreign_process_with_the_same_pid_is_never_signalled(home: Home) -> None:
-    for _ in range(rounds(2, "PID_REUSES")):
+    for _ in range(rounds(1, "PID_REUSES")):
         folder, attempt = start(home, "waits")
         supervisor, trainer = identity(attempt, "supervisor"), identity(attempt, "trainer")
         assert supervisor.send(signal.SIGKILL)
@@ -191,7 +168,10 @@ def test_a_foreign_process_with_the_same_pid_is_never_signalled(home: Home) -> N
             assert second.poll() is None
 
 
-@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not here: it sets a process's clock")
+@pytest.mark.long
+@pytest.mark.skipif(
+    shutil.which("faketime") is None, reason="no faketime, which sets a process's clock: apt install faketime"
+)
 def test_a_clock_that_is_set_a_day_back_and_forth_loses_nothing(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
 ) -> None:

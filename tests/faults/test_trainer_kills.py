@@ -16,7 +16,7 @@ pytestmark = pytest.mark.tiny
 def test_a_run_that_is_ended_again_and_again_comes_to_the_same_weights(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, number: signal.Signals
 ) -> None:
-    kills, moments = rounds(12, "KILLS"), Moments()
+    kills, moments = rounds(4, "KILLS"), Moments()
     done = finished = 0
     folder = new_run(home, fault_job)
     last: Event | None = None

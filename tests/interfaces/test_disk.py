@@ -16,7 +16,7 @@ def test_no_space_names_the_place_and_both_figures() -> None:
     assert problem.params["needed"] == "more"  # how much more, nobody has said
 
 
-def test_a_place_one_may_not_write_to_a_disk_that_breaks_and_an_error_that_is_neither(tmp_path: Path) -> None:
+def test_write_protection_and_disk_errors_are_told_apart(tmp_path: Path) -> None:
     denied = problem_of_os_error(PermissionError(errno.EACCES, "Permission denied", "/x"), Path("/"))
     assert denied is not None
     assert denied.code == Code.NOT_WRITABLE

@@ -109,7 +109,7 @@ def test_two_resumes_from_the_same_checkpoint() -> None:
     ]
 
 
-def test_the_tail_is_the_last_events_whole_however_long_the_file_and_its_lines(tmp_path: Path) -> None:
+def test_the_tail_holds_the_last_events_whole_of_any_file(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     assert read_tail(path) == []
     lines = [step(number).model_dump_json() for number in range(1, 2001)]

@@ -12,7 +12,7 @@ def placeholders(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
-def test_every_code_has_a_sentence_in_every_language_with_the_same_parameters() -> None:
+def test_every_code_has_a_sentence_with_the_same_parameters_everywhere() -> None:
     assert len(Code) >= 50
     for language in LANGUAGES:
         assert set(SENTENCES[language]) == set(Code)

@@ -1,11 +1,7 @@
 """A studio that is served for a browser, and pages that are logged in and collect what goes wrong."""
 
-import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ import pytest
 
 from interfaces.folders import Home, RunFolder
 from studio.launcher import LocalLauncher
+from tests.support.served import Studio
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -24,51 +21,6 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-
-
-class Studio:
-    """`finetune studio` as a process, on a port of its own."""
-
-    def __init__(self, home: Home, *options: str, environment: dict[str, str] | None = None) -> None:
-        self.home, self.options, self.environment = home, options, environment or {}
-        self.port: int | None = None
-        self.start()
-
-    def start(self) -> None:
-        command = [
-            str(Path(sys.executable).parent / "finetune"),
-            "studio",
-            "--no-browser",
-            *self.options,
-            "--home",
-            str(self.home.path),
-        ]
-        if self.port is not None:
-            command += ["--port", str(self.port)]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, **self.environment},
-        )
-        assert self.process.stdout is not None
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/\?token=\S+", line):
-                self.link, self.port = found[0], int(found[1])
-                return
-        raise AssertionError("the studio did not start: " + "".join(said))
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +37,14 @@ def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iter
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("Debian's chromium is not installed")
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = CHROMIUM or playwright.chromium.executable_path
+        if not Path(chromium).is_file():
+            pytest.skip(
+                "no Chromium: .venv/bin/playwright install chromium, or the system's package (apt install chromium)"
+            )
+        yield playwright.chromium.launch(executable_path=chromium, args=FLAGS)
 
 
 @pytest.fixture

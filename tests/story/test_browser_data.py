@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import write_rows
-from tests.planted import clean_row, planted_jsonl
-from tests.story.conftest import Studio
+from tests.support.planted import clean_row, planted_jsonl
+from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -76,9 +76,7 @@ def test_every_format_is_read_and_shown_as_the_model_sees_it(new_page: Callable[
             page.get_by_text("Not used: topic").wait_for()
 
 
-def test_columns_are_chosen_where_names_do_not_tell_and_changed_where_they_do(
-    new_page: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_columns_can_be_chosen_and_changed(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     page.get_by_text(STARTER).click()
     (tmp_path / "odd.csv").write_text("ask,reply,other\nHi there,Good day,Other words\nYo,Hey,More words\n")
@@ -210,15 +208,16 @@ def test_a_reload_goes_on_with_the_file_that_is_being_read(new_page: Callable[..
     page.wait_for_function("sessionStorage.getItem('finetune-reading') === null")
 
 
-def test_a_file_of_200_megabytes_is_sent_with_a_bar_and_read_with_one(
-    new_page: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize("rows", [50_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["100 MB", "200 MB"])
+def test_a_large_file_is_sent_with_a_bar_and_read_with_one(
+    new_page: Callable[..., Any], tmp_path: Path, rows: int
 ) -> None:
     page = new_page()
     path = tmp_path / "large.jsonl"
     with path.open("w") as file:
-        for number in range(100_000):
+        for number in range(rows):
             file.write(json.dumps({"prompt": f"q{number}", "completion": f"{number} " + "answer " * 290}) + "\n")
-    assert path.stat().st_size > 200_000_000
+    assert path.stat().st_size > 2_000 * rows
     page.locator(".fs-said").wait_for(state="attached")
     page.evaluate(
         "() => { window.seen = []; new MutationObserver(() => { const said = document.querySelector('.fs-said').textContent;"
@@ -226,7 +225,7 @@ def test_a_file_of_200_megabytes_is_sent_with_a_bar_and_read_with_one(
         "{ childList: true, characterData: true, subtree: true }) }"
     )
     page.set_input_files("#fs-file", path)
-    page.get_by_text("100,000 of 100,000 rows are good.").wait_for(timeout=120_000)
+    page.get_by_text(f"{rows:,} of {rows:,} rows are good.").wait_for(timeout=120_000)
     said = page.evaluate("window.seen")
     assert any("Uploading" in text for text in said)
     assert any("so far" in text for text in said)

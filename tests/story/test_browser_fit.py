@@ -14,7 +14,7 @@ from studio.runs import RunState, run_state
 from studio.supervised_trainer import SupervisedTrainer
 from studio.texts import TEXTS
 from tests.conftest import SAMPLES, until
-from tests.story.conftest import Studio
+from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
 EN = TEXTS["en"]
@@ -99,7 +99,8 @@ def test_a_saving_is_applied_by_a_click_also_to_a_choice(new_page: Callable[...,
     page.wait_for_function(f"{TOTAL} === {before}")
 
 
-def test_a_few_steps_are_timed_by_a_click_and_their_peak_stands_beside_the_estimate(
+@pytest.mark.long  # in the terminal: studio/test_estimate_cli
+def test_timed_steps_give_a_duration_and_a_peak_beside_the_estimate(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:
     before = set(studio.home.runs.glob("*"))

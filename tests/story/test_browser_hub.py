@@ -9,8 +9,8 @@ import pytest
 
 from interfaces.folders import Home
 from studio.texts import TEXTS
-from tests.hub_server import COMMIT, Hub, serve
-from tests.story.conftest import Studio
+from tests.support.hub_server import COMMIT, Hub, serve
+from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
 EN = TEXTS["en"]

@@ -15,8 +15,8 @@ from studio.run_queue import RunQueue
 from studio.runs import RunState, run_state
 from studio.texts import TEXTS
 from tests.conftest import until
-from tests.fakes import FakeFineTuneService, fake_trainer_package
-from tests.story.conftest import Studio
+from tests.support.fakes import FakeFineTuneService, fake_trainer_package
+from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
 EN = TEXTS["en"]

@@ -17,7 +17,7 @@ from studio.supervised_trainer import SupervisedTrainer
 from studio.texts import TEXTS
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.faults.rig import job
-from tests.story.conftest import Studio
+from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
 
@@ -79,7 +79,7 @@ def counting_down(route: Any) -> None:
     route.fulfill(response=answer, json=body)
 
 
-def test_a_stop_counts_down_and_the_run_can_go_on_start_again_and_be_trained_further(
+def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
     new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
 ) -> None:
     texts = TEXTS["en"]

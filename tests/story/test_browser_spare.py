@@ -13,9 +13,9 @@ from interfaces.process import ProcessIdentity
 from studio.spare import end_spare
 from studio.texts import TEXTS
 from tests.conftest import SAMPLES, until
-from tests.story.conftest import Studio
+from tests.support.served import Studio
 
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, pytest.mark.long]  # studio/test_spare has the pair without the page
 
 
 @pytest.fixture(scope="module")

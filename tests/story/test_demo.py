@@ -13,7 +13,10 @@ from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from studio.demo import is_right, questions
 
-pytestmark = pytest.mark.story
+pytestmark = [
+    pytest.mark.story,
+    pytest.mark.long,
+]  # the browser's main job and its plain PEFT stand for it in `make test`
 
 PLAIN_PEFT = """
 import json, sys, torch

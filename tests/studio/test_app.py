@@ -9,7 +9,7 @@ from interfaces import Device
 from interfaces.folders import Home
 from studio.finetune_manager import FinetuneManager
 from studio.texts import TEXTS
-from tests.fakes import FakeFineTuneService
+from tests.support.fakes import FakeFineTuneService
 
 pytestmark = pytest.mark.process
 

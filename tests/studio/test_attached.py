@@ -16,7 +16,7 @@ from studio.launcher import LocalLauncher
 from studio.run_queue import RunQueue, Waiting
 from studio.runs import follow
 from studio.supervised_trainer import SupervisedTrainer
-from tests.fakes import fake_trainer
+from tests.support.fakes import fake_trainer
 
 pytestmark = pytest.mark.process
 
@@ -112,7 +112,7 @@ def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch:
     assert "done within 6 s" in text_of(console)
 
 
-def test_who_waits_at_a_terminal_is_next_even_when_the_supervisor_before_was_killed(home: Home) -> None:
+def test_a_waiting_terminal_is_next_after_a_killed_supervisor(home: Home) -> None:
     manager, first, console = launched(home, "waits")
     second = home.run(manager.create_task(CONFIG))
     (second.path / "go on").touch()
@@ -123,7 +123,7 @@ def test_who_waits_at_a_terminal_is_next_even_when_the_supervisor_before_was_kil
     assert attach(manager, second, console, as_json=False) == 0
 
 
-def test_who_would_not_wait_and_whose_turn_comes_at_that_moment_has_started(home: Home) -> None:
+def test_giving_up_at_the_moment_of_its_turn_counts_as_started(home: Home) -> None:
     launcher = LocalLauncher(fake_trainer("finishes"))
 
     class Quick(RunQueue):

@@ -19,7 +19,7 @@ def test_without_data_each_row_is_as_long_as_it_may_be() -> None:
     assert trained_in((512,) * 4, None) == 4 * 511
 
 
-def test_the_lengths_are_those_of_the_histogram_and_the_longest_row_is_known() -> None:
+def test_lengths_follow_the_histogram_and_the_longest_row() -> None:
     lengths = Lengths.of_figures(FIGURES)
     assert lengths is not None
     assert (lengths.rows, max(lengths.tokens), lengths.trained_share) == (100, 90, 0.25)

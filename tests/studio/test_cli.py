@@ -10,42 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from interfaces.events import Evaluated, Step, kept, read_events
 from interfaces.folders import Home, RunFolder
 from studio.launcher import LocalLauncher
 from studio.runs import list_runs
-from tests.conftest import alpaca_rows, make_tiny_model, write_rows
-from tests.hub_server import COMMIT, serve
-from tests.studio.test_supervisor import until
+from tests.conftest import alpaca_rows, make_tiny_model, until, write_rows
+from tests.support.fake_runs import let_go
+from tests.support.fakes import fake_trainer_package
+from tests.support.hub_server import COMMIT, serve
+from tests.support.terminal import FINETUNE, config_file, finetune, refused
 
 pytestmark = pytest.mark.process
 
-FINETUNE = Path(sys.executable).parent / "finetune"
 COMMANDS = ("train", "resume", "stop", "runs", "models", "download", "export", "doctor", "demo", "studio")
-
-
-def finetune(
-    *arguments: str | Path, home: Home, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [FINETUNE, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd, timeout=120,
-        env={**os.environ, "FINETUNE_HOME": str(home.path), **environment},
-    )  # fmt: skip
-
-
-def config_file(folder: Path, config: dict[str, Any]) -> Path:
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """The sentence of a refusal: exit 2, no traceback, nothing on stdout."""
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.stderr.strip()
 
 
 def test_help_names_every_command(home: Home) -> None:
@@ -126,7 +104,7 @@ def test_no_space_left_is_a_sentence(tmp_path: Path, rows_file: Path) -> None:
         ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", place], capture_output=True, check=False
     )
     if mounted.returncode != 0:
-        pytest.skip("a small file system can't be mounted here")
+        pytest.skip("a small file system can't be mounted here: run it as root, outside a container")
     try:
         config = config_file(tmp_path, {"model_name": "starter", "dataset": str(rows_file)})
         said = refused(finetune("train", config, home=Home(place / "home")))
@@ -164,7 +142,7 @@ from pathlib import Path
 from interfaces import PresetConfigs, config_problems
 from interfaces.folders import Home
 from studio.finetune_manager import FinetuneManager
-from tests.fakes import FakeFineTuneService
+from tests.support.fakes import FakeFineTuneService
 fake = FakeFineTuneService()
 manager = FinetuneManager(fake, Home(Path(sys.argv[1])))
 task = manager.create_task({**PresetConfigs.rtx_3060().model_dump(), 'dataset': 'rows.jsonl'})
@@ -186,10 +164,12 @@ studio.cli.main()
 
 
 @pytest.mark.tiny
-def test_train_in_json_tells_every_event_and_last_the_result(
+def test_train_in_json_tells_every_event_last_the_result_and_no_secret(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
-    done = finetune("train", config_file(tmp_path, tiny_config), "--set", "num_train_epochs=4", "--json", home=home)
+    canary = "hf_" + "CANARY" * 6
+    config = config_file(tmp_path, tiny_config)
+    done = finetune("train", config, "--set", "num_train_epochs=4", "--json", home=home, HF_TOKEN=canary)
     assert done.returncode == 0, done.stderr
     *events, last = [json.loads(line) for line in done.stdout.splitlines()]
     steps = [event for event in events if event["kind"] == "step"]
@@ -207,27 +187,31 @@ def test_train_in_json_tells_every_event_and_last_the_result(
     assert "is already there" in refused(finetune("export", "last", "--out", tmp_path / "a.zip", home=home))
     assert "is finished" in refused(finetune("resume", "last", home=home))
     assert "is finished" in refused(finetune("stop", "last", home=home))
+    # The secret in the environment has reached nothing that was written.
+    written = [path for path in home.run(last["run"]).path.rglob("*") if path.is_file()]
+    assert len(written) > 15
+    assert [path for path in written if canary.encode() in path.read_bytes()] == []
 
 
-@pytest.mark.tiny
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
 def test_killing_the_command_changes_nothing_for_the_run(
-    home: Home, tiny_config: dict[str, Any], tmp_path: Path, kill: signal.Signals
+    home: Home, rows_file: Path, tmp_path: Path, kill: signal.Signals
 ) -> None:
-    config = config_file(tmp_path, {**tiny_config, "num_train_epochs": 60})
+    config = config_file(tmp_path, {"model_name": "fake", "dataset": str(rows_file), "name": "waits"})
+    environment = {**os.environ, "FINETUNE_HOME": str(home.path), **fake_trainer_package(tmp_path / "fake")}
     command = subprocess.Popen(
-        [FINETUNE, "train", config], env={**os.environ, "FINETUNE_HOME": str(home.path)}, stdout=subprocess.DEVNULL,
+        [FINETUNE, "train", config], env=environment, stdout=subprocess.DEVNULL,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup, too
     )  # fmt: skip
     until(lambda: any(told_steps(folder) for folder in runs_of(home)), 60)
     [folder] = runs_of(home)
     os.killpg(command.pid, kill)
     command.wait()
-    assert len(told_steps(folder)) < 240
+    let_go(folder)
     until(lambda: LocalLauncher().find(folder) is None, 60)
     [run] = json.loads(finetune("runs", "--json", home=home).stdout)
-    assert (run["state"], run["step"]) == ("finished", 240)
-    assert told_steps(folder) == list(range(1, 241))
+    assert (run["state"], run["step"]) == ("finished", 3)
+    assert told_steps(folder) == [1, 2, 3]
 
 
 def runs_of(home: Home) -> list[RunFolder]:
@@ -239,6 +223,7 @@ def told_steps(folder: RunFolder) -> list[int]:
 
 
 @pytest.mark.tiny
+@pytest.mark.long  # in faults/ the trainer alone, many times
 def test_detach_stop_and_resume_end_like_an_undisturbed_run(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -289,12 +274,10 @@ def test_a_qwen2_from_the_hub_through_hf_endpoint(
     lineage = json.loads(run.lineage.read_text())
     assert (lineage["base"]["name"], lineage["base"]["revision"]) == ("Qwen/Tiny-Qwen2", COMMIT)
     assert json.loads((run.adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == "Qwen/Tiny-Qwen2"
-    gone = config_file(tmp_path, {**tiny_config, "model_name": "Qwen/Another"})
-    said = refused(finetune("train", gone, home=home, HF_ENDPOINT="http://127.0.0.1:9", **environment)).splitlines()
-    assert not said or "can't be reached" in said[-1]
 
 
 @pytest.mark.tiny
+@pytest.mark.long  # faults/test_failures_told has them without the terminal
 def test_an_unreachable_model_and_one_without_a_template_are_sentences(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -310,18 +293,6 @@ def test_an_unreachable_model_and_one_without_a_template_are_sentences(
         assert list_runs(home)[0].state == "failed"
 
 
-@pytest.mark.tiny
-def test_no_secret_reaches_what_is_written(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
-    canary = "hf_" + "CANARY" * 6
-    done = finetune("train", config_file(tmp_path, tiny_config), home=home, HF_TOKEN=canary)
-    assert done.returncode == 0, done.stderr
-    [folder] = runs_of(home)
-    holding = [path for path in folder.path.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
-    assert holding == []
-    assert len(list(folder.path.rglob("*"))) > 15
-
-
-@pytest.mark.tiny
 def test_a_long_list_of_rows_at_fault_is_told_in_full_sentences(home: Home, tmp_path: Path) -> None:
     rows = [*alpaca_rows(2), *({"instruction": "q"} for _ in range(25))]
     config = {"model_name": "starter", "dataset": str(write_rows(tmp_path / "bad.jsonl", rows))}

@@ -83,7 +83,7 @@ def test_a_dataset_may_lie_beside_its_config(tmp_path: Path, monkeypatch: pytest
     assert resolved_paths({"dataset": "rows.jsonl"}, tmp_path / "elsewhere")["dataset"] == str(tmp_path / "rows.jsonl")
 
 
-def test_a_relative_model_folder_is_meant_from_here_or_from_beside_the_config(tmp_path: Path) -> None:
+def test_a_relative_model_folder_is_from_here_or_beside_the_config(tmp_path: Path) -> None:
     (tmp_path / "tiny").mkdir()
     assert resolved_paths({"model_name": "./tiny"}, tmp_path)["model_name"] == str(tmp_path / "tiny")
     (tmp_path / "starter").mkdir()  # somebody's folder, and not what the word means

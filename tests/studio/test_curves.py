@@ -5,24 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.events import Evaluated, Finished, Sampled, Started, Step, Stopped, Stopping
+from interfaces.events import Evaluated, Finished, Sampled, Stopped, Stopping
 from interfaces.files import write_json
 from interfaces.folders import Home
 from interfaces.process import ProcessIdentity
 from studio.curves import MOST_POINTS, thinned, told_since
 from studio.history import RunHistory
 from studio.runs import run_state
+from tests.support.records import STARTED, step
 from trainer.event_log import EventLog
-
-
-def step(number: int, total: int = 100, loss: float = 1.0) -> Step:
-    return Step(
-        step=number, total_steps=total, epoch=0.1, loss=loss, learning_rate=1e-3, tokens=50, trained_tokens=2, seconds=0.5,
-        memory_bytes=7,
-    )  # fmt: skip
-
-
-STARTED = Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1)
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends_and_extremes() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from interfaces.folders import Home
 from tests.conftest import alpaca_rows, write_rows
-from tests.planted import planted_jsonl
+from tests.support.planted import planted_jsonl
 
 pytestmark = pytest.mark.process
 FINETUNE = Path(sys.executable).parent / "finetune"
@@ -29,7 +29,7 @@ def checked(path: Path, home: Home, *options: str) -> tuple[int, dict[str, Any]]
     return done.returncode, json.loads(done.stdout) if done.returncode < 2 else {}
 
 
-def test_check_names_all_problems_and_its_exit_code_says_whether_there_are_any(home: Home, tmp_path: Path) -> None:
+def test_check_names_all_problems_and_sets_the_exit_code(home: Home, tmp_path: Path) -> None:
     planted = planted_jsonl(tmp_path / "rows.jsonl", 200, 50, 1)
     code, report = checked(tmp_path / "rows.jsonl", home)
     assert code == 1
@@ -68,7 +68,7 @@ def test_check_of_a_file_that_cannot_be_read_is_a_sentence_and_2(home: Home, tmp
         ("a.tsv", b"prompt\tcompletion\nq\ta\nq2\t\n", "prompt_completion", 3),
         ("a.txt", b"One paragraph\nof two lines.\n\nAnother.\n\nAno\x00ther.\n", "text", 6),
         ("a.json", b'{"data": [\n{"instruction": "q", "output": "a"},\n{"instruction": "q"}]}', "alpaca", 3),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "one"}\n{"text": ""}\n'), "text", 2),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "one"}\n{"text": ""}\n', mtime=0), "text", 2),
         ("a.json", b'[{"prompt": "q", "chosen": "good", "rejected": "bad"},\n{"prompt": "q", "chosen": 5, "rejected": ""}]', "preference", 2),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ from interfaces.problems import Code, Problem
 from studio.endings import MemoryKills, counters_of, kills_in, write_ending
 from studio.runs import problem_of_run, run_state
 from tests.conftest import ROOT, until
-from tests.memory_group import memory_group, run_in
+from tests.support.memory_group import memory_group, run_in
 from trainer.event_log import EventLog
 
 pytestmark = pytest.mark.process

@@ -6,45 +6,14 @@ import pytest
 
 from interfaces.config import config_errors
 from interfaces.device import GIB, Device
-from interfaces.events import Finished, Step
-from interfaces.files import write_json
-from interfaces.folders import Home, RunFolder
-from studio.experience import Experience, Trial, experience_of, timing_config, trial_of, way_name
+from interfaces.folders import Home
+from studio.experience import Experience, experience_of, timing_config, trial_of, way_name
+from tests.support.records import TRIAL, add_run
 
 DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)
-TRIAL = Trial("r", "a processor", "starter", 1000, 1100, 50.0, 2e8, "16 bits")
 
 
-def add_run(
-    home: Home, name: str, estimated: int, measured: int, kind: str = "cpu", correction: float = 1.0
-) -> RunFolder:
-    folder = home.run(name)
-    folder.path.mkdir(parents=True)
-    record = {
-        "total_bytes": estimated, "tensor_bytes": estimated - 100, "device": {"kind": kind, "name": "a processor"}, "model": "starter",
-        "way": "16 bits", "correction": correction, "flops_per_token": 2e8,
-    }  # fmt: skip
-    write_json(folder.estimate, record)
-    steps = [
-        Step(
-            step=n,
-            total_steps=3,
-            epoch=1,
-            loss=1,
-            learning_rate=1e-3,
-            tokens=100,
-            trained_tokens=50,
-            seconds=seconds,
-            memory_bytes=1,
-        )
-        for n, seconds in ((1, 9.0), (2, 1.0), (3, 1.0))
-    ]
-    end = Finished(step=3, adapter="adapter", peak_memory_bytes=measured, seconds=12)
-    folder.events.write_text("".join(event.model_dump_json() + "\n" for event in [*steps, end]))
-    return folder
-
-
-def test_a_finished_run_is_a_trial_and_its_first_step_says_nothing_of_speed(home: Home) -> None:
+def test_a_finished_run_is_a_trial_without_its_first_step_s_speed(home: Home) -> None:
     trial = trial_of(add_run(home, "20260101-1", 2000, 2200))
     assert trial is not None
     assert (trial.ratio, trial.tokens_per_second, trial.model) == (1.1, 100.0, "starter")

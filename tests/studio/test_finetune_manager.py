@@ -9,7 +9,7 @@ from interfaces.files import read_json, write_json
 from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from studio.finetune_manager import FinetuneManager
-from tests.fakes import FakeFineTuneService
+from tests.support.fakes import FakeFineTuneService
 from trainer.event_log import EventLog
 
 CONFIG = {"model_name": "starter", "dataset": "rows.jsonl", "max_length": 99, "lora": {"r": 4}, "name": "My run"}
@@ -20,7 +20,7 @@ def manager(home: Home) -> FinetuneManager:
     return FinetuneManager(FakeFineTuneService(), home)
 
 
-def test_start_training_calls_the_injected_service_once_with_the_stored_config(home: Home) -> None:
+def test_start_training_calls_the_service_once_with_the_stored_config(home: Home) -> None:
     fake = FakeFineTuneService()
     manager = FinetuneManager(fake, home)
     assert manager.trainer is fake
@@ -62,7 +62,7 @@ def test_an_unknown_task_is_said_to_be_unknown(manager: FinetuneManager, task: s
     assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
 
 
-def test_a_service_that_cannot_go_on_by_itself_is_asked_to_train_to_the_end(home: Home) -> None:
+def test_a_service_without_submit_is_asked_to_train_to_the_end(home: Home) -> None:
     fake = FakeFineTuneService()
     manager = FinetuneManager(fake, home)
     task = manager.create_task(CONFIG)
@@ -89,7 +89,7 @@ def test_the_home_may_be_left_to_the_environment(tmp_path: Path, monkeypatch: py
     assert manager.home.run(manager.create_task(CONFIG)).path.is_relative_to(tmp_path / "elsewhere")
 
 
-def test_another_run_goes_on_from_an_adapter_or_a_checkpoint_named_by_a_part_of_its_id(
+def test_a_run_starts_from_an_adapter_or_checkpoint_named_by_part_of_id(
     manager: FinetuneManager, home: Home, tmp_path: Path
 ) -> None:
     source = manager.create_task(CONFIG)
@@ -151,9 +151,7 @@ def test_the_same_again_begins_where_the_run_began(manager: FinetuneManager, hom
     )
 
 
-def test_a_run_may_be_named_by_its_folder_and_a_folder_that_is_not_there_is_no_run(
-    manager: FinetuneManager, home: Home
-) -> None:
+def test_a_run_can_be_named_by_its_folder(manager: FinetuneManager, home: Home) -> None:
     source = manager.create_task(CONFIG)
     home.run(source).adapter.mkdir()
     task = manager.create_task({**CONFIG, "adapter_name_or_path": str(home.run(source).path)})

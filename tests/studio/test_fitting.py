@@ -26,7 +26,7 @@ def test_what_fits_needs_no_change() -> None:
     assert make_it_fit(SHAPE, config(), card(400)) is None
 
 
-def test_the_gentlest_change_comes_first_and_nothing_that_is_learned_changes() -> None:
+def test_the_gentlest_change_comes_first_and_keeps_what_is_learned() -> None:
     fit = make_it_fit(SHAPE, config(), card(24))
     assert fit is not None
     assert fit.changes == {"gradient_checkpointing": True}

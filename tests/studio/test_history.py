@@ -10,7 +10,7 @@ from interfaces.folders import Home
 from interfaces.result import elapsed
 from studio.history import RunHistory
 from studio.runs import list_runs, summarize
-from tests.studio.test_curves import STARTED, step
+from tests.support.records import STARTED, step
 from trainer.event_log import EventLog
 
 

@@ -27,7 +27,7 @@ def environment() -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in ("HF_ENDPOINT", "HF_TOKEN")}
 
 
-def test_a_token_is_kept_for_its_owner_alone_and_reaches_children_by_the_environment(home: Home) -> None:
+def test_a_token_is_private_and_reaches_children_by_the_environment(home: Home) -> None:
     keep_token(home, f" {TOKEN}\n")
     assert home.secrets.stat().st_mode & 0o777 == 0o600
     assert environment() == {"HF_ENDPOINT": None, "HF_TOKEN": TOKEN}

@@ -9,7 +9,8 @@ from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.launcher import LocalLauncher, trainer_command
-from tests.fakes import fake_trainer
+from tests.conftest import until
+from tests.support.fakes import fake_trainer
 
 pytestmark = pytest.mark.process
 
@@ -59,8 +60,6 @@ def test_nothing_in_somebodys_folder_is_run_in_place_of_ours(
     command = trainer_command(folder, folder.attempt(1))
     assert command[:4] == [sys.executable, "-P", "-m", "trainer"]
     LocalLauncher(lambda _folder, _attempt: [*command[:2], "-c", probe]).start(folder)
-    from tests.studio.test_supervisor import until
-
     until(lambda: folder.attempt(1).exit.exists())
     origins = json.loads(folder.log.read_text())
     assert not any(str(trap) in origin for origin in origins)

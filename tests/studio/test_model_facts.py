@@ -8,7 +8,7 @@ from interfaces.folders import Home
 from interfaces.problems import FineTuneError
 from studio.catalogue import BY_ID
 from studio.model_facts import model_facts
-from tests.studio.test_architecture import QWEN2
+from tests.support.shapes import QWEN2
 
 
 def test_a_folder_with_nothing_but_a_config_is_enough(home: Home, tmp_path: Path) -> None:

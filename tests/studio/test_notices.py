@@ -16,8 +16,8 @@ from studio.launcher import LocalLauncher
 from studio.notices import tell
 from studio.run_queue import RunQueue
 from tests.conftest import until
-from tests.fakes import fake_trainer_package
-from tests.studio.test_run_queue import has_ended, make_run
+from tests.support.fake_runs import has_ended, make_run
+from tests.support.fakes import fake_trainer_package
 
 pytestmark = pytest.mark.process
 

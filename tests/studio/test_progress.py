@@ -44,7 +44,7 @@ def test_what_matters_is_said_in_words() -> None:
     assert "With 1 rows" in text
 
 
-def test_answers_on_the_way_are_told_and_those_before_and_after_left_to_the_comparison() -> None:
+def test_answers_during_a_run_are_printed_and_the_first_and_last_compared() -> None:
     answers = [Sampled(step=number, prompt="Say [1].", answer=f"answer {number}") for number in (0, 50, 100)]
     text = told([answers[0], step(50), answers[1], step(100), answers[2]])
     assert "step 50: Say [1]. answer 50" in text

@@ -15,8 +15,8 @@ from studio.run_queue import RunQueue
 from studio.runs import RunState, run_state
 from studio.trash import delete_run
 from tests.conftest import alpaca_rows, until, write_rows
-from tests.fakes import fake_trainer_package
-from tests.studio.test_cli import FINETUNE, config_file, finetune, refused
+from tests.support.fakes import fake_trainer_package
+from tests.support.terminal import FINETUNE, config_file, finetune, refused
 
 pytestmark = pytest.mark.process
 
@@ -89,9 +89,7 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     until(lambda: run_state(home.run(waits)) is RunState.FINISHED)
 
 
-def test_after_a_killed_supervisor_the_next_look_at_the_queue_lets_it_go_on(
-    home: Home, busy: RunFolder, tmp_path: Path
-) -> None:
+def test_after_a_killed_supervisor_a_look_at_the_queue_moves_it(home: Home, busy: RunFolder, tmp_path: Path) -> None:
     assert finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).returncode == 0
     (waits,) = others(home, busy)
     LocalLauncher().signal(busy, signal.SIGKILL)

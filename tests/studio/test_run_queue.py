@@ -22,7 +22,8 @@ from studio.runs import RunState, run_state
 from studio.supervised_trainer import SupervisedTrainer
 from studio.trash import delete_run, restore_run
 from tests.conftest import until
-from tests.fakes import FakeFineTuneService, fake_trainer_package
+from tests.support.fake_runs import has_ended, let_go, make_run
+from tests.support.fakes import fake_trainer_package
 
 pytestmark = pytest.mark.process
 
@@ -37,24 +38,11 @@ def queue(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         LocalLauncher().signal(RunFolder(path), signal.SIGKILL)
 
 
-def make_run(queue: RunQueue, script: str = "finishes") -> RunFolder:
-    manager = FinetuneManager(FakeFineTuneService(), queue.home)
-    return queue.home.run(manager.create_task({"model_name": "fake", "dataset": "rows", "name": script}))
-
-
-def has_ended(*folders: RunFolder) -> bool:
-    return all(run_state(folder).is_over and LocalLauncher().find(folder) is None for folder in folders)
-
-
-def let_go(folder: RunFolder) -> None:
-    (folder.path / "go on").touch()
-
-
 def start_of(folder: RunFolder) -> float:
     return next(event.time for event in read_events(folder.events) if isinstance(event, Started))
 
 
-def test_the_second_waits_without_a_process_and_begins_by_itself_when_the_first_has_ended(queue: RunQueue) -> None:
+def test_the_second_run_waits_without_a_process_and_starts_in_turn(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     assert queue.submit(first) is True
     assert queue.submit(second) is False
@@ -72,7 +60,7 @@ def test_the_second_waits_without_a_process_and_begins_by_itself_when_the_first_
     assert queue.waiting() == []
 
 
-def test_one_that_fails_one_that_crashes_and_one_that_cannot_start_do_not_keep_the_others(queue: RunQueue) -> None:
+def test_failed_crashed_and_unstartable_runs_do_not_block_the_queue(queue: RunQueue) -> None:
     first = make_run(queue, "waits")
     others = [make_run(queue, script) for script in ("fails", "crashes", "finishes", "finishes", "finishes")]
     for folder in (first, *others):
@@ -87,7 +75,7 @@ def test_one_that_fails_one_that_crashes_and_one_that_cannot_start_do_not_keep_t
     assert others[3].id in queue.home.queue_log.read_text()
 
 
-def test_a_supervisor_that_is_killed_keeps_nobody_waiting_once_somebody_looks(queue: RunQueue) -> None:
+def test_a_killed_supervisor_keeps_nobody_waiting_after_the_next_look(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     queue.submit(first)
     queue.submit(second)
@@ -278,7 +266,7 @@ def test_the_next_is_started_also_where_nothing_can_be_logged(queue: RunQueue) -
 
 
 @pytest.mark.timeout(30)
-def test_who_presses_start_for_a_run_that_another_has_just_started_is_answered_at_once(queue: RunQueue) -> None:
+def test_start_of_a_run_that_just_started_elsewhere_answers_at_once(queue: RunQueue) -> None:
     folder = make_run(queue, "waits")
     queue.submit(folder)
     FinetuneManager(SupervisedTrainer(), queue.home).launch(folder.id)

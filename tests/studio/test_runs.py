@@ -12,7 +12,7 @@ from interfaces.problems import Code, FineTuneError, Problem
 from interfaces.sentences import sentence
 from studio.launcher import LocalLauncher
 from studio.runs import cure_of, find_run, follow, list_runs, problem_of_run, run_state, summarize, summary_of
-from tests.fakes import fake_trainer
+from tests.support.fakes import fake_trainer
 from trainer.event_log import EventLog
 
 STARTED = Started(run="r", model_name="starter", device="cpu", dtype="float32", threads=1)
@@ -61,7 +61,7 @@ def test_the_state_of_what_does_not_run(
     assert run_state(folder, read_events(folder.events)) == state
 
 
-def test_a_run_that_waits_is_queued_and_an_old_end_says_nothing_about_a_new_attempt(home: Home) -> None:
+def test_a_waiting_run_is_queued_whatever_its_last_attempt_ended_with(home: Home) -> None:
     folder = home.create_run()
     assert run_state(folder, []) == "stopped"
     folder.config.write_text("{}")
@@ -95,7 +95,7 @@ def test_following_a_live_run_tells_each_event_once(home: Home) -> None:
     assert [event.seq for event in told] == [1, 2, 3, 4, 5]
 
 
-def test_a_summary_is_written_when_all_is_over_and_made_anew_after_a_resume(home: Home) -> None:
+def test_a_summary_is_written_at_the_end_and_again_after_a_resume(home: Home) -> None:
     folder = run_of(
         home,
         STARTED,
@@ -154,7 +154,7 @@ def test_a_run_with_a_checkpoint_can_be_resumed(home: Home) -> None:
     assert summarize(folder).resumable
 
 
-def test_an_attempt_that_left_without_a_word_is_not_explained_by_the_one_before(home: Home) -> None:
+def test_a_silent_attempt_is_not_explained_by_the_one_before(home: Home) -> None:
     folder = run_of(home, STARTED, step(1), Stopped(step=1, resumable=True), ended={"returncode": 0})
     write_json(folder.create_attempt().exit, {"returncode": None, "signal": "SIGKILL"})
     events = read_events(folder.events)

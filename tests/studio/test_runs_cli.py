@@ -1,6 +1,7 @@
 """What the terminal can do with a run that is there: each command a real process, on the tiny model."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import yaml
 
 from interfaces.events import Started, Step, read_events
 from interfaces.folders import Home, RunFolder
-from tests.studio.test_cli import config_file, finetune, refused
-from tests.studio.test_supervisor import start, until
+from studio.launcher import LocalLauncher
+from tests.conftest import until
+from tests.support.fake_runs import start
+from tests.support.terminal import config_file, finetune, refused
 
 pytestmark = pytest.mark.tiny
 
@@ -31,6 +34,7 @@ def losses(folder: RunFolder) -> list[float]:
     return [event.loss for event in read_events(folder.events) if isinstance(event, Step)]
 
 
+@pytest.mark.long  # in the browser: story/test_browser_rescue
 def test_retry_does_the_same_again_and_continue_goes_on_from_the_adapter(home: Home, finished: RunFolder) -> None:
     done = finetune("retry", "last", home=home)
     assert done.returncode == 0, done.stderr
@@ -46,20 +50,16 @@ def test_retry_does_the_same_again_and_continue_goes_on_from_the_adapter(home: H
     assert losses(further)[0] < losses(finished)[0] / 2
 
 
-def test_a_finished_run_is_not_resumed_and_one_without_an_adapter_not_continued(
-    home: Home, finished: RunFolder, tiny_config: dict[str, Any], tmp_path: Path
-) -> None:
+def test_what_cannot_be_resumed_or_continued_is_refused(home: Home) -> None:
+    folder, attempt = start(home, "finishes")
+    until(lambda: LocalLauncher().state(attempt) == "gone")
     assert "finished" in refused(finetune("resume", "last", home=home))
-    finetune("train", config_file(tmp_path, {**tiny_config, "model_name": str(tmp_path)}), home=home)
-    assert "no adapter yet" in refused(finetune("continue", "last", home=home))
+    assert "no adapter yet" in refused(finetune("continue", folder.id, home=home))
     assert "no run" in refused(finetune("retry", "nothing-like-it", home=home))
 
 
+@pytest.mark.long  # faults/test_studio_kills has it from the page
 def test_an_interrupted_run_is_offered_and_goes_on(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
-    import signal
-
-    from studio.launcher import LocalLauncher
-
     slow = {**tiny_config, "num_train_epochs": 200, "save_steps": 5, "save_total_limit": 2}
     done = finetune("train", config_file(tmp_path, slow), "--detach", home=home)
     assert done.returncode == 0, done.stderr

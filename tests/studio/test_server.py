@@ -15,11 +15,13 @@ from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.presets import PRESETS
 from interfaces.problems import Code, FineTuneError
+from studio.catalogue import CATALOGUE
 from studio.launcher import LocalLauncher
 from studio.server import bound_socket, build_app, studio_token
-from tests.fakes import fake_trainer
-from tests.fuzz import KINDS as FUZZED
-from tests.fuzz import mutated, seed_file
+from tests.conftest import until
+from tests.support.fakes import fake_trainer
+from tests.support.fuzz import KINDS as FUZZED
+from tests.support.fuzz import mutated, seed_file
 from trainer.event_log import EventLog
 
 pytestmark = pytest.mark.process
@@ -81,10 +83,11 @@ def routes_of(app: object, prefix: str = "") -> Iterator[tuple[str, str]]:
 def test_without_the_cookie_every_route_answers_401_or_a_redirect(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     routes = sorted(set(routes_of(client.app._app)))  # type: ignore[attr-defined]
-    assert len(routes) >= 100
-    assert {("POST", "/en/gradio_api/queue/join"), ("DELETE", "/api/runs/{run_id}"), ("POST", "/api/datasets")} <= set(
-        routes
-    )
+    of_each_kind = {
+        ("POST", "/en/gradio_api/queue/join"), ("POST", "/zh/gradio_api/queue/join"), ("GET", "/ui-assets"), ("DELETE", "/api/runs/{run_id}"),
+        ("POST", "/api/datasets"), ("POST", "/api/estimate"), ("GET", "/api/devices"), ("GET", "/api/models/here"), ("POST", "/api/queue/pause"), ("POST", "/api/spare"),
+    }  # fmt: skip
+    assert of_each_kind <= set(routes)
     stranger = TestClient(client.app, base_url="http://127.0.0.1:7860", follow_redirects=False)
     for method, path in routes:
         concrete = path.replace("{", "").replace("}", "").replace(":path", "")
@@ -154,8 +157,6 @@ def test_a_live_run_is_stopped(served: tuple[TestClient, Home]) -> None:
     LocalLauncher(fake_trainer("waits")).start(folder)
     assert client.delete(f"/api/runs/{folder.id}").status_code == 422
     assert client.post(f"/api/runs/{folder.id}/stop", json={"discard": False}).status_code == 200
-    from tests.studio.test_supervisor import until
-
     until(lambda: client.get(f"/api/runs/{folder.id}/events").json()["status"]["state"] == "stopped")
     said = client.post(f"/api/runs/{folder.id}/stop", headers={"accept-language": "zh"})
     assert said.status_code == 422
@@ -172,10 +173,13 @@ def test_an_id_that_is_none_is_not_found(served: tuple[TestClient, Home], run_id
 def read_to_the_end(client: TestClient, answer: Any, language: str = "en") -> dict[str, Any]:
     """What became of a file that was sent: the job's last word."""
     assert answer.status_code == 200, answer.text
-    while not (told := client.get(f"/api/datasets/jobs/{answer.json()['job']}", params={"language": language}).json())[
-        "done"
-    ]:
-        pass
+    told: dict[str, Any] = {}
+
+    def is_done() -> bool:
+        told.update(client.get(f"/api/datasets/jobs/{answer.json()['job']}", params={"language": language}).json())
+        return bool(told["done"])
+
+    until(is_done, 60)
     return told
 
 
@@ -365,9 +369,7 @@ def test_the_page_that_asks_decides_the_language_whatever_a_cookie_says(served: 
     assert client.get("/api/runs/abc", headers=headers).json()["message"].startswith("There is no run")
 
 
-def test_an_estimate_of_every_model_takes_less_than_a_tenth_of_a_second(served: tuple[TestClient, Home]) -> None:
-    import time
-
+def test_an_estimate_comes_with_every_model_s(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     config = {
         "model_name": "starter",
@@ -375,15 +377,10 @@ def test_an_estimate_of_every_model_takes_less_than_a_tenth_of_a_second(served: 
         "per_device_train_batch_size": 64,
         "gradient_checkpointing": False,
     }
-    spent = []
-    for turn in range(5):
-        begun = time.process_time()
-        told = client.post("/api/estimate", json={"config": {**config, "max_length": 8192 - turn}}).json()
-        spent.append(time.process_time() - begun)
+    told = client.post("/api/estimate", json={"config": config}).json()
     assert told["verdict"] == "too_big"
     assert told["fit"]["verdict"] == "fits"
-    assert len(told["models"]) >= 14
-    assert min(spent) < 0.1
+    assert set(told["models"]) == {entry.id for entry in CATALOGUE}
 
 
 def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClient, Home]) -> None:

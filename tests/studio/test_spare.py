@@ -15,7 +15,7 @@ from studio import spare
 from studio.launcher import LocalLauncher
 from studio.runs import any_run_is_active, follow
 from tests.conftest import until
-from tests.fakes import FAKE_TRAINER
+from tests.support.fakes import FAKE_TRAINER
 
 pytestmark = pytest.mark.process
 

@@ -9,7 +9,7 @@ from interfaces.problems import Code, FineTuneError
 from studio.finetune_manager import FinetuneManager
 from studio.launcher import LocalLauncher
 from studio.supervised_trainer import SupervisedTrainer
-from tests.fakes import fake_trainer
+from tests.support.fakes import fake_trainer
 
 pytestmark = pytest.mark.process
 
@@ -57,7 +57,7 @@ def test_a_run_that_runs_already_is_followed_not_started_again(home: Home) -> No
     assert len(home.run(task).attempts()) == 1
 
 
-def test_a_run_whose_last_process_is_still_leaving_is_waited_for_and_then_started(home: Home) -> None:
+def test_a_start_waits_for_the_last_process_to_leave(home: Home) -> None:
     """A resume right after a stop: the stopped trainer is still freeing its memory."""
     slow_to_leave = LocalLauncher(fake_trainer("lingers"))
     manager = FinetuneManager(SupervisedTrainer(slow_to_leave), home)

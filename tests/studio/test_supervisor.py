@@ -12,19 +12,12 @@ import pytest
 from interfaces.events import Step, read_events
 from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
-from interfaces.process import ProcessIdentity
 from studio.launcher import LocalLauncher
 from studio.runs import RunState, follow, problem_of_run, run_state
 from tests.conftest import until
-from tests.fakes import fake_trainer
+from tests.support.fake_runs import identity, start
 
 pytestmark = pytest.mark.process
-
-
-def start(home: Home, script: str) -> tuple[RunFolder, Attempt]:
-    folder = home.create_run()
-    folder.config.write_text("{}")
-    return folder, LocalLauncher(fake_trainer(script)).start(folder)
 
 
 def wait_for_end(folder: RunFolder, attempt: Attempt) -> RunState:
@@ -38,12 +31,6 @@ def steps_told(folder: RunFolder) -> int:
     return len([event for event in read_events(folder.events) if isinstance(event, Step)])
 
 
-def identity(attempt: Attempt, who: str) -> ProcessIdentity:
-    found = ProcessIdentity.from_record((read_json(attempt.pid) or {})[who])
-    assert found is not None
-    return found
-
-
 def test_a_run_ends_well_and_is_written_down(home: Home) -> None:
     folder, attempt = start(home, "finishes")
     assert wait_for_end(folder, attempt) == "finished"
@@ -53,7 +40,7 @@ def test_a_run_ends_well_and_is_written_down(home: Home) -> None:
     assert folder.log.read_text() == "done\n"
 
 
-def test_when_start_returns_the_run_can_be_found_and_its_starter_has_no_child(home: Home) -> None:
+def test_when_start_returns_the_run_can_be_found_and_is_no_child(home: Home) -> None:
     before = psutil.Process().children(recursive=True)
     folder, attempt = start(home, "waits")
     assert LocalLauncher().find(folder) == attempt
@@ -68,7 +55,7 @@ def test_a_run_outlives_whoever_started_it(home: Home) -> None:
     folder.config.write_text("{}")
     code = (
         "import sys, time; from pathlib import Path; from interfaces.folders import RunFolder\n"
-        "from studio.launcher import LocalLauncher; from tests.fakes import fake_trainer\n"
+        "from studio.launcher import LocalLauncher; from tests.support.fakes import fake_trainer\n"
         "LocalLauncher(fake_trainer('waits')).start(RunFolder(Path(sys.argv[1])))\n"
         "print('started', flush=True); time.sleep(60)"
     )
@@ -104,7 +91,7 @@ def test_a_trainer_that_crashes_without_a_word_is_told_by_its_code(home: Home) -
     assert (problem.code, problem.params["code"]) == ("trainer_ended", 7)
 
 
-def test_when_the_supervisor_is_killed_the_trainer_dies_and_the_run_is_interrupted(home: Home) -> None:
+def test_a_killed_supervisor_takes_its_trainer_along(home: Home) -> None:
     folder, attempt = start(home, "waits")
     until(lambda: steps_told(folder) == 3)
     trainer = identity(attempt, "trainer")

@@ -4,7 +4,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, FineTuneError
 from studio.launcher import LocalLauncher
 from studio.trash import delete_run, restore_run
-from tests.fakes import fake_trainer
+from tests.support.fakes import fake_trainer
 
 
 def run_in(home: Home) -> RunFolder:

@@ -10,7 +10,7 @@ from studio.batch_lengths import Lengths
 from studio.catalogue import BY_ID
 from studio.experience import Experience
 from studio.verdict import duration, flops_per_token, judge
-from tests.studio.test_experience import TRIAL, add_run
+from tests.support.records import TRIAL, add_run
 
 CPU = Device("cpu", "a processor", 16 * GIB, 16 * GIB, bf16=True)
 LENGTHS = Lengths((100,), (1000,), 0.5)
@@ -37,7 +37,7 @@ def test_auto_is_decided_and_the_record_says_how(home: Home) -> None:
     assert small.estimate.total_bytes < roomy.estimate.total_bytes
 
 
-def test_steps_are_those_of_the_run_and_time_comes_from_what_this_machine_has_done(home: Home) -> None:
+def test_steps_are_counted_and_time_comes_from_this_machine_s_runs(home: Home) -> None:
     steps, seconds = duration(SHAPE, config(), CPU, LENGTHS, Experience())
     assert (steps, seconds) == (2 * 125, None)
     flops = flops_per_token(SHAPE, config(), LENGTHS)

@@ -9,7 +9,7 @@ import pytest
 from interfaces.events import CheckpointCommitted, Evaluated, Step, Warned, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from tests.trainer.test_checkpoints import DAMAGE
+from tests.support.checkpoints import DAMAGE
 from trainer.checkpoints import committed_steps
 
 pytestmark = pytest.mark.tiny
@@ -41,7 +41,7 @@ def warnings_of(folder: RunFolder) -> dict[Code, dict[str, Any]]:
 
 @pytest.mark.parametrize("logging_steps", [1, 10])
 @pytest.mark.parametrize("where", ["the loss", "the gradient"])
-def test_a_run_that_diverges_is_ended_within_three_steps_and_only_finite_checkpoints_are_there(
+def test_a_diverging_run_ends_within_three_steps_on_a_finite_checkpoint(
     home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, where: str, logging_steps: int
 ) -> None:
     """A number goes bad in step 6, as a broken memory or a wild rate makes it; step 6 is to be saved, too."""
@@ -102,9 +102,7 @@ def test_the_best_by_validation_loss_is_kept_and_given_out(home: Home, tiny_conf
         assert same is best_at_end
 
 
-def test_a_best_checkpoint_that_is_damaged_is_told_and_the_last_adapter_given_out(
-    home: Home, tiny_config: dict[str, Any]
-) -> None:
+def test_a_damaged_best_checkpoint_falls_back_to_the_last_adapter(home: Home, tiny_config: dict[str, Any]) -> None:
     from trainer.lora_trainer import LoRATrainer
 
     config = {
@@ -125,7 +123,7 @@ def test_a_best_checkpoint_that_is_damaged_is_told_and_the_last_adapter_given_ou
     assert Code.BEST_ADAPTER not in {problem.code for problem in told}
 
 
-def test_an_adapter_that_a_stop_has_left_is_gone_once_the_run_has_come_further(
+def test_an_adapter_of_a_stop_is_gone_once_the_run_is_further(
     home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever downloads it, or goes on from it, is to have the newest."""
@@ -163,7 +161,7 @@ def test_the_clock_may_be_slow_but_two_saves_never_leave_fewer_than_two(
     ] * 8
 
 
-def test_a_loss_that_stays_far_above_guessing_ends_the_run_and_a_peak_does_not(
+def test_a_loss_that_stays_above_guessing_ends_the_run_but_no_peak_does(
     home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainer.loop import TrainingLoop

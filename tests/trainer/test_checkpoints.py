@@ -1,17 +1,15 @@
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from interfaces.folders import RunFolder
+from tests.support.checkpoints import DAMAGE, commit
 from trainer.checkpoints import (
     NEEDED,
     changed_conditions,
     checkpoint_bytes,
-    commit_checkpoint,
     committed_steps,
     newest_checkpoint,
     read_manifest,
@@ -25,18 +23,7 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def commit(folder: RunFolder, step: int) -> Path:
-    staged = folder.staging / f"checkpoint-{step}"
-    staged.mkdir(parents=True)
-    for name in NEEDED:
-        (staged / name).write_bytes(name.encode() * 50 + str(step).encode())
-    (staged / "training_args.bin").write_bytes(b"a token may be in here")
-    path, size = commit_checkpoint(folder, step, {"threads": 2}, {"loss": 0.1})
-    assert size == sum(50 * len(name) + len(str(step)) for name in NEEDED)
-    return path
-
-
-def test_a_commit_moves_everything_but_the_pickle_and_writes_down_what_it_was(folder: RunFolder) -> None:
+def test_a_commit_moves_everything_but_the_pickle_and_records_it(folder: RunFolder) -> None:
     path = commit(folder, 7)
     assert {file.name for file in path.iterdir()} == {"MANIFEST.json", *NEEDED}
     manifest = read_manifest(path)
@@ -45,39 +32,6 @@ def test_a_commit_moves_everything_but_the_pickle_and_writes_down_what_it_was(fo
     assert checkpoint_bytes(folder) == sum(file.size for file in manifest.files.values())
     assert not (folder.staging / "checkpoint-7").exists()
     assert verify_checkpoint(path) is None
-
-
-def edit_manifest(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    record = json.loads((path / "MANIFEST.json").read_text())
-    edit(record)
-    (path / "MANIFEST.json").write_text(json.dumps(record))
-
-
-def swap(one: Path, other: Path) -> None:
-    kept = one.read_bytes()
-    one.write_bytes(other.read_bytes())
-    other.write_bytes(kept)
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "cut": lambda path: (path / "optimizer.pt").write_bytes(b"o" * 499),
-    "zeros": lambda path: (path / "optimizer.pt").write_bytes(bytes((path / "optimizer.pt").stat().st_size)),
-    "empty": lambda path: (path / "rng_state.pth").write_bytes(b""),
-    "one bit": lambda path: (path / "scheduler.pt").write_bytes(
-        bytes([(raw := (path / "scheduler.pt").read_bytes())[0] ^ 1]) + raw[1:]
-    ),
-    "gone": lambda path: (path / "adapter_model.safetensors").unlink(),
-    "a folder in its place": lambda path: [(path / "optimizer.pt").unlink(), (path / "optimizer.pt").mkdir()],
-    "two files swapped": lambda path: swap(path / "optimizer.pt", path / "scheduler.pt"),
-    "a file of another step": lambda path: swap(path / "optimizer.pt", path.with_name("step-0000005") / "optimizer.pt"),
-    "the manifest of another step": lambda path: (path / "MANIFEST.json").write_bytes(
-        (path.with_name("step-0000005") / "MANIFEST.json").read_bytes()
-    ),
-    "no manifest": lambda path: (path / "MANIFEST.json").unlink(),
-    "half a manifest": lambda path: (path / "MANIFEST.json").write_text('{"step": 10, "fil'),
-    "a manifest of another shape": lambda path: edit_manifest(path, lambda record: record.update(files=["optimizer.pt"])),
-    "a manifest without a file": lambda path: edit_manifest(path, lambda record: record["files"].pop("rng_state.pth")),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -75,7 +75,7 @@ def test_a_cuda_device_is_taken_when_it_is_there() -> None:
     from trainer.device import choose_compute
 
     if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
+        pytest.skip("no CUDA device: run it on a machine with an NVIDIA card")
     assert choose_compute(FineTuneConfig()).device.type == "cuda"
 
 

@@ -104,9 +104,7 @@ def test_a_log_of_a_million_lines_is_opened_as_quickly_as_a_short_one(tmp_path: 
     assert path.read_bytes()[-len(line) * 3 :].splitlines()[-1].startswith(b'{"schema_version":1,"seq":8,"attempt":2')
 
 
-def test_a_disk_that_failed_behind_our_back_is_told_by_each_that_follows_but_the_last_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_later_event_reports_a_disk_that_failed_unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
     import os
 

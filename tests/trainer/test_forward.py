@@ -110,7 +110,7 @@ def test_every_gradient_equals_that_of_a_padded_batch(name: str, checkpointing: 
 
 
 @pytest.mark.parametrize("name", SLOWER)
-def test_an_architecture_that_is_not_understood_trains_as_its_authors_wrote_it(name: str) -> None:
+def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> None:
     from interfaces.problems import Code
     from interfaces.sentences import sentence
     from trainer.batches import flat_batch, padded_batch
@@ -225,7 +225,7 @@ def test_on_a_gpu_flat_batches_learn_what_padded_ones_learn(name: str) -> None:
     from trainer.forward import adapt_forward
 
     if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
+        pytest.skip("no CUDA device: run it on a machine with an NVIDIA card")
     plain, ours = (base_model(*FAST[name]).to("cuda", torch.bfloat16) for _ in range(2))
     assert adapt_forward(ours, name).batches == "flat"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.disks import small_disk
-from tests.hub_server import COMMIT, Hub, serve
+from tests.support.hub_server import COMMIT, Hub, serve
 
 pytestmark = pytest.mark.tiny
 MODEL = "Qwen/Tiny-Qwen2"
@@ -33,9 +33,7 @@ def code_of(lines: list[dict[str, Any]]) -> str:
     return str(lines[-1]["problems"][0]["code"])
 
 
-def test_a_model_lands_in_the_standard_cache_with_progress_and_is_fetched_once(
-    tiny_model: Path, tmp_path: Path
-) -> None:
+def test_a_model_is_fetched_once_into_the_standard_cache_with_progress(tiny_model: Path, tmp_path: Path) -> None:
     with serve({MODEL: tiny_model}) as hub:
         code, lines = download(MODEL, tmp_path, hub.endpoint)
         assert code == 0, lines

@@ -11,7 +11,7 @@ import pytest
 from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import alpaca_rows, write_rows
-from tests.hub_server import Hub, serve
+from tests.support.hub_server import Hub, serve
 from trainer.dataset import load_dataset
 from trainer.hub_dataset import files_of_split
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub_server import COMMIT, serve
+from tests.support.hub_server import COMMIT, serve
 
 pytestmark = pytest.mark.tiny
 MODEL = "Qwen/Tiny-Qwen2"

@@ -12,7 +12,7 @@ from interfaces.examples import ExampleFile
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import write_rows
-from tests.planted import FAULTS, REPEATED, as_array, clean_row, planted_jsonl
+from tests.support.planted import FAULTS, REPEATED, as_array, clean_row, planted_jsonl
 from trainer.inspection import Inspection
 
 

@@ -10,7 +10,7 @@ from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from studio.trainer_child import Previews, TrainerChild, run_trainer
 from tests.conftest import make_tiny_model
-from tests.fuzz import DEADLY
+from tests.support.fuzz import DEADLY
 from trainer.limits import processor_seconds
 
 pytestmark = pytest.mark.tiny

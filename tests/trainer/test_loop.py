@@ -10,6 +10,7 @@ import pytest
 
 from interfaces.folders import Home
 from tests.conftest import ROOT
+from tests.support.loops import adapted, arguments, rows_of_tokens
 
 pytestmark = pytest.mark.tiny
 
@@ -24,9 +25,7 @@ def test_the_names_that_are_overridden_still_exist_in_the_library() -> None:
     assert overridden <= set(vars(Trainer))
 
 
-def test_measuring_changes_nothing_in_training_and_batches_weigh_by_their_tokens(
-    home: Home, tiny_config: dict[str, Any]
-) -> None:
+def test_evaluating_changes_nothing_and_batches_weigh_by_their_tokens(home: Home, tiny_config: dict[str, Any]) -> None:
     from interfaces.events import Evaluated, Step, read_events
     from trainer.lora_trainer import LoRATrainer
 
@@ -45,43 +44,6 @@ def test_measuring_changes_nothing_in_training_and_batches_weigh_by_their_tokens
     # At step 1 the learning rate of the warm-up is 0: the same model is measured, in batches of 2 and of 1.
     first = {name: next((e.loss for e in events if isinstance(e, Evaluated)), None) for name, events in told.items()}
     assert first["often"] == pytest.approx(first["one by one"], rel=1e-5)
-
-
-def rows_of_tokens(count: int = 60) -> list[dict[str, list[int]]]:
-    """Sequences of 4 to 60 tokens, of which the second half is learned."""
-    import torch
-
-    torch.manual_seed(3)
-    made = []
-    for _ in range(count):
-        length = int(torch.randint(4, 60, ()))
-        ids = torch.randint(1, 250, (length,)).tolist()
-        made.append({"input_ids": ids, "labels": [-100] * (length // 2) + ids[length // 2 :]})
-    return made
-
-
-def arguments(folder: Path, **more: Any) -> Any:
-    from transformers import TrainingArguments
-
-    return TrainingArguments(
-        output_dir=str(folder), use_cpu=True, per_device_train_batch_size=2,
-        learning_rate=5e-3, warmup_steps=2, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
-        remove_unused_columns=False, seed=7, optim="adamw_torch_fused", **{"max_steps": 30, "gradient_accumulation_steps": 2, **more},
-    )  # fmt: skip
-
-
-def adapted(tiny_model: Path, dtype: Any) -> Any:
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=dtype)
-
-    def wrap() -> Any:
-        torch.manual_seed(4)
-        return get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-
-    return base, wrap
 
 
 def losses_of(trainer: Any) -> list[float]:
@@ -135,7 +97,7 @@ RANK = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from tests.trainer.test_loop import adapted, arguments, rows_of_tokens
+from tests.support.loops import adapted, arguments, rows_of_tokens
 from trainer.batches import flat_batch
 from trainer.forward import adapt_forward
 from trainer.loop import TrainingLoop

@@ -5,7 +5,7 @@ import pytest
 
 
 @pytest.mark.parametrize("budget", [64, 100, 512])
-def test_best_fit_holds_every_example_once_within_the_budget_and_wastes_little(budget: int) -> None:
+def test_best_fit_packs_every_example_once_and_wastes_little(budget: int) -> None:
     from trainer.packing import best_fit
 
     lengths = numpy.random.default_rng(3).integers(1, 65, 3000)

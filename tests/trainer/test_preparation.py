@@ -10,7 +10,7 @@ import pytest
 from interfaces.events import CheckpointCommitted, Started, Warned, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from tests.trainer.test_run import adapter_bytes, losses, train
+from tests.support.tiny_runs import adapter_bytes, losses, train
 
 pytestmark = pytest.mark.tiny
 
@@ -86,7 +86,7 @@ def test_an_adapter_of_another_base_is_told(home: Home, tiny_config: dict[str, A
     assert warned(folder) == [Code.ADAPTER_BASE]
 
 
-def test_a_disk_that_cannot_hold_the_checkpoints_is_told_before_the_first_step(
+def test_too_little_disk_for_checkpoints_is_reported_before_step_one(
     home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import interfaces.disk
@@ -99,7 +99,7 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_told_before_the_first_step(
     assert losses(folder) == []
 
 
-def test_what_decides_the_numbers_is_written_into_each_checkpoint_and_a_change_is_told(
+def test_each_checkpoint_records_its_conditions_and_a_change_is_reported(
     home: Home, tiny_config: dict[str, Any]
 ) -> None:
     from trainer.flat_attention import FLAT

@@ -6,7 +6,7 @@ import pytest
 from interfaces.folders import Home
 from interfaces.problems import Code, FineTuneError
 from tests.conftest import alpaca_rows, write_rows
-from tests.planted import clean_row
+from tests.support.planted import clean_row
 
 pytestmark = pytest.mark.tiny
 

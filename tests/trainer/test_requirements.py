@@ -4,14 +4,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.problems import Code, FineTuneError
+from tests.support.fakes import install
 from trainer.requirements import require_versions
-
-
-def install(folder: Path, name: str, version: str) -> None:
-    """What an installed library leaves of itself for whoever asks."""
-    place = folder / f"{name}-{version}.dist-info"
-    place.mkdir()
-    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
 def test_what_is_installed_here_fits() -> None:
@@ -19,7 +13,7 @@ def test_what_is_installed_here_fits() -> None:
 
 
 @pytest.mark.parametrize("version", ["4.57.1", "6.0.0"])
-def test_a_library_that_is_too_old_or_too_new_is_named_with_what_to_install(
+def test_an_unfit_library_is_named_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     install(tmp_path, "transformers", version)

@@ -7,7 +7,7 @@ import pytest
 from interfaces.config import FineTuneConfig
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
-from tests.trainer.test_checkpoints import DAMAGE, commit
+from tests.support.checkpoints import DAMAGE, commit
 from trainer.resume import find_beginning, hash_of, no_longer_exact
 
 
@@ -22,7 +22,7 @@ def test_a_run_without_a_checkpoint_begins_anew_and_says_nothing_of_it(folder: R
     assert no_longer_exact(beginning, {"threads": 1}) == []
 
 
-def test_the_newest_whole_one_is_taken_and_each_that_was_passed_over_is_named(folder: RunFolder) -> None:
+def test_the_newest_whole_checkpoint_is_taken_and_others_are_named(folder: RunFolder) -> None:
     commit(folder, 5)
     DAMAGE["cut"](commit(folder, 10))
     beginning = find_beginning(folder)

@@ -16,37 +16,16 @@ from interfaces.events import (
     Step,
     Stopped,
     Warned,
-    kept,
     read_events,
 )  # fmt: skip
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
+from tests.support.tiny_runs import adapter_bytes, events, losses, train
 from trainer.stop import StopRequest
 
 pytestmark = pytest.mark.tiny
-
-
-def train(
-    home: Home, config: dict[str, Any], folder: RunFolder | None = None, attempt: int = 1
-) -> tuple[RunFolder, dict[str, Any]]:
-    from trainer.lora_trainer import LoRATrainer
-
-    folder = folder or home.create_run()
-    return folder, LoRATrainer(folder, attempt).train(config)
-
-
-def events(folder: RunFolder, kind: type) -> list[Any]:
-    return [event for event in kept(read_events(folder.events)) if isinstance(event, kind)]
-
-
-def losses(folder: RunFolder) -> list[float]:
-    return [event.loss for event in events(folder, Step)]
-
-
-def adapter_bytes(folder: RunFolder) -> bytes:
-    return (folder.adapter / "adapter_model.safetensors").read_bytes()
 
 
 def test_the_loss_falls_and_everything_is_told(home: Home, tiny_config: dict[str, Any]) -> None:
@@ -170,7 +149,7 @@ def test_on_a_gpu_a_stopped_run_goes_on_with_the_same_curve(home: Home, tiny_con
     from trainer.lora_trainer import LoRATrainer
 
     if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
+        pytest.skip("no CUDA device: run it on a machine with an NVIDIA card")
     config = {**tiny_config, "gradient_accumulation_steps": 2, "lora": {"lora_dropout": 0.1}, "num_train_epochs": 4}
     undisturbed, _ = train(home, config)
     folder = home.create_run()

@@ -25,9 +25,7 @@ def test_answers_are_the_same_each_time_and_leave_the_model_in_its_mode(tiny_mod
     assert model.training
 
 
-def test_prompts_are_answered_at_each_evaluation_and_change_nothing_of_what_is_learned(
-    home: Home, tiny_config: dict[str, Any]
-) -> None:
+def test_answering_prompts_at_evaluations_changes_nothing_in_training(home: Home, tiny_config: dict[str, Any]) -> None:
     from trainer.lora_trainer import LoRATrainer
 
     config = {

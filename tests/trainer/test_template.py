@@ -62,7 +62,7 @@ MULTI_TURN = (
 )
 
 
-def test_chatml_learns_each_answer_with_its_end_and_not_the_line_break_after_it(tmp_path: Path) -> None:
+def test_chatml_trains_each_answer_with_its_end_but_no_line_break(tmp_path: Path) -> None:
     assert learned(chat_template(tmp_path, CHATML), conversation(*MULTI_TURN)) == [
         "Hello<|im_end|>",
         "您好 ✨<|im_end|>",
@@ -89,7 +89,7 @@ def test_a_turn_that_is_not_to_be_trained_is_only_read(tmp_path: Path) -> None:
     assert learned(template, example.model_copy(update={"messages": messages})) == ["您好 ✨<|im_end|>"]
 
 
-def test_a_template_without_an_end_gets_one_so_that_the_model_learns_to_stop(tmp_path: Path) -> None:
+def test_a_template_without_an_end_token_gets_one(tmp_path: Path) -> None:
     template = chat_template(tmp_path, NO_END)
     example = conversation(("user", "Hi"), ("assistant", "Hello"))
     assert not template.rendered(example).ends
@@ -108,7 +108,7 @@ def test_marks_that_leave_the_end_out_are_obeyed_and_told(tmp_path: Path) -> Non
     assert chat_template(tmp_path / "with", CHATML).rendered(example).stops
 
 
-def test_a_template_that_rewrites_history_trains_the_answers_that_it_shows_whole_and_says_so(tmp_path: Path) -> None:
+def test_a_template_that_rewrites_history_trains_only_whole_answers(tmp_path: Path) -> None:
     template = chat_template(tmp_path, FORGETS_THINKING)
     turns = (("user", "1"), ("assistant", "<think>a</think>one"), ("user", "2"), ("assistant", "<think>b</think>two"))
     assert not template.rendered(conversation(*turns)).whole_turns

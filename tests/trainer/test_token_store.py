@@ -9,7 +9,7 @@ import pytest
 from interfaces.examples import ExampleFile
 from interfaces.folders import Home
 from tests.conftest import write_rows
-from tests.planted import clean_row
+from tests.support.planted import clean_row
 
 pytestmark = pytest.mark.tiny
 
@@ -66,9 +66,7 @@ def test_a_second_start_tokenises_nothing(home: Home, template: Any, tmp_path: P
     assert (again.items == first.items).all()
 
 
-def test_other_rows_another_template_and_another_split_have_stores_of_their_own(
-    home: Home, template: Any, tmp_path: Path
-) -> None:
+def test_other_rows_templates_and_splits_have_their_own_stores(home: Home, template: Any, tmp_path: Path) -> None:
     from trainer.token_store import tokenize
 
     rows = [clean_row(number) for number in range(5)]

@@ -100,3 +100,10 @@ sys.argv = [sys.argv[0], folder, attempt, yaml.safe_load((Path(folder) / "config
 """
     (package / "__main__.py").write_text(main + FAKE_TRAINER)
     return {"PYTHONPATH": str(place)}
+
+
+def install(folder: Path, name: str, version: str) -> None:
+    """What an installed library leaves of itself for whoever asks."""
+    place = folder / f"{name}-{version}.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

@@ -7,7 +7,7 @@ import io
 import json
 import random
 
-from tests.planted import clean_row
+from tests.support.planted import clean_row
 
 KINDS = ("jsonl", "json", "csv", "tsv", "txt", "parquet", "jsonl.gz", "csv.gz")
 _BITS = [

@@ -1,0 +1,29 @@
+"""Whole runs of the two-layer model in this process, and what they leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interfaces.events import Step, kept, read_events
+from interfaces.folders import Home, RunFolder
+
+
+def train(
+    home: Home, config: dict[str, Any], folder: RunFolder | None = None, attempt: int = 1
+) -> tuple[RunFolder, dict[str, Any]]:
+    from trainer.lora_trainer import LoRATrainer
+
+    folder = folder or home.create_run()
+    return folder, LoRATrainer(folder, attempt).train(config)
+
+
+def events(folder: RunFolder, kind: type) -> list[Any]:
+    return [event for event in kept(read_events(folder.events)) if isinstance(event, kind)]
+
+
+def losses(folder: RunFolder) -> list[float]:
+    return [event.loss for event in events(folder, Step)]
+
+
+def adapter_bytes(folder: RunFolder) -> bytes:
+    return (folder.adapter / "adapter_model.safetensors").read_bytes()
