@@ -72,7 +72,7 @@ bench-data: $(READY) starter  ## Measure a million rows through the studio, besi
 	@$(BIN)/python bench/data.py --tokens
 
 soak: $(READY) soak-faults  ## The long forms of tests: those of soak-faults, a million rows with faults, 10,000 mutated files, every hostile pair (an hour)
-	@FUZZ_FILES=10000 PLANTED_ROWS=1000000 $(BIN)/python -m pytest --timeout 1800 tests/data tests/trainer/test_inspection.py tests/trainer/test_rendering.py tests/trainer/test_limits.py
+	@FUZZ_FILES=10000 PLANTED_ROWS=1000000 $(BIN)/python -m pytest --timeout 1800 tests/data tests/trainer/data/test_inspection.py tests/trainer/tokens/test_rendering.py tests/trainer/data/test_limits.py
 
 # Each line is bounded by itself and can be run alone; together about three quarters of an hour.
 SOAK = $(BIN)/python -m pytest -s -q --timeout 1800

@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 from interfaces.config import FineTuneConfig  # noqa: E402
 from interfaces.device import Device  # noqa: E402
 from interfaces.folders import Home  # noqa: E402
-from studio.architecture import read_architecture  # noqa: E402
-from studio.batch_lengths import Lengths  # noqa: E402
-from studio.estimate import estimate  # noqa: E402
+from studio.models.architecture import read_architecture  # noqa: E402
+from studio.sizing.batch_lengths import Lengths  # noqa: E402
+from studio.sizing.estimate import estimate  # noqa: E402
 
 SHAPES = {
     "5M": (256, 704, 4, 8, 2, 8000, True), "40M": (512, 1408, 8, 8, 4, 32000, True),

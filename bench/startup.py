@@ -22,8 +22,8 @@ from starlette.testclient import TestClient
 
 from interfaces.events import Started, Step, read_events
 from interfaces.folders import Home
-from studio.server import build_app
-from studio.spare import end_spare, keep_spare, spare_state
+from studio.processes.warm_trainer import end_spare, keep_spare, spare_state
+from studio.web.server import build_app
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "t" * 43

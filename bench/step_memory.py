@@ -19,17 +19,17 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-import trainer.run  # noqa: F401  the process is to hold what a run's process holds
+import trainer.training.run  # noqa: F401  the process is to hold what a run's process holds
 from interfaces.config import FineTuneConfig
 from interfaces.folders import RunFolder
-from trainer.adapter import add_adapter
-from trainer.arguments import training_arguments
-from trainer.base_model import load_model
-from trainer.batches import flat_batch, padded_batch
-from trainer.device import Compute, memory_bytes, peak_memory_bytes
-from trainer.forward import adapt_forward
-from trainer.loop import TrainingLoop
-from trainer.model_files import ModelFiles
+from trainer.artifacts.adapter import add_adapter
+from trainer.kernels.fast_paths import adapt_forward
+from trainer.models.base_model import load_model
+from trainer.models.device import Compute, memory_bytes, peak_memory_bytes
+from trainer.models.model_files import ModelFiles
+from trainer.tokens.batches import flat_batch, padded_batch
+from trainer.training.arguments import training_arguments
+from trainer.training.loop import TrainingLoop
 
 COUNTED_STEP = 2
 

@@ -28,7 +28,7 @@ from transformers import (
 from interfaces.config import FineTuneConfig
 from interfaces.events import Event, Step
 from interfaces.folders import Home
-from trainer.event_log import EventLog
+from trainer.training.event_log import EventLog
 
 BATCH, RATE, SEED = 4, 2e-4, 42
 LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": "all-linear"}
@@ -149,8 +149,8 @@ class MeteredLog(EventLog):
 
 def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any) -> dict[str, Any]:
     """The product: one run through `run_training`, as `finetune train` makes it."""
-    from trainer.run import run_training
-    from trainer.stop import StopRequest
+    from trainer.training.run import run_training
+    from trainer.training.stop import StopRequest
 
     home = Home(Path(job["folder"]) / "home")
     rows = Path(job["folder"]) / "rows.jsonl"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from laws import ROOMS, Room, picture, readme
 
 from interfaces.config import fields
 from interfaces.presets import PRESETS
@@ -41,7 +44,22 @@ def settings_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-DOCUMENTS = {DOCS / "settings.md": settings_table}
+def architecture() -> str:
+    """docs/architecture.md, with the picture of its rooms as docs/laws.py has them."""
+    before, _, rest = (DOCS / "architecture.md").read_text(encoding="utf-8").partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{picture()}\n\n{END}{rest.partition(END)[2]}"
+
+
+def law_of(room: Room) -> Callable[[], str]:
+    return lambda: readme(room)
+
+
+BEGIN, END = "<!-- rooms: written by make docs -->", "<!-- end of rooms -->"
+DOCUMENTS: dict[Path, Callable[[], str]] = {
+    DOCS / "settings.md": settings_table,
+    DOCS / "architecture.md": architecture,
+    **{DOCS.parent / room.name.replace(".", "/") / "README.md": law_of(room) for room in ROOMS if room.has_readme},
+}
 
 
 def main() -> int:

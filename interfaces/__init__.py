@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interfaces.config import FineTuneConfig, LoraSettings, config_problems
     from interfaces.device import Device
+    from interfaces.errors import FineTuneError
     from interfaces.example import Example, Message
     from interfaces.finetune import IFineTuneService, TrainingResult
     from interfaces.folders import DatasetFolder, Home, RunFolder
     from interfaces.presets import PresetConfigs
-    from interfaces.problems import Code, FineTuneError, Problem
+    from interfaces.problems import Code, Problem
 
 _HOME_OF = {
     "Code": "problems",
@@ -28,7 +29,7 @@ _HOME_OF = {
     "Device": "device",
     "Example": "example",
     "FineTuneConfig": "config",
-    "FineTuneError": "problems",
+    "FineTuneError": "errors",
     "Home": "folders",
     "IFineTuneService": "finetune",
     "LoraSettings": "config",

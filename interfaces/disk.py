@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from interfaces.problems import Code, FineTuneError, Problem
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code, Problem
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _BROKEN = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO)

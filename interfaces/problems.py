@@ -1,6 +1,5 @@
 """What can go wrong, as data: a code and the values seen. Sentences are made from it per language.
 
-FineTuneError            raised inside a process; carries one or more Problems
 Problem                  what is stored and sent: code, severity, parameters, and a cure as data
 """
 
@@ -185,23 +184,6 @@ class Problem(BaseModel):
     @classmethod
     def warning(cls, code: Code, /, **params: Any) -> Problem:
         return cls(code=code, severity="warning", params=params)
-
-
-class FineTuneError(Exception):
-    """Carries problems to the one who can render them. `str()` is the English sentences."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__(*problems)
-        self.problems = problems
-
-    @classmethod
-    def of(cls, code: Code, /, **params: Any) -> FineTuneError:
-        return cls(Problem.error(code, **params))
-
-    def __str__(self) -> str:
-        from interfaces.sentences import sentence  # sentences imports this module for its codes
-
-        return "\n".join(sentence(problem) for problem in self.problems)
 
 
 def rows_that_forbid(report: Mapping[str, Any], bad_rows: str) -> Problem | None:

@@ -9,8 +9,9 @@ import yaml
 
 from interfaces.config import STARTER
 from interfaces.device import Device
+from interfaces.errors import FineTuneError
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problems import Code, FineTuneError
+from interfaces.problems import Code
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

@@ -12,16 +12,17 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import require_space
+from interfaces.errors import FineTuneError
 from interfaces.files import write_json, write_text
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import Home, RunFolder
-from interfaces.problems import Code, FineTuneError
-from studio.datasets import dataset_name
-from studio.devices import chosen_device, detect_devices
-from studio.run_queue import RunQueue
-from studio.runs import RunState, find_run, interrupted_runs, run_state, stop_requested
-from studio.trash import delete_run
-from studio.verdict import Verdict, judge
+from interfaces.problems import Code
+from studio.datasets.library import dataset_name
+from studio.runs.queue import RunQueue
+from studio.runs.state import RunState, find_run, interrupted_runs, run_state, stop_requested
+from studio.runs.trash import delete_run
+from studio.sizing.assess import Verdict, judge
+from studio.sizing.devices import chosen_device, detect_devices
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from interfaces.folders import Home, RunFolder
-from studio.launcher import LocalLauncher
+from studio.processes.launcher import LocalLauncher
 
 # A test that reaches for the network must fail, not wait for it.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,143 +1,174 @@
-"""The laws of the house: who may import whom, what stays light, and that nothing goes untested."""
+"""The laws of the house (docs/laws.py): who may import whom, what stays light, and that nothing goes untested."""
 
 import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from docs.laws import EXCEPTIONS, ROOMS, TORCH_FREE, Room, may_import
+
 ROOT = Path(__file__).resolve().parent.parent
-MAY_IMPORT = {  # package: (files at least; what it may import besides itself and the standard library)
-    "interfaces": (13, {"pydantic"}),
-    "trainer": (
-        24,
-        {"interfaces", "pydantic", "yaml", "typer", "filelock", "packaging", "torch", "transformers", "peft", "bitsandbytes", "accelerate",
-         "safetensors", "gguf", "jinja2", "psutil", "pyarrow", "huggingface_hub", "tqdm", "numpy", "orjson", "tokenizers"},
-    ),
-    "studio": (
-        30,
-        {"interfaces", "pydantic", "pydantic_core", "annotated_types", "yaml", "typer", "rich", "psutil", "filelock", "pynvml", "huggingface_hub",
-         "fastapi", "starlette", "uvicorn", "gradio"},
-    ),
-}  # fmt: skip
-# Behind one door each: a route never builds a page, a page never answers a route.
-KNOWS_GRADIO = {"app.py", "theme.py", "components", "pages"}
-KNOWS_FASTAPI = {"server.py", "door.py", "routes"}
-HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "gradio", "trainer"}
-WITHOUT_TORCH = (
-    "trainer.reading",
-    "trainer.model_files",
-    "trainer.hub",
-    "trainer.formats",
-    "trainer.dataset",
-    "trainer.export",
-    "trainer.cli",
-    "trainer.starter",
-    "trainer.json_array",
-    "trainer.delimited",
-    "trainer.cells",
-    "trainer.conversations",
-    "trainer.inspection",
-    "trainer.splitting",
-    "trainer.mixing",
-    "trainer.editing",
-    "trainer.hub_dataset",
-    "trainer.limits",
-)
-UNTESTED = {"__init__", "__main__"}
+PACKAGES = ("interfaces", "studio", "trainer")
+HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "gradio"}
+BY_NAME = {room.name: room for room in ROOMS}
+MOST_LINES = 400
 
 
-def imports(file: Path) -> Iterator[tuple[int, str]]:
-    """Every import of a file, those inside functions too."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the three packages by its dotted name."""
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def room_of(module: str) -> Room | None:
+    """The room that a module stands in; none for a package's own `__init__`."""
+    parts = module.split(".")
+    names = (parts[0], ".".join(parts[:2])) if parts[0] != "interfaces" else ("interfaces",)
+    return BY_NAME.get(names[-1])
+
+
+@cache
+def imported(module: str) -> tuple[tuple[int, str], ...]:
+    """(line, module) of every import, those inside functions too."""
+    found = []
+    for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.lineno, node.module.split(".")[0]
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno} is a relative import"
+            whole = (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [(node.lineno, name if name in modules() else str(node.module)) for name in whole]
+    return tuple(found)
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_package_imports_only_what_its_row_allows(package: str) -> None:
-    at_least, others = MAY_IMPORT[package]
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert len(files) >= at_least, f"found only {len(files)} files under {package}/"
-    allowed = others | {package} | sys.stdlib_module_names
-    wrong = [
-        f"{file.relative_to(ROOT)}:{line} imports {name}"
-        for file in files
-        for line, name in imports(file)
-        if name not in allowed
-    ]
-    assert not wrong, "\n".join(wrong)
+def ours(module: str) -> Iterator[tuple[int, str]]:
+    return ((line, name) for line, name in imported(module) if name.partition(".")[0] in PACKAGES)
 
 
-def modules_loaded_by(*names: str) -> set[str]:
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Circles of a graph: what is left once everything that leads nowhere is taken away again and again."""
+    left = {name: set(targets) - {name} for name, targets in edges.items()}
+    while ends := [name for name, targets in left.items() if not targets & left.keys()]:
+        for name in ends:
+            del left[name]
+    return [sorted(left)] if left else []
+
+
+def test_every_module_stands_in_a_room_of_the_table() -> None:
+    homeless = [name for name in modules() if name not in PACKAGES and room_of(name) is None]
+    assert homeless == []
+    folders = {f"{p}.{path.name}" for p in PACKAGES[1:] for path in (ROOT / p).iterdir() if any(path.glob("*.py"))}
+    assert folders == {room.name for room in ROOMS if room.is_folder} - {"interfaces"}
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_imports_only_what_its_law_allows(room: Room) -> None:
+    inside = {room.name, *may_import(room), "interfaces"}
+    wrong, libraries = [], set()
+    for module in modules():
+        if room_of(module) is not room:
+            continue
+        for line, name in imported(module):
+            top = name.partition(".")[0]
+            if top not in PACKAGES:
+                libraries |= {top} - sys.stdlib_module_names
+                continue
+            target = room_of(name)
+            if (module, name) not in EXCEPTIONS and (target is None or target.name not in inside):
+                wrong.append(f"{module}:{line} imports {name}")
+    assert wrong == []
+    assert libraries == room.libraries
+
+
+def test_no_modules_and_no_rooms_import_each_other_in_a_circle() -> None:
+    between_modules = {name: {target for _, target in ours(name)} for name in modules()}
+    assert circles(between_modules) == []
+    between_rooms: dict[str, set[str]] = {room.name: set() for room in ROOMS}
+    for name, targets in between_modules.items():
+        if room := room_of(name):
+            allowed = {target for target in targets if (name, target) not in EXCEPTIONS}
+            between_rooms[room.name] |= {found.name for target in allowed if (found := room_of(target))}
+    assert circles(between_rooms) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set(), "d": {"a"}}) == []
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room.is_folder], ids=lambda room: room.name)
+def test_a_room_stays_small_and_its_init_empty(room: Room) -> None:
+    folder = ROOT / room.name.replace(".", "/")
+    files = [file for file in folder.rglob("*.py") if file.stem != "__init__"]
+    assert 1 <= len(files) <= room.modules
+    if room.name != "interfaces":
+        assert all(file.read_text() == "" for file in folder.rglob("__init__.py"))
+    assert 1 <= len((folder / "README.md").read_text(encoding="utf-8").splitlines()) <= 6
+
+
+def test_no_file_grows_beyond_one_noun() -> None:
+    lines = {name: len(file.read_text(encoding="utf-8").splitlines()) for name, file in modules().items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def modules_loaded_by(names: Iterable[str]) -> set[str]:
     """Top-level names in sys.modules of a fresh process that imported these modules."""
     code = (
         "import importlib, json, sys\n"
-        f"for name in {names!r}: importlib.import_module(name)\n"
+        f"for name in {sorted(names)!r}: importlib.import_module(name)\n"
         "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout))
 
 
-def modules_of(package: str) -> list[str]:
-    return [f"{package}.{path.stem}" for path in (ROOT / package).glob("*.py") if path.stem not in UNTESTED]
+def without(*rooms: str) -> list[str]:
+    """The studio's modules that don't stand in these rooms."""
+    return [name for name in modules() if name.startswith("studio.") and not name.startswith(rooms)]
 
 
 def test_contract_and_studio_stay_free_of_torch_and_of_the_trainer() -> None:
-    plain = [name for name in modules_of("studio") if name.split(".")[1] + ".py" not in KNOWS_GRADIO]
-    assert len(plain) >= 20
-    assert not modules_loaded_by("interfaces", "studio", *modules_of("interfaces"), *plain) & HEAVY
+    plain = [name for name in without("studio.pages", "studio.web.server") if not name.endswith("__main__")]
+    contract = [name for name in modules() if name.startswith("interfaces")]
+    assert not modules_loaded_by([*contract, *plain]) & (HEAVY | {"trainer"})
 
 
 @pytest.mark.process
 def test_the_pages_bring_gradio_and_no_torch() -> None:
-    assert modules_loaded_by("studio.app") & HEAVY == {"gradio"}
+    assert modules_loaded_by(["studio.pages.app"]) & (HEAVY | {"trainer"}) == {"gradio"}
 
 
-@pytest.mark.parametrize(
-    ("library", "knows"),
-    [({"gradio"}, KNOWS_GRADIO), ({"fastapi", "starlette", "uvicorn"}, KNOWS_FASTAPI)],
-    ids=["gradio", "fastapi"],
-)
-def test_each_library_of_the_browser_stays_behind_its_door(library: set[str], knows: set[str]) -> None:
-    files = sorted((ROOT / "studio").rglob("*.py"))
-    users = {
-        file.relative_to(ROOT / "studio").parts[0] for file in files for _, name in imports(file) if name in library
-    }
-    assert users == knows
-
-
-def test_reading_data_stays_free_of_torch() -> None:
-    assert not modules_loaded_by(*WITHOUT_TORCH) & (HEAVY - {"trainer"})
+def test_reading_data_and_downloading_stay_free_of_torch() -> None:
+    light = [name for name in modules() if any(name == one or name.startswith(f"{one}.") for one in TORCH_FREE)]
+    assert not modules_loaded_by(light) & HEAVY
 
 
 def test_supervisor_is_on_the_standard_library_alone() -> None:
-    plain = modules_loaded_by("json")
+    plain = modules_loaded_by(["json"])
     # What the interpreter loads by itself at start is not the supervisor's doing.
-    foreign = modules_loaded_by("studio.supervisor") - plain - sys.stdlib_module_names - {"studio", "interfaces"}
-    assert not foreign
+    loaded = modules_loaded_by(["studio.processes.supervisor"])
+    assert loaded - plain - sys.stdlib_module_names == {"studio", "interfaces"}
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_module_has_its_test_file(package: str) -> None:
-    modules = {path.stem for path in (ROOT / package).glob("*.py")} - UNTESTED
-    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / package).glob("test_*.py")}
-    assert not modules - tested, f"without tests/{package}/test_<module>.py: {sorted(modules - tested)}"
-    assert not tested - modules, f"tests of modules that are gone: {sorted(tested - modules)}"
+    """In the same place: studio/runs/queue.py in tests/studio/runs/test_queue.py. Routes are asked through the server."""
+    place = ROOT / package
+    known = {file.relative_to(place).with_suffix("") for file in place.rglob("*.py") if not file.stem.startswith("__")}
+    tests = ROOT / "tests" / package
+    tested = {file.relative_to(tests).with_name(file.stem.removeprefix("test_")) for file in tests.rglob("test_*.py")}
+    assert {str(one) for one in known - tested} - ELSEWHERE == set()
+    assert {str(one) for one in tested - known} == set()
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_each_folder_states_its_law_in_six_lines(package: str) -> None:
-    assert 1 <= len((ROOT / package / "README.md").read_text(encoding="utf-8").splitlines()) <= 6
-
-
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_no_file_grows_beyond_one_noun(package: str) -> None:
-    long = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / package).rglob("*.py")}
-    assert not {name: lines for name, lines in long.items() if lines > 400}
+ELSEWHERE = {
+    *(f"web/routes/{name}" for name in ("datasets", "devices", "estimates", "models", "queue", "runs", "spare")),
+    *(f"pages/{name}" for name in ("datasets", "run", "train", "live", "settings_form")),
+}
+"""What only shows in the whole: routes in web/test_server, pages in test_app and in the browser."""

@@ -9,7 +9,7 @@ import pytest
 
 from interfaces.events import KINDS, parse_event
 from interfaces.folders import DatasetFolder, RunFolder
-from studio.runs import RunState
+from studio.runs.state import RunState
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_the_readme_s_tree_is_the_tree() -> None:
 
 
 def test_the_readme_s_models_are_the_catalogue() -> None:
-    from studio.catalogue import CATALOGUE
+    from studio.models.catalogue import CATALOGUE
 
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
@@ -98,7 +98,7 @@ def test_derived_documents_are_fresh() -> None:
 
 def test_every_kind_of_row_problem_and_every_use_of_a_column_is_documented() -> None:
     from interfaces.problems import Code
-    from trainer.formats import ROLES
+    from trainer.data.formats import ROLES
 
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     told = set(re.findall(r"^\| `(\w+)` \| (?:at fault|doubtful) \|", text, re.MULTILINE))
@@ -132,9 +132,9 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_the_figures_beside_the_requirements_hints_are_computed() -> None:
     from interfaces.presets import PresetConfigs
-    from studio.catalogue import BY_ID
-    from studio.devices import device_of
-    from studio.estimate import estimate, with_changes
+    from studio.models.catalogue import BY_ID
+    from studio.sizing.devices import device_of
+    from studio.sizing.estimate import estimate, with_changes
 
     text = (ROOT / "docs" / "estimate.md").read_text(encoding="utf-8")
     rows = [

@@ -6,7 +6,7 @@
     check FILE        what is wrong with a file's rows; the home stays as it is
     mix PARTS         several datasets become one
     edit DATASET      rows of a dataset are mended or taken out: a new dataset
-    preview           what a model sees of datasets; answers requests on stdin (trainer/preview.py)
+    preview           what a model sees of datasets; answers requests on stdin (trainer/tokens/preview.py)
     download MODEL    a model comes to this machine
     look-up MODEL     what the Hub says of a model, without its weights
     search TEXT       models of the Hub
@@ -34,10 +34,11 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import problem_of_os_error
+from interfaces.errors import FineTuneError
 from interfaces.events import Failed
 from interfaces.files import write_json, write_text
 from interfaces.folders import DatasetFolder, Home, RunFolder
-from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem
+from interfaces.problems import BROKEN_RUN, Code, Problem
 from interfaces.process import ProcessIdentity
 from interfaces.sentences import sentence
 
@@ -99,7 +100,7 @@ def run(folder: Path, attempt: int = 1) -> None:
 @app.command(hidden=True)
 def wait(ready: Path) -> None:
     """Load what a run needs, then train the run that a line on stdin names. Started by a supervisor without a run."""
-    import trainer.run  # noqa: F401  torch, transformers and peft: seconds
+    import trainer.training.run  # noqa: F401  torch, transformers and peft: seconds
 
     with contextlib.suppress(OSError):  # nobody wants it any more
         ready.touch()
@@ -128,7 +129,7 @@ def _config_of(folder: RunFolder, attempt: int) -> dict[str, Any]:
         config, reason = None, str(error).splitlines()[0]
     if isinstance(config, dict):
         return config
-    from trainer.event_log import EventLog
+    from trainer.training.event_log import EventLog
 
     problem = Problem.error(Code.CONFIG_UNREADABLE, path=str(folder.config), reason=reason)
     with EventLog(folder.events, attempt) as events:
@@ -165,7 +166,8 @@ def inspect(
     """Read FILE to its end and add it to the home's datasets, rows at fault counted and named."""
 
     def job() -> dict[str, Any]:
-        from trainer.dataset import add_dataset, find_dataset
+        from trainer.data.dataset import add_dataset
+        from trainer.data.resolve import find_dataset
 
         _limit(file)
         place, chosen = Home.of(home, os.environ), json.loads(columns)
@@ -185,7 +187,7 @@ def check(
     """Read FILE to its end; the report is the answer, and the folder OUT gets every problem in problems.jsonl."""
 
     def job() -> dict[str, Any]:
-        from trainer.inspection import Inspection, groups_of
+        from trainer.data.inspection import Inspection, groups_of
 
         _limit(str(file))
         for path in (file, against):
@@ -204,7 +206,7 @@ def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], hom
     """Make one dataset of several, each with a weight."""
 
     def job() -> dict[str, Any]:
-        from trainer.mixing import mix_datasets
+        from trainer.data.mixing import mix_datasets
 
         return {"dataset": mix_datasets(Home.of(home, os.environ), json.loads(parts)).id}
 
@@ -216,7 +218,7 @@ def edit(dataset: str, changes: Path, home: HomeOption = None) -> None:
     """Make a new dataset in which rows of DATASET are as CHANGES says: a JSON file of {row number: text or null}."""
 
     def job() -> dict[str, Any]:
-        from trainer.editing import edit_rows
+        from trainer.data.editing import edit_rows
 
         place = Home.of(home, os.environ)
         _limit("")
@@ -229,7 +231,7 @@ def edit(dataset: str, changes: Path, home: HomeOption = None) -> None:
 @app.command()
 def preview(model: str, revision: str = "main", home: HomeOption = None) -> None:
     """Answer requests on stdin, one JSON object a line, about the home's datasets as MODEL sees them."""
-    from trainer.limits import PREVIEW_MEMORY, limit_memory
+    from trainer.data.limits import PREVIEW_MEMORY, limit_memory
 
     place = Home.of(home, os.environ)
     previewer: Any = None
@@ -237,9 +239,9 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
     def job(request: dict[str, Any]) -> dict[str, Any]:
         nonlocal previewer
         if previewer is None:
-            from trainer.model_files import find_tokenizer
-            from trainer.preview import Previewer
-            from trainer.tokenizer import load_template
+            from trainer.models.model_files import find_tokenizer
+            from trainer.tokens.preview import Previewer
+            from trainer.tokens.tokenizer import load_template
 
             files = find_tokenizer(model, revision, place, _print_progress)
             limit_memory(PREVIEW_MEMORY)
@@ -253,7 +255,7 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
 
 
 def _limit(file: str) -> None:
-    from trainer.limits import INSPECT_MEMORY, limit_memory, limit_processor, processor_seconds
+    from trainer.data.limits import INSPECT_MEMORY, limit_memory, limit_processor, processor_seconds
 
     limit_memory(INSPECT_MEMORY)
     size = Path(file).stat().st_size if Path(file).is_file() else 1 << 30
@@ -265,7 +267,7 @@ def download(model: str, revision: str = "main", home: HomeOption = None) -> Non
     """Bring MODEL (a Hub id, or 'starter') to this machine."""
 
     def job() -> dict[str, Any]:
-        from trainer.model_files import find_model
+        from trainer.models.model_files import find_model
 
         found = find_model(model, revision, Home.of(home, os.environ), _print_progress)
         return {"path": str(found.path), "revision": found.revision}
@@ -278,7 +280,7 @@ def look_up_model(model: str, revision: str = "main") -> None:
     """What the Hub says of MODEL, without its weights."""
 
     def job() -> dict[str, Any]:
-        from trainer.hub_models import look_up
+        from trainer.models.hub_models import look_up
 
         return look_up(model, revision)
 
@@ -290,7 +292,7 @@ def search(text: str) -> None:
     """Models of the Hub whose names hold TEXT."""
 
     def job() -> dict[str, Any]:
-        from trainer.hub_models import search_models
+        from trainer.models.hub_models import search_models
 
         return {"models": search_models(text)}
 
@@ -302,7 +304,7 @@ def export(
     folder: Path, out: Annotated[Path, typer.Option(help="A .zip file, or a folder.")], to: str = "adapter"
 ) -> None:
     """Write the adapter of a run folder to OUT."""
-    from trainer.export import export_adapter
+    from trainer.artifacts.export import export_adapter
 
     if to != "adapter":
         _fail(Problem.error(Code.VALUE_INVALID, field="--to", value=to, expected="should be 'adapter'"))

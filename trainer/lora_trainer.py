@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.config import FineTuneConfig, config_errors
+from interfaces.errors import FineTuneError
 from interfaces.events import Failed, Started, Step, read_events
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import RunFolder
-from interfaces.problems import FineTuneError
 from interfaces.result import result_of
-from trainer.event_log import EventLog
-from trainer.export import export_adapter
-from trainer.failures import problem_of
-from trainer.requirements import require_versions
-from trainer.stop import StopRequest, StopWatch
+from trainer.artifacts.export import export_adapter
+from trainer.training.event_log import EventLog
+from trainer.training.failures import problem_of
+from trainer.training.requirements import require_versions
+from trainer.training.stop import StopRequest, StopWatch
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class LoRATrainer(IFineTuneService):
             try:
                 events.hold_space(self.folder.reserve)
                 require_versions()
-                from trainer.run import run_training  # torch and transformers: seconds
+                from trainer.training.run import run_training  # torch and transformers: seconds
 
                 run_training(checked, self.folder, events, self.stop)
             except Exception as error:

@@ -1,1 +1,0 @@
-"""One build function a page. Handlers are thin calls into functions that know no gradio."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gradio as gr
 
 from interfaces.config import STARTER
-from studio.catalogue import CATALOGUE
-from studio.components.live import live_part
-from studio.datasets import MOST_BYTES
+from studio.datasets.library import MOST_BYTES
+from studio.models.catalogue import CATALOGUE
+from studio.pages.live import live_part
 
 
 def build_datasets_page(texts: dict[str, str], language: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.components.live import live_part
+from studio.pages.live import live_part
 
 
 def build_run_page(texts: dict[str, str], language: str) -> None:

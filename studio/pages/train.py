@@ -10,20 +10,20 @@ import gradio as gr
 
 from interfaces.config import STARTER, FineTuneConfig, config_problems, token_budget
 from interfaces.device import Device
+from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problems import FineTuneError, rows_that_forbid
+from interfaces.problems import rows_that_forbid
 from interfaces.sentences import sentence, size
-from studio.catalogue import CATALOGUE, local_path
-from studio.components.live import live_part
-from studio.components.settings_form import data_form, settings_form
-from studio.datasets import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
-from studio.demo import SAMPLE, questions
-from studio.estimate import with_changes
+from studio.datasets.library import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
+from studio.datasets.sample import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
-from studio.form import from_widgets, widget_values
-from studio.models_cli import parameters
-from studio.texts import TEXTS
+from studio.models.catalogue import CATALOGUE, local_path, parameters
+from studio.pages.form import from_widgets, widget_values
+from studio.pages.live import live_part
+from studio.pages.settings_form import data_form, settings_form
+from studio.sizing.estimate import with_changes
+from studio.texts.texts import TEXTS
 
 
 def build_train_page(

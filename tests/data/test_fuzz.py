@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.examples import ExampleFile
 from interfaces.folders import DatasetFolder
-from interfaces.problems import FineTuneError
 from interfaces.sentences import sentence
 from tests.support.fuzz import KINDS, mutated, seed_file
-from trainer.inspection import Inspection
+from trainer.data.inspection import Inspection
 
 FILES = int(os.environ.get("FUZZ_FILES", "1000"))
 MOST_SECONDS = 10.0

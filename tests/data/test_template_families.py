@@ -93,7 +93,7 @@ def tokenizer_of(tiny_model: Path):
 
 
 def template_of(tokenizer: Any, name: str) -> Any:
-    from trainer.template import ChatTemplate
+    from trainer.tokens.template import ChatTemplate
 
     return ChatTemplate(tokenizer, name)
 
@@ -193,7 +193,7 @@ ENDS = {"glm4moe": ("<|endoftext|>", ["<|user|>", "<|observation|>"]), "qwen3": 
 
 @pytest.mark.parametrize(("family", "talk"), BY_HAND)
 def test_families_that_mark_nothing_or_rewrite_earlier_turns(tokenizer_of, family: str, talk: str) -> None:
-    from trainer.template import ChatTemplate
+    from trainer.tokens.template import ChatTemplate
 
     eos, others = ENDS[family]
     tokenizer = tokenizer_of(family, eos)

@@ -15,10 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-import trainer.run  # noqa: F401  what an attempt would import
+import trainer.training.run  # noqa: F401  what an attempt would import
 from interfaces.folders import RunFolder
 from trainer.cli import _train
-from trainer.event_log import EventLog
+from trainer.training.event_log import EventLog
 
 
 def main() -> None:

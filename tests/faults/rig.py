@@ -21,7 +21,7 @@ from interfaces.events import CheckpointCommitted, Evaluated, Event, Step, kept,
 from interfaces.files import write_text
 from interfaces.folders import Home, RunFolder
 from tests.conftest import ROOT, alpaca_rows, until, write_rows
-from trainer.checkpoints import committed_steps, verify_checkpoint
+from trainer.artifacts.checkpoints import committed_steps, verify_checkpoint
 
 SEED = int(os.environ.get("FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 """Named by each failure, so that it can be done again."""

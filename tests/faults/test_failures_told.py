@@ -13,12 +13,12 @@ from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.process import ProcessIdentity
-from studio.curves import told_since
-from studio.datasets import with_datasets
+from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager
-from studio.history import RunHistory
-from studio.run_queue import RunQueue
-from studio.supervised_trainer import SupervisedTrainer
+from studio.runs.curves import told_since
+from studio.runs.history import RunHistory
+from studio.runs.queue import RunQueue
+from studio.runs.supervised_trainer import SupervisedTrainer
 from tests.conftest import make_tiny_model, until
 from tests.support.fakes import install
 from tests.support.hub_server import serve

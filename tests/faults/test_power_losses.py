@@ -23,8 +23,8 @@ from tests.faults.rig import (
     rounds,
     run_to_the_end,
 )
-from trainer.checkpoints import newest_checkpoint
-from trainer.event_log import DURABLE
+from trainer.artifacts.checkpoints import newest_checkpoint
+from trainer.training.event_log import DURABLE
 
 pytestmark = [pytest.mark.tiny, pytest.mark.alone]  # what was acknowledged a second ago has to be there
 BEHIND_SECONDS = 1.0

@@ -15,10 +15,10 @@ import pytest
 
 from interfaces.events import Finished, Started, read_events
 from interfaces.folders import Home, RunFolder
-from studio.launcher import LocalLauncher
-from studio.run_queue import RunQueue
-from studio.runs import RunState, run_state
-from studio.trash import delete_run
+from studio.processes.launcher import LocalLauncher
+from studio.runs.queue import RunQueue
+from studio.runs.state import RunState, run_state
+from studio.runs.trash import delete_run
 from tests.conftest import until
 from tests.faults.rig import rounds
 from tests.support.fake_runs import has_ended, let_go, make_run
@@ -30,7 +30,7 @@ START = """
 import sys
 from pathlib import Path
 from interfaces.folders import Home
-from studio.terminal import manager_of
+from studio.cli.console import manager_of
 manager_of(Home(Path(sys.argv[1]))).launch(sys.argv[2])
 """
 

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
+from interfaces.errors import FineTuneError
 from interfaces.events import Started, Step, kept, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
-from interfaces.problems import FineTuneError
 from interfaces.process import ProcessIdentity
 from studio.finetune_manager import FinetuneManager
-from studio.launcher import LocalLauncher
-from studio.runs import run_state
-from studio.supervised_trainer import SupervisedTrainer
+from studio.processes.launcher import LocalLauncher
+from studio.runs.state import run_state
+from studio.runs.supervised_trainer import SupervisedTrainer
 from tests.conftest import until
 from tests.faults.rig import SEED, Nursery, Result, check_equal, rounds, run_to_the_end
 from tests.support.fake_runs import identity, start
@@ -175,7 +175,7 @@ def test_a_foreign_process_with_the_same_pid_is_never_signalled(home: Home) -> N
 def test_a_clock_that_is_set_a_day_back_and_forth_loses_nothing(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
 ) -> None:
-    from studio.launcher import trainer_command
+    from studio.processes.launcher import trainer_command
 
     run = FinetuneManager(SupervisedTrainer(), home).create_task(fault_job)
     folder = home.run(run)

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.disk import at, disk_full, free_bytes, problem_of_os_error, require_space
-from interfaces.problems import Code, FineTuneError
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
 
 
 def test_no_space_names_the_place_and_both_figures() -> None:

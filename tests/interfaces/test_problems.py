@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from interfaces.problems import BROKEN_RUN, Code, FineTuneError, Problem, rows_that_forbid
+from interfaces.problems import BROKEN_RUN, Code, Problem, rows_that_forbid
 
 
 def test_a_problem_is_data_and_travels() -> None:
@@ -11,15 +11,6 @@ def test_a_problem_is_data_and_travels() -> None:
     assert record["schema_version"] == 1
     assert record["code"] == "out_of_memory"
     assert Problem.model_validate(record) == problem
-
-
-def test_an_error_speaks_english_and_keeps_all_its_problems() -> None:
-    error = FineTuneError(
-        Problem.error(Code.FILE_MISSING, path="a.json"), Problem.error(Code.FILE_EMPTY, path="b.json")
-    )
-    assert len(error.problems) == 2
-    assert "a.json" in str(error)
-    assert "b.json" in str(error)
 
 
 def test_a_broken_run_is_not_bad_input() -> None:

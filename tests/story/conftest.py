@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from interfaces.folders import Home, RunFolder
-from studio.launcher import LocalLauncher
+from studio.processes.launcher import LocalLauncher
 from tests.support.served import Studio
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

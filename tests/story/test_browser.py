@@ -12,7 +12,7 @@ import pytest
 
 from interfaces.events import Event, Step, Stopped, kept, read_events
 from interfaces.folders import Home, RunFolder
-from studio.texts import TEXTS
+from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, write_rows
 from tests.support.served import Studio
 

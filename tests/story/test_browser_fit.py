@@ -10,9 +10,9 @@ from interfaces.events import Finished, read_events
 from interfaces.files import read_json
 from interfaces.presets import PRESETS
 from studio.finetune_manager import FinetuneManager
-from studio.runs import RunState, run_state
-from studio.supervised_trainer import SupervisedTrainer
-from studio.texts import TEXTS
+from studio.runs.state import RunState, run_state
+from studio.runs.supervised_trainer import SupervisedTrainer
+from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, until
 from tests.support.served import Studio
 

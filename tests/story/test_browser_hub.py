@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interfaces.folders import Home
-from studio.texts import TEXTS
+from studio.texts.texts import TEXTS
 from tests.support.hub_server import COMMIT, Hub, serve
 from tests.support.served import Studio
 

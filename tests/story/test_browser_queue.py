@@ -10,10 +10,10 @@ import yaml
 
 from interfaces.folders import Home, RunFolder
 from studio.finetune_manager import FinetuneManager
-from studio.launcher import LocalLauncher
-from studio.run_queue import RunQueue
-from studio.runs import RunState, run_state
-from studio.texts import TEXTS
+from studio.processes.launcher import LocalLauncher
+from studio.runs.queue import RunQueue
+from studio.runs.state import RunState, run_state
+from studio.texts.texts import TEXTS
 from tests.conftest import until
 from tests.support.fakes import FakeFineTuneService, fake_trainer_package
 from tests.support.served import Studio

@@ -12,9 +12,9 @@ import yaml
 from interfaces.events import Started, Stopped, read_events
 from interfaces.folders import Home, RunFolder
 from studio.finetune_manager import FinetuneManager
-from studio.launcher import LocalLauncher
-from studio.supervised_trainer import SupervisedTrainer
-from studio.texts import TEXTS
+from studio.processes.launcher import LocalLauncher
+from studio.runs.supervised_trainer import SupervisedTrainer
+from studio.texts.texts import TEXTS
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.faults.rig import job
 from tests.support.served import Studio
@@ -34,7 +34,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 def started(studio: Studio, model: Path, folder: Path, **settings: Any) -> RunFolder:
     """A run of the two-layer model, as the terminal starts it, with some steps behind it."""
-    from studio.datasets import with_datasets
+    from studio.datasets.library import with_datasets
 
     rows = write_rows(folder / "rows.jsonl", alpaca_rows(54))
     manager = FinetuneManager(SupervisedTrainer(), studio.home)

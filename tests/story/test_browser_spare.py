@@ -10,8 +10,8 @@ from interfaces.events import Finished, Step, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.process import ProcessIdentity
-from studio.spare import end_spare
-from studio.texts import TEXTS
+from studio.processes.warm_trainer import end_spare
+from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, until
 from tests.support.served import Studio
 

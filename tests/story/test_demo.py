@@ -11,7 +11,8 @@ import pytest
 from interfaces.events import Sampled, Step, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
-from studio.demo import is_right, questions
+from studio.cli.demo import is_right
+from studio.datasets.sample import questions
 
 pytestmark = [
     pytest.mark.story,

@@ -4,7 +4,8 @@ import pytest
 
 from interfaces import Device
 from interfaces.config import FineTuneConfig, config_problems
-from interfaces.problems import Code, FineTuneError
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
 from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
 
 CPU = Device("cpu", "a laptop", 2**34, 2**33)

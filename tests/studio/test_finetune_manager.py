@@ -4,13 +4,14 @@ from typing import Any
 import pytest
 import yaml
 
+from interfaces.errors import FineTuneError
 from interfaces.events import Finished
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home
-from interfaces.problems import Code, FineTuneError
+from interfaces.problems import Code
 from studio.finetune_manager import FinetuneManager
 from tests.support.fakes import FakeFineTuneService
-from trainer.event_log import EventLog
+from trainer.training.event_log import EventLog
 
 CONFIG = {"model_name": "starter", "dataset": "rows.jsonl", "max_length": 99, "lora": {"r": 4}, "name": "My run"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.folders import RunFolder
-from trainer.checkpoints import NEEDED, commit_checkpoint
+from trainer.artifacts.checkpoints import NEEDED, commit_checkpoint
 
 
 def commit(folder: RunFolder, step: int) -> Path:

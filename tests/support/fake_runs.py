@@ -6,9 +6,9 @@ from interfaces.files import read_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.process import ProcessIdentity
 from studio.finetune_manager import FinetuneManager
-from studio.launcher import LocalLauncher
-from studio.run_queue import RunQueue
-from studio.runs import run_state
+from studio.processes.launcher import LocalLauncher
+from studio.runs.queue import RunQueue
+from studio.runs.state import run_state
 from tests.support.fakes import FakeFineTuneService, fake_trainer
 
 

@@ -35,8 +35,8 @@ from pathlib import Path
 from interfaces.events import Failed, Finished, Started, Step, Stopped, Stopping
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
-from trainer.event_log import EventLog
-from trainer.stop import StopRequest
+from trainer.training.event_log import EventLog
+from trainer.training.stop import StopRequest
 
 folder, attempt, script = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
 stop, log = StopRequest(folder, attempt), EventLog(folder.events, attempt)
@@ -55,7 +55,7 @@ if script == "crashes":
     os._exit(7)
 if script == "out of memory":
     from interfaces.config import FineTuneConfig
-    from trainer.failures import out_of_memory
+    from trainer.training.failures import out_of_memory
     print("CUDA out of memory. Tried to allocate 2.00 GiB")
     log.append(Failed(step=3, problem=out_of_memory(FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text())), "cuda")))
 elif script == "fails":

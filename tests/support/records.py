@@ -5,7 +5,7 @@ from __future__ import annotations
 from interfaces.events import Finished, Started, Step
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
-from studio.experience import Trial
+from studio.sizing.calibration import Trial
 
 TRIAL = Trial("r", "a processor", "starter", 1000, 1100, 50.0, 2e8, "16 bits")
 

@@ -12,7 +12,7 @@ import yaml
 from interfaces.events import Finished, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
-from studio.runs import list_runs
+from studio.runs.state import list_runs
 
 
 def trainer(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from interfaces import IFineTuneService
+from interfaces.errors import FineTuneError
 from interfaces.folders import Home
-from interfaces.problems import FineTuneError
 from trainer.lora_trainer import LoRATrainer
 
 pytestmark = pytest.mark.tiny

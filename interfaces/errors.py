@@ -1,0 +1,23 @@
+"""The one exception that crosses rooms: it carries problems to whoever can show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interfaces.problems import Code, Problem
+from interfaces.sentences import sentence
+
+
+class FineTuneError(Exception):
+    """Carries problems to the one who can render them. `str()` is the English sentences."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    @classmethod
+    def of(cls, code: Code, /, **params: Any) -> FineTuneError:
+        return cls(Problem.error(code, **params))
+
+    def __str__(self) -> str:
+        return "\n".join(sentence(problem) for problem in self.problems)

@@ -1,0 +1,249 @@
+"""A terminal that follows a run: progress, the last line, and what Ctrl-C means."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from interfaces.config import config_errors
+from interfaces.errors import FineTuneError
+from interfaces.events import Event, Stopped, Stopping, read_tail
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import BROKEN_RUN, Code, Problem
+from interfaces.sentences import sentence, settings_words, size
+from studio.cli.progress import RunProgress, stopping_words
+from studio.datasets.library import with_datasets
+from studio.finetune_manager import FinetuneManager
+from studio.processes.launcher import LocalLauncher
+from studio.processes.trainer_child import download_model
+from studio.runs.queue import wanted_device
+from studio.runs.state import RunState, follow, interrupted_runs, run_state, summary_of
+from studio.runs.supervised_trainer import result_of_run, wait_until_gone
+from studio.runs.trash import delete_run
+
+
+def start_run(
+    manager: FinetuneManager, config: dict[str, Any], console: Console, as_json: bool, detach: bool, wait: bool,
+    note: str = "",
+) -> int:  # fmt: skip
+    """Check a config, make a run of it, and start it: attached, or detached; returns the exit code.
+
+    Raises:
+        FineTuneError: as `begin_run`.
+    """
+    folder, interrupted = begin_run(manager, config, console, wait, note)
+    if not (detach or interrupted):
+        return attach(manager, folder, console, as_json)
+    console.print(left_alone(folder))
+    if as_json:
+        print(json.dumps({"run": folder.id, "state": run_state(folder).value}))
+    return 0
+
+
+def begin_run(
+    manager: FinetuneManager, config: dict[str, Any], console: Console, wait: bool, note: str = ""
+) -> tuple[RunFolder, bool]:
+    """Check a config, make a run of it, and start it or have it wait; and whether Ctrl-C came meanwhile.
+
+    Raises:
+        FineTuneError: the config holds errors, another run has the device and `wait` is false, or it can't be started.
+        KeyboardInterrupt: it came before the start, and nothing is left.
+    """
+    if errors := config_errors(config):
+        raise FineTuneError(*errors)
+    if not wait:
+        manager.queue.require_free(wanted_device(str(config.get("device", "auto"))))
+    run_id = manager.create_task(with_datasets(manager.home, config))
+    folder = manager.home.run(run_id)
+    console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
+    try:
+        launch(manager, folder, console, wait)
+    except KeyboardInterrupt:
+        if not folder.is_waiting and LocalLauncher().find(folder) is None:
+            delete_run(folder)
+            raise
+        return folder, True
+    except FineTuneError:
+        if not folder.attempts():  # nothing was started, so nothing is left
+            delete_run(folder)
+        raise
+    return folder, False
+
+
+def left_alone(folder: RunFolder) -> str:
+    """What becomes of a run that nobody follows."""
+    words = "It waits in the queue" if folder.is_waiting else "It runs by itself"
+    return f"{words}. 'finetune runs' shows it, 'finetune stop {folder.id}' stops it."
+
+
+def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: bool) -> None:
+    """Start a run, or have it wait.
+
+    Raises:
+        FineTuneError: another run has the device and `wait` is false, or it can't be started.
+    """
+    manager.launch(folder.id)
+    place = manager.queue.place_of(folder)
+    if place is None:
+        return
+    if not wait:  # somebody was quicker, since it was asked whether the device is free
+        try:
+            manager.queue.cancel(folder)
+        except FineTuneError:  # its turn has come meanwhile
+            return
+        manager.queue.require_free(place.device)
+        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="before it in the queue")
+    holder = manager.queue.holder_of(place.device)
+    if manager.queue.paused:
+        reason = "it is paused, and 'finetune queue go-on' lets it start runs again"
+    else:
+        reason = f"{holder.id if holder else 'another'} has {place.device}. It starts by itself, whatever becomes of this terminal"
+    console.print(f"Number {place.position} in the queue: {reason}.")
+
+
+def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, since: int = 1) -> int:
+    """Follow a run to its end and tell the result; returns the exit code. What attempts before `since` said was told then."""
+    try:
+        with RunProgress(console, live=not as_json) as progress:
+            for events in follow(folder):
+                if folder.is_waiting:
+                    progress.wait()
+                    manager.queue.tend()
+                new = [event for event in events if event.attempt >= since]
+                if as_json:
+                    _print_events(new)
+                else:
+                    progress.show(new)
+    except KeyboardInterrupt:
+        if not _stop_on_interrupt(manager, folder, console):
+            return 0
+        wait_for_end(folder, console)
+    return _tell_result(folder, console, as_json)
+
+
+def _print_events(events: list[Event]) -> None:
+    for event in events:
+        print(event.model_dump_json(exclude_none=True), flush=True)
+
+
+def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Console) -> bool:
+    """Ask what Ctrl-C means: True to stop and save, False to leave the run alone. Without a terminal: leave it."""
+    waits = folder.is_waiting
+    detached = f"\nDetached. {left_alone(folder)}"
+    question = "Take it out of the queue, or let it wait?" if waits else "Stop and save, or detach and let it run?"
+    if not (sys.stdin.isatty() and console.is_terminal):
+        console.print(detached)
+        return False
+    try:
+        answer = console.input(f"\n{question} \\[s/D] ").strip().lower()
+    except (KeyboardInterrupt, EOFError):
+        answer = ""
+    if answer not in ("s", "stop"):
+        console.print(detached)
+        return False
+    try:
+        manager.request_stop(folder.id)
+        if not waits:
+            console.print("Stopping after this batch and saving ...")
+    except FineTuneError:
+        pass  # it ended meanwhile: its result is told
+    return True
+
+
+def wait_for_end(folder: RunFolder, console: Console) -> RunState:
+    """Wait until a run is over and its processes are gone, and say until when it will be; returns how it ended."""
+    attempt = len(folder.attempts())
+    for events in follow(folder):
+        for event in events:
+            if isinstance(event, Stopping) and event.attempt == attempt:
+                console.print(stopping_words(event))
+    wait_until_gone(folder, LocalLauncher())
+    return run_state(folder)
+
+
+def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
+    """The last words, and the exit code, once memory and device are free for what comes next."""
+    wait_until_gone(folder, LocalLauncher())
+    result = result_of_run(folder)
+    summary_of(folder)  # written once, for the lists
+    if as_json:
+        keys = (
+            "run",
+            "state",
+            "adapter",
+            "train_loss_first",
+            "train_loss_last",
+            "tokens_per_second",
+            "peak_memory_bytes",
+        )
+        print(json.dumps({key: result[key] for key in keys}), flush=True)
+    if result["problem"]:
+        problem = Problem.model_validate(result["problem"])
+        console.print(f"[red]Failed.[/] {escape(sentence(problem))}")
+        if problem.change:
+            console.print(f"'finetune retry {folder.id} --cured' starts it anew with {settings_words(problem.change)}.")
+        return 1 if problem.code in BROKEN_RUN else 2
+    if result["state"] in ("interrupted", "failed"):
+        console.print(
+            f"The run ended without a last word. 'finetune resume {folder.id}' goes on from its last checkpoint, if it has one."
+        )
+        return 1
+    if not as_json:
+        _print_summary(folder, result, console)
+    return 0
+
+
+def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) -> None:
+    if result["train_loss_first"] is not None:
+        first, last = result["train_loss_first"], result["train_loss_last"]
+        console.print(
+            f"Loss {first:.4f} at the first step, {last:.4f} at the last of {result['steps']} ({last / first - 1:+.0%})."
+        )
+    if result["eval_loss"] is not None:
+        console.print(f"Validation loss {result['eval_loss']:.4f}.")
+    if result["tokens_per_second"]:
+        memory = size(result["peak_memory_bytes"] or 0)
+        console.print(
+            f"{result['tokens_per_second']:.0f} tokens/s, {memory} of memory at most, {result['seconds']:.0f} s in all."
+        )
+    if not folder.attempts():
+        console.print(f"It has left the queue. 'finetune resume {folder.id}' starts it.")
+    elif result["state"] == "stopped":
+        resumable = any(isinstance(event, Stopped) and event.resumable for event in read_tail(folder.events)[-1:])
+        console.print("Stopped." + (f" 'finetune resume {folder.id}' goes on from here." if resumable else ""))
+    if result["adapter"]:
+        console.print(f"Adapter: {result['adapter']}")
+        console.print(f"'finetune export {folder.id} --out adapter.zip' packs it.")
+
+
+def tell_interrupted(home: Home) -> None:
+    """Offer what the power or a kill has interrupted."""
+    for run in interrupted_runs(home):
+        print(f"Run {run.id} was interrupted at step {run.step}. 'finetune resume {run.id}', or the page, goes on.")
+
+
+def download_with_bar(home: Home, model: str, console: Console) -> str:
+    """Fetch a model with a progress bar; returns its folder.
+
+    Raises:
+        FineTuneError: it can't be had.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"Downloading {model}", total=None)
+
+        def show(done: int, total: int) -> None:
+            # After the last byte the starter is unpacked, which takes as long again.
+            words = f"Downloading {model}" if done < total else f"Unpacking {model}"
+            bar.update(task, description=words, completed=done, total=total)
+
+        if not console.is_terminal:
+            console.print(
+                f"Fetching {model} (once; kept in {home.models if model == 'starter' else 'the Hugging Face cache'})"
+            )
+        return str(download_model(home.path, model, show))

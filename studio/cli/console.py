@@ -1,0 +1,65 @@
+"""What the terminal's commands share: options, the console, tables, and the way to a home's runs. Instant to import."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from interfaces.folders import Home
+    from studio.finetune_manager import FinetuneManager
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its beginning or end, or 'last'.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a setting; may be repeated.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="While another run has the device: wait in the queue.")]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
+
+
+def home_of(chosen: Path | None) -> Home:
+    """The home of a command; what was told there of the way to the Hub is in the environment afterwards."""
+    from interfaces.folders import Home
+    from studio.models.hub_access import fill_environment
+
+    home = Home.of(chosen, os.environ)
+    fill_environment(home)
+    return home
+
+
+def manager_of(home: Home) -> FinetuneManager:
+    from studio.finetune_manager import FinetuneManager
+    from studio.runs.supervised_trainer import SupervisedTrainer
+
+    return FinetuneManager(SupervisedTrainer(), home)
+
+
+def open_console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Columns as wide as they need to be; the last one takes the rest. Plain text: it can be piped and read aloud."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
+    for row in [header, *rows]:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+
+
+def figures(*values: float | None) -> str:
+    return " > ".join("-" if value is None else f"{value:.3f}" for value in values)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}h{minutes % 60:02}m" if minutes >= 60 else f"{minutes}m{rest:02}s"

@@ -1,0 +1,323 @@
+"""`finetune data`: look at files and datasets before anything is trained. The same children as behind the pages.
+
+Exit codes of `check`: 0 clean, 1 rows at fault or doubtful, 2 the file can't be read at all.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studio.cli.console import HomeOption, JsonOption, home_of
+
+if TYPE_CHECKING:
+    from interfaces.folders import Home
+
+data = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="A file, a dataset of the library, or hub:NAME[:CONFIG[:SPLIT]].")
+]
+DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's id, its beginning, or its name.")]
+ColumnOption = Annotated[
+    list[str] | None, typer.Option("--column", metavar="USE=NAME", help="Which column is the prompt, completion, messages, text, system, input, tools ...; may be repeated.")
+]  # fmt: skip
+SampleOption = Annotated[
+    str, typer.Option("--sample-by", help="What a row of plain text is: paragraph, line or document.")
+]
+ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, or 'starter'.")]
+
+
+@data.command()
+def check(
+    file: FileArgument, as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph",
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="TRAINED", help="Also name rows that stand in this file too.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Read FILE to its end and name every row at fault or doubtful, by line and field."""
+    from interfaces.folders import DatasetFolder
+    from studio.cli.data_report import print_report, tell_report
+    from studio.datasets.library import describe
+    from studio.processes.trainer_child import inspect_seconds, read_size, run_trainer
+
+    with tempfile.TemporaryDirectory(prefix="finetune-check-") as place:
+        if file.startswith("hub:") or not Path(file).exists():
+            known = home_of(home)
+            dataset = _added(known, file, column, sample_by, quiet=as_json)
+            folder, report = known.dataset(dataset), describe(known, dataset)
+        else:
+            folder = DatasetFolder(Path(place))
+            options = ["--columns", json.dumps(_columns(column)), "--sample-by", sample_by]
+            options += ["--against", str(against.absolute())] if against else []
+            size = sum(read_size(path) for path in (Path(file), against) if path is not None)
+            arguments = ["check", *options, "--", str(Path(file).absolute()), place]
+            with _Bar(quiet=as_json) as tell:
+                report = run_trainer(arguments, tell, inspect_seconds(size), Path(file).name)
+        if as_json:
+            print_report(folder, report)
+        else:
+            tell_report(folder, report)
+    sys.exit(1 if report["good"] < report["rows"] else 0)
+
+
+@data.command()
+def preview(
+    file: FileArgument, model: ModelOption, row: Annotated[int, typer.Option("--row", min=1, help="Which row, from 1.")] = 1,
+    max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024, as_json: JsonOption = False,
+    column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Show one row exactly as MODEL will see it, token by token, with what of it is learned."""
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+    from studio.datasets.library import describe
+
+    place = home_of(home)
+    if Path(file).is_file():
+        where: dict[str, Any] = {
+            "file": str(Path(file).absolute()),
+            "row": row,
+            "columns": _columns(column),
+            "sample_by": sample_by,
+        }
+    else:
+        dataset = _added(place, file, column, sample_by, quiet=as_json)
+        found = _asked(
+            place, model, {"op": "find", "kind": "row", "row": row, "dataset": dataset, "max_length": max_length}
+        )
+        if found["position"] is None:
+            report = describe(place, dataset)
+            raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=row, rows=report["usable"])
+        where = {"dataset": dataset, "position": found["position"]}
+    shown = _asked(place, model, {"op": "row", **where, "max_length": max_length})
+    if as_json:
+        print(json.dumps(shown, ensure_ascii=True))
+        return
+    from studio.cli.data_report import tell_row
+
+    tell_row(shown)
+
+
+@data.command()
+def stats(
+    file: FileArgument, model: ModelOption, max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="per_device_train_batch_size")] = 4,
+    accumulation: Annotated[int, typer.Option("--accumulation", min=1, help="gradient_accumulation_steps")] = 4,
+    budget: Annotated[int, typer.Option("--max-tokens-per-batch", min=0, help="With packing; 0 is without.")] = 0,
+    long_rows: Annotated[str, typer.Option("--long-rows", help="truncate, drop or split")] = "truncate",
+    sample: Annotated[bool, typer.Option("--sample", help="At once, from a sample of a large file.")] = False,
+    as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Token lengths of all rows for MODEL: what max_length cuts, what is learned, steps an epoch. Adds FILE to the library."""
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+
+    if 0 < budget < max_length:
+        needs = f"should be at least --max-length ({max_length}), or 0"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--max-tokens-per-batch", value=str(budget), expected=needs)
+    place = home_of(home)
+    dataset = _added(place, file, column, sample_by, quiet=as_json)
+    wanted = {
+        "op": "stats",
+        "dataset": dataset,
+        "max_length": max_length,
+        "batch": batch,
+        "accumulation": accumulation,
+        "budget": budget,
+        "long_rows": long_rows,
+        "whole": not sample,
+    }
+    with _Bar(quiet=as_json) as tell:
+        found = _asked(place, model, wanted, tell, 6 * 3600.0)
+    if as_json:
+        print(json.dumps(found))
+        return
+    from studio.cli.data_report import tell_stats
+
+    tell_stats(found)
+
+
+@data.command("list")
+def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """The library: all datasets, newest first."""
+    from studio.cli.data_report import plain
+    from studio.datasets.library import list_datasets
+
+    found = list_datasets(home_of(home))
+    if as_json:
+        print(json.dumps([summary.to_record() for summary in found], indent=2, ensure_ascii=False))
+        return
+    if not found:
+        print("No datasets yet. 'finetune data add FILE' adds one.")
+    for one in found:
+        version = f" v{one.version}" if one.versions > 1 else ""
+        print(
+            plain(
+                f"{one.id}  {one.name}{version}  {one.format}  {one.good} of {one.rows} rows good  used by {len(one.runs)} runs"
+            )
+        )
+
+
+@data.command()
+def add(
+    file: FileArgument, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None
+) -> None:
+    """Add a file, or a dataset of the Hub, to the library; prints its id."""
+    print(_added(home_of(home), file, column, sample_by))
+
+
+@data.command()
+def mix(
+    parts: Annotated[
+        list[str], typer.Argument(metavar="DATASET=WEIGHT ...", help="2 takes each row twice, 0.5 half of the rows.")
+    ],
+    home: HomeOption = None,
+) -> None:
+    """Make one dataset of several; prints its id."""
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+    from studio.datasets.library import find_dataset, mix_datasets
+
+    place = home_of(home)
+    weights: dict[str, float] = {}
+    for part in parts:
+        name, equals, weight = part.rpartition("=")
+        try:
+            dataset = find_dataset(place, name if equals else part).id
+            weights[dataset] = weights.get(dataset, 0) + (float(weight) if equals else 1.0)
+        except ValueError:
+            raise FineTuneError.of(
+                Code.VALUE_INVALID, field=part, value=weight, expected="should end in a number"
+            ) from None
+    if not all(0 < weight <= 100 for weight in weights.values()):
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="weight", value=str(weights), expected="should be above 0 and at most 100"
+        )
+    print(mix_datasets(place, weights))
+
+
+@data.command()
+def rename(dataset: DatasetArgument, name: str, home: HomeOption = None) -> None:
+    """Give a dataset another name."""
+    from studio.datasets.library import find_dataset, rename_dataset
+
+    place = home_of(home)
+    rename_dataset(place, find_dataset(place, dataset).id, name)
+
+
+@data.command()
+def delete(
+    dataset: DatasetArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Also when runs used it.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Move a dataset to the trash."""
+    from studio.datasets.library import delete_dataset, find_dataset
+
+    place = home_of(home)
+    folder = find_dataset(place, dataset)
+    delete_dataset(place, folder.id, although_used=yes)
+    print(f"Moved to {place.trash}.")
+
+
+@data.command()
+def download(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option("--out", help="A .jsonl file.")],
+    home: HomeOption = None,
+) -> None:
+    """Write a dataset's rows in their normalised shape."""
+    import shutil
+
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+    from studio.datasets.library import find_dataset
+
+    if out.exists():
+        raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(out))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(find_dataset(home_of(home), dataset).examples, out)
+    print(out)
+
+
+def _columns(given: list[str] | None) -> dict[str, str]:
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+
+    columns = {}
+    for pair in given or []:
+        use, equals, name = pair.partition("=")
+        if not equals:
+            raise FineTuneError.of(Code.SETTING_MALFORMED, value=pair)
+        columns[use.strip()] = name
+    return columns
+
+
+def _added(home: Home, file: str, column: list[str] | None, sample_by: str, quiet: bool = False) -> str:
+    """The id of a dataset; a file is added first."""
+    from studio.datasets.library import find_dataset
+    from studio.processes.trainer_child import add_dataset
+
+    if not file.startswith("hub:") and not Path(file).exists():
+        from interfaces.errors import FineTuneError
+
+        try:
+            return find_dataset(home, file).id
+        except FineTuneError:
+            pass  # then it is a file that is not there, and said so
+    with _Bar(quiet) as tell:
+        return add_dataset(home.path, file, _columns(column), sample_by, tell=tell)
+
+
+def _asked(
+    home: Home, model: str, request: dict[str, Any], tell: Any = lambda _record: None, seconds: float = 600.0
+) -> dict[str, Any]:
+    global _previews  # one child answers all questions of a command
+    from studio.processes.trainer_child import Previews
+
+    if _previews is None:
+        import atexit
+
+        _previews = Previews(home.path)
+        atexit.register(_previews.close)
+    answer: dict[str, Any] = _previews.ask(_model(model), "main", request, tell, seconds)
+    return answer
+
+
+_previews: Any = None
+
+
+def _model(name: str) -> str:
+    """A folder is meant from where the person stands; the child stands elsewhere."""
+    return str(Path(name).absolute()) if Path(name).is_dir() else name
+
+
+class _Bar:
+    """A bar on stderr while a child works, for persons only."""
+
+    def __init__(self, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+        self._task = self._bar.add_task("Reading", total=None)
+
+    def __enter__(self) -> Any:
+        self._bar.start()
+        return self._tell
+
+    def _tell(self, told: dict[str, Any]) -> None:
+        if "progress" in told:
+            done, total = told["progress"]
+            rows = f"{told['rows']} rows" if "rows" in told else "Reading"
+            self._bar.update(self._task, completed=done, total=total or None, description=rows)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()

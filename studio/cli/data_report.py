@@ -1,0 +1,116 @@
+"""What `finetune data` prints: reports, rows and figures, safe for any terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from interfaces.folders import DatasetFolder
+from interfaces.problems import Problem
+from interfaces.sentences import row_reason, sentence
+from studio.datasets.library import problem_lines
+
+SHOWN_PROBLEMS = 20
+
+
+def print_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
+    """The whole report as one JSON object, written as it is read: a million problems are not held in memory."""
+    shown = ("format", "rows", "good", "at_fault", "doubtful", "columns", "unused_columns")
+    head = json.dumps({key: report[key] for key in shown}, ensure_ascii=False)
+    sys.stdout.write(head[:-1] + ', "problems": [')
+    for number, record in enumerate(problem_lines(folder)):
+        problem = Problem.model_validate(record["problem"])
+        line = {
+            "row": record["row"], "line": record["line"], "offset": record["offset"], "field": problem.params.get("field"),
+            "kind": problem.code.removeprefix("row_"), "severity": problem.severity, "reason": row_reason(problem),
+        }  # fmt: skip
+        sys.stdout.write((", " if number else "") + json.dumps(line, ensure_ascii=True))
+    sys.stdout.write("]}\n")
+
+
+def tell_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
+    """What was found in a file, for a person."""
+    used = ", ".join(f"{role}: {column}" for role, column in report["columns"].items())
+    print(
+        plain(
+            f"{report['name']}: {report['rows']} rows, read as {report['format'] or 'nothing known'}"
+            + (f" ({used})" if used else "")
+        )
+    )
+    if report["unused_columns"]:
+        print(plain(f"Not used: {', '.join(report['unused_columns'])}"))
+    print(f"{report['good']} good, {report['doubtful']} doubtful, {report['at_fault']} at fault")
+    for number, record in enumerate(problem_lines(folder)):
+        if number == SHOWN_PROBLEMS:
+            print(f"  ... and {sum(report['kinds'].values()) - SHOWN_PROBLEMS} more ('--json' has all)")
+            break
+        print(plain("  " + sentence(Problem.model_validate(record["problem"]))))
+
+
+def tell_row(shown: dict[str, Any]) -> None:
+    """One row as a model sees it, what is learned marked by colour, or by brackets where there are none."""
+    console = Console(highlight=False, soft_wrap=True)
+    text = Text()
+    for index, token in enumerate(shown["tokens"]):
+        style = "black on green" if token["trained"] else "dim"
+        if index >= shown["max_length"]:
+            style = "strike dim"
+        # Without colours brackets tell what is learned.
+        begins = token["trained"] and (index == 0 or not shown["tokens"][index - 1]["trained"])
+        ends = token["trained"] and (index + 1 == len(shown["tokens"]) or not shown["tokens"][index + 1]["trained"])
+        piece = plain(token["text"], keep="\n\t")
+        text.append(piece if console.color_system else f"{'[[' if begins else ''}{piece}{']]' if ends else ''}", style)
+    console.print(text)
+    stop = shown["stop"]
+    fates = {
+        "trained": "is learned",
+        "read": "is only read: the model won't learn to stop",
+        "cut": "is cut off",
+        "none": "",
+    }
+    print(
+        f"\n{shown['length']} tokens, {shown['trained']} learned, {shown['cut']} beyond max_length {shown['max_length']}"
+    )
+    print(
+        f"End of turn {stop['token']} {fates[stop['fate']]}."
+        if stop["token"]
+        else "There is no end-of-turn token: the model won't learn to stop."
+    )
+    for note in shown["notes"]:
+        print(plain(sentence(Problem.model_validate(note))))
+
+
+def tell_stats(found: dict[str, Any]) -> None:
+    """Figures of all rows, with a histogram."""
+    of = f"{found['counted']} of {found['rows']} rows (a sample)" if found["sampled"] else f"{found['rows']} rows"
+    print(f"{of}: {found['tokens']} tokens, median {found['median']}, longest {found['longest']}")
+    print(
+        f"At max_length {found['max_length']}: {found['cut']} rows cut, {found['lost']} lose their whole answer, {found['trained_tokens']} tokens learned"
+    )
+    print(
+        f"{found['steps_per_epoch']} steps an epoch, without padding (padded batches would hold {found['padding_share']:.0%} of it)"
+    )
+    bars, edges = found["histogram"]["counts"], found["histogram"]["edges"]
+    most = max([*bars, 1])
+    for count, start, end in zip(bars, edges, edges[1:], strict=False):
+        if count:
+            mark = " <- max_length" if start < found["max_length"] <= end else ""
+            print(f"{start:>7} - {end:<7} {'#' * max(round(40 * count / most), 1)} {count}{mark}")
+    if found["nothing_to_learn"]:
+        print(f"{found['nothing_to_learn']} rows have nothing to learn at any length")
+    if found["refused"]:
+        print(plain(f"{found['refused']} rows are refused by the chat template: {found['first_refused']}"))
+    for problem in found["warnings"]:
+        print(plain(sentence(Problem.model_validate(problem))))
+
+
+def plain(text: str, keep: str = "") -> str:
+    """Text of a file for a terminal: what would steer the terminal, or turn the reading direction, is written out."""
+    return "".join(
+        character if character.isprintable() or character in keep or character == "\n" else f"\\u{ord(character):04x}"
+        for character in text
+    )

@@ -1,0 +1,89 @@
+"""What this machine is, and what would hinder a run on it. Asks versions without importing what they belong to."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import psutil
+
+from interfaces.device import Device
+from interfaces.disk import free_bytes
+from interfaces.folders import Home
+from interfaces.presets import PresetConfigs
+from studio.processes.warm_trainer import spare_state
+from studio.sizing.calibration import experience_of
+from studio.sizing.devices import detect_devices, torch_is_cpu_build, usable_device
+
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "huggingface_hub", "pydantic")
+LEAST_FREE_BYTES = 2_000_000_000
+LEAST_MEMORY_BYTES = 7_000_000_000
+
+
+def examine(home: Home) -> dict[str, Any]:
+    """Versions, devices, memory, disk, environment, and `hindrances`: sentences, none on a sound machine."""
+    devices = detect_devices()
+    usable = usable_device(devices)
+    memory = psutil.virtual_memory()
+    return {
+        "schema_version": 1,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "versions": {package: _version(package) for package in ("finetune-studio", *PACKAGES)},
+        "devices": [
+            {"kind": device.kind, "name": device.name, "total_bytes": device.total_memory_bytes,
+             "free_bytes": device.free_memory_bytes, "bf16": device.bf16, "used": device == usable}
+            for device in devices
+        ],
+        "preset": PresetConfigs.name_for_device(usable),
+        "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
+        "home": str(home.path),
+        "disk_free_bytes": free_bytes(home.path),
+        "starter": home.has_starter(),
+        "spare": spare_state(home),
+        "estimates": _estimates(home, usable),
+        "hub_endpoint": os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
+        "hindrances": _hindrances(home, memory.available),
+    }  # fmt: skip
+
+
+def _estimates(home: Home, device: Device) -> dict[str, Any]:
+    """How far estimates of memory were off over finished runs (median, as a share), and what is made of it."""
+    experience = experience_of(home)
+    error = experience.error()
+    return {
+        "runs": len(experience.finished),
+        "error": None if error is None else round(error, 4),
+        "correction": round(experience.correction(device), 4),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _hindrances(home: Home, available_memory: int) -> list[str]:
+    found = [
+        f"{package} is not installed: run 'make setup'."
+        for package in ("torch", "transformers", "peft")
+        if not _version(package)
+    ]
+    if torch_is_cpu_build() and any(device.kind == "cuda" for device in detect_devices()):
+        found.append("There is an NVIDIA card, but torch is a build for the CPU: install a CUDA build of torch.")
+    place = home.path
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        found.append(f"{place} can't be written: choose another home with --home.")
+    if free_bytes(home.path) < LEAST_FREE_BYTES:
+        found.append(f"Less than 2 GB are free at {home.path}: checkpoints may not fit.")
+    if available_memory < LEAST_MEMORY_BYTES:
+        found.append("Less than 7 GB of memory are available: close other programs before a run.")
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        found.append("HF_HUB_OFFLINE is set: only models that are here already can be used.")
+    return found

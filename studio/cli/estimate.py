@@ -1,0 +1,198 @@
+"""`finetune estimate`: will it fit, and how long will it take, before anything is started."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from studio.cli.console import HomeOption, JsonOption, SetOption, WaitOption, duration, home_of, print_table
+
+if TYPE_CHECKING:
+    from interfaces.config import FineTuneConfig
+    from interfaces.folders import Home
+    from studio.sizing.assess import Verdict
+    from studio.sizing.batch_lengths import Lengths
+    from studio.sizing.estimate import Loss
+    from studio.sizing.fitting import Fit
+
+estimate_commands = typer.Typer()
+
+
+@estimate_commands.command()
+def estimate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.")],
+    device: Annotated[
+        str, typer.Option("--device", help="detected, cpu, a card (rtx_3060), or a card's memory (24GB).")
+    ] = "detected",
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="FILE", help="Take the real lengths of these rows: a file or a dataset."),
+    ] = None,
+    loss: Annotated[
+        str,
+        typer.Option(
+            "--loss", help="trained: logits where something is learned, as here. full: everywhere, as others do."
+        ),
+    ] = "trained",
+    time: Annotated[
+        bool, typer.Option("--time", help="Time a few steps first, with a short run: the time is known then.")
+    ] = False,
+    wait: WaitOption = False,
+    settings: SetOption = None,
+    preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for the device.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Will it fit, and how long will it take? Nothing is loaded, and no weights are needed. Exit code 1: too big."""
+    from interfaces.config import FineTuneConfig, config_errors
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+    from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
+    from studio.sizing.assess import judge
+    from studio.sizing.devices import chosen_device, detect_devices, device_of
+
+    if loss not in ("trained", "full"):
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="--loss", value=repr(loss), expected="should be 'trained' or 'full'"
+        )
+    place, machine = home_of(home), device_of(device)
+    values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
+    full, used = with_preset(values, machine, preset)
+    if dataset is not None:
+        full["dataset"] = str(Path(dataset).absolute()) if Path(dataset).exists() else dataset
+    # A config without data can be estimated too.
+    if errors := [error for error in config_errors(full) if error.params.get("field") != "dataset"]:
+        raise FineTuneError(*errors)
+    checked = FineTuneConfig.model_validate(full)
+    if device == "detected":
+        machine = chosen_device(checked.device, detect_devices())
+    elif time:
+        expected = "should be left out: --time times this machine"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--device", value=repr(device), expected=expected)
+    lengths, way = _lengths_of(place, checked, quiet=as_json), cast("Loss", loss)
+    found = judge(place, checked, machine, way, online=True, lengths=lengths)
+    if time and found.estimate.verdict != "too_big":
+        _time(place, found, wait)
+        found = judge(place, checked, machine, way, online=True, lengths=lengths)
+    fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None
+    if as_json:
+        record: dict[str, Any] = {**found.to_record(), "preset": used, "fit": fit.to_record() if fit else None}
+        print(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        _tell(found)
+        if fit:
+            print(f"To make it fit: {_changes(fit.changes)}  ({_costs(fit)})")
+    raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
+
+
+def _time(home: Home, found: Verdict, wait: bool) -> None:
+    """Have a short run teach the speed; it is told on stderr. Without its end there is no time, and no more of this command.
+
+    Raises:
+        FineTuneError: the model isn't here, or the run can't be started.
+    """
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+    from studio.cli.attach import attach, begin_run, left_alone
+    from studio.cli.console import manager_of, open_console
+    from studio.runs.state import RunState, run_state
+    from studio.sizing.calibration import forget_experience, timing_config
+
+    if found.facts.download_bytes:
+        expected = f"has to be on this machine for --time: finetune download {found.facts.name}"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="model_name", value=repr(found.facts.name), expected=expected)
+    manager, console = manager_of(home), open_console(stderr=True)
+    settings = timing_config(found.config.model_dump(exclude={"output_dir"}))
+    folder, interrupted = begin_run(manager, settings, console, wait)
+    if interrupted:
+        console.print(left_alone(folder))
+        raise SystemExit(130)
+    code = attach(manager, folder, console, as_json=False)
+    if run_state(folder) is not RunState.FINISHED:
+        raise SystemExit(code or 130)
+    forget_experience(home)
+
+
+def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | None:
+    """The real lengths of a config's rows: as counted before, or counted now by a child; None without data or tokenizer."""
+    from interfaces.errors import FineTuneError
+    from studio.cli.console import open_console
+    from studio.datasets.library import with_datasets
+    from studio.processes.trainer_child import Previews
+    from studio.sizing.batch_lengths import Lengths
+    from studio.sizing.lengths import known_lengths, remember_lengths
+
+    if not isinstance(config.dataset, str) or not config.dataset:
+        return None
+    dataset = with_datasets(home, {"dataset": config.dataset, "columns": config.columns})["dataset"]
+    if known := known_lengths(home, dataset, config.model_name):
+        return known
+    previews = Previews(home.path)
+    try:
+        request = {
+            "op": "stats", "dataset": dataset, "max_length": config.max_length, "batch": config.per_device_train_batch_size,
+            "accumulation": config.gradient_accumulation_steps, "long_rows": config.long_rows, "whole": False,
+        }  # fmt: skip
+        figures = previews.ask(config.model_name, config.model_revision, request)
+    except FineTuneError as error:
+        if not quiet:
+            open_console(stderr=True).print(
+                f"Each row counts as {config.max_length} tokens, as they can't be counted: {error}"
+            )
+        return None
+    finally:
+        previews.close()
+    remember_lengths(home, dataset, config.model_name, figures)
+    return Lengths.of_figures(figures)
+
+
+def _tell(found: Verdict) -> None:
+    from interfaces.sentences import size
+
+    told = found.estimate
+    device = told.device
+    words = {"fits": "It fits.", "tight": "It is tight: close other programs first.", "too_big": "It is too big."}[
+        told.verdict
+    ]
+    print(f"{words} {size(told.total_bytes)} of {size(device.free_memory_bytes)} free on {device.name}.")
+    parts = sorted(told.parts.items(), key=lambda part: -part[1])
+    print_table(
+        ["PART", "BYTES", "SHARE"],
+        [[part, size(amount), f"{amount / told.total_bytes:.0%}"] for part, amount in parts if amount],
+    )
+    rows = f"{len(told.lengths)} rows, {sum(told.lengths)} tokens" + (
+        "" if found.lengths else " (each row as long as max_length)"
+    )
+    print(
+        f"Largest batch: {rows}. Gradient checkpointing: {'on' if found.config.gradient_checkpointing is True else 'off'}."
+    )
+    if found.facts.download_bytes:
+        print(f"Download first: about {size(found.facts.download_bytes)}.")
+    print(f"On the disk: up to {size(told.disk_bytes)}.")
+    steps = f"{told.steps} steps" if told.steps else "steps as many as the data has"
+    print(
+        f"Time: {steps}, "
+        + (
+            f"about {duration(told.seconds)}."
+            if told.seconds
+            else "known once this machine has timed a few steps of a run"
+            + ("." if told.verdict == "too_big" else "; --time does that now.")
+        )
+    )
+    for one in found.savings()[:4]:
+        print(f"  {_changes(one.changes)}: {size(one.estimate.total_bytes)}  ({_costs(one)})")
+
+
+def _costs(fit: Fit) -> str:
+    from studio.texts.fit_texts import FIT_TEXTS
+
+    return "; ".join(FIT_TEXTS["en"][f"cost_{cost}"] for cost in fit.costs)
+
+
+def _changes(changes: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items()
+    )

@@ -1,0 +1,216 @@
+"""`finetune`: the main job in the terminal. Uses the same manager and supervisor as the page; no gradio, no torch.
+
+Exit codes: 0 done, 1 the run failed, 2 bad input. Imports are inside the commands: `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from studio.cli.console import (
+    DetachOption,
+    HomeOption,
+    JsonOption,
+    RunArgument,
+    SetOption,
+    WaitOption,
+    home_of,
+    manager_of,
+    open_console,
+)
+from studio.cli.data import data
+from studio.cli.estimate import estimate_commands
+from studio.cli.models import models_commands
+from studio.cli.queue import queue
+from studio.cli.runs import runs_commands
+
+if TYPE_CHECKING:
+    from interfaces.problems import Problem
+
+app = typer.Typer(
+    help="Fine-tune small language models with LoRA: on one GPU, or on the CPU of a laptop.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data, name="data")
+app.add_typer(queue, name="queue")
+app.add_typer(runs_commands)
+app.add_typer(estimate_commands)
+app.add_typer(models_commands)
+
+
+def main() -> None:
+    """Entry of `finetune`: every problem ends as a sentence and an exit code, never as a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `finetune runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        from interfaces.disk import problem_of_os_error
+
+        _fail(problem_of_os_error(error, Path().absolute()) or _unexpected(error))
+    except Exception as error:  # noqa: BLE001  no traceback ever reaches a person
+        from interfaces.errors import FineTuneError
+
+        if isinstance(error, FineTuneError):
+            _fail(*error.problems)
+        _fail(_unexpected(error))
+
+
+def studio_main() -> None:
+    """Entry of `finetune-studio`, which is `finetune studio`."""
+    sys.argv.insert(1, "studio")
+    main()
+
+
+def _fail(*problems: Problem) -> NoReturn:
+    from interfaces.problems import BROKEN_RUN
+    from interfaces.sentences import sentence
+
+    for problem in problems:
+        print(sentence(problem), file=sys.stderr)
+    sys.exit(1 if problems[0].code in BROKEN_RUN else 2)
+
+
+def _unexpected(error: Exception) -> Problem:
+    """What nobody thought of: the traceback goes into a file, the person gets a sentence."""
+    import tempfile
+    import traceback
+
+    from interfaces.problems import Code, Problem
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="finetune-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
+    ) as log:
+        traceback.print_exception(error, file=log)
+    first = (str(error).strip().splitlines() or [""])[0][:200].encode("ascii", "replace").decode()
+    return Problem.error(Code.UNEXPECTED, reason=f"{type(error).__name__}: {first}", path=log.name)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.")],
+    settings: SetOption = None,
+    preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for this one.")] = None,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave rows at fault and doubtful ones out, counted.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    detach: DetachOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Start a run and follow it. Closing this terminal, or killing this command, changes nothing for the run."""
+    from studio.cli.attach import start_run
+    from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
+    from studio.sizing.devices import detect_devices, usable_device
+
+    values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
+    values |= {"bad_rows": "skip"} if skip_bad_rows else {}
+    full, used = with_preset(values, usable_device(detect_devices()), preset)
+    console, note = open_console(stderr=as_json), f"Preset {used} for what {config.name} leaves open"
+    sys.exit(start_run(manager_of(home_of(home)), full, console, as_json, detach, wait, note))
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", help="A .zip file, or a folder that isn't there yet.")],
+    to: Annotated[str, typer.Option("--to", help="What to write: adapter.")] = "adapter",
+    home: HomeOption = None,
+) -> None:
+    """Write a run's adapter where you want it, as a folder or as one zip."""
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+    from studio.runs.state import find_run, summary_of
+    from studio.runs.supervised_trainer import SupervisedTrainer
+
+    if to != "adapter":
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--to", value=repr(to), expected="should be 'adapter'")
+    folder = find_run(home_of(home), run)
+    if not folder.adapter.is_dir():
+        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=summary_of(folder).state.value)
+    print(SupervisedTrainer(folder=folder).export_model(out))
+
+
+@app.command()
+def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Versions, devices, memory, disk, and what would hinder a run. Exit code 1 when something would."""
+    from interfaces.sentences import size
+    from studio.cli.doctor import examine
+
+    report = examine(home_of(home))
+    if as_json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print(f"Python {report['python']} on {report['system']}")
+        print("\n".join(f"  {name:16} {version or 'not installed'}" for name, version in report["versions"].items()))
+        for device in report["devices"]:
+            used = f"  <- used, preset {report['preset']}" if device["used"] else ""
+            print(
+                f"{device['kind']:5} {device['name']}: {size(device['total_bytes'])}, {size(device['free_bytes'])} free{used}"
+            )
+        print(
+            f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter {'here' if report['starter'] else 'not here yet'}"
+        )
+        print(f"hub   {report['hub_endpoint']}")
+        if report["spare"]["state"] != "none":
+            print(f"spare a trainer waits for a run and holds {size(report['spare']['memory_bytes'])}")
+        if report["estimates"]["runs"]:
+            told = report["estimates"]
+            print(
+                f"memory estimates were off by {told['error']:.1%} over {told['runs']} runs (median); they are multiplied by {told['correction']:.2f}"
+            )
+        print("\n".join(report["hindrances"]) or "Nothing would hinder a run.")
+    sys.exit(1 if report["hindrances"] else 0)
+
+
+@app.command()
+def demo(home: HomeOption = None) -> None:
+    """The whole job on the sample: train, compare base and tuned on held-out questions, show where the adapter is."""
+    from studio.cli.demo import run_demo
+
+    sys.exit(run_demo(manager_of(home_of(home)), open_console()))
+
+
+@app.command()
+def studio(
+    host: Annotated[
+        str, typer.Option(help="Where to listen. Leave it: for a remote machine use ssh -L.")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="The port; without it, the next free one from 7860 on.")] = None,
+    home: HomeOption = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only show the link.")] = False,
+    resume_interrupted: Annotated[
+        bool,
+        typer.Option(
+            "--resume-interrupted",
+            envvar="FINETUNE_RESUME_INTERRUPTED",
+            help="Go on with runs that a power cut or a kill has interrupted, one after the other, without being asked.",
+        ),
+    ] = False,
+    no_spare: Annotated[
+        bool, typer.Option("--no-spare", help="Keep no trainer waiting: a start takes longer, and less memory is held.")
+    ] = False,
+) -> None:
+    """Open the studio in the browser. Its end changes nothing for runs."""
+    from studio.cli.attach import tell_interrupted
+    from studio.web.server import serve
+
+    def tell(link: str) -> None:
+        print(f"Finetune Studio is here, for you alone:\n\n    {link}\n\nCtrl-C ends it; runs go on.", flush=True)
+
+    place = home_of(home)
+    if not resume_interrupted:
+        tell_interrupted(place)
+    serve(place, host, port, not no_browser, tell, not no_spare, resume_interrupted)

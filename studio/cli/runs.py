@@ -1,0 +1,154 @@
+"""`finetune runs`, `resume`, `stop`, `retry` and `continue`: what can be done with a run that is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli.console import (
+    DetachOption,
+    HomeOption,
+    JsonOption,
+    RunArgument,
+    SetOption,
+    WaitOption,
+    duration,
+    figures,
+    home_of,
+    manager_of,
+    open_console,
+    print_table,
+)
+
+runs_commands = typer.Typer()
+
+
+@runs_commands.command()
+def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
+    """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
+    from studio.cli.attach import attach, launch
+    from studio.runs.queue import device_of
+    from studio.runs.state import find_run
+
+    manager = manager_of(home_of(home))
+    folder = find_run(manager.home, run)
+    console = open_console(stderr=as_json)
+    console.print(f"Run [bold]{folder.id}[/]")
+    manager.require_resumable(folder.id)
+    if not wait:
+        manager.queue.require_free(device_of(folder))
+    before = len(folder.attempts())
+    launch(manager, folder, console, wait)
+    sys.exit(attach(manager, folder, console, as_json, since=before + 1))
+
+
+@runs_commands.command()
+def retry(
+    run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
+    detach: DetachOption = False, wait: WaitOption = False,
+    cured: Annotated[bool, typer.Option("--cured", help="With the change that cures its failure, where one is known.")] = False,
+) -> None:  # fmt: skip
+    """Start a run's settings anew, from where it began, as a run of its own; the old one stays as it is."""
+    _start_again(run, settings, home, as_json, detach, wait, go_on=False, cured=cured)
+
+
+@runs_commands.command(name="continue")
+def go_on(
+    run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
+    detach: DetachOption = False, wait: WaitOption = False,
+) -> None:  # fmt: skip
+    """Train a run's adapter further, as a run of its own: its last checkpoint's where it has no adapter yet."""
+    _start_again(run, settings, home, as_json, detach, wait, go_on=True)
+
+
+def _start_again(
+    run: str,
+    settings: list[str] | None,
+    home: Path | None,
+    as_json: bool,
+    detach: bool,
+    wait: bool,
+    go_on: bool,
+    cured: bool = False,
+) -> None:
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+    from studio.cli.attach import start_run
+    from studio.config_file import apply_settings
+    from studio.runs.state import cure_of, find_run
+    from studio.sizing.estimate import changed
+
+    manager = manager_of(home_of(home))
+    folder = find_run(manager.home, run)
+    config = manager.config_again(folder.id, go_on)
+    if cured:
+        cure = cure_of(folder)
+        if not cure:
+            expected = "should be a failed run with a known cure; without --cured it is started as it was"
+            raise FineTuneError.of(Code.VALUE_INVALID, field="--cured", value=folder.id, expected=expected)
+        config = changed(config, cure)
+    config = apply_settings(config, settings or [])
+    sys.exit(start_run(manager, config, open_console(stderr=as_json), as_json, detach, wait))
+
+
+@runs_commands.command()
+def stop(
+    run: RunArgument,
+    discard: Annotated[bool, typer.Option("--discard", help="End at once and save nothing.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Stop a run: after the batch it is in, with a checkpoint to resume from."""
+    from studio.cli.attach import wait_for_end
+    from studio.runs.state import RunState, find_run, summary_of
+
+    manager = manager_of(home_of(home))
+    folder = find_run(manager.home, run)
+    waited = folder.is_waiting
+    manager.request_stop(folder.id, discard)
+    console = open_console()
+    if waited:
+        console.print(f"{folder.id} has left the queue. 'finetune resume {folder.id}' starts it.")
+        return
+    console.print("Ending now, nothing is saved ..." if discard else "Stopping after this batch and saving ...")
+    state = wait_for_end(folder, console)
+    summary = summary_of(folder)
+    goes_on = summary.resumable and state is not RunState.FINISHED
+    console.print(
+        f"{folder.id} is {state}." + (f" 'finetune resume {folder.id}' goes on from here." if goes_on else "")
+    )
+
+
+@runs_commands.command()
+def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List all runs, newest first."""
+    from studio.runs.queue import RunQueue
+    from studio.runs.state import RunState, list_runs
+
+    place = home_of(home)
+    RunQueue(place).advance()  # a supervisor may have been killed, and nobody else been there
+    summaries = list_runs(place)
+    if as_json:
+        print(json.dumps([summary.to_record() for summary in summaries], indent=2, ensure_ascii=False))
+        return
+    if not summaries:
+        print("No runs yet. 'finetune demo' makes one from the sample.")
+        return
+    print_table(
+        ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME", "NAME"],
+        [
+            [
+                run.id, run.state.value, run.model.rsplit("/", 1)[-1], run.dataset, f"{run.step}/{run.total_steps}",
+                figures(run.train_loss_first, run.train_loss_last), figures(run.eval_loss), duration(run.seconds), run.name,
+            ]
+            for run in summaries
+        ],
+    )  # fmt: skip
+    for run in summaries:
+        if run.state is RunState.INTERRUPTED:
+            print(
+                f"{run.id} was interrupted: 'finetune resume {run.id}' goes on from step {run.step} or a little before."
+            )

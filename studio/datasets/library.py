@@ -1,0 +1,307 @@
+"""The library: the datasets of a home, as a person keeps them. Reports and names; rows are read by position."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from interfaces.errors import FineTuneError
+from interfaces.examples import ExampleFile
+from interfaces.files import read_json, write_json
+from interfaces.folders import DatasetFolder, Home
+from interfaces.problems import Code, rows_that_forbid
+from studio.processes.trainer_child import Tell, add_dataset, run_trainer
+
+MOST_BYTES = 20_000_000_000
+"""The largest file that can be dropped on the page."""
+SHOWN_NAME = 120
+READ_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz")
+_EDITED_ROW = 20_000
+_UNFINISHED_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """One line of the library. `version` counts the datasets of one name by age, from 1."""
+
+    id: str
+    name: str
+    format: str
+    rows: int
+    good: int
+    at_fault: int
+    doubtful: int
+    bytes: int
+    added: float
+    version: int
+    versions: int
+    runs: tuple[str, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def list_datasets(home: Home) -> list[DatasetSummary]:
+    """All datasets, newest first."""
+    reports = [
+        (folder, report)
+        for path in (home.datasets.iterdir() if home.datasets.is_dir() else ())
+        if not path.name.startswith(".") and (report := read_json((folder := DatasetFolder(path)).report)) is not None
+    ]
+    reports.sort(key=lambda pair: pair[1].get("added", 0.0))
+    used = _runs_of_datasets(home)
+    names = [_name(folder, report) for folder, report in reports]
+    seen: dict[str, int] = {}
+    summaries = []
+    for (folder, report), name in zip(reports, names, strict=True):
+        seen[name] = seen.get(name, 0) + 1
+        counts = {key: int(report.get(key, 0)) for key in ("rows", "good", "at_fault", "doubtful", "bytes")}
+        summaries.append(
+            DatasetSummary(
+                id=folder.id,
+                name=name,
+                format=str(report.get("format") or "-"),
+                **counts,
+                added=float(report.get("added", 0)),
+                version=seen[name],
+                versions=names.count(name),
+                runs=tuple(used.get(folder.id, ())),
+            )
+        )
+    return summaries[::-1]
+
+
+def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
+    """The runs that learned from each dataset. Small JSON records: reading every config would take seconds."""
+    used: dict[str, list[str]] = {}
+    for path in sorted(home.runs.iterdir()) if home.runs.is_dir() else ():
+        meta, lineage = read_json(path / "meta.json") or {}, read_json(path / "lineage.json") or {}
+        ids = {meta.get("dataset_id"), meta.get("validation_id")}
+        ids |= {
+            origin.get("id")
+            for key in ("dataset", "validation_dataset")
+            if isinstance(origin := lineage.get(key), dict)
+        }
+        for dataset in ids - {None, ""}:
+            used.setdefault(str(dataset), []).append(path.name)
+    return used
+
+
+def find_dataset(home: Home, reference: str) -> DatasetFolder:
+    """A dataset by its id, the beginning of it, or its name (of several the newest).
+
+    Raises:
+        FineTuneError: there is none.
+    """
+    if _report(home, reference) is not None:
+        return home.dataset(reference)
+    known = list_datasets(home)
+    named = [summary.id for summary in known if summary.name == reference]
+    begun = [summary.id for summary in known if reference and summary.id.startswith(reference)]
+    if not named and len(begun) > 1:
+        raise FineTuneError.of(Code.RUN_AMBIGUOUS, run=reference, known=begun[:5])
+    if named or begun:
+        return home.dataset((named or begun)[0])
+    raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=reference)
+
+
+def dataset_name(home: Home, reference: str) -> str:
+    """What a person called it: the name of the file it came from, or another they gave it."""
+    report = _report(home, reference)
+    return _name(home.dataset(reference), report) if report else Path(reference).name
+
+
+def ensure_dataset(
+    home: Home,
+    reference: str | Mapping[str, float],
+    columns: Mapping[str, str] | None = None,
+    tell: Tell = lambda _record: None,
+) -> str:
+    """The id of a dataset of the home; a file is checked, normalised and added first, several are mixed.
+
+    Raises:
+        FineTuneError: a file can't be used.
+    """
+    if not isinstance(reference, str):
+        weights: dict[str, float] = {}
+        for part, weight in reference.items():  # two names of one content are one part
+            dataset = ensure_dataset(home, part, columns, tell)
+            weights[dataset] = weights.get(dataset, 0) + weight
+        return mix_datasets(home, weights)
+    report = _report(home, reference)
+    if report is None:
+        return add_dataset(home.path, reference, columns, tell=tell)
+    if "usable" in report:
+        return reference
+    # Added by an earlier version, which kept less: its source is read anew.
+    source = home.dataset(reference).find_source()
+    return add_dataset(home.path, source or reference, name=str(report["name"]), tell=tell)
+
+
+def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config whose datasets are ids of the home, checked: what a run is made of.
+
+    Raises:
+        FineTuneError: a file can't be used, or rows of it are at fault and the config says to stop then.
+    """
+    columns, found = config.get("columns") or {}, dict(config)
+    for key in ("dataset", "validation_dataset"):
+        if config.get(key):
+            found[key] = ensure_dataset(home, config[key], columns)
+            if refused := rows_that_forbid(describe(home, found[key]), str(config.get("bad_rows", "stop"))):
+                raise FineTuneError(refused)
+    return found
+
+
+def mix_datasets(home: Home, parts: Mapping[str, float]) -> str:
+    """A dataset of the rows of others, by their ids, each with a weight."""
+    return str(run_trainer(["mix", "--home", str(home.path), "--", json.dumps(dict(parts))])["dataset"])
+
+
+def edit_dataset(home: Home, dataset: str, changes: Mapping[int, str | None], tell: Tell = lambda _record: None) -> str:
+    """A new dataset in which rows are as `changes` says (None: gone); returns its id.
+
+    Raises:
+        FineTuneError: its rows can't be changed here.
+    """
+    home.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.cache) as place:
+        asked = Path(place) / "changes.json"
+        asked.write_text(json.dumps({str(row): text for row, text in changes.items()}), encoding="utf-8")
+        return str(run_trainer(["edit", "--home", str(home.path), "--", dataset, str(asked)], tell, 600)["dataset"])
+
+
+def rename_dataset(home: Home, dataset: str, name: str) -> None:
+    """Give a dataset another name; its id and its rows stay."""
+    plain = "".join(character for character in name if character.isprintable()).strip()[:SHOWN_NAME]
+    if not plain:
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="name", value=repr(name), expected="should hold a printable character"
+        )
+    write_json(home.dataset(dataset).meta, {"name": plain})
+
+
+def delete_dataset(home: Home, dataset: str, although_used: bool = False) -> None:
+    """Move a dataset to the trash.
+
+    Raises:
+        FineTuneError: runs used it, and nobody said that this is known.
+    """
+    runs = _runs_of_datasets(home).get(dataset, [])
+    if runs and not although_used:
+        name = dataset_name(home, dataset)
+        raise FineTuneError.of(Code.DATASET_IN_USE, value=name, count=len(runs), known=runs[:5])
+    home.trash.mkdir(exist_ok=True)
+    # One of the same content that was deleted before makes room.
+    shutil.rmtree(home.trash / f"dataset-{dataset}", ignore_errors=True)
+    home.dataset(dataset).path.rename(home.trash / f"dataset-{dataset}")
+
+
+def restore_dataset(home: Home, dataset: str) -> None:
+    """Bring a dataset back from the trash.
+
+    Raises:
+        FineTuneError: it isn't there.
+    """
+    deleted = home.trash / f"dataset-{dataset}"
+    if not dataset.isalnum() or not deleted.is_dir():
+        raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset)
+    if not home.dataset(dataset).report.is_file():  # or the same file was added again meanwhile
+        deleted.rename(home.dataset(dataset).path)
+
+
+def describe(home: Home, dataset: str) -> dict[str, Any]:
+    """A dataset's report with what a person called it.
+
+    Raises:
+        FineTuneError: there is no such dataset.
+    """
+    report = _report(home, dataset)
+    if report is None:
+        raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset)
+    if "usable" not in report:
+        dataset = ensure_dataset(home, dataset)
+        report = _report(home, dataset) or report
+    folder = home.dataset(dataset)
+    source = folder.find_source()
+    packed = source is None or source.suffix in (".gz", ".parquet")
+    return {
+        **report,
+        "id": dataset,
+        "name": _name(folder, report),
+        "editable": not packed and int(report["bytes"]) <= 50_000_000,
+    }
+
+
+def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, Any]]:
+    """Rows by position, as the records that were written."""
+    examples = ExampleFile(home.dataset(dataset))
+    return [json.loads(examples.line(position)) for position in range(max(start, 0), min(start + count, len(examples)))]
+
+
+def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[dict[str, Any]]:
+    """What was found at fault or doubtful, in the order of the file; with the whole row where it is to be mended."""
+    folder = home.dataset(dataset)
+    source = folder.find_source()
+    found = []
+    with folder.problems.open("rb") as file:
+        for number, line in enumerate(file):
+            if number >= start + count:
+                break
+            if number >= start:
+                found.append(json.loads(line))
+    if whole_rows and source is not None and source.suffix not in (".gz", ".parquet"):
+        with source.open("rb") as raw:
+            for record in found:
+                if record["offset"] is not None and record["length"] <= _EDITED_ROW:
+                    raw.seek(record["offset"])
+                    record["whole"] = _own_text(raw.read(record["length"]), source.suffix)
+    return found
+
+
+def _own_text(raw: bytes, suffix: str) -> str:
+    """A row without what separates it from the next one."""
+    text = raw.decode("utf-8", "replace").strip()
+    return text.removesuffix(",").rstrip() if suffix == ".json" else text
+
+
+def problem_lines(folder: DatasetFolder) -> Iterable[dict[str, Any]]:
+    """Every problem of a dataset, one record at a time."""
+    with folder.problems.open("rb") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def forget_unfinished(home: Home) -> None:
+    """Remove what killed children left half written; a day is longer than any file may be read."""
+    for path in home.datasets.glob(".adding-*"):
+        if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def import_files(home: Home) -> list[dict[str, Any]]:
+    """Files that wait in the home's `imports/`: for those that are too large to send through a browser."""
+    if not home.imports.is_dir():
+        return []
+    files = sorted(
+        path for path in home.imports.iterdir() if path.is_file() and path.name.lower().endswith(READ_SUFFIXES)
+    )
+    return [{"name": path.name, "bytes": path.stat().st_size} for path in files]
+
+
+def _name(folder: DatasetFolder, report: Mapping[str, Any]) -> str:
+    return str((read_json(folder.meta) or {}).get("name") or report.get("name") or folder.id)
+
+
+def _report(home: Home, reference: str) -> dict[str, Any] | None:
+    is_plain_name = reference not in ("", ".", "..") and "/" not in reference and "\0" not in reference
+    try:
+        return read_json(home.dataset(reference).report) if is_plain_name else None
+    except OSError:  # a name that is too long for the disk
+        return None

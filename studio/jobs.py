@@ -1,0 +1,79 @@
+"""Files that are being read: each in a child, watched by a thread, asked about by pages. What a job found stays on
+the disk as a dataset; the job itself is forgotten with the studio."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code, Problem
+from studio.processes.trainer_child import Tell
+
+KEPT_SECONDS = 3600.0
+
+
+@dataclass
+class DatasetJob:
+    """What is known of one job so far."""
+
+    id: str
+    progress: tuple[int, int] = (0, 0)
+    rows: int = 0
+    preview: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    problems: tuple[Problem, ...] = ()
+    ended: float | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def tell(self, told: dict[str, Any]) -> None:
+        """Take in what the child says."""
+        with self._guard:
+            if "progress" in told:
+                done, total = told["progress"]
+                self.progress = (int(done), int(total))
+            self.rows = int(told.get("rows", self.rows))
+            self.preview = told.get("preview", self.preview)
+
+
+class DatasetJobs:
+    """The jobs of one studio."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, DatasetJob] = {}
+
+    def start(self, work: Callable[[Tell], dict[str, Any]]) -> DatasetJob:
+        """Do `work` on a thread; its result, or what went wrong, is the job's."""
+        now = time.monotonic()
+        for job in [job for job in self._jobs.values() if job.ended is not None and now - job.ended > KEPT_SECONDS]:
+            self._jobs.pop(job.id, None)
+        job = DatasetJob(secrets.token_hex(8))
+        self._jobs[job.id] = job
+
+        def run() -> None:
+            try:
+                job.result = work(job.tell)
+            except FineTuneError as error:
+                job.problems = error.problems
+            except OSError as error:
+                reason = f"{error.strerror or error}"
+                job.problems = (Problem.error(Code.FILE_UNREADABLE, path=str(error.filename or ""), reason=reason),)
+            finally:
+                job.ended = time.monotonic()
+
+        threading.Thread(target=run, name=f"dataset-{job.id}", daemon=True).start()
+        return job
+
+    def get(self, job_id: str) -> DatasetJob:
+        """A job by its id.
+
+        Raises:
+            FineTuneError: there is none (any more).
+        """
+        if job_id not in self._jobs:
+            raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=job_id)
+        return self._jobs[job_id]

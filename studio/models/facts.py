@@ -1,0 +1,116 @@
+"""What is known of a model before it is loaded: its shape, where it lies, how large it is. No torch, and no weights read.
+
+Looked for in this order: the starter, a folder, the Hugging Face cache, the catalogue, and only where it was asked for
+the Hub, of which nothing but the small config.json is fetched.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interfaces.config import STARTER
+from interfaces.errors import FineTuneError
+from interfaces.files import read_json
+from interfaces.folders import Home
+from interfaces.problems import Code
+from studio.models.architecture import Architecture, read_architecture
+from studio.models.catalogue import BY_ID
+from studio.processes.trainer_child import HUB_SECONDS, run_trainer, search_models
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model as far as it is known without its weights."""
+
+    name: str
+    shape: Architecture
+    path: Path | None
+    """Where its files lie, None when it would be downloaded."""
+    download_bytes: int
+    """What a download would bring; 0 when it is here."""
+
+
+def model_facts(home: Home, name: str, revision: str = "main", online: bool = False) -> ModelFacts:
+    """The facts of a model by the name that a config gives it.
+
+    Raises:
+        FineTuneError: nothing is known of it, its folder is missing, or its config.json says too little.
+    """
+    if name == STARTER:
+        return ModelFacts(
+            name,
+            BY_ID[STARTER].shape,
+            home.starter if home.has_starter() else None,
+            0 if home.has_starter() else 100_000_000,
+        )
+    if is_folder(name):
+        folder = Path(name).expanduser().absolute()
+        if not os.path.isdir(folder):  # noqa: PTH112
+            raise FineTuneError.of(Code.FILE_MISSING, path=str(folder))
+        return ModelFacts(name, _shape_of(folder / "config.json", name), folder, 0)
+    config = cached_file(name, revision, "config.json")
+    if config is not None:
+        shape = _shape_of(config, name)
+        here = any(config.parent.glob("*.safetensors"))
+        return ModelFacts(name, shape, config.parent if here else None, 0 if here else 2 * shape.parameters)
+    if name in BY_ID:
+        return ModelFacts(name, BY_ID[name].shape, None, BY_ID[name].download_bytes)
+    if online:
+        found = look_up(name, revision)
+        return ModelFacts(name, _shape_of(Path(found["config"]), name), None, found["download_bytes"])
+    raise FineTuneError.of(Code.MODEL_NOT_KNOWN, model=name)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a model's name is a path, by the same rule as the trainer's."""
+    return name.startswith(("/", "~", ".")) or os.path.isdir(name)  # noqa: PTH112  a name too long for a path is none
+
+
+def cached_file(name: str, revision: str, file: str) -> Path | None:
+    """A file of a model in the Hugging Face cache."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(name, file, revision=revision)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def look_up(name: str, revision: str = "main") -> dict[str, Any]:
+    """What the Hub says of a model (see `trainer/models/hub_models.py`); its config.json is in the cache afterwards.
+
+    Raises:
+        FineTuneError: it isn't there, or the Hub can't be reached.
+    """
+    return run_trainer(["look-up", f"--revision={revision}", "--", name], seconds=HUB_SECONDS, subject=name)
+
+
+def _shape_of(path: Path, name: str) -> Architecture:
+    config = read_json(path)
+    if config is None and path.exists():
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason="its config.json can't be read")
+    if config is None:
+        found = sorted(file.name for file in path.parent.iterdir())[:12] or ["nothing"]
+        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path.parent), missing="config.json", found=found)
+    return read_architecture(config, name)
+
+
+def found_on_hub(text: str) -> list[dict[str, Any]]:
+    """What the Hub has, and whether it is here already.
+
+    Raises:
+        FineTuneError: the Hub is out of reach, or asks to wait.
+    """
+    return [
+        {**record, "path": _place(cached_file(record["id"], "main", "config.json"))} for record in search_models(text)
+    ]
+
+
+def _place(config: Any) -> str | None:
+    """The folder of a cached model, where its weights are there too."""
+    return str(config.parent) if config is not None and any(config.parent.glob("*.safetensors")) else None

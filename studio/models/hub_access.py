@@ -1,0 +1,122 @@
+"""Which Hub is asked, and with which token. Both reach the children that ask it through their environment alone.
+
+The environment wins: what a person has set there is never touched. The page may fill only what is empty, the address from a
+short list, and a token goes to the host it was given for and to no other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from interfaces.errors import FineTuneError
+from interfaces.files import read_json, write_json, write_private_json
+from interfaces.folders import Home
+from interfaces.problems import Code
+
+HUB = "https://huggingface.co"
+MIRRORS = (HUB, "https://hf-mirror.com")
+LEAST_TOKEN, MOST_TOKEN = 8, 500
+_filled: set[str] = set()
+"""Names of the environment that we have filled, and may change."""
+
+
+def fill_environment(home: Home, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Give the children of this process the address and the token that the page was told, where there are none."""
+    chosen = (read_json(home.settings) or {}).get("hf_endpoint")
+    foreign_token = "HF_TOKEN" in environment and "HF_TOKEN" not in _filled  # given for the Hub, not for a mirror
+    mirror = chosen if chosen in MIRRORS and chosen != HUB and not foreign_token else None
+    _fill(environment, "HF_ENDPOINT", mirror)
+    # What 'hf auth login' has left is for the Hub too: under a mirror it is not looked at.
+    _fill(environment, "HF_TOKEN_PATH", str(home.path / "no-token") if "HF_ENDPOINT" in _filled else None)
+    tokens = (read_json(home.secrets) or {}).get("hub_tokens", {})
+    _fill(environment, "HF_TOKEN", tokens.get(_host(environment.get("HF_ENDPOINT", HUB))))
+
+
+def _fill(environment: MutableMapping[str, str], name: str, value: str | None) -> None:
+    if name in environment and name not in _filled:
+        return
+    if value:
+        environment[name] = value
+        _filled.add(name)
+    else:
+        environment.pop(name, None)
+        _filled.discard(name)
+
+
+def access_of(home: Home, environment: MutableMapping[str, str] = os.environ) -> dict[str, Any]:
+    """What a page shows of it; never the token."""
+    endpoint = environment.get("HF_ENDPOINT", HUB)
+    tokens = (read_json(home.secrets) or {}).get("hub_tokens", {})
+    return {
+        "endpoint": _without_secrets(endpoint), "fixed": "HF_ENDPOINT" in environment and "HF_ENDPOINT" not in _filled,
+        "mirrors": list(MIRRORS), "token": _host(endpoint) in tokens,
+        "token_fixed": "HF_TOKEN" in environment and "HF_TOKEN" not in _filled, "host": _host(endpoint),
+    }  # fmt: skip
+
+
+def choose_endpoint(home: Home, endpoint: str) -> None:
+    """Ask this Hub from now on.
+
+    Raises:
+        FineTuneError: the environment has named one, or it isn't on the list.
+    """
+    if endpoint not in MIRRORS:
+        raise FineTuneError.of(
+            Code.VALUE_INVALID,
+            field="HF_ENDPOINT",
+            value=endpoint[:80],
+            expected=f"should be one of {', '.join(MIRRORS)}",
+        )
+    access = access_of(home)
+    if access["fixed"]:
+        raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_ENDPOINT")
+    if access["token_fixed"] and endpoint != HUB:
+        raise FineTuneError.of(
+            Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_TOKEN, which is for the Hub"
+        )
+    home.path.mkdir(parents=True, exist_ok=True)
+    write_json(home.settings, {**(read_json(home.settings) or {}), "hf_endpoint": endpoint})
+    fill_environment(home)
+
+
+def keep_token(home: Home, token: str) -> None:
+    """Keep a token for the Hub that is asked now, in a file that only its owner can read.
+
+    Raises:
+        FineTuneError: it can't be a token. What was given is in no message.
+    """
+    token = token.strip()
+    if not LEAST_TOKEN <= len(token) <= MOST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise FineTuneError.of(
+            Code.VALUE_INVALID,
+            field="token",
+            value="what was given",
+            expected="should be a token of the Hub, such as hf_...",
+        )
+    _write_tokens(home, {_host(os.environ.get("HF_ENDPOINT", HUB)): token})
+
+
+def forget_token(home: Home) -> None:
+    """Remove the token for the Hub that is asked now."""
+    _write_tokens(home, {_host(os.environ.get("HF_ENDPOINT", HUB)): None})
+
+
+def _write_tokens(home: Home, changes: dict[str, str | None]) -> None:
+    home.path.mkdir(parents=True, exist_ok=True)
+    secrets = read_json(home.secrets) or {}
+    tokens = {host: token for host, token in {**secrets.get("hub_tokens", {}), **changes}.items() if token}
+    write_private_json(home.secrets, {**secrets, "hub_tokens": tokens})
+    fill_environment(home)
+
+
+def _host(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    return f"{parts.hostname or ''}:{parts.port}" if parts.port else parts.hostname or ""
+
+
+def _without_secrets(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,47 @@
+"""The pages, one Gradio app a language."""
+
+from __future__ import annotations
+
+import warnings
+
+import gradio as gr
+
+from interfaces.device import Device
+from studio.finetune_manager import FinetuneManager
+from studio.pages.datasets import build_datasets_page
+from studio.pages.run import build_run_page, build_runs_page
+from studio.pages.theme import studio_theme
+from studio.pages.train import build_train_page
+from studio.texts.texts import TEXTS
+
+STATES_KEPT = 200
+"""Visitors whose form the server remembers; Gradio's own limit is 10,000."""
+
+
+def build_pages(manager: FinetuneManager, device: Device, language: str, secret: str) -> gr.Blocks:
+    """Train, Datasets, Run and Runs in one language. No `gr.State` and no unload: they would hold a connection for each tab."""
+    texts = TEXTS[language]
+    with gr.Blocks(title=texts["title"], analytics_enabled=False, delete_cache=(3600, 86400)) as pages:
+        gr.Navbar(main_page_name=texts["train"])
+        build_train_page(manager, device, texts, language, secret)
+    with pages.route(texts["datasets"], "/datasets"):
+        gr.Navbar(main_page_name=texts["train"])
+        build_datasets_page(texts, language)
+    with pages.route(texts["run"], "/run"):
+        gr.Navbar(main_page_name=texts["train"])
+        build_run_page(texts, language)
+    with pages.route(texts["runs"], "/runs"):
+        gr.Navbar(main_page_name=texts["train"])
+        build_runs_page(texts, language)
+    pages.state_session_capacity = STATES_KEPT
+    return pages
+
+
+def mount_pages(app: object, pages: gr.Blocks, path: str) -> None:
+    """Put the pages of one language into the server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        gr.mount_gradio_app(
+            app, pages, path=path, run_history=False, footer_links=[], show_error=False, enable_monitoring=False,
+            allowed_paths=[], ssr_mode=False, theme=studio_theme(), max_file_size="1mb",
+        )  # fmt: skip

@@ -1,0 +1,123 @@
+"""The form of the settings, read off `FineTuneConfig`: what kind of widget each one is, and how it is called. No gradio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from interfaces.config import FineTuneConfig, fields
+from studio.texts.texts import FIELDS_ZH, LABELS_EN, UNITS_ZH
+
+Kind = Literal["number", "whole", "choice", "switch", "text", "lines"]
+HIDDEN = {"schema_version", "output_dir", "model_name", "dataset", "columns"}
+"""Filled in elsewhere on the page, or by the manager."""
+
+
+@dataclass(frozen=True)
+class Dial:
+    """One setting as a form shows it."""
+
+    name: str
+    kind: Kind
+    group: str
+    basic: bool
+    default: Any
+    label: str
+    help: str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+
+def dials(language: str) -> list[Dial]:
+    """Every setting of the form, in the order of the config."""
+    return [_dial(name, field, language) for name, field in fields() if name not in HIDDEN]
+
+
+def _dial(name: str, field: FieldInfo, language: str) -> Dial:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    label, words = FIELDS_ZH[name] if language == "zh" else (_english(name), field.description or "")
+    unit = str(extra.get("unit", ""))
+    unit = UNITS_ZH.get(unit, unit) if language == "zh" else unit
+    bounds = {type(mark): mark for mark in field.metadata}
+    least = next((float(getattr(bounds[kind], key)) for kind, key in ((Ge, "ge"), (Gt, "gt")) if kind in bounds), None)
+    most = next((float(getattr(bounds[kind], key)) for kind, key in ((Le, "le"), (Lt, "lt")) if kind in bounds), None)
+    kind, choices = _kind(field)
+    return Dial(
+        name=name,
+        kind=kind,
+        group=str(extra["group"]),
+        basic=bool(extra.get("basic")),
+        default=field.get_default(call_default_factory=True),
+        label=f"{label} ({name})",
+        help=" ".join(part for part in (words, f"[{unit}]" if unit else "", _range(least, most)) if part),
+        choices=choices,
+        least=least,
+        most=most,
+    )
+
+
+def _english(name: str) -> str:
+    return LABELS_EN.get(name) or name.rsplit(".", 1)[-1].replace("_", " ").capitalize()
+
+
+def _range(least: float | None, most: float | None) -> str:
+    if least is None or most is None or most > 1e6:
+        return ""
+    return f"{least:g} - {most:g}"
+
+
+def _kind(field: FieldInfo) -> tuple[Kind, tuple[str, ...]]:
+    annotation = field.annotation
+    if annotation is bool:
+        return "switch", ()
+    if annotation is int:
+        return "whole", ()
+    if annotation is float:
+        return "number", ()
+    if annotation == list[str]:
+        return "lines", ()
+    members = get_args(annotation)
+    if bool in members:  # true, false or auto
+        return "choice", ("auto", "true", "false")
+    if members and all(isinstance(member, str) for member in members):
+        return "choice", tuple(str(member) for member in members)
+    return "text", ()
+
+
+def to_widget(dial: Dial, value: Any) -> Any:
+    """A setting's value as its widget holds it."""
+    if dial.kind == "lines":
+        return "\n".join(value)
+    if dial.kind == "choice":
+        return str(value).lower() if isinstance(value, bool) else value
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def from_widgets(values: dict[str, Any], language: str = "en") -> dict[str, Any]:
+    """What the widgets hold as the dict that a config is made of, unchecked. An emptied field takes its default."""
+    config: dict[str, Any] = {}
+    for dial in dials(language):
+        value = values.get(dial.name)
+        if value is None or (value == "" and dial.kind != "text"):
+            value = dial.default
+        elif dial.kind == "lines" and isinstance(value, str):
+            value = [line.strip() for line in value.splitlines() if line.strip()]
+        elif dial.kind == "choice" and value in ("true", "false"):
+            value = value == "true"
+        group, dot, name = dial.name.partition(".")
+        if dot:
+            config.setdefault(group, {})[name] = value
+        else:
+            config[dial.name] = value
+    return config
+
+
+def widget_values(config: FineTuneConfig, language: str = "en") -> dict[str, Any]:
+    """A config as the widgets hold it, by the settings' dotted names."""
+    flat = config.model_dump()
+    flat |= {f"lora.{name}": value for name, value in flat.pop("lora").items()}
+    return {dial.name: to_widget(dial, flat[dial.name]) for dial in dials(language)}

@@ -1,0 +1,274 @@
+"""Short jobs of the trainer, each in a child of its own: read a file, fetch a model, show what a model will see.
+
+The child answers in JSON lines on stdout (see `trainer/cli.py`): nothing heavy or hostile runs in here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code, Problem
+
+Progress = Callable[[int, int], None]
+Tell = Callable[[dict[str, Any]], None]
+_LIMITS = {signal.SIGXCPU: "processor time", signal.SIGKILL: "memory"}
+_LINES_BYTES = 1 << 16
+HUB_SECONDS = 60.0
+"""A question to the Hub, with the start of the child that asks it."""
+
+
+class TrainerChild:
+    """One `python -m trainer ...`: started with the first question, and then asked as often as one likes."""
+
+    def __init__(self, arguments: list[str], subject: str = "", offline: bool = False) -> None:
+        self._place = tempfile.TemporaryDirectory(prefix="finetune-")
+        self._subject = subject
+        self._errors = (Path(self._place.name) / "errors").open("w+", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "trainer", *arguments],
+            cwd=self._place.name, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            start_new_session=True, env={**os.environ, "HF_HUB_OFFLINE": "1"} if offline else None,
+        )  # fmt: skip
+        self._pending, self._last = b"", ""
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, request: Mapping[str, Any] | None, tell: Tell, seconds: float) -> dict[str, Any]:
+        """The result of one request; without one, of what the child was started for.
+
+        Raises:
+            FineTuneError: what the child found wrong, that it took too long, or that it ended without an answer.
+        """
+        if request is not None:
+            with contextlib.suppress(BrokenPipeError):
+                assert self._process.stdin is not None
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+        deadline = time.monotonic() + seconds
+        while (line := self._line(deadline)) is not None:
+            told = _parse(line)
+            if "result" in told:
+                return dict(told["result"])
+            if "problems" in told:
+                raise FineTuneError(*(Problem.model_validate(problem) for problem in told["problems"]))
+            if told:
+                tell(told)
+        raise FineTuneError(self._ended(seconds))
+
+    def _line(self, deadline: float) -> bytes | None:
+        """The next line; None when the child has ended or the time is up."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(stdout, selectors.EVENT_READ)
+            while b"\n" not in self._pending:
+                if not waiting.select(max(deadline - time.monotonic(), 0)):
+                    return None
+                piece = os.read(stdout.fileno(), _LINES_BYTES)
+                if not piece:
+                    return None
+                self._pending += piece
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line
+
+    def _ended(self, seconds: float) -> Problem:
+        """Why there is no answer."""
+        overdue = self.alive and not self._wait(0.5)
+        self.close()
+        code = self._process.returncode
+        if overdue:
+            return Problem.error(Code.CHILD_OVER_LIMIT, path=self._subject, field="time", limit=f"{seconds:.0f} s")
+        if code == -signal.SIGPROF:
+            return Problem.error(Code.TEMPLATE_TOO_SLOW, model=self._subject, limit="1.5 s")
+        if -code in _LIMITS:
+            return Problem.error(
+                Code.CHILD_OVER_LIMIT, path=self._subject, field=_LIMITS[signal.Signals(-code)], limit="amount"
+            )
+        return Problem.error(Code.START_FAILED, reason=self._last or f"exit code {code}")
+
+    def _wait(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def end(self) -> None:
+        """End the child from outside: whoever waits for its answer is told that it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+    def close(self) -> None:
+        """End the child, and all that it started."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        if not self._errors.closed:
+            self._errors.seek(0)
+            self._last = (self._errors.read().strip().splitlines() or [""])[-1][:300]
+            self._errors.close()
+            self._place.cleanup()
+
+
+def run_trainer(
+    arguments: list[str], tell: Tell = lambda _record: None, seconds: float = 86_400.0, subject: str = ""
+) -> dict[str, Any]:
+    """The result of `python -m trainer <arguments>`.
+
+    Raises:
+        FineTuneError: what the child found wrong, or that it ended without an answer.
+    """
+    child = TrainerChild(arguments, subject)
+    try:
+        return child.ask(None, tell, seconds)
+    finally:
+        child.close()
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """A line of the answer; whatever a library printed in between is nothing."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def inspect_seconds(size: int) -> float:
+    """How long a file of `size` bytes may be read: the child's own limit of processor time, twice."""
+    return 180 + size / 500_000
+
+
+def read_size(path: Path) -> int:
+    """How much there is to read in a file: of a compressed one about ten times what it has."""
+    if not path.is_file():
+        return 0
+    return path.stat().st_size * (10 if path.name.lower().endswith(".gz") else 1)
+
+
+def add_dataset(
+    home: Path, file: Path | str, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
+    name: str = "", move: bool = False, tell: Tell = lambda _record: None,
+) -> str:  # fmt: skip
+    """Add a file, or a dataset of the Hub, to the home's datasets; returns the dataset's id.
+
+    Raises:
+        FineTuneError: the file as a whole can't be used.
+    """
+    from_hub = str(file).startswith("hub:")
+    path = str(file) if from_hub else str(Path(file).absolute())
+    size = 1 << 32 if from_hub else read_size(Path(path))
+    options = ["--columns", json.dumps(dict(columns or {})), "--sample-by", sample_by, "--name", name]
+    arguments = ["inspect", "--home", str(home), *options, *(["--move"] if move else []), "--", path]
+    return str(run_trainer(arguments, tell, inspect_seconds(size), name or Path(path).name)["dataset"])
+
+
+def download_model(home: Path, model: str, progress: Progress) -> Path:
+    """Bring a model to this machine; returns its folder.
+
+    Raises:
+        FineTuneError: it can't be had.
+    """
+
+    def tell(told: dict[str, Any]) -> None:
+        if "progress" in told:
+            progress(*told["progress"])
+
+    return Path(run_trainer(["download", "--home", str(home), "--", model], tell)["path"])
+
+
+def search_models(text: str) -> list[dict[str, Any]]:
+    """Models of the Hub (see `trainer/models/hub_models.py`).
+
+    Raises:
+        FineTuneError: the Hub is out of reach, or asks to wait.
+    """
+    return list(run_trainer(["search", "--", text], seconds=HUB_SECONDS, subject=text)["models"])
+
+
+class Previews:
+    """Children that show what models see of the home's datasets: one a model, kept for the next question."""
+
+    MOST = 2
+    IDLE_SECONDS = 120.0
+    ANSWER_SECONDS = 60.0
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._guard = threading.Lock()
+        self._children: dict[tuple[str, str, bool], tuple[TrainerChild, threading.Lock, float]] = {}
+        self._reaper: threading.Timer | None = None
+
+    def ask(
+        self, model: str, revision: str, request: Mapping[str, Any], tell: Tell = lambda _record: None,
+        seconds: float = ANSWER_SECONDS, offline: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """What the model's child answers. With `offline` a tokenizer that isn't here yet is not fetched.
+
+        Raises:
+            FineTuneError: the model or the row can't be used, or there is no answer in time.
+        """
+        child, lock = self._child(model, revision, offline)
+        with lock:
+            return child.ask(request, tell, seconds)
+
+    def close(self) -> None:
+        """End all children."""
+        with self._guard:
+            for child, _, _ in self._children.values():
+                child.close()
+            self._children.clear()
+
+    def _child(self, model: str, revision: str, offline: bool) -> tuple[TrainerChild, threading.Lock]:
+        key = (model, revision, offline)
+        with self._guard:
+            self._end(lambda held, _used: not held.alive)
+            if key not in self._children:
+                while len(self._children) >= self.MOST:
+                    oldest = min(self._children, key=lambda name: self._children[name][2])
+                    self._children.pop(oldest)[0].close()
+                arguments = ["preview", "--home", str(self._home), "--revision", revision, "--", model]
+                child = TrainerChild(arguments, model, offline)
+                self._children[key] = (child, threading.Lock(), 0.0)
+            child, lock, _ = self._children[key]
+            self._children[key] = (child, lock, time.monotonic())
+            self._reap_later()
+            return child, lock
+
+    def _end(self, unwanted: Callable[[TrainerChild, float], bool]) -> None:
+        for key, (child, lock, used) in list(self._children.items()):
+            if unwanted(child, used) and not lock.locked():
+                self._children.pop(key)[0].close()
+
+    def _reap_later(self) -> None:
+        if self._reaper is None:
+            self._reaper = threading.Timer(self.IDLE_SECONDS, self._reap)
+            self._reaper.daemon = True
+            self._reaper.start()
+
+    def _reap(self) -> None:
+        with self._guard:
+            self._reaper = None
+            self._end(lambda _child, used: time.monotonic() - used > self.IDLE_SECONDS / 2)
+            if self._children:
+                self._reap_later()

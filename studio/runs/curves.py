@@ -1,0 +1,172 @@
+"""The curves of a run for a page: what it hasn't seen yet, thinned so that extremes stay."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from interfaces.events import Event, Finished, Sampled, read_tail
+from interfaces.files import read_json
+from interfaces.folders import RunFolder
+from interfaces.sentences import PHASES, sentence
+from studio.runs.history import Points, RunHistory
+from studio.runs.log_tail import last_lines
+from studio.runs.queue import RunQueue
+from studio.runs.state import RunState, problem_of_run, run_state
+from studio.sizing.calibration import comparable_bytes
+from studio.texts.queue_texts import QUEUE_TEXTS
+
+MOST_POINTS = 2000
+EVIDENCE_LINES = 12
+
+
+def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float | None]]:
+    """At most about `most` points: the first, the last, and each stretch's lowest and highest.
+
+    What is not finite is a gap in a curve, and no JSON: it comes as None.
+    """
+    order: Sequence[int] = range(len(xs))
+    if len(xs) > most:
+        stretches = max((most - 2) // 2, 1)
+        chosen = {0, len(xs) - 1}
+        for number in range(stretches):
+            start, end = number * len(xs) // stretches, (number + 1) * len(xs) // stretches
+            part = ys[start:end]
+            if not math.isfinite(sum(part)):  # rare, and slower: leave out what is no number
+                part = [y if math.isfinite(y) else math.inf for y in part]
+                highest = max((y for y in part if y < math.inf), default=math.inf)
+            else:
+                highest = max(part)
+            chosen |= {start + part.index(min(part)), start + part.index(highest)}
+        order = sorted(chosen)
+    return [xs[index] for index in order], [_number(ys[index]) for index in order]
+
+
+def told_since(history: RunHistory, seq: int, language: str) -> dict[str, Any]:
+    """What a page needs that has seen everything up to `seq`.
+
+    `reset` is true when the page must forget its points: a resume took some of them back, or there are too
+    many new ones to send one by one.
+    """
+    with history.lock:
+        history.refresh()
+        many = history.train.count_since(seq) > MOST_POINTS
+        reset = seq == 0 or seq < history.restarted or many
+        told = 0 if reset else seq
+        return {
+            "last": history.last,
+            "reset": reset,
+            "train": _new_points(history.train, told),
+            "validation": _new_points(history.validation, told),
+            "status": _status(history, language),
+        }
+
+
+def _new_points(points: Points, seq: int) -> dict[str, Any]:
+    start = bisect.bisect_right(points.seqs, seq)
+    xs, ys = thinned(points.steps[start:], points.losses[start:])
+    return {"x": xs, "y": ys}
+
+
+def _status(history: RunHistory, language: str) -> dict[str, Any]:
+    tail = read_tail(history.folder.events)
+    state = run_state(history.folder, tail)
+    last = history.recent[-1] if history.recent else None
+    # The very first step pays for what is set up once.
+    recent = [record for record in history.recent if record["step"] > 1] or list(history.recent)
+    seconds = sum(record["seconds"] for record in recent)
+    progress = history.progress
+    problem = problem_of_run(history.folder, tail) if state == "failed" else None
+    loss = float(last["loss"]) if last else math.nan
+    left = last["total_steps"] - last["step"] if last else 0
+    return {
+        "state": state.value,
+        "name": str((read_json(history.folder.meta) or {}).get("name", "")),
+        "phase": _phase(history, state, language),
+        "done": progress.done if progress else None,
+        "total": progress.total if progress else None,
+        "unit": progress.unit if progress else "",
+        "step": last["step"] if last else 0,
+        "total_steps": last["total_steps"] if last else 0,
+        "epoch": last["epoch"] if last else 0.0,
+        "loss": _number(loss),
+        "validation_loss": _number(history.validation.losses[-1]) if history.validation.losses else None,
+        "eta_seconds": round(left * _seconds_per_step(recent), 1) if last and not state.is_over else None,
+        "tokens_per_second": round(sum(record["tokens"] for record in recent) / seconds, 1) if seconds else None,
+        "memory_bytes": last["memory_bytes"] if last else None,
+        "peak_memory_bytes": _peak(tail, last),
+        "estimated_bytes": comparable_bytes(expected) if (expected := read_json(history.folder.estimate)) else None,
+        "attempt": history.started.attempt if history.started else 0,
+        "resumed_from_step": history.started.resumed_from_step if history.started else None,
+        "saved_step": history.committed.step if history.committed else None,
+        "stop_seconds": _stop_seconds(history, state),
+        "problem": sentence(problem, language) if problem else "",
+        "code": problem.code.value if problem else "",
+        "cure": (problem.change or {}) if problem else {},
+        "evidence": last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
+        "warnings": [sentence(warning, language) for warning in history.warnings],
+        "samples": _pairs(history.samples),
+        "adapter": history.folder.adapter.is_dir(),
+    }
+
+
+def _phase(history: RunHistory, state: RunState, language: str) -> str:
+    """What a run is busy with; for one that waits, its place in the queue and who is before it."""
+    if state is RunState.QUEUED:
+        return place_in_queue(history.folder, language)
+    return "" if state.is_over or not history.phase else PHASES[language][history.phase]
+
+
+def place_in_queue(folder: RunFolder, language: str) -> str:
+    queue, texts = RunQueue(folder.home), QUEUE_TEXTS[language]
+    own = queue.place_of(folder)
+    if own is None:
+        return ""
+    holder = queue.holder_of(own.device)
+    reason = texts["queue_behind"].format(run=holder.id, device=own.device) if holder else texts["queue_free"]
+    reason = texts["queue_paused"] if queue.paused else reason
+    return texts["queue_place"].format(position=own.position, count=len(queue.waiting()), reason=reason)
+
+
+def _peak(tail: list[Event], last: dict[str, Any] | None) -> int | None:
+    """The most memory that the run has held: as its last word says, or its last step."""
+    if tail and isinstance(tail[-1], Finished):
+        return tail[-1].peak_memory_bytes
+    return int(last.get("peak_memory_bytes", 0)) or None if last else None
+
+
+def _stop_seconds(history: RunHistory, state: RunState) -> float | None:
+    """Until a stop is done at the latest; None where none goes on, or where its bound isn't told yet."""
+    asked = history.stopping
+    if asked is None or state is not RunState.STOPPING:
+        return None
+    return round(max(asked.within_seconds - max(time.time() - asked.time, 0.0), 0.0), 1)
+
+
+def _seconds_per_step(steps: list[dict[str, Any]]) -> float:
+    """A point of the curve may stand for several steps."""
+    if len(steps) == 1:
+        return float(steps[0]["seconds"])
+    return float(sum(record["seconds"] for record in steps[1:]) / (steps[-1]["step"] - steps[0]["step"]))
+
+
+def _number(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None
+
+
+def _pairs(samples: list[Sampled]) -> list[dict[str, Any]]:
+    """Each prompt with its answers before and after; after is the newest, and empty until there is one."""
+    pairs: dict[str, dict[str, Any]] = {}
+    for event in samples:
+        pair = pairs.setdefault(event.prompt, {"prompt": event.prompt, "before": "", "after": "", "answers": []})
+        if event.step == 0:
+            pair["before"] = event.answer
+            continue
+        pair["after"] = event.answer
+        # The last step's may be told again, by the adapter that is given out.
+        told = [one for one in pair["answers"] if one["step"] != event.step]
+        pair["answers"] = [*told, {"step": event.step, "answer": event.answer}]
+    return list(pairs.values())

@@ -1,0 +1,78 @@
+"""Telling somebody that a run has ended: a command or a webhook that a file of the home names; no page can set one.
+
+    notify.json     {"command": ["notify-send", "Finetune Studio"], "webhook": "https://example.org/hook"}
+
+The command gets the news as one JSON line on stdin and in FINETUNE_RUN, FINETUNE_STATE and FINETUNE_MESSAGE; the webhook
+gets the same JSON by POST.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+from interfaces.events import read_tail
+from interfaces.files import read_json
+from interfaces.folders import RunFolder
+from interfaces.sentences import sentence
+from studio.runs.state import problem_of_run, run_state, summary_of
+
+log = logging.getLogger(__name__)
+
+COMMAND_SECONDS, WEBHOOK_SECONDS = 60.0, 15.0
+
+
+def news_of(folder: RunFolder) -> dict[str, Any]:
+    """What is told of a run that has ended."""
+    events = read_tail(folder.events)
+    summary, state = summary_of(folder), run_state(folder, events)
+    problem = problem_of_run(folder, events) if state == "failed" else None
+    name = f"{summary.name} ({folder.id})" if summary.name else folder.id
+    message = f"{name}: {state.value}" + (f", loss {summary.train_loss_last:.4f}" if summary.train_loss_last else "")
+    return {
+        "run": folder.id, "name": summary.name, "state": state.value, "model": summary.model, "dataset": summary.dataset,
+        "step": summary.step, "total_steps": summary.total_steps, "train_loss": summary.train_loss_last, "eval_loss": summary.eval_loss,
+        "seconds": summary.seconds, "problem": sentence(problem) if problem else "", "message": message,
+    }  # fmt: skip
+
+
+def tell(folder: RunFolder) -> None:
+    """Tell whom the home's file names. What goes wrong there is logged, and is no failure of the run."""
+    wanted = read_json(folder.home.notify)
+    if wanted is None:
+        if folder.home.notify.exists():
+            log.error("%s can't be read: it must be a JSON object", folder.home.notify)
+        return
+    news = news_of(folder)
+    for name, work in (("command", _run), ("webhook", _post)):
+        if wanted.get(name):
+            try:
+                work(wanted[name], news)
+            except Exception as error:  # noqa: BLE001  whatever a foreign program or server does
+                # Its address may hold a secret, and so may its words.
+                log.error("The %s of %s failed: %s", name, folder.home.notify, type(error).__name__)
+
+
+def _run(command: Any, news: dict[str, Any]) -> None:
+    if not (isinstance(command, list) and all(isinstance(word, str) for word in command)):
+        raise TypeError("a command is a list of words")
+    told = {"FINETUNE_RUN": news["run"], "FINETUNE_STATE": news["state"], "FINETUNE_MESSAGE": news["message"]}
+    subprocess.run(
+        command, input=json.dumps(news, ensure_ascii=False) + "\n", text=True, encoding="utf-8", timeout=COMMAND_SECONDS, check=True,
+        env={**os.environ, **told}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _post(address: Any, news: dict[str, Any]) -> None:
+    if urlsplit(str(address)).scheme not in ("http", "https"):
+        raise ValueError("a webhook is an address of http or https")
+    request = urllib.request.Request(  # noqa: S310  its scheme has just been looked at
+        str(address), json.dumps(news).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS):  # noqa: S310
+        pass

@@ -1,0 +1,299 @@
+"""What lies on the disk about runs: their state, derived each time it is asked, and their summaries."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from interfaces.advice import smaller
+from interfaces.config import FineTuneConfig
+from interfaces.disk import disk_full
+from interfaces.errors import FineTuneError
+from interfaces.events import (
+    CheckpointCommitted,
+    Evaluated,
+    Event,
+    EventReader,
+    Failed,
+    Finished,
+    Step,
+    Stopped,
+    Stopping,
+    read_tail,
+)
+from interfaces.files import read_json, write_json
+from interfaces.folders import Attempt, Home, RunFolder
+from interfaces.problems import Code, Problem
+from studio.processes.launcher import Launcher, LocalLauncher
+from studio.runs.history import RunHistory
+from studio.sizing.assess import judge
+from studio.sizing.devices import chosen_device, detect_devices
+
+STARTING_SECONDS = 10.0
+"""An attempt without `pid.json` is being started for this long; after that its starter is gone."""
+SPARKLINE_POINTS = 40
+FOLLOW_SECONDS = 0.2
+
+
+class RunState(StrEnum):
+    """Derived, never stored."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (RunState.STOPPED, RunState.FINISHED, RunState.FAILED, RunState.INTERRUPTED)
+
+
+def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: Launcher | None = None) -> RunState:
+    """From the last event, `exit.json`, and whether the processes are there.
+
+    `events` may be those of the whole run or only its last ones, which are read where none are given.
+    """
+    # In this order: a run that is started just now has its attempt before it has left the queue.
+    is_waiting = folder.is_waiting
+    attempts = folder.attempts()
+    if is_waiting:
+        return RunState.QUEUED
+    if not attempts:
+        return RunState.STOPPED  # it has left the queue, or was never put there
+    attempt = attempts[-1]
+    events = read_tail(folder.events) if events is None else events
+    told = [event for event in events if event.attempt == attempt.number]
+    last = told[-1] if told else None
+    if isinstance(last, Finished):
+        return RunState.FINISHED
+    if isinstance(last, Stopped):
+        return RunState.STOPPED
+    if isinstance(last, Failed):
+        return RunState.FAILED
+    if attempt.exit.exists():
+        # Ended without a last word: as asked for (a discard kills), or by a hand from outside.
+        return RunState.STOPPED if stop_requested(folder, attempt) else RunState.FAILED
+    if (launcher or LocalLauncher()).state(attempt) == "gone":
+        return RunState.STARTING if is_being_started(attempt) else RunState.INTERRUPTED
+    if stop_requested(folder, attempt) or any(isinstance(event, Stopping) for event in told[-20:]):
+        return RunState.STOPPING
+    learning = any(isinstance(event, Step | Evaluated | CheckpointCommitted) for event in told)
+    return RunState.RUNNING if learning else RunState.STARTING
+
+
+def stop_requested(folder: RunFolder, attempt: Attempt) -> str | None:
+    """'save' or 'discard' when somebody asked this attempt to stop."""
+    request = read_json(folder.stop) if folder.stop.exists() else None
+    return str(request.get("mode")) if request and request.get("attempt") == attempt.number else None
+
+
+def is_being_started(attempt: Attempt) -> bool:
+    """Whether its processes may still be on their way."""
+    # A clock that was set back makes a folder look as if it came from the future.
+    return not attempt.pid.exists() and abs(time.time() - attempt.path.stat().st_mtime) < STARTING_SECONDS
+
+
+def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
+    """Why a run failed: its own last word, or what `exit.json` says of a trainer that left without one."""
+    attempts = folder.attempts()
+    # An attempt that left without a word is not explained by the last word of the one before.
+    told = [event for event in events if attempts and event.attempt == attempts[-1].number]
+    last = told[-1] if told else None
+    if isinstance(last, Failed):
+        return _with_cure(folder, last.problem) if last.problem.code == Code.OUT_OF_MEMORY else last.problem
+    ended = read_json(attempts[-1].exit) if attempts else None
+    if ended is None or isinstance(last, Finished | Stopped):
+        return None
+    if ended.get("cause") == "out_of_memory":
+        return _with_cure(folder, Problem.error(Code.KILLED_FOR_MEMORY, run=folder.id))
+    if ended.get("cause") == "disk_full":
+        return disk_full(folder.path)
+    if ended.get("signal"):
+        return Problem.error(Code.TRAINER_KILLED, signal=ended["signal"], run=folder.id)
+    return Problem.error(Code.TRAINER_ENDED, code=ended.get("returncode"), path=str(folder.log))
+
+
+def cure_of(folder: RunFolder) -> dict[str, Any]:
+    """The change of settings with which a failed run may be tried again; empty where none is known."""
+    events = read_tail(folder.events)
+    problem = problem_of_run(folder, events) if run_state(folder, events) is RunState.FAILED else None
+    return dict(problem.change or {}) if problem else {}
+
+
+def _with_cure(folder: RunFolder, problem: Problem) -> Problem:
+    """A shortage of memory with the gentlest smaller setting, where the run's settings can be read."""
+    try:
+        config = FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError):
+        return problem
+    seen = {"batch": config.per_device_train_batch_size, "max_length": config.max_length}
+    return problem.model_copy(update={"params": {**problem.params, **seen}, "change": _cure(folder.home, config)})
+
+
+def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
+    """The gentlest settings that fit by the estimate; the next smaller ones where that saw no need, or knows nothing."""
+    try:
+        verdict = judge(home, config, chosen_device(config.device, detect_devices()))
+    except FineTuneError:
+        return smaller(config)
+    if fit := verdict.fit():
+        return fit.changes
+    return {} if verdict.estimate.verdict == "too_big" else smaller(config)  # no setting is enough
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of the list of runs. Losses in nats per trained token, `started` in seconds since 1970."""
+
+    id: str
+    name: str
+    state: RunState
+    model: str
+    dataset: str
+    step: int
+    total_steps: int
+    train_loss_first: float | None
+    train_loss_last: float | None
+    eval_loss: float | None
+    started: float | None
+    seconds: float
+    attempts: int
+    resumable: bool
+    sparkline: list[float]
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummary:
+    """A run in one line, read from its events; use `summary_of` for a list."""
+    history = history or RunHistory(folder)
+    lineage, meta = read_json(folder.lineage) or {}, read_json(folder.meta) or {}
+    with history.lock:
+        history.refresh()
+        losses, last = history.train.losses, history.recent[-1] if history.recent else None
+        thinned = losses[:: max(-(-len(losses) // SPARKLINE_POINTS), 1)]
+        return RunSummary(
+            id=folder.id,
+            name=str(meta.get("name", "")),
+            state=run_state(folder),
+            model=str(_of(lineage, "base", "requested") or (history.started.model_name if history.started else "")),
+            dataset=str(meta.get("dataset") or _of(lineage, "dataset", "name")),
+            step=last["step"] if last else 0,
+            total_steps=last["total_steps"] if last else 0,
+            train_loss_first=_finite(losses[:1]),
+            train_loss_last=_finite(losses[-1:]),
+            eval_loss=_finite(history.validation.losses[-1:]),
+            started=history.first_time,
+            seconds=round(history.seconds, 1),
+            attempts=len(folder.attempts()),
+            resumable=any(folder.checkpoints.glob("step-*")),
+            sparkline=[round(loss, 4) for loss in thinned if math.isfinite(loss)],
+        )
+
+
+def _finite(losses: Sequence[float]) -> float | None:
+    """The one loss, or None where there is none or it is no number: that is no JSON."""
+    return losses[0] if losses and math.isfinite(losses[0]) else None
+
+
+def _of(record: dict[str, Any], part: str, name: str) -> str:
+    """A name inside a part of a record; empty where somebody has damaged it."""
+    inner = record.get(part)
+    return str(inner.get(name) or "") if isinstance(inner, dict) else ""
+
+
+def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None) -> RunSummary:
+    """As `summarize`, from `summary.json` where that still tells of the last attempt.
+
+    `histories` keeps what was read of runs that still go on: the next time only what is new is read.
+    """
+    stored = _stored(folder)
+    if stored is not None:
+        return stored
+    history = None if histories is None else histories.setdefault(folder.id, RunHistory(folder))
+    summary = summarize(folder, history)
+    # Only a run whose process is gone too has said its last word.
+    if summary.state.is_over and LocalLauncher().find(folder) is None:
+        with contextlib.suppress(OSError):  # a full or read-only disk: the list can be told all the same
+            write_json(folder.summary, json.loads(json.dumps(summary.to_record())))
+    return summary
+
+
+def _stored(folder: RunFolder) -> RunSummary | None:
+    record = read_json(folder.summary)
+    if record is None or folder.is_waiting or record.get("attempts") != len(folder.attempts()):
+        return None
+    record.pop("schema_version", None)
+    try:
+        return RunSummary(**{**record, "state": RunState(record["state"])})
+    except (TypeError, ValueError, ValidationError):
+        return None  # of another layout: made anew
+
+
+def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:
+    """All runs of a home, newest first."""
+    return [summary_of(folder, histories) for folder in _folders(home)]
+
+
+def _folders(home: Home) -> list[RunFolder]:
+    folders = (RunFolder(path) for path in home.runs.glob("*") if path.is_dir())
+    newest = sorted(folders, key=lambda folder: folder.id, reverse=True)
+    return [folder for folder in newest if folder.config.exists()]
+
+
+def any_run_is_active(home: Home) -> bool:
+    """Whether a run of this home has its processes now."""
+    going = (RunState.STARTING, RunState.RUNNING, RunState.STOPPING)
+    return any(_stored(folder) is None and run_state(folder) in going for folder in _folders(home))
+
+
+def interrupted_runs(home: Home) -> list[RunSummary]:
+    """Runs that the power or a kill ended without a last word, oldest first."""
+    return [summary for summary in reversed(list_runs(home)) if summary.state is RunState.INTERRUPTED]
+
+
+def find_run(home: Home, run_id: str) -> RunFolder:
+    """The run whose id is, starts with or ends in `run_id`; 'last' is the newest.
+
+    Raises:
+        FineTuneError: none fits, or several do.
+    """
+    known = sorted(path.name for path in home.runs.glob("*") if (path / "config.yaml").exists())
+    if run_id == "last" and known:
+        return home.run(known[-1])
+    fitting = [name for name in known if name == run_id] or [
+        name for name in known if run_id and (name.startswith(run_id) or name.endswith(run_id))
+    ]
+    if len(fitting) > 1:
+        raise FineTuneError.of(Code.RUN_AMBIGUOUS, run=run_id, known=fitting[:8])
+    if not fitting:
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=str(home.runs))
+    return home.run(fitting[0])
+
+
+def follow(folder: RunFolder) -> Iterator[list[Event]]:
+    """New events as they come, until the run is over; an empty list when nothing new was said."""
+    reader = EventReader(folder.events)
+    while True:
+        # The state is asked before reading, so that nothing said just before the end is missed.
+        over = run_state(folder).is_over
+        new = reader.read_new()
+        yield new
+        if over and not new:
+            return
+        if not new:
+            time.sleep(FOLLOW_SECONDS)

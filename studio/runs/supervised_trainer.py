@@ -1,0 +1,85 @@
+"""`IFineTuneService` for the studio: the same contract, carried out by a supervisor and its trainer elsewhere."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from interfaces.config import config_errors
+from interfaces.errors import FineTuneError
+from interfaces.events import read_events
+from interfaces.finetune import IFineTuneService
+from interfaces.folders import RunFolder
+from interfaces.problems import Code
+from interfaces.result import result_of
+from studio.processes.launcher import Launcher, LocalLauncher
+from studio.processes.trainer_child import run_trainer
+from studio.runs.queue import RunQueue
+from studio.runs.state import follow, problem_of_run, run_state
+
+LEAVING_SECONDS = 60.0
+
+
+class SupervisedTrainer(IFineTuneService):
+    """Puts a run in the queue, which starts it when its device is free; it goes on if this object, or its process, goes away.
+
+    The config's `output_dir` says which run folder is meant; `FinetuneManager` fills it in.
+    """
+
+    def __init__(self, launcher: Launcher | None = None, folder: RunFolder | None = None) -> None:
+        self._launcher = launcher or LocalLauncher()
+        self._folder = folder
+
+    def validate_config(self, config: dict[str, Any]) -> bool:
+        return not config_errors(config)
+
+    def submit(self, config: dict[str, Any]) -> None:
+        self._submit(config)
+
+    def train(self, config: dict[str, Any]) -> dict[str, Any]:
+        folder = self._submit(config)
+        queue = RunQueue(folder.home, self._launcher)
+        for _ in follow(folder):
+            if folder.is_waiting:
+                queue.tend()
+        return dict(result_of_run(folder))
+
+    def _submit(self, config: dict[str, Any]) -> RunFolder:
+        if errors := config_errors(config):
+            raise FineTuneError(*errors)
+        if not config.get("output_dir"):
+            raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
+        folder = self._folder = RunFolder(Path(config["output_dir"]))
+        wait_until_gone(folder, self._launcher)
+        RunQueue(folder.home, self._launcher).submit(folder)
+        return folder
+
+    def export_model(self, output_path: Path) -> Path:
+        if self._folder is None:
+            raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
+        folder = str(self._folder.path)
+        return Path(run_trainer(["export", folder, "--out", str(Path(output_path).expanduser().absolute())])["path"])
+
+
+def wait_until_gone(folder: RunFolder, launcher: Launcher) -> None:
+    """Wait for the processes of a run that has said its last word: they free memory and write `exit.json`.
+
+    Raises:
+        FineTuneError: they are still there after a minute.
+    """
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while launcher.find(folder) is not None and run_state(folder, launcher=launcher).is_over:
+        if time.monotonic() > deadline:
+            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state="ending")
+        time.sleep(0.05)
+
+
+def result_of_run(folder: RunFolder) -> dict[str, Any]:
+    """The result as it stands on the disk, with the state and the problem of a trainer that left without a word."""
+    events = read_events(folder.events)
+    state = run_state(folder, events)
+    told = state.value if state.is_over else "interrupted"
+    result = dict(result_of(folder, events, told))  # type: ignore[arg-type]
+    problem = problem_of_run(folder, events) if state == "failed" else None
+    return {**result, "problem": problem.model_dump(mode="json") if problem else None}

@@ -1,0 +1,37 @@
+"""Deleting is moving to `trash/`, so that it can be undone."""
+
+from __future__ import annotations
+
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
+from studio.processes.launcher import LocalLauncher
+from studio.runs.state import summary_of
+
+
+def delete_run(folder: RunFolder) -> None:
+    """Move a run to the trash.
+
+    Raises:
+        FineTuneError: it still runs.
+    """
+    if LocalLauncher().find(folder) is not None:
+        raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=summary_of(folder).state.value)
+    folder.ticket.unlink(missing_ok=True)
+    trash = folder.home.trash
+    trash.mkdir(exist_ok=True)
+    folder.path.rename(trash / folder.id)
+
+
+def restore_run(home: Home, run_id: str) -> RunFolder:
+    """Bring a run back from the trash.
+
+    Raises:
+        FineTuneError: it isn't there.
+    """
+    deleted = home.trash / run_id
+    if not run_id or "/" in run_id or not (deleted / "config.yaml").is_file():
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=str(home.trash))
+    folder = home.run(run_id)
+    deleted.rename(folder.path)
+    return folder

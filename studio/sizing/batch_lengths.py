@@ -1,0 +1,108 @@
+"""How many tokens the largest batch of a run will have, from the lengths of the data's rows.
+
+A run is as hungry as its largest batch. Batches are drawn at random, so the largest is estimated by drawing, always in
+the same way; without figures of the data each row counts as long as `max_length`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interfaces.config import FineTuneConfig, token_budget
+
+MOST_DRAWS = 20_000
+"""Rows drawn at most: a larger dataset's largest batch is hardly larger."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Rows by their tokens: `counts[i]` rows of about `tokens[i]` tokens, of which `trained_share` are learned."""
+
+    tokens: tuple[int, ...]
+    counts: tuple[int, ...]
+    trained_share: float = 1.0
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts)
+
+    @classmethod
+    def of_figures(cls, figures: Mapping[str, Any]) -> Lengths | None:
+        """From what `trainer/tokens/length_figures.py` tells of a dataset; None where there are no rows."""
+        edges, counts = figures["histogram"]["edges"], figures["histogram"]["counts"]
+        scale = max(figures["rows"] / max(figures["counted"], 1), 1.0)
+        pairs = [
+            (min((edges[bar] + edges[bar + 1]) // 2, figures["longest"]), round(count * scale))
+            for bar, count in enumerate(counts)
+            if count
+        ]
+        if not pairs:
+            return None
+        # The longest row is known, not only its bar.
+        last, count = pairs[-1]
+        pairs[-1:] = [(last, count - 1)] * (count > 1) + [(figures["longest"], 1)]
+        tokens, amounts = zip(*pairs, strict=True)
+        share = figures["trained_tokens"] / figures["tokens_kept"] if figures["tokens_kept"] else 1.0
+        return cls(tokens, amounts, share)
+
+
+def worst_batch(config: FineTuneConfig, lengths: Lengths | None, padded: bool = False) -> tuple[int, ...]:
+    """Tokens of each row of the largest batch that a run with `config` is likely to meet.
+
+    `padded` batches count with their padding: there one long row makes a large batch.
+    """
+    batch, budget = config.per_device_train_batch_size, token_budget(config.model_dump())
+    limit = config.max_length
+    kept = kept_rows(lengths, limit, config.long_rows) if lengths else ()
+    if not kept:
+        return (limit,) * (max(budget // limit, 1) if budget else batch)
+    if budget:
+        return _full_pack(kept, budget)
+    return _largest_drawn(kept, batch, padded)
+
+
+def kept_rows(lengths: Lengths, limit: int, long_rows: str) -> tuple[tuple[int, int], ...]:
+    """(tokens, rows) as a run sees them: long ones cut, left out, or split into several."""
+    pairs = list(zip(lengths.tokens, lengths.counts, strict=True))
+    if long_rows == "drop":
+        return tuple((tokens, count) for tokens, count in pairs if tokens <= limit)
+    if long_rows == "split":
+        return tuple((min(tokens, limit), count * max(math.ceil(tokens / limit), 1)) for tokens, count in pairs)
+    return tuple((min(tokens, limit), count) for tokens, count in pairs)
+
+
+def trained_in(rows: tuple[int, ...], lengths: Lengths | None) -> int:
+    """How many tokens of a batch are learned; without figures all but each row's first."""
+    if lengths is None:
+        return sum(rows) - len(rows)
+    return max(round(sum(rows) * lengths.trained_share), 1)
+
+
+def _full_pack(kept: tuple[tuple[int, int], ...], budget: int) -> tuple[int, ...]:
+    """A pack that is full, with the longest row in it, and others of the mean length."""
+    total = sum(tokens * count for tokens, count in kept)
+    longest = min(max(tokens for tokens, _ in kept), budget)
+    mean = max(round(total / sum(count for _, count in kept)), 1)
+    whole, rest = divmod(max(min(budget, total) - longest, 0), mean)
+    return (longest,) + (mean,) * whole + ((rest,) if rest else ())
+
+
+@functools.lru_cache(maxsize=64)
+def _largest_drawn(kept: tuple[tuple[int, int], ...], batch: int, padded: bool) -> tuple[int, ...]:
+    """The largest of the batches that one epoch of rows in random order makes."""
+    rows = sum(count for _, count in kept)
+    batch = min(batch, rows)
+    draw = random.Random(0)
+    if rows <= MOST_DRAWS:
+        drawn = [tokens for tokens, count in kept for _ in range(count)]
+        draw.shuffle(drawn)
+    else:
+        drawn = draw.choices([tokens for tokens, _ in kept], [count for _, count in kept], k=MOST_DRAWS)
+        drawn[0] = max(tokens for tokens, _ in kept)  # a whole epoch meets the longest row too
+    batches = [tuple(drawn[start : start + batch]) for start in range(0, len(drawn), batch)]
+    return max(batches, key=(lambda one: max(one) * len(one)) if padded else sum)

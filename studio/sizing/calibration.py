@@ -1,0 +1,162 @@
+"""What this machine's runs have taught: how far estimates were off, and how fast it computes.
+
+Each run's folder holds what was estimated before it began (`estimate.json`) and, in its last events, what was measured:
+its steps, which are timed, whatever becomes of it; and the peak of one that is finished.
+Nothing else is stored: the calibration is read off the newest runs each time it is asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interfaces.device import Device
+from interfaces.events import Finished, Step, read_tail
+from interfaces.files import read_json
+from interfaces.folders import Home, RunFolder
+
+NEWEST = 40
+"""Trials that count: what was learned long ago was of other versions."""
+MOST_RUNS = 400
+"""Runs that are looked at for them: many may wait, or have failed at once."""
+LEAST_STEPS = 3
+"""Timed steps of a run from which its speed is known; the first is no measure, it also pays for what is done once."""
+TIMED_STEPS = LEAST_STEPS + 1
+WHOLE_EPOCH = 0.99
+"""Of the rows: from here on a run has met its largest batch."""
+LEAST_RUNS = 3
+"""Below this a correction would be learned from chance."""
+WITHIN = (0.8, 1.3)
+"""No correction goes further: it would hide a mistake."""
+FRESH_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run: what was estimated for it, uncorrected, and what it took."""
+
+    run: str
+    device: str
+    model: str
+    estimated_bytes: int
+    measured_bytes: int
+    """Its peak; 0 for a run that isn't finished or hasn't seen all rows, which may not have met its largest batch."""
+    tokens_per_second: float
+    flops_per_token: float
+    way: str
+    """What of the settings decides the speed besides the model: bits and recomputing."""
+
+    @property
+    def ratio(self) -> float:
+        return self.measured_bytes / self.estimated_bytes
+
+
+@dataclass(frozen=True)
+class Experience:
+    """All trials of one home, newest first."""
+
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def finished(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.measured_bytes]
+
+    def correction(self, device: Device) -> float:
+        """By how much measured peaks on this device differ from estimates; 1 where too little is known."""
+        ratios = [trial.ratio for trial in self.finished if trial.device == device.name]
+        if len(ratios) < LEAST_RUNS:
+            return 1.0
+        return min(max(statistics.median(ratios), WITHIN[0]), WITHIN[1])
+
+    def error(self) -> float | None:
+        """The median of how far estimates were off, as a share; None without a finished run."""
+        errors = [abs(1 / trial.ratio - 1) for trial in self.finished]
+        return statistics.median(errors) if errors else None
+
+    def tokens_per_second(self, device: Device, model: str, way: str, flops_per_token: float) -> float | None:
+        """As this model ran here, else as fast as the device computed with others; None where nothing has run."""
+        here = [trial for trial in self.trials if trial.device == device.name]
+        for same in (
+            [trial for trial in here if (trial.model, trial.way) == (model, way)],
+            [trial for trial in here if trial.model == model],
+            [trial for trial in here if trial.way == way],
+            here,
+        ):
+            if same:
+                rate = statistics.median(trial.tokens_per_second * trial.flops_per_token for trial in same)
+                return rate / flops_per_token
+        return None
+
+
+def way_name(config: dict[str, Any]) -> str:
+    bits = "4" if config.get("load_in_4bit") else "8" if config.get("load_in_8bit") else "16"
+    return f"{bits} bits{', recomputed' if config.get('gradient_checkpointing') is True else ''}"
+
+
+def comparable_bytes(record: dict[str, Any]) -> int:
+    """Of an estimate what is measured on its kind of device."""
+    return int(record["tensor_bytes" if record["device"]["kind"] == "cuda" else "total_bytes"])
+
+
+def trial_of(folder: RunFolder) -> Trial | None:
+    """A run's trial, where it was estimated and has timed a few steps."""
+    record = read_json(folder.estimate)
+    if record is None:
+        return None
+    events = read_tail(folder.events)
+    try:
+        last = events[-1] if events else None
+        steps = [event for event in events if isinstance(event, Step)]
+        timed = [step for step in steps[1:] if step.seconds > 0]
+        whole = isinstance(last, Finished) and steps and steps[-1].epoch > WHOLE_EPOCH
+        measured = last.peak_memory_bytes if isinstance(last, Finished) and whole else 0
+        if len(timed) < LEAST_STEPS and not measured:
+            return None
+        seconds = sum(step.seconds for step in timed)
+        return Trial(
+            run=folder.id, device=record["device"]["name"], model=record["model"],
+            estimated_bytes=round(comparable_bytes(record) / record["correction"]), measured_bytes=measured,
+            tokens_per_second=sum(step.tokens for step in timed) / seconds if seconds else 0.0,
+            flops_per_token=record["flops_per_token"], way=record["way"],
+        )  # fmt: skip
+    except (KeyError, TypeError, ZeroDivisionError):
+        return None
+
+
+def timing_config(config: Mapping[str, Any], name: str = f"{TIMED_STEPS} timed steps") -> dict[str, Any]:
+    """The settings of a run that only teaches their speed: its batches are theirs, and nothing is measured, answered or saved on the way."""
+    return {
+        **config, "name": name, "max_steps": TIMED_STEPS, "gradient_accumulation_steps": 1,
+        "logging_steps": 1, "warmup_steps": 0.0, "save_steps": 0.0, "save_minutes": 0.0, "sample_prompts": [],
+        "validation_dataset": "", "validation_split": 0.0, "early_stopping_patience": 0, "load_best_model_at_end": False,
+    }  # fmt: skip
+
+
+_kept: dict[str, tuple[float, Experience]] = {}
+_guard = threading.Lock()
+
+
+def forget_experience(home: Home) -> None:
+    """Have the runs read anew when they are asked for next."""
+    with _guard:
+        _kept.pop(str(home.path), None)
+
+
+def experience_of(home: Home) -> Experience:
+    """What a home's newest runs have taught. Kept for a few seconds: a form asks at each change."""
+    with _guard:
+        now = time.monotonic()
+        kept = _kept.get(str(home.path))
+        if kept and now - kept[0] < FRESH_SECONDS:
+            return kept[1]
+        names = sorted((path.name for path in home.runs.glob("*-*")), reverse=True)[:MOST_RUNS]
+        trials = (trial for name in names if (trial := trial_of(home.run(name))) is not None)
+        useful = (trial for trial in trials if trial.estimated_bytes > 0 and trial.tokens_per_second > 0)
+        found = Experience(tuple(itertools.islice(useful, NEWEST)))
+        _kept[str(home.path)] = (now, found)
+        return found

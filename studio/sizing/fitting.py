@@ -1,0 +1,171 @@
+"""'Make it fit': the gentlest change of the settings with which a run fits, and what each change costs and saves.
+
+Gentle is what changes nothing in what is learned: recomputing, and smaller batches with as many more of them. Then comes
+a base model in fewer bits, and only at last what is lost for good: shorter rows, a smaller rank.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from interfaces.advice import fewer_at_once
+from interfaces.config import FineTuneConfig
+from interfaces.device import Device
+from studio.models.architecture import Architecture
+from studio.sizing.batch_lengths import Lengths
+from studio.sizing.estimate import Estimate, estimate, with_changes
+
+CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 2.5
+"""How much each change is disliked: `HALVED`, `SHORTER` and `RANK` once for each halving."""
+LEAST_LENGTH, LEAST_RANK = 128, 4
+BITS = 2
+"""Where in `_options` the bits of the base are."""
+
+
+Option = tuple[float, dict[str, Any], str]
+"""(dislike, changes, the name of what it costs)"""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A change of settings, what it costs (`costs` are keys of sentences), and the memory with it."""
+
+    changes: dict[str, Any]
+    costs: tuple[str, ...]
+    estimate: Estimate
+
+    def to_record(self) -> dict[str, Any]:
+        return {
+            "changes": self.changes,
+            "costs": list(self.costs),
+            "total_bytes": self.estimate.total_bytes,
+            "verdict": self.estimate.verdict,
+        }
+
+
+def resolve_checkpointing(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
+) -> FineTuneConfig:
+    """`gradient_checkpointing: auto` as on or off: on where the run would not fit comfortably without."""
+    if config.gradient_checkpointing != "auto":
+        return config
+    without = with_changes(config, {"gradient_checkpointing": False})
+    if estimate(shape, without, device, lengths, correction=correction).verdict == "fits":
+        return without
+    return with_changes(config, {"gradient_checkpointing": True})
+
+
+def make_it_fit(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
+) -> Fit | None:
+    """The gentlest change with which the run fits; None where none of them is enough, or none is needed."""
+    config = resolve_checkpointing(shape, config, device, lengths, correction)
+    if estimate(shape, config, device, lengths, correction=correction).verdict == "fits":
+        return None
+    options = _options(config, device)
+    strongest = [dimension[-1] for dimension in options]
+    # With all else at its strongest: fewer bits can need more on a CPU, where the weights' file stays beside them.
+    hopeful = [
+        bits for bits in options[BITS]
+        if _with(shape, config, (*strongest[:BITS], bits, *strongest[BITS + 1 :]), device, lengths, correction).estimate.verdict == "fits"
+    ]  # fmt: skip
+    candidates = itertools.product(*options[:BITS], hopeful, *options[BITS + 1 :])
+    found = (_with(shape, config, chosen, device, lengths, correction) for chosen in sorted(candidates, key=_dislike))
+    return next((fit for fit in found if fit.changes and fit.estimate.verdict == "fits"), None)
+
+
+def savings(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
+) -> list[Fit]:
+    """What each single change would give, those first that save most; changes that save nothing are left out."""
+    config = resolve_checkpointing(shape, config, device, lengths, correction)
+    now = estimate(shape, config, device, lengths, correction=correction).total_bytes
+    singles = [
+        _with(shape, config, (option,), device, lengths, correction)
+        for dimension in _options(config, device)
+        for option in dimension
+        if option[1]
+    ]
+    once = {fit.costs: fit for fit in reversed(singles)}  # of several halvings the first
+    return sorted(
+        (fit for fit in once.values() if fit.estimate.total_bytes < now), key=lambda fit: fit.estimate.total_bytes
+    )
+
+
+def _options(config: FineTuneConfig, device: Device) -> list[list[Option]]:
+    """What can be changed, each from nothing to its strongest."""
+    return [_recomputing(config), _batches(config), _bits(config, device), _lengths(config), _ranks(config)]
+
+
+def _dislike(chosen: tuple[Option, ...]) -> float:
+    return sum(option[0] for option in chosen)
+
+
+def _with(
+    shape: Architecture, config: FineTuneConfig, chosen: tuple[Option, ...], device: Device, lengths: Lengths | None,
+    correction: float,
+) -> Fit:  # fmt: skip
+    """A combination of changes, with what it costs and what the run then needs."""
+    changes = {name: value for option in chosen for name, value in option[1].items()}
+    costs = tuple(option[2] for option in chosen if option[2])
+    found = estimate(shape, with_changes(config, changes), device, lengths, correction=correction)
+    return Fit(changes, costs, found)
+
+
+NOTHING: Option = (0.0, {}, "")
+
+
+def _recomputing(config: FineTuneConfig) -> list[Option]:
+    if config.gradient_checkpointing is True:
+        return [NOTHING]
+    return [NOTHING, (CHECKPOINTING, {"gradient_checkpointing": True}, "recompute")]
+
+
+def _batches(config: FineTuneConfig) -> list[Option]:
+    """Half as many rows at once and twice as many turns: an update sees the same rows."""
+    batch, turns, budget = (
+        config.per_device_train_batch_size,
+        config.gradient_accumulation_steps,
+        config.max_tokens_per_batch,
+    )
+    found = [NOTHING]
+    dislike = 0.0
+    while batch > 1 and fewer_at_once(batch, turns)[1] <= 4096:
+        (batch, turns), dislike = fewer_at_once(batch, turns), dislike + HALVED
+        changes: dict[str, Any] = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}
+        if config.packing and budget:
+            changes["max_tokens_per_batch"] = max(
+                budget // (config.per_device_train_batch_size // batch), config.max_length
+            )
+        found.append((dislike, changes, "smaller_batch"))
+    return found
+
+
+def _bits(config: FineTuneConfig, device: Device) -> list[Option]:
+    found = [NOTHING]
+    if device.kind == "mps":
+        return found  # bitsandbytes has no kernels there
+    if not (config.load_in_8bit or config.load_in_4bit):
+        found.append((BITS_8, {"load_in_8bit": True}, "bits_8"))
+    if not config.load_in_4bit:
+        found.append((BITS_4, {"load_in_8bit": False, "load_in_4bit": True}, "bits_4"))
+    return found
+
+
+def _lengths(config: FineTuneConfig) -> list[Option]:
+    found, length, dislike = [NOTHING], config.max_length, 0.0
+    while length // 2 >= LEAST_LENGTH:
+        length, dislike = length // 2, dislike + SHORTER
+        found.append((dislike, {"max_length": length}, "shorter_rows"))
+    return found
+
+
+def _ranks(config: FineTuneConfig) -> list[Option]:
+    found, rank, dislike = [NOTHING], config.lora.r, 0.0
+    while rank // 2 >= LEAST_RANK:
+        rank, dislike = rank // 2, dislike + RANK
+        alpha = config.lora.lora_alpha * rank / config.lora.r  # the strength alpha / r stays
+        found.append((dislike, {"lora.r": rank, "lora.lora_alpha": alpha}, "smaller_rank"))
+    return found

@@ -1,0 +1,348 @@
+"""A training step played through as numbers: every tensor is taken and given back as torch does it, and none exists.
+
+What a layer keeps for the way back, and what the way back takes for a moment, is read off the code that runs:
+transformers' decoder layers, PEFT's LoRA, bitsandbytes' products, and our own (`trainer/kernels/lora_linear.py`,
+`flat_attention.py`, `chunked_loss.py`). Checked against torch's allocator by `bench/estimate.py`. No torch here.
+
+Notation: T tokens of a batch, H the hidden size, I that of the MLP, V the vocabulary, r the rank; sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from studio.models.architecture import Architecture, Linear
+
+FP32 = 4
+LONGEST_PRODUCT, LONGEST_KEPT = 512, 256
+"""As in `trainer/kernels/flat_attention.py`."""
+CHUNK_ELEMENTS, BLOCK_ELEMENTS = 1 << 25, 1 << 20
+"""As in `trainer/kernels/chunked_loss.py`."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one batch goes through the model.
+
+    `lengths` are the rows' tokens as they lie in the batch: with their padding, where it is `padded`. `trained` is how
+    many of them are learned. `width` and `adapter_width` are bytes of one number of the base and of the adapter.
+    """
+
+    lengths: tuple[int, ...]
+    trained: int
+    width: int = 2
+    adapter_width: int = 4
+    rank: int = 16
+    targets: frozenset[str] | None = None
+    """Names of matrices with an adapter; None for all."""
+    bits: Literal[4, 8, 16] = 16
+    """Of the base's matrices: 16 is not quantised."""
+    dropout: bool = False
+    dora: bool = False
+    checkpointing: bool = False
+    loss: Literal["trained", "full"] = "trained"
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    masked: bool = False
+    """Whether rows of different lengths are padded, which needs a mask."""
+    attention: Literal["auto", "flash", "eager"] = "auto"
+    accumulates: bool = False
+    """Whether gradients of an earlier batch are there already."""
+    autocast: bool = False
+    """Whether products of 32-bit numbers are computed in the base's format, as torch's autocast does."""
+
+    @property
+    def tokens(self) -> int:
+        return sum(self.lengths)
+
+    @property
+    def low_rank(self) -> bool:
+        """Whether the adapter's products are ours (`trainer/kernels/lora_linear.py`)."""
+        return self.loss == "trained" and self.bits == 16 and not self.dropout and not self.dora
+
+    def has_adapter(self, linear: Linear) -> bool:
+        return self.targets is None or linear.name in self.targets
+
+
+@dataclass
+class Ledger:
+    """Bytes held, by what they are for; and how they were divided at the worst moment."""
+
+    now: Counter[str] = field(default_factory=Counter)
+    held: int = 0
+    peak: int = 0
+    at_peak: Counter[str] = field(default_factory=Counter)
+
+    def take(self, part: str, *sizes: int) -> None:
+        for size in sizes:
+            self.now[part] += size
+            self.held += size
+        if self.held > self.peak:
+            self.peak, self.at_peak = self.held, self.now.copy()
+
+    def give(self, part: str, *sizes: int) -> None:
+        for size in sizes:
+            self.now[part] -= size
+            self.held -= size
+
+    def touch(self, part: str, *sizes: int) -> None:
+        """Taken together for a moment."""
+        self.take(part, *sizes)
+        self.give(part, *sizes)
+
+
+@functools.lru_cache(maxsize=4096)
+def play_step(shape: Architecture, way: Way) -> Ledger:
+    """One batch forwards and backwards, to be read only. What is there all the time (weights, optimiser) isn't counted."""
+    return _Step(shape, way).play()
+
+
+class _Step:
+    def __init__(self, shape: Architecture, way: Way) -> None:
+        self.shape, self.way, self.ledger = shape, way, Ledger()
+        self.T, self.H = way.tokens, shape.hidden
+        self.d, self.r = way.width, way.rank
+        self.a = way.width if way.autocast else way.adapter_width  # of what flows through the adapter
+        self.row = self.T * self.H * self.d
+        self.I = shape.intermediate * max(shape.experts_used, 1) + shape.shared_intermediate
+        self.layer = self._layer_kept()
+
+    def play(self) -> Ledger:
+        ledger, shape, way = self.ledger, self.shape, self.way
+        if way.accumulates:
+            ledger.take("gradients", self._gradients())
+        ledger.take("activations", 2 * self.T * shape.head_dim * self.d)  # cos and sin
+        if way.masked:
+            ledger.take("attention", len(way.lengths) * max(way.lengths) ** 2 * self._mask_width())
+        ledger.take("activations", self.row)  # the embeddings
+        if way.checkpointing:
+            self._forward_without_keeping()
+        else:
+            self._take_layer(shape.layers)
+        self._head()
+        # All layers are alike, and each changes what is held by as much: the worst moment is in the first or the last.
+        before = ledger.now.copy()
+        self._layer_back()
+        if shape.layers > 1:
+            for part in set(ledger.now) | set(before):
+                change = (ledger.now[part] - before[part]) * (shape.layers - 2)
+                ledger.now[part] += change
+                ledger.held += change
+            self._layer_back()
+        return ledger
+
+    def _gradients(self) -> int:
+        linears = [linear for linear in self.shape.linears() if self.way.has_adapter(linear)]
+        return (
+            self.shape.layers
+            * self.r
+            * self.way.adapter_width
+            * sum(linear.inputs + linear.outputs for linear in linears)
+        )
+
+    def _mask_width(self) -> int:
+        return 1 + self.d
+
+    # ---- what a layer keeps -------------------------------------------------------------------------------------
+
+    def _layer_kept(self) -> dict[str, int]:
+        """Bytes kept for the way back, by place in the layer."""
+        shape, T = self.shape, self.T
+        q, k, v, o = shape.attention_linears()
+        *first, down = shape.mlp_linears(self.I)
+        kept = {
+            "norm": self._norm_kept(),
+            "qkv": self._linears_kept((q, k, v)),
+            "attention": self._attention_kept(),
+            "o": self._linears_kept((o,)),
+            "up": self._linears_kept(tuple(first)),
+            # The activation keeps its input; the product keeps both factors.
+            "act": (3 if shape.gated else 1) * T * self.I * self.d,
+            "down": self._linears_kept((down,)),
+        }
+        if shape.qk_norm:
+            kept["qk_norm"] = T * (shape.queries + shape.keys) * FP32
+        if shape.norms == 4:
+            kept["more_norms"] = 2 * self._norm_kept()
+        return kept
+
+    def _norm_kept(self) -> int:
+        """RMSNorm in 32 bits keeps its input so, and one number a token."""
+        return self.T * self.H * FP32 + self.T * FP32
+
+    def _linears_kept(self, linears: tuple[Linear, ...]) -> int:
+        """Projections of one input: our product keeps it once, PEFT's casts it for each."""
+        way, elements = self.way, self.T * linears[0].inputs
+        adapted = [linear for linear in linears if way.has_adapter(linear)]
+        if adapted and way.low_rank:
+            return elements * self.d + len(adapted) * self.T * self.r * self.d
+        kept = len(adapted) * self.T * self.r * self.a
+        if way.dropout:
+            # What is left of the input, and the mask: as wide on a CPU, a byte an element on a GPU.
+            kept += len(adapted) * elements * (self.a + (self.a if way.device == "cpu" else 1))
+        elif self.a != self.d:
+            kept += len(adapted) * elements * self.a
+        elif adapted:
+            kept += elements * self.a
+        if way.dora:
+            # The outputs of the base and of the adapter: factors of the learned magnitude.
+            kept += sum(self.T * linear.outputs for linear in adapted) * (self.d + self.a)
+        shares_input = bool(adapted) and self.a == self.d and not way.dropout
+        return kept + (0 if shares_input else self._held_by_product(linears))
+
+    def _held_by_product(self, linears: tuple[Linear, ...]) -> int:
+        """bitsandbytes' 8-bit product holds its input to the end of the step, whether or not anything needs it."""
+        return self.T * linears[0].inputs * self.d if self.way.bits == 8 else 0
+
+    def _attention_kept(self) -> int:
+        shape, way = self.shape, self.way
+        queries, keys = shape.queries, shape.keys
+        kept = 0
+        for length in way.lengths:
+            kind = self._kind(length)
+            if kind == "products":
+                kept += length * (queries + 2 * keys) * self.d
+                kept += shape.heads * length * length * self.d if length <= LONGEST_KEPT else 0
+            elif kind == "scores":
+                # Softmax in 32 bits keeps its result, the product keeps it in the model's own format.
+                kept += length * 3 * queries * self.d + shape.heads * length * length * (self.d + FP32)
+            else:
+                # With a mask, heads that share a key get a copy each.
+                expanded = 2 * queries if way.masked else 2 * keys
+                kept += length * (2 * queries + expanded) * self.d + shape.heads * length * FP32
+        return kept
+
+    def _kind(self, length: int) -> str:
+        way = self.way
+        if way.attention == "eager":
+            return "scores"
+        if way.loss == "trained" and way.device == "cpu" and way.width == 2 and length <= LONGEST_PRODUCT:
+            return "products"
+        return "kernel"
+
+    # ---- the way there and back ---------------------------------------------------------------------------------
+
+    def _take_layer(self, layers: int = 1) -> None:
+        for place, size in self.layer.items():
+            self.ledger.take(_part(place), size * layers)
+        self.ledger.take("activations", self.layer["norm"] * layers)  # the second one
+
+    def _give(self, place: str) -> None:
+        self.ledger.give(_part(place), self.layer[place])
+
+    def _forward_without_keeping(self) -> None:
+        """All layers under checkpointing: only their inputs stay, and what bitsandbytes holds past every hook."""
+        q, k, v, o = self.shape.attention_linears()
+        *first, down = self.shape.mlp_linears(self.I)
+        held = sum(self._held_by_product(linears) for linears in ((q, k, v), (o,), tuple(first), (down,)))
+        self.ledger.take("activations", (self.row + held) * self.shape.layers)
+
+    def _layer_back(self) -> None:
+        if self.way.checkpointing:
+            self._take_layer()
+        self._backward()
+        if self.way.checkpointing:
+            self.ledger.give("activations", self.row)
+
+    def _backward(self) -> None:
+        """One layer, from its end to its beginning; what was kept is given back as soon as it has been used."""
+        ledger, T, d, shape = self.ledger, self.T, self.d, self.shape
+        wide, mixed = T * self.I * d, T * (shape.queries + 2 * shape.keys) * d
+        q, k, v, o = shape.attention_linears()
+        *first, down = shape.mlp_linears(self.I)
+        ledger.take("activations", self.row)  # the gradient that comes in, held for the residual
+        self._linear_back(down, wide)
+        self._give("down")
+        if shape.gated:
+            ledger.take("activations", wide)  # the gradients of both factors, before that of their product goes
+        ledger.touch("activations", wide)
+        ledger.give("activations", self.layer["act"])
+        ledger.take("activations", wide if shape.gated else 0)  # the activation's input is kept until its turn
+        for linear in reversed(first):
+            self._linear_back(linear, self.row)
+        ledger.give("activations", (3 if shape.gated else 1) * wide, self.row * (len(first) - 1))
+        self._give("up")
+        self._norm_back()
+        self._linear_back(o, T * shape.queries * d)
+        self._give("o")
+        self._attention_back()
+        ledger.give("activations", T * shape.queries * d)
+        ledger.take("activations", mixed)
+        for linear in (v, k, q):
+            self._linear_back(linear, self.row)
+        ledger.give("activations", mixed, 2 * self.row)
+        self._give("qkv")
+        self._norm_back()
+        for place in ("qk_norm", "more_norms"):
+            if place in self.layer:
+                self._give(place)
+        ledger.give("activations", self.row)
+
+    def _linear_back(self, linear: Linear, of_input: int) -> None:
+        """The gradients of one projection; that of its input (`of_input` bytes) stays."""
+        ledger, way, T = self.ledger, self.way, self.T
+        adapted = way.has_adapter(linear)
+        if adapted and not way.low_rank:
+            narrow, wide = T * linear.outputs * self.d, T * linear.outputs * self.a
+            # In the adapter's format, and scaled; beside it what waits for the base's product.
+            scaled = wide * (5 if way.dora else 2)
+            ledger.touch("activations", scaled, narrow if way.bits == 16 and self.a != self.d else 0)
+            ledger.touch("activations", wide, T * linear.inputs * self.a * (2 if way.dropout else 1))
+        if adapted and way.dora:
+            ledger.touch("dequantised", 3 * linear.weights * FP32)  # W + B A in 32 bits, for the norm of its columns
+        ledger.take("activations", of_input)
+        extra = of_input if adapted and not way.low_rank else 0  # the two ways' gradients before they are added
+        matrix = linear.weights * self.d if way.bits != 16 else 0
+        ledger.take("activations", extra)
+        ledger.touch("dequantised", matrix)
+        ledger.give("activations", extra)
+        if adapted and not way.accumulates:
+            ledger.take("gradients", self.r * (linear.inputs + linear.outputs) * way.adapter_width)
+        elif adapted:
+            ledger.touch("gradients", self.r * max(linear.inputs, linear.outputs) * way.adapter_width)
+
+    def _norm_back(self) -> None:
+        """The gradient of its output becomes a part of the residual's."""
+        self.ledger.touch("activations", 4 * self.T * self.H * FP32)
+        self.ledger.give("activations", self.layer["norm"], self.row)
+
+    def _attention_back(self) -> None:
+        way, shape = self.way, self.shape
+        one = max(way.lengths)
+        spread = self.T * (shape.queries + 2 * shape.keys) * self.d
+        scores = 2 * shape.heads * one * one * self.d if self._kind(one) != "kernel" else 0
+        self.ledger.touch("attention", scores + spread)
+        self._give("attention")
+
+    # ---- the head -----------------------------------------------------------------------------------------------
+
+    def _head(self) -> None:
+        ledger, way, V = self.ledger, self.way, self.shape.vocabulary
+        final = self._norm_kept()
+        ledger.take("activations", final, self.row)
+        if way.loss == "full":
+            table = self.T * V
+            ledger.take("logits", table * self.d)
+            if self.d != FP32:
+                ledger.take("logits", table * FP32)
+            ledger.take("logits", table * FP32)  # log-softmax
+            ledger.give("logits", table * self.d + (table * FP32 if self.d != FP32 else 0))
+            ledger.touch("logits", 2 * table * FP32)  # the gradients of both
+            ledger.give("logits", table * FP32)
+        else:
+            learned = way.trained * self.H * self.d
+            chunk = min(max(CHUNK_ELEMENTS // V, 1), max(way.trained, 1))
+            block = min(max(BLOCK_ELEMENTS // V, 1), chunk) if way.device == "cpu" else chunk
+            ledger.take("activations", learned)
+            ledger.take("logits", learned, chunk * V * self.d)
+            ledger.touch("logits", 2 * block * V * FP32)
+            ledger.give("logits", chunk * V * self.d)
+            ledger.give("activations", learned)
+            ledger.give("logits", learned)
+        ledger.give("activations", final, self.row)
+
+
+def _part(place: str) -> str:
+    return "attention" if place == "attention" else "activations"

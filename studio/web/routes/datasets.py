@@ -1,0 +1,320 @@
+"""`/api/datasets`: the library, files that are being read, rows and problems by page, and what a model sees of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request
+from fastapi.responses import FileResponse, StreamingResponse
+
+from interfaces.disk import require_space
+from interfaces.errors import FineTuneError
+from interfaces.folders import DatasetFolder, Home
+from interfaces.problems import Code, Problem
+from interfaces.sentences import row_reason, sentence
+from studio.datasets.library import (
+    MOST_BYTES,
+    delete_dataset,
+    describe,
+    edit_dataset,
+    forget_unfinished,
+    import_files,
+    list_datasets,
+    mix_datasets,
+    problem_lines,
+    problems_of,
+    rename_dataset,
+    restore_dataset,
+    rows_of,
+)
+from studio.datasets.sample import SAMPLE, SAMPLES
+from studio.jobs import DatasetJob, DatasetJobs
+from studio.processes.trainer_child import Previews, Tell, add_dataset
+from studio.sizing.lengths import remember_lengths
+
+SHOWN_ROWS = 20
+MOST_ROWS = 200
+WHOLE_SECONDS = 6 * 3600.0
+_CHOOSE_COLUMNS = {Code.FORMAT_UNKNOWN, Code.COLUMN_MISSING, Code.COLUMNS_INCOMPLETE}
+_ASKED = (
+    "op", "position", "max_length", "batch", "long_rows", "accumulation", "budget", "kind", "text", "row", "from", "share", "seed", "bad_rows", "validation",
+)  # fmt: skip
+DATASET_ID = re.compile(r"[0-9a-f]{16}")
+Language = Annotated[str, Query(pattern="^(en|zh)$")]
+
+
+def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
+    """The routes of one home's datasets; `jobs` are all that a page follows, downloads of models too."""
+    router = APIRouter(prefix="/api/datasets")
+    previews = Previews(home.path)
+    uploads = home.cache / "uploads"
+    # What an earlier studio was sent and could not read to its end.
+    shutil.rmtree(uploads, ignore_errors=True)
+    forget_unfinished(home)
+
+    def folder_of(dataset_id: str) -> DatasetFolder:
+        if not DATASET_ID.fullmatch(dataset_id) or not home.dataset(dataset_id).report.is_file():
+            raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset_id)
+        return home.dataset(dataset_id)
+
+    # Files whose columns nobody knows wait here until a person has said what they are.
+    waiting: dict[str, Path] = {}
+
+    def read_file(path: Path | str, name: str = "", move: bool = False, **options: Any) -> dict[str, str]:
+        def work(tell: Tell) -> dict[str, Any]:
+            keep = not move
+            try:
+                return {"dataset": add_dataset(home.path, path, name=name, move=move, tell=tell, **options)}
+            except FineTuneError as error:
+                keep = keep or error.problems[0].code in _CHOOSE_COLUMNS
+                raise
+            finally:
+                if not keep:
+                    shutil.rmtree(Path(path).parent, ignore_errors=True)
+
+        job = jobs.start(work)
+        if isinstance(path, Path):
+            waiting[job.id] = path
+        return {"job": job.id}
+
+    @router.post("")
+    async def upload(request: Request, name: str = "") -> dict[str, str]:
+        size = int(request.headers.get("content-length", 0))
+        if size > MOST_BYTES:
+            raise FineTuneError.of(Code.FILE_TOO_LARGE, path=name, size=size, limit=MOST_BYTES)
+        # The file, its rows and their index.
+        require_space(home.path, 3 * size)
+        place = uploads / secrets.token_hex(8)
+        place.mkdir(parents=True)
+        try:
+            await _receive(request, place / safe_name(name), name)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        return read_file(place / safe_name(name), safe_name(name), move=True)
+
+    @router.post("/sample")
+    def take_sample() -> dict[str, str]:
+        return read_file(SAMPLES / SAMPLE)
+
+    @router.get("/imports")
+    def read_imports() -> dict[str, Any]:
+        return {"folder": str(home.imports), "files": import_files(home)}
+
+    @router.post("/imports")
+    def take_import(name: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+        if name.startswith("hub:"):
+            return read_file(name)
+        if name not in [file["name"] for file in import_files(home)]:
+            raise FineTuneError.of(Code.FILE_MISSING, path=name)
+        return read_file(home.imports / name)
+
+    @router.post("/{dataset_id}/columns")
+    def choose_columns(
+        dataset_id: str, columns: Annotated[dict[str, str], Body()], sample_by: Annotated[str, Body()] = "paragraph"
+    ) -> dict[str, str]:
+        folder = folder_of(dataset_id)
+        source = folder.find_source()
+        if source is None:
+            raise FineTuneError.of(Code.NOT_EDITABLE, path=dataset_id, reason="it is a mix of others")
+        return read_file(source, describe(home, dataset_id)["name"], columns=columns, sample_by=sample_by)
+
+    @router.post("/jobs/{job_id}/columns")
+    def choose_first_columns(
+        job_id: str, columns: Annotated[dict[str, str], Body()], sample_by: Annotated[str, Body()] = "paragraph"
+    ) -> dict[str, str]:
+        path = waiting.get(job_id)
+        if path is None or not path.is_file():
+            raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=job_id)
+        return read_file(path, path.name, move=path.is_relative_to(uploads), columns=columns, sample_by=sample_by)
+
+    @router.get("/jobs/{job_id}")
+    def read_job(job_id: str, language: Language = "en") -> dict[str, Any]:
+        return _job_record(jobs.get(job_id), language)
+
+    # After the fixed names above, which would be taken for ids.
+    _library_routes(router, home, folder_of, jobs)
+    _row_routes(router, home, folder_of)
+    _model_routes(router, home, folder_of, jobs, previews)
+    return router
+
+
+async def _receive(request: Request, path: Path, name: str) -> None:
+    received = 0
+    with path.open("wb") as file:
+        async for piece in request.stream():
+            received += len(piece)
+            if received > MOST_BYTES:
+                raise FineTuneError.of(Code.FILE_TOO_LARGE, path=name, size=received, limit=MOST_BYTES)
+            file.write(piece)
+
+
+def _job_record(job: DatasetJob, language: str) -> dict[str, Any]:
+    message = "\n".join(sentence(problem, language) for problem in job.problems)
+    problems = [problem.model_dump(mode="json") for problem in job.problems]
+    return {
+        "id": job.id, "done": job.ended is not None, "progress": job.progress, "rows": job.rows, "preview": job.preview,
+        "result": job.result, "message": message, "problems": problems,
+    }  # fmt: skip
+
+
+def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJobs) -> None:
+    @router.get("")
+    def read_all() -> list[dict[str, Any]]:
+        return [summary.to_record() for summary in list_datasets(home)]
+
+    @router.post("/mix")
+    def mix(parts: Annotated[dict[str, float], Body(embed=True)]) -> dict[str, str]:
+        for dataset_id, weight in parts.items():
+            folder_of(dataset_id)
+            if not 0 < weight <= 100:
+                raise FineTuneError.of(
+                    Code.VALUE_INVALID, field="weight", value=weight, expected="should be above 0 and at most 100"
+                )
+        return {"job": jobs.start(lambda _tell: {"dataset": mix_datasets(home, parts)}).id}
+
+    @router.get("/{dataset_id}")
+    def read(dataset_id: str, language: Language = "en") -> dict[str, Any]:
+        folder_of(dataset_id)
+        found = describe(home, dataset_id)
+        found["first"] = [_problem_record(record, language) for record in found["first"]]
+        found["kinds"] = {kind.removeprefix("row_"): count for kind, count in found["kinds"].items()}
+        return {**found, "examples": rows_of(home, dataset_id, 0, SHOWN_ROWS)}
+
+    @router.post("/{dataset_id}/rename")
+    def rename(dataset_id: str, name: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+        rename_dataset(home, folder_of(dataset_id).id, name)
+        return {"dataset": dataset_id}
+
+    @router.delete("/{dataset_id}")
+    def delete(dataset_id: str, although_used: bool = False) -> dict[str, str]:
+        delete_dataset(home, folder_of(dataset_id).id, although_used)
+        return {"deleted": dataset_id}
+
+    @router.post("/{dataset_id}/restore")
+    def restore(dataset_id: str) -> dict[str, str]:
+        restore_dataset(home, dataset_id)
+        return {"dataset": dataset_id}
+
+
+def _row_routes(router: APIRouter, home: Home, folder_of: Any) -> None:
+    @router.get("/{dataset_id}/rows")
+    def read_rows(dataset_id: str, start: int = 0, count: int = SHOWN_ROWS) -> list[dict[str, Any]]:
+        folder_of(dataset_id)
+        return rows_of(home, dataset_id, start, min(count, MOST_ROWS))
+
+    @router.get("/{dataset_id}/problems")
+    def read_problems(
+        dataset_id: str, start: int = 0, count: int = SHOWN_ROWS, whole: bool = False, language: Language = "en"
+    ) -> list[dict[str, Any]]:
+        folder_of(dataset_id)
+        found = problems_of(home, dataset_id, start, min(count, MOST_ROWS), whole)
+        return [_problem_record(record, language) for record in found]
+
+    @router.get("/{dataset_id}/problems.csv")
+    def download_problems(dataset_id: str, language: Language = "en") -> StreamingResponse:
+        folder = folder_of(dataset_id)
+        return StreamingResponse(
+            _problems_as_csv(folder, language),
+            media_type="text/csv; charset=utf-8",
+            headers=_as_file(home, dataset_id, "problems.csv"),
+        )
+
+    @router.get("/{dataset_id}/examples.jsonl")
+    def download_examples(dataset_id: str) -> FileResponse:
+        folder = folder_of(dataset_id)
+        return FileResponse(
+            folder.examples, media_type="application/x-ndjson", headers=_as_file(home, dataset_id, "examples.jsonl")
+        )
+
+
+def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJobs, previews: Previews) -> None:
+    @router.post("/{dataset_id}/edit")
+    def edit(dataset_id: str, changes: Annotated[dict[int, str | None], Body(embed=True)]) -> dict[str, str]:
+        folder_of(dataset_id)
+        return {"job": jobs.start(lambda tell: {"dataset": edit_dataset(home, dataset_id, changes, tell)}).id}
+
+    @router.post("/{dataset_id}/see")
+    def see(dataset_id: str, request: Annotated[dict[str, Any], Body()], language: Language = "en") -> dict[str, Any]:
+        """What a model sees: an answer of `trainer/tokens/preview.py`, with its notes as sentences."""
+        folder_of(dataset_id)
+        model, revision = str(request.pop("model", "")), str(request.pop("revision", "") or "main")
+        # Nothing is fetched that nobody asked for: a page asks again with `online` when a person says so.
+        offline = not request.pop("online", False)
+        # Of what a page asks only this is handed on: a file by its path is nothing that a page may name.
+        wanted = {key: request[key] for key in _ASKED if key in request} | {"dataset": dataset_id, "whole": False}
+        answer = previews.ask(model, revision, wanted, offline=offline)
+        if request.get("op") == "stats":
+            remember_lengths(home, dataset_id, model, answer)
+        for key in ("notes", "warnings"):
+            if key in answer:
+                answer[key] = [sentence(Problem.model_validate(problem), language) for problem in answer[key]]
+        return answer
+
+    @router.post("/{dataset_id}/tokenize")
+    def tokenize(dataset_id: str, request: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
+        """All rows' tokens, in the background and in a child of their own: afterwards every figure is of the whole."""
+        folder_of(dataset_id)
+        model, revision = str(request.pop("model", "")), str(request.pop("revision", "") or "main")
+        wanted = {key: request[key] for key in _ASKED if key in request}
+        wanted |= {"op": "stats", "dataset": dataset_id, "whole": True}
+
+        def work(tell: Tell) -> dict[str, Any]:
+            alone = Previews(home.path)
+            try:
+                return alone.ask(model, revision, wanted, tell, WHOLE_SECONDS)
+            finally:
+                alone.close()
+
+        return {"job": jobs.start(work).id}
+
+
+def _problem_record(record: dict[str, Any], language: str) -> dict[str, Any]:
+    """A problem of a row for a page: the sentence's part that says what is wrong, in its language."""
+    problem = Problem.model_validate(record["problem"])
+    shown = {key: record.get(key) for key in ("row", "line", "offset", "text", "whole")}
+    kind = problem.code.removeprefix("row_")
+    reason = row_reason(problem, language)
+    return {**shown, "field": problem.params.get("field"), "kind": kind, "severity": problem.severity, "reason": reason}
+
+
+def _problems_as_csv(folder: DatasetFolder, language: str) -> Iterator[str]:
+    """Every problem as a line of a table. A leading apostrophe keeps a spreadsheet from running a cell as a formula."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    header = ["row", "line", "offset", "field", "kind", "severity", "reason", "text"]
+    buffer.write("\ufeff")  # without it Excel takes UTF-8 for something else
+    writer.writerow(header)
+    for record in problem_lines(folder):
+        shown = _problem_record(record, language)
+        cells = ["" if shown[name] is None else str(shown[name]) for name in header]
+        writer.writerow([f"'{cell}" if cell[:1] in "=+-@\t\r" and cell else cell for cell in cells])
+        if buffer.tell() > 1 << 16:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _as_file(home: Home, dataset_id: str, kind: str) -> dict[str, str]:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", str(describe(home, dataset_id)["name"])).strip("-.")[:60] or "dataset"
+    return {"Content-Disposition": f'attachment; filename="{stem}-{kind}"'}
+
+
+def safe_name(name: str) -> str:
+    """A person's file name, as far as it can be one here: its last part, printable, and short enough for any disk."""
+    last = "".join(character for character in name.replace("\\", "/").rsplit("/", 1)[-1] if character.isprintable())
+    packed = ".gz" if last.lower().endswith(".gz") else ""
+    last = last[: len(last) - len(packed)]
+    stem, dot, suffix = last.rpartition(".")
+    if not dot:
+        stem, suffix = last, ""
+    # 60 characters are at most 240 bytes.
+    return (stem.strip(". ")[:60] or "rows") + (f".{suffix[:10]}" if dot else "") + packed

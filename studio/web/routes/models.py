@@ -1,0 +1,98 @@
+"""`/api/models`: what is here, what the Hub has, downloads in the background, and the way to the Hub."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home
+from interfaces.problems import Code
+from studio.jobs import DatasetJobs
+from studio.models.catalogue import local_models
+from studio.models.facts import found_on_hub, is_folder, model_facts
+from studio.models.hub_access import access_of, choose_endpoint, forget_token, keep_token
+from studio.processes.trainer_child import Tell, TrainerChild
+
+DOWNLOAD_SECONDS = 86_400.0
+LONGEST_NAME = 200
+
+
+def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
+    """The routes of one home's models."""
+    router = APIRouter(prefix="/api/models")
+    downloads: dict[str, tuple[TrainerChild, str]] = {}
+    guard = threading.Lock()
+
+    @router.get("/here")
+    def read_here() -> list[dict[str, Any]]:
+        return local_models()
+
+    @router.get("/search")
+    def search(text: str) -> list[dict[str, Any]]:
+        return found_on_hub(text.strip()[:LONGEST_NAME])
+
+    @router.get("/facts")
+    def read_facts(model: str, revision: str = "main", online: bool = False) -> dict[str, Any]:
+        """Whether a model is here, and how large it is. The Hub is asked only with `online`."""
+        facts = model_facts(home, model, revision, online)
+        running = downloads.get(model)
+        return {
+            "model": model, "here": facts.path is not None, "download_bytes": facts.download_bytes, "parameters": facts.shape.parameters,
+            "job": running[1] if running else None,
+        }  # fmt: skip
+
+    @router.post("/download")
+    def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
+        """Begin, or tell of the one that goes on: a page that was reloaded, or clicked twice, follows the same."""
+        if len(model) > LONGEST_NAME or len(revision) > LONGEST_NAME or is_folder(model):
+            raise FineTuneError.of(
+                Code.MODEL_NOT_FOUND, model=model[:LONGEST_NAME], revision=revision, endpoint="the Hub"
+            )
+        with guard:
+            if model not in downloads:
+                arguments = ["download", "--home", str(home.path), f"--revision={revision}", "--", model]
+                child = TrainerChild(arguments, model)
+                downloads[model] = (child, jobs.start(functools.partial(follow, model, child)).id)
+            return {"job": downloads[model][1]}
+
+    def follow(model: str, child: TrainerChild, tell: Tell) -> dict[str, Any]:
+        try:
+            return child.ask(None, tell, DOWNLOAD_SECONDS)
+        finally:
+            with guard:
+                downloads.pop(model, None)
+            child.close()
+
+    @router.post("/download/stop")
+    def stop_download(model: Annotated[str, Body(embed=True)]) -> dict[str, bool]:
+        """What has come stays, and a later download goes on from there."""
+        with guard:
+            running = downloads.get(model)
+        if running:
+            running[0].end()
+        return {"stopped": running is not None}
+
+    @router.get("/access")
+    def read_access() -> dict[str, Any]:
+        return access_of(home)
+
+    @router.post("/access")
+    def set_access(endpoint: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+        choose_endpoint(home, endpoint)
+        return access_of(home)
+
+    @router.post("/token")
+    def set_token(token: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+        keep_token(home, token)
+        return access_of(home)
+
+    @router.delete("/token")
+    def remove_token() -> dict[str, Any]:
+        forget_token(home)
+        return access_of(home)
+
+    return router

@@ -1,0 +1,36 @@
+"""`/api/queue`: what runs, what waits, and its order."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from studio.runs.queue import RunQueue
+from studio.web.routes.runs import named_run
+
+
+def queue_router(queue: RunQueue) -> APIRouter:
+    """The routes of one home's queue. A run leaves it by the route that stops it."""
+    router = APIRouter(prefix="/api/queue")
+
+    @router.get("")
+    def read_queue() -> dict[str, Any]:
+        return queue.to_record()
+
+    @router.post("/pause")
+    def pause() -> dict[str, Any]:
+        queue.pause()
+        return queue.to_record()
+
+    @router.post("/go-on")
+    def go_on() -> dict[str, Any]:
+        queue.go_on()
+        return queue.to_record()
+
+    @router.post("/{run_id}/move")
+    def move(run_id: str, position: Annotated[int, Body(embed=True, ge=1)]) -> dict[str, Any]:
+        queue.move(named_run(queue.home, run_id), position)
+        return queue.to_record()
+
+    return router

@@ -1,0 +1,142 @@
+"""`/api/runs`: lists, live curves, logs, stopping, deleting, and the adapter as a streamed zip."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from fastapi.responses import StreamingResponse
+
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
+from studio.finetune_manager import FinetuneManager
+from studio.runs.curves import told_since
+from studio.runs.history import RunHistory
+from studio.runs.log_tail import tail_of
+from studio.runs.state import cure_of, list_runs, summary_of
+from studio.runs.trash import delete_run, restore_run
+from studio.sizing.estimate import changed
+
+RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
+CHUNK_BYTES = 1 << 20
+
+
+def named_run(home: Home, run_id: str) -> RunFolder:
+    """The run that an address names.
+
+    Raises:
+        FineTuneError: there is none.
+    """
+    folder = home.run(run_id)
+    if not RUN_ID.fullmatch(run_id) or not folder.config.is_file():
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=home.runs.name)
+    return folder
+
+
+def runs_router(manager: FinetuneManager) -> APIRouter:
+    """The routes of one home's runs."""
+    router = APIRouter(prefix="/api/runs")
+    histories: dict[str, RunHistory] = {}
+
+    def folder_of(run_id: str) -> RunFolder:
+        return named_run(manager.home, run_id)
+
+    @router.get("")
+    def read_runs() -> list[dict[str, Any]]:
+        return [summary.to_record() for summary in list_runs(manager.home, histories)]
+
+    @router.post("/resume-interrupted")
+    def resume_interrupted() -> dict[str, list[str]]:
+        return {"runs": manager.resume_interrupted()}
+
+    @router.get("/{run_id}")
+    def read_run(run_id: str) -> dict[str, Any]:
+        return summary_of(folder_of(run_id), histories).to_record()
+
+    @router.get("/{run_id}/events")
+    def read_events(
+        run_id: str, since: int = 0, language: Annotated[str, Query(pattern="^(en|zh)$")] = "en"
+    ) -> dict[str, Any]:
+        folder = folder_of(run_id)
+        return told_since(histories.setdefault(run_id, RunHistory(folder)), since, language)
+
+    @router.get("/{run_id}/log")
+    def read_log(run_id: str) -> dict[str, str]:
+        return {"text": tail_of(folder_of(run_id).log)}
+
+    @router.post("/{run_id}/stop")
+    def stop(run_id: str, discard: Annotated[bool, Body(embed=True)] = False) -> dict[str, bool]:
+        manager.request_stop(folder_of(run_id).id, discard)
+        return {"asked": True}
+
+    @router.post("/{run_id}/resume")
+    def resume(run_id: str) -> dict[str, str]:
+        folder = folder_of(run_id)
+        manager.resume(folder.id)
+        return {"run": folder.id}
+
+    @router.post("/{run_id}/retry")
+    def retry(run_id: str, cured: Annotated[bool, Body(embed=True)] = False) -> dict[str, str]:
+        """Start again, as it was or with what cures its failure; what that is, the page doesn't say."""
+        folder = folder_of(run_id)
+        config = manager.config_again(folder.id)
+        return {"run": manager.launch_new(changed(config, cure_of(folder)) if cured else config)}
+
+    @router.delete("/{run_id}")
+    def delete(run_id: str) -> dict[str, str]:
+        delete_run(folder_of(run_id))
+        histories.pop(run_id, None)
+        return {"deleted": run_id}
+
+    @router.post("/{run_id}/restore")
+    def restore(run_id: str) -> dict[str, str]:
+        return {"run": restore_run(manager.home, run_id).id}
+
+    @router.get("/{run_id}/adapter.zip")
+    def download(run_id: str) -> StreamingResponse:
+        folder = folder_of(run_id)
+        if not folder.adapter.is_dir():
+            raise FineTuneError.of(Code.NO_ADAPTER, run=run_id, state=summary_of(folder).state.value)
+        headers = {"Content-Disposition": f'attachment; filename="adapter-{run_id}.zip"'}
+        return StreamingResponse(stream_zip(folder.adapter), media_type="application/zip", headers=headers)
+
+    return router
+
+
+class _Pipe(io.RawIOBase):
+    """What a zip is written into and taken out of, piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        taken, self._pieces = b"".join(self._pieces), []
+        return taken
+
+
+def stream_zip(folder: Path) -> Iterator[bytes]:
+    """The files of a folder as a zip, without holding it in memory or on the disk."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            with (
+                path.open("rb") as source,
+                archive.open(zipfile.ZipInfo.from_file(path, path.relative_to(folder)), "w") as target,
+            ):
+                while piece := source.read(CHUNK_BYTES):
+                    target.write(piece)
+                    yield pipe.take()
+    yield pipe.take()

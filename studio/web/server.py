@@ -1,0 +1,183 @@
+"""The studio's own server: the door, our JSON and files, and the pages. One process, on this machine only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from interfaces.errors import FineTuneError
+from interfaces.files import write_text
+from interfaces.folders import Home
+from interfaces.problems import Code
+from interfaces.sentences import sentence
+from studio.finetune_manager import FinetuneManager
+from studio.jobs import DatasetJobs
+from studio.models.hub_access import fill_environment
+from studio.runs.supervised_trainer import SupervisedTrainer
+from studio.sizing.devices import detect_devices, usable_device
+from studio.texts.texts import LANGUAGES
+from studio.web.auth import LOCAL_NAMES, Door
+from studio.web.routes import devices
+from studio.web.routes.datasets import datasets_router
+from studio.web.routes.estimates import estimates_router
+from studio.web.routes.models import models_router
+from studio.web.routes.queue import queue_router
+from studio.web.routes.runs import runs_router
+from studio.web.routes.spare import spare_router
+
+FIRST_PORT = 7860
+PORTS_TRIED = 50
+UI_ASSETS = Path(str(files("studio"))) / "static"
+log = logging.getLogger(__name__)
+
+
+def build_app(
+    home: Home, token: str, names: frozenset[str] = LOCAL_NAMES, spare: bool = True,
+    manager: FinetuneManager | None = None,
+) -> Door:  # fmt: skip
+    """The whole application behind its door."""
+    from studio.pages.app import build_pages, mount_pages
+
+    fill_environment(home)
+    manager = manager or FinetuneManager(SupervisedTrainer(), home)
+    app = FastAPI(title="Finetune Studio", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(runs_router(manager))
+    app.include_router(queue_router(manager.queue))
+    jobs = DatasetJobs()
+    app.include_router(datasets_router(home, jobs))
+    app.include_router(models_router(home, jobs))
+    app.include_router(spare_router(home, spare))
+    app.include_router(estimates_router(manager))
+    app.include_router(devices.router)
+    app.add_exception_handler(FineTuneError, _problems_as_json)
+
+    @app.get("/")
+    def root(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"/{language_of(request)}/", 303)
+
+    # Our own, so that Gradio's names (/assets, /static) stay its own.
+    app.get("/ui-assets/plotly.min.js")(_plotly)
+    app.get("/favicon.ico")(_icon)
+    app.mount("/ui-assets", StaticFiles(directory=UI_ASSETS), name="ui-assets")
+    device = usable_device(detect_devices())
+    for language in LANGUAGES:
+        mount_pages(app, build_pages(manager, device, language, token), f"/{language}")
+    return Door(app, token, names)
+
+
+def _plotly() -> FileResponse:
+    """The script that the Python package of plotly brings."""
+    script = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
+    return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _icon() -> FileResponse:
+    return FileResponse(UI_ASSETS / "icon.svg", media_type="image/svg+xml")
+
+
+async def _problems_as_json(request: Request, error: Exception) -> JSONResponse:
+    """A sentence in the page's language, and the codes for scripts."""
+    problems = error.problems if isinstance(error, FineTuneError) else ()
+    language = language_of(request)
+    status = 404 if problems and problems[0].code == Code.RUN_NOT_FOUND else 422
+    body = {
+        "message": "\n".join(sentence(problem, language) for problem in problems),
+        "problems": [problem.model_dump(mode="json") for problem in problems],
+    }
+    return JSONResponse(body, status)
+
+
+def language_of(request: Request) -> str:
+    """The page's language: of the page that asks, else as chosen, else as the browser prefers."""
+    # Our own script says which page asks; only then what was chosen before, and what the browser prefers.
+    chosen = request.headers.get("x-finetune-language") or request.cookies.get("finetune-language")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    preferred = request.headers.get("accept-language", "").lower()
+    return "zh" if preferred.startswith("zh") else "en"
+
+
+def studio_token(home: Home) -> str:
+    """The token of this home's studio: kept, so that a page stays logged in over a restart. Only its owner can read it."""
+    home.path.mkdir(parents=True, exist_ok=True)
+    try:
+        kept = home.studio_token.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        kept = ""
+    if len(kept) >= 32:
+        return kept
+    token = secrets.token_urlsafe(32)
+    previous = os.umask(0o077)
+    try:
+        write_text(home.studio_token, token + "\n")
+    finally:
+        os.umask(previous)
+    return token
+
+
+def bound_socket(host: str, port: int | None) -> socket.socket:
+    """A listening place: the port asked for, or the next free one when none was.
+
+    Raises:
+        FineTuneError: the port that was asked for is taken.
+    """
+    for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+        candidate = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, number))
+            # From here on a browser that comes early waits in line, and nobody else can take the port.
+            candidate.listen(128)
+        except OSError:
+            candidate.close()
+            continue
+        return candidate
+    raise FineTuneError.of(
+        Code.PORT_TAKEN, value=port if port is not None else f"{FIRST_PORT}-{FIRST_PORT + PORTS_TRIED - 1}"
+    )
+
+
+def serve(
+    home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None], spare: bool = True,
+    resume_interrupted: bool = False,
+) -> None:  # fmt: skip
+    """Run the studio until it is interrupted. Runs are not touched by its end.
+
+    Raises:
+        FineTuneError: the port is taken.
+    """
+    place = bound_socket(host, port)
+    # Before gradio is imported: nothing phones home, and uploads lie on the home's disk.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(home.cache / "gradio")
+    os.environ.pop("GRADIO_VIBE_MODE", None)
+    home.cache.mkdir(parents=True, exist_ok=True)
+    import uvicorn
+
+    token = studio_token(home)
+    manager = FinetuneManager(SupervisedTrainer(), home)
+    app: Any = build_app(home, token, LOCAL_NAMES | {host}, spare, manager)
+    threading.Thread(target=manager.queue.tend_always, name="queue", daemon=True).start()
+    if resume_interrupted:
+        manager.resume_interrupted()
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  only compared
+    link = f"http://{shown}:{place.getsockname()[1]}/?token={token}"
+    tell(link)
+    if open_browser:
+        webbrowser.open(link)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3
+    )
+    uvicorn.Server(config).run(sockets=[place])

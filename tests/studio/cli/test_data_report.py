@@ -1,0 +1,33 @@
+import pytest
+
+from studio.cli.data_report import plain, tell_stats
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", "\\u001b[31mred"),
+        ("a\u202eb", "a\\u202eb"),
+        ("tab\there", "tab\\u0009here"),
+        ("你好\n", "你好\n"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_what_would_steer_a_terminal_is_written_out(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+def test_figures_are_told_with_the_line_of_max_length(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        "sampled": True, "counted": 10, "rows": 100, "tokens": 500, "median": 50, "longest": 90, "max_length": 60, "cut": 2,
+        "lost": 1, "trained_tokens": 200, "steps_per_epoch": 7, "padding_share": 0.25, "refused": 0, "nothing_to_learn": 3, "warnings": [],
+        "histogram": {"edges": [0, 32, 64, 96], "counts": [1, 7, 2]},
+    }  # fmt: skip
+    tell_stats(found)
+    said = capsys.readouterr().out
+    assert "10 of 100 rows (a sample)" in said
+    assert "2 rows cut, 1 lose their whole answer" in said
+    assert "3 rows have nothing to learn" in said
+    assert "padded batches would hold 25% of it" in said
+    [line] = [line for line in said.splitlines() if "<- max_length" in line]
+    assert line.split()[:3] == ["32", "-", "64"]

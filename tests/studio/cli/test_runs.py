@@ -1,0 +1,87 @@
+"""What the terminal can do with a run that is there: each command a real process, on the tiny model."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from interfaces.events import Started, Step, read_events
+from interfaces.folders import Home, RunFolder
+from studio.processes.launcher import LocalLauncher
+from tests.conftest import until
+from tests.support.fake_runs import start
+from tests.support.terminal import config_file, finetune, refused
+
+pytestmark = pytest.mark.tiny
+
+
+@pytest.fixture
+def finished(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> RunFolder:
+    done = finetune("train", config_file(tmp_path, tiny_config), home=home)
+    assert done.returncode == 0, done.stderr
+    (path,) = home.runs.iterdir()
+    return RunFolder(path)
+
+
+def newest(home: Home) -> RunFolder:
+    return RunFolder(max(home.runs.iterdir()))
+
+
+def losses(folder: RunFolder) -> list[float]:
+    return [event.loss for event in read_events(folder.events) if isinstance(event, Step)]
+
+
+@pytest.mark.long  # in the browser: story/test_browser_rescue
+def test_retry_does_the_same_again_and_continue_goes_on_from_the_adapter(home: Home, finished: RunFolder) -> None:
+    done = finetune("retry", "last", home=home)
+    assert done.returncode == 0, done.stderr
+    again = newest(home)
+    assert again.id != finished.id
+    assert losses(again) == losses(finished)
+    done = finetune("continue", finished.id, "--set", "num_train_epochs=1", home=home)
+    assert done.returncode == 0, done.stderr
+    further = newest(home)
+    settings = yaml.safe_load(further.config.read_text())
+    assert (settings["adapter_name_or_path"], settings["num_train_epochs"]) == (finished.id, 1)
+    assert len(losses(further)) == 4
+    assert losses(further)[0] < losses(finished)[0] / 2
+
+
+def test_what_cannot_be_resumed_or_continued_is_refused(home: Home) -> None:
+    folder, attempt = start(home, "finishes")
+    until(lambda: LocalLauncher().state(attempt) == "gone")
+    assert "finished" in refused(finetune("resume", "last", home=home))
+    assert "no adapter yet" in refused(finetune("continue", folder.id, home=home))
+    assert "no run" in refused(finetune("retry", "nothing-like-it", home=home))
+
+
+@pytest.mark.long  # faults/test_studio_kills has it from the page
+def test_an_interrupted_run_is_offered_and_goes_on(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+    slow = {**tiny_config, "num_train_epochs": 200, "save_steps": 5, "save_total_limit": 2}
+    done = finetune("train", config_file(tmp_path, slow), "--detach", home=home)
+    assert done.returncode == 0, done.stderr
+    folder = newest(home)
+    until(lambda: len(losses(folder)) > 12)
+    # The trainer dies with its supervisor: nobody is left to write down how it ended.
+    assert LocalLauncher().signal(folder, signal.SIGKILL)
+    until(lambda: LocalLauncher().find(folder) is None)
+    told = finetune("runs", home=home).stdout
+    assert "interrupted" in told
+    assert f"finetune resume {folder.id}" in told
+    assert json.loads(finetune("runs", "--json", home=home).stdout)[0]["resumable"] is True
+    assert finetune("resume", "last", home=home).returncode == 0
+    started = [event for event in read_events(folder.events) if isinstance(event, Started)]
+    assert (started[-1].resumed_from_step or 0) >= 10
+
+
+def test_stop_says_what_it_does_and_how_to_go_on(home: Home) -> None:
+    folder, _ = start(home, "waits")
+    done = finetune("stop", folder.id, home=home)
+    assert done.returncode == 0, done.stderr
+    assert "Stopping after this batch" in done.stdout
+    assert "is stopped." in done.stdout
+    assert "goes on from here" not in done.stdout  # it has saved nothing
+    assert "nothing to stop" in refused(finetune("stop", folder.id, home=home))

@@ -1,0 +1,57 @@
+"""A model's shape, read off its config.json: the number of weights is the model's own."""
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from studio.models.architecture import read_architecture
+from tests.support.shapes import GEMMA, LLAMA, MISTRAL, MIXTRAL, QWEN2, QWEN3
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [(QWEN2, 494_032_768), (LLAMA, 6_738_415_616), (MISTRAL, 7_241_732_096), (MIXTRAL, 46_702_792_704), (QWEN3, 596_049_920), (GEMMA, 2_506_172_416)],
+    ids=["Qwen2.5-0.5B", "Llama-2-7B", "Mistral-7B", "Mixtral-8x7B", "Qwen3-0.6B", "Gemma-2B"],
+)  # fmt: skip
+def test_the_weights_are_counted_as_the_model_s_card_counts_them(config: dict[str, object], parameters: int) -> None:
+    assert read_architecture(config).parameters == parameters
+
+
+def test_what_a_token_passes_through_is_less_with_experts() -> None:
+    dense, sparse = read_architecture(MISTRAL), read_architecture(MIXTRAL)
+    assert dense.active_parameters < sparse.active_parameters < sparse.parameters / 3
+
+
+def test_a_model_with_pictures_is_read_by_its_language_part() -> None:
+    assert (
+        read_architecture({"model_type": "qwen2_vl", "vision_config": {}, "text_config": QWEN2}).parameters
+        == 494_032_768
+    )
+
+
+def test_a_window_counts_only_where_it_is_used() -> None:
+    assert read_architecture(QWEN2).window == 0
+    assert read_architecture({**QWEN2, "use_sliding_window": True}).window == 32768
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"model_type": "bert"},
+        {**QWEN2, "hidden_size": "many"},
+        {**QWEN2, "num_attention_heads": 0},
+        {**QWEN2, "vocab_size": -1},
+        {**QWEN2, "hidden_size": float("inf")},
+        {**MIXTRAL, "num_local_experts": 10**10},
+    ],
+)
+def test_a_config_that_says_too_little_is_a_sentence(config: dict[str, object]) -> None:
+    with pytest.raises(FineTuneError, match=r"config\.json doesn't say enough"):
+        read_architecture(config, "some/model")
+
+
+def test_a_model_that_does_not_write_is_refused() -> None:
+    with pytest.raises(FineTuneError, match="BertForMaskedLM, which doesn't write text"):
+        read_architecture({**QWEN2, "architectures": ["BertForMaskedLM"]}, "bert")
+    assert read_architecture({**QWEN2, "architectures": ["Qwen2ForCausalLM"]}).layers == 24
+    assert read_architecture({**QWEN2, "architectures": ["GPT2LMHeadModel"]}).layers == 24

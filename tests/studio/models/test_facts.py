@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.files import write_json
+from interfaces.folders import Home
+from studio.models.catalogue import BY_ID
+from studio.models.facts import model_facts
+from tests.support.shapes import QWEN2
+
+
+def test_a_folder_with_nothing_but_a_config_is_enough(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(QWEN2))
+    facts = model_facts(home, str(folder))
+    assert (facts.shape.parameters, facts.path, facts.download_bytes) == (494_032_768, folder, 0)
+
+
+def test_a_model_of_the_list_is_known_before_it_is_here(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    facts = model_facts(home, "Qwen/Qwen2.5-0.5B-Instruct")
+    assert facts.path is None
+    assert facts.download_bytes == 2 * 494_032_768
+
+
+def test_the_starter_is_here_once_it_is_whole(home: Home) -> None:
+    assert model_facts(home, "starter").download_bytes > 0
+    home.starter.mkdir(parents=True)
+    write_json(home.starter / "starter.json", {})
+    facts = model_facts(home, "starter")
+    assert (facts.path, facts.download_bytes, facts.shape) == (home.starter, 0, BY_ID["starter"].shape)
+
+
+def test_what_is_not_known_is_a_sentence_and_asks_nobody(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(FineTuneError, match="Nothing is known of the model 'some/unknown-model'"):
+        model_facts(home, "some/unknown-model")
+    with pytest.raises(FineTuneError, match="no-such-folder"):
+        model_facts(home, str(tmp_path / "no-such-folder"))
+    (tmp_path / "config.json").write_text("not JSON")
+    with pytest.raises(FineTuneError, match=r"config\.json"):
+        model_facts(home, str(tmp_path))
+    with pytest.raises(FineTuneError, match="Nothing is known"):
+        model_facts(home, "a name with spaces")
+    with pytest.raises(FineTuneError):
+        model_facts(home, "a" * 300)

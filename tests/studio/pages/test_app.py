@@ -1,0 +1,80 @@
+"""The pages as Gradio sees them, without a browser."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces import Device
+from interfaces.folders import Home
+from studio.finetune_manager import FinetuneManager
+from studio.texts.texts import TEXTS
+from tests.support.fakes import FakeFineTuneService
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module", params=["en", "zh"])
+def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    from studio.pages.app import build_pages
+
+    manager = FinetuneManager(FakeFineTuneService(), Home(tmp_path_factory.mktemp("home")))
+    return request.param, build_pages(manager, Device("cpu", "a laptop", 16 * 2**30, 2**33), request.param, "s" * 43)
+
+
+def test_no_tab_holds_a_connection(pages: tuple[str, Any]) -> None:
+    assert pages[1].get_config_file()["connect_heartbeat"] is False
+
+
+def test_ids_are_unique_and_every_event_knows_its_parts(pages: tuple[str, Any]) -> None:
+    config = pages[1].get_config_file()
+    ids = [part["props"].get("elem_id") for part in config["components"] if part["props"].get("elem_id")]
+    assert len(ids) == len(set(ids)) >= 40
+    known = {part["id"] for part in config["components"]}
+    for event in config["dependencies"]:
+        assert set(event["inputs"]) | set(event["outputs"]) <= known
+        assert event["queue"] is False or event["js"]
+
+
+def test_the_labels_are_in_the_page_s_language(pages: tuple[str, Any]) -> None:
+    language, built = pages
+    labels = {part["props"].get("label") for part in built.get_config_file()["components"]}
+    assert {TEXTS[language]["model"], TEXTS[language]["preset"], TEXTS[language]["own_model"]} <= labels
+
+
+def test_the_recommended_models_come_first_with_size_licence_and_download(pages: tuple[str, Any]) -> None:
+    from studio.pages.train import model_choices
+
+    language, _ = pages
+    cards = model_choices(Home(Path("/nowhere")), TEXTS[language], language)
+    assert cards[0][1] == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    assert "1.5B · " in cards[0][0]
+    assert "3.1 GB" in cards[0][0]
+    assert "Apache-2.0" in cards[0][0]
+
+
+def test_review_says_in_words_what_is_missing_and_what_will_happen(
+    pages: tuple[str, Any], home: Home, rows_file: Path
+) -> None:
+    from studio.datasets.library import ensure_dataset
+    from studio.pages.train import config_of, review_text
+
+    language, _ = pages
+    texts = TEXTS[language]
+    missing = review_text(home, config_of({"model": "starter"}, language), texts, language)
+    assert missing.startswith("- ")
+    ready = review_text(home, config_of({"model": "starter", "dataset": "<b>*x*</b>.jsonl"}, language), texts, language)
+    assert "<b>" not in ready
+    packed = {"model": "starter", "dataset": ensure_dataset(home, str(rows_file)), "packing": True, "max_length": 100}
+    told = review_text(home, config_of(packed, language), texts, language)
+    assert "1600" in told  # four batches of four times 100 tokens
+    wrong = review_text(
+        home, config_of({"model": "starter", "dataset": "x", "max_length": 3}, language), texts, language
+    )
+    assert "max\\_length" in wrong
+
+
+def test_another_model_wins_over_the_card(pages: tuple[str, Any]) -> None:
+    from studio.pages.train import config_of
+
+    assert config_of({"model": "starter", "own_model": " Qwen/Qwen3-0.6B "}, "en")["model_name"] == "Qwen/Qwen3-0.6B"

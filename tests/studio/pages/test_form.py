@@ -1,0 +1,31 @@
+import pytest
+
+from interfaces.config import FineTuneConfig, config_problems, fields
+from interfaces.presets import PRESETS
+from studio.pages.form import HIDDEN, dials, from_widgets, widget_values
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_setting_has_a_widget_with_its_own_name_and_its_help(language: str) -> None:
+    made = {dial.name: dial for dial in dials(language)}
+    assert set(made) == {name for name, _ in fields()} - HIDDEN
+    for name, dial in made.items():
+        assert dial.label.endswith(f"({name})")
+        assert len(dial.help) > 5
+    assert [name for name, dial in made.items() if dial.basic] == [
+        "max_length", "lora.r", "num_train_epochs", "per_device_train_batch_size", "learning_rate",
+    ]  # fmt: skip
+    assert "16 - 131072" in made["max_length"].help
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_goes_into_the_form_and_comes_out_the_same(name: str) -> None:
+    config = PRESETS[name]().model_copy(update={"dataset": "rows.jsonl", "sample_prompts": ["a", "你好"]})
+    back = from_widgets(widget_values(config))
+    assert FineTuneConfig.model_validate({**back, "model_name": config.model_name, "dataset": "rows.jsonl"}) == config
+
+
+def test_an_emptied_field_takes_its_default_and_nonsense_is_told() -> None:
+    assert from_widgets({"max_length": None, "learning_rate": None})["max_length"] == 1024
+    problems = config_problems({**from_widgets({"max_length": 3, "lora.r": 0}), "dataset": "x"})
+    assert {problem.params["field"] for problem in problems} == {"max_length", "lora.r"}

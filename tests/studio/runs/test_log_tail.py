@@ -1,0 +1,31 @@
+import traceback
+from pathlib import Path
+
+from studio.runs.log_tail import LOG_BYTES, last_lines, tail_of
+
+
+def test_the_end_of_a_huge_log_is_plain_text(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 3 * LOG_BYTES + b"\nbar 1\rbar 2\x1b[0m\n\xff\nlast\n\n")
+    assert len(tail_of(log)) <= LOG_BYTES
+    assert last_lines(log, 3) == ["bar 2[0m", "\ufffd", "last"]
+    assert tail_of(tmp_path / "none") == ""
+
+
+def test_of_a_traceback_only_what_was_raised_is_evidence(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    try:
+        try:
+            raise KeyError("inner")
+        except KeyError as error:
+            raise ValueError("outer\nsecond line") from error
+    except ValueError:
+        log.write_text("loading\nThe run failed\n" + traceback.format_exc() + "bye\n")
+    assert last_lines(log, 9) == [
+        "loading",
+        "The run failed",
+        "KeyError: 'inner'",
+        "ValueError: outer",
+        "second line",
+        "bye",
+    ]

@@ -1,0 +1,108 @@
+"""Who is told that a run has ended, and that nothing of it can hurt a run."""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
+from studio.processes.launcher import LocalLauncher
+from studio.runs.notify import tell
+from studio.runs.queue import RunQueue
+from tests.conftest import until
+from tests.support.fake_runs import has_ended, make_run
+from tests.support.fakes import fake_trainer_package
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that keeps what it is sent."""
+    got: list[dict[str, Any]] = []
+
+    class Keeper(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(500 if self.path == "/broken" else 204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Keeper)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", got
+    server.shutdown()
+
+
+def command(target: Path) -> list[str]:
+    code = "import os, sys; open(sys.argv[1], 'a').write(os.environ['FINETUNE_STATE'] + ' ' + sys.stdin.read())"
+    return [sys.executable, "-c", code, str(target)]
+
+
+def ended(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> RunFolder:
+    for name, value in fake_trainer_package(tmp_path / script).items():
+        monkeypatch.setenv(name, value)
+    queue = RunQueue(home)
+    folder = make_run(queue, script)
+    queue.submit(folder)
+    until(lambda: has_ended(folder))
+    return folder
+
+
+def test_a_run_s_end_reaches_the_command_and_the_webhook_by_itself(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    address, got = hook
+    target = tmp_path / "told"
+    home.path.mkdir(exist_ok=True)
+    write_json(home.notify, {"command": command(target), "webhook": address})
+    for number, script in enumerate(("finishes", "fails"), start=1):
+        folder = ended(home, tmp_path, monkeypatch, script)
+        until(lambda number=number: len(got) == number)
+        state, news = target.read_text().splitlines()[-1].split(" ", 1)
+        assert json.loads(news) == got[-1]
+        assert (got[-1]["run"], got[-1]["state"]) == (folder.id, state)
+    assert got[0]["message"].endswith("finished, loss 0.3333")
+    assert "chat template" in got[1]["problem"]
+    assert LocalLauncher().find(folder) is None
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"command": "rm -rf /", "webhook": "file:///etc/passwd"},
+        {"command": ["/no/such/program"], "webhook": "http://127.0.0.1:9/hidden-token"},
+        {"command": [1]},
+    ],
+)
+def test_what_is_wrong_with_it_is_logged_without_its_address(
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    wanted: dict[str, Any],
+) -> None:
+    folder = ended(home, tmp_path, monkeypatch, "finishes")
+    write_json(home.notify, wanted)
+    tell(folder)
+    assert caplog.text.count("failed") == len(wanted)
+    assert "hidden-token" not in caplog.text
+
+
+def test_without_a_file_nobody_is_told_and_a_damaged_one_is_named(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = ended(home, tmp_path, monkeypatch, "finishes")
+    tell(folder)
+    assert caplog.text == ""
+    home.notify.write_text("[")
+    tell(folder)
+    assert "notify.json" in caplog.text

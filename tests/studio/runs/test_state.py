@@ -1,0 +1,216 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interfaces.device import GIB, Device
+from interfaces.errors import FineTuneError
+from interfaces.events import CheckpointCommitted, Event, Failed, Finished, Started, Step, Stopped, read_events
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code, Problem
+from interfaces.sentences import sentence
+from studio.processes.launcher import LocalLauncher
+from studio.runs.state import cure_of, find_run, follow, list_runs, problem_of_run, run_state, summarize, summary_of
+from tests.support.fakes import fake_trainer
+from trainer.training.event_log import EventLog
+
+STARTED = Started(run="r", model_name="starter", device="cpu", dtype="float32", threads=1)
+
+
+def step(number: int) -> Step:
+    return Step(
+        step=number, total_steps=100, epoch=0.1, loss=1 / number, learning_rate=1e-3, tokens=5, trained_tokens=2, seconds=0.1,
+        memory_bytes=1,
+    )  # fmt: skip
+
+
+def run_of(home: Home, *told: Event, attempts: int = 1, ended: dict[str, Any] | None = None) -> RunFolder:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    for _ in range(attempts):
+        attempt = folder.create_attempt()
+        write_json(attempt.pid, {"supervisor": None, "trainer": None})
+    with EventLog(folder.events, attempts) as log:
+        for event in told:
+            log.append(event)
+    if ended is not None:
+        write_json(folder.attempt(attempts).exit, ended)
+    return folder
+
+
+FAILED = Failed(step=1, problem=Problem.error(Code.FILE_EMPTY, path="a"))
+
+
+@pytest.mark.parametrize(
+    ("told", "ended", "state"),
+    [
+        ((STARTED, step(1)), None, "interrupted"),
+        ((), None, "interrupted"),
+        ((STARTED, step(1)), {"returncode": None, "signal": "SIGKILL"}, "failed"),
+        ((STARTED, step(1), Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1)), {"returncode": 0}, "finished"),
+        ((STARTED, step(1), Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1)), None, "finished"),
+        ((STARTED, Stopped(step=0, resumable=False)), {"returncode": 0}, "stopped"),
+        ((STARTED, FAILED), {"returncode": 1}, "failed"),
+    ],
+)  # fmt: skip
+def test_the_state_of_what_does_not_run(
+    home: Home, told: tuple[Event, ...], ended: dict[str, Any] | None, state: str
+) -> None:
+    folder = run_of(home, *told, ended=ended)
+    assert run_state(folder, read_events(folder.events)) == state
+
+
+def test_a_waiting_run_is_queued_whatever_its_last_attempt_ended_with(home: Home) -> None:
+    folder = home.create_run()
+    assert run_state(folder, []) == "stopped"
+    folder.config.write_text("{}")
+    home.queue.mkdir()
+    write_json(folder.ticket, {"attempts": 0})
+    assert run_state(folder, []) == "queued"
+    resumed = run_of(home, STARTED, FAILED)
+    write_json(resumed.create_attempt().pid, {})
+    assert run_state(resumed, read_events(resumed.events)) == "interrupted"
+
+
+def test_an_attempt_that_is_just_being_started_is_not_yet_lost(home: Home) -> None:
+    import os
+
+    folder = home.create_run()
+    attempt = folder.create_attempt()
+    assert run_state(folder, []) == "starting"
+    os.utime(attempt.path, (1, 1))
+    assert run_state(folder, []) == "interrupted"
+
+
+def test_following_a_live_run_tells_each_event_once(home: Home) -> None:
+    folder = home.create_run()
+    LocalLauncher(fake_trainer("waits")).start(folder)
+    told: list[Event] = []
+    for new in follow(folder):
+        told += new
+        if any(isinstance(event, Step) for event in new):
+            assert run_state(folder, told) == "running"
+            (folder.path / "go on").touch()
+    assert [event.seq for event in told] == [1, 2, 3, 4, 5]
+
+
+def test_a_summary_is_written_at_the_end_and_again_after_a_resume(home: Home) -> None:
+    folder = run_of(
+        home,
+        STARTED,
+        *(step(number) for number in range(1, 101)),
+        Stopped(step=100, resumable=True),
+        ended={"returncode": 0},
+    )
+    summary = summary_of(folder)
+    assert (summary.state, summary.step, summary.train_loss_first, summary.train_loss_last) == (
+        "stopped",
+        100,
+        1.0,
+        0.01,
+    )
+    assert 20 <= len(summary.sparkline) <= 40
+    assert read_json(folder.summary) is not None
+    assert summary_of(folder) == summary
+    folder.create_attempt()
+    assert summary_of(folder).attempts == 2
+
+
+def test_a_damaged_summary_is_made_anew(home: Home) -> None:
+    folder = run_of(home, STARTED, step(1), FAILED, ended={"returncode": 1})
+    write_json(folder.summary, {"attempts": 1, "state": "of the future"})
+    assert summary_of(folder).state == "failed"
+
+
+def test_the_list_is_newest_first_and_half_made_runs_are_left_out(home: Home) -> None:
+    names = [run_of(home, STARTED).id for _ in range(3)]
+    home.create_run()
+    assert [run.id for run in list_runs(home)] == sorted(names, reverse=True)
+    assert list_runs(Home(home.path / "nowhere")) == []
+
+
+@pytest.mark.parametrize("part", [lambda name: name, lambda name: name[:18], lambda name: name[-4:]])
+def test_a_run_is_found_by_a_part_of_its_id(home: Home, part: Callable[[str], str]) -> None:
+    folder = run_of(home, STARTED)
+    assert find_run(home, part(folder.id)) == folder
+
+
+def test_last_is_the_newest_and_doubt_is_told(home: Home) -> None:
+    folders = sorted((run_of(home, STARTED) for _ in range(3)), key=lambda folder: folder.id)
+    assert find_run(home, "last") == folders[-1]
+    with pytest.raises(FineTuneError) as raised:
+        find_run(home, "20")
+    assert raised.value.problems[0].code == Code.RUN_AMBIGUOUS
+    with pytest.raises(FineTuneError) as raised:
+        find_run(home, "none")
+    assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
+
+
+def test_a_run_with_a_checkpoint_can_be_resumed(home: Home) -> None:
+    folder = run_of(home, STARTED, step(1), CheckpointCommitted(step=1, path="checkpoints/step-0000001", size_bytes=1))
+    assert not summarize(folder).resumable
+    folder.checkpoint(1).mkdir(parents=True)
+    assert summarize(folder).resumable
+
+
+def test_a_silent_attempt_is_not_explained_by_the_one_before(home: Home) -> None:
+    folder = run_of(home, STARTED, step(1), Stopped(step=1, resumable=True), ended={"returncode": 0})
+    write_json(folder.create_attempt().exit, {"returncode": None, "signal": "SIGKILL"})
+    events = read_events(folder.events)
+    assert run_state(folder, events) == "failed"
+    problem = problem_of_run(folder, events)
+    assert problem is not None
+    assert problem.code == Code.TRAINER_KILLED
+
+
+@pytest.mark.parametrize("damage", ["lineage", "events is a folder", "meta"])
+def test_one_damaged_run_does_not_hide_the_others(home: Home, damage: str) -> None:
+    sound, damaged = run_of(home, STARTED, step(1)), run_of(home, STARTED, step(1))
+    if damage == "events is a folder":
+        damaged.events.unlink()
+        damaged.events.mkdir()
+    else:
+        getattr(damaged, damage).write_text('{"base": null, "dataset": 5, "name": null}')
+    assert {run.id for run in list_runs(home)} == {sound.id, damaged.id}
+
+
+def test_time_does_not_count_the_pause_between_two_attempts(home: Home) -> None:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    with folder.events.open("w") as file:
+        for attempt, begin in ((1, 1000.0), (2, 9000.0)):
+            folder.create_attempt()
+            for event in (STARTED, Stopped(step=0, resumable=False)):
+                stamp = {"attempt": attempt, "time": begin + (5 if isinstance(event, Stopped) else 0)}
+                file.write(event.model_copy(update=stamp).model_dump_json() + "\n")
+    assert summarize(folder).seconds == 10
+
+
+@pytest.mark.parametrize(
+    ("memory", "change", "says"),
+    [
+        (1 * GIB, {}, "choose a smaller model"),
+        (
+            1000 * GIB,
+            {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
+            "Try again with per_device_train_batch_size: 4",
+        ),
+    ],
+)
+def test_a_cure_is_offered_only_where_one_would_help(
+    home: Home, monkeypatch: pytest.MonkeyPatch, memory: int, change: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setattr("studio.runs.state.detect_devices", lambda: [Device("cpu", "a processor", memory, memory)])
+    ended = {"returncode": None, "signal": "SIGKILL", "cause": "out_of_memory"}
+    folder = run_of(home, STARTED, step(1), ended=ended)
+    settings = {
+        "model_name": "Qwen/Qwen2.5-7B-Instruct", "dataset": "rows", "per_device_train_batch_size": 8,
+        "gradient_accumulation_steps": 1,
+    }  # fmt: skip
+    folder.config.write_text(json.dumps(settings))
+    problem = problem_of_run(folder, read_events(folder.events))
+    assert problem is not None
+    assert problem.change == cure_of(folder) == change
+    assert says in sentence(problem)

@@ -1,0 +1,37 @@
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
+from studio.processes.launcher import LocalLauncher
+from studio.runs.trash import delete_run, restore_run
+from tests.support.fakes import fake_trainer
+
+
+def run_in(home: Home) -> RunFolder:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    return folder
+
+
+def test_what_was_deleted_can_be_brought_back(home: Home) -> None:
+    folder = run_in(home)
+    delete_run(folder)
+    assert not folder.path.exists()
+    assert restore_run(home, folder.id) == folder
+    assert folder.config.read_text() == "{}"
+
+
+def test_a_run_that_runs_is_not_deleted(home: Home) -> None:
+    folder = run_in(home)
+    LocalLauncher(fake_trainer("waits")).start(folder)
+    with pytest.raises(FineTuneError) as raised:
+        delete_run(folder)
+    assert raised.value.problems[0].code == Code.RUN_ACTIVE
+
+
+@pytest.mark.parametrize("run_id", ["", "none", "../runs", "..", "/etc"])
+def test_nothing_but_a_deleted_run_is_brought_back(home: Home, run_id: str) -> None:
+    with pytest.raises(FineTuneError) as raised:
+        restore_run(home, run_id)
+    assert raised.value.problems[0].code == Code.RUN_NOT_FOUND

@@ -1,0 +1,73 @@
+from typing import Any
+
+from interfaces.config import FineTuneConfig
+from studio.sizing.batch_lengths import Lengths, trained_in, worst_batch
+
+FIGURES = {
+    "rows": 100, "counted": 100, "longest": 90, "tokens_kept": 1000, "trained_tokens": 250,
+    "histogram": {"edges": [0, 40, 80, 120], "counts": [60, 30, 10]},
+}  # fmt: skip
+
+
+def config(**dials: Any) -> FineTuneConfig:
+    return FineTuneConfig(dataset="x", **{"max_length": 512, "per_device_train_batch_size": 4, **dials})
+
+
+def test_without_data_each_row_is_as_long_as_it_may_be() -> None:
+    assert worst_batch(config(), None) == (512,) * 4
+    assert worst_batch(config(packing=True, max_tokens_per_batch=1100), None) == (512,) * 2
+    assert trained_in((512,) * 4, None) == 4 * 511
+
+
+def test_lengths_follow_the_histogram_and_the_longest_row() -> None:
+    lengths = Lengths.of_figures(FIGURES)
+    assert lengths is not None
+    assert (lengths.rows, max(lengths.tokens), lengths.trained_share) == (100, 90, 0.25)
+    assert trained_in((40, 60), lengths) == 25
+
+
+def test_the_largest_batch_lies_between_the_mean_and_the_longest_rows() -> None:
+    lengths = Lengths((10, 100), (900, 100))
+    rows = worst_batch(config(), lengths)
+    assert len(rows) == 4
+    assert 4 * 19 < sum(rows) <= 400
+    assert worst_batch(config(), lengths) == rows  # the same question, the same answer
+
+
+def test_max_length_cuts_and_drops_as_the_run_does() -> None:
+    lengths = Lengths((10, 1000), (10, 10))
+    assert max(worst_batch(config(), lengths)) == 512
+    assert max(worst_batch(config(long_rows="drop"), lengths)) == 10
+
+
+def test_a_batch_is_never_larger_than_the_data() -> None:
+    assert worst_batch(config(per_device_train_batch_size=64), Lengths((20,), (3,))) == (20, 20, 20)
+
+
+def test_packs_are_full() -> None:
+    rows = worst_batch(config(packing=True, max_tokens_per_batch=1000), Lengths((100,), (500,)))
+    assert sum(rows) == 1000
+
+
+def test_a_sample_stands_for_the_whole() -> None:
+    lengths = Lengths.of_figures({**FIGURES, "rows": 1_000_000})
+    assert lengths is not None
+    assert 990_000 <= lengths.rows <= 1_000_001
+
+
+def test_no_rows_no_lengths() -> None:
+    assert Lengths.of_figures({**FIGURES, "histogram": {"edges": [0, 1], "counts": [0]}}) is None
+
+
+def test_one_long_row_among_very_many_is_met() -> None:
+    assert max(worst_batch(config(max_length=8192), Lengths((100, 8000), (400_000, 1)))) == 8000
+
+
+def test_padded_a_long_row_makes_a_large_batch() -> None:
+    lengths = Lengths((1000, 3500), (400, 1))
+    assert max(worst_batch(config(max_length=4096), lengths, padded=True)) == 3500
+
+
+def test_a_pack_holds_the_longest_row() -> None:
+    rows = worst_batch(config(packing=True, max_tokens_per_batch=2000), Lengths((50, 500), (1000, 10)))
+    assert (max(rows), sum(rows)) == (500, 2000)

@@ -1,0 +1,116 @@
+"""What finished runs teach: the error of estimates, a correction, and the machine's speed."""
+
+from dataclasses import replace
+
+import pytest
+
+from interfaces.config import config_errors
+from interfaces.device import GIB, Device
+from interfaces.folders import Home
+from studio.sizing.calibration import Experience, experience_of, timing_config, trial_of, way_name
+from tests.support.records import TRIAL, add_run
+
+DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)
+
+
+def test_a_finished_run_is_a_trial_without_its_first_step_s_speed(home: Home) -> None:
+    trial = trial_of(add_run(home, "20260101-1", 2000, 2200))
+    assert trial is not None
+    assert (trial.ratio, trial.tokens_per_second, trial.model) == (1.1, 100.0, "starter")
+
+
+def test_on_a_gpu_tensors_are_compared_with_tensors(home: Home) -> None:
+    trial = trial_of(add_run(home, "20260101-1", 2000, 1900, kind="cuda"))
+    assert trial is not None
+    assert trial.ratio == 1.0
+
+
+def test_a_correction_is_not_learned_from_itself(home: Home) -> None:
+    """A run that was estimated with a correction tells of the estimate without it: else it would undo what it taught."""
+    trial = trial_of(add_run(home, "20260101-1", 2200, 2200, correction=1.1))
+    assert trial is not None
+    assert trial.ratio == pytest.approx(1.1)
+
+
+def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Home) -> None:
+    folder = add_run(home, "20260101-1", 2000, 2200)
+    *steps, _end = folder.events.read_text().splitlines(keepends=True)
+    folder.events.write_text("".join(steps))
+    assert trial_of(folder) is None, "two are too few"
+    folder.events.write_text("".join([*steps, steps[-1]]))
+    trial = trial_of(folder)
+    assert trial is not None
+    assert trial.tokens_per_second == 100.0
+    experience = experience_of(home)
+    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 100.0
+    assert experience.error() is None, "its largest batch may not have come yet"
+
+
+def test_who_has_not_seen_all_rows_teaches_only_the_speed(home: Home) -> None:
+    folder = add_run(home, "20260101-1", 2000, 1200)
+    half = folder.events.read_text().replace('"epoch":1.0', '"epoch":0.5').splitlines(keepends=True)
+    folder.events.write_text("".join([*half[:-1], half[-2], half[-1]]))  # three timed steps
+    trial = trial_of(folder)
+    assert trial is not None
+    assert (trial.measured_bytes, trial.tokens_per_second) == (0, 100.0)
+
+
+def test_a_run_that_times_has_the_same_batches_and_does_nothing_else() -> None:
+    mine = {
+        "model_name": "starter", "dataset": "rows", "max_length": 99, "per_device_train_batch_size": 2, "name": "mine",
+        "load_best_model_at_end": True, "early_stopping_patience": 2, "sample_prompts": ["?"],
+    }  # fmt: skip
+    config = timing_config(mine)
+    assert config_errors(config) == []
+    assert {name: config[name] for name in list(mine)[:4]} == {name: mine[name] for name in list(mine)[:4]}
+    assert (config["max_steps"], config["validation_split"], config["sample_prompts"]) == (4, 0.0, [])
+
+
+def test_runs_without_an_estimate_teach_nothing(home: Home) -> None:
+    folder = add_run(home, "20260101-1", 2000, 2200)
+    folder.estimate.write_text("{}")
+    assert trial_of(folder) is None
+    folder.estimate.unlink()
+    assert trial_of(folder) is None
+
+
+def test_the_correction_is_a_median_of_three_or_more_and_within_bounds() -> None:
+    def correction(*ratios: float) -> float:
+        trials = tuple(replace(TRIAL, measured_bytes=round(1000 * ratio)) for ratio in ratios)
+        return Experience(trials).correction(DEVICE)
+
+    assert correction(1.2, 1.2) == 1.0
+    assert correction(1.0, 1.1, 1.2) == 1.1
+    assert correction(9.0, 9.0, 9.0) == 1.3
+    assert Experience((TRIAL,) * 3).correction(replace(DEVICE, name="another")) == 1.0
+
+
+def test_the_error_is_that_of_the_estimate() -> None:
+    assert Experience().error() is None
+    assert Experience((TRIAL,)).error() == pytest.approx(1 - 1000 / 1100)
+
+
+def test_speed_is_remembered_by_model_and_else_by_what_the_device_computes() -> None:
+    experience = Experience((TRIAL, replace(TRIAL, model="other", tokens_per_second=10.0, flops_per_token=2e9)))
+    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 50.0
+    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 4e8) == 25.0
+    assert experience.tokens_per_second(DEVICE, "third", "16 bits", 1.5e9) == pytest.approx(10.0)
+    assert Experience().tokens_per_second(DEVICE, "starter", "16 bits", 2e8) is None
+
+
+def test_a_home_s_runs_are_its_experience(home: Home) -> None:
+    add_run(home, "20260101-1", 2000, 2200)
+    add_run(home, "20260101-2", 2000, 2000)
+    assert {trial.run for trial in experience_of(home).trials} == {"20260101-1", "20260101-2"}
+
+
+def test_runs_that_teach_nothing_do_not_hide_those_that_do(home: Home) -> None:
+    add_run(home, "20260101-1", 2000, 2200)
+    for number in range(60):
+        home.run(f"20260102-{number}").path.mkdir()
+    assert [trial.run for trial in experience_of(home).trials] == ["20260101-1"]
+
+
+def test_ways_are_told_apart() -> None:
+    assert way_name({"load_in_4bit": True, "gradient_checkpointing": True}) == "4 bits, recomputed"
+    assert way_name({"gradient_checkpointing": "auto"}) == "16 bits"

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from interfaces import Device
+from interfaces.device import GIB
+from interfaces.errors import FineTuneError
+from studio.sizing import devices as module
+from studio.sizing.devices import (
+    CARDS,
+    chosen_device,
+    detect_devices,
+    device_of,
+    devices_now,
+    memory_limits,
+    torch_is_cpu_build,
+    usable_device,
+)
+
+
+def test_the_cpu_is_always_there_and_last() -> None:
+    cpu = detect_devices()[-1]
+    assert cpu.kind == "cpu"
+    assert "cores" in cpu.name
+    assert 0 < cpu.free_memory_bytes <= cpu.total_memory_bytes
+
+
+def test_a_card_is_used_only_by_a_torch_that_sees_it() -> None:
+    card, cpu = Device("cuda", "a card", 1, 1), Device("cpu", "a cpu", 1, 1)
+    assert usable_device([card, cpu]) == (cpu if torch_is_cpu_build() else card)
+    assert usable_device([cpu]) == cpu
+
+
+@pytest.mark.parametrize("text", ["rtx_3060", "RTX 3060", "NVIDIA GeForce RTX 3060", "12GB", "12 GiB", "12g"])
+def test_a_card_is_known_by_its_name_or_its_memory(text: str) -> None:
+    card = device_of(text)
+    assert card.kind == "cuda"
+    assert 11.5 * GIB < card.total_memory_bytes == card.free_memory_bytes < 12 * GIB
+
+
+def test_every_card_of_the_list_can_be_asked_for() -> None:
+    assert all(device_of(name).name == title for name, (title, _) in CARDS.items())
+    assert not device_of("t4").bf16
+    assert device_of("cpu").kind == "cpu"
+
+
+@pytest.mark.parametrize("text", ["", "abacus", "GB", "-3GB", "0GB", "12", "nanGB", "1e9GB"])
+def test_what_is_no_device_is_a_sentence_with_those_that_are(text: str) -> None:
+    with pytest.raises(FineTuneError, match="rtx_3060"):
+        device_of(text)
+
+
+def test_a_config_s_device_is_that_one_and_else_the_usable_one() -> None:
+    cards = [Device("cuda", "first", 1, 1, 0), Device("cuda", "second", 1, 1, 1)]
+    cpu = Device("cpu", "a cpu", 1, 1)
+    assert chosen_device("cuda:1", [*cards, cpu]).name == "second"
+    assert chosen_device("cuda", [*cards, cpu]).name == "first"
+    assert chosen_device("cpu", [*cards, cpu]) == cpu
+    assert chosen_device("mps", [cpu]) == chosen_device("auto", [cpu]) == cpu
+
+
+def test_a_container_s_limit_is_the_machine_s_memory(tmp_path: Path) -> None:
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    own = tmp_path / "cgroup"
+    own.write_text("0::/outer/inner\n")
+    (inner / "memory.max").write_text("max\n")
+    (inner / "memory.current").write_text("500\n")
+    (tmp_path / "outer" / "memory.max").write_text("8000\n")
+    (tmp_path / "outer" / "memory.current").write_text("3000\n")
+    (tmp_path / "outer" / "memory.stat").write_text("anon 1\ninactive_file 1000\n")
+    assert memory_limits(tmp_path, own) == [(8000, 2000)]
+    assert memory_limits(tmp_path, tmp_path / "absent") == []
+
+
+def test_a_card_of_amd_is_read_from_the_kernel(tmp_path: Path) -> None:
+    place = tmp_path / "card1" / "device"
+    place.mkdir(parents=True)
+    (place / "mem_info_vram_total").write_text("16000\n")
+    (place / "mem_info_vram_used").write_text("6000\n")
+    (tmp_path / "card0" / "device").mkdir(parents=True)  # one that shows pictures only
+    (card,) = module._amd(tmp_path)
+    assert (card.kind, card.total_memory_bytes, card.free_memory_bytes, card.index) == ("cuda", 16000, 10000, 0)
+
+
+def test_what_devices_do_now_is_told() -> None:
+    told = devices_now()
+    assert [device["used"] for device in told].count(True) == 1
+    assert told[-1]["kind"] == "cpu"
+    assert 0 <= told[-1]["busy_percent"] <= 100

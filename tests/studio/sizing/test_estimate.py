@@ -1,0 +1,134 @@
+"""The arithmetic of memory: known parts to the byte, published measurements, and what a verdict says."""
+
+import statistics
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from interfaces.config import FineTuneConfig
+from interfaces.device import GIB, Device
+from interfaces.presets import PresetConfigs
+from studio.models.architecture import Architecture
+from studio.models.catalogue import BY_ID
+from studio.sizing.estimate import (
+    PROCESS_BYTES,
+    Estimate,
+    adapter_bytes,
+    adapter_parameters,
+    estimate,
+    optimizer_bytes,
+    weights_bytes,
+    with_changes,
+)
+from studio.sizing.step_memory import Way, play_step
+from tests.studio.sizing.published_memory import QKVO, ROWS, SHAPES, Row
+
+CARD = Device("cuda", "a card", 12 * GIB, 12 * GIB, bf16=True)
+QWEN = BY_ID["Qwen/Qwen2.5-0.5B-Instruct"].shape
+
+
+def config(**dials: Any) -> FineTuneConfig:
+    return FineTuneConfig(dataset="x", **{"gradient_checkpointing": False, **dials})
+
+
+def test_a_model_s_weights_are_two_bytes_each_in_16_bits() -> None:
+    assert weights_bytes(QWEN, Way((1,), 1)) == 2 * 494_032_768
+    assert weights_bytes(QWEN, Way((1,), 1, width=4)) == 4 * 494_032_768
+
+
+def test_resident_memory_is_what_others_measured_to_a_thousandth() -> None:
+    """fms-acceleration: memory allocated between steps, Mistral-7B with rank 16 on q, k, v, o. 18 MB of it are not tensors."""
+    way = Way((1,), 1, rank=16, targets=QKVO)
+    shape = SHAPES["Mistral-7B"]
+    assert adapter_parameters(shape, way) == 13_631_488
+    for bits, measured in ((16, 14_664_508_928), (4, 4_306_512_384)):
+        quantised = replace(way, bits=bits)
+        held = weights_bytes(shape, quantised) + adapter_bytes(shape, way) + optimizer_bytes(shape, way, "adamw_torch")
+        assert abs(held + 17_500_000 - measured) < measured / 1000
+
+
+def test_published_measurements_are_met() -> None:
+    errors = [estimated(row) / row.measured - 1 for row in ROWS]
+    assert len(errors) >= 60
+    assert statistics.median(map(abs, errors)) <= 0.12
+    by_source = {
+        name: [abs(error) for error, row in zip(errors, ROWS, strict=True) if row.source == name]
+        for name in {row.source for row in ROWS}
+    }
+    assert {name: statistics.median(found) <= 0.12 for name, found in by_source.items()} == dict.fromkeys(
+        by_source, True
+    )
+
+
+def estimated(row: Row) -> float:
+    shape = SHAPES[row.model]
+    way = Way(lengths=(row.length,) * row.batch, trained=row.length * row.batch, device="cuda", **row.way)
+    held = weights_bytes(shape, way) + adapter_bytes(shape, way) + optimizer_bytes(shape, way, "adamw_torch")
+    return held + play_step(shape, way).peak + (1.1e9 if row.context else 0)
+
+
+def test_the_parts_add_up_and_the_worst_moment_is_all_of_them() -> None:
+    found = estimate(QWEN, config(), CARD)
+    assert found.total_bytes == sum(found.parts.values()) == found.to_record()["total_bytes"]
+    assert found.parts["process"] == PROCESS_BYTES["cuda"]
+    assert found.tensor_bytes == found.total_bytes - found.parts["process"] - found.parts["fragmentation"]
+    assert found.lengths == (1024,) * 4
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(10.0, "fits"), (1.05, "tight"), (0.95, "too_big")])
+def test_the_verdict_looks_at_what_is_free(free: float, verdict: str) -> None:
+    needed = estimate(QWEN, config(), CARD).total_bytes
+    device = replace(CARD, free_memory_bytes=int(needed * free))
+    assert estimate(QWEN, config(), device).verdict == verdict
+
+
+def test_what_was_learned_from_runs_corrects_every_part() -> None:
+    plain, corrected = estimate(QWEN, config(), CARD), estimate(QWEN, config(), CARD, correction=1.1)
+    assert corrected.total_bytes == pytest.approx(1.1 * plain.total_bytes, rel=1e-6)
+
+
+def test_a_copy_takes_changes_and_the_original_keeps_its_values() -> None:
+    before = config()
+    after = with_changes(before, {"max_length": 64, "lora.r": 4})
+    assert (after.max_length, after.lora.r, before.max_length, before.lora.r) == (64, 4, 1024, 16)
+
+
+@pytest.mark.parametrize(
+    "optim", ["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"]
+)
+def test_every_optimiser_is_known(optim: Any) -> None:
+    assert estimate(QWEN, config(optim=optim), CARD).parts["optimizer"] >= 0
+
+
+def test_the_requirements_cards_take_what_they_are_said_to_take() -> None:
+    """Coder-1.5B fits an RTX 3060 with its own preset; 7B needs 4 bits there, and a 4090 takes it."""
+    card = Device("cuda", "RTX 3060", 12 * GIB, 12 * GIB, bf16=True)
+    preset = PresetConfigs.rtx_3060()
+    assert estimate(BY_ID[preset.model_name].shape, preset, card).verdict == "fits"
+    seven: Architecture = BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape
+    big = with_changes(preset, {"load_in_8bit": False})
+    assert estimate(seven, big, card).verdict == "too_big"
+    assert estimate(seven, big, Device("cuda", "RTX 4090", 24 * GIB, 24 * GIB, bf16=True)).verdict == "fits"
+
+
+def test_an_estimate_is_a_value() -> None:
+    found = estimate(QWEN, config(), CARD)
+    assert isinstance(found, Estimate)
+    assert found == estimate(QWEN, config(), CARD)
+
+
+@pytest.mark.parametrize("names", [["c_attn"], ["qkv_proj"], ["query_key_value"], ["q_proj", "k_proj", "v_proj"]])
+def test_a_family_s_own_names_of_matrices_are_known(names: list[str]) -> None:
+    with_lora = config(lora={"target_modules": names})
+    assert (
+        estimate(QWEN, with_lora, CARD).parts["adapter"]
+        == estimate(QWEN, config(lora={"target_modules": ["q_proj", "k_proj", "v_proj"]}), CARD).parts["adapter"]
+    )
+
+
+def test_a_name_that_nobody_knows_counts_as_all() -> None:
+    assert (
+        estimate(QWEN, config(lora={"target_modules": ["mystery"]}), CARD).parts["adapter"]
+        == estimate(QWEN, config(), CARD).parts["adapter"]
+    )

@@ -1,0 +1,103 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from interfaces.config import FineTuneConfig
+from interfaces.device import GIB, Device
+from studio.models.catalogue import BY_ID
+from studio.sizing.estimate import estimate, with_changes
+from studio.sizing.fitting import make_it_fit, resolve_checkpointing, savings
+
+SHAPE = BY_ID["Qwen/Qwen2.5-1.5B-Instruct"].shape
+
+
+def config(**dials: Any) -> FineTuneConfig:
+    return FineTuneConfig(
+        dataset="x", **{"max_length": 2048, "per_device_train_batch_size": 8, "gradient_checkpointing": False, **dials}
+    )
+
+
+def card(gigabytes: float) -> Device:
+    return Device("cuda", "a card", int(gigabytes * GIB), int(gigabytes * GIB), bf16=True)
+
+
+def test_what_fits_needs_no_change() -> None:
+    assert make_it_fit(SHAPE, config(), card(400)) is None
+
+
+def test_the_gentlest_change_comes_first_and_keeps_what_is_learned() -> None:
+    fit = make_it_fit(SHAPE, config(), card(24))
+    assert fit is not None
+    assert fit.changes == {"gradient_checkpointing": True}
+    assert fit.costs == ("recompute",)
+
+
+def test_an_update_sees_as_many_rows_as_before() -> None:
+    fit = make_it_fit(SHAPE, config(gradient_checkpointing=True), card(8))
+    assert fit is not None
+    changed = with_changes(config(gradient_checkpointing=True), fit.changes)
+    assert changed.per_device_train_batch_size * changed.gradient_accumulation_steps == 8 * 4
+    assert set(fit.costs) == {"smaller_batch"}
+
+
+@pytest.mark.parametrize("gigabytes", [3, 4, 6, 8, 12, 16])
+def test_what_is_proposed_fits_by_the_same_arithmetic(gigabytes: float) -> None:
+    fit = make_it_fit(SHAPE, config(), card(gigabytes))
+    assert fit is not None
+    assert (
+        estimate(SHAPE, with_changes(config(), fit.changes), card(gigabytes)).verdict == "fits" == fit.estimate.verdict
+    )
+    FineTuneConfig.model_validate(with_changes(config(), fit.changes).model_dump())
+
+
+def test_shorter_rows_are_the_last_resort() -> None:
+    assert "shorter_rows" not in make_it_fit(SHAPE, config(), card(4)).costs  # type: ignore[union-attr]
+
+
+def test_where_nothing_is_enough_nothing_is_proposed() -> None:
+    assert make_it_fit(BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape, config(), card(2)) is None
+
+
+def test_no_quantisation_where_there_is_none() -> None:
+    apple = replace(card(6), kind="mps")
+    fit = make_it_fit(SHAPE, config(), apple)
+    assert fit is None or not any(name.startswith("load_in") for name in fit.changes)
+
+
+def test_checkpointing_is_decided_by_need() -> None:
+    asked = config(gradient_checkpointing="auto")
+    assert resolve_checkpointing(SHAPE, asked, card(400)).gradient_checkpointing is False
+    assert resolve_checkpointing(SHAPE, asked, card(16)).gradient_checkpointing is True
+    assert asked.gradient_checkpointing == "auto"
+    for chosen in (True, False):
+        assert (
+            resolve_checkpointing(SHAPE, config(gradient_checkpointing=chosen), card(16)).gradient_checkpointing
+            is chosen
+        )
+
+
+def test_savings_are_single_changes_that_save_largest_first() -> None:
+    asked = config(gradient_checkpointing=True)
+    now = estimate(SHAPE, asked, card(24)).total_bytes
+    found = savings(SHAPE, asked, card(24))
+    totals = [fit.estimate.total_bytes for fit in found]
+    assert totals == sorted(totals)
+    assert max(totals) < now
+    assert {cost for fit in found for cost in fit.costs} >= {"smaller_batch", "bits_4", "shorter_rows"}
+
+
+def test_a_pack_s_budget_shrinks_with_the_batch() -> None:
+    packed = config(packing=True, max_tokens_per_batch=16384, gradient_checkpointing=True)
+    fit = make_it_fit(SHAPE, packed, card(8))
+    assert fit is not None
+    assert fit.changes["max_tokens_per_batch"] < 16384
+
+
+def test_on_a_cpu_fewer_bits_are_no_way_out_and_others_are_still_found() -> None:
+    """The file of the weights stays in memory beside what is quantised: 7B in 16 bits needs less than in 4."""
+    shape = BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape
+    machine = Device("cpu", "a processor", 24 * GIB, 22_000_000_000, bf16=True)
+    fit = make_it_fit(shape, config(max_length=8192, per_device_train_batch_size=4), machine)
+    assert fit is not None
+    assert not any(name.startswith("load_in") for name in fit.changes)

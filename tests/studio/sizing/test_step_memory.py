@@ -1,0 +1,68 @@
+"""A step played through as numbers. How near it is to torch's own count is shown by bench/estimate.py and `test_step_memory`."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from studio.models.architecture import Architecture
+from studio.sizing.step_memory import Ledger, Way, play_step
+
+SHAPE = Architecture("qwen2", 896, 4864, 24, 14, 2, 64, 151936, 32768, qkv_bias=True)
+WAY = Way(lengths=(512,) * 4, trained=2000, loss="full")
+
+
+def peak(**changes: Any) -> int:
+    return play_step(SHAPE, replace(WAY, **changes)).peak
+
+
+def test_a_ledger_remembers_how_its_worst_moment_was_divided() -> None:
+    ledger = Ledger()
+    ledger.take("a", 5, 5)
+    ledger.touch("b", 7)
+    ledger.give("a", 10)
+    ledger.take("c", 3)
+    assert (ledger.held, ledger.peak, dict(ledger.at_peak)) == (3, 17, {"a": 10, "b": 7})
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize("loss", ["trained", "full"])
+def test_all_that_a_layer_takes_is_given_back(checkpointing: bool, bits: Any, loss: Any) -> None:
+    """What is left: rotary tables, the embeddings, gradients; and the inputs that 8-bit products hold past every hook."""
+    way = replace(WAY, checkpointing=checkpointing, bits=bits, loss=loss)
+    one, more = (play_step(replace(SHAPE, layers=layers), way) for layers in (2, 24))
+    held = way.tokens * way.width * (2 * 896 + 896 + 4864) if bits == 8 and checkpointing else 0
+    assert more.now["activations"] - one.now["activations"] == 22 * held
+    assert more.now["attention"] == more.now["logits"] == more.now["dequantised"] == 0
+
+
+def test_every_saving_saves() -> None:
+    assert peak(checkpointing=True) < peak()
+    assert peak(loss="trained") < peak()
+    assert peak(lengths=(512,) * 2, trained=1000) < peak()
+    assert peak(dropout=True) > peak()
+    assert peak(width=4) > peak()
+    assert peak(attention="eager") > peak()
+    assert peak(rank=64) > peak()
+    assert peak(targets=frozenset({"q_proj"})) < peak()
+
+
+def test_logits_everywhere_cost_twelve_bytes_a_token_and_word() -> None:
+    """log-softmax and two gradients in 32 bits: why Qwen's 152k words hurt where others keep the full table."""
+    ledger = play_step(SHAPE, replace(WAY, checkpointing=True))
+    assert ledger.at_peak["logits"] == 12 * 2048 * 151936
+
+
+def test_the_head_on_trained_positions_never_holds_more_than_a_chunk() -> None:
+    ledger = play_step(SHAPE, replace(WAY, loss="trained", checkpointing=True))
+    assert ledger.at_peak["logits"] < 80_000_000
+
+
+def test_recomputing_keeps_one_input_a_layer() -> None:
+    long, short = (
+        play_step(replace(SHAPE, layers=layers), replace(WAY, checkpointing=True, loss="trained", adapter_width=2))
+        for layers in (24, 23)
+    )
+    row = 2048 * 896 * 2
+    assert row <= long.peak - short.peak <= 1.5 * row

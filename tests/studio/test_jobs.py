@@ -1,0 +1,53 @@
+import threading
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
+from studio.jobs import DatasetJob, DatasetJobs
+
+
+def ended(job: DatasetJob) -> DatasetJob:
+    for thread in threading.enumerate():
+        if thread.name == f"dataset-{job.id}":
+            thread.join(10)
+    assert job.ended is not None
+    return job
+
+
+def test_a_job_tells_how_far_it_is_and_what_came_out() -> None:
+    jobs, may_end = DatasetJobs(), threading.Event()
+
+    def work(tell):
+        tell({"preview": {"name": "a"}})
+        tell({"progress": [5, 10], "rows": 3})
+        may_end.wait(10)
+        return {"dataset": "x"}
+
+    job = jobs.start(work)
+    while job.rows == 0:
+        pass
+    assert (job.ended, job.progress, job.preview) == (None, (5, 10), {"name": "a"})
+    may_end.set()
+    assert ended(jobs.get(job.id)).result == {"dataset": "x"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FineTuneError.of(Code.FILE_EMPTY, path="a"), Code.FILE_EMPTY),
+        (OSError(5, "broken disk", "a"), Code.FILE_UNREADABLE),
+    ],
+)
+def test_what_went_wrong_is_the_job_s_last_word(error: Exception, code: Code) -> None:
+    def work(_tell):
+        raise error
+
+    job = ended(DatasetJobs().start(work))
+    assert job.result is None
+    assert [problem.code for problem in job.problems] == [code]
+
+
+def test_a_job_that_nobody_knows_is_a_problem() -> None:
+    with pytest.raises(FineTuneError):
+        DatasetJobs().get("none")

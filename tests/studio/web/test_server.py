@@ -1,0 +1,407 @@
+"""The whole application, asked as a browser or a script would, without one."""
+
+import io
+import json
+import random
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from interfaces.errors import FineTuneError
+from interfaces.events import Finished, Started, Step
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
+from interfaces.presets import PRESETS
+from interfaces.problems import Code
+from studio.models.catalogue import CATALOGUE
+from studio.processes.launcher import LocalLauncher
+from studio.web.server import bound_socket, build_app, studio_token
+from tests.conftest import until
+from tests.support.fakes import fake_trainer
+from tests.support.fuzz import KINDS as FUZZED
+from tests.support.fuzz import mutated, seed_file
+from trainer.training.event_log import EventLog
+
+pytestmark = pytest.mark.process
+
+TOKEN = "t" * 43
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Home]]:
+    """One application for this module, logged in."""
+    home = Home(tmp_path_factory.mktemp("served"))
+    app = build_app(home, TOKEN)
+    with TestClient(app, base_url="http://127.0.0.1:7860", follow_redirects=False) as client:
+        client.get("/", params={"token": TOKEN})
+        yield client, home
+
+
+def ended_run(home: Home) -> RunFolder:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    attempt = folder.create_attempt()
+    write_json(attempt.pid, {})
+    with EventLog(folder.events, 1) as log:
+        log.append(Started(run=folder.id, model_name="m", device="cpu", dtype="float32", threads=1))
+        log.append(
+            Step(
+                step=1,
+                total_steps=1,
+                epoch=1,
+                loss=1,
+                learning_rate=1,
+                tokens=1,
+                trained_tokens=1,
+                seconds=1,
+                memory_bytes=1,
+            )
+        )
+        log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
+    write_json(attempt.exit, {"returncode": 0})
+    folder.adapter.mkdir()
+    (folder.adapter / "adapter_model.safetensors").write_bytes(b"w" * 3_000_000)
+    (folder.adapter / "README.md").write_text("card")
+    return folder
+
+
+def routes_of(app: object, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every (method, path) of an application, of the routers it includes and of what is mounted in it."""
+    for route in getattr(app, "routes", []):
+        if included := getattr(route, "original_router", None):  # FastAPI keeps an included router whole
+            yield from routes_of(included, prefix)
+            continue
+        path = prefix + getattr(route, "path", "")
+        if getattr(route, "routes", None):
+            yield from routes_of(route, path)
+        for method in getattr(route, "methods", None) or {"GET"}:
+            yield method, path
+
+
+def test_without_the_cookie_every_route_answers_401_or_a_redirect(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    routes = sorted(set(routes_of(client.app._app)))  # type: ignore[attr-defined]
+    of_each_kind = {
+        ("POST", "/en/gradio_api/queue/join"), ("POST", "/zh/gradio_api/queue/join"), ("GET", "/ui-assets"), ("DELETE", "/api/runs/{run_id}"),
+        ("POST", "/api/datasets"), ("POST", "/api/estimate"), ("GET", "/api/devices"), ("GET", "/api/models/here"), ("POST", "/api/queue/pause"), ("POST", "/api/spare"),
+    }  # fmt: skip
+    assert of_each_kind <= set(routes)
+    stranger = TestClient(client.app, base_url="http://127.0.0.1:7860", follow_redirects=False)
+    for method, path in routes:
+        concrete = path.replace("{", "").replace("}", "").replace(":path", "")
+        for accept in ("application/json", "text/html"):
+            answer = stranger.request(method, concrete, headers={"Accept": accept})
+            redirected = answer.status_code == 303 and answer.headers["location"] == "/login"
+            assert answer.status_code == 401 or redirected, (method, path)
+
+
+def test_every_gradio_event_is_closed_too(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    stranger = TestClient(client.app, base_url="http://127.0.0.1:7860")
+    for index in range(8):
+        for path in (f"/en/gradio_api/run/predict?fn_index={index}", "/en/gradio_api/queue/join"):
+            answer = stranger.post(path, json={"fn_index": index, "data": [], "session_hash": "x"})
+            assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "place"),
+    [
+        ({"accept-language": "zh-CN,zh;q=0.9"}, "/zh/"),
+        ({"accept-language": "de"}, "/en/"),
+        ({"cookie": "finetune-language=zh"}, "/zh/"),
+    ],
+)
+def test_the_first_page_is_in_the_person_s_language(
+    served: tuple[TestClient, Home], headers: dict[str, str], place: str
+) -> None:
+    client, _ = served
+    cookie = f"finetune-studio-7860={TOKEN}; {headers.get('cookie', '')}"
+    assert client.get("/", headers={**headers, "cookie": cookie}).headers["location"] == place
+
+
+def test_our_own_files_are_served(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    assert "FinetuneStudio" in client.get("/ui-assets/studio.js").text
+    assert len(client.get("/ui-assets/plotly.min.js").content) > 1_000_000
+    assert client.get("/favicon.ico").status_code == 200
+    assert client.get("/ui-assets/../server.py").status_code == 404
+    assert client.get("/ui-assets/%2e%2e/server.py").status_code == 404
+
+
+def test_a_run_is_listed_drawn_downloaded_deleted_and_brought_back(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    folder = ended_run(home)
+    path = f"/api/runs/{folder.id}"
+    assert client.get("/api/runs").json()[0]["id"] == folder.id
+    assert client.get(path).json()["state"] == "finished"
+    assert client.get(f"{path}/events").json()["train"] == {"x": [1], "y": [1.0]}
+    answer = client.get(f"{path}/adapter.zip")
+    assert f'filename="adapter-{folder.id}.zip"' in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == ["README.md", "adapter_model.safetensors"]
+        assert archive.read("adapter_model.safetensors") == b"w" * 3_000_000
+    assert client.delete(path).json() == {"deleted": folder.id}
+    assert client.get(path).status_code == 404
+    assert client.post(f"{path}/restore").json() == {"run": folder.id}
+    assert client.get(path).status_code == 200
+
+
+def test_a_live_run_is_stopped(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    LocalLauncher(fake_trainer("waits")).start(folder)
+    assert client.delete(f"/api/runs/{folder.id}").status_code == 422
+    assert client.post(f"/api/runs/{folder.id}/stop", json={"discard": False}).status_code == 200
+    until(lambda: client.get(f"/api/runs/{folder.id}/events").json()["status"]["state"] == "stopped")
+    said = client.post(f"/api/runs/{folder.id}/stop", headers={"accept-language": "zh"})
+    assert said.status_code == 422
+    assert "没有可停止的" in said.json()["message"]
+
+
+@pytest.mark.parametrize("run_id", ["none", "..", "%2e%2e", "..%2f..", "a%00b", "%2fetc%2fpasswd", "x" * 300])
+def test_an_id_that_is_none_is_not_found(served: tuple[TestClient, Home], run_id: str) -> None:
+    client, _ = served
+    for tail in ("", "/events", "/log", "/adapter.zip"):
+        assert client.get(f"/api/runs/{run_id}{tail}").status_code in (404, 422)
+
+
+def read_to_the_end(client: TestClient, answer: Any, language: str = "en") -> dict[str, Any]:
+    """What became of a file that was sent: the job's last word."""
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = {}
+
+    def is_done() -> bool:
+        told.update(client.get(f"/api/datasets/jobs/{answer.json()['job']}", params={"language": language}).json())
+        return bool(told["done"])
+
+    until(is_done, 60)
+    return told
+
+
+def upload(client: TestClient, name: str, content: bytes) -> str:
+    told = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
+    assert told["result"], told["message"]
+    return str(told["result"]["dataset"])
+
+
+def rows_of(count: int, **more: Any) -> bytes:
+    rows = ({"prompt": f"q{n} <script>", "completion": f"a{n}", **more} for n in range(count))
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def test_a_file_becomes_a_dataset_with_its_report_and_rows_by_page(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    dataset = upload(client, "../../rows.jsonl", rows_of(50))
+    found = client.get(f"/api/datasets/{dataset}").json()
+    assert (found["name"], found["rows"], found["good"], found["format"]) == ("rows.jsonl", 50, 50, "prompt_completion")
+    assert len(found["examples"]) == 20
+    assert found["examples"][0]["messages"][1] == {"role": "assistant", "content": "a0", "train": True}
+    page = client.get(f"/api/datasets/{dataset}/rows", params={"start": 48, "count": 10}).json()
+    assert [row["row"] for row in page] == [49, 50]
+    assert list((home.cache / "uploads").iterdir()) == []
+
+
+def test_a_report_names_rows_and_is_downloaded_whole_and_harmless(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    bad = b"".join(json.dumps({"prompt": f"=cmd{n}()"}).encode() + b"\n" for n in range(30))
+    dataset = upload(client, "bad.jsonl", rows_of(3) + bad)
+    found = client.get(f"/api/datasets/{dataset}").json()
+    assert (found["good"], found["at_fault"], found["kinds"]) == (3, 30, {"field_missing": 30})
+    assert [(record["line"], record["field"]) for record in found["first"]] == [(n, "completion") for n in range(4, 24)]
+    whole = client.get(f"/api/datasets/{dataset}/problems.csv")
+    assert "attachment" in whole.headers["content-disposition"]
+    lines = whole.text.splitlines()
+    assert len(lines) == 31
+    assert "'=" not in lines[1]  # the cell begins with a brace
+    assert client.get(f"/api/datasets/{dataset}/examples.jsonl").text.count("\n") == 3
+
+
+def test_rows_are_mended_into_a_new_version_and_the_old_one_stays(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    dataset = upload(client, "rows.jsonl", rows_of(2) + b'{"prompt": "q"}\n{broken\n')
+    [first, second] = client.get(f"/api/datasets/{dataset}/problems", params={"whole": True}).json()
+    assert (first["whole"], second["whole"]) == ('{"prompt": "q"}', "{broken")
+    changes = {"3": '{"prompt": "q", "completion": "mended"}', "4": None}
+    told = read_to_the_end(client, client.post(f"/api/datasets/{dataset}/edit", json={"changes": changes}))
+    mended = client.get(f"/api/datasets/{told['result']['dataset']}").json()
+    assert (mended["rows"], mended["good"], mended["name"]) == (3, 3, "rows.jsonl")
+    assert mended["examples"][2]["messages"][1]["content"] == "mended"
+    newest, older = client.get("/api/datasets").json()[:2]
+    assert (newest["id"], older["id"]) == (mended["id"], dataset)
+    assert newest["version"] == older["version"] + 1
+
+
+def test_columns_nobody_knows_are_chosen_without_sending_the_file_again(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    sent = client.post("/api/datasets", params={"name": "a.csv"}, content=b"ask,reply\nHi,Hello\nYo,Hey\n")
+    told = read_to_the_end(client, sent)
+    assert told["problems"][0]["code"] == Code.FORMAT_UNKNOWN
+    choose = f"/api/datasets/jobs/{told['id']}/columns"
+    wrong = read_to_the_end(client, client.post(choose, json={"columns": {"prompt": "ask"}}))
+    assert wrong["problems"][0]["code"] == Code.COLUMNS_INCOMPLETE
+    right = read_to_the_end(client, client.post(choose, json={"columns": {"prompt": "ask", "completion": "reply"}}))
+    found = client.get(f"/api/datasets/{right['result']['dataset']}").json()
+    assert (found["good"], found["format"], found["columns"]) == (2, "mapped", {"prompt": "ask", "completion": "reply"})
+
+
+def test_the_library_renames_mixes_and_deletes_with_an_undo(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    first, second = upload(client, "a.jsonl", rows_of(4)), upload(client, "b.jsonl", rows_of(6, system="s"))
+    client.post(f"/api/datasets/{first}/rename", json={"name": "Mine"})
+    mixed = read_to_the_end(client, client.post("/api/datasets/mix", json={"parts": {first: 2, second: 0.5}}))
+    found = {one["name"]: one["rows"] for one in client.get("/api/datasets").json()}
+    assert found["Mine x 2 + b.jsonl x 0.5"] == 2 * found["Mine"] + found["b.jsonl"] / 2 == 11
+    dataset = mixed["result"]["dataset"]
+    assert client.delete(f"/api/datasets/{dataset}").json() == {"deleted": dataset}
+    assert client.get(f"/api/datasets/{dataset}").status_code == 422
+    client.post(f"/api/datasets/{dataset}/restore")
+    assert client.get(f"/api/datasets/{dataset}").json()["rows"] == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "language", "says"),
+    [
+        ("a.toml", b"x", "en", "ends in '.toml'"),
+        ("a.jsonl", b"", "en", "is empty"),
+        ("a.parquet", b"x", "zh", "内容并非如此"),
+    ],
+)
+def test_a_wrong_file_is_a_sentence_in_the_page_s_language(
+    served: tuple[TestClient, Home], name: str, content: bytes, language: str, says: str
+) -> None:
+    client, home = served
+    sent = client.post("/api/datasets", params={"name": name}, content=content)
+    told = read_to_the_end(client, sent, language)
+    assert told["result"] is None
+    assert says in told["message"]
+    assert list((home.cache / "uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", FUZZED)
+def test_a_mutated_file_is_an_answer_on_every_route_and_never_a_crash(
+    served: tuple[TestClient, Home], kind: str
+) -> None:
+    client, _ = served
+    odd = b'{"\\ud800": 1, "prompt": "\\ud83d", "completion": "x"}\n{"prompt": NaN, "completion": 1e999}\n'
+    for number in range(4):
+        rng = random.Random(f"page {kind} {number}")
+        content = mutated(seed_file(kind, rng), rng)
+        content = rows_of(1) + odd + content if kind == "jsonl" and number == 0 else content
+        told = read_to_the_end(client, client.post("/api/datasets", params={"name": f"a.{kind}"}, content=content))
+        assert "Traceback" not in told["message"]
+        if not told["result"]:
+            assert told["message"]
+            continue
+        place = f"/api/datasets/{told['result']['dataset']}"
+        for tail in ("", "/rows", "/problems?whole=true", "/problems.csv?language=zh", "/examples.jsonl"):
+            answer = client.get(place + tail)
+            assert answer.status_code == 200, (tail, answer.text)
+            assert "Traceback" not in answer.text
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    answer = client.post(
+        "/api/datasets", params={"name": "a.jsonl"}, content=b"", headers={"content-length": str(3 * 10**10)}
+    )
+    assert answer.json()["problems"][0]["code"] == Code.FILE_TOO_LARGE
+
+
+def test_only_files_of_the_folder_for_imports_are_read_from_the_disk(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    home.imports.mkdir()
+    (home.imports / "big.jsonl").write_bytes(rows_of(5))
+    assert [file["name"] for file in client.get("/api/datasets/imports").json()["files"]] == ["big.jsonl"]
+    told = read_to_the_end(client, client.post("/api/datasets/imports", json={"name": "big.jsonl"}))
+    assert client.get(f"/api/datasets/{told['result']['dataset']}").json()["rows"] == 5
+    assert (home.imports / "big.jsonl").is_file()
+    for name in ("../studio-token", "/etc/passwd", "..", ""):
+        assert client.post("/api/datasets/imports", json={"name": name}).status_code == 422
+
+
+def test_a_log_is_shown_by_its_end_as_plain_text(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    folder = ended_run(home)
+    folder.log.write_bytes(b"x" * 200_000 + b"\n\x1b[31mred\x1b[0m \xe2\x80\xaeend")
+    text = client.get(f"/api/runs/{folder.id}/log").json()["text"]
+    assert len(text) < 70_000
+    assert text.endswith("[31mred[0m end")
+
+
+def test_the_token_is_kept_for_its_owner_alone(home: Home) -> None:
+    token = studio_token(home)
+    assert len(token) >= 32
+    assert studio_token(home) == token
+    assert home.studio_token.stat().st_mode & 0o077 == 0
+
+
+def test_the_next_free_port_is_taken_and_a_taken_one_is_said_to_be() -> None:
+    first = bound_socket("127.0.0.1", None)
+    second = bound_socket("127.0.0.1", None)
+    assert first.getsockname()[1] != second.getsockname()[1]
+    with pytest.raises(FineTuneError) as raised:
+        bound_socket("127.0.0.1", first.getsockname()[1])
+    assert raised.value.problems[0].code == Code.PORT_TAKEN
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["数" * 100 + ".jsonl", "..", "a\0b.jsonl", "", "x" * 400 + ".jsonl", "C:\\rows.jsonl", ".jsonl"]
+)
+def test_any_file_name_ends_as_an_answer_with_a_message_or_a_dataset(
+    served: tuple[TestClient, Home], name: str
+) -> None:
+    client, _ = served
+    content = b'{"prompt": "a", "completion": "b"}\n'
+    told = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
+    assert told["message"] or told["result"]
+
+
+def test_the_page_that_asks_decides_the_language_whatever_a_cookie_says(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    headers = {"X-Finetune-Language": "en", "cookie": f"finetune-studio-7860={TOKEN}; finetune-language=zh"}
+    assert client.get("/api/runs/abc", headers=headers).json()["message"].startswith("There is no run")
+
+
+def test_an_estimate_comes_with_every_model_s(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    config = {
+        "model_name": "starter",
+        "max_length": 8192,
+        "per_device_train_batch_size": 64,
+        "gradient_checkpointing": False,
+    }
+    told = client.post("/api/estimate", json={"config": config}).json()
+    assert told["verdict"] == "too_big"
+    assert told["fit"]["verdict"] == "fits"
+    assert set(told["models"]) == {entry.id for entry in CATALOGUE}
+
+
+def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    config = {"max_length": 8192, "per_device_train_batch_size": 64}
+    small, large = (
+        client.post("/api/estimate", json={"config": {**config, "max_length": length}}).json() for length in (128, 8192)
+    )
+    assert small["total_bytes"] < large["total_bytes"]
+    assert small["presets"] == large["presets"]
+    assert list(small["presets"]) == list(PRESETS)
+    alone = client.post(
+        "/api/estimate", json={"config": PRESETS["minimal"]().model_dump(exclude={"output_dir"})}
+    ).json()
+    assert small["presets"]["minimal"]["total_bytes"] == alone["total_bytes"]
+
+
+def test_a_form_with_something_wrong_has_no_verdict_and_no_error(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == {"models": {}, "presets": {}}
+    unknown = client.post("/api/estimate", json={"config": {"model_name": "some/unknown-model"}}).json()
+    assert "Nothing is known of the model" in unknown["message"]
+    assert "total_bytes" not in unknown

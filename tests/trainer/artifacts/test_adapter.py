@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from interfaces.config import FineTuneConfig, LoraSettings
+
+pytestmark = pytest.mark.tiny
+
+
+def adapted(path: Path, lora: LoraSettings):
+    from transformers import AutoModelForCausalLM
+
+    from trainer.artifacts.adapter import add_adapter
+    from trainer.models.model_files import ModelFiles
+
+    model = AutoModelForCausalLM.from_pretrained(path)
+    return add_adapter(model, FineTuneConfig(lora=lora), ModelFiles(path, path.name, None))
+
+
+def trained(model) -> dict[str, int]:
+    return {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def test_all_linear_layers_get_an_adapter_and_nothing_else_is_trained(tiny_model: Path) -> None:
+    names = trained(adapted(tiny_model, LoraSettings(r=4)))
+    assert len(names) == 2 * 7 * 2  # two layers; q k v o gate up down; A and B
+    assert all("lora_" in name for name in names)
+    assert not any("lm_head" in name for name in names)
+
+
+def test_named_layers_only(tiny_model: Path) -> None:
+    names = trained(adapted(tiny_model, LoraSettings(r=4, target_modules=["q_proj"])))
+    assert len(names) == 4
+    assert sum(names.values()) == 2 * 2 * 64 * 4
+
+
+def test_a_fresh_adapter_changes_no_answer(tiny_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        base = AutoModelForCausalLM.from_pretrained(tiny_model)(ids).logits
+        assert torch.equal(adapted(tiny_model, LoraSettings())(ids).logits, base)

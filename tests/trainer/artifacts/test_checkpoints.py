@@ -1,0 +1,87 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from interfaces.folders import RunFolder
+from tests.support.checkpoints import DAMAGE, commit
+from trainer.artifacts.checkpoints import (
+    NEEDED,
+    changed_conditions,
+    checkpoint_bytes,
+    committed_steps,
+    newest_checkpoint,
+    read_manifest,
+    rotate_checkpoints,
+    verify_checkpoint,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+def test_a_commit_moves_everything_but_the_pickle_and_records_it(folder: RunFolder) -> None:
+    path = commit(folder, 7)
+    assert {file.name for file in path.iterdir()} == {"MANIFEST.json", *NEEDED}
+    manifest = read_manifest(path)
+    assert manifest is not None
+    assert (manifest.step, manifest.conditions, manifest.unlogged) == (7, {"threads": 2}, {"loss": 0.1})
+    assert checkpoint_bytes(folder) == sum(file.size for file in manifest.files.values())
+    assert not (folder.staging / "checkpoint-7").exists()
+    assert verify_checkpoint(path) is None
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found_named_and_the_one_before_is_taken(folder: RunFolder, damage: str) -> None:
+    commit(folder, 2)
+    commit(folder, 5)
+    DAMAGE[damage](commit(folder, 10))
+    step, passed_over = newest_checkpoint(folder)
+    assert step == (2 if damage == "a file of another step" else 5)
+    assert passed_over[0].params["path"] == "step-0000010"
+    assert passed_over[0].params["reason"]
+
+
+def test_rotation_is_by_step_not_by_clock_and_damage_counts_for_nothing(folder: RunFolder) -> None:
+    verified: set[int] = set()
+    for step in (5, 10, 100):
+        os.utime(commit(folder, step), (10**9 + 1000 / step, 10**9 + 1000 / step))  # the oldest looks newest
+    DAMAGE["cut"](commit(folder, 1000))
+    rotate_checkpoints(folder, 2, best=None, verified=verified)
+    assert committed_steps(folder) == [10, 100, 1000]  # two that verify, whatever else is there
+    commit(folder, 2000)
+    rotate_checkpoints(folder, 2, best=None, verified=verified)
+    assert committed_steps(folder) == [100, 1000, 2000]
+    commit(folder, 3000)
+    rotate_checkpoints(folder, 2, best=None, verified=verified)
+    assert committed_steps(folder) == [2000, 3000]
+    assert verified == {2000, 3000}
+
+
+def test_the_best_one_stays_beside_the_newest(folder: RunFolder) -> None:
+    for step in range(1, 6):
+        commit(folder, step)
+        rotate_checkpoints(folder, 2, best=2, verified=set())
+    assert committed_steps(folder) == [2, 4, 5]
+
+
+def test_what_has_changed_is_named(folder: RunFolder) -> None:
+    before = {"threads": 2, "dtype": "float32", "versions": {"torch": "2.13.0", "peft": "0.21.2"}}
+    assert changed_conditions(before, before) == []
+    now = {**before, "threads": 4, "versions": {"torch": "2.14.0", "peft": "0.21.2"}}
+    assert changed_conditions(before, now) == ["threads 2 -> 4", "torch 2.13.0 -> 2.14.0"]
+
+
+def test_what_is_not_committed_does_not_exist(folder: RunFolder) -> None:
+    assert newest_checkpoint(folder) == (None, [])
+    (folder.staging / "checkpoint-3").mkdir(parents=True)
+    assert newest_checkpoint(folder) == (None, [])
+
+
+def test_a_second_commit_of_the_same_step_takes_the_place_of_the_first(folder: RunFolder) -> None:
+    commit(folder, 5)
+    assert verify_checkpoint(commit(folder, 5)) is None
+    assert json.loads((folder.checkpoint(5) / "MANIFEST.json").read_text())["step"] == 5

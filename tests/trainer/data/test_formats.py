@@ -1,0 +1,165 @@
+from typing import Any
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.example import Example
+from interfaces.problems import Code, Problem
+from trainer.data.formats import chosen_shape, detect_shape, example_of
+from trainer.data.rows import Row
+
+
+def made(values: dict[str, Any]) -> Example | Problem:
+    example, problems = example_of(Row(3, 7, values), detect_shape([values], "a.jsonl"), "a.jsonl")
+    return example if example is not None else problems[0]
+
+
+def turns(values: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    example = made(values)
+    assert isinstance(example, Example), example
+    return [(message.role, message.content, message.train) for message in example.messages]
+
+
+CONVERSATION = [("user", "q", False), ("assistant", "a", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("alpaca", {"instruction": "q", "output": "a"}),
+        ("alpaca", {"instruction": "q", "input": "", "output": "a", "system": None}),
+        ("prompt_completion", {"prompt": "q", "completion": " a"}),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}),
+        ("messages", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "id": 4}),
+        ("messages", {"conversations": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}),
+        ("messages", {"messages": '[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]'}),
+        ("question_answer", {"Question": "q", "Answer": "a"}),
+        ("question_answer", {"query": "q", "response": "a"}),
+        ("input_output", {"input": "q", "output": "a"}),
+        ("preference", {"prompt": "q", "chosen": "a", "rejected": "b"}),
+        (
+            "preference",
+            {
+                "conversations": [{"from": "human", "value": "q"}],
+                "chosen": {"from": "gpt", "value": "a"},
+                "rejected": {"from": "gpt", "value": "b"},
+            },
+        ),
+        (
+            "preference",
+            {"chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": []},
+        ),
+        (
+            "preference",
+            {
+                "prompt": [{"role": "user", "content": "q"}],
+                "chosen": [{"role": "assistant", "content": "a"}],
+                "rejected": [],
+            },
+        ),
+    ],
+)
+def test_each_shape_is_detected_and_read(name: str, values: dict[str, Any]) -> None:
+    assert detect_shape([values]).name == name
+    assert turns(values) == CONVERSATION
+
+
+def test_alpacas_input_belongs_to_the_question_and_its_system_comes_first() -> None:
+    assert turns({"instruction": "Add", "input": "1 2", "output": "3", "system": "Be brief."}) == [
+        ("system", "Be brief.", False), ("user", "Add\n1 2", False), ("assistant", "3", True),
+    ]  # fmt: skip
+
+
+def test_every_assistant_turn_is_learned_and_no_other() -> None:
+    roles = ["system", "user", "assistant", "user", "assistant"]
+    found = turns({"messages": [{"role": role, "content": str(number)} for number, role in enumerate(roles)]})
+    assert [train for _, _, train in found] == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "field"),
+    [
+        ({"instruction": "q", "output": ""}, Code.ROW_FIELD_EMPTY, "output"),
+        ({"instruction": 5, "output": "a"}, Code.ROW_FIELD_TYPE, "instruction"),
+        ({"instruction": None, "output": "a"}, Code.ROW_FIELD_TYPE, "instruction"),
+        ({"instruction": "q", "input": ["x"], "output": "a"}, Code.ROW_FIELD_TYPE, "input"),
+        ({"messages": "hello"}, Code.ROW_FIELD_TYPE, "messages"),
+        ({"messages": []}, Code.ROW_FIELD_EMPTY, "messages"),
+        ({"messages": ["hello"]}, Code.ROW_FIELD_TYPE, "messages[0]"),
+        ({"messages": [{"role": "user"}]}, Code.ROW_FIELD_MISSING, "messages[0].content"),
+        ({"messages": [{"role": "poet", "content": "x"}]}, Code.ROW_ROLE_UNKNOWN, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": "x"}]}, Code.ROW_NO_ANSWER, None),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_named_by_line_and_field(values: dict[str, Any], code: Code, field: str | None) -> None:
+    problem = made(values)
+    assert isinstance(problem, Problem)
+    assert (problem.code, problem.params.get("field")) == (code, field)
+    assert (problem.params["path"], problem.params["row"], problem.params["line"]) == ("a.jsonl", 3, 7)
+
+
+def test_an_unknown_shape_names_its_columns_and_the_shapes_known() -> None:
+    with pytest.raises(FineTuneError) as raised:
+        detect_shape([{"foo": 1, "bar": 2}], "a.csv")
+    params = raised.value.problems[0].params
+    assert params["columns"] == ["foo", "bar"]
+    assert "instruction + output" in params["known"]
+
+
+def test_half_a_character_is_a_bad_row_not_a_crash_later() -> None:
+    problem = made({"instruction": "\ud800 x", "output": "b"})
+    assert isinstance(problem, Problem)
+    assert problem.params["field"] == "instruction"
+
+
+def test_alpaca_s_history_is_earlier_turns_and_learned() -> None:
+    assert turns({"instruction": "q2", "output": "a2", "history": [["q1", "a1"]]}) == [
+        ("user", "q1", False), ("assistant", "a1", True), ("user", "q2", False), ("assistant", "a2", True),
+    ]  # fmt: skip
+
+
+def test_plain_text_is_a_shape_of_its_own() -> None:
+    example = made({"text": "Once upon a time", "meta": 5})
+    assert isinstance(example, Example)
+    assert (example.text, example.messages) == ("Once upon a time", ())
+
+
+def test_a_column_that_only_later_rows_have_is_used() -> None:
+    shape = detect_shape([{"prompt": "q", "completion": "a"}, {"prompt": "q", "completion": "a", "system": "s"}])
+    assert shape.columns["system"] == "system"
+
+
+def test_tools_come_with_the_conversation() -> None:
+    example = made({
+        "conversations": [
+            {"from": "human", "value": "q"}, {"from": "function_call", "value": '{"name": "f", "arguments": {}}'},
+            {"from": "observation", "value": "1"}, {"from": "gpt", "value": "one"},
+        ],
+        "tools": '[{"name": "f", "parameters": {}}]',
+    })  # fmt: skip
+    assert isinstance(example, Example)
+    assert example.tools[0]["function"]["name"] == "f"
+    assert [message.train for message in example.messages] == [False, True, False, True]
+
+
+def test_a_chosen_use_of_columns_is_checked() -> None:
+    shape = chosen_shape({"prompt": "a", "completion": "b"}, ["a", "b"], "x.csv")
+    assert example_of(Row(1, 1, {"a": "q", "b": "a"}), shape, "x.csv")[0] is not None
+    for columns, code in (
+        ({"poem": "a"}, Code.COLUMN_ROLE_UNKNOWN), ({"prompt": "c", "completion": "b"}, Code.COLUMN_MISSING), ({"prompt": "a"}, Code.COLUMNS_INCOMPLETE),
+        ({"prompt": "a", "completion": "a"}, Code.COLUMNS_INCOMPLETE),
+    ):  # fmt: skip
+        with pytest.raises(FineTuneError) as raised:
+            chosen_shape(columns, ["a", "b"], "x.csv")
+        assert raised.value.problems[0].code == code
+
+
+def test_a_prompt_and_a_completion_of_turns_are_one_conversation() -> None:
+    prompt = [
+        {"role": "user", "content": "q1"},
+        {"role": "assistant", "content": "a1"},
+        {"role": "user", "content": "q2"},
+    ]
+    assert turns({"prompt": prompt, "completion": [{"role": "assistant", "content": "a2"}]}) == [
+        ("user", "q1", False), ("assistant", "a1", False), ("user", "q2", False), ("assistant", "a2", True),
+    ]  # fmt: skip

@@ -1,0 +1,34 @@
+import gzip
+from pathlib import Path
+
+import pytest
+
+from interfaces.problems import Code
+from trainer.data.rows import as_row, kind_of, mismatch, open_data
+
+
+def test_a_row_is_an_object_and_all_else_is_a_problem_with_its_place() -> None:
+    assert as_row("a.jsonl", 3, 7, {"x": 1}, 40, 9).values == {"x": 1}
+    found = as_row("a.jsonl", 3, 7, [1], 40, 9)
+    assert found.values is None
+    assert found.problem is not None
+    assert (found.problem.code, found.problem.params["line"], found.offset) == (Code.ROW_NOT_OBJECT, 7, 40)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [({}, "an object"), ([], "a list"), ("", "text"), (True, "true or false"), (1.5, "a number"), (None, "null")],
+)
+def test_a_value_s_type_is_said_in_json_s_words(value: object, words: str) -> None:
+    assert kind_of(value) == words
+
+
+def test_a_compressed_file_is_opened_as_what_is_inside(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"inside"))
+    (tmp_path / "a.jsonl").write_bytes(b"plain")
+    assert [open_data(tmp_path / name).read() for name in ("a.jsonl.gz", "a.jsonl")] == [b"inside", b"plain"]
+
+
+def test_a_file_that_is_something_else_is_named_with_its_suffix() -> None:
+    (problem,) = mismatch(Path("folder/a.csv"), "it holds JSON").problems
+    assert problem.params == {"path": "a.csv", "suffix": ".csv", "reason": "it holds JSON"}

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home
+from interfaces.problems import Code
+from trainer.models.model_files import find_model
+
+
+def refused(name: str, home: Home) -> FineTuneError:
+    with pytest.raises(FineTuneError) as raised:
+        find_model(name, "main", home, lambda _done, _total: None)
+    return raised.value
+
+
+def model_folder(path: Path, *files: str, config: dict[str, object] | None = None) -> str:
+    path.mkdir()
+    for name in (*files, "tokenizer.json"):
+        (path / name).write_bytes(b"x")
+    if config is not None:
+        (path / "config.json").write_text(json.dumps(config))
+    return str(path)
+
+
+def test_a_folder_is_found_and_called_by_its_name_alone(home: Home, tmp_path: Path) -> None:
+    found = find_model(
+        model_folder(tmp_path / "mine", "model.safetensors", config={}), "main", home, lambda _d, _t: None
+    )
+    assert (found.portable_name, found.revision) == ("mine", None)
+
+
+def test_a_folder_that_is_not_there(home: Home, tmp_path: Path) -> None:
+    assert refused(str(tmp_path / "none"), home).problems[0].code == Code.FILE_MISSING
+    assert refused("./none", home).problems[0].code == Code.FILE_MISSING
+
+
+def test_what_is_missing_is_named_beside_what_is_there(home: Home, tmp_path: Path) -> None:
+    no_config = refused(model_folder(tmp_path / "a", "model.safetensors"), home).problems[0]
+    assert (no_config.code, no_config.params["missing"]) == (Code.MODEL_INCOMPLETE, "config.json")
+    assert no_config.params["found"] == ["model.safetensors", "tokenizer.json"]
+    no_weights = refused(model_folder(tmp_path / "b", config={}), home).problems[0]
+    assert no_weights.params["missing"] == "a .safetensors file"
+    folder = Path(model_folder(tmp_path / "c", "model.safetensors", config={}))
+    (folder / "tokenizer.json").unlink()
+    assert refused(str(folder), home).problems[0].params["missing"] == "tokenizer.json"
+
+
+@pytest.mark.parametrize("key", ["_attn_implementation_internal", "trust_remote_code"])
+def test_a_config_that_asks_for_trust_is_refused(home: Home, tmp_path: Path, key: str) -> None:
+    folder = model_folder(tmp_path / "a", "model.safetensors", config={key: True})
+    assert refused(folder, home).problems[0].code == Code.MODEL_UNSAFE
+
+
+def test_pickled_weights_are_refused(home: Home, tmp_path: Path) -> None:
+    problem = refused(model_folder(tmp_path / "a", "pytorch_model.bin", config={}), home).problems[0]
+    assert problem.code == Code.MODEL_UNSAFE
+    assert "pytorch_model.bin" in problem.params["reason"]

@@ -1,0 +1,84 @@
+"""Figures are held to ones counted by hand."""
+
+from typing import Any
+
+import numpy
+import pytest
+
+pytestmark = pytest.mark.tiny
+
+
+class Held:
+    """Items whose answers are their second half."""
+
+    def __init__(self, *lengths: int) -> None:
+        from trainer.tokens.token_store import ITEM
+
+        self.refused: list[dict[str, Any]] = []
+        rows = [(number, length, length - length // 2, length // 2, number, 0) for number, length in enumerate(lengths)]
+        self.items = numpy.array(rows, dtype=ITEM)
+
+    def trained_within(self, items: Any, max_length: int) -> int:
+        return sum(max_length - int(item["first"]) for item in items if item["first"] < max_length)
+
+
+def counted(
+    *lengths: int, max_length: int = 100, batch: int = 2, accumulation: int = 2, budget: int = 0
+) -> dict[str, Any]:
+    from trainer.tokens.length_figures import figures
+
+    held = Held(*lengths)
+    return figures(held, held.items, len(lengths), max_length, batch, accumulation, budget=budget)
+
+
+def test_rows_cut_and_rows_that_lose_their_whole_answer() -> None:
+    found = counted(50, 100, 101, 150, 200, 201)
+    assert (found["cut"], found["lost"]) == (4, 2)  # of 200 and 201 tokens the answer begins at 100
+    assert found["longest"] == 201
+    assert found["tokens"] == 802
+    # 25 + 50, then what is left below 100 of those that begin at 50 and at 75
+    assert found["trained_tokens"] == 25 + 50 + 50 + 25
+
+
+def test_steps_are_updates_of_whole_and_partial_batches() -> None:
+    assert counted(*[10] * 9)["steps_per_epoch"] == 3  # 5 batches, 2 at a time
+    assert counted(10)["steps_per_epoch"] == 1
+
+
+def test_with_packing_a_batch_is_counted_in_tokens() -> None:
+    assert counted(*[10] * 9, budget=30)["steps_per_epoch"] == 2  # 3 batches of 3
+    assert counted(*[10, 20] * 4, 180, budget=100)["steps_per_epoch"] == 2  # 3 batches: the long one lies alone
+
+
+def test_padding_is_what_the_longest_of_a_batch_forces_on_the_others() -> None:
+    from trainer.tokens.length_figures import padding_share
+
+    assert padding_share(numpy.array([10, 10, 10, 10]), 2) == 0
+    assert padding_share(numpy.array([10, 30]), 2) == pytest.approx(1 - 40 / 60)
+    assert padding_share(numpy.array([7]), 4) == 0
+    assert padding_share(numpy.array([], dtype=int), 4) == 0
+
+
+def test_the_histogram_s_edges_say_what_each_length_would_cut() -> None:
+    lengths = [5, 17, 64, 64, 65, 300, 777]
+    found = counted(*lengths)["histogram"]
+    assert sum(found["counts"]) == len(lengths)
+    for edge, cut, lost in zip(found["edges"][1:], found["cut"], found["lost"], strict=True):
+        assert cut == sum(length > edge for length in lengths)
+        assert lost == sum(length // 2 >= edge for length in lengths)
+        again = counted(*lengths, max_length=edge)
+        assert (again["cut"], again["lost"]) == (cut, lost)
+
+
+def test_a_plain_text_is_counted_in_windows_and_never_cut() -> None:
+    from trainer.tokens.length_figures import figures
+    from trainer.tokens.token_store import PLAIN
+
+    held = Held(900, 50)
+    held.items["flags"] = PLAIN
+    held.items["trained"] = held.items["length"] - 1
+    held.items["first"] = 1
+    found = figures(held, held.items, 2, 128, 1, 1)
+    assert (found["cut"], found["lost"], found["steps_per_epoch"], found["longest"]) == (0, 0, 9, 900)
+    assert set(found["histogram"]["cut"]) == {0}
+    assert figures(held, held.items, 2, 128, 1, 1, "drop")["steps_per_epoch"] == 1

@@ -1,0 +1,97 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home
+from interfaces.problems import Code
+from tests.conftest import alpaca_rows, write_rows
+from tests.support.planted import clean_row
+
+pytestmark = pytest.mark.tiny
+
+
+@pytest.fixture
+def ask(home: Home, tiny_model: Path, tmp_path: Path):
+    from trainer.data.dataset import add_dataset
+    from trainer.models.model_files import ModelFiles
+    from trainer.tokens.preview import Previewer
+    from trainer.tokens.tokenizer import load_template
+
+    rows = [clean_row(number) for number in range(1, 60)]
+    rows[20]["messages"][-1]["content"] = "long " * 200
+    rows[30] = rows[0]
+    dataset = add_dataset(home, write_rows(tmp_path / "rows.jsonl", rows)).id
+    previewer = Previewer(home, load_template(ModelFiles(tiny_model, "tiny", None), "tiny"))
+    return lambda op, **more: previewer.answer({"op": op, "dataset": dataset, "max_length": 400, **more})
+
+
+def test_a_row_says_what_is_learned_and_what_becomes_of_its_end(ask: Any) -> None:
+    row = ask("row", position=0)
+    assert row["stop"] == {"token": "<|im_end|>", "fate": "trained"}
+    learned = "".join(token["text"] for token in row["tokens"] if token["trained"])
+    assert learned == clean_row(1)["messages"][1]["content"] + "<|im_end|>"
+    assert (row["row"], row["line"], row["cut"], row["notes"]) == (1, 1, 0, [])
+    special = {token["text"] for token in row["tokens"] if token.get("special")}
+    assert special == {"<|im_start|>", "<|im_end|>"}
+    cut = ask("row", position=20)
+    assert cut["cut"] == cut["length"] - 400 > 0
+    assert ask("row", position=0, max_length=20)["stop"]["fate"] == "cut"
+
+
+def test_rows_are_found_by_what_is_the_matter_with_them_and_by_text(ask: Any) -> None:
+    assert ask("find", kind="longest")["position"] == 20
+    assert ask("find", kind="cut", **{"from": 0})["position"] == 20
+    assert ask("find", kind="cut", **{"from": 21})["position"] == 20  # around the end
+    assert ask("find", kind="doubtful", **{"from": 0})["position"] == 30
+    assert ask("find", kind="lost", **{"from": 0}) == {"position": None}
+    assert ask("find", kind="text", text="Question 42:", **{"from": 0})["position"] == 41
+    assert ask("find", kind="text", text="Question 42:", **{"from": 50})["position"] == 41
+    assert ask("find", kind="text", text="nowhere", **{"from": 0}) == {"position": None}
+    assert ask("find", kind="row", row=59)["position"] == 58
+
+
+def test_a_row_that_is_not_there_is_a_problem(ask: Any) -> None:
+    with pytest.raises(FineTuneError) as raised:
+        ask("row", position=59)
+    assert raised.value.problems[0].code == Code.ROW_NUMBER_UNKNOWN
+
+
+def test_a_large_set_is_sampled_first_and_counted_whole_when_asked(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer.tokens import preview
+
+    monkeypatch.setattr(preview, "WHOLE_AT_ONCE", 10)
+    monkeypatch.setattr(preview, "SAMPLE_ROWS", 20)
+    sample = ask("stats")
+    assert (sample["sampled"], sample["counted"], sample["rows"]) == (True, 20, 59)
+    assert sample["steps_per_epoch"] == 4
+    whole = ask("stats", whole=True)
+    assert (whole["sampled"], whole["counted"], whole["cut"]) == (False, 59, 1)
+    assert ask("stats")["sampled"] is False  # the store is there now
+
+
+def test_the_split_that_is_shown_is_the_split_of_the_run(ask: Any) -> None:
+    assert ask("split", share=0.1, seed=42, validation="")["validation"] == 6
+    assert ask("split", share=0, seed=42, validation="") == {
+        "train": 59, "validation": 0, "leaked": 0, "leaked_rows": [], "sources": [{"name": "rows.jsonl", "train": 59, "validation": 0}]
+    }  # fmt: skip
+    assert ask("split", share=0, seed=42, validation="", bad_rows="skip")["train"] == 58
+
+
+def test_rows_that_are_left_out_are_in_no_figure(ask: Any) -> None:
+    assert (ask("stats")["rows"], ask("stats", bad_rows="skip")["rows"]) == (59, 58)
+    assert ask("stats")["tokens"] > ask("stats", bad_rows="skip")["tokens"]
+
+
+def test_nothing_left_to_learn_is_an_error_before_the_start(ask: Any) -> None:
+    found = ask("stats", max_length=16)
+    assert found["lost"] == found["counted"] == 59
+    assert found["warnings"][0]["code"] == Code.NOTHING_TO_TRAIN
+
+
+def test_a_file_outside_of_the_home_is_shown_without_adding_it(ask: Any, home: Home, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "other.jsonl", alpaca_rows(5))
+    shown = ask("row", file=str(path), row=3, columns={}, sample_by="paragraph")
+    assert alpaca_rows(5)[2]["output"] in shown["text"]
+    assert len(list(home.datasets.iterdir())) == 1

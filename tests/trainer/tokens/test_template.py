@@ -1,0 +1,139 @@
+"""What is learned, token by token: the answers and their end, nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.example import Example, Message
+from interfaces.problems import Code
+from tests.conftest import CHATML, make_tiny_model
+
+pytestmark = pytest.mark.tiny
+
+LLAMA3 = (
+    "{{ '<|begin_of_text|>' }}{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + m['content'] | trim"
+    " + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+NO_END = (
+    "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+FORGETS_THINKING = (
+    "{% for m in messages %}{% set text = m['content'] if loop.last else m['content'].split('</think>')[-1] %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + text + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+STRICT = "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system turns here') }}{% endif %}{% endfor %}"
+
+
+def conversation(*turns: tuple[str, str], row: int = 1) -> Example:
+    messages = tuple(Message(role=role, content=text, train=role == "assistant") for role, text in turns)  # type: ignore[arg-type]
+    return Example(messages=messages, row=row)
+
+
+def chat_template(folder: Path, template: str, special: tuple[str, ...] = ()):
+    from transformers import AutoTokenizer
+
+    from trainer.tokens.template import ChatTemplate
+
+    tokenizer = AutoTokenizer.from_pretrained(make_tiny_model(folder, template))
+    tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
+    return ChatTemplate(tokenizer, "tiny")
+
+
+def learned(template, example: Example) -> list[str]:
+    """The stretches of text that are trained."""
+    tokens = template.tokens(example)
+    stretches: list[list[int]] = [[]]
+    for token, trained in zip(tokens.ids.tolist(), tokens.trained.tolist(), strict=True):
+        if trained:
+            stretches[-1].append(token)
+        else:
+            stretches.append([])
+    return [template.tokenizer.decode(stretch) for stretch in stretches if stretch]
+
+
+MULTI_TURN = (
+    ("system", "Be kind."),
+    ("user", "Hi"),
+    ("assistant", "Hello"),
+    ("user", "你好"),
+    ("assistant", "您好 ✨"),
+)
+
+
+def test_chatml_trains_each_answer_with_its_end_but_no_line_break(tmp_path: Path) -> None:
+    assert learned(chat_template(tmp_path, CHATML), conversation(*MULTI_TURN)) == [
+        "Hello<|im_end|>",
+        "您好 ✨<|im_end|>",
+    ]
+
+
+def test_llama_3_style(tmp_path: Path) -> None:
+    template = chat_template(
+        tmp_path, LLAMA3, ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+    )
+    assert learned(template, conversation(*MULTI_TURN)) == ["Hello<|eot_id|>", "您好 ✨<|eot_id|>"]
+
+
+def test_an_answer_that_repeats_the_question_is_found_in_its_own_place(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, CHATML)
+    assert learned(template, conversation(("user", "echo"), ("assistant", "echo"))) == ["echo<|im_end|>"]
+
+
+def test_a_turn_that_is_not_to_be_trained_is_only_read(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, CHATML)
+    example = conversation(*MULTI_TURN)
+    untrained = example.messages[2].model_copy(update={"train": False})
+    messages = (*example.messages[:2], untrained, *example.messages[3:])
+    assert learned(template, example.model_copy(update={"messages": messages})) == ["您好 ✨<|im_end|>"]
+
+
+def test_a_template_without_an_end_token_gets_one(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, NO_END)
+    example = conversation(("user", "Hi"), ("assistant", "Hello"))
+    assert not template.rendered(example).ends
+    assert learned(template, example)[-1].endswith("Hello<|im_end|>")
+
+
+def test_marks_that_leave_the_end_out_are_obeyed_and_told(tmp_path: Path) -> None:
+    marked = (
+        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['role'] == 'assistant' %}{% generation %}"
+        "{{ m['content'] }}{% endgeneration %}{% else %}{{ m['content'] }}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
+    )
+    example = conversation(("user", "Hi"), ("assistant", "Hello"))
+    template = chat_template(tmp_path / "without", marked)
+    assert learned(template, example) == ["Hello"]
+    assert not template.rendered(example).stops
+    assert chat_template(tmp_path / "with", CHATML).rendered(example).stops
+
+
+def test_a_template_that_rewrites_history_trains_only_whole_answers(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, FORGETS_THINKING)
+    turns = (("user", "1"), ("assistant", "<think>a</think>one"), ("user", "2"), ("assistant", "<think>b</think>two"))
+    assert not template.rendered(conversation(*turns)).whole_turns
+    assert learned(template, conversation(*turns)) == ["<think>b</think>two<|im_end|>"]
+
+
+def test_a_template_that_refuses_a_row_names_it(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, STRICT)
+    with pytest.raises(FineTuneError) as raised:
+        template.tokens(conversation(*MULTI_TURN, row=17))
+    problem = raised.value.problems[0]
+    assert (problem.code, problem.params["row"]) == (Code.TEMPLATE_REFUSED, 17)
+    assert "no system turns here" in problem.params["reason"]
+
+
+def test_a_hostile_template_does_not_get_out_of_its_sandbox(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, "{{ ''.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(FineTuneError) as raised:
+        template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")))
+    assert raised.value.problems[0].code == Code.TEMPLATE_REFUSED
+
+
+def test_the_prompt_of_a_sample_is_how_a_training_row_begins(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, CHATML)
+    prompt = template.prompt_ids("Hi")
+    row = template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")))
+    assert row.ids[: len(prompt)].tolist() == prompt

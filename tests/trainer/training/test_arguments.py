@@ -1,0 +1,67 @@
+"""Every dial of training reaches transformers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.config import FineTuneConfig
+from interfaces.folders import RunFolder
+
+pytestmark = pytest.mark.tiny
+
+# Dials that are no argument of the Trainer: they act elsewhere, and tests of that place say so.
+ELSEWHERE = {
+    "schema_version", "name", "output_dir", "model_name", "model_revision", "load_in_8bit", "load_in_4bit", "dataset",
+    "validation_split", "max_length", "sample_prompts", "sample_while_training", "sample_max_new_tokens", "lora", "bf16", "cpu_threads",
+    "early_stopping_patience", "save_minutes", "save_total_limit", "columns", "bad_rows", "validation_dataset", "long_rows",
+    "packing", "max_tokens_per_batch", "device", "adapter_name_or_path", "load_best_model_at_end",
+}  # fmt: skip
+CHANGED: dict[str, Any] = {
+    "num_train_epochs": 5.0, "max_steps": 7, "per_device_train_batch_size": 3, "gradient_accumulation_steps": 9,
+    "learning_rate": 0.5, "lr_scheduler_type": "cosine", "warmup_steps": 6, "optim": "adamw_torch", "weight_decay": 0.25,
+    "max_grad_norm": 0.75, "neftune_noise_alpha": 5.0, "seed": 11, "fp16": True, "logging_steps": 13, "eval_steps": 17,
+    "save_steps": 19,
+}  # fmt: skip
+
+
+def arguments(**settings: Any) -> Any:
+    import torch
+
+    from trainer.models.device import Compute
+    from trainer.training.arguments import training_arguments
+
+    config = FineTuneConfig(dataset="x", **settings)
+    return training_arguments(
+        config, RunFolder(Path("/run")), Compute(torch.device("cpu"), torch.float32, 1), evaluates=True
+    )
+
+
+def test_every_dial_is_known_here() -> None:
+    assert set(FineTuneConfig.model_fields) == ELSEWHERE | set(CHANGED) | {"gradient_checkpointing"}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_each_dial_arrives_under_its_own_name(name: str) -> None:
+    assert getattr(arguments(**{name: CHANGED[name]}), name) == CHANGED[name] != getattr(arguments(), name)
+
+
+def test_checkpointing_is_the_kind_that_works_with_lora() -> None:
+    made = arguments(gradient_checkpointing=True)
+    assert made.activation_checkpointing is True
+    assert made.activation_checkpointing_kwargs == {"use_reentrant": False}
+
+
+def test_what_loses_runs_or_tells_secrets_is_off() -> None:
+    made = arguments()
+    assert made.logging_nan_inf_filter is False
+    assert made.save_total_limit is None
+    assert made.report_to == []
+    assert not made.push_to_hub
+    assert Path(made.output_dir) == Path("/run/staging")
+
+
+def test_zero_means_off() -> None:
+    made = arguments(eval_steps=0, save_steps=0)
+    assert made.eval_strategy == "no"
+    assert made.save_steps > 10**8

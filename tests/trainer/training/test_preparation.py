@@ -1,0 +1,119 @@
+"""An adapter to go on from, and what is asked of the disk; data, tokens and records are seen in test_run.py."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import CheckpointCommitted, Started, Warned, read_events
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
+from tests.support.tiny_runs import adapter_bytes, losses, train
+
+pytestmark = pytest.mark.tiny
+
+
+def warned(folder: RunFolder) -> list[Code]:
+    return [event.problem.code for event in read_events(folder.events) if isinstance(event, Warned)]
+
+
+@pytest.fixture
+def first(home: Home, tiny_config: dict[str, Any]) -> RunFolder:
+    """A finished run of this home, of rank 4."""
+    folder, _ = train(home, {**tiny_config, "lora": {"r": 4}})
+    folder.config.write_text("dataset: x\n")
+    return folder
+
+
+def test_a_run_goes_on_from_the_adapter_of_another_and_keeps_a_copy(
+    home: Home, tiny_config: dict[str, Any], first: RunFolder
+) -> None:
+    fresh = losses(first)
+    second, result = train(home, {**tiny_config, "adapter_name_or_path": first.id})
+    assert losses(second)[0] < fresh[0] / 2  # it begins where the other had come to
+    assert json.loads((second.adapter / "adapter_config.json").read_text())["r"] == 4
+    assert warned(second) == [Code.ADAPTER_SETTINGS]  # the settings ask for another rank
+    assert result["state"] == "finished"
+    # The other run is deleted; this one can be begun anew all the same.
+    shutil.rmtree(first.path)
+    shutil.rmtree(second.checkpoints)
+    again, _ = train(home, {**tiny_config, "adapter_name_or_path": first.id}, second, attempt=2)
+    assert losses(again)[0] < fresh[0] / 2
+
+
+def test_without_an_adapter_the_newest_checkpoint_is_gone_on_from(
+    home: Home, tiny_config: dict[str, Any], first: RunFolder
+) -> None:
+    whole, _ = train(home, {**tiny_config, "adapter_name_or_path": first.id, "lora": {"r": 4}})
+    shutil.rmtree(first.adapter)
+    other, _ = train(home, {**tiny_config, "adapter_name_or_path": first.id, "lora": {"r": 4}})
+    assert adapter_bytes(other) == adapter_bytes(whole)
+    assert warned(other) == []
+
+
+@pytest.mark.parametrize("damage", ["absent", "no JSON", "not LoRA", "torn", "of another model", "a name of nothing"])
+def test_an_adapter_that_cannot_be_used_is_named_with_the_reason(
+    home: Home, tiny_config: dict[str, Any], first: RunFolder, damage: str, tmp_path: Path
+) -> None:
+    config = first.adapter / "adapter_config.json"
+    weights = first.adapter / "adapter_model.safetensors"
+    value = first.id
+    if damage == "absent":
+        weights.unlink()
+    elif damage == "no JSON":
+        config.write_text("{")
+    elif damage == "not LoRA":
+        config.write_text(json.dumps({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}))
+    elif damage == "torn":
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif damage == "of another model":
+        config.write_text(config.read_text().replace('"r": 4', '"r": 2'))
+    else:
+        value = "no-such-run"
+    _, result = train(home, {**tiny_config, "adapter_name_or_path": value})
+    assert (result["state"], result["problem"]["code"]) == ("failed", Code.ADAPTER_UNUSABLE)
+    assert result["problem"]["params"]["value"] == value
+    assert result["problem"]["params"]["reason"]
+
+
+def test_an_adapter_of_another_base_is_told(home: Home, tiny_config: dict[str, Any], first: RunFolder) -> None:
+    config = first.adapter / "adapter_config.json"
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps({**settings, "base_model_name_or_path": "somebody/other-model"}))
+    folder, _ = train(home, {**tiny_config, "adapter_name_or_path": first.id, "lora": {"r": 4}})
+    assert warned(folder) == [Code.ADAPTER_BASE]
+
+
+def test_too_little_disk_for_checkpoints_is_reported_before_step_one(
+    home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import interfaces.disk
+
+    monkeypatch.setattr(interfaces.disk, "free_bytes", lambda path: 100_000)
+    folder, result = train(home, tiny_config)
+    assert result["problem"]["code"] == Code.DISK_FULL
+    assert result["problem"]["params"]["free"] == 100_000
+    assert result["problem"]["params"]["needed"] > 5 * 100_000
+    assert losses(folder) == []
+
+
+def test_each_checkpoint_records_its_conditions_and_a_change_is_reported(
+    home: Home, tiny_config: dict[str, Any]
+) -> None:
+    from trainer.kernels.flat_attention import FLAT
+
+    folder, _ = train(home, {**tiny_config, "save_steps": 2})
+    committed = [event for event in read_events(folder.events) if isinstance(event, CheckpointCommitted)][-1]
+    manifest = json.loads((folder.path / committed.path / "MANIFEST.json").read_text())
+    conditions = manifest["conditions"]
+    assert conditions["threads"] == 1
+    assert (conditions["batches"], conditions["attention"]) == ("flat", FLAT)
+    assert {"config_sha256", "dataset_sha256", "dtype", "device", "logits", "versions"} <= conditions.keys()
+    shutil.rmtree(folder.checkpoints / "step-0000008")
+    _, result = train(home, {**tiny_config, "save_steps": 2, "seed": 9}, folder, attempt=2)
+    started = [event for event in read_events(folder.events) if isinstance(event, Started)][-1]
+    assert started.resumed_from_step == 6
+    assert warned(folder) == [Code.RESUME_NOT_EXACT]
+    assert result["state"] == "finished"

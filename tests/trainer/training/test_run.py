@@ -1,0 +1,391 @@
+"""A whole run in this process: what a person would notice of it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import (
+    CheckpointCommitted,
+    Evaluated,
+    Failed,
+    Finished,
+    Sampled,
+    Started,
+    Step,
+    Stopped,
+    Warned,
+    read_events,
+)  # fmt: skip
+from interfaces.files import read_json, write_json
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
+from tests.conftest import alpaca_rows, write_rows
+from tests.support.tiny_runs import adapter_bytes, events, losses, train
+from trainer.training.stop import StopRequest
+
+pytestmark = pytest.mark.tiny
+
+
+def test_the_loss_falls_and_everything_is_told(home: Home, tiny_config: dict[str, Any]) -> None:
+    config = {
+        **tiny_config,
+        "num_train_epochs": 6,
+        "validation_split": 0.25,
+        "eval_steps": 0.5,
+        "save_steps": 0.5,
+        "sample_prompts": ["Say 1."],
+    }
+    folder, result = train(home, config)
+    assert result["state"] == "finished"
+    steps = events(folder, Step)
+    assert [step.step for step in steps] == list(range(1, 19))
+    assert result["train_loss_last"] < 0.7 * result["train_loss_first"]
+    assert (result["train_loss_first"], result["train_loss_last"]) == (steps[0].loss, steps[-1].loss)
+    assert [event.step for event in events(folder, Evaluated)] == [9, 18]
+    assert [event.step for event in events(folder, CheckpointCommitted)] == [9, 18]
+    assert [(event.step, event.prompt) for event in events(folder, Sampled)] == [
+        (step, "Say 1.") for step in (0, 9, 18)
+    ]
+    assert isinstance(read_events(folder.events)[-1], Finished)
+    assert [event.seq for event in read_events(folder.events)] == list(range(1, len(read_events(folder.events)) + 1))
+    assert result["tokens_per_second"] > 0
+    assert result["peak_memory_bytes"] > 1e7
+
+
+def test_tokens_are_counted_without_padding(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "completion": "b"}, {"prompt": "a" * 60, "completion": "b" * 9}]
+    config = {**tiny_config, "dataset": str(write_rows(tmp_path / "two.jsonl", rows)), "num_train_epochs": 1}
+    folder, _ = train(home, config)
+    [step] = events(folder, Step)
+    # <|im_start|>user\n...<|im_end|>\n<|im_start|>assistant\n...<|im_end|>\n: 21 tokens around the text, one a byte.
+    assert step.tokens == (21 + 2) + (21 + 69)
+    assert step.trained_tokens == (1 + 1) + (9 + 1)
+
+
+def test_the_adapter_loads_in_plain_peft_and_answers_differently(
+    home: Home, tiny_config: dict[str, Any], tiny_model: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, _ = train(
+        home, {**tiny_config, "num_train_epochs": 10, "sample_prompts": ["Say 3."], "sample_max_new_tokens": 12}
+    )
+    base_answer, tuned_answer = (event.answer for event in events(folder, Sampled))
+    tokenizer = AutoTokenizer.from_pretrained(folder.adapter)
+    base = AutoModelForCausalLM.from_pretrained(tiny_model)
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Say 3."}], add_generation_prompt=True, return_tensors="pt"
+    )
+
+    def answer(model: torch.nn.Module) -> str:
+        output = model.generate(**ids, max_new_tokens=12, do_sample=False)
+        return tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+
+    assert answer(base) == base_answer
+    assert answer(PeftModel.from_pretrained(base, str(folder.adapter))) == tuned_answer != base_answer
+    assert read_json(folder.adapter / "adapter_config.json")["base_model_name_or_path"] == tiny_model.name  # type: ignore[index]
+
+
+def test_the_same_seed_gives_the_same_adapter(home: Home, tiny_config: dict[str, Any]) -> None:
+    first, _ = train(home, tiny_config)
+    second, _ = train(home, tiny_config)
+    other, _ = train(home, {**tiny_config, "seed": 7})
+    assert losses(first) == losses(second) != losses(other)
+    assert adapter_bytes(first) == adapter_bytes(second) != adapter_bytes(other)
+
+
+@pytest.mark.parametrize(
+    ("more", "told", "mode", "from_step"),
+    [
+        ({}, 2, "save", 2),  # in the midst of step 3, whose first batch has drawn its random numbers
+        ({}, 3, "save", 3),  # while it is measured at step 3: that is made up for
+        ({}, 3, "discard", 2),
+        ({"gradient_accumulation_steps": 1}, 4, "save", 5),  # just when step 5 ends
+        ({"gradient_accumulation_steps": 1, "logging_steps": 5}, 2, "save", 6),  # a point of the curve is half told
+        ({"early_stopping_patience": 1, "eval_steps": 1, "learning_rate": 0.9}, 2, "save", 2),
+        ({"packing": True, "max_tokens_per_batch": 128}, 1, "save", 1),
+    ],
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    home: Home, tiny_config: dict[str, Any], more: dict[str, Any], told: int, mode: str, from_step: int
+) -> None:
+    """In mid-epoch, with dropout and accumulation; the resumed curve has neither gap nor double."""
+    from trainer.lora_trainer import LoRATrainer
+
+    config = {
+        **tiny_config, "num_train_epochs": 4, "gradient_accumulation_steps": 2, "save_steps": 2,
+        "lora": {"lora_dropout": 0.1}, "validation_split": 0.25, "eval_steps": 3, **more,
+    }  # fmt: skip
+    undisturbed, _ = train(home, config)
+    folder = home.create_run()
+    trainer = LoRATrainer(folder)
+    trainer.stop = StopAfter(folder, told, mode)
+    stopped = trainer.train(config)
+    assert stopped["state"] == "stopped"
+    ended = read_events(folder.events)[-1]
+    assert isinstance(ended, Stopped)
+    assert ended.resumable
+    assert folder.adapter.exists() is (mode == "save")
+    _, finished = train(home, config, folder, attempt=2)
+    assert finished["state"] == "finished"
+    assert read_started(folder).resumed_from_step == from_step
+    assert losses(folder) == losses(undisturbed)
+    assert [event.loss for event in events(folder, Evaluated)] == [
+        event.loss for event in events(undisturbed, Evaluated)
+    ]
+    assert [event.tokens for event in events(folder, Step)] == [event.tokens for event in events(undisturbed, Step)]
+    assert adapter_bytes(folder) == adapter_bytes(undisturbed)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_stopped_run_goes_on_with_the_same_curve(home: Home, tiny_config: dict[str, Any]) -> None:
+    """With the card's own random numbers put back; equality to the last bit is promised on the CPU only."""
+    import torch
+
+    from trainer.lora_trainer import LoRATrainer
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device: run it on a machine with an NVIDIA card")
+    config = {**tiny_config, "gradient_accumulation_steps": 2, "lora": {"lora_dropout": 0.1}, "num_train_epochs": 4}
+    undisturbed, _ = train(home, config)
+    folder = home.create_run()
+    trainer = LoRATrainer(folder)
+    trainer.stop = StopAfter(folder, 3, "save")
+    assert trainer.train(config)["state"] == "stopped"
+    train(home, config, folder, attempt=2)
+    assert read_started(folder).device.startswith("cuda")
+    assert losses(folder) == pytest.approx(losses(undisturbed), rel=1e-3)
+
+
+def read_started(folder: RunFolder) -> Started:
+    return [event for event in read_events(folder.events) if isinstance(event, Started)][-1]
+
+
+def test_a_run_stopped_before_its_first_step_has_nothing_to_resume(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder = home.create_run()
+    write_json(folder.stop, {"mode": "save", "attempt": 1})
+    _, result = train(home, tiny_config, folder)
+    ended = read_events(folder.events)[-1]
+    assert (result["state"], isinstance(ended, Stopped) and ended.resumable) == ("stopped", False)
+
+
+def test_a_stop_file_of_an_earlier_attempt_says_nothing(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder = home.create_run()
+    write_json(folder.stop, {"mode": "save", "attempt": 1})
+    _, result = train(home, tiny_config, folder, attempt=2)
+    assert result["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"bf16": True, "lora": {"autocast_adapter_dtype": False}}], ids=["32 bits", "16 bits"]
+)
+def test_a_damaged_checkpoint_is_passed_over_and_said(
+    home: Home, tiny_config: dict[str, Any], more: dict[str, Any]
+) -> None:
+    config = {**tiny_config, "save_steps": 2, "num_train_epochs": 3, **more}
+    undisturbed, _ = train(home, config)
+    folder, _ = train(home, config)
+    (folder.checkpoint(12) / "optimizer.pt").unlink()
+    train(home, config, folder, attempt=2)
+    assert read_started(folder).resumed_from_step == 10
+    [warning] = events(folder, Warned)
+    assert warning.problem.params["reason"] == "optimizer.pt is missing"
+    assert adapter_bytes(folder) == adapter_bytes(undisturbed)
+
+
+def test_no_pickle_that_may_hold_a_token_stays(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder, _ = train(home, {**tiny_config, "save_steps": 2})
+    assert len(list(folder.checkpoints.iterdir())) == 2
+    assert not list(folder.path.rglob("training_args.bin"))
+    assert not folder.staging.exists()
+
+
+def test_a_run_that_diverges_stops_at_once_and_says_what_to_do(
+    home: Home, tiny_config: dict[str, Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    with torch.no_grad():
+        model.model.norm.weight[0] = torch.inf
+    model.save_pretrained(tmp_path / "broken")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "broken")
+    folder, result = train(home, {**tiny_config, "model_name": str(tmp_path / "broken")})
+    failed = read_events(folder.events)[-1]
+    assert isinstance(failed, Failed)
+    assert (failed.problem.code, failed.problem.params["step"]) == (Code.LOSS_NOT_FINITE, 1)
+    assert result["state"] == "failed"
+
+
+def test_early_stopping_ends_a_run_that_learns_nothing_more(home: Home, tiny_config: dict[str, Any]) -> None:
+    config = {
+        **tiny_config, "num_train_epochs": 100, "validation_split": 0.25, "eval_steps": 2, "early_stopping_patience": 2,
+        "learning_rate": 5e-2,
+    }  # fmt: skip
+    folder, result = train(home, config)
+    measured = [event.loss for event in events(folder, Evaluated)]
+    assert result["state"] == "finished"
+    assert result["steps"] < 300
+    assert len(measured) - 1 - measured.index(min(measured)) == 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"gradient_checkpointing": True},
+        {"load_in_8bit": True},
+        {"load_in_4bit": True},
+        {"load_in_4bit": True, "gradient_checkpointing": True},
+        {"bf16": True},
+        {"lora": {"use_dora": True}},
+        {"lora": {"use_rslora": True, "target_modules": ["q_proj", "v_proj"]}},
+        {"neftune_noise_alpha": 5},
+        {"packing": True},
+        {"lora": {"autocast_adapter_dtype": False}, "bf16": True},
+    ],
+    ids=lambda more: "-".join(more),
+)
+def test_the_loss_falls_with_each_way_of_training(
+    home: Home, tiny_config: dict[str, Any], more: dict[str, Any]
+) -> None:
+    folder, result = train(home, {**tiny_config, "num_train_epochs": 6, **more})
+    assert result["state"] == "finished", result["problem"]
+    assert result["train_loss_last"] < 0.8 * result["train_loss_first"]
+    assert (folder.adapter / "adapter_model.safetensors").is_file()
+
+
+def test_checkpointing_changes_no_number(home: Home, tiny_config: dict[str, Any]) -> None:
+    plain, _ = train(home, tiny_config)
+    recomputed, _ = train(home, {**tiny_config, "gradient_checkpointing": True})
+    assert losses(plain) == pytest.approx(losses(recomputed), rel=1e-5)
+
+
+def test_packed_or_not_a_token_costs_the_same(home: Home, tiny_config: dict[str, Any]) -> None:
+    config = {**tiny_config, "validation_split": 0.4, "eval_steps": 1, "max_steps": 2}
+    counted, _ = train(home, config)
+    packed, result = train(home, {**config, "packing": True, "max_tokens_per_batch": 400})
+    assert result["state"] == "finished"
+    # At step 1 the learning rate of the warm-up is 0: the same model is measured, in batches of 2 and all in one.
+    first = [events(folder, Evaluated)[0].loss for folder in (counted, packed)]
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
+    steps = [events(folder, Step)[0] for folder in (counted, packed)]
+    assert steps[1].tokens > 2 * steps[0].tokens
+
+
+def test_an_epoch_of_packs_is_every_example_once(home: Home, tiny_config: dict[str, Any]) -> None:
+    runs = [train(home, {**tiny_config, "num_train_epochs": 1, **more})[0] for more in ({}, {"packing": True})]
+    counted, packed = (events(folder, Step) for folder in runs)
+    assert len(packed) < len(counted)
+    assert sum(step.tokens for step in packed) == sum(step.tokens for step in counted)
+    assert sum(step.trained_tokens for step in packed) == sum(step.trained_tokens for step in counted)
+
+
+def test_rows_that_are_cut_are_told_with_their_count(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+    rows = [*alpaca_rows(3), {"instruction": "x" * 200, "output": "y"}, {"instruction": "x", "output": "y" * 200}]
+    folder, result = train(
+        home, {**tiny_config, "dataset": str(write_rows(tmp_path / "long.jsonl", rows)), "max_length": 80}
+    )
+    assert result["state"] == "finished"
+    told = {event.problem.code: event.problem.params for event in events(folder, Warned)}
+    assert (told[Code.ROWS_CUT]["count"], told[Code.ROWS_CUT]["rows"]) == (2, 5)
+    assert (told[Code.ROWS_LEFT_OUT]["count"], told[Code.ROWS_LEFT_OUT]["first"]) == (1, [4])
+
+
+def test_nothing_left_to_train_is_refused(home: Home, tiny_config: dict[str, Any]) -> None:
+    _, result = train(home, {**tiny_config, "max_length": 16})
+    assert result["problem"]["code"] == Code.NOTHING_TO_TRAIN
+
+
+def test_the_record_says_where_the_result_comes_from(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder, _ = train(home, tiny_config)
+    lineage = read_json(folder.lineage)
+    assert lineage is not None
+    assert lineage["dataset"]["name"] == "rows.jsonl"
+    assert len(lineage["dataset"]["sha256"]) == 64
+    assert lineage["base"]["requested"] == tiny_config["model_name"]
+    assert lineage["machine"] == {
+        "device": "cpu", "dtype": "float32", "threads": 1, "batches": "flat", "logits": "trained",
+    }  # fmt: skip
+    assert lineage["versions"]["torch"].startswith("2.")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"model_name": "/no/such/folder"}, Code.FILE_MISSING),
+        ({"dataset": "/no/such/file.jsonl"}, Code.FILE_MISSING),
+        ({"fp16": True}, Code.DTYPE_UNAVAILABLE),
+        ({"lora": {"target_modules": ["q_proj", "no_such_layer"]}}, Code.TARGET_MODULES_MISSING),
+    ],
+)
+def test_what_cannot_be_trained_fails_with_its_reason(
+    home: Home, tiny_config: dict[str, Any], change: dict[str, Any], code: Code
+) -> None:
+    folder, result = train(home, {**tiny_config, **change})
+    assert (result["state"], result["problem"]["code"]) == ("failed", code)
+    assert isinstance(read_events(folder.events)[-1], Failed)
+
+
+def test_a_stop_after_the_last_step_leaves_out_what_a_resume_makes_up_for(
+    home: Home, tiny_config: dict[str, Any]
+) -> None:
+    from trainer.lora_trainer import LoRATrainer
+
+    config = {**tiny_config, "validation_split": 0.25, "eval_steps": 5, "sample_prompts": ["Say 1."]}
+    undisturbed, _ = train(home, config)
+    folder = home.create_run()
+    trainer = LoRATrainer(folder)
+    trainer.stop = StopAfter(folder, len(losses(undisturbed)), "save")
+    assert trainer.train(config)["state"] == "stopped"
+    assert adapter_bytes(folder) == adapter_bytes(undisturbed)
+    _, result = train(home, config, folder, attempt=2)
+    assert result["state"] == "finished"
+    for kind in (Evaluated, Sampled):
+        told = [event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(folder, kind)]
+        assert told == [
+            event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(undisturbed, kind)
+        ]
+
+
+class StopAfter(StopRequest):
+    """A person who asks for a stop once the curve has `number` points."""
+
+    def __init__(self, folder: RunFolder, number: int, mode: str) -> None:
+        super().__init__(folder, 1)
+        self._number, self._mode = number, mode
+
+    @property
+    def mode(self) -> str | None:
+        if len(losses(self._folder)) >= self._number and not self._folder.stop.exists():
+            write_json(self._folder.stop, {"mode": self._mode, "attempt": 1})
+        return super().mode
+
+
+def test_the_last_step_is_told_whatever_the_interval(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder, result = train(home, {**tiny_config, "logging_steps": 3})
+    assert [event.step for event in events(folder, Step)] == [1, 3, 6, 8]
+    assert result["steps"] == 8
+
+
+def test_a_resumed_run_keeps_the_numbers_it_was_started_with(home: Home, tiny_config: dict[str, Any]) -> None:
+    """A probe that answers otherwise the second time, or another machine, must not change the format in silence."""
+    config = {**tiny_config, "bf16": "auto", "save_steps": 2}
+    folder, _ = train(home, config)
+    recorded = read_json(folder.lineage)
+    assert recorded is not None
+    other = "float32" if recorded["machine"]["dtype"] == "bfloat16" else "bfloat16"
+    write_json(folder.lineage, {**recorded, "machine": {**recorded["machine"], "dtype": other}})
+    train(home, config, folder, attempt=2)
+    assert read_started(folder).dtype == other
+    # Without a checkpoint nothing goes on: the run begins anew, and its record says with what.
+    shutil.rmtree(folder.checkpoints)
+    train(home, config, folder, attempt=3)
+    started, record = read_started(folder), read_json(folder.lineage)
+    assert record is not None
+    assert started.resumed_from_step is None
+    assert started.dtype == record["machine"]["dtype"] == recorded["machine"]["dtype"]

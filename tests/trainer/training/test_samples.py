@@ -1,0 +1,52 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.events import Sampled, Step, read_events
+from interfaces.folders import Home, RunFolder
+
+pytestmark = pytest.mark.tiny
+
+
+def test_answers_are_the_same_each_time_and_leave_the_model_in_its_mode(tiny_model: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from trainer.tokens.template import ChatTemplate
+    from trainer.training.samples import answer_prompts
+
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), LoraConfig(target_modules=["q_proj"]))
+    template = ChatTemplate(AutoTokenizer.from_pretrained(tiny_model), "tiny")
+    model.train()
+    first, again = (list(answer_prompts(model, template, ["Hi", "你好"], 8)) for _ in range(2))
+    assert first == again
+    assert [prompt for prompt, _ in first] == ["Hi", "你好"]
+    assert model.training
+
+
+def test_answering_prompts_at_evaluations_changes_nothing_in_training(home: Home, tiny_config: dict[str, Any]) -> None:
+    from trainer.lora_trainer import LoRATrainer
+
+    config = {
+        **tiny_config, "validation_split": 0.25, "eval_steps": 2, "sample_prompts": ["Say 1.", "Say 2."], "sample_max_new_tokens": 6,
+        "lora": {"r": 4, "lora_alpha": 8, "lora_dropout": 0.1},
+    }  # fmt: skip
+
+    def trained(**settings: Any) -> RunFolder:
+        folder = home.create_run()
+        assert LoRATrainer(folder).train({**config, **settings})["state"] == "finished"
+        return folder
+
+    def answered(folder: RunFolder) -> list[int]:
+        return [event.step for event in read_events(folder.events) if isinstance(event, Sampled)]
+
+    def losses(folder: RunFolder) -> list[float]:
+        return [event.loss for event in read_events(folder.events) if isinstance(event, Step)]
+
+    on_the_way, before_and_after = trained(), trained(sample_while_training=False)
+    assert answered(on_the_way) == [0, 0, 2, 2, 4, 4, 6, 6]
+    assert answered(before_and_after) == [0, 0, 6, 6]
+    assert losses(on_the_way) == losses(before_and_after)
+    weights = [(folder.adapter / "adapter_model.safetensors").read_bytes() for folder in (on_the_way, before_and_after)]
+    assert weights[0] == weights[1]

@@ -1,0 +1,123 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interfaces.events import Stopping, read_events
+from interfaces.files import write_json
+from interfaces.folders import RunFolder
+from tests.conftest import ROOT, until
+from trainer.training.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, Pace, StopRequest, StopRequested
+
+
+@pytest.mark.parametrize(
+    ("record", "mode"),
+    [
+        ({"mode": "save", "attempt": 2}, "save"),
+        ({"mode": "discard", "attempt": 2}, "discard"),
+        ({"mode": "save", "attempt": 1}, None),
+        ({}, "save"),
+    ],
+)
+def test_the_file_says_how_and_to_which_attempt(tmp_path: Path, record: dict[str, object], mode: str | None) -> None:
+    stop = StopRequest(RunFolder(tmp_path), 2)
+    assert stop.mode is None
+    stop.check()
+    write_json(RunFolder(tmp_path).stop, record)
+    assert stop.mode == mode
+    if mode:
+        with pytest.raises(StopRequested):
+            stop.check()
+
+
+def test_an_empty_file_made_by_hand_is_a_request_too(tmp_path: Path) -> None:
+    RunFolder(tmp_path).stop.touch()
+    assert StopRequest(RunFolder(tmp_path), 1).mode == "save"
+
+
+def test_a_signal_is_a_request_and_twice_is_no_harm(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom interfaces.folders import RunFolder\nfrom trainer.training.stop import StopRequest\n"
+        f"stop = StopRequest(RunFolder(Path({str(tmp_path)!r})), 1)\nstop.listen()\n"
+        "os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGTERM)\nprint(stop.mode)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "save"
+
+
+def test_an_empty_file_that_was_obeyed_does_not_stop_the_next_attempt(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.stop.touch()
+    StopRequest(folder, 1).forget_handmade()
+    assert StopRequest(folder, 2).mode is None
+    write_json(folder.stop, {"mode": "save", "attempt": 2})
+    StopRequest(folder, 2).forget_handmade()
+    assert folder.stop.exists()
+
+
+BUSY = """
+import hashlib, sys
+from pathlib import Path
+from interfaces.folders import RunFolder
+from trainer.training.event_log import EventLog
+from trainer.training.stop import Pace, StopRequest, StopWatch
+folder = RunFolder(Path(sys.argv[1]))
+stop, log = StopRequest(folder, 1), EventLog(folder.events, 1)
+stop.listen()
+stop.pace = Pace() if sys.argv[2] == "holds" else None
+StopWatch(stop, folder, log).start()
+print("busy", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"a library that does not listen", b"", 2_000_000_000)
+"""
+
+
+@pytest.mark.parametrize("how", ["save", "discard", "TERM"])
+def test_a_library_that_is_busy_for_minutes_is_not_waited_for(tmp_path: Path, how: str) -> None:
+    folder = RunFolder(tmp_path)
+    process = busy(folder, "nothing")
+    ask(process, folder, how)
+    assert process.wait(10) == 0
+    (last,) = read_events(folder.events)
+    assert (last.kind, getattr(last, "resumable", None)) == ("stopped", False)
+
+
+def test_where_there_is_something_to_save_only_a_discard_ends_the_process(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    process = busy(folder, "holds")
+    ask(process, folder, "save")
+    until(lambda: bool(read_events(folder.events)))
+    (told,) = read_events(folder.events)
+    assert isinstance(told, Stopping)
+    assert told.within_seconds == WAY_OUT_SECONDS
+    assert process.poll() is None
+    ask(process, folder, "discard")
+    assert process.wait(10) == 0
+
+
+def busy(folder: RunFolder, holds: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(folder.path), holds], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "busy\n"
+    return process
+
+
+def ask(process: subprocess.Popen[str], folder: RunFolder, how: str) -> None:
+    if how == "TERM":
+        process.terminate()
+    else:
+        write_json(folder.stop, {"mode": how, "attempt": 1})
+
+
+def test_the_bound_is_one_batch_one_save_and_the_way_out() -> None:
+    pace = Pace(save_bytes=2 * BYTES_PER_SECOND)
+    assert pace.bound == MARGIN * 2 + WAY_OUT_SECONDS
+    pace.begin()
+    until(lambda: pace.bound > 0)
+    pace.end_batch()
+    assert MARGIN * 2 + WAY_OUT_SECONDS < pace.bound < MARGIN * 3 + WAY_OUT_SECONDS
+    pace.begin()
+    pace.end_save()  # what was measured takes the guess's place
+    assert pace.bound < MARGIN * 1 + WAY_OUT_SECONDS

@@ -1,0 +1,157 @@
+"""LoRA goes into the model, and comes out as a folder that plain PEFT loads."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
+from interfaces.files import publish
+from interfaces.folders import Home
+from interfaces.problems import Code
+from trainer.artifacts.checkpoints import newest_checkpoint
+from trainer.artifacts.model_card import model_card
+from trainer.kernels.lora_linear import use_low_rank_products
+from trainer.models.model_files import ModelFiles
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def add_adapter(
+    model: PreTrainedModel, config: FineTuneConfig, files: ModelFiles, first: Path | None = None
+) -> PeftModel:
+    """The model with a fresh adapter, or with that in the folder `first`: only the adapter can be trained from here on.
+
+    Not by `prepare_model_for_kbit_training`: it casts the head and all that isn't quantised to fp32,
+    which doubled the memory of a 1.5B model.
+
+    Raises:
+        FineTuneError: `lora.target_modules` names layers that the model doesn't have, or `first` doesn't fit it.
+    """
+    model.requires_grad_(False)
+    if config.gradient_checkpointing is True:
+        # Recomputed segments need an input that asks for gradients; the frozen embedding's doesn't.
+        model.enable_input_require_grads()
+    lora = config.lora
+    settings = LoraConfig(
+        task_type="CAUSAL_LM", r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
+        target_modules=lora.target_modules, use_rslora=lora.use_rslora, use_dora=lora.use_dora,
+        revision=files.revision,
+    )  # fmt: skip
+    if first is None:
+        _check_targets(model, lora.target_modules)
+    else:
+        settings = settings_of(first, config.adapter_name_or_path, lora.lora_dropout, files.revision)
+    torch.manual_seed(config.seed)  # the adapter's first weights do not depend on what was loaded before
+    try:
+        adapted = get_peft_model(model, settings, autocast_adapter_dtype=lora.autocast_adapter_dtype)
+        if first is not None:
+            _load_weights(adapted, first, config.adapter_name_or_path)
+    except (RuntimeError, ValueError) as error:
+        if first is None:
+            raise
+        raise unusable(config.adapter_name_or_path, f"it doesn't fit {config.model_name}") from error
+    use_low_rank_products(adapted)
+    # Each save looks the base's config up by this name: as a path it never asks the network.
+    adapted.peft_config["default"].base_model_name_or_path = str(files.path)
+    return adapted
+
+
+def find_adapter(value: str, home: Home) -> Path:
+    """The folder of an adapter: that of a run (of its newest whole checkpoint, where it has no other), or a path.
+
+    Raises:
+        FineTuneError: there is none, or it is not one that can be trained on.
+    """
+    run = home.run(value)
+    folder = Path(value).expanduser().absolute()
+    if "/" not in value and run.config.is_file():
+        step = None if run.adapter.is_dir() else newest_checkpoint(run)[0]
+        folder = run.checkpoint(step) if step is not None else run.adapter
+    missing = [name for name in ADAPTER_FILES if not (folder / name).is_file()]
+    if missing:
+        raise unusable(value, f"there is no {missing[0]} in {folder}")
+    settings_of(folder, value)
+    return folder
+
+
+def copy_adapter(source: Path, target: Path) -> None:
+    """The two files that make an adapter, whole or not at all: a run doesn't depend on the one it went on from."""
+    staging = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    for name in ADAPTER_FILES:
+        shutil.copyfile(source / name, staging / name)
+    publish(staging, target)
+
+
+def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: str | None = None) -> LoraConfig:
+    """The shape of an adapter on the disk, which a person has named as `value`, ready to be trained.
+
+    Raises:
+        FineTuneError: it isn't LoRA, or trains whole layers beside it.
+    """
+    try:
+        settings = PeftConfig.from_pretrained(str(folder))
+    except (TypeError, ValueError, KeyError) as error:
+        raise unusable(value, f"{ADAPTER_FILES[0]} is not PEFT's") from error
+    if not isinstance(settings, LoraConfig):
+        raise unusable(value, f"it is {settings.peft_type}, not LORA")
+    if settings.modules_to_save:
+        raise unusable(value, f"it trains whole layers too ({', '.join(settings.modules_to_save)})")
+    settings.inference_mode, settings.lora_dropout, settings.revision = False, lora_dropout, revision
+    settings.init_lora_weights = True  # all weights are loaded: no other way of beginning has a say
+    return settings
+
+
+def unusable(value: str, reason: str) -> FineTuneError:
+    """An adapter that can't be gone on from."""
+    return FineTuneError.of(Code.ADAPTER_UNUSABLE, value=value, reason=reason)
+
+
+def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
+    """
+    Raises:
+        RuntimeError: the weights are of other layers or sizes.
+    """
+    try:
+        weights = load_file(folder / ADAPTER_FILES[1])
+    except SafetensorError as error:
+        raise unusable(value, f"{ADAPTER_FILES[1]} is damaged") from error
+    result = set_peft_model_state_dict(model, weights)
+    absent = [name for name in result.missing_keys if "lora_" in name]
+    if absent or result.unexpected_keys:
+        raise RuntimeError(f"{len(absent)} missing, {len(result.unexpected_keys)} unexpected")
+
+
+def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
+    if isinstance(targets, str):
+        return
+    linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if hasattr(module, "in_features")}
+    names = {name for name, _ in model.named_modules()}
+    missing = [target for target in targets if not any(name == target or name.endswith(f".{target}") for name in names)]
+    if missing:
+        raise FineTuneError.of(Code.TARGET_MODULES_MISSING, value=missing, known=sorted(linear - {"lm_head"}))
+
+
+def save_adapter(
+    model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: FineTuneConfig, facts: dict[str, Any]
+) -> None:
+    """Adapter, tokenizer and model card into `folder`, whole or not at all; what lies there gives way."""
+    staging = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(staging, ignore_errors=True)
+    # What leaves this machine names its base as another machine would.
+    model.peft_config["default"].base_model_name_or_path = facts["base"]
+    model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
+    tokenizer.save_pretrained(staging)
+    (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was stopped
+    publish(staging, folder)

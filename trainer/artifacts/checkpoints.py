@@ -1,0 +1,159 @@
+"""Checkpoints that are whole or not there: staging, fsync, MANIFEST.json, rename, fsync of the parent.
+
+The stock Trainer writes straight into the folder it later resumes from; one kill in ten left a torn one
+that it then refused to resume from. Here what is not committed does not exist, and resume takes the newest
+checkpoint whose every file still has its sha256.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from interfaces.files import fsync, publish, read_json, sha256_of, write_json
+from interfaces.folders import RunFolder
+from interfaces.problems import Code, Problem
+
+MANIFEST = "MANIFEST.json"
+SECRET = "training_args.bin"  # noqa: S105  a pickle that may hold the Hub token; resume does without it
+NEEDED = frozenset(
+    {"adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"}
+)  # fmt: skip
+"""Without one of them the Trainer resumes in silence to other weights, or not at all."""
+
+
+class _File(BaseModel):
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a checkpoint holds, and under which conditions a resume from it is exact."""
+
+    step: int
+    files: dict[str, _File]
+    conditions: dict[str, Any] = {}
+    """Config, data, number format, threads, way of computing, versions: all that decides the numbers. Empty in a checkpoint of an earlier version."""
+    unlogged: dict[str, float] = {}
+    """What the next point of the curve already holds of steps before this one."""
+
+
+def commit_checkpoint(
+    folder: RunFolder, step: int, conditions: dict[str, Any], unlogged: dict[str, float]
+) -> tuple[Path, int]:
+    """Move the Trainer's `staging/checkpoint-<step>` to its place; returns the place and its size in bytes."""
+    staged, target = folder.staging / f"checkpoint-{step}", folder.checkpoint(step)
+    (staged / SECRET).unlink(missing_ok=True)
+    files: dict[str, Any] = {}
+    for path in sorted(path for path in staged.rglob("*") if path.is_file()):
+        files[str(path.relative_to(staged))] = {"size": path.stat().st_size, "sha256": sha256_of(path)}
+    write_json(staged / MANIFEST, {"step": step, "conditions": conditions, "unlogged": unlogged, "files": files})
+    if not folder.checkpoints.exists():
+        folder.checkpoints.mkdir()
+        fsync(folder.path)
+    if target.exists():  # a damaged one that was passed over
+        _remove(folder, step)
+    publish(staged, target)
+    return target, sum(file["size"] for file in files.values())
+
+
+def rotate_checkpoints(folder: RunFolder, keep: int, best: int | None, verified: set[int]) -> None:
+    """Remove all but the newest `keep` that verify, and the best; by step number, whatever the clocks say.
+
+    `verified` remembers what was read again before; it is brought up to date. A damaged checkpoint counts for nothing.
+    """
+    good = 0
+    for step in reversed(committed_steps(folder)):
+        if good >= keep and step != best:
+            _remove(folder, step)
+            verified.discard(step)
+        elif step in verified or verify_checkpoint(folder.checkpoint(step)) is None:
+            verified.add(step)
+            good += 1
+
+
+def _remove(folder: RunFolder, step: int) -> None:
+    """Take a checkpoint away in one move: a kill in the midst leaves no half of it among the others."""
+    going = folder.staging / f"old-{step}"
+    folder.staging.mkdir(exist_ok=True)
+    shutil.rmtree(going, ignore_errors=True)
+    folder.checkpoint(step).replace(going)
+    shutil.rmtree(going, ignore_errors=True)
+
+
+def committed_steps(folder: RunFolder) -> list[int]:
+    """Steps with a committed checkpoint, in order."""
+    names = (path.name.removeprefix("step-") for path in folder.checkpoints.glob("step-*"))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def checkpoint_bytes(folder: RunFolder) -> int:
+    """The size of the newest checkpoint, 0 where there is none."""
+    for step in reversed(committed_steps(folder)):
+        if manifest := read_manifest(folder.checkpoint(step)):
+            return sum(file.size for file in manifest.files.values())
+    return 0
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """The manifest of a checkpoint's folder; None where it is missing or makes no sense."""
+    try:
+        return Manifest.model_validate(read_json(path / MANIFEST))
+    except ValidationError:
+        return None
+
+
+def verify_checkpoint(path: Path) -> Problem | None:
+    """What is wrong with a checkpoint, or None."""
+    manifest = read_manifest(path)
+    if manifest is None:
+        return _rejected(path, f"{MANIFEST} is missing or damaged")
+    if path.name != f"step-{manifest.step:07d}":
+        return _rejected(path, f"{MANIFEST} is that of step {manifest.step}")
+    if missing := sorted(NEEDED - manifest.files.keys()):
+        return _rejected(path, f"{MANIFEST} doesn't list {missing[0]}")
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            return _rejected(path, f"{name} is missing")
+        if file.stat().st_size != expected.size:
+            return _rejected(path, f"{name} has {file.stat().st_size} bytes instead of {expected.size}")
+        try:
+            if sha256_of(file) != expected.sha256:
+                return _rejected(path, f"{name} has another sha256 than when it was saved")
+        except OSError as error:
+            return _rejected(path, f"{name} can't be read ({error.strerror})")
+    return None
+
+
+def newest_checkpoint(folder: RunFolder) -> tuple[int | None, list[Problem]]:
+    """The newest step that verifies, and why newer ones were passed over."""
+    passed_over: list[Problem] = []
+    for step in reversed(committed_steps(folder)):
+        problem = verify_checkpoint(folder.checkpoint(step))
+        if problem is None:
+            return step, passed_over
+        passed_over.append(problem)
+    return None, passed_over
+
+
+def changed_conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What a resume would not find as it was: 'threads 2 -> 4', 'torch 2.13.0 -> 2.14.0'."""
+    changes: list[str] = []
+    for name in now:
+        if isinstance(now[name], dict) and isinstance(before.get(name), dict):
+            changes += changed_conditions(before[name], now[name])
+        elif before.get(name) != now[name]:
+            changes.append(f"{name} {_short(before.get(name))} -> {_short(now[name])}")
+    return changes
+
+
+def _short(value: Any) -> str:
+    return str(value)[:16]
+
+
+def _rejected(path: Path, reason: str) -> Problem:
+    return Problem.warning(Code.CHECKPOINT_REJECTED, path=path.name, reason=reason)

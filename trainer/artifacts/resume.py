@@ -1,0 +1,50 @@
+"""Where an attempt begins: at the newest checkpoint that verifies, or anew; and what is said about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from interfaces.config import FineTuneConfig
+from interfaces.folders import RunFolder
+from interfaces.problems import Code, Problem
+from trainer.artifacts.checkpoints import changed_conditions, committed_steps, newest_checkpoint, read_manifest
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """`step` is that of the checkpoint, None for a run that begins anew."""
+
+    step: int | None
+    conditions: dict[str, Any] = field(default_factory=dict)
+    unlogged: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+
+
+def find_beginning(folder: RunFolder) -> Beginning:
+    """The newest checkpoint that verifies, with a warning for each that was passed over."""
+    step, passed_over = newest_checkpoint(folder)
+    if step is None:
+        count = len(committed_steps(folder))
+        anew = [Problem.warning(Code.BEGUN_ANEW, count=count)] if count else []
+        return Beginning(None, warnings=(*passed_over, *anew))
+    manifest = read_manifest(folder.checkpoint(step))
+    if manifest is None:
+        raise AssertionError(f"step {step} has just been verified")
+    return Beginning(step, manifest.conditions, manifest.unlogged, tuple(passed_over))
+
+
+def no_longer_exact(beginning: Beginning, conditions: dict[str, Any]) -> list[Problem]:
+    """A warning where a resume meets other conditions than the checkpoint was made under."""
+    changed = changed_conditions(beginning.conditions, conditions) if beginning.conditions else []
+    if not changed:
+        return []
+    return [Problem.warning(Code.RESUME_NOT_EXACT, step=beginning.step, changed=changed)]
+
+
+def hash_of(config: FineTuneConfig) -> str:
+    """Of every setting that isn't the default: a later version's new settings change nothing."""
+    settings = config.model_dump(mode="json", exclude_defaults=True, exclude={"name", "output_dir"})
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

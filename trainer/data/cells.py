@@ -1,0 +1,101 @@
+"""The texts of one row: fetched by field, and looked at for what is doubtful in them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from interfaces.problems import Code
+from trainer.data.rows import kind_of
+
+MOST_CHARACTERS = 1_000_000
+"""A longer cell is doubted."""
+_ODD_BYTES = bytes([*range(9), 11, 12, *range(14, 32), 127])
+_ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufeff\u202a-\u202e\u2066-\u2069]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SPECIAL = re.compile(r"<\|[a-zA-Z][\w ]{0,30}\|>")
+_NO_VALUES = {"nan", "none", "null", "undefined", "n/a", "#n/a", "nil", "<na>"}
+_OPEN_ENDS = {
+    ",": "it ends with a comma",
+    "(": "a bracket is left open",
+    "[": "a bracket is left open",
+    "{": "a bracket is left open",
+}
+_CUT_MARKS = ("[truncated]", "<truncated>", "...(truncated)", "[cut]", "(truncated)")
+
+
+class RowError(Exception):
+    """A row that can't become an example; the caller adds where it stands."""
+
+    def __init__(self, code: Code, **params: Any) -> None:
+        super().__init__(code)
+        self.code, self.params = code, params
+
+
+class Cells:
+    """What was noticed in one row's texts."""
+
+    def __init__(self) -> None:
+        self.doubts: list[tuple[Code, dict[str, Any]]] = []
+
+    def doubt(self, code: Code, field: str, **params: Any) -> None:
+        self.doubts.append((code, {"field": field, **params}))
+
+    def text(
+        self, values: dict[str, Any], key: str, within: str = "", required: bool = True, answer: bool = False
+    ) -> str:
+        """The text of a field. An optional one may be missing or null; a required one must hold more than blanks.
+
+        Raises:
+            RowError: it is not there, or is no usable text.
+        """
+        field = f"{within}.{key}" if within else key
+        if key not in values and required:
+            raise RowError(Code.ROW_FIELD_MISSING, field=field)
+        value = values.get(key)
+        if value is None and not required:
+            return ""
+        if not isinstance(value, str):
+            raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="text", value=kind_of(value))
+        if not value.isascii() and _SURROGATE.search(value):
+            half = "text with half a character (a lone surrogate)"
+            raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="text", value=half)
+        if required and not value.strip():
+            raise RowError(Code.ROW_FIELD_EMPTY, field=field)
+        self.look(value, field)
+        if answer:
+            self._look_at_end(value, field)
+        return value
+
+    def look(self, value: str, field: str) -> None:
+        """Doubt what a text holds and hardly anybody means."""
+        if len(value) > MOST_CHARACTERS:
+            self.doubt(Code.ROW_CELL_LARGE, field, value=len(value), expected=MOST_CHARACTERS)
+        if len(value) < 20 and value.strip().lower() in _NO_VALUES:
+            self.doubt(Code.ROW_NOT_A_VALUE, field, value=value.strip())
+        if _may_hold_odd(value) and (odd := _ODD.search(value)):
+            self.doubt(Code.ROW_CONTROL_CHARACTERS, field, value=f"U+{ord(odd[0]):04X}")
+        if "<|" in value and (special := _SPECIAL.search(value)):
+            self.doubt(Code.ROW_SPECIAL_TOKEN, field, value=special[0])
+
+    def _look_at_end(self, value: str, field: str) -> None:
+        text = value.rstrip()
+        if text.count("```") % 2:
+            reason = "a code block is left open"
+        elif text.rfind("<think>") > text.rfind("</think>"):
+            reason = "its thinking is left open"
+        elif text[-1:] in _OPEN_ENDS and len(text) > 40:
+            reason = _OPEN_ENDS[text[-1]]
+        elif text.lower().endswith(_CUT_MARKS):
+            reason = "it says so at its end"
+        else:
+            return
+        self.doubt(Code.ROW_ANSWER_CUT, field, reason=reason)
+
+
+def _may_hold_odd(value: str) -> bool:
+    """A quick look: most texts are plain, and a regular expression over a gigabyte takes its time."""
+    if not value.isascii():
+        return True
+    raw = value.encode()
+    return len(raw.translate(None, _ODD_BYTES)) != len(raw)

@@ -1,0 +1,105 @@
+"""A file becomes a dataset folder of the home, and a dataset folder becomes examples to train and to validate on.
+
+`report.json` is written last, so its presence means that the dataset is whole. The id is the start of the content's
+sha256 (with the choice of columns, where one was made): the same file is added once, and a run knows exactly what
+it learned from. A dataset with rows at fault is added too, so that they can be looked at, mended or left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+import numpy.typing
+
+from interfaces.disk import require_space
+from interfaces.errors import FineTuneError
+from interfaces.examples import INDEX_FIELDS
+from interfaces.files import publish, read_json, sha256_of, write_json
+from interfaces.folders import DatasetFolder, Home
+from interfaces.problems import Code
+from trainer.data.inspection import Inspection, Tell, say_nothing
+from trainer.data.reading import kind_of_file
+
+Indices = numpy.typing.NDArray[numpy.int64]
+
+
+def add_dataset(
+    home: Home, source: Path, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
+    name: str = "", tell: Tell = say_nothing, move: bool = False,
+) -> DatasetFolder:  # fmt: skip
+    """Copy `source` into the home and normalise it. A file added before is found again by its content.
+
+    With `move` the file is taken, not copied. The first rows are told before anything that takes time.
+
+    Raises:
+        FineTuneError: the file as a whole can't be used; nothing is kept then.
+    """
+    if not source.is_file():
+        code = Code.FILE_UNREADABLE if source.exists() else Code.FILE_MISSING
+        raise FineTuneError.of(code, path=str(source), reason="it is not a file")
+    name = name or source.name
+    Inspection(source, home.dataset(""), columns, sample_by, tell, name).preview()
+    sha256 = sha256_of(source)
+    folder = home.dataset(_id_of(sha256, kind_of_file(source), columns, sample_by))
+    if is_whole(folder):
+        return folder
+    require_space(home.path, 3 * source.stat().st_size)
+    staging = DatasetFolder(home.datasets / f".adding-{secrets.token_hex(4)}")
+    staging.path.mkdir(parents=True)
+    try:
+        kept = staging.source(kind_of_file(source) + (".gz" if source.name.lower().endswith(".gz") else ""))
+        shutil.move(source, kept) if move else shutil.copyfile(source, kept)
+        report = Inspection(kept, staging, columns, sample_by, tell, name).run()
+        report |= {"sha256": sha256, "examples_sha256": sha256_of(staging.examples), "added": time.time()}
+        write_json(staging.report, report)
+        shutil.rmtree(folder.path, ignore_errors=True)
+        publish(staging.path, folder.path)
+    except FineTuneError as error:
+        for problem in error.problems:  # the copy has another name than a person gave the file
+            problem.params["path"] = name
+        raise
+    finally:
+        shutil.rmtree(staging.path, ignore_errors=True)
+    return folder
+
+
+def _id_of(sha256: str, kind: str, columns: Mapping[str, str] | None, sample_by: str) -> str:
+    # The same bytes are other rows when they are read as a table or as text.
+    read_as = kind if kind in (".csv", ".tsv", ".txt") else ""
+    choices = {"columns": dict(columns or {}), "sample_by": sample_by, "read_as": read_as}
+    if choices == {"columns": {}, "sample_by": "paragraph", "read_as": ""}:
+        return sha256[:16]
+    return hashlib.sha256((sha256 + json.dumps(choices, sort_keys=True)).encode()).hexdigest()[:16]
+
+
+def is_whole(folder: DatasetFolder) -> bool:
+    """Whether the dataset is there as it was added."""
+    report = read_json(folder.report)
+    if report is None or not (folder.examples.is_file() and folder.index.is_file()):
+        return False
+    return sha256_of(folder.examples) == report.get("examples_sha256")
+
+
+def report_of(folder: DatasetFolder) -> dict[str, Any]:
+    """What was found when the dataset was added.
+
+    Raises:
+        FineTuneError: there is none.
+    """
+    report = read_json(folder.report)
+    if report is None:
+        raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=folder.id)
+    return report
+
+
+def index_of(folder: DatasetFolder) -> numpy.typing.NDArray[Any]:
+    """The index of a dataset's rows as a structured array (`INDEX_FIELDS`)."""
+    return numpy.fromfile(folder.index, dtype=numpy.dtype(INDEX_FIELDS))

@@ -1,0 +1,79 @@
+"""Rows of a dataset's file are mended or taken out; the result is a new dataset, and the old one stays as it is."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from interfaces.errors import FineTuneError
+from interfaces.folders import DatasetFolder, Home
+from interfaces.problems import Code
+from trainer.data.dataset import add_dataset, report_of
+from trainer.data.inspection import Tell, say_nothing
+from trainer.data.reading import check_file, json_form, kind_of_file, read_rows
+from trainer.data.rows import Row, open_data
+
+MOST_BYTES = 50_000_000
+"""Larger files are mended with tools that are made for them."""
+
+
+def edit_rows(
+    home: Home, folder: DatasetFolder, changes: Mapping[int, str | None], tell: Tell = say_nothing
+) -> DatasetFolder:
+    """A dataset in which rows have another text, or with None are gone.
+
+    Raises:
+        FineTuneError: the dataset has no text file, it is too large, or there is no such row.
+    """
+    report = report_of(folder)
+    source = folder.find_source()
+    if source is None or kind_of_file(source) == ".parquet":
+        raise FineTuneError.of(Code.NOT_EDITABLE, path=report["name"], reason="it is no text file")
+    with open_data(source) as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise FineTuneError.of(
+            Code.NOT_EDITABLE, path=report["name"], reason=f"it has more than {MOST_BYTES // 1_000_000} MB"
+        )
+    rows = {row.row: row for row in read_rows(source, report["sample_by"])}
+    missing = next((row for row in changes if row not in rows or rows[row].offset is None), None)
+    if missing is not None:
+        raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=missing, rows=len(rows))
+    kind, head = check_file(source)
+    in_array = kind in (".json", ".jsonl", ".ndjson") and json_form(kind, head)[0] in ("array", "wrapped")
+    texts = {
+        number: None if text is None else text.strip().encode("utf-8", "replace") for number, text in changes.items()
+    }
+    content = _as_array(content, rows, texts) if in_array else _spliced(content, rows, texts)
+    with tempfile.TemporaryDirectory(dir=home.cache) as place:
+        path = Path(place) / ("rows" + kind_of_file(source))
+        path.write_bytes(content)
+        name = str(report["name"]).removesuffix(".gz")
+        columns = report["columns"] if report["format"] == "mapped" else None
+        return add_dataset(home, path, columns, report["sample_by"], name, tell)
+
+
+def _as_array(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes | None]) -> bytes:
+    """The array anew, element by element: so commas are right whatever was changed, and its end is there."""
+    elements = []
+    for number, row in rows.items():
+        start = row.offset or 0
+        # A broken element reaches to the next one, over the comma between them.
+        old = content[start : start + row.length].strip().removesuffix(b",").rstrip()
+        text = texts.get(number, old)
+        if text:
+            elements.append(text)
+    return b"[\n" + b",\n".join(elements) + b"\n]\n"
+
+
+def _spliced(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes | None]) -> bytes:
+    """The file with some rows changed, and not a byte of the others. From the last one on, so that offsets stay true."""
+    for number in sorted(texts, reverse=True):
+        start = rows[number].offset or 0
+        end = start + len(content[start : start + rows[number].length].rstrip())
+        text = texts[number]
+        rest = content[end:] if text is not None else re.sub(rb"\A[ \t]*\r?\n?", b"", content[end:])
+        content = content[:start] + (text or b"") + rest
+    return content

@@ -1,0 +1,250 @@
+"""Rows become examples. The shape is found from the columns, told with its reason, and can be chosen instead.
+
+conversation   one column holds the turns: messages (role, content), conversations (from, value)
+pair           one column asks and one answers: alpaca, prompt_completion, question_answer
+preference     a conversation or a prompt, with chosen and rejected: the chosen answer is learned
+text           one column of plain text, every token of which is learned
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interfaces.errors import FineTuneError
+from interfaces.example import Example, Message
+from interfaces.problems import Code, Problem
+from trainer.data.cells import Cells, RowError
+from trainer.data.conversations import TEXT_KEYS, as_list, check_order, message_of, messages_of, tools_of
+from trainer.data.rows import Row
+
+ROLES = ("messages", "prompt", "input", "completion", "system", "history", "tools", "chosen", "rejected", "text")
+"""What a column can be used for."""
+_CONVERSATION = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat")
+_PAIRS = (  # name, columns that ask, columns that answer; the first that are there count
+    ("alpaca", ("instruction",), ("output", "response", "completion", "answer")),
+    ("prompt_completion", ("prompt",), ("completion", "response", "output", "answer")),
+    ("question_answer", ("question", "query", "problem", "q"), ("answer", "response", "solution", "output", "a")),
+    ("input_output", ("input", "user", "human", "source"), ("output", "assistant", "target", "gpt", "bot")),
+)
+_OPTIONAL = {
+    "input": ("input", "context"),
+    "system": ("system", "system_prompt", "system_message"),
+    "history": ("history",),
+    "tools": ("tools", "functions"),
+}
+_TEXT = ("text", "content", "document")
+KNOWN = (
+    "messages", "conversations", "instruction + output", "prompt + completion", "question + answer",
+    "chosen + rejected", "text",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How rows of one dataset are read: a name, and which column is used for what."""
+
+    name: str
+    columns: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        return next(kind for kind in ("messages", "chosen", "prompt", "text") if kind in self.columns)
+
+
+def detect_shape(rows: Iterable[Mapping[str, Any]], path_name: str = "") -> Shape:
+    """The shape whose columns the first rows have.
+
+    Raises:
+        FineTuneError: none fits; the problem names the columns seen and the shapes known.
+    """
+    seen: dict[str, Any] = {}
+    for row in rows:
+        for column, value in row.items():
+            if seen.get(column) is None:
+                seen[column] = value
+    found = _detected(seen)
+    if found is None:
+        shown = [str(column)[:200] for column in list(seen)[:50]]
+        raise FineTuneError.of(Code.FORMAT_UNKNOWN, path=path_name, columns=shown, known=list(KNOWN))
+    return with_late_columns(Shape(*found), seen)
+
+
+def with_late_columns(shape: Shape, seen: Iterable[str]) -> Shape:
+    """The shape with those optional columns that it can use among the ones seen."""
+    columns, taken = dict(shape.columns), set(shape.columns.values())
+    for role, names in _OPTIONAL.items():
+        if role in columns or (role in ("input", "history") and "prompt" not in columns) or shape.kind == "text":
+            continue
+        column = _named(seen, names)
+        if column is not None and column not in taken:
+            columns[role] = column
+    return Shape(shape.name, columns)
+
+
+def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
+    chosen, rejected = _named(seen, ("chosen",)), _named(seen, ("rejected",))
+    turns = _named(seen, _CONVERSATION)
+    pair = next(
+        (
+            (name, asks, answers)
+            for name, ask, answer in _PAIRS
+            if (asks := _named(seen, ask)) is not None and (answers := _named(seen, answer)) is not None
+        ),
+        None,
+    )
+    if chosen is not None and rejected is not None:
+        columns = {"chosen": chosen, "rejected": rejected}
+        prompt = _named(seen, ("prompt", "instruction", "question", "query"))
+        if turns is not None or prompt is not None:
+            columns |= {"messages": turns} if turns is not None else {"prompt": str(prompt)}
+        return "preference", columns
+    if turns is not None and not isinstance(seen[turns], int | float):
+        return _turns_name(seen[turns]), {"messages": turns}
+    if pair is not None:
+        return pair[0], {"prompt": pair[1], "completion": pair[2]}
+    text = _named(seen, _TEXT)
+    return ("text", {"text": text}) if text is not None else None
+
+
+def _named(seen: Iterable[str], names: Iterable[str]) -> str | None:
+    by_lower = {str(column).strip().lower(): column for column in reversed(list(seen))}
+    return next((by_lower[name] for name in names if name in by_lower), None)
+
+
+def _turns_name(value: Any) -> str:
+    text = str(value[0] if isinstance(value, list) and value else value)[:2000]
+    return "sharegpt" if "'from'" in text or '"from"' in text else "messages"
+
+
+def chosen_shape(columns: Mapping[str, str], seen: Iterable[str], path_name: str) -> Shape:
+    """The shape that a person chose: what each column is used for.
+
+    Raises:
+        FineTuneError: a use that isn't known, a column that isn't there or is used twice, or too few for an example.
+    """
+    known = list(seen)
+    for role, column in columns.items():
+        if role not in ROLES:
+            raise FineTuneError.of(Code.COLUMN_ROLE_UNKNOWN, value=role, known=list(ROLES))
+        if column not in known:
+            shown = [str(name)[:40] for name in known[:20]]
+            raise FineTuneError.of(Code.COLUMN_MISSING, path=path_name, field=role, value=column, known=shown)
+    if len(set(columns.values())) < len(columns):
+        raise FineTuneError.of(Code.COLUMNS_INCOMPLETE, path=path_name)
+    whole = ({"prompt", "completion"}, {"messages"}, {"text"}, {"chosen"})
+    if not any(needs <= set(columns) for needs in whole):
+        raise FineTuneError.of(Code.COLUMNS_INCOMPLETE, path=path_name)
+    return Shape("mapped", dict(columns))
+
+
+def example_of(row: Row, shape: Shape, path_name: str) -> tuple[Example | None, list[Problem]]:
+    """A row as an example with what is doubtful about it; or no example, and what is wrong with the row."""
+    where = {"path": path_name, "row": row.row, "line": row.line}
+    if row.problem is not None or row.values is None:
+        return None, [row.problem or Problem.error(Code.ROW_NOT_OBJECT, value="null", **where)]
+    cells = Cells()
+    try:
+        example = _CONVERTERS[shape.kind](row.values, shape.columns, cells)
+    except RowError as error:
+        return None, [Problem.error(error.code, **where, **error.params)]
+    example = example.model_copy(update={"row": row.row, "line": row.line})
+    return example, [Problem.warning(code, **where, **params) for code, params in cells.doubts]
+
+
+def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+    field = columns["messages"]
+    if field not in values:
+        raise RowError(Code.ROW_FIELD_MISSING, field=field)
+    messages = messages_of(values[field], field, cells)
+    if "chosen" in columns:
+        messages += _chosen(values, columns["chosen"], cells)
+    return _with_rest(messages, field, values, columns, cells)
+
+
+def _pair(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+    if isinstance(values.get(columns["prompt"]), list) and isinstance(values.get(columns["completion"]), list):
+        # Both as turns: those of the prompt are only read.
+        asked = messages_of(values[columns["prompt"]], columns["prompt"], cells)
+        asked = [message.model_copy(update={"train": False}) for message in asked]
+        answered = messages_of(values[columns["completion"]], columns["completion"], cells)
+        return _with_rest(asked + answered, columns["prompt"], values, columns, cells)
+    messages = [message for pair in _history(values, columns, cells) for message in pair]
+    question = cells.text(values, columns["prompt"])
+    more = cells.text(values, columns["input"], required=False) if "input" in columns else ""
+    if more.strip():
+        question = f"{question}\n{more}"
+    answer = cells.text(values, columns["completion"], answer=True)
+    messages += [Message(role="user", content=question), Message(role="assistant", content=answer.strip(), train=True)]
+    return _with_rest(messages, columns["prompt"], values, columns, cells)
+
+
+def _preference(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+    """Chosen against rejected without a conversation column: the prompt is a text, or inside of chosen."""
+    messages: list[Message] = []
+    if "prompt" in columns:
+        prompt = values.get(columns["prompt"])
+        if isinstance(prompt, list):
+            messages = messages_of(prompt, columns["prompt"], cells)
+        else:
+            messages = [Message(role="user", content=cells.text(values, columns["prompt"]))]
+    chosen = _chosen(values, columns["chosen"], cells)
+    if messages and chosen[: len(messages)] == messages:
+        messages = []
+    return _with_rest(messages + chosen, columns["chosen"], values, columns, cells)
+
+
+def _plain_text(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+    return Example(text=cells.text(values, columns["text"]), row=0)
+
+
+_CONVERTERS = {"messages": _conversation, "prompt": _pair, "chosen": _preference, "text": _plain_text}
+
+
+def _chosen(values: dict[str, Any], field: str, cells: Cells) -> list[Message]:
+    """The chosen answer: a text, one turn, or the whole conversation with it."""
+    chosen = values.get(field)
+    if isinstance(chosen, dict):
+        if not any(key in chosen for key in ("role", "from")):
+            text_key = next((key for key in TEXT_KEYS if key in chosen), "content")
+            return [Message(role="assistant", content=cells.text(chosen, text_key, field, answer=True), train=True)]
+        message = message_of(chosen, field, cells)
+        return [message] if message is not None else []
+    if isinstance(chosen, list):
+        return messages_of(chosen, field, cells)
+    return [Message(role="assistant", content=cells.text(values, field, answer=True), train=True)]
+
+
+def _history(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Iterable[list[Message]]:
+    """Alpaca's earlier turns: a list of [question, answer]."""
+    if "history" not in columns or values.get(columns["history"]) in (None, "", []):
+        return
+    field = columns["history"]
+    for number, turn in enumerate(as_list(values[field], field, "a list of turns")):
+        pair = as_list(turn, f"{field}[{number}]", "a question and its answer")
+        if len(pair) != 2:
+            raise RowError(
+                Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="a question and its answer",
+                value=f"a list of {len(pair)}",
+            )  # fmt: skip
+        named = {"0": pair[0], "1": pair[1]}
+        where = f"{field}[{number}]"
+        yield [
+            Message(role="user", content=cells.text(named, "0", where)),
+            Message(role="assistant", content=cells.text(named, "1", where, answer=True), train=True),
+        ]
+
+
+def _with_rest(
+    messages: list[Message], field: str, values: dict[str, Any], columns: Mapping[str, str], cells: Cells
+) -> Example:
+    """The whole example: with the system text and the tools of the row, if it has them, and something to learn."""
+    system = cells.text(values, columns["system"], required=False) if "system" in columns else ""
+    if system.strip() and messages[0].role != "system":
+        messages = [Message(role="system", content=system), *messages]
+    if not any(message.train for message in messages):
+        raise RowError(Code.ROW_NO_ANSWER)
+    check_order(messages, field, cells)
+    tools = tools_of(values.get(columns["tools"]), columns["tools"]) if "tools" in columns else ()
+    return Example(messages=tuple(messages), tools=tools, row=0)

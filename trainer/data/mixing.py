@@ -1,0 +1,85 @@
+"""Several datasets become one, each with a weight: how often its rows are seen in an epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import secrets
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import orjson
+
+from interfaces.disk import require_space
+from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
+from interfaces.files import publish, read_json, sha256_of, write_json
+from interfaces.folders import DatasetFolder, Home
+from trainer.data.dataset import is_whole, report_of
+
+
+def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> DatasetFolder:
+    """A dataset of the rows of others, by their ids. Weight 2 takes each row twice, 0.5 half of the rows by seed.
+
+    Raises:
+        FineTuneError: a part isn't there.
+    """
+    reports = [{**report_of(home.dataset(part)), **(read_json(home.dataset(part).meta) or {})} for part in parts]
+    recipe = json.dumps([sorted(parts.items()), seed, [report["examples_sha256"] for report in reports]])
+    folder = home.dataset(hashlib.sha256(recipe.encode()).hexdigest()[:16])
+    if is_whole(folder):
+        return folder
+    sizes = [home.dataset(part).examples.stat().st_size for part in parts]
+    require_space(home.path, int(sum(size * weight for size, weight in zip(sizes, parts.values(), strict=True))))
+    staging = DatasetFolder(home.datasets / f".adding-{secrets.token_hex(4)}")
+    staging.path.mkdir(parents=True)
+    try:
+        writer = ExampleWriter(staging)
+        doubts: Counter[str] = Counter()
+        doubtful = 0
+        for source, (part, weight) in enumerate(parts.items()):
+            doubtful += _append(writer, ExampleFile(home.dataset(part)), source, weight, seed, doubts)
+        writer.close()
+        staging.problems.touch()
+        name = " + ".join(
+            f"{report['name']} x {weight:g}" for report, weight in zip(reports, parts.values(), strict=True)
+        )
+        formats = sorted({str(report["format"]) for report in reports})
+        summed = {key: sum(report[key] for report in reports) for key in ("at_fault", "bytes")}
+        kinds = doubts + sum((Counter(report["kinds_at_fault"]) for report in reports), Counter())
+        report = {
+            "name": name, "format": " + ".join(formats), "columns": {}, "known_columns": [], "unused_columns": [],
+            "rows": writer.count + summed["at_fault"], "good": writer.count - doubtful, "usable": writer.count,
+            "doubtful": doubtful, **summed, "kinds": dict(kinds.most_common()), "kinds_at_fault": {}, "first": [record for report in reports for record in report["first"]][:20],
+            "sources": [report["name"] for report in reports],
+            "parts": [{"id": part, "weight": weight} for part, weight in parts.items()],
+            "sha256": hashlib.sha256(recipe.encode()).hexdigest(), "examples_sha256": sha256_of(staging.examples),
+            "added": time.time(),
+        }  # fmt: skip
+        write_json(staging.report, report)
+        shutil.rmtree(folder.path, ignore_errors=True)
+        publish(staging.path, folder.path)
+    finally:
+        shutil.rmtree(staging.path, ignore_errors=True)
+    return folder
+
+
+def _append(
+    writer: ExampleWriter, examples: ExampleFile, source: int, weight: float, seed: int, doubts: Counter[str]
+) -> int:
+    """Write the rows of a part; returns how many of them are doubtful, and counts why in `doubts`."""
+    whole, rest = int(weight), weight - int(weight)
+    some = set(random.Random(seed + source).sample(range(len(examples)), round(rest * len(examples))))
+    doubtful = 0
+    for position in range(len(examples)):
+        times = whole + (position in some)
+        if times:
+            _, group, row, _, flags = examples.entry(position)
+            record = {**orjson.loads(examples.line(position)), "source": source}
+            for _ in range(times):
+                writer.append(orjson.dumps(record), group, row, source, flags)
+            doubtful += times * (flags & DOUBTFUL)
+            doubts.update(dict.fromkeys(record.get("doubts", ()), times))
+    return doubtful

@@ -1,0 +1,267 @@
+"""Rows of a data file, each with its row number, line and byte offset. No torch.
+
+The file is trusted in nothing: its suffix is compared with its content, each line is decoded by itself, and what
+can't be read becomes a Problem with its place, not an exception in the middle. Files are read as a stream, so
+that their size doesn't matter; offsets of compressed files are those of what is inside.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code, Problem
+from trainer.data.delimited import delimited_rows
+from trainer.data.json_array import array_rows
+from trainer.data.rows import BOM, MOST_ROW_BYTES, Row, as_row, mismatch, open_data, too_much
+
+KINDS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
+SUFFIXES = (*KINDS, ".gz")
+_SCALARS = rb'(?:\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+)\s*,)*'
+_WRAPPED = re.compile(
+    rb"\s*\{" + _SCALARS + rb'\s*"(data|rows|train|examples|items|records|instances|samples)"\s*:\s*\[\s*[{\]]'
+)
+"""An object whose rows are the value of a usual name, perhaps behind a version and the like."""
+_PARQUET_MAGIC = b"PAR1"
+_HEAD_BYTES = 1 << 16
+
+
+def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
+    """The rows of a file, in order. `sample_by` (paragraph, line, document) is what a row of plain text is.
+
+    Raises:
+        FineTuneError: the file as a whole can't be used (missing, empty, not what its suffix says).
+    """
+    kind, head = check_file(path)
+    if kind == ".parquet":
+        return _parquet_rows(path)
+    if kind == ".txt":
+        return _guarded(path, _text_rows(path, sample_by))
+    if kind in (".csv", ".tsv"):
+        return _guarded(path, delimited_rows(path, kind))
+    form, start = json_form(kind, head)
+    return _guarded(path, _jsonl_rows(path) if form == "lines" else array_rows(path, start, form))
+
+
+def json_form(kind: str, head: bytes) -> tuple[Literal["lines", "array", "wrapped", "bare"], int]:
+    """How rows stand in a JSON file, and where the first may begin. Told by content: people name all of them .json.
+
+    lines (one a line), array, wrapped (an array in an object), bare (objects printed over several lines)
+    """
+    if head.lstrip().startswith(b"[") and not (kind != ".json" and _first_line_is_whole(head)):
+        return "array", head.index(b"[") + 1
+    if wrapped := _WRAPPED.match(head):
+        return "wrapped", head.index(b"[", wrapped.start(1)) + 1
+    return ("bare" if _goes_over_lines(head) else "lines"), 0
+
+
+def _first_line_is_whole(head: bytes) -> bool:
+    """Whether the first line is JSON by itself and others follow: a row that is a list, not the beginning of one."""
+    line, end, rest = head.lstrip().partition(b"\n")
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return bool(end and rest.strip())
+
+
+def _goes_over_lines(head: bytes) -> bool:
+    """Whether an object is printed over several lines: the first is no JSON by itself, and the second begins none."""
+    lines = [line for line in head.splitlines()[:50] if line.strip()]
+    try:
+        orjson.loads(lines[0])
+    except orjson.JSONDecodeError:
+        return lines[0].lstrip().startswith(b"{") and len(lines) > 1 and not lines[1].lstrip().startswith(b"{")
+    return False
+
+
+def kind_of_file(path: Path) -> str:
+    """The suffix that says what the file is: of `rows.jsonl.gz` it is `.jsonl`."""
+    name = path.name.lower().removesuffix(".gz")
+    return "." + name.rpartition(".")[2] if "." in name else ""
+
+
+def check_file(path: Path) -> tuple[str, bytes]:
+    """Kind and first bytes of a file that is there, not empty, and plausibly of its kind.
+
+    Raises:
+        FineTuneError: it is not.
+    """
+    kind = kind_of_file(path)
+    try:
+        with path.open("rb") as file:
+            packed = file.read(4)
+        if packed and kind in KINDS and path.name.lower().endswith(".gz") and packed[:2] != b"\x1f\x8b":
+            raise mismatch(path, "it is not compressed")
+        with open_data(path) as opened:
+            head = opened.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        raise FineTuneError.of(Code.FILE_MISSING, path=str(path)) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise mismatch(path, "its compressed content is damaged") from None
+    except OSError as error:
+        raise FineTuneError.of(Code.FILE_UNREADABLE, path=str(path), reason=error.strerror or str(error)) from None
+    if kind not in KINDS:
+        raise FineTuneError.of(Code.SUFFIX_UNKNOWN, path=path.name, suffix=kind, known=list(SUFFIXES))
+    if not head.removeprefix(BOM).strip():
+        raise FineTuneError.of(Code.FILE_EMPTY, path=path.name)
+    _check_content(path, kind, head)
+    return kind, head.removeprefix(BOM) if kind in (".json", ".jsonl", ".ndjson") else head
+
+
+def _check_content(path: Path, kind: str, head: bytes) -> None:
+    if kind == ".parquet":
+        if not head.startswith(_PARQUET_MAGIC):
+            raise mismatch(path, "it does not start with PAR1")
+        if path.name.lower().endswith(".gz"):
+            raise mismatch(path, "a Parquet file is compressed inside; unpack it first")
+        return
+    if head.startswith(_PARQUET_MAGIC):
+        raise mismatch(path, "it is a Parquet file")
+    if (
+        head[:2] == b"\x1f\x8b"
+        or head[:4] in (b"PK\x03\x04", b"(\xb5/\xfd")
+        or head[:3] == b"BZh"
+        or head[:5] == b"\xfd7zXZ"
+    ):
+        raise mismatch(path, "it is a compressed archive")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise mismatch(path, "it is UTF-16; save it as UTF-8")
+    if head.startswith(b"%PDF"):
+        raise mismatch(path, "it is a PDF document")
+    if kind not in (".json", ".parquet") and b"\r" in head[:-1] and b"\n" not in head:
+        raise mismatch(path, "its lines end in CR alone, as on old Macs; save it with LF or CRLF")
+    # One NUL may be a slip inside a row, which that row's own problem tells; many are another kind of file.
+    if head.count(b"\0") > max(len(head) // 100, 3):
+        raise mismatch(path, "it holds NUL bytes, as binary and UTF-16 files do")
+    start = head.removeprefix(BOM).lstrip()[:1]
+    if kind in (".json", ".jsonl", ".ndjson") and start not in (b"[", b"{") and b"{" not in head:
+        raise mismatch(path, f"it starts with {head.lstrip()[:20].decode('utf-8', 'replace')!r}, not with {{ or [")
+    if kind in (".csv", ".tsv") and start in (b"[", b"{"):
+        raise mismatch(path, "it holds JSON")
+
+
+def _guarded(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
+    """Damage that shows only in the middle of a compressed file ends the reading with a sentence."""
+    try:
+        yield from rows
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise mismatch(path, "its compressed content is damaged or cut off") from None
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    """One JSON object a line. Blank lines are no rows."""
+    number = line = offset = 0
+    with open_data(path) as file:
+        while raw := file.readline(MOST_ROW_BYTES):
+            line += 1
+            start, length = offset, len(raw)
+            too_long = length == MOST_ROW_BYTES and not raw.endswith(b"\n")
+            while too_long and (more := file.readline(MOST_ROW_BYTES)):
+                length += len(more)
+                if more.endswith(b"\n"):
+                    break
+            offset += length
+            if line == 1 and raw.startswith(BOM):
+                raw, start, length = raw[3:], 3, length - 3
+            if not too_long and not raw.strip():
+                continue
+            number += 1
+            if too_long:
+                problem = Problem.error(
+                    Code.ROW_TOO_LARGE, path=path.name, row=number, line=line, size=length, limit=MOST_ROW_BYTES
+                )
+                yield Row(number, line, None, problem, start, length)
+            else:
+                yield _json_row(path.name, number, line, raw, start)
+
+
+def _json_row(name: str, number: int, line: int, raw: bytes, offset: int) -> Row:
+    try:
+        values = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        # Slower, and with the words for what is wrong; it also takes NaN, which others write.
+        values = _parsed(name, number, line, raw)
+    if isinstance(values, Problem):
+        return Row(number, line, None, values, offset, len(raw))
+    return as_row(name, number, line, values, offset, len(raw))
+
+
+def _parsed(name: str, number: int, line: int, raw: bytes) -> Any:
+    where = {"path": name, "row": number, "line": line}
+    try:
+        return json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        byte = f"0x{raw[error.start]:02x}"
+        return Problem.error(Code.ROW_BAD_ENCODING, value=byte, position=error.start, **where)
+    except (ValueError, RecursionError) as error:
+        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else too_much(error)
+        return Problem.error(Code.ROW_BROKEN_JSON, reason=reason, **where)
+
+
+def _text_rows(path: Path, sample_by: str) -> Iterator[Row]:
+    """Plain text: a row is a paragraph (ended by a blank line), a line, or the whole document."""
+    number = line = offset = 0
+    block: list[bytes] = []
+    block_line = block_offset = 0
+    with open_data(path) as file:
+        while True:
+            raw = file.readline(MOST_ROW_BYTES)
+            line += 1
+            if line == 1:
+                offset = 3 if raw.startswith(BOM) else 0
+                raw = raw.removeprefix(BOM)
+            ends = not raw or (sample_by == "paragraph" and not raw.strip())
+            if block and (ends or sample_by == "line" or sum(map(len, block)) >= MOST_ROW_BYTES):
+                number += 1
+                yield _text_row(path.name, number, block_line, b"".join(block), block_offset)
+                block = []
+            if not raw:
+                return
+            if raw.strip() or (block and sample_by == "document"):
+                if not block:
+                    block_line, block_offset = line, offset
+                block.append(raw)
+            offset += len(raw)
+
+
+def _text_row(name: str, number: int, line: int, raw: bytes, offset: int) -> Row:
+    try:
+        return Row(number, line, {"text": raw.decode("utf-8").strip("\r\n")}, None, offset, len(raw))
+    except UnicodeDecodeError as error:
+        line += raw.count(b"\n", 0, error.start)
+        value = f"0x{raw[error.start]:02x}"
+        problem = Problem.error(
+            Code.ROW_BAD_ENCODING, path=name, row=number, line=line, value=value, position=error.start
+        )
+        return Row(number, line, None, problem, offset, len(raw))
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        number = 0
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=500):
+            batch.validate(full=True)
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(number, None, {name: _without_nulls(value) for name, value in values.items()})
+    except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise mismatch(path, (str(error).splitlines() or ["it is damaged"])[0]) from None
+
+
+def _without_nulls(value: Any) -> Any:
+    """Columns of one type give each object all keys that any has; those that it didn't have are null, and no part of it."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

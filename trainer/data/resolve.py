@@ -1,0 +1,77 @@
+"""What a config names becomes a dataset of the home: an id, a file, a dataset of the Hub, or several that are mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from interfaces.errors import FineTuneError
+from interfaces.examples import DOUBTFUL, ExampleFile
+from interfaces.files import read_json, sha256_of
+from interfaces.folders import DatasetFolder, Home
+from interfaces.problems import Code, rows_that_forbid
+from trainer.data.dataset import Indices, add_dataset, index_of, report_of
+from trainer.data.hub_dataset import fetch_dataset
+from trainer.data.inspection import Tell, say_nothing
+from trainer.data.mixing import mix_datasets
+
+
+def find_dataset(
+    home: Home, reference: str | Mapping[str, float], columns: Mapping[str, str] | None = None, tell: Tell = say_nothing
+) -> DatasetFolder:
+    """The dataset that a config names: an id of this home, a file, a Hub dataset, or several that are mixed.
+
+    Raises:
+        FineTuneError: there is no such dataset, or it can't be used.
+    """
+    if not isinstance(reference, str):
+        weights: dict[str, float] = {}
+        for part, weight in reference.items():  # two names of one content are one part
+            dataset = find_dataset(home, part, columns, tell).id
+            weights[dataset] = weights.get(dataset, 0) + weight
+        return mix_datasets(home, weights)
+    if reference.startswith("hub:"):
+        path, name = fetch_dataset(home, reference, tell)
+        return add_dataset(home, path, columns, name=name, tell=tell)
+    if _is_id(reference) and (report := read_json(home.dataset(reference).report)) is not None:
+        if "usable" in report:
+            return home.dataset(reference)
+        # Added by an earlier version, which kept less: its source is read anew.
+        return add_dataset(
+            home, home.dataset(reference).find_source() or Path(reference), name=str(report["name"]), tell=tell
+        )
+    source = Path(reference).expanduser()
+    if _is_id(reference) and not source.exists():
+        raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=reference)
+    return add_dataset(home, source, columns, tell=tell)
+
+
+def load_dataset(
+    home: Home, reference: str | Mapping[str, float], columns: Mapping[str, str] | None = None, bad_rows: str = "stop"
+) -> tuple[ExampleFile, Indices, dict[str, Any]]:
+    """A dataset's rows, the positions of those to use, and its report.
+
+    Raises:
+        FineTuneError: no such dataset; it is not what it was when it was added; or rows of it are at fault and
+            `bad_rows` is "stop".
+    """
+    folder = find_dataset(home, reference, columns)
+    report = report_of(folder)
+    seen = sha256_of(folder.examples) if folder.examples.is_file() else "missing"
+    if seen != report.get("examples_sha256"):
+        expected = str(report.get("examples_sha256"))[:12]
+        raise FineTuneError.of(Code.DATASET_CHANGED, path=str(folder.examples), seen=seen[:12], expected=expected)
+    if refused := rows_that_forbid(report, bad_rows):
+        raise FineTuneError(refused)
+    examples = ExampleFile(folder)
+    used = numpy.arange(len(examples))
+    if bad_rows == "skip":
+        used = used[index_of(folder)["flags"] & DOUBTFUL == 0]
+    return examples, used, report
+
+
+def _is_id(reference: str) -> bool:
+    return len(reference) == 16 and all(character in "0123456789abcdef" for character in reference)

@@ -1,0 +1,59 @@
+"""One row as a reader found it, and what the readers of all kinds of files share. No torch."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code, Problem
+
+MOST_ROW_BYTES = 1 << 25
+"""A longer row is not read: a missing line break must not fill the memory."""
+BOM = b"\xef\xbb\xbf"
+NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""What Python's decoder makes of a byte that is no UTF-8, when asked to go on (surrogateescape)."""
+TOO_DEEP = "nested too deep"
+
+
+@dataclass(slots=True)
+class Row:
+    """One row as found: its fields, or the problem that stands in their place. `offset` and `length` in bytes."""
+
+    row: int
+    line: int | None
+    values: dict[str, Any] | None
+    problem: Problem | None = None
+    offset: int | None = None
+    length: int = 0
+
+
+def open_data(path: Path) -> IO[bytes]:
+    """The file's content as bytes, unpacked where it is compressed."""
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def mismatch(path: Path, reason: str) -> FineTuneError:
+    return FineTuneError.of(Code.CONTENT_MISMATCH, path=path.name, suffix=path.suffix, reason=reason)
+
+
+def as_row(name: str, number: int, line: int | None, values: Any, offset: int | None, length: int) -> Row:
+    """A row of parsed JSON, which has to be an object."""
+    if isinstance(values, dict):
+        return Row(number, line, values, None, offset, length)
+    problem = Problem.error(Code.ROW_NOT_OBJECT, path=name, row=number, line=line, value=kind_of(values))
+    return Row(number, line, None, problem, offset, length)
+
+
+def too_much(error: Exception) -> str:
+    """What Python's own limits refuse."""
+    return TOO_DEEP if isinstance(error, RecursionError) else "a number with too many digits"
+
+
+def kind_of(value: Any) -> str:
+    """A value's type in JSON's words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "null" if value is None else type(value).__name__)

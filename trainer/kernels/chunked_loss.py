@@ -1,0 +1,106 @@
+"""The language-model head on trained positions only, in chunks: the full table of logits never exists.
+
+The model's own `forward` is replaced before PEFT wraps it, so that wrappers (PEFT, DDP, FSDP) still run around it:
+going past them left the gradients of two ranks unsynchronised, without any error.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
+
+from trainer.tokens.token_store import READ_ONLY
+
+CHUNK_ELEMENTS = 1 << 25
+"""Logits at a time: 64 MB in 16 bits, enough rows for a product at full speed."""
+BLOCK_ELEMENTS = 1 << 20
+"""Logits that are in 32 bits at a time on a CPU: they stay in its cache, and no fresh memory is asked for."""
+
+
+def use_trained_head(model: PreTrainedModel) -> None:
+    """From now on `model(labels=...)` returns a loss and no logits; without labels it answers as before."""
+
+    own = model.forward
+
+    @functools.wraps(own)  # whoever asks for its signature, as `generate` does, sees the old one
+    def forward(*args: Any, labels: torch.Tensor | None = None, **kwargs: Any) -> Any:
+        if labels is None:
+            return own(*args, **kwargs)
+        return CausalLMOutput(loss=_loss(model, labels, *args, **kwargs))
+
+    model.forward = forward
+    model.accepts_loss_kwargs = True  # the Trainer passes `num_items_in_batch`
+
+
+def _loss(
+    model: PreTrainedModel, labels: torch.Tensor, *args: Any, num_items_in_batch: torch.Tensor | int | None = None,
+    **kwargs: Any,
+) -> torch.Tensor:  # fmt: skip
+    """The loss summed over trained tokens, divided by `num_items_in_batch` or by their number."""
+    hidden = model.get_decoder()(*args, **{**kwargs, "use_cache": False}).last_hidden_state
+    wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=READ_ONLY)
+    trained = wanted != READ_ONLY
+    total = summed_loss(model.get_output_embeddings(), hidden[trained], wanted[trained])
+    return total / (trained.sum() if num_items_in_batch is None else num_items_in_batch)
+
+
+def summed_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy summed over `hidden` (tokens, size) and `targets` (tokens), in 32 bits."""
+    vocabulary = int(getattr(head, "out_features", 1 << 17))
+    chunk = max(CHUNK_ELEMENTS // vocabulary, 1)
+    if type(head) is torch.nn.Linear and not head.weight.requires_grad:
+        # Under autocast the last norm's output may be in 32 bits.
+        total: torch.Tensor = _FrozenHead.apply(hidden.to(head.weight.dtype), head.weight, head.bias, targets, chunk)
+        return total
+    parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
+    losses = [checkpoint(_chunk_loss, head, *part, use_reentrant=False) for part in parts]
+    return torch.stack(losses).sum() if losses else hidden.sum() * 0.0
+
+
+def _chunk_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
+
+
+class _FrozenHead(torch.autograd.Function):
+    """A head that doesn't learn: the gradient of its input is made on the way forward, chunk by chunk."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor,
+        chunk: int,
+    ) -> torch.Tensor:  # fmt: skip
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        table = hidden.new_empty((min(chunk, len(targets)), len(weight)))
+        block = max(BLOCK_ELEMENTS // len(weight), 1) if hidden.device.type == "cpu" else chunk
+        for first in range(0, len(targets), chunk):
+            part = hidden[first : first + chunk]
+            logits = table[: len(part)]
+            if bias is None:
+                torch.mm(part, weight.t(), out=logits)
+            else:
+                torch.addmm(bias, part, weight.t(), out=logits)
+            for rows, wanted in zip(
+                logits.split(block), targets[first : first + chunk, None].split(block), strict=True
+            ):
+                log_p = torch.log_softmax(rows, dim=-1, dtype=torch.float32)
+                chosen = log_p.gather(1, wanted)
+                total -= chosen.sum()
+                if of_hidden is not None:
+                    # The gradient, softmax minus one at the wanted token, takes the logits' place.
+                    rows.copy_(log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0)))
+                del log_p  # or it would lie beside the next block's
+            if of_hidden is not None:
+                torch.mm(logits, weight, out=of_hidden[first : first + chunk])
+        ctx.save_for_backward(*([of_hidden] if of_hidden is not None else []))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (of_hidden,) = ctx.saved_tensors
+        return of_hidden * grads[0].to(of_hidden.dtype), None, None, None, None

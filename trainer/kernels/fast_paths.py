@@ -1,0 +1,138 @@
+"""How the base model is run in training: flat batches, and the head on trained positions only.
+
+Both change what a model's code does, so neither is taken on its word: a trial on a few random tokens must give what
+the model's own code gives. An architecture that fails it trains all the same, as its authors wrote it, and is told why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from transformers.utils import is_flash_attn_2_available
+
+from interfaces.problems import Code, Problem
+from trainer.kernels.chunked_loss import use_trained_head
+from trainer.kernels.flat_attention import FLAT
+from trainer.tokens.batches import flat_batch
+
+log = logging.getLogger(__name__)
+TRIAL_LENGTHS = (5, 9, 3)
+OWN_LOGITS = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling", "output_multiplier_scale")
+"""Settings by which a model changes its logits after the head."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What the trials allowed: batches 'flat' or 'padded', logits at 'trained' or 'all' positions."""
+
+    batches: str
+    logits: str
+    warnings: tuple[Problem, ...] = ()
+
+
+def adapt_forward(model: PreTrainedModel, model_name: str, recorded: dict[str, Any] | None = None) -> Forward:
+    """Make a freshly loaded model train fast, as far as it stays the same model. Before PEFT wraps it.
+
+    `recorded` is what an earlier attempt of the same run did without: this one does without it too.
+    """
+    earlier = recorded or {}
+    was_training, attention = model.training, model.config._attn_implementation
+    batches, logits = "padded", "all"
+    warnings = []
+    model.eval()
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        if earlier.get("batches") != "padded":
+            reason = _try(lambda: _take_flat_attention(model))
+            if reason:
+                model.set_attn_implementation(attention)
+                warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, reason=reason))
+            batches = "padded" if reason else "flat"
+        if earlier.get("logits") != "all":
+            reason = _try(lambda: _take_trained_head(model))
+            if reason:
+                vars(model).pop("forward", None)
+                warnings.append(Problem.warning(Code.TRAINED_HEAD_REFUSED, model=model_name, reason=reason))
+            logits = "all" if reason else "trained"
+    model.train(was_training)
+    return Forward(batches, logits, tuple(warnings))
+
+
+def _try(trial: Callable[[], str]) -> str:
+    """The reason that `trial` gives, or the error it ends with; empty when all is well."""
+    try:
+        return trial()
+    except Exception as error:
+        log.info("A trial failed", exc_info=True)
+        return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _take_flat_attention(model: PreTrainedModel) -> str:
+    """Sequences side by side must give what each gives alone."""
+    # What a trial this short can't show: a window or chunk of attention that only the mask knows of, and not the layer.
+    if not model._supports_flash_attn:
+        return "its attention needs a mask"
+    sequences = _random_sequences(model)
+    alone = torch.cat([_own_logits(model, input_ids=sequence[None])[0] for sequence in sequences])
+    batch = flat_batch([{"input_ids": sequence.tolist(), "labels": sequence.tolist()} for sequence in sequences])
+    inputs = {key: _placed(value, model) for key, value in batch.items() if key != "labels"}
+
+    def trial(attention: str) -> str:
+        model.set_attn_implementation(attention)
+        if model.config._attn_implementation != attention:
+            return "its attention can't be exchanged"
+        same = _same(alone, _own_logits(model, **inputs)[0])
+        return "" if same else "its layers mix sequences that lie side by side"
+
+    if model.device.type == "cuda" and is_flash_attn_2_available() and not _try(lambda: trial("flash_attention_2")):
+        return ""
+    return trial(FLAT)
+
+
+def _take_trained_head(model: PreTrainedModel) -> str:
+    """Head times hidden state must be the model's own logits."""
+    if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
+        return f"it changes its logits ({changed[0]})"
+    if getattr(model.config, "output_router_logits", False):
+        return "its experts' balance is a part of its loss"
+    sequence = _random_sequences(model)[1][None]
+    logits = _own_logits(model, input_ids=sequence)
+    head, body = model.get_output_embeddings(), model.get_decoder()
+    if head is None or body is model:
+        return "its head can't be told from its layers"
+    hidden = body(input_ids=sequence, use_cache=False).last_hidden_state
+    if not _same(logits, head(hidden)):
+        return "its logits are not its head's output"
+    own = torch.nn.functional.cross_entropy(logits[0, :-1].float(), sequence[0, 1:])
+    use_trained_head(model)
+    ours = model(input_ids=sequence, labels=sequence).loss
+    return "" if torch.allclose(own, ours, rtol=_tolerance(logits)) else "its loss comes out otherwise"
+
+
+def _random_sequences(model: PreTrainedModel) -> list[torch.Tensor]:
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    return [torch.randint(vocabulary, (length,), device=model.device) for length in TRIAL_LENGTHS]
+
+
+def _own_logits(model: PreTrainedModel, **inputs: Any) -> torch.Tensor:
+    logits: torch.Tensor = type(model).forward(model, use_cache=False, **inputs).logits
+    return logits
+
+
+def _placed(value: Any, model: PreTrainedModel) -> Any:
+    return value.to(model.device) if isinstance(value, torch.Tensor) else value
+
+
+def _same(expected: torch.Tensor, seen: torch.Tensor) -> bool:
+    """Equal but for rounding: a leak between sequences moves logits by far more."""
+    difference = (expected.float() - seen.float()).norm() / expected.float().norm()
+    return bool(difference <= _tolerance(expected))
+
+
+def _tolerance(logits: torch.Tensor) -> float:
+    return 1e-3 if logits.dtype == torch.float32 else 5e-2

@@ -1,0 +1,194 @@
+"""Where to compute and in which numbers: chosen by a probe, recorded, and told in the first event."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import resource
+import sys
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code, Problem
+
+PROBE_ROUNDS = 25
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What the probe chose."""
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = None) -> Compute:
+    """The device, number format and threads for a run; sets torch's thread count.
+
+    `recorded` is what an earlier attempt of the same run chose: it goes on with that, or it would not be the same run.
+
+    Raises:
+        FineTuneError: the config asks for a number format that the device can't train in.
+    """
+    see_one_card(config.device)
+    device, warnings = _choose_device(config.device)
+    earlier = recorded if recorded and recorded.get("device") == str(device) else {}
+    threads = int(earlier.get("threads", 0)) or config.cpu_threads or fastest_threads(thread_counts())
+    torch.set_num_threads(threads)
+    if config.fp16 and device.type != "cuda":
+        raise FineTuneError.of(Code.DTYPE_UNAVAILABLE, field="fp16", device=device.type)
+    kept = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}.get(
+        str(earlier.get("dtype"))
+    )
+    if kept is not None:
+        dtype = kept
+    elif config.fp16:
+        dtype = torch.float16
+    elif config.bf16 is True or (config.bf16 == "auto" and bf16_is_faster(device)):
+        dtype = torch.bfloat16
+    else:
+        dtype = torch.float32
+    return Compute(device, dtype, threads, tuple(warnings))
+
+
+def thread_counts(groups: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Numbers of threads worth a try: the cores that this process may use, and as many as there are real ones.
+
+    A container's share of processor time counts too: it may see 64 cores and be given the time of two.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = min([allowed, *_processor_shares(groups)])
+    return sorted({most, min(most, psutil.cpu_count(logical=False) or most)})
+
+
+def _processor_shares(groups: Path) -> list[int]:
+    """The processors' worth of time that control groups allow: each above this process (version 2), the root's (1)."""
+    shares = []
+    try:
+        own = (
+            Path("/proc/self/cgroup")
+            .read_text(encoding="utf-8", errors="replace")
+            .strip()
+            .splitlines()[-1]
+            .split(":", 2)[2]
+            .strip("/")
+        )
+    except (OSError, IndexError):
+        own = ""
+    for folder in {groups, *(groups / own, *(groups / own).parents)}:
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+            shares.append(max(math.ceil(int(quota) / int(period)), 1))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (
+            (groups / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period")
+        )
+        if int(quota) > 0:
+            shares.append(max(math.ceil(int(quota) / int(period)), 1))
+    return shares
+
+
+def fastest_threads(counts: list[int]) -> int:
+    """The number of threads that multiplies fastest; of equals the smallest, which leaves the most to others."""
+    if len(counts) == 1:
+        return counts[0]
+    best = dict.fromkeys(counts, math.inf)
+    for _ in range(PROBE_ROUNDS):
+        for count in counts:
+            torch.set_num_threads(count)
+            best[count] = min(best[count], _time_product(torch.float32))
+    return min(count for count in counts if best[count] <= 1.03 * min(best.values()))
+
+
+def see_one_card(wanted: str, environment: MutableMapping[str, str] = os.environ) -> None:
+    """A run takes one card: of several the Trainer would make copies of the model. Before CUDA is first used.
+
+    Cards are counted as the driver counts them, among those that the environment lets this process see.
+    """
+    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    seen = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    index = int(wanted.partition(":")[2] or 0)
+    environment["CUDA_VISIBLE_DEVICES"] = seen[index] if index < len(seen) else str(index) if not seen else ""
+
+
+def _choose_device(wanted: str) -> tuple[torch.device, list[Problem]]:
+    """
+    Raises:
+        FineTuneError: the device that the config names isn't there.
+    """
+    kind = wanted.partition(":")[0]
+    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind]:
+        raise FineTuneError.of(
+            Code.VALUE_INVALID,
+            field="device",
+            value=repr(wanted),
+            expected="should be auto, or a device that torch can use here",
+        )
+    if kind in ("cpu", "mps"):
+        return torch.device(kind), []
+    if torch.cuda.is_available():
+        try:
+            torch.zeros(1, device="cuda")
+            return torch.device("cuda", torch.cuda.current_device()), []
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            return torch.device("cpu"), [Problem.warning(Code.DEVICE_NOT_USED, device="CUDA", reason=reason)]
+    if torch.backends.mps.is_available():
+        return torch.device("mps"), []
+    return torch.device("cpu"), []
+
+
+def bf16_is_faster(device: torch.device) -> bool:
+    """Whether bfloat16 pays: by the card's own word on a GPU, by a matrix product timed both ways on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "mps":
+        return False
+    # In turns, so that whatever else the machine does slows both; the best of many rounds is what it can do.
+    rounds = [(_time_product(torch.float32), _time_product(torch.bfloat16)) for _ in range(PROBE_ROUNDS)]
+    return min(bf16 for _, bf16 in rounds[1:]) < 0.8 * min(fp32 for fp32, _ in rounds[1:])
+
+
+def _time_product(dtype: torch.dtype) -> float:
+    """One product of a shape that training has (512 tokens through a 576 x 1536 layer), in seconds."""
+    left, right = torch.ones(512, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
+    start = time.perf_counter()
+    torch.nn.functional.linear(left, right)
+    return time.perf_counter() - start
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Memory held now: the allocator's on a GPU, the process's resident set on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.current_allocated_memory()
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return peak_memory_bytes(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory held so far: the allocator's peak on a GPU, the process's largest resident set on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

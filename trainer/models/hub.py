@@ -1,0 +1,172 @@
+"""A Hub id becomes a folder of files in the standard Hugging Face cache.
+
+`HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` are huggingface_hub's own and only read by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub import constants, errors
+from tqdm.auto import tqdm
+
+from interfaces.disk import require_space
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
+from trainer.models.starter import Progress
+
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "LICENSE*"]
+SHA256 = re.compile(r"[0-9a-f]{64}")
+IGNORED = ["original/*", "onnx/*", "*/*.safetensors"]
+"""Other copies of the same weights in subfolders."""
+
+
+def download_model(model: str, revision: str, progress: Progress) -> tuple[Path, str]:
+    """The snapshot's folder and its commit; from the cache alone when the Hub is out of reach.
+
+    Raises:
+        FineTuneError: not found, not allowed, out of reach, or holds no safetensors.
+    """
+    known = _weights_here(model)
+    path = _snapshot(model, revision, progress, WANTED)
+    _verify(path, known)
+    if not (path / "config.json").is_file():
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="it has no config.json")
+    if not any(path.glob("*.safetensors")):
+        raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="it has no safetensors weights")
+    return path, path.name
+
+
+def _weights_here(model: str) -> set[Path]:
+    """The blobs of a model that are in the cache already: they were verified when they came."""
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs"
+    return {path for path in blobs.glob("*") if path.suffix != ".incomplete"}
+
+
+def _verify(snapshot: Path, known: set[Path]) -> None:
+    """New weights must have the sha256 that the Hub has promised: of large files it is their name in the cache.
+
+    Raises:
+        FineTuneError: a file is damaged; it is removed, so that the next download fetches it anew.
+    """
+    for link in sorted(snapshot.glob("*.safetensors")):
+        blob = link.resolve()
+        if blob in known or not SHA256.fullmatch(blob.name):
+            continue
+        with blob.open("rb") as file:
+            seen = hashlib.file_digest(file, "sha256").hexdigest()
+        if seen != blob.name:
+            link.unlink()
+            blob.unlink()
+            raise FineTuneError.of(Code.CHECKSUM_MISMATCH, path=link.name, seen=seen, expected=blob.name)
+
+
+def download_tokenizer(model: str, revision: str, progress: Progress) -> Path:
+    """The folder of a model's snapshot with its tokenizer, and without the weights: a few megabytes.
+
+    Raises:
+        FineTuneError: not found, not allowed, or out of reach.
+    """
+    return _snapshot(model, revision, progress, [pattern for pattern in WANTED if pattern != "*.safetensors"])
+
+
+def _snapshot(model: str, revision: str, progress: Progress, wanted: list[str]) -> Path:
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                model, revision=revision, allow_patterns=wanted, ignore_patterns=IGNORED, tqdm_class=_bar(progress)
+            )
+        )
+    except Exception as error:
+        known = hub_problem(error, model, revision)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _bar(progress: Progress) -> type[tqdm]:
+    """A progress bar that draws nothing, tells `progress`, and refuses what the disk can't hold.
+
+    The Hub client makes one for bytes, one for files.
+    """
+
+    counting = threading.Lock()  # several files arrive at once
+
+    class Bar(tqdm):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            options.pop("name", None)
+            # Of the two bars in bytes the second counts what was written, from the cache too.
+            self._counts_bytes = options.get("unit") == "B" and "Downloading" not in options.get("desc", "")
+            super().__init__(*arguments, **{**options, "disable": True})
+            self.n = options.get("initial", 0)
+
+        def refresh(self, *arguments: Any, **options: Any) -> None:
+            """Called when another file has told its size, before its first byte."""
+            if self._counts_bytes and self.total:
+                require_space(Path(constants.HF_HUB_CACHE), int(self.total - self.n))
+
+        def update(self, n: float | None = 1) -> bool | None:
+            with counting:
+                self.n += n or 0
+            if self._counts_bytes and self.total:
+                progress(int(self.n), int(self.total))
+            return None
+
+    return Bar
+
+
+def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | None:
+    """The Hub client's errors in our words; None for anything else."""
+    where = {"model": model, "revision": revision, "endpoint": re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)}
+    response = _response(error)
+    status = getattr(response, "status_code", None)
+    if isinstance(error, errors.GatedRepoError) or status == 403:
+        return FineTuneError.of(Code.MODEL_GATED, **where)
+    if isinstance(error, errors.HFValidationError):
+        return FineTuneError.of(Code.MODEL_NOT_FOUND, **where)
+    # The Hub answers 401 for a model that isn't there when nobody is logged in.
+    if status == 401 and huggingface_hub.get_token():
+        return FineTuneError.of(Code.MODEL_UNAUTHORIZED, **where)
+    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError) or status in (401, 404):
+        return FineTuneError.of(Code.MODEL_NOT_FOUND, **where)
+    if status == 429:
+        wait = str(response.headers.get("retry-after", "60"))
+        return FineTuneError.of(Code.HUB_BUSY, seconds=wait, **where)
+    if status is not None:
+        return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=f"HTTP {status}", **where)
+    no_network = (
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        errors.RevisionResolutionError,
+        ConnectionError,
+    )
+    if isinstance(error, no_network) or type(error).__module__.split(".")[0] in (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+    ):
+        reason = "offline mode is on" if constants.HF_HUB_OFFLINE else _first_line(error)
+        return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=reason, **where)
+    return None
+
+
+def _response(error: BaseException | None) -> Any:
+    """The Hub's answer behind an error, however deep the client has wrapped it."""
+    while error is not None:
+        if getattr(error, "response", None) is not None:
+            return error.response  # type: ignore[attr-defined]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    """The innermost cause says most: 'Connection refused' rather than 'cache lookup failed'."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

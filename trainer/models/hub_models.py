@@ -1,0 +1,84 @@
+"""What the Hub says of models without any of their weights: search, sizes, licences, and the small config.json. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub import HfApi, constants
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
+from trainer.models.hub import hub_problem
+
+STORED_BITS = {
+    "F64": 64,
+    "F32": 32,
+    "F16": 16,
+    "BF16": 16,
+    "I64": 64,
+    "I32": 32,
+    "I16": 16,
+    "I8": 8,
+    "U8": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F4": 4,
+}
+FOUND_AT_MOST = 12
+SECONDS = 15.0
+
+
+def look_up(model: str, revision: str) -> dict[str, Any]:
+    """One model: its commit, size, licence and whether it is gated; its config.json is then in the cache.
+
+    Raises:
+        FineTuneError: not found, not allowed, out of reach, or without weights that can be trusted.
+    """
+    try:
+        info = HfApi().model_info(model, revision=revision, files_metadata=True, timeout=SECONDS)
+        config = huggingface_hub.hf_hub_download(model, "config.json", revision=revision)
+    except Exception as error:
+        known = hub_problem(error, model, revision)
+        if known is None:
+            raise
+        raise known from error
+    files = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    weights = {name: size for name, size in files.items() if name.endswith(".safetensors") and "/" not in name}
+    if not weights:
+        raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="it has no safetensors weights")
+    return {**_record(info), "revision": info.sha, "config": config, "download_bytes": sum(weights.values())}
+
+
+def search_models(text: str) -> list[dict[str, Any]]:
+    """Models that write text, most downloaded first.
+
+    Raises:
+        FineTuneError: the Hub is out of reach, or asks to wait.
+    """
+    try:
+        # Without this the list is asked for again and again, half a minute long, before it is said that nobody answers.
+        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=SECONDS)
+        found = list(
+            HfApi().list_models(
+                search=text, filter="text-generation", sort="downloads", limit=FOUND_AT_MOST,
+                expand=["downloads", "gated", "safetensors", "tags"],
+            )
+        )  # fmt: skip
+    except Exception as error:
+        known = hub_problem(error, text, "main")
+        if known is None:
+            raise
+        raise known from error
+    return [_record(info) for info in found]
+
+
+def _record(info: Any) -> dict[str, Any]:
+    """What of the Hub's answer a card shows; what it doesn't say is None."""
+    numbers = dict(getattr(info.safetensors, "parameters", None) or {})
+    licences = [tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")]
+    return {
+        "id": info.id, "downloads": info.downloads, "gated": bool(info.gated), "licence": licences[0] if licences else None,
+        "parameters": sum(numbers.values()) or None,
+        "download_bytes": sum(count * STORED_BITS.get(kind, 16) // 8 for kind, count in numbers.items()) or None,
+    }  # fmt: skip

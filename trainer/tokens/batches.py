@@ -1,0 +1,52 @@
+"""Examples become batches: one flat row without padding, or padded where a model can't do with that."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from trainer.tokens.packing import Example
+from trainer.tokens.token_store import READ_ONLY
+
+
+def flat_batch(batch: Iterable[Example | list[Example]]) -> dict[str, Any]:
+    """All tokens of a batch in one row (1, tokens), with `position_ids` that begin anew in each sequence.
+
+    `sequence_lengths` goes to our attention, `cu_seq_lens_*` and `max_length_*` to flash attention. The first token
+    of a sequence is never learned: what lies before it belongs to another.
+    """
+    examples = _flattened(batch)
+    lengths = [len(example["input_ids"]) for example in examples]
+    bounds = torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32)
+    ids = torch.tensor([token for example in examples for token in example["input_ids"]])[None]
+    labels = torch.tensor([token for example in examples for token in example["labels"]])[None]
+    labels[0, bounds[:-1].long()] = READ_ONLY
+    return {
+        "input_ids": ids, "labels": labels,
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+        "sequence_lengths": lengths,
+        "cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": max(lengths), "max_length_k": max(lengths),
+    }  # fmt: skip
+
+
+def padded_batch(batch: Iterable[Example | list[Example]], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Examples as tensors (batch, longest): padded on the right, padding neither read nor learned."""
+    examples = _flattened(batch)
+    longest = max(len(example["input_ids"]) for example in examples)
+
+    def padded(key: str, filler: int) -> torch.Tensor:
+        return torch.tensor([example[key] + [filler] * (longest - len(example[key])) for example in examples])
+
+    mask = [[1] * len(example["input_ids"]) + [0] * (longest - len(example["input_ids"])) for example in examples]
+    return {
+        "input_ids": padded("input_ids", pad_token_id),
+        "labels": padded("labels", READ_ONLY),
+        "attention_mask": torch.tensor(mask),
+    }
+
+
+def _flattened(batch: Iterable[Example | list[Example]]) -> list[Example]:
+    return [example for item in batch for example in (item if isinstance(item, list) else [item])]

@@ -1,0 +1,99 @@
+"""What a dataset's token lengths mean for a run: rows cut, answers lost, padding, steps. Numbers only."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy
+
+from trainer.tokens.packing import best_fit
+from trainer.tokens.token_store import PLAIN, REFUSED, Items, windows_of
+
+EDGES = 48
+"""Bars of the histogram, at most."""
+_SHUFFLES_SEED = 0
+
+
+class HasTokens(Protocol):
+    """A store, or a sample in memory."""
+
+    refused: list[dict[str, Any]]
+
+    def trained_within(self, items: Items, max_length: int) -> int:
+        """How many tokens of items longer than max_length are learned before they are cut."""
+
+
+def figures(
+    store: HasTokens,
+    items: Items,
+    rows: int,
+    max_length: int,
+    batch: int,
+    accumulation: int,
+    long_rows: str = "truncate",
+    budget: int = 0,
+) -> dict[str, Any]:
+    """Figures of `items`, which may be a sample of a dataset of `rows` rows; counts are those of the items.
+
+    `histogram.edges` has one more value than `histogram.counts`; `histogram.cut[i]` and `.lost[i]` are how many rows
+    would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length. A plain
+    text is never cut: it goes on in the next window. With a `budget` a batch is counted in tokens, not in rows.
+    """
+    items = items[items["flags"] & REFUSED == 0]
+    whole = items["length"].astype(numpy.int64)
+    is_cut = (whole > max_length) & (items["flags"] & PLAIN == 0)
+    used = windows_of(items[whole <= max_length] if long_rows == "drop" else items, max_length)
+    lengths = used["length"].astype(numpy.int64)
+    # What has nothing to learn at any length is told apart from what loses it by cutting.
+    learns = used["trained"] > 0
+    lost = learns & (used["first"] >= max_length)
+    cut = lengths > max_length
+    trained = int(used["trained"][~cut].sum()) + store.trained_within(used[cut], max_length)
+    kept = numpy.minimum(lengths[learns & ~lost], max_length)
+    batches = len(best_fit(kept, budget)) if budget else math.ceil(len(kept) / batch)
+    return {
+        "rows": rows, "counted": len(items), "max_length": max_length,
+        "tokens": int(whole.sum()), "tokens_kept": int(kept.sum()), "trained_tokens": trained,
+        "longest": int(whole.max()) if len(whole) else 0, "median": int(numpy.median(whole)) if len(whole) else 0,
+        "cut": int(is_cut.sum()), "lost": int(lost.sum()), "nothing_to_learn": int((~learns).sum()),
+        "padding_share": round(padding_share(kept, batch), 4),
+        "steps_per_epoch": math.ceil(batches / accumulation),
+        "histogram": _histogram(items),
+    }  # fmt: skip
+
+
+def padding_share(lengths: Any, batch: int) -> float:
+    """The share of a padded batch's positions that hold no token, in a random order by seed."""
+    if not len(lengths):
+        return 0.0
+    shuffled = numpy.random.default_rng(_SHUFFLES_SEED).permutation(lengths)
+    whole = numpy.pad(shuffled, (0, -len(shuffled) % batch)).reshape(-1, batch)
+    rows = numpy.minimum(batch, len(shuffled) - numpy.arange(len(whole)) * batch)
+    return 1 - float(shuffled.sum()) / float((whole.max(axis=1) * rows).sum())
+
+
+def _histogram(items: Items) -> dict[str, list[int]]:
+    lengths = items["length"].astype(numpy.int64)
+    if not len(lengths):
+        return {"edges": [0, 1], "counts": [0], "cut": [0], "lost": [0]}
+    longest = max(int(lengths.max()), 16)
+    width = _round_width(longest / EDGES)
+    edges = numpy.arange(0, longest + width, width)
+    counts, _ = numpy.histogram(
+        lengths, bins=numpy.append(edges[:-1], edges[-1] + 1) if len(edges) > 1 else [0, longest]
+    )
+    can_be_cut = items[items["flags"] & PLAIN == 0]
+    by_length = numpy.sort(can_be_cut["length"].astype(numpy.int64))
+    by_first = numpy.sort(can_be_cut["first"][can_be_cut["trained"] > 0].astype(numpy.int64))
+    ends = edges[1:]
+    return {
+        "edges": edges.tolist(), "counts": counts.tolist(),
+        "cut": (len(by_length) - numpy.searchsorted(by_length, ends, side="right")).tolist(),
+        "lost": (len(by_first) - numpy.searchsorted(by_first, ends, side="left")).tolist(),
+    }  # fmt: skip
+
+
+def _round_width(least: float) -> int:
+    """A bar's width that a person can read off: 8, 16, 32, ... tokens."""
+    return max(8, 2 ** math.ceil(math.log2(max(least, 1))))

@@ -1,0 +1,265 @@
+"""What the model will see, token by token, and figures before the start; by the very code that trains. One process
+answers many questions: `serve` reads one JSON request a line and writes one JSON answer a line.
+
+    {"op": "row", "dataset": ID, "position": N, "max_length": L}
+    {"op": "row", "file": PATH, "row": N, "columns": {}, "sample_by": "paragraph", "max_length": L}
+    {"op": "find", "dataset": ID, "kind": "text|longest|cut|lost|doubtful|row", "text": ..., "from": N, "max_length": L}
+    {"op": "split", "dataset": ID, "share": S, "seed": N, "bad_rows": "stop", "validation": ID or ""}
+    {"op": "stats", "dataset": ID, "max_length": L, "batch": B, "accumulation": A, "long_rows": "truncate", "budget": 0, "whole": false}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
+from interfaces.example import Example
+from interfaces.examples import DOUBTFUL, ExampleFile
+from interfaces.folders import Home
+from interfaces.problems import Code, Problem
+from trainer.data.dataset import index_of, report_of
+from trainer.data.inspection import Inspection
+from trainer.data.splitting import split_rows, without_leaks
+from trainer.tokens.length_figures import HasTokens, figures
+from trainer.tokens.run_warnings import template_warnings
+from trainer.tokens.template import ChatTemplate, Tokens
+from trainer.tokens.token_store import ITEM, PLAIN, REFUSED, Made, item_of, stored_tokens, tokenize
+
+SAMPLE_ROWS = 1000
+"""So many rows, spread over the whole, give the first figures of a large dataset."""
+SAMPLE_BYTES = 8_000_000
+"""... but not more than this much of them."""
+WHOLE_AT_ONCE = 2000
+WHOLE_BYTES = 16_000_000
+"""Datasets of so many rows and bytes are not sampled at all."""
+
+
+class Previewer:
+    """Answers about the datasets of one home, as one model sees them."""
+
+    def __init__(self, home: Home, template: ChatTemplate) -> None:
+        self.home, self.template = home, template
+        self._open: dict[str, ExampleFile] = {}
+        self._samples: dict[str, _Sample] = {}
+
+    def answer(
+        self, request: dict[str, Any], tell: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> dict[str, Any]:
+        """The answer to one request.
+
+        Raises:
+            FineTuneError: there is no such row or dataset, or the template refuses it.
+        """
+        if "file" in request:
+            file, columns = Path(request["file"]), request["columns"]
+            inspection = Inspection(file, self.home.dataset(""), columns, request["sample_by"])
+            return self.shown(inspection.example_at(int(request["row"])), int(request["max_length"]))
+        examples = self._examples(str(request["dataset"]))
+        if request["op"] == "row":
+            return self.row(examples, int(request["position"]), int(request["max_length"]))
+        if request["op"] == "find":
+            return self.find(examples, request)
+        if request["op"] == "split":
+            return split_counts(self.home, examples, request)
+        return self.stats(examples, request, tell)
+
+    def _examples(self, dataset: str) -> ExampleFile:
+        if dataset not in self._open:
+            folder = self.home.dataset(dataset)
+            report_of(folder)
+            self._open[dataset] = ExampleFile(folder)
+        return self._open[dataset]
+
+    def row(self, examples: ExampleFile, position: int, max_length: int) -> dict[str, Any]:
+        """A row of a dataset by its position, as the model sees it."""
+        if not 0 <= position < len(examples):
+            name = report_of(examples.folder)["name"]
+            raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=name, value=position + 1, rows=len(examples))
+        return {"position": position, "rows": len(examples), **self.shown(examples[position], max_length)}
+
+    def shown(self, example: Example, max_length: int) -> dict[str, Any]:
+        """One example as the model sees it: text, tokens with whether each is trained, and what became of its end."""
+        made = self.template.tokens(example)
+        tokens = self._listed(made)
+        kept = tokens[:max_length]
+        return {
+            "row": example.row, "line": example.line,
+            "text": made.rendered.text, "tokens": tokens, "length": len(tokens), "max_length": max_length,
+            "cut": max(len(tokens) - max_length, 0), "trained": sum(token["trained"] for token in kept[1:]),
+            "stop": self._stop(kept, tokens), "doubts": list(example.doubts),
+            "notes": [problem.model_dump(mode="json") for problem in self._notes(made)],
+        }  # fmt: skip
+
+    def _listed(self, made: Tokens) -> list[dict[str, Any]]:
+        """Every token with its piece of the text; the pieces together are the text."""
+        text, end = made.rendered.text, 0
+        special = set(self.template.tokenizer.all_special_ids) | set(self.template.tokenizer.added_tokens_decoder)
+        tokens = []
+        count = len(made.ids)
+        for index, (token, (_, stop)) in enumerate(zip(made.ids.tolist(), made.encoding.offsets, strict=True)):
+            stop = len(text) if index == count - 1 else max(stop, end)
+            record = {"id": token, "text": text[end:stop], "trained": bool(made.trained[index])}
+            if token in special:
+                record["special"] = True
+            tokens.append(record)
+            end = stop
+        return tokens
+
+    def _stop(self, kept: list[dict[str, Any]], tokens: list[dict[str, Any]]) -> dict[str, Any]:
+        """Whether the model learns to stop: the last end-of-turn token, and what becomes of it."""
+        ends = [index for index, token in enumerate(tokens) if token["text"].strip() in self.template.ends]
+        learned = [index for index in ends if tokens[index]["trained"]]
+        shown = [index for index in learned if index < len(kept)]
+        if not ends:
+            return {"token": None, "fate": "none"}
+        fate, last = ("trained", shown[-1]) if shown else ("cut", learned[-1]) if learned else ("read", ends[-1])
+        return {"token": tokens[last]["text"].strip(), "fate": fate}
+
+    def _notes(self, made: Tokens) -> list[Problem]:
+        rendered, model = made.rendered, self.template.model_name
+        notes = [Problem.warning(code, model=model, count=1) for code in sorted(rendered.done)]
+        if not rendered.whole_turns:
+            notes.append(Problem.warning(Code.TEMPLATE_REWRITES_HISTORY, model=model, count=1))
+        if not rendered.stops:
+            notes.append(Problem.warning(Code.STOP_NOT_TRAINED, model=model, count=1))
+        if not rendered.ends:
+            notes.append(Problem.warning(Code.NO_END_OF_TURN, model=model, token=self.template.tokenizer.eos_token))
+        return notes
+
+    def find(self, examples: ExampleFile, request: dict[str, Any]) -> dict[str, Any]:
+        """The position of the next row of a kind from `from` on, around the end; None when there is none."""
+        start, max_length = int(request.get("from", 0)), int(request["max_length"])
+        kind = request["kind"]
+        if kind == "text":
+            text = str(request.get("text", ""))
+            found = examples.find(text, start)
+            return {"position": found if found is not None else examples.find(text, 0)}
+        if kind == "row":
+            rows = index_of(examples.folder)["row"]
+            at = numpy.flatnonzero(rows == int(request["row"]))
+            return {"position": int(at[0]) if len(at) else None}
+        if kind == "doubtful":
+            return {"position": _next(numpy.flatnonzero(index_of(examples.folder)["flags"] & DOUBTFUL), start)}
+        _, items, _ = self._items(examples, False, lambda _done, _total: None)
+        items = items[items["flags"] & REFUSED == 0]
+        if kind == "longest":
+            return {"position": int(items["example"][items["length"].argmax()]) if len(items) else None}
+        wanted = (items["length"] > max_length) & (items["flags"] & PLAIN == 0)
+        if kind == "lost":
+            wanted = (items["trained"] == 0) | (items["first"] >= max_length)
+        return {"position": _next(items["example"][wanted], start)}
+
+    def stats(self, examples: ExampleFile, request: dict[str, Any], tell: Callable[[int, int], None]) -> dict[str, Any]:
+        """Figures of the whole dataset where its tokens are there, of a sample otherwise (and it says which)."""
+        store, items, sampled = self._items(examples, bool(request.get("whole")), tell)
+        defaults = FineTuneConfig.model_fields
+        batch = int(request.get("batch") or defaults["per_device_train_batch_size"].default)
+        accumulation = int(request.get("accumulation") or defaults["gradient_accumulation_steps"].default)
+        max_length, long_rows = int(request["max_length"]), str(request.get("long_rows") or "truncate")
+        if long_rows == "split" and not sampled:
+            store = tokenize(self.home, examples, self.template, max_length, tell)
+            items = store.items
+        rows = len(examples)
+        if request.get("bad_rows") == "skip":
+            doubtful = numpy.flatnonzero(index_of(examples.folder)["flags"] & DOUBTFUL)
+            items, rows = items[~numpy.isin(items["example"], doubtful)], rows - len(doubtful)
+        budget = int(request.get("budget") or 0)
+        found = figures(store, items, rows, max_length, batch, accumulation, long_rows, budget)
+        if sampled and found["counted"]:
+            tokens = found["tokens_kept"] * rows // found["counted"]
+            batches = -(-tokens // budget) if budget else -(-rows // batch)
+            found["steps_per_epoch"] = -(-batches // accumulation)
+        refused = int((items["flags"] & REFUSED != 0).sum())
+        return {
+            "sampled": sampled,
+            "refused": refused,
+            "first_refused": store.refused[:3],
+            "warnings": self._warnings(items, found),
+            **found,
+        }
+
+    def _warnings(self, items: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
+        """What would be trained otherwise than a person may think."""
+        problems = template_warnings(items, self.template)
+        if found["counted"] and found["lost"] + found["nothing_to_learn"] == found["counted"]:
+            problems.insert(0, Problem.error(
+                Code.NOTHING_TO_TRAIN, path="", rows=found["counted"], cut=found["lost"], max_length=found["max_length"]
+            ))  # fmt: skip
+        return [problem.model_dump(mode="json") for problem in problems]
+
+    def _items(
+        self, examples: ExampleFile, whole: bool, tell: Callable[[int, int], None]
+    ) -> tuple[HasTokens, Any, bool]:
+        """Tokens of all rows where they are made or quickly made; else of a sample."""
+        store = stored_tokens(self.home, examples, self.template)
+        size = examples.folder.examples.stat().st_size
+        if store is None and (whole or (len(examples) <= WHOLE_AT_ONCE and size <= WHOLE_BYTES)):
+            store = tokenize(self.home, examples, self.template, tell=tell)
+        if store is not None:
+            return store, store.items, False
+        key = examples.folder.id
+        if key not in self._samples:
+            self._samples[key] = _Sample(examples, self.template)
+        sample = self._samples[key]
+        return sample, sample.items, True
+
+
+def split_counts(home: Home, examples: ExampleFile, request: dict[str, Any]) -> dict[str, Any]:
+    """How many rows are trained and how many measured with, by source; by the code that splits them for a run."""
+    report, index = report_of(examples.folder), index_of(examples.folder)
+    used = numpy.arange(len(index))
+    if request.get("bad_rows") == "skip":
+        used = used[index["flags"] & DOUBTFUL == 0]
+    if request.get("validation"):
+        other = home.dataset(Path(str(request["validation"])).name)
+        report_of(other)
+        measured = index_of(other)
+        kept, leaked = without_leaks(index[used], measured, numpy.arange(len(measured)))
+        rows = measured["row"][leaked[:20]].tolist()
+        return {"train": len(used), "validation": len(kept), "leaked": len(leaked), "leaked_rows": rows, "sources": []}
+    training, kept = split_rows(index, used, float(request["share"]), int(request["seed"]))
+    sources = [
+        {"name": name, "train": int((index[training]["source"] == number).sum()), "validation": int((index[kept]["source"] == number).sum())}
+        for number, name in enumerate(report["sources"])
+    ]  # fmt: skip
+    return {"train": len(training), "validation": len(kept), "leaked": 0, "leaked_rows": [], "sources": sources}
+
+
+class _Sample:
+    """Some rows' tokens in memory."""
+
+    def __init__(self, examples: ExampleFile, template: ChatTemplate) -> None:
+        mean = examples.folder.examples.stat().st_size / len(examples)
+        count = max(min(SAMPLE_ROWS, int(SAMPLE_BYTES / mean)), 20)
+        positions = numpy.unique(numpy.linspace(0, len(examples) - 1, count).astype(int)).tolist()
+        self.refused: list[dict[str, Any]] = []
+        self._trained: dict[int, Any] = {}
+        items = []
+        for position in positions:
+            example = examples[position]
+            try:
+                made = Made(position, example.row, template.tokens(example))
+            except FineTuneError as error:
+                self.refused.append({"row": example.row, "reason": error.problems[0].params.get("reason", str(error))})
+                made = Made(position, example.row)
+            if made.tokens is not None:
+                self._trained[position] = made.tokens.trained
+            items.append(item_of(made, position))
+        self.items = numpy.array(items, dtype=ITEM)
+
+    def trained_within(self, items: Any, max_length: int) -> int:
+        return sum(int(self._trained[int(item["start"])][1:max_length].sum()) for item in items)
+
+
+def _next(positions: Any, start: int) -> int | None:
+    """The first of these positions from `start` on, around the end."""
+    ordered = numpy.unique(positions)
+    if not len(ordered):
+        return None
+    at = int(numpy.searchsorted(ordered, start))
+    return int(ordered[at % len(ordered)])

@@ -1,0 +1,214 @@
+"""A model's own chat template, run for one conversation: in transformers' sandbox, and not for ever.
+
+What a template can't do is done for it, and said: one that writes no tool calls gets them as text, in the form that
+most open models know (<tool_call>), and one that writes no reasoning gets it as <think> before the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import jinja2
+from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from interfaces.errors import FineTuneError
+from interfaces.example import Example, Message
+from interfaces.problems import Code
+
+RENDER_SECONDS = 1.0
+"""A template that takes more processor time for one row is ended: an endless loop is no template."""
+_HARD_SECONDS = 1.5
+"""After so much the process itself is ended, for a loop inside of C code, where no exception arrives."""
+MOST_GROWTH = 50
+"""A template that writes more than so many times what it was given, and 200,000 characters, is refused."""
+_GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_PROBE_CALL = [{"type": "function", "function": {"name": "probe_function", "arguments": {"probe_key": "probe_value"}}}]
+_PROBE_TOOLS = [
+    {"type": "function", "function": {"name": "probe_function", "description": "", "parameters": {"type": "object", "properties": {"probe_key": {"type": "string"}}}}}
+]  # fmt: skip
+Dicts = list[dict[str, Any]]
+
+
+class TemplateTooSlow(Exception):
+    """The template was ended after `RENDER_SECONDS`."""
+
+
+class Renderer:
+    """Renders conversations for one model."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str) -> None:
+        self.tokenizer, self.model_name = tokenizer, model_name
+        with time_limit(model_name, 0):
+            self.writes_tools = self._writes_tools()
+            self.writes_reasoning = self._writes_reasoning()
+        self.marks_generation = bool(_GENERATION.search(self._template(None)))
+
+    def messages(self, example: Example) -> tuple[Dicts, Dicts | None, set[Code]]:
+        """The conversation as the template takes it, the tools, and what had to be done for the template."""
+        done: set[Code] = set()
+        tools: Dicts | None = list(example.tools) or None
+        has_tools = bool(tools) or any(message.tool_calls or message.role == "tool" for message in example.messages)
+        by_hand = has_tools and not self.writes_tools
+        if by_hand:
+            done.add(Code.TEMPLATE_WITHOUT_TOOLS)
+        messages: Dicts = []
+        for message in example.messages:
+            made = _as_dict(message)
+            if message.reasoning and not self.writes_reasoning:
+                done.add(Code.TEMPLATE_WITHOUT_REASONING)
+                made.pop("reasoning_content", None)
+                made["content"] = f"<think>\n{message.reasoning}\n</think>\n\n{made['content']}"
+            messages.append(_with_calls_as_text(made) if by_hand else made)
+        if by_hand:
+            messages, tools = _with_tools_as_text(messages, tools), None
+        return messages, tools, done
+
+    def render(
+        self, messages: Sequence[dict[str, Any]], tools: Dicts | None = None, row: int = 0, answer_next: bool = False
+    ) -> str:
+        """The conversation as text.
+
+        Raises:
+            FineTuneError: the template refuses it, or takes too long.
+        """
+        return self._run(messages, tools, row, answer_next, marked=False)[0]
+
+    def render_marked(
+        self, messages: Sequence[dict[str, Any]], tools: Dicts | None, row: int
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """The conversation, and the character ranges that the template itself marks as generated."""
+        return self._run(messages, tools, row, False, marked=True)
+
+    def _run(
+        self, messages: Sequence[dict[str, Any]], tools: Dicts | None, row: int, answer_next: bool, marked: bool
+    ) -> tuple[str, list[tuple[int, int]]]:
+        try:
+            with time_limit(self.model_name, row):
+                texts, ranges = render_jinja_template(
+                    [list(messages)], tools=tools, chat_template=self._template(tools), add_generation_prompt=answer_next,
+                    return_assistant_tokens_mask=marked, **self.tokenizer.special_tokens_map,
+                )  # fmt: skip
+        except (
+            jinja2.TemplateError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            reason = str(error)[:200] or type(error).__name__
+            raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, reason=reason) from error
+        text = str(texts[0])
+        if len(text) > 200_000 and len(text) > MOST_GROWTH * len(str(messages)) + MOST_GROWTH * len(str(tools)):
+            reason = f"it writes {len(text)} characters for a short conversation"
+            raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, reason=reason)
+        return text, [(int(start), int(end)) for start, end in ranges[0]] if marked else []
+
+    def _template(self, tools: Dicts | None) -> str:
+        return str(self.tokenizer.get_chat_template(tools=tools))
+
+    def _writes_tools(self) -> bool:
+        """Whether tools, a call, its arguments and its result all come out of the template."""
+        talk: Dicts = [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "", "tool_calls": _PROBE_CALL},
+            {"role": "tool", "name": "probe_function", "content": "probe_result"},
+            {"role": "assistant", "content": "a"},
+        ]
+        try:
+            text, bare = self.render(talk, _PROBE_TOOLS), self.render(talk)
+        except FineTuneError:
+            return False
+        return (
+            all(word in text for word in ("probe_function", "probe_value", "probe_result"))
+            and text != bare
+            and "probe_value" in bare
+        )
+
+    def _writes_reasoning(self) -> bool:
+        talk: Dicts = [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "a", "reasoning_content": "probe_reasoning"},
+        ]
+        try:
+            return "probe_reasoning" in self.render(talk)
+        except FineTuneError:
+            return False
+
+
+def _as_dict(message: Message) -> dict[str, Any]:
+    """A message as chat templates know it; keys that say nothing are left out, since some templates ask for presence."""
+    made: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.reasoning:
+        made["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        made["tool_calls"] = [
+            {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.name:
+        made["name"] = message.name
+    return made
+
+
+def _with_calls_as_text(message: dict[str, Any]) -> dict[str, Any]:
+    if message["role"] == "tool":
+        return {"role": "user", "content": f"<tool_response>\n{message['content']}\n</tool_response>"}
+    calls = message.pop("tool_calls", [])
+    written = [f"<tool_call>\n{json.dumps(call['function'], ensure_ascii=False)}\n</tool_call>" for call in calls]
+    return {**message, "content": "\n".join(part for part in [message["content"], *written] if part)}
+
+
+def _with_tools_as_text(messages: Dicts, tools: Dicts | None) -> Dicts:
+    if not tools:
+        return messages
+    listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
+    text = (
+        f"You may call these functions:\n<tools>\n{listed}\n</tools>\n"
+        'Call one by writing <tool_call>\n{"name": its name, "arguments": {...}}\n</tool_call>'
+    )
+    if messages[0]["role"] == "system":
+        return [{**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
+
+
+@contextmanager
+def time_limit(model: str, row: int) -> Iterator[None]:
+    """Bound the processor time of the block, or of the outermost of nested ones. In the main thread, where signals
+    arrive; a child that renders has no other.
+
+    Raises:
+        FineTuneError: it took more than `RENDER_SECONDS`.
+    """
+    outermost = (
+        threading.current_thread() is threading.main_thread() and signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
+    )
+    if not outermost:
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise TemplateTooSlow
+
+    previous = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, RENDER_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, _HARD_SECONDS)
+    try:
+        yield
+    except TemplateTooSlow:
+        limit = f"{RENDER_SECONDS:g} s"
+        raise FineTuneError.of(Code.TEMPLATE_TOO_SLOW, model=model, row=row, limit=limit) from None
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, previous)

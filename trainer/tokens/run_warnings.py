@@ -1,0 +1,109 @@
+"""What a person should know before and while a run trains on these rows: nothing is left out or changed in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+
+from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
+from interfaces.examples import ExampleFile
+from interfaces.problems import Code, Problem
+from trainer.tokens.template import ChatTemplate
+from trainer.tokens.token_store import (
+    NO_END,
+    NO_STOP,
+    NOT_WHOLE,
+    REASONING_AS_TEXT,
+    TOOLS_AS_TEXT,
+    Findings,
+    Items,
+    TokenStore,
+)
+
+SHOWN_ROWS = 20
+
+
+def data_warnings(report: Mapping[str, Any], config: FineTuneConfig) -> list[Problem]:
+    """Doubtful rows that are trained all the same, or rows that are left out as asked."""
+    counts = {"rows": report["rows"], "reason": kinds_in_words(report)}
+    left_out = report["at_fault"] + report["doubtful"]
+    if config.bad_rows == "skip" and left_out:
+        return [Problem.warning(Code.ROWS_SKIPPED, count=left_out, **counts)]
+    if report["doubtful"]:
+        return [Problem.warning(Code.DOUBTFUL_ROWS, count=report["doubtful"], **counts)]
+    return []
+
+
+def kinds_in_words(report: Mapping[str, Any]) -> str:
+    """'14 duplicate, 1 answer cut': the kinds of what was found, with their counts."""
+    return ", ".join(
+        f"{count} {kind.removeprefix('row_').replace('_', ' ')}" for kind, count in report["kinds"].items()
+    )
+
+
+def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:
+    """What the model's template makes of the rows, otherwise than they stand in the file."""
+    flags = items["flags"]
+
+    def rows(flag: int) -> int:
+        return len(numpy.unique(items["example"][flags & flag != 0]))
+
+    model, found = template.model_name, []
+    for flag, code in (
+        (NOT_WHOLE, Code.TEMPLATE_REWRITES_HISTORY),
+        (TOOLS_AS_TEXT, Code.TEMPLATE_WITHOUT_TOOLS),
+        (REASONING_AS_TEXT, Code.TEMPLATE_WITHOUT_REASONING),
+        (NO_STOP, Code.STOP_NOT_TRAINED),
+    ):
+        if count := rows(flag):
+            found.append(Problem.warning(code, model=model, count=count))
+    if rows(NO_END):
+        found.append(Problem.warning(Code.NO_END_OF_TURN, model=model, token=template.tokenizer.eos_token))
+    return found
+
+
+def selection_warnings(
+    findings: Findings, items: Items, template: ChatTemplate, examples: ExampleFile, config: FineTuneConfig
+) -> list[Problem]:
+    """Rows that are cut, dropped, split or left out at this max_length, and what the template does."""
+    counts = {"rows": findings.rows, "max_length": config.max_length}
+    found = []
+    if findings.cut:
+        found.append(Problem.warning(Code.ROWS_CUT, count=findings.cut, longest=findings.longest, **counts))
+    if findings.dropped:
+        found.append(Problem.warning(Code.ROWS_DROPPED, count=findings.dropped, longest=findings.longest, **counts))
+    if findings.texts:
+        counted = {"count": findings.texts, "pieces": findings.windows}
+        found.append(Problem.warning(Code.TEXTS_CONTINUED, **counted, **counts))
+    if findings.split:
+        found.append(Problem.warning(Code.ROWS_SPLIT, count=findings.split, pieces=findings.pieces, **counts))
+    if len(findings.left_out):
+        first = [examples.entry(int(position))[2] for position in findings.left_out[:SHOWN_ROWS]]
+        found.append(Problem.warning(Code.ROWS_LEFT_OUT, count=len(findings.left_out), first=first, **counts))
+    return found + template_warnings(items, template)
+
+
+def refuse_or_warn(
+    findings: Findings, store: TokenStore, template: ChatTemplate, examples: ExampleFile, config: FineTuneConfig
+) -> list[Problem]:
+    """Rows that the template refuses are rows at fault: they stop the start, or are left out and counted.
+
+    Raises:
+        FineTuneError: there are such rows, and the config says to stop at rows at fault.
+    """
+    if not len(findings.refused):
+        return []
+    rows = [examples.entry(int(position))[2] for position in findings.refused[:SHOWN_ROWS]]
+    reasons = {refused["row"]: refused["reason"] for refused in store.refused}
+    reason = reasons.get(rows[0], "it says no more")
+    if config.bad_rows == "stop":
+        raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=template.model_name, row=rows[0], reason=reason)
+    count = len(findings.refused)
+    return [
+        Problem.warning(
+            Code.ROWS_REFUSED, count=count, rows=findings.rows, model=template.model_name, first=rows, reason=reason
+        )
+    ]

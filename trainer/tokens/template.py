@@ -1,0 +1,344 @@
+"""Examples become tokens, and it is said of each token whether the model learns to write it.
+
+What is learned: the text of each trained assistant turn (its reasoning and tool calls included) and the end-of-turn
+token after it. What is only read: system, user and tool turns, the headers between turns, and the line break that
+some templates write after the end-of-turn token, since generation has stopped by then. Of a plain text all is learned.
+
+A template that marks itself what is generated ({% generation %}) is taken at its word. In all others a turn's place
+is found by rendering the conversation once more with another answer in it: what stays the same before and after is
+not the answer. This needs no beginning of a conversation to be rendered as it is inside of the whole one, which many
+families don't do: they drop earlier thinking, or end the last turn in another way. A turn that is not shown whole
+is only read, since no model would have written it so, and the run says in how many rows that is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+import numpy.typing
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerBase
+
+from interfaces.errors import FineTuneError
+from interfaces.example import Example
+from interfaces.problems import Code
+from trainer.tokens.rendering import Dicts, Renderer, time_limit
+
+_MARGIN = 96
+"""Characters that a template may write between a turn's header and its answer, as an empty thinking block."""
+_OTHER = "§QX7§"
+"""Stands for another answer; no template has a reason to treat it differently from plain text."""
+_ENDS = (
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|return|>", "<|call|>", "<|endoftext|>",
+    "<|eot|>", "<turn|>", "<|END_OF_TURN_TOKEN|>", "<|end_of_text|>", "</s>",
+)  # fmt: skip
+"""Tokens that end a turn in one family or another, beside the tokenizer's own."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One example as text. `spans` are the character ranges that are learned."""
+
+    text: str
+    spans: list[tuple[int, int]]
+    whole_turns: bool = True
+    """False when a trained turn is not shown whole, and so is only read."""
+    ends: bool = True
+    """False when the template writes no end-of-turn token after a trained turn."""
+    stops: bool = True
+    """False when no end-of-turn token is learned, since the template's own marks leave it out."""
+    done: frozenset[Code] = frozenset()
+    """What had to be done for the template."""
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One example for the model: ids and whether each is learned, of the same length, not cut."""
+
+    ids: numpy.typing.NDArray[numpy.int32]
+    trained: numpy.typing.NDArray[numpy.bool_]
+    rendered: Rendered
+    encoding: Encoding = field(repr=False)
+
+
+class ChatTemplate:
+    """Renders and tokenises examples for one model. `end_ids` are the ids that end a generation of the model's."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str, end_ids: Sequence[int] = ()) -> None:
+        self.tokenizer, self.model_name = tokenizer, model_name
+        self.renderer = Renderer(tokenizer, model_name)
+        vocabulary = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+        own = {tokenizer.eos_token, *(tokenizer.convert_ids_to_tokens(token) for token in end_ids)}
+        self.ends = sorted({end for end in own if end} | (vocabulary & set(_ENDS)), key=len, reverse=True)
+        self.prompt = self._generation_prompt()
+        # Cutting and padding are ours to do; a tokenizer.json may bring both.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """A user's question, ready to be answered."""
+        text = self.renderer.render([{"role": "user", "content": prompt}], answer_next=True)
+        ids: list[int] = self._encode([text])[0].ids
+        return ids
+
+    def tokens(self, example: Example) -> Tokens:
+        """One example as tokens.
+
+        Raises:
+            FineTuneError: the template refuses it.
+        """
+        return self.batch([self.rendered(example)])[0]
+
+    def batch(self, rendered: Sequence[Rendered]) -> list[Tokens]:
+        """Many rendered examples as tokens at once."""
+        return [
+            self._tokens(one, encoding)
+            for one, encoding in zip(rendered, self._encode([one.text for one in rendered]), strict=True)
+        ]
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
+        # The template has written all special tokens already.
+        encoded: list[Encoding] = self.tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
+        return encoded
+
+    def _tokens(self, rendered: Rendered, encoding: Encoding) -> Tokens:
+        ids = numpy.array(encoding.ids, dtype=numpy.int32)
+        trained = numpy.zeros(len(ids), dtype=numpy.bool_)
+        for start, end in rendered.spans:
+            first, last = _token_range(encoding, start, end)
+            trained[first:last] = True
+        return Tokens(ids, trained, rendered, encoding)
+
+    def rendered(self, example: Example) -> Rendered:
+        """One example as text, with what of it is learned.
+
+        Raises:
+            FineTuneError: the template refuses it, or takes too long.
+        """
+        if example.text is not None:
+            return self._plain(example.text)
+        with time_limit(self.model_name, example.row):
+            return self._conversation(example)
+
+    def _conversation(self, example: Example) -> Rendered:
+        messages, tools, done = self.renderer.messages(example)
+        trained = [index for index, message in enumerate(example.messages) if message.train]
+        # Tools that are written as text may have brought a system turn of their own.
+        shift = len(messages) - len(example.messages)
+        turns = _Turns(self, messages, tools, example.row)
+        if self.renderer.marks_generation:
+            text, marked = self.renderer.render_marked(messages, tools, example.row)
+            answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+            wanted = {index + shift for index in trained}
+            spans = [span for owner, span in turns.owned(text, marked, answers) if owner in wanted]
+            stops = any(end in text[start:stop] for start, stop in spans for end in self.ends)
+            return Rendered(text, spans, stops=stops or not spans, done=frozenset(done))
+        found = [turns.place(index + shift) for index in trained]
+        text, spans = turns.text, [span for span, _ in found if span is not None]
+        ends = all(ended for span, ended in found if span is not None)
+        last_ended = found[-1][1] if found else True
+        last = trained[-1] == len(example.messages) - 1
+        if spans and last and found[-1][0] is not None and not last_ended and self.tokenizer.eos_token:
+            # The model has to learn to stop: give the last answer an end of its own.
+            start, _ = spans[-1]
+            text = text.rstrip() + self.tokenizer.eos_token
+            spans[-1] = (start, len(text))
+        return Rendered(text, spans, len(spans) == len(found), ends, done=frozenset(done))
+
+    def _plain(self, text: str) -> Rendered:
+        end = self.tokenizer.eos_token or ""
+        begin = (
+            self.tokenizer.bos_token
+            if getattr(self.tokenizer, "add_bos_token", False) and self.tokenizer.bos_token
+            else ""
+        )
+        whole = begin + text + end
+        return Rendered(whole, [(len(begin), len(whole))], plain=True, ends=bool(end))
+
+    def _generation_prompt(self) -> str:
+        """What the template writes to have an answer begun."""
+        talk: Dicts = [{"role": "user", "content": "q"}]
+        try:
+            without, with_prompt = self.renderer.render(talk), self.renderer.render(talk, answer_next=True)
+        except FineTuneError:
+            return ""
+        return with_prompt[_shared(without, with_prompt) :]
+
+
+class _Turns:
+    """Where the turns of one conversation stand in its rendering."""
+
+    def __init__(self, template: ChatTemplate, messages: Dicts, tools: Dicts | None, row: int) -> None:
+        self._template, self._messages, self._tools, self._row = template, messages, tools, row
+        self.text = self._render(messages)
+
+    def _render(self, messages: Dicts, answer_next: bool = False) -> str:
+        return self._template.renderer.render(messages, self._tools, self._row, answer_next)
+
+    def place(self, index: int) -> tuple[tuple[int, int] | None, bool]:
+        """The range of a turn with its end token, or None where it isn't shown whole; and whether it has an end."""
+        first, stop = self._answer(index)
+        if first < 0:
+            return None, True
+        start = self._begin(index, first)
+        end, ended = self._end(index, start, stop)
+        shown = self.text[start:end]
+        if any(shown.count(part) < times for part, times in _parts(self._messages[index]).items()):
+            return None, True
+        return (start, end), ended
+
+    def _answer(self, index: int) -> tuple[int, int]:
+        """Where what the turn itself says begins and ends; (-1, -1) when it isn't there at all."""
+        message = self._messages[index]
+        if message.get("tool_calls"):
+            return self._answer_of_calls(index, message)
+        other = self._render_with(index, _said_otherwise(message))
+        at = other.find(_OTHER)
+        if at < 0:
+            return -1, -1
+        rest = other[other.rfind(_OTHER) + len(_OTHER) :]
+        before, after = _common(self.text, other)
+        stop = len(self.text) - len(rest) if self.text.endswith(rest) else len(self.text) - after
+        return min(at, before), max(stop, min(at, before))
+
+    def _answer_of_calls(self, index: int, message: dict[str, Any]) -> tuple[int, int]:
+        """As `_answer` for a turn with calls. It begins where any of its parts would change the text first."""
+        calls = message["tool_calls"]
+        other = self._render_with(index, {**message, "tool_calls": _with_calls(calls, arguments={_OTHER: _OTHER})})
+        first, after = _common(self.text, other)
+        # A template may refuse some of these, as a result that follows no call: then the others have to do.
+        for changed in (
+            {**message, "tool_calls": _with_calls(calls, name=_OTHER)},
+            {"role": message["role"], "content": _OTHER},
+            _said_otherwise(message) if message["content"] or "reasoning_content" in message else None,
+        ):
+            if changed is not None:
+                with contextlib.suppress(FineTuneError):
+                    first = min(first, _shared(self.text, self._render_with(index, changed)))
+        return first, max(len(self.text) - after, first)
+
+    def _render_with(self, index: int, message: dict[str, Any]) -> str:
+        return self._render([*self._messages[:index], message, *self._messages[index + 1 :]])
+
+    def _begin(self, index: int, first: int) -> int:
+        """Where generation of the turn begins: behind the header that asks for it."""
+        if index:
+            try:
+                head = self._render(self._messages[:index], answer_next=True)
+            except FineTuneError:
+                head = ""
+            if head and len(head) <= first and self.text.startswith(head):
+                return len(head)
+        prompt = self._template.prompt
+        while prompt:
+            at = self.text.rfind(prompt, 0, first)
+            start = at + len(prompt)
+            if at >= 0 and first - start <= _MARGIN:
+                return start
+            # Some prompts begin a thought that an earlier turn isn't shown with: its header is what comes before.
+            prompt = prompt[: prompt.rstrip("\n").rfind("\n") + 1]
+        return first
+
+    def _end(self, index: int, start: int, stop: int) -> tuple[int, bool]:
+        """Where the turn ends, its end token included; and whether there is one."""
+        bound = len(self.text)
+        calls = bool(self._messages[index].get("tool_calls"))
+        if calls and index + 1 < len(self._messages):
+            following = str(self._messages[index + 1]["content"]).strip()
+            at = self.text.find(following, stop) if following else -1
+            bound = at if at >= 0 else bound
+        found = [
+            (at, token) for token in self._template.ends if (at := self.text.find(token, max(stop, start), bound)) >= 0
+        ]
+        if not found:
+            return (self._end_of_calls(index, stop) if calls else stop), False
+        at, token = min(found, key=lambda pair: (pair[0], -len(pair[1])))
+        if not calls and self.text[stop:at].strip():
+            return stop, False  # it ends something else, further on
+        return at + len(token), True
+
+    def _end_of_calls(self, index: int, stop: int) -> int:
+        """Where calls end that no token ends: what closes them is shown by the conversation up to here."""
+        head = self._render(self._messages[: index + 1]).rstrip()
+        for end in self._template.ends:
+            head = head.removesuffix(end)
+        return len(head) if len(head) >= stop and self.text.startswith(head) else stop
+
+    def owned(self, text: str, marked: list[tuple[int, int]], answers: list[int]) -> list[tuple[int, tuple[int, int]]]:
+        """The marked ranges, each with the turn that it belongs to."""
+        if len(marked) == len(answers):
+            return list(zip(answers, marked, strict=True))
+        begins = [(self._answer(index)[0], index) for index in answers]
+        return [
+            (max(((at, index) for at, index in begins if 0 <= at < end), default=(0, answers[0]))[1], (start, end))
+            for start, end in marked
+        ]
+
+
+def _said_otherwise(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with another text in every place that holds one."""
+    changed = {**message, "content": _OTHER}
+    if "</think>" in message["content"]:
+        changed["content"] = f"<think>\n{_OTHER}\n</think>\n\n{_OTHER}"
+    if "reasoning_content" in message:
+        changed["reasoning_content"] = _OTHER
+    return changed
+
+
+def _with_calls(calls: Dicts, **changed: Any) -> Dicts:
+    return [{**call, "function": {**call["function"], **changed}} for call in calls]
+
+
+def _parts(message: dict[str, Any]) -> Counter[str]:
+    """What has to be seen of a turn, and how often: reasoning, answer and the functions' names, each by itself, since
+    templates space them anew."""
+    content = message["content"]
+    parts = [message.get("reasoning_content", "")]
+    if "</think>" in content:
+        thought, _, content = content.rpartition("</think>")
+        parts.append(thought.replace("<think>", ""))
+    parts += [call["function"]["name"] for call in message.get("tool_calls", ())]
+    return Counter(part.strip() for part in [*parts, content] if part.strip())
+
+
+def _common(text: str, other: str) -> tuple[int, int]:
+    """How many characters two texts share at their beginning and at their end, without overlap."""
+    before = _shared(text, other)
+    after = _shared(text[before:][::-1], other[before:][::-1])
+    return before, after
+
+
+def _shared(text: str, other: str) -> int:
+    """The length of the common beginning, by halving: comparing slices is quick, comparing characters is not."""
+    low, high = 0, min(len(text), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if text[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
+
+
+def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
+    """The tokens that begin inside a range of characters, as (first, one behind the last)."""
+    first = last = None
+    while start < end and first is None:
+        first = encoding.char_to_token(start)
+        start += first is None
+    while end > start and last is None:
+        last = encoding.char_to_token(end - 1)
+        end -= last is None
+    if first is None or last is None:
+        return 0, 0
+    found = encoding.token_to_chars(first)
+    if found is not None and found[0] < start:
+        first += 1
+    # A character may take several tokens, which all have its place.
+    place, count = encoding.token_to_chars(last), len(encoding.ids)
+    while last + 1 < count and encoding.token_to_chars(last + 1) == place:
+        last += 1
+    return first, last + 1

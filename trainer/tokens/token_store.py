@@ -1,0 +1,334 @@
+"""The tokens of a dataset for one model, made once and then mapped into memory: a second start doesn't tokenise again.
+
+    cache/tokens/<key>/ids.bin        int32, all tokens one after the other, never cut
+                       trained.bin    bool, whether each is learned
+                       items.bin      where each example's tokens lie (`ITEM`)
+                       meta.json      what was noticed; written last
+
+The key is a hash of what the tokens depend on: the rows, the tokenizer with its template, and the length at which
+conversations are split, if they are. Cutting at max_length is done when tokens are read, so that every length, the
+figures shown before the start, and the training itself share one store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import numpy.typing
+
+from interfaces.disk import require_space
+from interfaces.errors import FineTuneError
+from interfaces.example import Example
+from interfaces.examples import ExampleFile
+from interfaces.files import publish, read_json, write_json
+from interfaces.folders import Home
+from interfaces.problems import Code
+from trainer.data.dataset import Indices, report_of
+from trainer.tokens.template import ChatTemplate, Rendered, Tokens
+
+VERSION = 1
+"""Goes up when the same rows would give other tokens."""
+READ_ONLY = -100
+"""The label that torch's cross-entropy ignores."""
+ITEM = numpy.dtype(
+    [("start", "<u8"), ("length", "<u4"), ("trained", "<u4"), ("first", "<u4"), ("example", "<u4"), ("flags", "<u4")]
+)
+NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_STOP = (1 << bit for bit in range(8))
+_BATCH = 256
+_KEPT_STORES = 12
+Items = numpy.typing.NDArray[Any]
+Tell = Callable[[int, int], None]
+
+
+class TokenStore:
+    """The tokens of one dataset, on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.items: Items = numpy.fromfile(path / "items.bin", dtype=ITEM)
+        self.refused: list[dict[str, Any]] = (read_json(path / "meta.json") or {}).get("refused", [])
+        self._ids = _mapped(path / "ids.bin", numpy.int32)
+        self._trained = _mapped(path / "trained.bin", numpy.bool_)
+
+    def ids(self, item: Any) -> numpy.typing.NDArray[numpy.int32]:
+        """The ids of an item (length,)."""
+        return self._ids[int(item["start"]) : int(item["start"]) + int(item["length"])]
+
+    def trained(self, item: Any) -> numpy.typing.NDArray[numpy.bool_]:
+        """Whether each token of an item is learned (length,)."""
+        return self._trained[int(item["start"]) : int(item["start"]) + int(item["length"])]
+
+    def trained_within(self, items: Items, max_length: int) -> int:
+        """How many tokens of items longer than max_length are learned before they are cut."""
+        if not len(items):
+            return 0
+        starts = items["start"].astype(numpy.int64)
+        # Every second sum is that of an item, the others are of what lies between; none ends at the end of all.
+        bounds = numpy.column_stack([starts + 1, starts + max_length]).ravel()
+        return int(numpy.add.reduceat(self._trained, bounds, dtype=numpy.int64)[::2].sum())
+
+
+class TokenView(Sequence[dict[str, Any]]):
+    """Items of a store as a Trainer takes them: `input_ids` and `labels`, cut at max_length."""
+
+    def __init__(self, store: TokenStore, items: Items, max_length: int) -> None:
+        self.store, self.items, self.max_length = store, items, max_length
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, position: Any) -> Any:
+        item = self.items[position]
+        ids = self.store.ids(item)[: self.max_length]
+        labels = numpy.where(self.store.trained(item)[: self.max_length], ids, READ_ONLY)
+        return {"input_ids": ids.tolist(), "labels": labels.tolist()}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was noticed over the rows of a run, for its warnings. Rows are counted, not pieces of them."""
+
+    rows: int
+    longest: int
+    cut: int
+    left_out: Indices
+    """Examples that have nothing left to learn."""
+    dropped: int
+    split: int
+    pieces: int
+    texts: int
+    """Plain texts that go on in another window."""
+    windows: int
+    not_whole: int
+    no_end: int
+    tools_as_text: int
+    reasoning_as_text: int
+    refused: Indices
+
+
+def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) -> tuple[TokenView, Findings]:
+    """The items of the examples `used` that have something to learn, and what became of the others."""
+    items = store.items[numpy.isin(store.items["example"], used)]
+    flags = items["flags"]
+    refused = numpy.unique(items["example"][flags & REFUSED != 0])
+    items = items[flags & REFUSED == 0]
+    longest = int(items["length"].max()) if len(items) else 0
+    long = items["length"] > max_length
+    plain = items["flags"] & PLAIN != 0
+    dropped = cut = 0
+    if long_rows == "drop":
+        dropped = len(numpy.unique(items["example"][long]))
+        items = items[~long]
+    else:
+        # A plain text goes on in the next window: it has no answer that would lose its question.
+        cut = len(numpy.unique(items["example"][long & ~plain]))
+        items = windows_of(items, max_length)
+    learns = (items["trained"] > 0) & (items["first"] < max_length)
+    kept = items[learns]
+    pieces = kept[kept["flags"] & (PIECE | PLAIN) == PIECE]
+    windows = kept[kept["flags"] & (PIECE | PLAIN) == PIECE | PLAIN]
+
+    def rows_with(flag: int) -> int:
+        return len(numpy.unique(kept["example"][kept["flags"] & flag != 0]))
+
+    findings = Findings(
+        rows=len(used), longest=longest, cut=cut, left_out=numpy.setdiff1d(items["example"], kept["example"]).astype(numpy.int64),
+        dropped=dropped, split=len(numpy.unique(pieces["example"])), pieces=len(pieces), texts=len(numpy.unique(windows["example"])), windows=len(windows), not_whole=rows_with(NOT_WHOLE),
+        no_end=rows_with(NO_END), tools_as_text=rows_with(TOOLS_AS_TEXT), reasoning_as_text=rows_with(REASONING_AS_TEXT),
+        refused=refused.astype(numpy.int64),
+    )  # fmt: skip
+    return TokenView(store, kept, max_length), findings
+
+
+def windows_of(items: Items, max_length: int) -> Items:
+    """Items with each long plain text replaced by windows of at most max_length tokens, all of which are learned."""
+    long = (items["flags"] & PLAIN != 0) & (items["length"] > max_length)
+    if not long.any():
+        return items
+    parts = []
+    for item, is_long in zip(items, long, strict=True):
+        count = math.ceil(int(item["length"]) / max_length) if is_long else 1
+        piece = numpy.repeat(item[None], count)
+        if is_long:
+            starts = numpy.arange(count) * max_length
+            piece["start"] += starts.astype(numpy.uint64)
+            piece["length"] = numpy.minimum(max_length, int(item["length"]) - starts)
+            piece["trained"] = numpy.maximum(piece["length"].astype(numpy.int64) - 1, 0)
+            piece["flags"] |= PIECE
+        parts.append(piece)
+    return numpy.concatenate(parts)
+
+
+def stored_tokens(home: Home, examples: ExampleFile, template: ChatTemplate, split_at: int = 0) -> TokenStore | None:
+    """The store of a dataset for a model, if it has been made."""
+    path = _path(home, examples, template, split_at)
+    return TokenStore(path) if read_json(path / "meta.json") is not None else None
+
+
+def tokenize(
+    home: Home,
+    examples: ExampleFile,
+    template: ChatTemplate,
+    split_at: int = 0,
+    tell: Tell = lambda _done, _total: None,
+) -> TokenStore:
+    """The store of a dataset for a model; made now where it isn't there yet.
+
+    Raises:
+        FineTuneError: the disk is full, or the template takes too long.
+    """
+    found = stored_tokens(home, examples, template, split_at)
+    if found is not None:
+        return found
+    path = _path(home, examples, template, split_at)
+    require_space(home.path, 2 * examples.folder.examples.stat().st_size)
+    home.tokens.mkdir(parents=True, exist_ok=True)
+    _forget_old(home.tokens)
+    # Texts of a batch are encoded side by side; nothing is forked from here on that could be harmed by it.
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    staging = home.tokens / f".making-{secrets.token_hex(4)}"
+    staging.mkdir()
+    try:
+        with (staging / "ids.bin").open("wb") as ids, (staging / "trained.bin").open("wb") as trained:
+            items: list[tuple[int, ...]] = []
+            refused: list[dict[str, Any]] = []
+            start = 0
+            for made, problem in _tokens(examples, template, split_at, tell):
+                item = item_of(made, start)
+                items.append(item)
+                if made.tokens is None:
+                    if problem is not None and len(refused) < 20:
+                        refused.append({"row": made.row, "reason": problem.problems[0].params["reason"]})
+                    continue
+                made.tokens.ids.tofile(ids)
+                made.tokens.trained.tofile(trained)
+                start += len(made.tokens.ids)
+        numpy.array(items, dtype=ITEM).tofile(staging / "items.bin")
+        write_json(
+            staging / "meta.json", {"model": template.model_name, "dataset": examples.folder.id, "refused": refused}
+        )
+        if not path.exists():
+            publish(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return TokenStore(path)
+
+
+@dataclass(frozen=True)
+class Made:
+    """One item on its way to the disk; no tokens where the template refused the row."""
+
+    example: int
+    row: int
+    tokens: Tokens | None = None
+    piece: bool = False
+
+
+def _tokens(
+    examples: ExampleFile, template: ChatTemplate, split_at: int, tell: Tell
+) -> Iterator[tuple[Made, FineTuneError | None]]:
+    for first in range(0, len(examples), _BATCH):
+        tell(first, len(examples))
+        positions = range(first, min(first + _BATCH, len(examples)))
+        rows = [examples[position] for position in positions]
+        rendered: list[Rendered | FineTuneError] = [_rendered(template, row) for row in rows]
+        encoded = iter(template.batch([one for one in rendered if isinstance(one, Rendered)]))
+        for position, row, one in zip(positions, rows, rendered, strict=True):
+            if isinstance(one, FineTuneError):
+                yield Made(position, row.row), one
+                continue
+            tokens = next(encoded)
+            pieces = (
+                split_turns(row, template, split_at)
+                if split_at and len(tokens.ids) > split_at and not one.plain
+                else []
+            )
+            if len(pieces) < 2:
+                yield Made(position, row.row, tokens), None
+            for piece in pieces if len(pieces) > 1 else []:
+                yield Made(position, row.row, piece, piece=True), None
+    tell(len(examples), len(examples))
+
+
+def _rendered(template: ChatTemplate, example: Example) -> Rendered | FineTuneError:
+    try:
+        return template.rendered(example)
+    except FineTuneError as error:
+        if error.problems[0].code != Code.TEMPLATE_REFUSED:
+            raise
+        return error
+
+
+def split_turns(example: Example, template: ChatTemplate, split_at: int) -> list[Tokens]:
+    """A long conversation as shorter ones, cut before a user's turn, each with the system turn before it.
+
+    Halved until each part fits or is a single exchange, which is then cut like any long row.
+    """
+    system = example.messages[:1] if example.messages[0].role == "system" else ()
+    turns = example.messages[len(system) :]
+    begins = [index for index, message in enumerate(turns) if message.role == "user"] or [0]
+
+    def parts(low: int, high: int) -> list[Tokens]:
+        end = begins[high] if high < len(begins) else len(turns)
+        begin = 0 if low == 0 else begins[low]
+        messages = turns[begin:end]
+        if not any(message.train for message in messages):
+            return []
+        made = template.tokens(example.model_copy(update={"messages": (*system, *messages)}))
+        if len(made.ids) <= split_at or high - low < 2:
+            return [made]
+        middle = (low + high) // 2
+        return parts(low, middle) + parts(middle, high)
+
+    try:
+        return parts(0, len(begins))
+    except FineTuneError:  # a template that takes the whole conversation and not its parts
+        return []
+
+
+def item_of(made: Made, start: int) -> tuple[int, ...]:
+    if made.tokens is None:
+        return (start, 0, 0, 0, made.example, REFUSED)
+    trained, rendered = made.tokens.trained, made.tokens.rendered
+    # The first token has nothing before it to be predicted from.
+    learned = numpy.flatnonzero(trained[1:])
+    flags = (
+        (not rendered.stops) * NO_STOP
+        | (not rendered.whole_turns) * NOT_WHOLE | (not rendered.ends) * NO_END | made.piece * PIECE | rendered.plain * PLAIN
+        | (Code.TEMPLATE_WITHOUT_TOOLS in rendered.done) * TOOLS_AS_TEXT
+        | (Code.TEMPLATE_WITHOUT_REASONING in rendered.done) * REASONING_AS_TEXT
+    )  # fmt: skip
+    first = int(learned[0]) + 1 if len(learned) else 0
+    return (start, len(trained), len(learned), first, made.example, flags)
+
+
+def _path(home: Home, examples: ExampleFile, template: ChatTemplate, split_at: int) -> Path:
+    facts = [VERSION, report_of(examples.folder)["examples_sha256"], tokenizer_hash(template), split_at]
+    return home.tokens / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def tokenizer_hash(template: ChatTemplate) -> str:
+    """A hash of all that decides on ids and labels: vocabulary, merges, special tokens and the chat template."""
+    tokenizer = template.tokenizer
+    facts = [tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, tokenizer.special_tokens_map, template.ends]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _forget_old(folder: Path) -> None:
+    """Stores can be made again; the oldest make room."""
+    stores = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for path in stores[: max(len(stores) - _KEPT_STORES, 0)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _mapped(path: Path, dtype: type) -> Any:
+    return numpy.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else numpy.empty(0, dtype=dtype)

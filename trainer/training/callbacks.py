@@ -1,0 +1,131 @@
+"""What happens at each step: state and logs become events, saves become committed checkpoints.
+
+Who ends the loop before its time is in `trainer/training/stopper.py`.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from interfaces.config import FineTuneConfig
+from interfaces.events import CheckpointCommitted, Evaluated, Step
+from interfaces.folders import RunFolder
+from trainer.artifacts.checkpoints import commit_checkpoint, rotate_checkpoints
+from trainer.models.device import Compute, memory_bytes, peak_memory_bytes
+from trainer.training.event_log import EventLog
+from trainer.training.loop import TrainingLoop, exploded, not_finite
+from trainer.training.stop import Pace
+from trainer.training.stopper import Measured
+
+EXPLODED_SHARE, EXPLODED_POINTS = 1.5, 3
+"""A run is given up when so many points of its curve in a row lie so far above guessing."""
+
+
+class Reporter(TrainerCallback):
+    """Tells each step and each evaluation as an event.
+
+    A point of the curve is the mean over the steps since the last one. What it already holds goes into a checkpoint
+    (`unlogged`), so that a resumed curve has the same points as an undisturbed one.
+    """
+
+    def __init__(self, log: EventLog, compute: Compute, config: FineTuneConfig, validation_rows: int) -> None:
+        self._log, self._compute, self._config, self._validation_rows = log, compute, config, validation_rows
+        self.loop: TrainingLoop | None = None
+        self._begun = 0.0
+        self.unlogged: dict[str, float] = {}
+        self._first_loss: float | None = None
+        self._lost = 0
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._begun = time.perf_counter()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.loop is None:
+            return
+        step = {"steps": 1.0, "seconds": time.perf_counter() - self._begun, **self.loop.take_step()}
+        self.unlogged = {name: self.unlogged.get(name, 0) + value for name, value in step.items()}
+        # The last step is always told, and so is one that ends the run.
+        if state.global_step >= state.max_steps or not math.isfinite(step["loss"]):
+            control.should_log = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if logs is None or "loss" not in logs or not self.unlogged:
+            return
+        told, self.unlogged = self.unlogged, {}
+        loss, grad_norm = told["loss"] / told["steps"], logs.get("grad_norm")
+        self._log.append(
+            Step(
+                step=state.global_step, total_steps=state.max_steps, epoch=round(state.epoch or 0.0, 4),
+                loss=loss, learning_rate=logs["learning_rate"], grad_norm=grad_norm,
+                tokens=int(told["tokens"]), trained_tokens=int(told["trained_tokens"]),
+                seconds=round(told["seconds"], 4), memory_bytes=memory_bytes(self._compute.device),
+                peak_memory_bytes=peak_memory_bytes(self._compute.device),
+            )
+        )  # fmt: skip
+        if not math.isfinite(loss):
+            raise not_finite("loss", loss, state.global_step, args.learning_rate)
+        # A gradient without end has just gone into every weight. With fp16 it is expected: the step is left out.
+        if grad_norm is not None and not math.isfinite(grad_norm) and not self._config.fp16:
+            raise not_finite("grad_norm", grad_norm, state.global_step, args.learning_rate)
+
+        self._watch(loss, state.global_step, args.learning_rate)
+
+    def _watch(self, loss: float, step: int, learning_rate: float) -> None:
+        """
+        Raises:
+            FineTuneError: the loss has stayed far above that of guessing, which is the logarithm of the vocabulary.
+        """
+        self._first_loss = self._first_loss or loss
+        vocabulary = self.loop.model.config.get_text_config().vocab_size if self.loop is not None else 1
+        limit = max(self._first_loss, math.log(vocabulary))
+        self._lost = self._lost + 1 if loss > EXPLODED_SHARE * limit else 0
+        if self._lost == EXPLODED_POINTS:
+            raise exploded(loss, limit, step, learning_rate)
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
+    ) -> None:
+        loss, seconds = metrics["eval_loss"], round(metrics["eval_runtime"], 3)
+        self._log.append(Evaluated(step=state.global_step, loss=loss, examples=self._validation_rows, seconds=seconds))
+
+
+class Keeper(TrainerCallback):
+    """Saves by the clock too, commits what the Trainer has saved, and rotates what is older."""
+
+    def __init__(
+        self, folder: RunFolder, log: EventLog, config: FineTuneConfig, conditions: dict[str, Any],
+        reporter: Reporter, measured: Measured, pace: Pace,
+    ) -> None:  # fmt: skip
+        self._folder, self._log, self._config, self._conditions = folder, log, config, conditions
+        self._reporter, self._measured, self._pace = reporter, measured, pace
+        self._saved = time.monotonic()
+        self._verified: set[int] = set()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        minutes = self._config.save_minutes
+        if minutes and time.monotonic() - self._saved >= minutes * 60:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        # A checkpoint that survives a power loss without the points before it would leave a gap in the curve.
+        self._log.sync()
+        path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._reporter.unlogged)
+        self._saved = time.monotonic()
+        relative, seconds = str(path.relative_to(self._folder.path)), round(self._pace.seconds, 3)
+        self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size, seconds=seconds))
+        # An adapter that an earlier stop has left is older than this: nobody is to take it for the run's.
+        shutil.rmtree(self._folder.adapter, ignore_errors=True)
+        rotate_checkpoints(self._folder, self._config.save_total_limit, self._measured.best_step, self._verified)
+        self._pace.end_save()

@@ -1,0 +1,218 @@
+"""All that training needs: data, model, tokens and adapter, each checked before what takes longer."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy
+import torch
+from peft import PeftModel
+
+from interfaces.config import FineTuneConfig
+from interfaces.disk import require_space
+from interfaces.errors import FineTuneError
+from interfaces.events import Warned
+from interfaces.examples import ExampleFile
+from interfaces.files import read_json, write_json
+from interfaces.folders import RunFolder
+from interfaces.problems import Code, Problem
+from trainer.artifacts.adapter import ADAPTER_FILES, add_adapter, copy_adapter, find_adapter, settings_of
+from trainer.artifacts.checkpoints import committed_steps
+from trainer.artifacts.resume import hash_of
+from trainer.data.dataset import Indices, index_of
+from trainer.data.resolve import load_dataset
+from trainer.data.splitting import split_rows, without_leaks
+from trainer.kernels.fast_paths import Forward, adapt_forward
+from trainer.models.base_model import load_model, parameter_count
+from trainer.models.device import Compute
+from trainer.models.model_files import ModelFiles, find_model
+from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, refuse_or_warn, selection_warnings
+from trainer.tokens.template import ChatTemplate
+from trainer.tokens.token_store import TokenView, select, tokenize
+from trainer.tokens.tokenizer import load_template
+from trainer.training.event_log import EventLog
+from trainer.training.stop import StopRequest
+
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "finetune-studio")
+
+
+@dataclass
+class Prepared:
+    """All that training needs."""
+
+    model: PeftModel
+    template: ChatTemplate
+    files: ModelFiles
+    train: TokenView
+    validation: TokenView
+    conditions: dict[str, Any]
+    """All that decides the numbers: a resume under other ones is not exact."""
+
+
+def prepare(
+    config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute,
+    recorded: dict[str, Any] | None,
+) -> Prepared:  # fmt: skip
+    """Read, fetch, check and load everything; quick checks first, so that bad input is told in seconds."""
+    log.phase("data")
+    data = _read_data(config, folder, log)
+    _begin_with(config, folder, log)
+    stop.check()
+    log.phase("download")
+    files = find_model(
+        config.model_name, config.model_revision, folder.home, functools.partial(_tell_download, log, stop)
+    )
+    _warn_of_base(config, folder, log, files)
+    template = load_template(files, config.model_name)
+    stop.check()
+    train, validation = _tokenize(template, config, folder, log, stop, data)
+    stop.check()
+    log.phase("model")
+    base = load_model(files, config, compute)
+    forward = adapt_forward(base, config.model_name, recorded)
+    warn(log, *forward.warnings)
+    if recorded is None:
+        _write_lineage(config, folder, files, data, compute, forward)
+    first = folder.first_adapter if config.adapter_name_or_path else None
+    model = add_adapter(base, config, files, first)
+    # Checkpoints to come: those kept, the best, the one in staging; and the result.
+    missing = max(config.save_total_limit + 3 - len(committed_steps(folder)), 1)
+    require_space(folder.path, checkpoint_size(model) * missing)
+    stop.check()
+    conditions = {
+        "config_sha256": hash_of(config), "dataset_sha256": data.report["sha256"],
+        "validation_sha256": data.measured_report["sha256"], "world_size": 1, "device": str(compute.device),
+        "dtype": compute.dtype_name, "threads": compute.threads, "batches": forward.batches, "logits": forward.logits,
+        "attention": base.config._attn_implementation, "versions": versions(),
+    }  # fmt: skip
+    return Prepared(model, template, files, train, validation, conditions)
+
+
+def checkpoint_size(model: PeftModel) -> int:
+    """Bytes of a checkpoint: adapter and two optimiser moments in 32 bits, and what is small."""
+    return 12 * parameter_count(model)[0] + (1 << 16)
+
+
+def _begin_with(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> None:
+    """Keep a copy of the adapter that this run goes on from."""
+    if not config.adapter_name_or_path:
+        return
+    if not folder.first_adapter.is_dir():
+        copy_adapter(find_adapter(config.adapter_name_or_path, folder.home), folder.first_adapter)
+    shape, lora = settings_of(folder.first_adapter, config.adapter_name_or_path), config.lora
+    targets = shape.target_modules if isinstance(shape.target_modules, str) else sorted(shape.target_modules or [])
+    asked = (lora.r, lora.lora_alpha, lora.use_rslora, lora.use_dora)
+    if asked != (shape.r, shape.lora_alpha, shape.use_rslora, shape.use_dora) or (
+        isinstance(lora.target_modules, list) and sorted(lora.target_modules) != targets
+    ):
+        kept_shape = {"r": shape.r, "lora_alpha": shape.lora_alpha, "target_modules": targets}
+        warn(log, Problem.warning(Code.ADAPTER_SETTINGS, **kept_shape))
+
+
+def _warn_of_base(config: FineTuneConfig, folder: RunFolder, log: EventLog, files: ModelFiles) -> None:
+    if config.adapter_name_or_path:
+        seen = str((read_json(folder.first_adapter / ADAPTER_FILES[0]) or {}).get("base_model_name_or_path"))
+        if seen not in (files.portable_name, str(files.path), config.model_name):
+            warn(log, Problem.warning(Code.ADAPTER_BASE, seen=seen, model=config.model_name))
+
+
+@dataclass
+class _Data:
+    """The rows of a run: those to train on and those kept aside, which may lie in a file of their own."""
+
+    examples: ExampleFile
+    training: Indices
+    report: dict[str, Any]
+    measured: ExampleFile
+    kept_aside: Indices
+    measured_report: dict[str, Any]
+
+
+def _read_data(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> _Data:
+    home = folder.home
+    examples, used, report = load_dataset(home, config.dataset, config.columns, config.bad_rows)
+    warn(log, *data_warnings(report, config))
+    index = index_of(examples.folder)
+    if not config.validation_dataset:
+        training, kept_aside = split_rows(index, used, config.validation_split, config.seed)
+        return _Data(examples, training, report, examples, kept_aside, report)
+    measured, all_measured, measured_report = load_dataset(
+        home, config.validation_dataset, config.columns, config.bad_rows
+    )
+    kept_aside, leaked = without_leaks(index[used], index_of(measured.folder), all_measured)
+    if len(leaked):
+        first = [measured.entry(int(position))[2] for position in leaked[:SHOWN_ROWS]]
+        counts = {"count": len(leaked), "rows": len(all_measured), "first": first}
+        warn(log, Problem.warning(Code.LEAK_REMOVED, **counts))
+    return _Data(examples, used, report, measured, kept_aside, measured_report)
+
+
+def _tell_download(log: EventLog, stop: StopRequest, done: int, total: int) -> None:
+    log.phase("download", done, total, "bytes")
+    stop.check()
+
+
+def _tokenize(
+    template: ChatTemplate, config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, data: _Data
+) -> tuple[TokenView, TokenView]:
+    """Tokens for both sides of the split; what was cut, left out or rewritten is told with its count."""
+    split_at = config.max_length if config.long_rows == "split" else 0
+
+    def tell(done: int, total: int) -> None:
+        log.phase("tokenize", done, total, "rows")
+        stop.check()
+
+    def view(examples: ExampleFile, used: Indices, tells: bool) -> TokenView:
+        store = tokenize(folder.home, examples, template, split_at, tell)
+        chosen, findings = select(store, used, config.max_length, config.long_rows)
+        warnings = refuse_or_warn(findings, store, template, examples, config)
+        if tells:
+            warn(log, *warnings, *selection_warnings(findings, chosen.items, template, examples, config))
+        return chosen
+
+    separate = data.measured is not data.examples
+    # One split's rows are told of together: both sides are cut by the same rule.
+    both = numpy.concatenate([data.training] if separate else [data.training, data.kept_aside])
+    view(data.examples, numpy.sort(both), tells=True)
+    train = view(data.examples, data.training, tells=False)
+    validation = view(data.measured, data.kept_aside, tells=separate)
+    rows = len(both)
+    if not len(train):
+        raise FineTuneError.of(
+            Code.NOTHING_TO_TRAIN, path=data.report["name"], rows=rows, cut=rows, max_length=config.max_length
+        )
+    if not len(validation) and (config.validation_split > 0 or separate):
+        warn(log, Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split))
+    return train, validation
+
+
+def _write_lineage(
+    config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute, forward: Forward
+) -> None:
+    """Where the result comes from. A resume from a checkpoint goes on with the same data, base and numbers."""
+    base = {"name": files.portable_name, "requested": config.model_name, "revision": files.revision}
+    machine = {
+        "device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads,
+        "batches": forward.batches, "logits": forward.logits,
+    }  # fmt: skip
+    record = {"dataset": _origin(data.examples, data.report), "base": base, "machine": machine, "versions": versions()}
+    if data.measured is not data.examples:
+        record["validation_dataset"] = _origin(data.measured, data.measured_report)
+    write_json(folder.lineage, record)
+
+
+def _origin(examples: ExampleFile, report: dict[str, Any]) -> dict[str, Any]:
+    kept = ("name", "sha256", "examples_sha256", "rows", "format", "columns", "parts")
+    return {"id": examples.folder.id, **{key: report[key] for key in kept if key in report}}
+
+
+def warn(log: EventLog, *problems: Problem) -> None:
+    for problem in problems:
+        log.append(Warned(problem=problem))
+
+
+def versions() -> dict[str, str]:
+    return {package: torch.__version__ if package == "torch" else version(package) for package in PACKAGES}

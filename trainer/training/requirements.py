@@ -1,0 +1,36 @@
+"""Whether the libraries that are installed are those that this was built on."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
+
+PROJECT = "finetune-studio"
+CHECKED = ("torch", "transformers", "peft", "accelerate", "safetensors", "bitsandbytes")
+"""Those whose inside training depends on."""
+
+
+def require_versions() -> None:
+    """
+    Raises:
+        FineTuneError: a library is older or newer than what the project asks for.
+    """
+    try:
+        wanted = [Requirement(line) for line in metadata.requires(PROJECT) or []]
+    except metadata.PackageNotFoundError:  # run off its source, which says nothing of versions
+        return
+    for requirement in wanted:
+        if requirement.name not in CHECKED or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        try:
+            seen = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            continue  # whatever needs it says so
+        if not requirement.specifier.contains(seen, prereleases=True):
+            raise FineTuneError.of(
+                Code.VERSIONS_UNFIT, field=requirement.name, value=seen, expected=str(requirement.specifier)
+            )

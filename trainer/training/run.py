@@ -1,0 +1,182 @@
+"""The story of one run, on one screen: data, model, tokens, adapter, training, answers, adapter on disk."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+
+from interfaces.config import FineTuneConfig
+from interfaces.events import Evaluated, Event, Finished, Started, Step, Stopped, kept, read_events
+from interfaces.files import read_json
+from interfaces.folders import RunFolder
+from interfaces.problems import Code, Problem
+from trainer.artifacts.adapter import save_adapter
+from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
+from trainer.artifacts.resume import Beginning, find_beginning, no_longer_exact
+from trainer.models.device import Compute, choose_compute, peak_memory_bytes
+from trainer.tokens.batches import flat_batch, padded_batch
+from trainer.tokens.packing import batched
+from trainer.training.arguments import training_arguments
+from trainer.training.callbacks import Keeper, Reporter
+from trainer.training.event_log import EventLog
+from trainer.training.loop import TrainingLoop
+from trainer.training.preparation import Prepared, checkpoint_size, prepare, versions, warn
+from trainer.training.samples import Sampler, tell_answers
+from trainer.training.stop import Pace, StopRequest, StopRequested
+from trainer.training.stopper import Measured, Stopper
+
+
+def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest) -> None:
+    """One attempt from start to end. Its last event is Finished or Stopped; anything else raises.
+
+    Raises:
+        FineTuneError: something that the person can mend.
+        Exception: what a library raised; `failures.problem_of` translates it.
+    """
+    begun = time.monotonic()
+    beginning = find_beginning(folder)
+    recorded = (read_json(folder.lineage) or {}).get("machine") if beginning.step is not None else None
+    compute = choose_compute(config, recorded)
+    log.append(
+        Started(
+            run=folder.id, model_name=config.model_name, device=str(compute.device), dtype=compute.dtype_name,
+            threads=compute.threads, resumed_from_step=beginning.step,
+        )
+    )  # fmt: skip
+    warn(log, *compute.warnings, *beginning.warnings)
+    shutil.rmtree(folder.staging, ignore_errors=True)  # what was not committed does not exist
+    try:
+        prepared = prepare(config, folder, log, stop, compute, recorded)
+        if beginning.step is None:
+            _answer(prepared, config, log, stop, step=0)
+    except StopRequested:
+        log.append(Stopped(step=beginning.step or 0, resumable=beginning.step is not None))
+        return
+    measured = Measured({event.step: event.loss for event in _told(folder) if isinstance(event, Evaluated)})
+    loop, stopper = _build_loop(config, folder, log, stop, compute, prepared, beginning, measured)
+    log.phase("train")
+    _learn(loop, stopper, measured, folder, beginning)
+    stop.pace = loop.pace  # the adapter is not saved yet
+    shutil.rmtree(folder.staging, ignore_errors=True)
+    step = given = loop.state.global_step
+    complete = not stopper.asked and _evaluate_end(loop, prepared, measured, log)
+    if complete:
+        given = _choose(config, loop, folder, log, stopper, measured)
+        complete = _answer(prepared, config, log, stop, step)
+    if stop.mode != "discard":
+        log.phase("save")
+        _save(prepared, config, folder, compute, given)
+    if not complete:
+        log.append(Stopped(step=step, resumable=newest_checkpoint(folder)[0] is not None))
+        return
+    peak = peak_memory_bytes(compute.device)
+    log.append(
+        Finished(
+            step=step, adapter=folder.adapter.name, peak_memory_bytes=peak, seconds=round(time.monotonic() - begun, 2)
+        )
+    )
+
+
+def _build_loop(
+    config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute, prepared: Prepared,
+    beginning: Beginning, measured: Measured,
+) -> tuple[TrainingLoop, Stopper]:  # fmt: skip
+    warn(log, *no_longer_exact(beginning, prepared.conditions))
+    size = checkpoint_size(prepared.model)
+    pace = Pace(size)
+    stopper = Stopper(stop, pace, config.early_stopping_patience, measured, beginning.step)
+    reporter = Reporter(log, compute, config, len(prepared.validation))
+    reporter.unlogged = dict(beginning.unlogged)
+    keeper = Keeper(folder, log, config, prepared.conditions, reporter, measured, pace)
+    pad = prepared.template.tokenizer.pad_token_id
+    loop = TrainingLoop(
+        model=prepared.model,
+        args=training_arguments(config, folder, compute, evaluates=len(prepared.validation) > 0),
+        data_collator=flat_batch
+        if prepared.conditions["batches"] == "flat"
+        else functools.partial(padded_batch, pad_token_id=pad),
+        train_dataset=batched(prepared.train, config),
+        eval_dataset=batched(prepared.validation, config) if len(prepared.validation) else None,
+        callbacks=[reporter, stopper, Sampler(prepared.model, prepared.template, config, log, stop), keeper],
+    )
+    loop.pace, loop.checkpoint_bytes = pace, size
+    reporter.loop = stopper.loop = loop
+    return loop, stopper
+
+
+def _learn(loop: TrainingLoop, stopper: Stopper, measured: Measured, folder: RunFolder, beginning: Beginning) -> None:
+    """All steps that are left; there may be none, when an attempt ended between its last step and its last word."""
+    if beginning.step is None:
+        loop.train()
+        return
+    checkpoint = folder.checkpoint(beginning.step)
+    loop.load(checkpoint)
+    every = loop.state.eval_steps if loop.args.do_eval else 0
+    if every and beginning.step % every == 0 and beginning.step not in measured.losses:
+        loop.evaluate()  # a stop has left it half-way
+    if not (stopper.asked or stopper.exhausted or beginning.step >= loop.state.max_steps):
+        loop.train(resume_from_checkpoint=str(checkpoint))
+
+
+def _evaluate_end(loop: TrainingLoop, prepared: Prepared, measured: Measured, log: EventLog) -> bool:
+    """The validation loss of the result itself, where the last step wasn't one of those that are measured.
+
+    False when a stop has left it half-way.
+    """
+    step = loop.state.global_step
+    if len(prepared.validation) and step not in measured.losses:
+        log.phase("evaluate")
+        loop.evaluate()
+    return not len(prepared.validation) or step in measured.losses
+
+
+def _choose(
+    config: FineTuneConfig, loop: TrainingLoop, folder: RunFolder, log: EventLog, stopper: Stopper, measured: Measured
+) -> int:
+    """The step whose adapter is given out; why the run ended before its time, and why it is that step, is told."""
+    best, step = measured.best_step, loop.state.global_step
+    if best is None:
+        return step
+    params = {"step": step, "best": best, "loss": round(measured.losses[best], 4)}
+    if stopper.exhausted:
+        warn(log, Problem.warning(Code.STOPPED_EARLY, patience=config.early_stopping_patience, **params))
+    if not config.load_best_model_at_end or best == step:
+        return step
+    if rejected := verify_checkpoint(folder.checkpoint(best)):
+        warn(log, rejected)
+        return step
+    loop.load_weights(folder.checkpoint(best))
+    warn(log, Problem.warning(Code.BEST_ADAPTER, **params))
+    return best
+
+
+def _answer(prepared: Prepared, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int) -> bool:
+    """The sample prompts before and after training; false when a stop has left some unanswered.
+
+    Raises:
+        StopRequested: before training.
+    """
+    complete = tell_answers(prepared.model, prepared.template, config, log, stop, step)
+    if step == 0:
+        stop.check()
+    return complete
+
+
+def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute: Compute, step: int) -> None:
+    events = [event for event in _told(folder) if not isinstance(event, Step | Evaluated) or event.step <= step]
+    losses = [event.loss for event in events if isinstance(event, Step)]
+    evaluations = [event.loss for event in events if isinstance(event, Evaluated)]
+    facts = {
+        "base": prepared.files.portable_name, "revision": prepared.files.revision, "dtype": compute.dtype_name,
+        "train_rows": len(prepared.train), "validation_rows": len(prepared.validation),
+        "dataset_sha256": prepared.conditions["dataset_sha256"], "steps": step, "versions": versions(),
+        "loss_first": losses[0] if losses else None, "loss_last": losses[-1] if losses else None,
+        "eval_loss": evaluations[-1] if evaluations else None,
+    }  # fmt: skip
+    save_adapter(prepared.model, prepared.template.tokenizer, folder.adapter, config, facts)
+
+
+def _told(folder: RunFolder) -> list[Event]:
+    """The run's events so far, as they count."""
+    return list(kept(read_events(folder.events)))

@@ -1,0 +1,110 @@
+"""Sample prompts, answered by the model as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import (
+    GenerationConfig,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)  # fmt: skip
+
+from interfaces.config import FineTuneConfig
+from interfaces.events import Sampled
+from trainer.tokens.template import ChatTemplate
+from trainer.training.event_log import EventLog
+from trainer.training.stop import StopRequest
+
+
+def tell_answers(
+    model: PeftModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int
+) -> bool:
+    """The sample prompts, answered by the model as it is now, as events. A fresh adapter changes nothing: step 0 is the base.
+
+    False when a stop has left some unanswered.
+    """
+    prompts = config.sample_prompts
+    if prompts:
+        log.phase("sample", 0, len(prompts), "prompts")
+    answers = answer_prompts(model, template, prompts, config.sample_max_new_tokens, lambda: stop.mode is not None)
+    done = 0
+    for done, (prompt, answer) in enumerate(answers, start=1):
+        log.append(Sampled(step=step, prompt=prompt, answer=answer))
+        log.phase("sample", done, len(prompts), "prompts")
+    return done == len(prompts)
+
+
+class Sampler(TrainerCallback):
+    """Answers the sample prompts at each evaluation; those of the last step are the result's, and told after it."""
+
+    def __init__(
+        self, model: PeftModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, stop: StopRequest
+    ) -> None:
+        self._model, self._template, self._config, self._log, self._stop = model, template, config, log, stop
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if (
+            not (self._config.sample_while_training and self._config.sample_prompts)
+            or state.global_step >= state.max_steps
+        ):
+            return
+        # Answered or not, training goes on with the same random numbers.
+        with torch.random.fork_rng():
+            tell_answers(self._model, self._template, self._config, self._log, self._stop, state.global_step)
+        self._log.phase("train")
+
+
+def answer_prompts(
+    model: PeftModel, template: ChatTemplate, prompts: list[str], max_new_tokens: int,
+    leave: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    """(prompt, greedy answer) for each prompt, one at a time: padding would change the numbers a little.
+
+    `leave` is asked after each token; once it says so, the answers that are left are not given.
+    """
+    tokenizer = template.tokenizer
+    settings = GenerationConfig(
+        max_new_tokens=max_new_tokens, do_sample=False, use_cache=True,
+        eos_token_id=_end_ids(model, template), pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    leaving = StoppingCriteriaList([_Leaving(leave)])
+    was_training = model.training
+    model.eval()
+    try:
+        for prompt in prompts:
+            ids = torch.tensor([template.prompt_ids(prompt)], device=next(model.parameters()).device)
+            with torch.inference_mode():
+                output = model.generate(
+                    input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings,
+                    stopping_criteria=leaving,
+                )  # fmt: skip
+            if leave():
+                return
+            yield prompt, tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
+    finally:
+        model.train(was_training)
+
+
+class _Leaving(StoppingCriteria):
+    """Ends an answer that nobody waits for any more."""
+
+    def __init__(self, leave: Callable[[], bool]) -> None:
+        self._leave = leave
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any) -> torch.BoolTensor:
+        return torch.full((input_ids.shape[0],), self._leave(), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
+
+
+def _end_ids(model: PeftModel, template: ChatTemplate) -> list[int]:
+    """All that ends an answer: the model's own end tokens and the tokenizer's."""
+    own = model.get_base_model().generation_config.eos_token_id
+    ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id}
+    return sorted(token for token in ids if token is not None)

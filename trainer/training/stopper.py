@@ -1,0 +1,115 @@
+"""Who ends the loop before its time: a request, or a validation loss that has stopped falling."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from trainer.training.loop import TrainingLoop
+from trainer.training.stop import Pace, StopRequest
+
+
+@dataclass
+class Measured:
+    """The validation losses so far, in nats per trained token, by step."""
+
+    losses: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step with the lowest loss, the earlier one of two equal; one that is not finite is never the best."""
+        finite = {step: loss for step, loss in self.losses.items() if math.isfinite(loss)}
+        return min(finite, key=lambda step: (finite[step], step)) if finite else None
+
+    def is_exhausted(self, patience: int) -> bool:
+        """Whether the last `patience` measurements brought nothing better; never with a patience of 0."""
+        best = self.best_step
+        since = [step for step in self.losses if best is None or step > best]
+        return 0 < patience <= len(since)
+
+
+class Numbers:
+    """The states of all random number generators, as the Trainer puts them into a checkpoint."""
+
+    def __init__(self) -> None:
+        self._python, self._numpy, self._torch = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+
+    def restore(self) -> None:
+        random.setstate(self._python)
+        numpy.random.set_state(self._numpy)
+        torch.set_rng_state(self._torch)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(self._cuda)
+
+
+class Stopper(TrainerCallback):
+    """Ends the loop when somebody asks, or when the validation loss has stopped falling.
+
+    A request is obeyed after the batch that is being computed. What of a step was gathered until then is dropped,
+    with the random numbers that it drew: the checkpoint is that of the last whole step, as if it had just ended.
+    """
+
+    def __init__(
+        self, stop: StopRequest, pace: Pace, patience: int, measured: Measured, resume_step: int | None
+    ) -> None:
+        self._stop, self._pace, self._patience, self._measured = stop, pace, patience, measured
+        self._numbers = Numbers()
+        self._saved_step = resume_step or 0
+        self.loop: TrainingLoop | None = None
+        self.asked = False
+        self.exhausted = measured.is_exhausted(patience)
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._pace.begin()
+
+    def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._pace.end_batch()
+        if self._stop.mode is not None:
+            self._numbers.restore()
+            self._end(state, control)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._pace.end_batch()
+        self._numbers = Numbers()
+        self._stop.pace = self._pace  # from here on there is something to lose
+        # A request during the very last step comes too late to leave anything out.
+        if self._stop.mode is not None and state.global_step < state.max_steps:
+            self._end(state, control)
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """A batch of a measurement: it is left, and made up for when the run goes on."""
+        if self._stop.mode is None or self.loop is None:
+            return
+        self.loop.measurement_left = True
+        if state.global_step < state.max_steps:
+            self._end(state, control)
+
+    def _end(self, state: TrainerState, control: TrainerControl) -> None:
+        self.asked = True
+        control.should_training_stop = True
+        control.should_evaluate = False
+        control.should_save = self._stop.mode == "save" and state.global_step > self._saved_step
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._saved_step = state.global_step
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
+    ) -> None:
+        step = state.global_step
+        self._measured.losses[step] = metrics["eval_loss"]
+        if self._measured.best_step == step:
+            control.should_save = True  # the best is kept, whenever it comes
+        if self._measured.is_exhausted(self._patience):
+            self.exhausted = True
+            control.should_training_stop = True
+            control.should_save = True
