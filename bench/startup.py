@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 from interfaces.events import Started, Step, read_events
 from interfaces.folders import Home
-from studio.processes.warm_trainer import end_spare, keep_spare, spare_state
+from studio.processes.warm_trainer import end_warm_trainer, keep_warm_trainer, warm_trainer_state
 from studio.web.server import build_app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +32,12 @@ FINETUNE = str(Path(sys.executable).parent / "finetune")
 COMMANDS = {
     "python -c pass": ([sys.executable, "-P", "-c", "pass"], None),
     "import interfaces, every module": (
-        [sys.executable, "-P", "-c", "from interfaces import *; import interfaces.events, interfaces.sentences"],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            "from interfaces import *; import interfaces.events, interfaces.problem_sentences",
+        ],
         0.3,
     ),
     "finetune --help": ([FINETUNE, "--help"], 0.6),
@@ -55,8 +60,8 @@ def first_point(home: Home, warm: bool) -> tuple[float, float, float]:
     path = home.path / "first-point.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     if warm:
-        keep_spare(home)
-        while spare_state(home)["state"] == "loading":
+        keep_warm_trainer(home)
+        while warm_trainer_state(home)["state"] == "loading":
             time.sleep(0.1)
     begun = time.time()
     subprocess.run([FINETUNE, "train", str(path), "--home", str(home.path)], capture_output=True, check=True)
@@ -80,7 +85,7 @@ def first_points(rounds: int) -> None:
             parts = [statistics.median(one) for one in zip(*times, strict=True)]
             print(f"{'':34} first event after {parts[0]:.2f} s; the second step took {parts[2]:.2f} s")
     finally:
-        end_spare(place)
+        end_warm_trainer(place)
         shutil.rmtree(place.path, ignore_errors=True)
 
 

@@ -23,7 +23,7 @@ import trainer.training.run  # noqa: F401  the process is to hold what a run's p
 from interfaces.config import FineTuneConfig
 from interfaces.folders import RunFolder
 from trainer.artifacts.adapter import add_adapter
-from trainer.kernels.fast_paths import adapt_forward
+from trainer.kernels.fast_paths import use_fast_paths
 from trainer.models.base_model import load_model
 from trainer.models.device import Compute, memory_bytes, peak_memory_bytes
 from trainer.models.model_files import ModelFiles
@@ -98,7 +98,7 @@ def main() -> None:
     files = ModelFiles(Path(config.model_name), "bench", None)
     model = load_model(files, config, compute)
     ours = job["loss"] == "trained"
-    forward = adapt_forward(model, "bench") if ours else None
+    fast_paths = use_fast_paths(model, "bench") if ours else None
     adapted = add_adapter(model, config, files) if ours else plain_adapter(model, config)
     counter = Counter()
     rows = rows_of(job, model.config.vocab_size)
@@ -106,7 +106,9 @@ def main() -> None:
         arguments = training_arguments(config, RunFolder(Path(place)), compute, evaluates=False)
         arguments.train_sampling_strategy = "sequential"
         if ours:
-            collator: Any = flat_batch if forward.batches == "flat" else functools.partial(padded_batch, pad_token_id=0)
+            collator: Any = (
+                flat_batch if fast_paths.batches == "flat" else functools.partial(padded_batch, pad_token_id=0)
+            )
             loop: Any = TrainingLoop(
                 model=adapted, args=arguments, data_collator=collator, train_dataset=rows, callbacks=[counter]
             )
@@ -119,7 +121,7 @@ def main() -> None:
         "held_bytes": counter.held,
         "loaded_bytes": counter.loaded,
         "load_peak_bytes": counter.load_peak,
-        "forward": [forward.batches, forward.logits] if forward else [],
+        "forward": [fast_paths.batches, fast_paths.logits] if fast_paths else [],
     }
     if job.get("trace"):
         told["trace"] = counter.events

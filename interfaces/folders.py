@@ -117,8 +117,8 @@ class Home:
         return self.cache / "tokens"
 
     @property
-    def spare(self) -> SpareFolder:
-        return SpareFolder(self.cache / "spare")
+    def warm_trainer(self) -> WarmTrainerFolder:
+        return WarmTrainerFolder(self.cache / "warm-trainer")
 
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.runs / run_id)
@@ -311,7 +311,7 @@ class DatasetFolder:
 
 
 @dataclass(frozen=True)
-class SpareFolder:
+class WarmTrainerFolder:
     """A supervisor and its trainer that have no run yet. Whoever removes the folder ends them."""
 
     path: Path
@@ -319,12 +319,12 @@ class SpareFolder:
     @property
     def record(self) -> Path:
         """Who waits, and from which environment; written last."""
-        return self.path / "spare.json"
+        return self.path / "trainer.json"
 
     @property
-    def door(self) -> Path:
-        """A named pipe: one line with a run's folder and attempt makes the spare that run's."""
-        return self.path / "door"
+    def inbox(self) -> Path:
+        """A named pipe: one line with a run's folder and attempt makes the trainer that run's."""
+        return self.path / "inbox"
 
     @property
     def ready(self) -> Path:
@@ -333,9 +333,9 @@ class SpareFolder:
 
     @property
     def log(self) -> Path:
-        return self.path / "spare.log"
+        return self.path / "trainer.log"
 
     @property
     def lock(self) -> Path:
         """Beside the folder, which comes and goes."""
-        return self.path.with_name(".spare.lock")
+        return self.path.with_name(".warm-trainer.lock")

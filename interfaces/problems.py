@@ -16,7 +16,7 @@ Severity = Literal["error", "warning"]
 
 
 class Code(StrEnum):
-    """Every kind of problem. `interfaces.sentences` holds a sentence for each, in each language."""
+    """Every kind of problem. `interfaces.problem_sentences` holds a sentence for each, in each language."""
 
     # the config
     UNKNOWN_KEY = "unknown_key"
@@ -99,7 +99,7 @@ class Code(StrEnum):
     TEMPLATE_WITHOUT_TOOLS = "template_without_tools"
     TEMPLATE_WITHOUT_REASONING = "template_without_reasoning"
     FLAT_BATCHES_REFUSED = "flat_batches_refused"
-    TRAINED_HEAD_REFUSED = "trained_head_refused"
+    CHUNKED_LOSS_REFUSED = "trained_head_refused"
     STOP_NOT_TRAINED = "stop_not_trained"
     NO_END_OF_TURN = "no_end_of_turn"
     TARGET_MODULES_MISSING = "target_modules_missing"
@@ -186,7 +186,7 @@ class Problem(BaseModel):
         return cls(code=code, severity="warning", params=params)
 
 
-def rows_that_forbid(report: Mapping[str, Any], bad_rows: str) -> Problem | None:
+def blocking_rows(report: Mapping[str, Any], bad_rows: str) -> Problem | None:
     """The rows of a dataset's report that forbid a start, as one problem; None when it can start.
 
     `bad_rows` is the setting: "stop" needs a dataset without rows at fault, "skip" one good row.

@@ -21,7 +21,7 @@ from studio.datasets.library import dataset_name
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_run, interrupted_runs, run_state, stop_requested
 from studio.runs.trash import delete_run
-from studio.sizing.assess import Verdict, judge
+from studio.sizing.assess import Assessment, assess
 from studio.sizing.devices import chosen_device, detect_devices
 
 log = logging.getLogger(__name__)
@@ -70,14 +70,14 @@ class FinetuneManager:
         write_text(folder.config, yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True))
         return folder.id
 
-    def _expect(self, config: FineTuneConfig) -> Verdict | None:
+    def _expect(self, config: FineTuneConfig) -> Assessment | None:
         """What the run will need, where the model's shape is known; `gradient_checkpointing: auto` is decided by it."""
         device = chosen_device(config.device, detect_devices())
         # A run that has the device now will be gone when this one begins.
         free = min(device.free_memory_bytes + self.queue.memory_held(device), device.total_memory_bytes)
         device = replace(device, free_memory_bytes=free)
         try:
-            expected = judge(self.home, config, device)
+            expected = assess(self.home, config, device)
         except FineTuneError:
             if config.gradient_checkpointing == "auto":
                 config.gradient_checkpointing = device.kind == "cuda"  # nothing is known: the way that needs less
@@ -166,7 +166,7 @@ class FinetuneManager:
                 log.exception("The run %s could not be resumed", run.id)
         return resumed
 
-    def config_again(self, task_id: str, go_on: bool = False) -> dict[str, Any]:
+    def config_for_rerun(self, task_id: str, go_on: bool = False) -> dict[str, Any]:
         """The settings of a run for another one: from where it began itself, or going on from its adapter.
 
         Raises:

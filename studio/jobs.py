@@ -12,7 +12,7 @@ from typing import Any
 
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
-from studio.processes.trainer_child import Tell
+from studio.processes.trainer_child import OnProgress
 
 KEPT_SECONDS = 3600.0
 
@@ -46,7 +46,7 @@ class DatasetJobs:
     def __init__(self) -> None:
         self._jobs: dict[str, DatasetJob] = {}
 
-    def start(self, work: Callable[[Tell], dict[str, Any]]) -> DatasetJob:
+    def start(self, work: Callable[[OnProgress], dict[str, Any]]) -> DatasetJob:
         """Do `work` on a thread; its result, or what went wrong, is the job's."""
         now = time.monotonic()
         for job in [job for job in self._jobs.values() if job.ended is not None and now - job.ended > KEPT_SECONDS]:

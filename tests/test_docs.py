@@ -133,7 +133,7 @@ def test_the_changelog_knows_this_version() -> None:
 def test_the_figures_beside_the_requirements_hints_are_computed() -> None:
     from interfaces.presets import PresetConfigs
     from studio.models.catalogue import BY_ID
-    from studio.sizing.devices import device_of
+    from studio.sizing.devices import named_device
     from studio.sizing.estimate import estimate, with_changes
 
     text = (ROOT / "docs" / "estimate.md").read_text(encoding="utf-8")
@@ -141,7 +141,7 @@ def test_the_figures_beside_the_requirements_hints_are_computed() -> None:
         [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| Qwen/")
     ]
     assert len(rows) == 5
-    card, preset = device_of("rtx_3060"), PresetConfigs.rtx_3060()
+    card, preset = named_device("rtx_3060"), PresetConfigs.rtx_3060()
     plain, four = {"load_in_8bit": False}, {"load_in_8bit": False, "load_in_4bit": True}
     for model, hint, *figures in rows:
         entry = BY_ID[model]

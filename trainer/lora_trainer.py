@@ -17,7 +17,7 @@ from trainer.artifacts.export import export_adapter
 from trainer.training.event_log import EventLog
 from trainer.training.failures import problem_of
 from trainer.training.requirements import require_versions
-from trainer.training.stop import StopRequest, StopWatch
+from trainer.training.stop import StopRequest, StopWatcher
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class LoRATrainer(IFineTuneService):
         checked = FineTuneConfig.model_validate(config)
         self.folder.path.mkdir(parents=True, exist_ok=True)
         with EventLog(self.folder.events, self._attempt) as events:
-            watch = StopWatch(self.stop, self.folder, events)
+            watch = StopWatcher(self.stop, self.folder, events)
             if self.stop.listens:
                 watch.start()
             try:

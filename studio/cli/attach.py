@@ -14,8 +14,8 @@ from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
 from interfaces.events import Event, Stopped, Stopping, read_tail
 from interfaces.folders import Home, RunFolder
+from interfaces.problem_sentences import sentence, settings_words, size
 from interfaces.problems import BROKEN_RUN, Code, Problem
-from interfaces.sentences import sentence, settings_words, size
 from studio.cli.progress import RunProgress, stopping_words
 from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager

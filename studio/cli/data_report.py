@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from interfaces.folders import DatasetFolder
+from interfaces.problem_sentences import row_reason, sentence
 from interfaces.problems import Problem
-from interfaces.sentences import row_reason, sentence
 from studio.datasets.library import problem_lines
 
 SHOWN_PROBLEMS = 20

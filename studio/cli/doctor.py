@@ -13,8 +13,8 @@ from interfaces.device import Device
 from interfaces.disk import free_bytes
 from interfaces.folders import Home
 from interfaces.presets import PresetConfigs
-from studio.processes.warm_trainer import spare_state
-from studio.sizing.calibration import experience_of
+from studio.processes.warm_trainer import warm_trainer_state
+from studio.sizing.calibration import calibration_of
 from studio.sizing.devices import detect_devices, torch_is_cpu_build, usable_device
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "huggingface_hub", "pydantic")
@@ -42,7 +42,7 @@ def examine(home: Home) -> dict[str, Any]:
         "home": str(home.path),
         "disk_free_bytes": free_bytes(home.path),
         "starter": home.has_starter(),
-        "spare": spare_state(home),
+        "warm_trainer": warm_trainer_state(home),
         "estimates": _estimates(home, usable),
         "hub_endpoint": os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
         "hindrances": _hindrances(home, memory.available),
@@ -51,12 +51,12 @@ def examine(home: Home) -> dict[str, Any]:
 
 def _estimates(home: Home, device: Device) -> dict[str, Any]:
     """How far estimates of memory were off over finished runs (median, as a share), and what is made of it."""
-    experience = experience_of(home)
-    error = experience.error()
+    calibration = calibration_of(home)
+    error = calibration.error()
     return {
-        "runs": len(experience.finished),
+        "runs": len(calibration.finished),
         "error": None if error is None else round(error, 4),
-        "correction": round(experience.correction(device), 4),
+        "correction": round(calibration.correction(device), 4),
     }
 
 

@@ -13,7 +13,7 @@ from studio.cli.console import HomeOption, JsonOption, SetOption, WaitOption, du
 if TYPE_CHECKING:
     from interfaces.config import FineTuneConfig
     from interfaces.folders import Home
-    from studio.sizing.assess import Verdict
+    from studio.sizing.assess import Assessment
     from studio.sizing.batch_lengths import Lengths
     from studio.sizing.estimate import Loss
     from studio.sizing.fitting import Fit
@@ -51,14 +51,14 @@ def estimate(
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
     from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
-    from studio.sizing.assess import judge
-    from studio.sizing.devices import chosen_device, detect_devices, device_of
+    from studio.sizing.assess import assess
+    from studio.sizing.devices import chosen_device, detect_devices, named_device
 
     if loss not in ("trained", "full"):
         raise FineTuneError.of(
             Code.VALUE_INVALID, field="--loss", value=repr(loss), expected="should be 'trained' or 'full'"
         )
-    place, machine = home_of(home), device_of(device)
+    place, machine = home_of(home), named_device(device)
     values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
     full, used = with_preset(values, machine, preset)
     if dataset is not None:
@@ -73,10 +73,10 @@ def estimate(
         expected = "should be left out: --time times this machine"
         raise FineTuneError.of(Code.VALUE_INVALID, field="--device", value=repr(device), expected=expected)
     lengths, way = _lengths_of(place, checked, quiet=as_json), cast("Loss", loss)
-    found = judge(place, checked, machine, way, online=True, lengths=lengths)
+    found = assess(place, checked, machine, way, online=True, lengths=lengths)
     if time and found.estimate.verdict != "too_big":
         _time(place, found, wait)
-        found = judge(place, checked, machine, way, online=True, lengths=lengths)
+        found = assess(place, checked, machine, way, online=True, lengths=lengths)
     fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None
     if as_json:
         record: dict[str, Any] = {**found.to_record(), "preset": used, "fit": fit.to_record() if fit else None}
@@ -88,7 +88,7 @@ def estimate(
     raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
 
 
-def _time(home: Home, found: Verdict, wait: bool) -> None:
+def _time(home: Home, found: Assessment, wait: bool) -> None:
     """Have a short run teach the speed; it is told on stderr. Without its end there is no time, and no more of this command.
 
     Raises:
@@ -99,7 +99,7 @@ def _time(home: Home, found: Verdict, wait: bool) -> None:
     from studio.cli.attach import attach, begin_run, left_alone
     from studio.cli.console import manager_of, open_console
     from studio.runs.state import RunState, run_state
-    from studio.sizing.calibration import forget_experience, timing_config
+    from studio.sizing.calibration import forget_calibration, timing_config
 
     if found.facts.download_bytes:
         expected = f"has to be on this machine for --time: finetune download {found.facts.name}"
@@ -113,7 +113,7 @@ def _time(home: Home, found: Verdict, wait: bool) -> None:
     code = attach(manager, folder, console, as_json=False)
     if run_state(folder) is not RunState.FINISHED:
         raise SystemExit(code or 130)
-    forget_experience(home)
+    forget_calibration(home)
 
 
 def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | None:
@@ -149,8 +149,8 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
     return Lengths.of_figures(figures)
 
 
-def _tell(found: Verdict) -> None:
-    from interfaces.sentences import size
+def _tell(found: Assessment) -> None:
+    from interfaces.problem_sentences import size
 
     told = found.estimate
     device = told.device

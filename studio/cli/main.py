@@ -74,8 +74,8 @@ def studio_main() -> None:
 
 
 def _fail(*problems: Problem) -> NoReturn:
+    from interfaces.problem_sentences import sentence
     from interfaces.problems import BROKEN_RUN
-    from interfaces.sentences import sentence
 
     for problem in problems:
         print(sentence(problem), file=sys.stderr)
@@ -146,7 +146,7 @@ def export(
 @app.command()
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Versions, devices, memory, disk, and what would hinder a run. Exit code 1 when something would."""
-    from interfaces.sentences import size
+    from interfaces.problem_sentences import size
     from studio.cli.doctor import examine
 
     report = examine(home_of(home))
@@ -164,8 +164,8 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
             f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter {'here' if report['starter'] else 'not here yet'}"
         )
         print(f"hub   {report['hub_endpoint']}")
-        if report["spare"]["state"] != "none":
-            print(f"spare a trainer waits for a run and holds {size(report['spare']['memory_bytes'])}")
+        if report["warm_trainer"]["state"] != "none":
+            print(f"warm trainer: one waits for a run and holds {size(report['warm_trainer']['memory_bytes'])}")
         if report["estimates"]["runs"]:
             told = report["estimates"]
             print(
@@ -199,8 +199,11 @@ def studio(
             help="Go on with runs that a power cut or a kill has interrupted, one after the other, without being asked.",
         ),
     ] = False,
-    no_spare: Annotated[
-        bool, typer.Option("--no-spare", help="Keep no trainer waiting: a start takes longer, and less memory is held.")
+    no_warm_trainer: Annotated[
+        bool,
+        typer.Option(
+            "--no-warm-trainer", help="Keep no trainer waiting: a start takes longer, and less memory is held."
+        ),
     ] = False,
 ) -> None:
     """Open the studio in the browser. Its end changes nothing for runs."""
@@ -213,4 +216,4 @@ def studio(
     place = home_of(home)
     if not resume_interrupted:
         tell_interrupted(place)
-    serve(place, host, port, not no_browser, tell, not no_spare, resume_interrupted)
+    serve(place, host, port, not no_browser, tell, not no_warm_trainer, resume_interrupted)

@@ -48,14 +48,14 @@ def _on_offer(home: Home) -> list[dict[str, Any]]:
     """The list, with the memory that each takes with the dials for this machine."""
     from interfaces.presets import PresetConfigs
     from studio.models.catalogue import CATALOGUE
-    from studio.sizing.assess import judge
+    from studio.sizing.assess import assess
     from studio.sizing.devices import detect_devices, usable_device
 
     device = usable_device(detect_devices())
     dials = PresetConfigs.for_device(device)
     records = []
     for entry in CATALOGUE:
-        found = judge(home, dials.model_copy(update={"model_name": entry.id}), device)
+        found = assess(home, dials.model_copy(update={"model_name": entry.id}), device)
         fit = found.fit()
         records.append(
             {"id": entry.id, "tier": entry.tier, "parameters_millions": entry.parameters, "context": entry.context,
@@ -74,7 +74,7 @@ def _found(text: str) -> list[dict[str, Any]]:
 
 
 def _tell_offer(records: list[dict[str, Any]]) -> None:
-    from interfaces.sentences import size
+    from interfaces.problem_sentences import size
     from studio.models.catalogue import parameters
 
     words = {"fits": "fits", "tight": "tight", "too_big": "too big"}
@@ -88,7 +88,7 @@ def _tell_offer(records: list[dict[str, Any]]) -> None:
 
 
 def _tell_found(records: list[dict[str, Any]]) -> None:
-    from interfaces.sentences import size
+    from interfaces.problem_sentences import size
     from studio.models.catalogue import parameters
 
     rows = [

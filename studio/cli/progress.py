@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from interfaces.events import Evaluated, Event, Phase, Sampled, Started, Step, Stopping, Warned
-from interfaces.sentences import PHASES, sentence, size
+from interfaces.problem_sentences import PHASES, sentence, size
 
 PLAIN_LINES = 20
 """Without a terminal: about so many lines for all steps."""

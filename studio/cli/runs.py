@@ -31,7 +31,7 @@ runs_commands = typer.Typer()
 def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
     """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
     from studio.cli.attach import attach, launch
-    from studio.runs.queue import device_of
+    from studio.runs.queue import device_of_run
     from studio.runs.state import find_run
 
     manager = manager_of(home_of(home))
@@ -40,7 +40,7 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
     console.print(f"Run [bold]{folder.id}[/]")
     manager.require_resumable(folder.id)
     if not wait:
-        manager.queue.require_free(device_of(folder))
+        manager.queue.require_free(device_of_run(folder))
     before = len(folder.attempts())
     launch(manager, folder, console, wait)
     sys.exit(attach(manager, folder, console, as_json, since=before + 1))
@@ -84,7 +84,7 @@ def _start_again(
 
     manager = manager_of(home_of(home))
     folder = find_run(manager.home, run)
-    config = manager.config_again(folder.id, go_on)
+    config = manager.config_for_rerun(folder.id, go_on)
     if cured:
         cure = cure_of(folder)
         if not cure:

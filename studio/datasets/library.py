@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.errors import FineTuneError
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
 from interfaces.folders import DatasetFolder, Home
-from interfaces.problems import Code, rows_that_forbid
-from studio.processes.trainer_child import Tell, add_dataset, run_trainer
+from interfaces.problems import Code, blocking_rows
+from studio.processes.trainer_child import OnProgress, add_dataset, run_trainer
 
 MOST_BYTES = 20_000_000_000
 """The largest file that can be dropped on the page."""
@@ -121,7 +121,7 @@ def ensure_dataset(
     home: Home,
     reference: str | Mapping[str, float],
     columns: Mapping[str, str] | None = None,
-    tell: Tell = lambda _record: None,
+    tell: OnProgress = lambda _record: None,
 ) -> str:
     """The id of a dataset of the home; a file is checked, normalised and added first, several are mixed.
 
@@ -154,7 +154,7 @@ def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("dataset", "validation_dataset"):
         if config.get(key):
             found[key] = ensure_dataset(home, config[key], columns)
-            if refused := rows_that_forbid(describe(home, found[key]), str(config.get("bad_rows", "stop"))):
+            if refused := blocking_rows(describe(home, found[key]), str(config.get("bad_rows", "stop"))):
                 raise FineTuneError(refused)
     return found
 
@@ -164,7 +164,9 @@ def mix_datasets(home: Home, parts: Mapping[str, float]) -> str:
     return str(run_trainer(["mix", "--home", str(home.path), "--", json.dumps(dict(parts))])["dataset"])
 
 
-def edit_dataset(home: Home, dataset: str, changes: Mapping[int, str | None], tell: Tell = lambda _record: None) -> str:
+def edit_dataset(
+    home: Home, dataset: str, changes: Mapping[int, str | None], tell: OnProgress = lambda _record: None
+) -> str:
     """A new dataset in which rows are as `changes` says (None: gone); returns its id.
 
     Raises:

@@ -13,10 +13,10 @@ SCRIPTS = "".join(
         for name in (
             "plotly.min.js",
             "studio.js",
-            "data.js",
-            "sight.js",
+            "dataset.js",
+            "tokens.js",
             "library.js",
-            "spare.js",
+            "warm_trainer.js",
             "rescue.js",
             "fit.js",
             "hub.js",

@@ -13,8 +13,8 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problems import rows_that_forbid
-from interfaces.sentences import sentence, size
+from interfaces.problem_sentences import sentence, size
+from interfaces.problems import blocking_rows
 from studio.datasets.library import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
 from studio.datasets.sample import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
@@ -53,7 +53,7 @@ def build_train_page(
     gr.Markdown(f"## {texts['review']}")
     review = gr.Markdown(texts["missing_data"], elem_id="train-review")
     start_button = gr.Button(texts["start"], variant="primary", elem_id="train-start", size="lg")
-    live_part("spare", texts, language, "train-spare")
+    live_part("warm_trainer", texts, language, "train-warm-trainer")
     run_id = gr.Textbox(visible=False)
     source = gr.Textbox(visible=False)
     form = {
@@ -99,7 +99,7 @@ def build_train_page(
         shown = {**(values or {}), _argument("adapter_name_or_path"): ""}
         if from_run:
             with contextlib.suppress(FineTuneError):  # a run that is gone: the form as it was
-                shown = form_values(manager.config_again(from_run, go_on=True), language)
+                shown = form_values(manager.config_for_rerun(from_run, go_on=True), language)
         return [shown.get(name, gr.skip()) for name in form]
 
     # Without Gradio's queue: its event stream would hold a connection of each tab, and break when the page is left.
@@ -221,7 +221,7 @@ def data_lines(home: Home, config: dict[str, Any], language: str) -> list[str]:
         report = describe(home, config["dataset"])
     except FineTuneError as error:
         return [sentence(problem, language) for problem in error.problems]
-    refused = rows_that_forbid(report, config["bad_rows"])
+    refused = blocking_rows(report, config["bad_rows"])
     if refused is None:
         return []
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}

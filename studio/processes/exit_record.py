@@ -56,7 +56,7 @@ def kills_in(counter: Path) -> int:
     return 0
 
 
-def write_ending(folder: RunFolder, attempt: Attempt, returncode: int, killed_for_memory: bool) -> None:
+def write_exit_record(folder: RunFolder, attempt: Attempt, returncode: int, killed_for_memory: bool) -> None:
     """Write `exit.json`, durably: on a full disk in the space that the run has kept for its last words."""
     number = signal.Signals(-returncode).name if returncode < 0 else None
     record = {

@@ -18,7 +18,7 @@ from interfaces.files import read_json
 from interfaces.folders import Attempt, RunFolder
 from interfaces.problems import Code
 from interfaces.process import ProcessIdentity
-from studio.processes.warm_trainer import take_spare
+from studio.processes.warm_trainer import take_warm_trainer
 
 Liveness = Literal["alive", "gone"]
 
@@ -67,7 +67,7 @@ class LocalLauncher:
         if self.find(folder) is not None:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state="running")
         attempt = folder.create_attempt()
-        if self._command is trainer_command and take_spare(folder, attempt):
+        if self._command is trainer_command and take_warm_trainer(folder, attempt):
             return attempt
         supervisor = [sys.executable, "-P", "-m", "studio.processes.supervisor", str(folder.path), str(attempt.number)]
         started = subprocess.run(

@@ -1,7 +1,7 @@
 """Starts one trainer, outlives whoever asked for it, and writes down how it ended. Standard library only.
 
     python -P -m studio.processes.supervisor FOLDER ATTEMPT COMMAND...
-    python -P -m studio.processes.supervisor --spare SPARE FINGERPRINT COMMAND...      a pair that waits for its run
+    python -P -m studio.processes.supervisor --warm-trainer FOLDER FINGERPRINT COMMAND...      a pair that waits for its run
 
 The first process forks and ends as soon as the trainer is there, so that its caller has nothing to wait
 for and no zombie stays. The second is the supervisor: in a session of its own, reaper of the trainer's
@@ -26,19 +26,19 @@ from types import FrameType
 from typing import Any
 
 from interfaces.files import read_json, write_json
-from interfaces.folders import Attempt, RunFolder, SpareFolder
+from interfaces.folders import Attempt, RunFolder, WarmTrainerFolder
 from interfaces.process import ProcessIdentity
-from studio.processes.exit_record import MemoryKills, write_ending
+from studio.processes.exit_record import MemoryKills, write_exit_record
 
 DISCARD_GRACE_SECONDS = 5.0
 """From TERM to KILL when a run is discarded: nothing is to be saved."""
 SAVE_GRACE_SECONDS = 300.0
 """From TERM to KILL when the supervisor itself is told to end: one step and one save."""
 POLL_SECONDS = 0.2
-SPARE = "--spare"
+WARM_TRAINER = "--warm-trainer"
 SPARE_SECONDS = 1800.0
 """How long a trainer waits for a run that nobody starts."""
-SPARE_BYTES = 1_500_000_000
+WARM_TRAINER_BYTES = 1_500_000_000
 """More than any waiting trainer needs: one that holds more is ended."""
 SHORT_OF_MEMORY_BYTES = 750_000_000
 """With less memory left on the machine, a trainer that only waits makes room."""
@@ -48,9 +48,9 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 def main(arguments: list[str]) -> int:
     """Fork; the first process returns 0 once the trainer is there, 1 if it could not be started."""
-    if arguments[0] == SPARE:
-        spare, fingerprint, waiting = SpareFolder(Path(arguments[1])), arguments[2], arguments[3:]
-        return _detached(lambda ready: wait_for_run(spare, fingerprint, waiting, ready))
+    if arguments[0] == WARM_TRAINER:
+        warm_trainer, fingerprint, waiting = WarmTrainerFolder(Path(arguments[1])), arguments[2], arguments[3:]
+        return _detached(lambda ready: wait_for_run(warm_trainer, fingerprint, waiting, ready))
     folder, number, command = RunFolder(Path(arguments[0]).absolute()), int(arguments[1]), arguments[2:]
     return _detached(lambda ready: supervise(folder, folder.attempt(number), command, ready))
 
@@ -79,32 +79,34 @@ def supervise(folder: RunFolder, attempt: Attempt, command: list[str], ready: in
     _follow_to_end(trainer, folder, attempt, terminated)
 
 
-def wait_for_run(spare: SpareFolder, fingerprint: str, command: list[str], ready: int) -> None:
-    """Hold a trainer that has imported all it needs, until somebody names a run at the door.
+def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: list[str], ready: int) -> None:
+    """Hold a trainer that has imported all it needs, until somebody names a run.
 
     It ends when nobody came for half an hour, when its folder is removed, when it holds more memory than it may, or
     when the machine runs short of it.
     """
-    _write_into(spare.log)
+    _write_into(warm_trainer.log)
     terminated = _take_charge()
-    door = os.open(spare.door, os.O_RDWR | os.O_NONBLOCK)  # for writing too: else each visitor's leaving is an end
+    inbox = os.open(
+        warm_trainer.inbox, os.O_RDWR | os.O_NONBLOCK
+    )  # for writing too: else each visitor's leaving is an end
     trainer = subprocess.Popen(
-        command, cwd=spare.path.parent, process_group=0, preexec_fn=_die_with_parent, stdin=subprocess.PIPE
+        command, cwd=warm_trainer.path.parent, process_group=0, preexec_fn=_die_with_parent, stdin=subprocess.PIPE
     )
-    write_json(spare.record, {**_identities(trainer), "fingerprint": fingerprint})
+    write_json(warm_trainer.record, {**_identities(trainer), "fingerprint": fingerprint})
     _say_ready(ready)
     deadline = time.monotonic() + SPARE_SECONDS
     asked = b""
     while not asked:
-        visited, _, _ = select.select([door], [], [], 1.0)
-        asked = os.read(door, 65536) if visited else b""
+        visited, _, _ = select.select([inbox], [], [], 1.0)
+        asked = os.read(inbox, 65536) if visited else b""
         # Whoever removed the folder may have put another's in its place.
-        own = ((read_json(spare.record) or {}).get("supervisor") or {}).get("pid") == os.getpid()
+        own = ((read_json(warm_trainer.record) or {}).get("supervisor") or {}).get("pid") == os.getpid()
         unwanted = terminated or time.monotonic() > deadline or not own
-        too_large = resident_bytes(trainer.pid) > SPARE_BYTES or available_bytes() < SHORT_OF_MEMORY_BYTES
+        too_large = resident_bytes(trainer.pid) > WARM_TRAINER_BYTES or available_bytes() < SHORT_OF_MEMORY_BYTES
         if not asked and (unwanted or too_large or trainer.poll() is not None):
             if own:
-                shutil.rmtree(spare.path, ignore_errors=True)
+                shutil.rmtree(warm_trainer.path, ignore_errors=True)
             _end_group(trainer.pid)
             return
     request = json.loads(asked)
@@ -179,7 +181,7 @@ def _follow_to_end(
     returncode = _wait(trainer, folder, attempt, terminated)
     _end_group(trainer.pid)
     try:
-        write_ending(folder, attempt, returncode, kills.have_grown())
+        write_exit_record(folder, attempt, returncode, kills.have_grown())
     finally:
         if not terminated:  # else the machine goes down: the next would only be started to be ended
             _go_on_after(folder)

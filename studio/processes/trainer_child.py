@@ -23,7 +23,7 @@ from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
 
 Progress = Callable[[int, int], None]
-Tell = Callable[[dict[str, Any]], None]
+OnProgress = Callable[[dict[str, Any]], None]
 _LIMITS = {signal.SIGXCPU: "processor time", signal.SIGKILL: "memory"}
 _LINES_BYTES = 1 << 16
 HUB_SECONDS = 60.0
@@ -48,7 +48,7 @@ class TrainerChild:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: Mapping[str, Any] | None, tell: Tell, seconds: float) -> dict[str, Any]:
+    def ask(self, request: Mapping[str, Any] | None, tell: OnProgress, seconds: float) -> dict[str, Any]:
         """The result of one request; without one, of what the child was started for.
 
         Raises:
@@ -131,7 +131,7 @@ class TrainerChild:
 
 
 def run_trainer(
-    arguments: list[str], tell: Tell = lambda _record: None, seconds: float = 86_400.0, subject: str = ""
+    arguments: list[str], tell: OnProgress = lambda _record: None, seconds: float = 86_400.0, subject: str = ""
 ) -> dict[str, Any]:
     """The result of `python -m trainer <arguments>`.
 
@@ -168,7 +168,7 @@ def read_size(path: Path) -> int:
 
 def add_dataset(
     home: Path, file: Path | str, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
-    name: str = "", move: bool = False, tell: Tell = lambda _record: None,
+    name: str = "", move: bool = False, tell: OnProgress = lambda _record: None,
 ) -> str:  # fmt: skip
     """Add a file, or a dataset of the Hub, to the home's datasets; returns the dataset's id.
 
@@ -220,7 +220,7 @@ class Previews:
         self._reaper: threading.Timer | None = None
 
     def ask(
-        self, model: str, revision: str, request: Mapping[str, Any], tell: Tell = lambda _record: None,
+        self, model: str, revision: str, request: Mapping[str, Any], tell: OnProgress = lambda _record: None,
         seconds: float = ANSWER_SECONDS, offline: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
         """What the model's child answers. With `offline` a tokenizer that isn't here yet is not fetched.

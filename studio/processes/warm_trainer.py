@@ -27,24 +27,24 @@ from filelock import FileLock, Timeout
 from interfaces.files import read_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.process import ProcessIdentity
-from studio.processes.supervisor import SPARE, SPARE_BYTES, resident_bytes
+from studio.processes.supervisor import WARM_TRAINER, WARM_TRAINER_BYTES, resident_bytes
 
-LEAST_AVAILABLE_BYTES = 2 * SPARE_BYTES
+LEAST_AVAILABLE_BYTES = 2 * WARM_TRAINER_BYTES
 """With less memory free none is kept."""
 TAKEN_SECONDS = 5.0
 _OF_NO_MATTER = ("_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "TERM", "GRADIO_", "PYTEST_")
 
 
-def spare_state(home: Home) -> dict[str, Any]:
+def warm_trainer_state(home: Home) -> dict[str, Any]:
     """`state` (none, loading, waiting), and the memory that it holds in bytes."""
     trainer = _who(home, "trainer")
     if trainer is None or not trainer.is_alive():
         return {"state": "none", "memory_bytes": 0}
-    state = "waiting" if home.spare.ready.exists() else "loading"
+    state = "waiting" if home.warm_trainer.ready.exists() else "loading"
     return {"state": state, "memory_bytes": resident_bytes(trainer.pid)}
 
 
-def keep_spare(home: Home, command: list[str] | None = None) -> bool:
+def keep_warm_trainer(home: Home, command: list[str] | None = None) -> bool:
     """Have a trainer wait, unless one does or memory is short. Whether one waits now."""
     if psutil.virtual_memory().available < LEAST_AVAILABLE_BYTES:
         return False
@@ -52,54 +52,64 @@ def keep_spare(home: Home, command: list[str] | None = None) -> bool:
     with _alone(home) as alone:
         if not alone:
             return False
-        if spare_state(home)["state"] != "none":
-            if (read_json(home.spare.record) or {}).get("fingerprint") == wanted:
+        if warm_trainer_state(home)["state"] != "none":
+            if (read_json(home.warm_trainer.record) or {}).get("fingerprint") == wanted:
                 return True
             _end(home)
-        shutil.rmtree(home.spare.path, ignore_errors=True)
+        shutil.rmtree(home.warm_trainer.path, ignore_errors=True)
         try:
-            home.spare.path.mkdir(parents=True)
-            os.mkfifo(home.spare.door, 0o600)
+            home.warm_trainer.path.mkdir(parents=True)
+            os.mkfifo(home.warm_trainer.inbox, 0o600)
         except OSError:  # a full disk, or a file system without named pipes
             return False
-        command = command or [sys.executable, "-P", "-m", "trainer", "wait", str(home.spare.ready)]
-        supervisor = [sys.executable, "-P", "-m", "studio.processes.supervisor", SPARE, str(home.spare.path), wanted]
+        command = command or [sys.executable, "-P", "-m", "trainer", "wait", str(home.warm_trainer.ready)]
+        supervisor = [
+            sys.executable,
+            "-P",
+            "-m",
+            "studio.processes.supervisor",
+            WARM_TRAINER,
+            str(home.warm_trainer.path),
+            wanted,
+        ]
         started = subprocess.run(
-            [*supervisor, *command], cwd=home.spare.path, start_new_session=True, check=False,
+            [*supervisor, *command], cwd=home.warm_trainer.path, start_new_session=True, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         return started.returncode == 0
 
 
-def take_spare(folder: RunFolder, attempt: Attempt) -> bool:
+def take_warm_trainer(folder: RunFolder, attempt: Attempt) -> bool:
     """Give the attempt to the trainer that waits in the run's home; false when there is none that fits."""
     home = folder.home
-    if not home.spare.record.exists():
+    if not home.warm_trainer.record.exists():
         return False
     with _alone(home) as alone:
-        state, supervisor = spare_state(home)["state"], _who(home, "supervisor")
+        state, supervisor = warm_trainer_state(home)["state"], _who(home, "supervisor")
         if not alone or supervisor is None or state == "none":
             return False
-        if (read_json(home.spare.record) or {}).get("fingerprint") != fingerprint(os.environ):
+        if (read_json(home.warm_trainer.record) or {}).get("fingerprint") != fingerprint(os.environ):
             return False
         if state == "loading":  # it would only load beside the one that is started now
             _end(home)
             return False
         try:
             # Without a reader, which is the supervisor, this fails at once.
-            with os.fdopen(os.open(home.spare.door, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8") as door:
-                door.write(json.dumps({"folder": str(folder.path.absolute()), "attempt": attempt.number}) + "\n")
+            with os.fdopen(
+                os.open(home.warm_trainer.inbox, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8"
+            ) as inbox:
+                inbox.write(json.dumps({"folder": str(folder.path.absolute()), "attempt": attempt.number}) + "\n")
         except OSError:
             return False
         if _comes_true(attempt.pid.exists, TAKEN_SECONDS):
-            shutil.rmtree(home.spare.path, ignore_errors=True)
+            shutil.rmtree(home.warm_trainer.path, ignore_errors=True)
             return True
         supervisor.send(signal.SIGKILL)  # its trainer dies with it
-        shutil.rmtree(home.spare.path, ignore_errors=True)
+        shutil.rmtree(home.warm_trainer.path, ignore_errors=True)
         return False
 
 
-def end_spare(home: Home) -> None:
+def end_warm_trainer(home: Home) -> None:
     """Free the memory of a trainer that waits."""
     with _alone(home) as alone:
         if alone:
@@ -119,19 +129,19 @@ def fingerprint(environment: Mapping[str, str]) -> str:
 
 def _end(home: Home) -> None:
     supervisor = _who(home, "supervisor")
-    shutil.rmtree(home.spare.path, ignore_errors=True)
+    shutil.rmtree(home.warm_trainer.path, ignore_errors=True)
     if supervisor is not None and supervisor.send(signal.SIGTERM):
         _comes_true(lambda: not supervisor.is_alive(), TAKEN_SECONDS)
 
 
 def _who(home: Home, who: str) -> ProcessIdentity | None:
-    return ProcessIdentity.from_record((read_json(home.spare.record) or {}).get(who))
+    return ProcessIdentity.from_record((read_json(home.warm_trainer.record) or {}).get(who))
 
 
 @contextlib.contextmanager
 def _alone(home: Home) -> Iterator[bool]:
-    """Whether nobody else starts, takes or ends the spare just now; it is worth no waiting."""
-    lock = FileLock(home.spare.lock, timeout=0.5)
+    """Whether nobody else starts, takes or ends it just now; it is worth no waiting."""
+    lock = FileLock(home.warm_trainer.lock, timeout=0.5)
     try:
         home.cache.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -11,7 +11,7 @@ from typing import Any
 from interfaces.events import Event, Finished, Sampled, read_tail
 from interfaces.files import read_json
 from interfaces.folders import RunFolder
-from interfaces.sentences import PHASES, sentence
+from interfaces.problem_sentences import PHASES, sentence
 from studio.runs.history import Points, RunHistory
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
@@ -45,7 +45,7 @@ def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> 
     return [xs[index] for index in order], [_number(ys[index]) for index in order]
 
 
-def told_since(history: RunHistory, seq: int, language: str) -> dict[str, Any]:
+def updates_since(history: RunHistory, seq: int, language: str) -> dict[str, Any]:
     """What a page needs that has seen everything up to `seq`.
 
     `reset` is true when the page must forget its points: a resume took some of them back, or there are too

@@ -79,7 +79,7 @@ class RunQueue:
     def _device_of(self, run: str, ticket: Mapping[str, Any]) -> str:
         """As the ticket says; where somebody has damaged it, as the run's settings want."""
         device = str(ticket.get("device"))
-        return device if _DEVICE.fullmatch(device) else device_of(self.home.run(run))
+        return device if _DEVICE.fullmatch(device) else device_of_run(self.home.run(run))
 
     def place_of(self, folder: RunFolder) -> Waiting | None:
         """A run's place; None where it doesn't wait."""
@@ -155,7 +155,7 @@ class RunQueue:
                     (_number((read_json(path) or {}).get("order")) for path in self.home.queue.glob("*-*.json")),
                     default=0.0,
                 )
-                ticket = {"device": device_of(folder), "order": order + 1, "attempts": len(folder.attempts())}
+                ticket = {"device": device_of_run(folder), "order": order + 1, "attempts": len(folder.attempts())}
                 write_json(folder.ticket, ticket)
             self._advance(asked=folder)
         return self._launcher.find(folder) is not None
@@ -287,7 +287,7 @@ class RunQueue:
         return self.home.locks / f"{device.replace(':', '-')}.json"
 
 
-def device_of(folder: RunFolder) -> str:
+def device_of_run(folder: RunFolder) -> str:
     """The device that a run wants: cpu, mps, or a card by its number."""
     try:
         wanted = (yaml.safe_load(folder.config.read_text(encoding="utf-8")) or {}).get("device", "auto")

@@ -35,7 +35,7 @@ from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code, Problem
 from studio.processes.launcher import Launcher, LocalLauncher
 from studio.runs.history import RunHistory
-from studio.sizing.assess import judge
+from studio.sizing.assess import assess
 from studio.sizing.devices import chosen_device, detect_devices
 
 STARTING_SECONDS = 10.0
@@ -146,7 +146,7 @@ def _with_cure(folder: RunFolder, problem: Problem) -> Problem:
 def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
     """The gentlest settings that fit by the estimate; the next smaller ones where that saw no need, or knows nothing."""
     try:
-        verdict = judge(home, config, chosen_device(config.device, detect_devices()))
+        verdict = assess(home, config, chosen_device(config.device, detect_devices()))
     except FineTuneError:
         return smaller(config)
     if fit := verdict.fit():

@@ -12,7 +12,7 @@ from interfaces.folders import Home
 from studio.models.architecture import Architecture
 from studio.models.facts import ModelFacts, model_facts
 from studio.sizing.batch_lengths import Lengths, kept_rows, trained_in, worst_batch
-from studio.sizing.calibration import Experience, experience_of, way_name
+from studio.sizing.calibration import Calibration, calibration_of, variant_name
 from studio.sizing.estimate import Estimate, Loss, estimate
 from studio.sizing.fitting import Fit, make_it_fit, resolve_checkpointing, savings
 from studio.sizing.lengths import known_lengths
@@ -22,7 +22,7 @@ START_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Assessment:
     """The estimate of a config with `gradient_checkpointing` resolved, and what would make it fit."""
 
     config: FineTuneConfig
@@ -48,19 +48,19 @@ class Verdict:
     def run_record(self) -> dict[str, Any]:
         """What a run keeps of it, in `estimate.json`."""
         return {
-            **self.estimate.to_record(), "model": self.config.model_name, "way": way_name(self.config.model_dump()),
+            **self.estimate.to_record(), "model": self.config.model_name, "way": variant_name(self.config.model_dump()),
             "correction": self.correction, "flops_per_token": flops_per_token(self.facts.shape, self.config, self.lengths),
         }  # fmt: skip
 
 
-def judge(
+def assess(
     home: Home,
     config: FineTuneConfig,
     device: Device,
     loss: Loss = "trained",
     online: bool = False,
     lengths: Lengths | None = None,
-) -> Verdict:
+) -> Assessment:
     """The verdict on a config. Without figures of its dataset each row counts as long as `max_length`.
 
     Raises:
@@ -68,16 +68,16 @@ def judge(
     """
     facts = model_facts(home, config.model_name, config.model_revision, online)
     lengths = lengths or known_lengths(home, config.dataset, config.model_name)
-    experience = experience_of(home)
-    correction = experience.correction(device)
+    calibration = calibration_of(home)
+    correction = calibration.correction(device)
     resolved = resolve_checkpointing(facts.shape, config, device, lengths, correction)
     found = estimate(facts.shape, resolved, device, lengths, loss, correction)
-    steps, seconds = duration(facts.shape, resolved, device, lengths, experience)
-    return Verdict(resolved, facts, replace(found, steps=steps, seconds=seconds), lengths, correction, loss)
+    steps, seconds = duration(facts.shape, resolved, device, lengths, calibration)
+    return Assessment(resolved, facts, replace(found, steps=steps, seconds=seconds), lengths, correction, loss)
 
 
 def duration(
-    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, experience: Experience
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, calibration: Calibration
 ) -> tuple[int | None, float | None]:
     """(updates, seconds) of a whole run: None where the data, or this machine's speed, isn't known yet."""
     if lengths is None:
@@ -95,8 +95,8 @@ def duration(
     tokens = rows * mean * config.num_train_epochs
     if 0 < config.max_steps < steps:
         tokens, steps = tokens * config.max_steps / steps, config.max_steps
-    speed = experience.tokens_per_second(
-        device, config.model_name, way_name(config.model_dump()), flops_per_token(shape, config, lengths)
+    speed = calibration.tokens_per_second(
+        device, config.model_name, variant_name(config.model_dump()), flops_per_token(shape, config, lengths)
     )
     return steps, None if speed is None else START_SECONDS + tokens / speed
 

@@ -48,7 +48,7 @@ class Trial:
     """Its peak; 0 for a run that isn't finished or hasn't seen all rows, which may not have met its largest batch."""
     tokens_per_second: float
     flops_per_token: float
-    way: str
+    variant: str
     """What of the settings decides the speed besides the model: bits and recomputing."""
 
     @property
@@ -57,7 +57,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Experience:
+class Calibration:
     """All trials of one home, newest first."""
 
     trials: tuple[Trial, ...] = ()
@@ -78,13 +78,13 @@ class Experience:
         errors = [abs(1 / trial.ratio - 1) for trial in self.finished]
         return statistics.median(errors) if errors else None
 
-    def tokens_per_second(self, device: Device, model: str, way: str, flops_per_token: float) -> float | None:
+    def tokens_per_second(self, device: Device, model: str, variant: str, flops_per_token: float) -> float | None:
         """As this model ran here, else as fast as the device computed with others; None where nothing has run."""
         here = [trial for trial in self.trials if trial.device == device.name]
         for same in (
-            [trial for trial in here if (trial.model, trial.way) == (model, way)],
+            [trial for trial in here if (trial.model, trial.variant) == (model, variant)],
             [trial for trial in here if trial.model == model],
-            [trial for trial in here if trial.way == way],
+            [trial for trial in here if trial.variant == variant],
             here,
         ):
             if same:
@@ -93,7 +93,7 @@ class Experience:
         return None
 
 
-def way_name(config: dict[str, Any]) -> str:
+def variant_name(config: dict[str, Any]) -> str:
     bits = "4" if config.get("load_in_4bit") else "8" if config.get("load_in_8bit") else "16"
     return f"{bits} bits{', recomputed' if config.get('gradient_checkpointing') is True else ''}"
 
@@ -122,7 +122,7 @@ def trial_of(folder: RunFolder) -> Trial | None:
             run=folder.id, device=record["device"]["name"], model=record["model"],
             estimated_bytes=round(comparable_bytes(record) / record["correction"]), measured_bytes=measured,
             tokens_per_second=sum(step.tokens for step in timed) / seconds if seconds else 0.0,
-            flops_per_token=record["flops_per_token"], way=record["way"],
+            flops_per_token=record["flops_per_token"], variant=record["way"],
         )  # fmt: skip
     except (KeyError, TypeError, ZeroDivisionError):
         return None
@@ -137,17 +137,17 @@ def timing_config(config: Mapping[str, Any], name: str = f"{TIMED_STEPS} timed s
     }  # fmt: skip
 
 
-_kept: dict[str, tuple[float, Experience]] = {}
+_kept: dict[str, tuple[float, Calibration]] = {}
 _guard = threading.Lock()
 
 
-def forget_experience(home: Home) -> None:
+def forget_calibration(home: Home) -> None:
     """Have the runs read anew when they are asked for next."""
     with _guard:
         _kept.pop(str(home.path), None)
 
 
-def experience_of(home: Home) -> Experience:
+def calibration_of(home: Home) -> Calibration:
     """What a home's newest runs have taught. Kept for a few seconds: a form asks at each change."""
     with _guard:
         now = time.monotonic()
@@ -157,6 +157,6 @@ def experience_of(home: Home) -> Experience:
         names = sorted((path.name for path in home.runs.glob("*-*")), reverse=True)[:MOST_RUNS]
         trials = (trial for name in names if (trial := trial_of(home.run(name))) is not None)
         useful = (trial for trial in trials if trial.estimated_bytes > 0 and trial.tokens_per_second > 0)
-        found = Experience(tuple(itertools.islice(useful, NEWEST)))
+        found = Calibration(tuple(itertools.islice(useful, NEWEST)))
         _kept[str(home.path)] = (now, found)
         return found

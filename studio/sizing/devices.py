@@ -87,7 +87,7 @@ def usable_device(devices: list[Device]) -> Device:
     return next(device for device in devices if device.kind != "cuda" or not torch_is_cpu_build())
 
 
-def device_of(text: str) -> Device:
+def named_device(text: str) -> Device:
     """A device by what a person calls it: 'detected', 'cpu', a card (rtx_3060), or a card's memory (24GB).
 
     Raises:

@@ -16,9 +16,9 @@ from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from studio.models.architecture import STORED_BYTES, Architecture, Linear
 from studio.sizing.batch_lengths import Lengths, trained_in, worst_batch
-from studio.sizing.step_memory import FP32, Ledger, Way, play_step
+from studio.sizing.step_memory import FP32, Ledger, StepSpec, simulate_step
 
-Verdict = Literal["fits", "tight", "too_big"]
+FitLevel = Literal["fits", "tight", "too_big"]
 Loss = Literal["trained", "full"]
 COMFORTABLE = 0.9
 """The share of the free memory up to which a run fits: the rest is for what else the machine does meanwhile."""
@@ -75,7 +75,7 @@ class Estimate:
         return sum(size for part, size in self.parts.items() if part not in ("process", "fragmentation", "file"))
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> FitLevel:
         free = self.device.free_memory_bytes
         if self.total_bytes <= COMFORTABLE * free:
             return "fits"
@@ -99,59 +99,61 @@ def estimate(
     `correction` is what this machine's finished runs have taught: the measured peak divided by the estimated one.
     """
     rows = worst_batch(config, lengths, padded=loss == "full")
-    way = way_of(config, device, rows, lengths, loss)
-    ledger = play_step(shape, way)
+    spec = step_spec(config, device, rows, lengths, loss)
+    ledger = simulate_step(shape, spec)
     fixed = {
-        "weights": weights_bytes(shape, way),
-        "adapter": adapter_bytes(shape, way),
-        "optimizer": optimizer_bytes(shape, way, config.optim),
+        "weights": weights_bytes(shape, spec),
+        "adapter": adapter_bytes(shape, spec),
+        "optimizer": optimizer_bytes(shape, spec, config.optim),
     }
     parts = {**fixed, **{part: size for part, size in sorted(ledger.at_peak.items()) if size > 0}}
-    parts["fragmentation"] = _gaps(shape, way, ledger)
+    parts["fragmentation"] = _gaps(shape, spec, ledger)
     parts["process"] = PROCESS_BYTES[device.kind]
     if device.kind == "cpu":
-        parts["file"] = _file_held(shape, way, sum(parts.values()))
+        parts["file"] = _file_held(shape, spec, sum(parts.values()))
     parts = {part: int(size * correction) for part, size in parts.items()}
     needed = sum(parts.values())
     host = needed if device.kind != "cuda" else HOST_BYTES
-    return Estimate(parts, device, rows, host, disk_bytes(shape, way, config))
+    return Estimate(parts, device, rows, host, disk_bytes(shape, spec, config))
 
 
-def _gaps(shape: Architecture, way: Way, ledger: Ledger) -> int:
+def _gaps(shape: Architecture, spec: StepSpec, ledger: Ledger) -> int:
     """On a CPU tensors above 32 MB are mapped one by one (mallopt(3), M_MMAP_THRESHOLD) and leave no gaps: logits are."""
-    if way.device != "cpu":
-        return int(GAPS[way.device] * ledger.peak)
+    if spec.device != "cpu":
+        return int(GAPS[spec.device] * ledger.peak)
 
     def in_heap(played: Ledger) -> int:
         return played.peak - played.at_peak["logits"]
 
     gaps = GAPS["cpu"] * in_heap(ledger)
-    if way.checkpointing:
-        remembered = play_step(shape, replace(way, checkpointing=False))
+    if spec.checkpointing:
+        remembered = simulate_step(shape, replace(spec, checkpointing=False))
         gaps += GAPS_RECOMPUTED * max(in_heap(remembered) - in_heap(ledger), 0)
-    hidden, intermediate = way.tokens * shape.hidden * FP32, way.tokens * shape.intermediate * way.width
+    hidden, intermediate = spec.tokens * shape.hidden * FP32, spec.tokens * shape.intermediate * spec.width
     return int(gaps * (NARROW_GAPS * (hidden < MAPPED_BYTES) + (1 - NARROW_GAPS) * (intermediate < MAPPED_BYTES)))
 
 
-def _file_held(shape: Architecture, way: Way, needed: int) -> int:
+def _file_held(shape: Architecture, spec: StepSpec, needed: int) -> int:
     """The weights' file in memory beside what is made of it: for good where parts of it are used as they are stored.
 
     A quantised model keeps its table so, and with it the whole file; one in another number format only while it loads.
     """
     stored = shape.parameters * STORED_BYTES.get(shape.stored, 2)
-    if way.bits != 16:
+    if spec.bits != 16:
         return stored
-    if way.width == STORED_BYTES.get(shape.stored, 2):
+    if spec.width == STORED_BYTES.get(shape.stored, 2):
         return 0
-    return max(PROCESS_BYTES["cpu"] + weights_bytes(shape, way) + stored - needed, 0)
+    return max(PROCESS_BYTES["cpu"] + weights_bytes(shape, spec) + stored - needed, 0)
 
 
-def way_of(config: FineTuneConfig, device: Device, rows: tuple[int, ...], lengths: Lengths | None, loss: Loss) -> Way:
+def step_spec(
+    config: FineTuneConfig, device: Device, rows: tuple[int, ...], lengths: Lengths | None, loss: Loss
+) -> StepSpec:
     """How a batch of these rows goes through the model with these settings."""
     half = config.fp16 or config.bf16 is True or (config.bf16 == "auto" and device.bf16)
     lora = config.lora
     lies = tuple([max(rows)] * len(rows)) if loss == "full" else rows
-    return Way(
+    return StepSpec(
         lengths=lies, trained=trained_in(rows, lengths), width=2 if half else FP32,
         adapter_width=2 if half and not lora.autocast_adapter_dtype else FP32,
         rank=lora.r, targets=targets_of(lora.target_modules),
@@ -174,17 +176,17 @@ def targets_of(names: str | list[str]) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def weights_bytes(shape: Architecture, way: Way) -> int:
+def weights_bytes(shape: Architecture, spec: StepSpec) -> int:
     """The base model as it lies in memory.
 
     Quantised are the matrices inside the layers, not the head and the table (transformers' `llm_int8_skip_modules`).
     8 bits: a byte a weight and a 32-bit scale a row (LLM.int8, Dettmers et al. 2022, arXiv:2208.07339). 4 bits: half a
     byte, a byte for each block of 64, 4 bytes for each 256 blocks (QLoRA, arXiv:2305.14314, section 3), and two tables.
     """
-    outside = (shape.small_weights + shape.table_weights * (1 if shape.tied else 2)) * way.width
-    if way.bits == 16:
-        return outside + shape.linear_weights * way.width
-    return outside + shape.layers * sum(_quantized_bytes(linear, way.bits) for linear in shape.linears())
+    outside = (shape.small_weights + shape.table_weights * (1 if shape.tied else 2)) * spec.width
+    if spec.bits == 16:
+        return outside + shape.linear_weights * spec.width
+    return outside + shape.layers * sum(_quantized_bytes(linear, spec.bits) for linear in shape.linears())
 
 
 def _quantized_bytes(linear: Linear, bits: int) -> int:
@@ -194,28 +196,28 @@ def _quantized_bytes(linear: Linear, bits: int) -> int:
     return math.ceil(linear.weights / 2) + blocks + math.ceil(blocks / NESTED_BLOCK) * FP32 + (256 + 16 + 1) * FP32
 
 
-def adapter_parameters(shape: Architecture, way: Way) -> int:
+def adapter_parameters(shape: Architecture, spec: StepSpec) -> int:
     """r (inputs + outputs) for each matrix with an adapter (Hu et al. 2021, arXiv:2106.09685, section 4.1)."""
-    adapted = [linear for linear in shape.linears() if way.has_adapter(linear)]
-    magnitudes = sum(linear.outputs for linear in adapted) if way.dora else 0
-    return shape.layers * (way.rank * sum(linear.inputs + linear.outputs for linear in adapted) + magnitudes)
+    adapted = [linear for linear in shape.linears() if spec.has_adapter(linear)]
+    magnitudes = sum(linear.outputs for linear in adapted) if spec.dora else 0
+    return shape.layers * (spec.rank * sum(linear.inputs + linear.outputs for linear in adapted) + magnitudes)
 
 
-def adapter_bytes(shape: Architecture, way: Way) -> int:
-    return adapter_parameters(shape, way) * way.adapter_width
+def adapter_bytes(shape: Architecture, spec: StepSpec) -> int:
+    return adapter_parameters(shape, spec) * spec.adapter_width
 
 
-def optimizer_bytes(shape: Architecture, way: Way, optim: str) -> int:
+def optimizer_bytes(shape: Architecture, spec: StepSpec, optim: str) -> int:
     """Its state: two moments for AdamW, in the adapter's own format or in 8 bits; none or next to none for others."""
     of_one = OPTIMIZER_BYTES[optim]
     if optim.startswith("adamw_torch"):
-        of_one = 2 * way.adapter_width
-    return adapter_parameters(shape, way) * of_one
+        of_one = 2 * spec.adapter_width
+    return adapter_parameters(shape, spec) * of_one
 
 
-def disk_bytes(shape: Architecture, way: Way, config: FineTuneConfig) -> int:
+def disk_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig) -> int:
     """Checkpoints that are kept, the best, one in the making, and the result; each adapter and moments in 32 bits."""
-    return (config.save_total_limit + 3) * 12 * adapter_parameters(shape, way)
+    return (config.save_total_limit + 3) * 12 * adapter_parameters(shape, spec)
 
 
 def with_changes(config: FineTuneConfig, changes: Mapping[str, Any]) -> FineTuneConfig:

@@ -24,7 +24,7 @@ CHUNK_ELEMENTS, BLOCK_ELEMENTS = 1 << 25, 1 << 20
 
 
 @dataclass(frozen=True)
-class Way:
+class StepSpec:
     """How one batch goes through the model.
 
     `lengths` are the rows' tokens as they lie in the batch: with their padding, where it is `padded`. `trained` is how
@@ -58,7 +58,7 @@ class Way:
         return sum(self.lengths)
 
     @property
-    def low_rank(self) -> bool:
+    def lora_linear(self) -> bool:
         """Whether the adapter's products are ours (`trainer/kernels/lora_linear.py`)."""
         return self.loss == "trained" and self.bits == 16 and not self.dropout and not self.dora
 
@@ -94,30 +94,30 @@ class Ledger:
 
 
 @functools.lru_cache(maxsize=4096)
-def play_step(shape: Architecture, way: Way) -> Ledger:
+def simulate_step(shape: Architecture, spec: StepSpec) -> Ledger:
     """One batch forwards and backwards, to be read only. What is there all the time (weights, optimiser) isn't counted."""
-    return _Step(shape, way).play()
+    return _Step(shape, spec).play()
 
 
 class _Step:
-    def __init__(self, shape: Architecture, way: Way) -> None:
-        self.shape, self.way, self.ledger = shape, way, Ledger()
-        self.T, self.H = way.tokens, shape.hidden
-        self.d, self.r = way.width, way.rank
-        self.a = way.width if way.autocast else way.adapter_width  # of what flows through the adapter
+    def __init__(self, shape: Architecture, spec: StepSpec) -> None:
+        self.shape, self.spec, self.ledger = shape, spec, Ledger()
+        self.T, self.H = spec.tokens, shape.hidden
+        self.d, self.r = spec.width, spec.rank
+        self.a = spec.width if spec.autocast else spec.adapter_width  # of what flows through the adapter
         self.row = self.T * self.H * self.d
         self.I = shape.intermediate * max(shape.experts_used, 1) + shape.shared_intermediate
         self.layer = self._layer_kept()
 
     def play(self) -> Ledger:
-        ledger, shape, way = self.ledger, self.shape, self.way
-        if way.accumulates:
+        ledger, shape, spec = self.ledger, self.shape, self.spec
+        if spec.accumulates:
             ledger.take("gradients", self._gradients())
         ledger.take("activations", 2 * self.T * shape.head_dim * self.d)  # cos and sin
-        if way.masked:
-            ledger.take("attention", len(way.lengths) * max(way.lengths) ** 2 * self._mask_width())
+        if spec.masked:
+            ledger.take("attention", len(spec.lengths) * max(spec.lengths) ** 2 * self._mask_width())
         ledger.take("activations", self.row)  # the embeddings
-        if way.checkpointing:
+        if spec.checkpointing:
             self._forward_without_keeping()
         else:
             self._take_layer(shape.layers)
@@ -134,11 +134,11 @@ class _Step:
         return ledger
 
     def _gradients(self) -> int:
-        linears = [linear for linear in self.shape.linears() if self.way.has_adapter(linear)]
+        linears = [linear for linear in self.shape.linears() if self.spec.has_adapter(linear)]
         return (
             self.shape.layers
             * self.r
-            * self.way.adapter_width
+            * self.spec.adapter_width
             * sum(linear.inputs + linear.outputs for linear in linears)
         )
 
@@ -174,33 +174,33 @@ class _Step:
 
     def _linears_kept(self, linears: tuple[Linear, ...]) -> int:
         """Projections of one input: our product keeps it once, PEFT's casts it for each."""
-        way, elements = self.way, self.T * linears[0].inputs
-        adapted = [linear for linear in linears if way.has_adapter(linear)]
-        if adapted and way.low_rank:
+        spec, elements = self.spec, self.T * linears[0].inputs
+        adapted = [linear for linear in linears if spec.has_adapter(linear)]
+        if adapted and spec.lora_linear:
             return elements * self.d + len(adapted) * self.T * self.r * self.d
         kept = len(adapted) * self.T * self.r * self.a
-        if way.dropout:
+        if spec.dropout:
             # What is left of the input, and the mask: as wide on a CPU, a byte an element on a GPU.
-            kept += len(adapted) * elements * (self.a + (self.a if way.device == "cpu" else 1))
+            kept += len(adapted) * elements * (self.a + (self.a if spec.device == "cpu" else 1))
         elif self.a != self.d:
             kept += len(adapted) * elements * self.a
         elif adapted:
             kept += elements * self.a
-        if way.dora:
+        if spec.dora:
             # The outputs of the base and of the adapter: factors of the learned magnitude.
             kept += sum(self.T * linear.outputs for linear in adapted) * (self.d + self.a)
-        shares_input = bool(adapted) and self.a == self.d and not way.dropout
+        shares_input = bool(adapted) and self.a == self.d and not spec.dropout
         return kept + (0 if shares_input else self._held_by_product(linears))
 
     def _held_by_product(self, linears: tuple[Linear, ...]) -> int:
         """bitsandbytes' 8-bit product holds its input to the end of the step, whether or not anything needs it."""
-        return self.T * linears[0].inputs * self.d if self.way.bits == 8 else 0
+        return self.T * linears[0].inputs * self.d if self.spec.bits == 8 else 0
 
     def _attention_kept(self) -> int:
-        shape, way = self.shape, self.way
+        shape, spec = self.shape, self.spec
         queries, keys = shape.queries, shape.keys
         kept = 0
-        for length in way.lengths:
+        for length in spec.lengths:
             kind = self._kind(length)
             if kind == "products":
                 kept += length * (queries + 2 * keys) * self.d
@@ -210,15 +210,15 @@ class _Step:
                 kept += length * 3 * queries * self.d + shape.heads * length * length * (self.d + FP32)
             else:
                 # With a mask, heads that share a key get a copy each.
-                expanded = 2 * queries if way.masked else 2 * keys
+                expanded = 2 * queries if spec.masked else 2 * keys
                 kept += length * (2 * queries + expanded) * self.d + shape.heads * length * FP32
         return kept
 
     def _kind(self, length: int) -> str:
-        way = self.way
-        if way.attention == "eager":
+        spec = self.spec
+        if spec.attention == "eager":
             return "scores"
-        if way.loss == "trained" and way.device == "cpu" and way.width == 2 and length <= LONGEST_PRODUCT:
+        if spec.loss == "trained" and spec.device == "cpu" and spec.width == 2 and length <= LONGEST_PRODUCT:
             return "products"
         return "kernel"
 
@@ -240,10 +240,10 @@ class _Step:
         self.ledger.take("activations", (self.row + held) * self.shape.layers)
 
     def _layer_back(self) -> None:
-        if self.way.checkpointing:
+        if self.spec.checkpointing:
             self._take_layer()
         self._backward()
-        if self.way.checkpointing:
+        if self.spec.checkpointing:
             self.ledger.give("activations", self.row)
 
     def _backward(self) -> None:
@@ -282,26 +282,26 @@ class _Step:
 
     def _linear_back(self, linear: Linear, of_input: int) -> None:
         """The gradients of one projection; that of its input (`of_input` bytes) stays."""
-        ledger, way, T = self.ledger, self.way, self.T
-        adapted = way.has_adapter(linear)
-        if adapted and not way.low_rank:
+        ledger, spec, T = self.ledger, self.spec, self.T
+        adapted = spec.has_adapter(linear)
+        if adapted and not spec.lora_linear:
             narrow, wide = T * linear.outputs * self.d, T * linear.outputs * self.a
             # In the adapter's format, and scaled; beside it what waits for the base's product.
-            scaled = wide * (5 if way.dora else 2)
-            ledger.touch("activations", scaled, narrow if way.bits == 16 and self.a != self.d else 0)
-            ledger.touch("activations", wide, T * linear.inputs * self.a * (2 if way.dropout else 1))
-        if adapted and way.dora:
+            scaled = wide * (5 if spec.dora else 2)
+            ledger.touch("activations", scaled, narrow if spec.bits == 16 and self.a != self.d else 0)
+            ledger.touch("activations", wide, T * linear.inputs * self.a * (2 if spec.dropout else 1))
+        if adapted and spec.dora:
             ledger.touch("dequantised", 3 * linear.weights * FP32)  # W + B A in 32 bits, for the norm of its columns
         ledger.take("activations", of_input)
-        extra = of_input if adapted and not way.low_rank else 0  # the two ways' gradients before they are added
-        matrix = linear.weights * self.d if way.bits != 16 else 0
+        extra = of_input if adapted and not spec.lora_linear else 0  # the two ways' gradients before they are added
+        matrix = linear.weights * self.d if spec.bits != 16 else 0
         ledger.take("activations", extra)
         ledger.touch("dequantised", matrix)
         ledger.give("activations", extra)
-        if adapted and not way.accumulates:
-            ledger.take("gradients", self.r * (linear.inputs + linear.outputs) * way.adapter_width)
+        if adapted and not spec.accumulates:
+            ledger.take("gradients", self.r * (linear.inputs + linear.outputs) * spec.adapter_width)
         elif adapted:
-            ledger.touch("gradients", self.r * max(linear.inputs, linear.outputs) * way.adapter_width)
+            ledger.touch("gradients", self.r * max(linear.inputs, linear.outputs) * spec.adapter_width)
 
     def _norm_back(self) -> None:
         """The gradient of its output becomes a part of the residual's."""
@@ -309,8 +309,8 @@ class _Step:
         self.ledger.give("activations", self.layer["norm"], self.row)
 
     def _attention_back(self) -> None:
-        way, shape = self.way, self.shape
-        one = max(way.lengths)
+        spec, shape = self.spec, self.shape
+        one = max(spec.lengths)
         spread = self.T * (shape.queries + 2 * shape.keys) * self.d
         scores = 2 * shape.heads * one * one * self.d if self._kind(one) != "kernel" else 0
         self.ledger.touch("attention", scores + spread)
@@ -319,10 +319,10 @@ class _Step:
     # ---- the head -----------------------------------------------------------------------------------------------
 
     def _head(self) -> None:
-        ledger, way, V = self.ledger, self.way, self.shape.vocabulary
+        ledger, spec, V = self.ledger, self.spec, self.shape.vocabulary
         final = self._norm_kept()
         ledger.take("activations", final, self.row)
-        if way.loss == "full":
+        if spec.loss == "full":
             table = self.T * V
             ledger.take("logits", table * self.d)
             if self.d != FP32:
@@ -332,9 +332,9 @@ class _Step:
             ledger.touch("logits", 2 * table * FP32)  # the gradients of both
             ledger.give("logits", table * FP32)
         else:
-            learned = way.trained * self.H * self.d
-            chunk = min(max(CHUNK_ELEMENTS // V, 1), max(way.trained, 1))
-            block = min(max(BLOCK_ELEMENTS // V, 1), chunk) if way.device == "cpu" else chunk
+            learned = spec.trained * self.H * self.d
+            chunk = min(max(CHUNK_ELEMENTS // V, 1), max(spec.trained, 1))
+            block = min(max(BLOCK_ELEMENTS // V, 1), chunk) if spec.device == "cpu" else chunk
             ledger.take("activations", learned)
             ledger.take("logits", learned, chunk * V * self.d)
             ledger.touch("logits", 2 * block * V * FP32)

@@ -40,7 +40,7 @@ padding:0 1rem}input,button{font:inherit;padding:.5rem}</style>
 <button>Open</button></form></html>"""
 
 
-class Door:
+class Auth:
     """ASGI middleware; `token` is what the cookie must hold, `names` the hosts that are this machine."""
 
     def __init__(self, app: ASGIApp, token: str, names: frozenset[str] = LOCAL_NAMES) -> None:

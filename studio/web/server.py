@@ -1,4 +1,4 @@
-"""The studio's own server: the door, our JSON and files, and the pages. One process, on this machine only."""
+"""The studio's own server: authentication, our JSON and files, and the pages. One process, on this machine only."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from fastapi.staticfiles import StaticFiles
 from interfaces.errors import FineTuneError
 from interfaces.files import write_text
 from interfaces.folders import Home
+from interfaces.problem_sentences import sentence
 from interfaces.problems import Code
-from interfaces.sentences import sentence
 from studio.finetune_manager import FinetuneManager
 from studio.jobs import DatasetJobs
 from studio.models.hub_access import fill_environment
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.devices import detect_devices, usable_device
 from studio.texts.texts import LANGUAGES
-from studio.web.auth import LOCAL_NAMES, Door
+from studio.web.auth import LOCAL_NAMES, Auth
 from studio.web.routes import devices
 from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
 from studio.web.routes.models import models_router
 from studio.web.routes.queue import queue_router
 from studio.web.routes.runs import runs_router
-from studio.web.routes.spare import spare_router
+from studio.web.routes.warm_trainer import warm_trainer_router
 
 FIRST_PORT = 7860
 PORTS_TRIED = 50
@@ -44,10 +44,10 @@ log = logging.getLogger(__name__)
 
 
 def build_app(
-    home: Home, token: str, names: frozenset[str] = LOCAL_NAMES, spare: bool = True,
+    home: Home, token: str, names: frozenset[str] = LOCAL_NAMES, warm_trainer: bool = True,
     manager: FinetuneManager | None = None,
-) -> Door:  # fmt: skip
-    """The whole application behind its door."""
+) -> Auth:  # fmt: skip
+    """The whole application behind its authentication."""
     from studio.pages.app import build_pages, mount_pages
 
     fill_environment(home)
@@ -58,7 +58,7 @@ def build_app(
     jobs = DatasetJobs()
     app.include_router(datasets_router(home, jobs))
     app.include_router(models_router(home, jobs))
-    app.include_router(spare_router(home, spare))
+    app.include_router(warm_trainer_router(home, warm_trainer))
     app.include_router(estimates_router(manager))
     app.include_router(devices.router)
     app.add_exception_handler(FineTuneError, _problems_as_json)
@@ -74,7 +74,7 @@ def build_app(
     device = usable_device(detect_devices())
     for language in LANGUAGES:
         mount_pages(app, build_pages(manager, device, language, token), f"/{language}")
-    return Door(app, token, names)
+    return Auth(app, token, names)
 
 
 def _plotly() -> FileResponse:
@@ -150,7 +150,7 @@ def bound_socket(host: str, port: int | None) -> socket.socket:
 
 
 def serve(
-    home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None], spare: bool = True,
+    home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None], warm_trainer: bool = True,
     resume_interrupted: bool = False,
 ) -> None:  # fmt: skip
     """Run the studio until it is interrupted. Runs are not touched by its end.
@@ -168,7 +168,7 @@ def serve(
 
     token = studio_token(home)
     manager = FinetuneManager(SupervisedTrainer(), home)
-    app: Any = build_app(home, token, LOCAL_NAMES | {host}, spare, manager)
+    app: Any = build_app(home, token, LOCAL_NAMES | {host}, warm_trainer, manager)
     threading.Thread(target=manager.queue.tend_always, name="queue", daemon=True).start()
     if resume_interrupted:
         manager.resume_interrupted()

@@ -9,9 +9,9 @@ import pytest
 
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.folders import DatasetFolder
-from interfaces.sentences import sentence
+from interfaces.problem_sentences import sentence
 from tests.support.fuzz import KINDS, mutated, seed_file
 from trainer.data.inspection import Inspection
 

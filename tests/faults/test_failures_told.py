@@ -15,7 +15,7 @@ from interfaces.problems import Code
 from interfaces.process import ProcessIdentity
 from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager
-from studio.runs.curves import told_since
+from studio.runs.curves import updates_since
 from studio.runs.history import RunHistory
 from studio.runs.queue import RunQueue
 from studio.runs.supervised_trainer import SupervisedTrainer
@@ -109,7 +109,7 @@ def gone_model(scene: Scene) -> None:
 def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
     """What a page shows of a failed run, in both languages; returns the English."""
     history = RunHistory(folder)
-    english, chinese = (told_since(history, 0, language)["status"] for language in ("en", "zh"))
+    english, chinese = (updates_since(history, 0, language)["status"] for language in ("en", "zh"))
     assert (english["state"], english["code"] in codes) == ("failed", True), english["problem"]
     assert english["evidence"] == chinese["evidence"]
     assert english["problem"] != chinese["problem"]
@@ -190,7 +190,7 @@ def test_a_trainer_that_is_killed_leaves_its_signal_and_a_way_on(
     trainer.send(signal.SIGKILL)
     until(lambda: folder.attempts()[0].exit.exists())
     assert_told(folder, Code.TRAINER_KILLED)
-    assert f"finetune resume {folder.id}" in told_since(RunHistory(folder), 0, "en")["status"]["problem"]
+    assert f"finetune resume {folder.id}" in updates_since(RunHistory(folder), 0, "en")["status"]["problem"]
 
 
 def test_settings_that_were_damaged_while_the_run_waited_are_its_last_word(

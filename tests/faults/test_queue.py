@@ -52,7 +52,7 @@ def open_studio(queue: RunQueue) -> Iterator[Callable[[], Studio]]:
     opened: list[Studio] = []
 
     def open_one() -> Studio:
-        opened.append(Studio(queue.home, "--no-spare"))
+        opened.append(Studio(queue.home, "--no-warm-trainer"))
         return opened[-1]
 
     yield open_one

@@ -36,7 +36,7 @@ KILLS_A_RUN = 5
 @pytest.fixture
 def studio(home: Home) -> Iterator[Studio]:
     home.path.mkdir()
-    served = Studio(home, "--no-spare")
+    served = Studio(home, "--no-warm-trainer")
     yield served
     served.kill()
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from interfaces.problems import BROKEN_RUN, Code, Problem, rows_that_forbid
+from interfaces.problems import BROKEN_RUN, Code, Problem, blocking_rows
 
 
 def test_a_problem_is_data_and_travels() -> None:
@@ -30,5 +30,5 @@ def test_rows_forbid_a_start_as_the_setting_says(
         "first": [],
     }  # fmt: skip
     for setting, count in (("stop", stop), ("skip", skip)):
-        refused = rows_that_forbid(report, setting)
+        refused = blocking_rows(report, setting)
         assert (refused.params["count"] if refused else None) == count

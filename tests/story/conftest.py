@@ -28,7 +28,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iter
     home = Home(tmp_path_factory.mktemp("browser"))
     home.models.mkdir()
     home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
-    served = Studio(home, "--no-spare")
+    served = Studio(home, "--no-warm-trainer")
     yield served
     served.kill()
     for path in home.runs.glob("*"):

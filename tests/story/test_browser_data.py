@@ -149,14 +149,14 @@ def test_the_mask_says_what_is_learned_and_leads_to_any_row(new_page: Callable[.
     assert "id 1," in str(first.get_attribute("title"))
     page.get_by_label("Token ids").check()
     page.get_by_role("button", name="Next row").click()
-    sync_api.expect(page.locator("#fs-sight-row")).to_have_value("2")
+    sync_api.expect(page.locator("#fs-tokens-row")).to_have_value("2")
     page.get_by_role("button", name="Longest").click()
-    sync_api.expect(page.locator("#fs-sight-row")).to_have_value("30")
+    sync_api.expect(page.locator("#fs-tokens-row")).to_have_value("30")
     page.get_by_text("tokens are cut off at max_length").wait_for()
     assert page.locator(".fs-tokens s").count() > 0
     page.get_by_label("Search the rows").fill("Question 44:")
     page.get_by_label("Search the rows").press("Enter")
-    sync_api.expect(page.locator("#fs-sight-row")).to_have_value("44")
+    sync_api.expect(page.locator("#fs-tokens-row")).to_have_value("44")
 
 
 def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callable[..., Any], tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home, hub: Hu
     home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
     served = Studio(
         home,
-        "--no-spare",
+        "--no-warm-trainer",
         environment={"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home.path / "hf"), "HF_HUB_OFFLINE": "0"},
     )
     yield served

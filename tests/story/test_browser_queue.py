@@ -28,7 +28,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     with pytest.MonkeyPatch.context() as patch:  # runs are started by this process too
         for name, value in environment.items():
             patch.setenv(name, value)
-        served = Studio(Home(tmp_path_factory.mktemp("queue")), "--no-spare")
+        served = Studio(Home(tmp_path_factory.mktemp("queue")), "--no-warm-trainer")
         yield served
     served.kill()
     for path in served.home.runs.glob("*"):

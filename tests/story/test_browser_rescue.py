@@ -25,7 +25,7 @@ pytestmark = pytest.mark.story
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     home = Home(tmp_path_factory.mktemp("rescue"))
-    served = Studio(home, "--no-spare")
+    served = Studio(home, "--no-warm-trainer")
     yield served
     served.kill()
     for path in home.runs.glob("*"):

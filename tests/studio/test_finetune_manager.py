@@ -95,10 +95,10 @@ def test_a_run_starts_from_an_adapter_or_checkpoint_named_by_part_of_id(
 ) -> None:
     source = manager.create_task(CONFIG)
     with pytest.raises(FineTuneError, match="no adapter yet"):
-        manager.config_again(source, go_on=True)
+        manager.config_for_rerun(source, go_on=True)
     home.run(source).checkpoint(5).mkdir(parents=True)
-    again = manager.config_again(source, go_on=True)
-    assert again == {**manager.config_again(source), "adapter_name_or_path": source}
+    again = manager.config_for_rerun(source, go_on=True)
+    assert again == {**manager.config_for_rerun(source), "adapter_name_or_path": source}
     task = manager.create_task({**CONFIG, "adapter_name_or_path": source[-4:]})
     assert manager.config(task)["adapter_name_or_path"] == source
     with pytest.raises(FineTuneError) as raised:
@@ -146,8 +146,8 @@ def test_a_finished_run_and_one_that_runs_are_not_resumed(manager: FinetuneManag
 def test_the_same_again_begins_where_the_run_began(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
     task = manager.create_task({**CONFIG, "adapter_name_or_path": str(tmp_path)})
     home.run(task).first_adapter.mkdir()
-    assert manager.config_again(task)["adapter_name_or_path"] == str(home.run(task).first_adapter)
-    assert manager.config(manager.create_task(manager.config_again(task)))["adapter_name_or_path"] == str(
+    assert manager.config_for_rerun(task)["adapter_name_or_path"] == str(home.run(task).first_adapter)
+    assert manager.config(manager.create_task(manager.config_for_rerun(task)))["adapter_name_or_path"] == str(
         home.run(task).first_adapter
     )
 

@@ -19,7 +19,7 @@ from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.artifacts.checkpoints import newest_checkpoint
 from trainer.artifacts.model_card import model_card
-from trainer.kernels.lora_linear import use_low_rank_products
+from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -59,7 +59,7 @@ def add_adapter(
         if first is None:
             raise
         raise unusable(config.adapter_name_or_path, f"it doesn't fit {config.model_name}") from error
-    use_low_rank_products(adapted)
+    use_lora_linear(adapted)
     # Each save looks the base's config up by this name: as a path it never asks the network.
     adapted.peft_config["default"].base_model_name_or_path = str(files.path)
     return adapted

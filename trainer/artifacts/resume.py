@@ -14,7 +14,7 @@ from trainer.artifacts.checkpoints import changed_conditions, committed_steps, n
 
 
 @dataclass(frozen=True)
-class Beginning:
+class ResumePoint:
     """`step` is that of the checkpoint, None for a run that begins anew."""
 
     step: int | None
@@ -23,25 +23,25 @@ class Beginning:
     warnings: tuple[Problem, ...] = ()
 
 
-def find_beginning(folder: RunFolder) -> Beginning:
+def find_resume_point(folder: RunFolder) -> ResumePoint:
     """The newest checkpoint that verifies, with a warning for each that was passed over."""
     step, passed_over = newest_checkpoint(folder)
     if step is None:
         count = len(committed_steps(folder))
         anew = [Problem.warning(Code.BEGUN_ANEW, count=count)] if count else []
-        return Beginning(None, warnings=(*passed_over, *anew))
+        return ResumePoint(None, warnings=(*passed_over, *anew))
     manifest = read_manifest(folder.checkpoint(step))
     if manifest is None:
         raise AssertionError(f"step {step} has just been verified")
-    return Beginning(step, manifest.conditions, manifest.unlogged, tuple(passed_over))
+    return ResumePoint(step, manifest.conditions, manifest.unlogged, tuple(passed_over))
 
 
-def no_longer_exact(beginning: Beginning, conditions: dict[str, Any]) -> list[Problem]:
+def no_longer_exact(resume_point: ResumePoint, conditions: dict[str, Any]) -> list[Problem]:
     """A warning where a resume meets other conditions than the checkpoint was made under."""
-    changed = changed_conditions(beginning.conditions, conditions) if beginning.conditions else []
+    changed = changed_conditions(resume_point.conditions, conditions) if resume_point.conditions else []
     if not changed:
         return []
-    return [Problem.warning(Code.RESUME_NOT_EXACT, step=beginning.step, changed=changed)]
+    return [Problem.warning(Code.RESUME_NOT_EXACT, step=resume_point.step, changed=changed)]
 
 
 def hash_of(config: FineTuneConfig) -> str:

@@ -21,11 +21,11 @@ import numpy.typing
 
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
-from interfaces.examples import INDEX_FIELDS
+from interfaces.example_file import INDEX_FIELDS
 from interfaces.files import publish, read_json, sha256_of, write_json
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
-from trainer.data.inspection import Inspection, Tell, say_nothing
+from trainer.data.inspection import Inspection, OnProgress, say_nothing
 from trainer.data.reading import kind_of_file
 
 Indices = numpy.typing.NDArray[numpy.int64]
@@ -33,7 +33,7 @@ Indices = numpy.typing.NDArray[numpy.int64]
 
 def add_dataset(
     home: Home, source: Path, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
-    name: str = "", tell: Tell = say_nothing, move: bool = False,
+    name: str = "", tell: OnProgress = say_nothing, move: bool = False,
 ) -> DatasetFolder:  # fmt: skip
     """Copy `source` into the home and normalise it. A file added before is found again by its content.
 

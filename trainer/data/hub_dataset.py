@@ -20,7 +20,7 @@ import yaml
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code
-from trainer.data.inspection import Tell
+from trainer.data.inspection import OnProgress
 from trainer.data.reading import KINDS, SUFFIXES, kind_of_file
 from trainer.data.rows import open_data
 from trainer.models.hub import hub_problem
@@ -32,7 +32,7 @@ _SPLITS = {
 }
 
 
-def fetch_dataset(home: Home, reference: str, tell: Tell) -> tuple[Path, str]:
+def fetch_dataset(home: Home, reference: str, tell: OnProgress) -> tuple[Path, str]:
     """The file of a Hub dataset's split on this machine, and what to call it. Several files become one.
 
     Raises:

@@ -16,7 +16,7 @@ import orjson
 
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
-from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
+from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, Problem
 from trainer.data.formats import Shape, chosen_shape, detect_shape, example_of, with_late_columns
@@ -31,7 +31,7 @@ _MOST_COLUMNS = 1000
 _EXCERPT = 400
 _EXCERPTS = 10_000
 _TELL_SECONDS = 0.2
-Tell = Callable[[dict[str, Any]], None]
+OnProgress = Callable[[dict[str, Any]], None]
 
 
 def say_nothing(_record: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ class Inspection:
 
     def __init__(
         self, source: Path, folder: DatasetFolder, columns: Mapping[str, str] | None = None,
-        sample_by: str = "paragraph", tell: Tell = say_nothing, name: str = "", trained: Mapping[int, int] | None = None,
+        sample_by: str = "paragraph", tell: OnProgress = say_nothing, name: str = "", trained: Mapping[int, int] | None = None,
     ) -> None:  # fmt: skip
         """`trained` are the groups of the rows that are trained, each with its row: rows here that say the same are leaks."""
         self._trained = trained or {}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import orjson
 
 from interfaces.disk import require_space
-from interfaces.examples import DOUBTFUL, ExampleFile, ExampleWriter
+from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
 from interfaces.files import publish, read_json, sha256_of, write_json
 from interfaces.folders import DatasetFolder, Home
 from trainer.data.dataset import is_whole, report_of

@@ -9,18 +9,21 @@ from typing import Any
 import numpy
 
 from interfaces.errors import FineTuneError
-from interfaces.examples import DOUBTFUL, ExampleFile
+from interfaces.example_file import DOUBTFUL, ExampleFile
 from interfaces.files import read_json, sha256_of
 from interfaces.folders import DatasetFolder, Home
-from interfaces.problems import Code, rows_that_forbid
+from interfaces.problems import Code, blocking_rows
 from trainer.data.dataset import Indices, add_dataset, index_of, report_of
 from trainer.data.hub_dataset import fetch_dataset
-from trainer.data.inspection import Tell, say_nothing
+from trainer.data.inspection import OnProgress, say_nothing
 from trainer.data.mixing import mix_datasets
 
 
 def find_dataset(
-    home: Home, reference: str | Mapping[str, float], columns: Mapping[str, str] | None = None, tell: Tell = say_nothing
+    home: Home,
+    reference: str | Mapping[str, float],
+    columns: Mapping[str, str] | None = None,
+    tell: OnProgress = say_nothing,
 ) -> DatasetFolder:
     """The dataset that a config names: an id of this home, a file, a Hub dataset, or several that are mixed.
 
@@ -64,7 +67,7 @@ def load_dataset(
     if seen != report.get("examples_sha256"):
         expected = str(report.get("examples_sha256"))[:12]
         raise FineTuneError.of(Code.DATASET_CHANGED, path=str(folder.examples), seen=seen[:12], expected=expected)
-    if refused := rows_that_forbid(report, bad_rows):
+    if refused := blocking_rows(report, bad_rows):
         raise FineTuneError(refused)
     examples = ExampleFile(folder)
     used = numpy.arange(len(examples))

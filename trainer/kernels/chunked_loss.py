@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from trainer.tokens.token_store import READ_ONLY
+from trainer.tokens.token_store import IGNORE_INDEX
 
 CHUNK_ELEMENTS = 1 << 25
 """Logits at a time: 64 MB in 16 bits, enough rows for a product at full speed."""
@@ -22,7 +22,7 @@ BLOCK_ELEMENTS = 1 << 20
 """Logits that are in 32 bits at a time on a CPU: they stay in its cache, and no fresh memory is asked for."""
 
 
-def use_trained_head(model: PreTrainedModel) -> None:
+def use_chunked_loss(model: PreTrainedModel) -> None:
     """From now on `model(labels=...)` returns a loss and no logits; without labels it answers as before."""
 
     own = model.forward
@@ -43,8 +43,8 @@ def _loss(
 ) -> torch.Tensor:  # fmt: skip
     """The loss summed over trained tokens, divided by `num_items_in_batch` or by their number."""
     hidden = model.get_decoder()(*args, **{**kwargs, "use_cache": False}).last_hidden_state
-    wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=READ_ONLY)
-    trained = wanted != READ_ONLY
+    wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX)
+    trained = wanted != IGNORE_INDEX
     total = summed_loss(model.get_output_embeddings(), hidden[trained], wanted[trained])
     return total / (trained.sum() if num_items_in_batch is None else num_items_in_batch)
 

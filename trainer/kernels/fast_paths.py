@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.utils import is_flash_attn_2_available
 
 from interfaces.problems import Code, Problem
-from trainer.kernels.chunked_loss import use_trained_head
+from trainer.kernels.chunked_loss import use_chunked_loss
 from trainer.kernels.flat_attention import FLAT
 from trainer.tokens.batches import flat_batch
 
@@ -27,7 +27,7 @@ OWN_LOGITS = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logi
 
 
 @dataclass(frozen=True)
-class Forward:
+class FastPaths:
     """What the trials allowed: batches 'flat' or 'padded', logits at 'trained' or 'all' positions."""
 
     batches: str
@@ -35,7 +35,7 @@ class Forward:
     warnings: tuple[Problem, ...] = ()
 
 
-def adapt_forward(model: PreTrainedModel, model_name: str, recorded: dict[str, Any] | None = None) -> Forward:
+def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: dict[str, Any] | None = None) -> FastPaths:
     """Make a freshly loaded model train fast, as far as it stays the same model. Before PEFT wraps it.
 
     `recorded` is what an earlier attempt of the same run did without: this one does without it too.
@@ -54,13 +54,13 @@ def adapt_forward(model: PreTrainedModel, model_name: str, recorded: dict[str, A
                 warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, reason=reason))
             batches = "padded" if reason else "flat"
         if earlier.get("logits") != "all":
-            reason = _try(lambda: _take_trained_head(model))
+            reason = _try(lambda: _take_chunked_loss(model))
             if reason:
                 vars(model).pop("forward", None)
-                warnings.append(Problem.warning(Code.TRAINED_HEAD_REFUSED, model=model_name, reason=reason))
+                warnings.append(Problem.warning(Code.CHUNKED_LOSS_REFUSED, model=model_name, reason=reason))
             logits = "all" if reason else "trained"
     model.train(was_training)
-    return Forward(batches, logits, tuple(warnings))
+    return FastPaths(batches, logits, tuple(warnings))
 
 
 def _try(trial: Callable[[], str]) -> str:
@@ -94,7 +94,7 @@ def _take_flat_attention(model: PreTrainedModel) -> str:
     return trial(FLAT)
 
 
-def _take_trained_head(model: PreTrainedModel) -> str:
+def _take_chunked_loss(model: PreTrainedModel) -> str:
     """Head times hidden state must be the model's own logits."""
     if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
         return f"it changes its logits ({changed[0]})"
@@ -109,7 +109,7 @@ def _take_trained_head(model: PreTrainedModel) -> str:
     if not _same(logits, head(hidden)):
         return "its logits are not its head's output"
     own = torch.nn.functional.cross_entropy(logits[0, :-1].float(), sequence[0, 1:])
-    use_trained_head(model)
+    use_chunked_loss(model)
     ours = model(input_ids=sequence, labels=sequence).loss
     return "" if torch.allclose(own, ours, rtol=_tolerance(logits)) else "its loss comes out otherwise"
 

@@ -15,7 +15,7 @@ from peft.tuners.lora import Linear
 from torch.nn.functional import linear
 
 
-def use_low_rank_products(model: torch.nn.Module) -> int:
+def use_lora_linear(model: torch.nn.Module) -> int:
     """Patch PEFT's plain LoRA layers of `model`; returns how many. All other kinds stay as they are."""
     layers = [module for module in model.modules() if type(module) is Linear and _is_plain(module)]
     for layer in layers:

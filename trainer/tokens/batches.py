@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from trainer.tokens.packing import Example
-from trainer.tokens.token_store import READ_ONLY
+from trainer.tokens.token_store import IGNORE_INDEX
 
 
 def flat_batch(batch: Iterable[Example | list[Example]]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def flat_batch(batch: Iterable[Example | list[Example]]) -> dict[str, Any]:
     bounds = torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32)
     ids = torch.tensor([token for example in examples for token in example["input_ids"]])[None]
     labels = torch.tensor([token for example in examples for token in example["labels"]])[None]
-    labels[0, bounds[:-1].long()] = READ_ONLY
+    labels[0, bounds[:-1].long()] = IGNORE_INDEX
     return {
         "input_ids": ids, "labels": labels,
         "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
@@ -43,7 +43,7 @@ def padded_batch(batch: Iterable[Example | list[Example]], pad_token_id: int) ->
     mask = [[1] * len(example["input_ids"]) + [0] * (longest - len(example["input_ids"])) for example in examples]
     return {
         "input_ids": padded("input_ids", pad_token_id),
-        "labels": padded("labels", READ_ONLY),
+        "labels": padded("labels", IGNORE_INDEX),
         "attention_mask": torch.tensor(mask),
     }
 

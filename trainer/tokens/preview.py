@@ -19,7 +19,7 @@ import numpy
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
-from interfaces.examples import DOUBTFUL, ExampleFile
+from interfaces.example_file import DOUBTFUL, ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 from trainer.data.dataset import index_of, report_of
@@ -28,7 +28,7 @@ from trainer.data.splitting import split_rows, without_leaks
 from trainer.tokens.length_figures import HasTokens, figures
 from trainer.tokens.run_warnings import template_warnings
 from trainer.tokens.template import ChatTemplate, Tokens
-from trainer.tokens.token_store import ITEM, PLAIN, REFUSED, Made, item_of, stored_tokens, tokenize
+from trainer.tokens.token_store import ITEM, PLAIN, REFUSED, TokenizedRow, item_of, stored_tokens, tokenize
 
 SAMPLE_ROWS = 1000
 """So many rows, spread over the whole, give the first figures of a large dataset."""
@@ -243,10 +243,10 @@ class _Sample:
         for position in positions:
             example = examples[position]
             try:
-                made = Made(position, example.row, template.tokens(example))
+                made = TokenizedRow(position, example.row, template.tokens(example))
             except FineTuneError as error:
                 self.refused.append({"row": example.row, "reason": error.problems[0].params.get("reason", str(error))})
-                made = Made(position, example.row)
+                made = TokenizedRow(position, example.row)
             if made.tokens is not None:
                 self._trained[position] = made.tokens.trained
             items.append(item_of(made, position))

@@ -9,7 +9,7 @@ import numpy
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.problems import Code, Problem
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import (

@@ -28,7 +28,7 @@ import numpy.typing
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.files import publish, read_json, write_json
 from interfaces.folders import Home
 from interfaces.problems import Code
@@ -37,7 +37,7 @@ from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
 VERSION = 1
 """Goes up when the same rows would give other tokens."""
-READ_ONLY = -100
+IGNORE_INDEX = -100
 """The label that torch's cross-entropy ignores."""
 ITEM = numpy.dtype(
     [("start", "<u8"), ("length", "<u4"), ("trained", "<u4"), ("first", "<u4"), ("example", "<u4"), ("flags", "<u4")]
@@ -89,7 +89,7 @@ class TokenView(Sequence[dict[str, Any]]):
     def __getitem__(self, position: Any) -> Any:
         item = self.items[position]
         ids = self.store.ids(item)[: self.max_length]
-        labels = numpy.where(self.store.trained(item)[: self.max_length], ids, READ_ONLY)
+        labels = numpy.where(self.store.trained(item)[: self.max_length], ids, IGNORE_INDEX)
         return {"input_ids": ids.tolist(), "labels": labels.tolist()}
 
 
@@ -224,7 +224,7 @@ def tokenize(
 
 
 @dataclass(frozen=True)
-class Made:
+class TokenizedRow:
     """One item on its way to the disk; no tokens where the template refused the row."""
 
     example: int
@@ -235,7 +235,7 @@ class Made:
 
 def _tokens(
     examples: ExampleFile, template: ChatTemplate, split_at: int, tell: Tell
-) -> Iterator[tuple[Made, FineTuneError | None]]:
+) -> Iterator[tuple[TokenizedRow, FineTuneError | None]]:
     for first in range(0, len(examples), _BATCH):
         tell(first, len(examples))
         positions = range(first, min(first + _BATCH, len(examples)))
@@ -244,7 +244,7 @@ def _tokens(
         encoded = iter(template.batch([one for one in rendered if isinstance(one, Rendered)]))
         for position, row, one in zip(positions, rows, rendered, strict=True):
             if isinstance(one, FineTuneError):
-                yield Made(position, row.row), one
+                yield TokenizedRow(position, row.row), one
                 continue
             tokens = next(encoded)
             pieces = (
@@ -253,9 +253,9 @@ def _tokens(
                 else []
             )
             if len(pieces) < 2:
-                yield Made(position, row.row, tokens), None
+                yield TokenizedRow(position, row.row, tokens), None
             for piece in pieces if len(pieces) > 1 else []:
-                yield Made(position, row.row, piece, piece=True), None
+                yield TokenizedRow(position, row.row, piece, piece=True), None
     tell(len(examples), len(examples))
 
 
@@ -295,7 +295,7 @@ def split_turns(example: Example, template: ChatTemplate, split_at: int) -> list
         return []
 
 
-def item_of(made: Made, start: int) -> tuple[int, ...]:
+def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
     if made.tokens is None:
         return (start, 0, 0, 0, made.example, REFUSED)
     trained, rendered = made.tokens.trained, made.tokens.rendered

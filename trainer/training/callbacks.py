@@ -19,14 +19,14 @@ from trainer.artifacts.checkpoints import commit_checkpoint, rotate_checkpoints
 from trainer.models.device import Compute, memory_bytes, peak_memory_bytes
 from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop, exploded, not_finite
-from trainer.training.stop import Pace
-from trainer.training.stopper import Measured
+from trainer.training.stop import StopBudget
+from trainer.training.stopper import EvalHistory
 
 EXPLODED_SHARE, EXPLODED_POINTS = 1.5, 3
 """A run is given up when so many points of its curve in a row lie so far above guessing."""
 
 
-class Reporter(TrainerCallback):
+class EventCallback(TrainerCallback):
     """Tells each step and each evaluation as an event.
 
     A point of the curve is the mean over the steps since the last one. What it already holds goes into a checkpoint
@@ -101,15 +101,15 @@ class Reporter(TrainerCallback):
         self._log.append(Evaluated(step=state.global_step, loss=loss, examples=self._validation_rows, seconds=seconds))
 
 
-class Keeper(TrainerCallback):
+class CheckpointCallback(TrainerCallback):
     """Saves by the clock too, commits what the Trainer has saved, and rotates what is older."""
 
     def __init__(
         self, folder: RunFolder, log: EventLog, config: FineTuneConfig, conditions: dict[str, Any],
-        reporter: Reporter, measured: Measured, pace: Pace,
+        event_callback: EventCallback, eval_history: EvalHistory, budget: StopBudget,
     ) -> None:  # fmt: skip
         self._folder, self._log, self._config, self._conditions = folder, log, config, conditions
-        self._reporter, self._measured, self._pace = reporter, measured, pace
+        self._event_callback, self._eval_history, self._budget = event_callback, eval_history, budget
         self._saved = time.monotonic()
         self._verified: set[int] = set()
 
@@ -121,11 +121,11 @@ class Keeper(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         # A checkpoint that survives a power loss without the points before it would leave a gap in the curve.
         self._log.sync()
-        path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._reporter.unlogged)
+        path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._event_callback.unlogged)
         self._saved = time.monotonic()
-        relative, seconds = str(path.relative_to(self._folder.path)), round(self._pace.seconds, 3)
+        relative, seconds = str(path.relative_to(self._folder.path)), round(self._budget.seconds, 3)
         self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size, seconds=seconds))
         # An adapter that an earlier stop has left is older than this: nobody is to take it for the run's.
         shutil.rmtree(self._folder.adapter, ignore_errors=True)
-        rotate_checkpoints(self._folder, self._config.save_total_limit, self._measured.best_step, self._verified)
-        self._pace.end_save()
+        rotate_checkpoints(self._folder, self._config.save_total_limit, self._eval_history.best_step, self._verified)
+        self._budget.end_save()

@@ -16,8 +16,8 @@ from interfaces.advice import slower
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
-from trainer.tokens.token_store import READ_ONLY
-from trainer.training.stop import Pace
+from trainer.tokens.token_store import IGNORE_INDEX
+from trainer.training.stop import StopBudget
 
 
 class TrainingLoop(Trainer):
@@ -28,7 +28,7 @@ class TrainingLoop(Trainer):
     """Set by a callback while a measurement goes on: it is left without a result."""
     checkpoint_bytes = 0
     """About what a checkpoint needs on the disk."""
-    pace: Pace | None = None
+    budget: StopBudget | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -59,7 +59,7 @@ class TrainingLoop(Trainer):
         mask = inputs.get("attention_mask")
         self._step_tokens += inputs["input_ids"].numel() if mask is None else int(mask.sum())
         self._scale_noise(len(inputs.get("sequence_lengths", [0])))
-        self._step_trained += int((inputs["labels"][:, 1:] != READ_ONLY).sum())
+        self._step_trained += int((inputs["labels"][:, 1:] != IGNORE_INDEX).sum())
         loss = super().training_step(model, inputs, num_items_in_batch)
         self._step_losses.append(loss)
         return loss
@@ -70,8 +70,8 @@ class TrainingLoop(Trainer):
         Raises:
             FineTuneError: a weight is not finite, or the disk is too full.
         """
-        if self.pace is not None:
-            self.pace.begin()
+        if self.budget is not None:
+            self.budget.begin()
         for parameter in self.model.parameters():
             if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
                 value = float(parameter.detach().abs().max())
@@ -108,7 +108,7 @@ class TrainingLoop(Trainer):
         with torch.no_grad(), torch.random.fork_rng():
             for inputs in self.get_eval_dataloader(eval_dataset):
                 batch = self._prepare_inputs(inputs)
-                trained = int((batch["labels"][:, 1:] != READ_ONLY).sum())
+                trained = int((batch["labels"][:, 1:] != IGNORE_INDEX).sum())
                 total += float(self.model_wrapped(**batch)["loss"]) * trained
                 count += trained
                 self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)

@@ -15,7 +15,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.events import Warned
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
@@ -25,7 +25,7 @@ from trainer.artifacts.resume import hash_of
 from trainer.data.dataset import Indices, index_of
 from trainer.data.resolve import load_dataset
 from trainer.data.splitting import split_rows, without_leaks
-from trainer.kernels.fast_paths import Forward, adapt_forward
+from trainer.kernels.fast_paths import FastPaths, use_fast_paths
 from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import Compute
 from trainer.models.model_files import ModelFiles, find_model
@@ -72,10 +72,10 @@ def prepare(
     stop.check()
     log.phase("model")
     base = load_model(files, config, compute)
-    forward = adapt_forward(base, config.model_name, recorded)
-    warn(log, *forward.warnings)
+    fast_paths = use_fast_paths(base, config.model_name, recorded)
+    warn(log, *fast_paths.warnings)
     if recorded is None:
-        _write_lineage(config, folder, files, data, compute, forward)
+        _write_lineage(config, folder, files, data, compute, fast_paths)
     first = folder.first_adapter if config.adapter_name_or_path else None
     model = add_adapter(base, config, files, first)
     # Checkpoints to come: those kept, the best, the one in staging; and the result.
@@ -85,7 +85,7 @@ def prepare(
     conditions = {
         "config_sha256": hash_of(config), "dataset_sha256": data.report["sha256"],
         "validation_sha256": data.measured_report["sha256"], "world_size": 1, "device": str(compute.device),
-        "dtype": compute.dtype_name, "threads": compute.threads, "batches": forward.batches, "logits": forward.logits,
+        "dtype": compute.dtype_name, "threads": compute.threads, "batches": fast_paths.batches, "logits": fast_paths.logits,
         "attention": base.config._attn_implementation, "versions": versions(),
     }  # fmt: skip
     return Prepared(model, template, files, train, validation, conditions)
@@ -190,13 +190,13 @@ def _tokenize(
 
 
 def _write_lineage(
-    config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute, forward: Forward
+    config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute, fast_paths: FastPaths
 ) -> None:
     """Where the result comes from. A resume from a checkpoint goes on with the same data, base and numbers."""
     base = {"name": files.portable_name, "requested": config.model_name, "revision": files.revision}
     machine = {
         "device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads,
-        "batches": forward.batches, "logits": forward.logits,
+        "batches": fast_paths.batches, "logits": fast_paths.logits,
     }  # fmt: skip
     record = {"dataset": _origin(data.examples, data.report), "base": base, "machine": machine, "versions": versions()}
     if data.measured is not data.examples:

@@ -13,18 +13,18 @@ from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from trainer.artifacts.adapter import save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
-from trainer.artifacts.resume import Beginning, find_beginning, no_longer_exact
+from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
 from trainer.models.device import Compute, choose_compute, peak_memory_bytes
 from trainer.tokens.batches import flat_batch, padded_batch
 from trainer.tokens.packing import batched
 from trainer.training.arguments import training_arguments
-from trainer.training.callbacks import Keeper, Reporter
+from trainer.training.callbacks import CheckpointCallback, EventCallback
 from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop
 from trainer.training.preparation import Prepared, checkpoint_size, prepare, versions, warn
 from trainer.training.samples import Sampler, tell_answers
-from trainer.training.stop import Pace, StopRequest, StopRequested
-from trainer.training.stopper import Measured, Stopper
+from trainer.training.stop import StopBudget, StopRequest, StopRequested
+from trainer.training.stopper import EvalHistory, Stopper
 
 
 def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest) -> None:
@@ -35,34 +35,34 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
         Exception: what a library raised; `failures.problem_of` translates it.
     """
     begun = time.monotonic()
-    beginning = find_beginning(folder)
-    recorded = (read_json(folder.lineage) or {}).get("machine") if beginning.step is not None else None
+    resume_point = find_resume_point(folder)
+    recorded = (read_json(folder.lineage) or {}).get("machine") if resume_point.step is not None else None
     compute = choose_compute(config, recorded)
     log.append(
         Started(
             run=folder.id, model_name=config.model_name, device=str(compute.device), dtype=compute.dtype_name,
-            threads=compute.threads, resumed_from_step=beginning.step,
+            threads=compute.threads, resumed_from_step=resume_point.step,
         )
     )  # fmt: skip
-    warn(log, *compute.warnings, *beginning.warnings)
+    warn(log, *compute.warnings, *resume_point.warnings)
     shutil.rmtree(folder.staging, ignore_errors=True)  # what was not committed does not exist
     try:
         prepared = prepare(config, folder, log, stop, compute, recorded)
-        if beginning.step is None:
+        if resume_point.step is None:
             _answer(prepared, config, log, stop, step=0)
     except StopRequested:
-        log.append(Stopped(step=beginning.step or 0, resumable=beginning.step is not None))
+        log.append(Stopped(step=resume_point.step or 0, resumable=resume_point.step is not None))
         return
-    measured = Measured({event.step: event.loss for event in _told(folder) if isinstance(event, Evaluated)})
-    loop, stopper = _build_loop(config, folder, log, stop, compute, prepared, beginning, measured)
+    eval_history = EvalHistory({event.step: event.loss for event in _told(folder) if isinstance(event, Evaluated)})
+    loop, stopper = _build_loop(config, folder, log, stop, compute, prepared, resume_point, eval_history)
     log.phase("train")
-    _learn(loop, stopper, measured, folder, beginning)
-    stop.pace = loop.pace  # the adapter is not saved yet
+    _learn(loop, stopper, eval_history, folder, resume_point)
+    stop.budget = loop.budget  # the adapter is not saved yet
     shutil.rmtree(folder.staging, ignore_errors=True)
     step = given = loop.state.global_step
-    complete = not stopper.asked and _evaluate_end(loop, prepared, measured, log)
+    complete = not stopper.asked and _evaluate_end(loop, prepared, eval_history, log)
     if complete:
-        given = _choose(config, loop, folder, log, stopper, measured)
+        given = _choose(config, loop, folder, log, stopper, eval_history)
         complete = _answer(prepared, config, log, stop, step)
     if stop.mode != "discard":
         log.phase("save")
@@ -80,15 +80,17 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
 
 def _build_loop(
     config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute, prepared: Prepared,
-    beginning: Beginning, measured: Measured,
+    resume_point: ResumePoint, eval_history: EvalHistory,
 ) -> tuple[TrainingLoop, Stopper]:  # fmt: skip
-    warn(log, *no_longer_exact(beginning, prepared.conditions))
+    warn(log, *no_longer_exact(resume_point, prepared.conditions))
     size = checkpoint_size(prepared.model)
-    pace = Pace(size)
-    stopper = Stopper(stop, pace, config.early_stopping_patience, measured, beginning.step)
-    reporter = Reporter(log, compute, config, len(prepared.validation))
-    reporter.unlogged = dict(beginning.unlogged)
-    keeper = Keeper(folder, log, config, prepared.conditions, reporter, measured, pace)
+    budget = StopBudget(size)
+    stopper = Stopper(stop, budget, config.early_stopping_patience, eval_history, resume_point.step)
+    event_callback = EventCallback(log, compute, config, len(prepared.validation))
+    event_callback.unlogged = dict(resume_point.unlogged)
+    checkpoint_callback = CheckpointCallback(
+        folder, log, config, prepared.conditions, event_callback, eval_history, budget
+    )
     pad = prepared.template.tokenizer.pad_token_id
     loop = TrainingLoop(
         model=prepared.model,
@@ -98,47 +100,59 @@ def _build_loop(
         else functools.partial(padded_batch, pad_token_id=pad),
         train_dataset=batched(prepared.train, config),
         eval_dataset=batched(prepared.validation, config) if len(prepared.validation) else None,
-        callbacks=[reporter, stopper, Sampler(prepared.model, prepared.template, config, log, stop), keeper],
+        callbacks=[
+            event_callback,
+            stopper,
+            Sampler(prepared.model, prepared.template, config, log, stop),
+            checkpoint_callback,
+        ],
     )
-    loop.pace, loop.checkpoint_bytes = pace, size
-    reporter.loop = stopper.loop = loop
+    loop.budget, loop.checkpoint_bytes = budget, size
+    event_callback.loop = stopper.loop = loop
     return loop, stopper
 
 
-def _learn(loop: TrainingLoop, stopper: Stopper, measured: Measured, folder: RunFolder, beginning: Beginning) -> None:
+def _learn(
+    loop: TrainingLoop, stopper: Stopper, eval_history: EvalHistory, folder: RunFolder, resume_point: ResumePoint
+) -> None:
     """All steps that are left; there may be none, when an attempt ended between its last step and its last word."""
-    if beginning.step is None:
+    if resume_point.step is None:
         loop.train()
         return
-    checkpoint = folder.checkpoint(beginning.step)
+    checkpoint = folder.checkpoint(resume_point.step)
     loop.load(checkpoint)
     every = loop.state.eval_steps if loop.args.do_eval else 0
-    if every and beginning.step % every == 0 and beginning.step not in measured.losses:
+    if every and resume_point.step % every == 0 and resume_point.step not in eval_history.losses:
         loop.evaluate()  # a stop has left it half-way
-    if not (stopper.asked or stopper.exhausted or beginning.step >= loop.state.max_steps):
+    if not (stopper.asked or stopper.exhausted or resume_point.step >= loop.state.max_steps):
         loop.train(resume_from_checkpoint=str(checkpoint))
 
 
-def _evaluate_end(loop: TrainingLoop, prepared: Prepared, measured: Measured, log: EventLog) -> bool:
+def _evaluate_end(loop: TrainingLoop, prepared: Prepared, eval_history: EvalHistory, log: EventLog) -> bool:
     """The validation loss of the result itself, where the last step wasn't one of those that are measured.
 
     False when a stop has left it half-way.
     """
     step = loop.state.global_step
-    if len(prepared.validation) and step not in measured.losses:
+    if len(prepared.validation) and step not in eval_history.losses:
         log.phase("evaluate")
         loop.evaluate()
-    return not len(prepared.validation) or step in measured.losses
+    return not len(prepared.validation) or step in eval_history.losses
 
 
 def _choose(
-    config: FineTuneConfig, loop: TrainingLoop, folder: RunFolder, log: EventLog, stopper: Stopper, measured: Measured
+    config: FineTuneConfig,
+    loop: TrainingLoop,
+    folder: RunFolder,
+    log: EventLog,
+    stopper: Stopper,
+    eval_history: EvalHistory,
 ) -> int:
     """The step whose adapter is given out; why the run ended before its time, and why it is that step, is told."""
-    best, step = measured.best_step, loop.state.global_step
+    best, step = eval_history.best_step, loop.state.global_step
     if best is None:
         return step
-    params = {"step": step, "best": best, "loss": round(measured.losses[best], 4)}
+    params = {"step": step, "best": best, "loss": round(eval_history.losses[best], 4)}
     if stopper.exhausted:
         warn(log, Problem.warning(Code.STOPPED_EARLY, patience=config.early_stopping_patience, **params))
     if not config.load_best_model_at_end or best == step:

@@ -34,7 +34,7 @@ class StopRequested(Exception):
     """Leaves a phase in which there is nothing to save yet."""
 
 
-class Pace:
+class StopBudget:
     """The slowest batch and the slowest save of this attempt, in seconds."""
 
     def __init__(self, save_bytes: int = 0) -> None:
@@ -74,7 +74,7 @@ class StopRequest:
         self._folder, self._attempt = folder, attempt
         self._terminated = False
         self._wakeup: int | None = None
-        self.pace: Pace | None = None
+        self.budget: StopBudget | None = None
         """Set while a stop has to wait for something to be saved; None while the process may leave at any moment."""
 
     def listen(self) -> None:
@@ -123,7 +123,7 @@ class StopRequest:
             raise StopRequested
 
 
-class StopWatch(threading.Thread):
+class StopWatcher(threading.Thread):
     """Answers a request at once, in a process of our own: says until when it is done, or ends the process.
 
     Where nothing would be lost (before the first step, and always when the run is discarded) it waits for nobody:
@@ -145,14 +145,14 @@ class StopWatch(threading.Thread):
     def run(self) -> None:
         told = False
         while not self._closed.is_set():
-            mode, pace = self._stop_request.mode, self._stop_request.pace
-            if mode == "discard" or (mode is not None and pace is None):
+            mode, budget = self._stop_request.mode, self._stop_request.budget
+            if mode == "discard" or (mode is not None and budget is None):
                 self._leave()
                 return
-            if mode is not None and pace is not None and not told:
+            if mode is not None and budget is not None and not told:
                 told = True
                 with contextlib.suppress(OSError):  # the main thread meets a full disk too, and says so
-                    self._log.append(Stopping(mode="save", within_seconds=round(pace.bound, 1)))
+                    self._log.append(Stopping(mode="save", within_seconds=round(budget.bound, 1)))
             self._stop_request.wait(WATCH_SECONDS)
 
     def _leave(self) -> None:

@@ -12,11 +12,11 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.training.loop import TrainingLoop
-from trainer.training.stop import Pace, StopRequest
+from trainer.training.stop import StopBudget, StopRequest
 
 
 @dataclass
-class Measured:
+class EvalHistory:
     """The validation losses so far, in nats per trained token, by step."""
 
     losses: dict[int, float] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Measured:
         return 0 < patience <= len(since)
 
 
-class Numbers:
+class RngState:
     """The states of all random number generators, as the Trainer puts them into a checkpoint."""
 
     def __init__(self) -> None:
@@ -57,28 +57,28 @@ class Stopper(TrainerCallback):
     """
 
     def __init__(
-        self, stop: StopRequest, pace: Pace, patience: int, measured: Measured, resume_step: int | None
+        self, stop: StopRequest, budget: StopBudget, patience: int, eval_history: EvalHistory, resume_step: int | None
     ) -> None:
-        self._stop, self._pace, self._patience, self._measured = stop, pace, patience, measured
-        self._numbers = Numbers()
+        self._stop, self._budget, self._patience, self._eval_history = stop, budget, patience, eval_history
+        self._rng_state = RngState()
         self._saved_step = resume_step or 0
         self.loop: TrainingLoop | None = None
         self.asked = False
-        self.exhausted = measured.is_exhausted(patience)
+        self.exhausted = eval_history.is_exhausted(patience)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._pace.begin()
+        self._budget.begin()
 
     def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._pace.end_batch()
+        self._budget.end_batch()
         if self._stop.mode is not None:
-            self._numbers.restore()
+            self._rng_state.restore()
             self._end(state, control)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._pace.end_batch()
-        self._numbers = Numbers()
-        self._stop.pace = self._pace  # from here on there is something to lose
+        self._budget.end_batch()
+        self._rng_state = RngState()
+        self._stop.budget = self._budget  # from here on there is something to lose
         # A request during the very last step comes too late to leave anything out.
         if self._stop.mode is not None and state.global_step < state.max_steps:
             self._end(state, control)
@@ -106,10 +106,10 @@ class Stopper(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
     ) -> None:
         step = state.global_step
-        self._measured.losses[step] = metrics["eval_loss"]
-        if self._measured.best_step == step:
+        self._eval_history.losses[step] = metrics["eval_loss"]
+        if self._eval_history.best_step == step:
             control.should_save = True  # the best is kept, whenever it comes
-        if self._measured.is_exhausted(self._patience):
+        if self._eval_history.is_exhausted(self._patience):
             self.exhausted = True
             control.should_training_stop = True
             control.should_save = True

@@ -17,8 +17,8 @@ from fastapi.responses import FileResponse, StreamingResponse
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.folders import DatasetFolder, Home
+from interfaces.problem_sentences import row_reason, sentence
 from interfaces.problems import Code, Problem
-from interfaces.sentences import row_reason, sentence
 from studio.datasets.library import (
     MOST_BYTES,
     delete_dataset,
@@ -36,7 +36,7 @@ from studio.datasets.library import (
 )
 from studio.datasets.sample import SAMPLE, SAMPLES
 from studio.jobs import DatasetJob, DatasetJobs
-from studio.processes.trainer_child import Previews, Tell, add_dataset
+from studio.processes.trainer_child import OnProgress, Previews, add_dataset
 from studio.sizing.lengths import remember_lengths
 
 SHOWN_ROWS = 20
@@ -68,7 +68,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     waiting: dict[str, Path] = {}
 
     def read_file(path: Path | str, name: str = "", move: bool = False, **options: Any) -> dict[str, str]:
-        def work(tell: Tell) -> dict[str, Any]:
+        def work(tell: OnProgress) -> dict[str, Any]:
             keep = not move
             try:
                 return {"dataset": add_dataset(home.path, path, name=name, move=move, tell=tell, **options)}
@@ -266,7 +266,7 @@ def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJo
         wanted = {key: request[key] for key in _ASKED if key in request}
         wanted |= {"op": "stats", "dataset": dataset_id, "whole": True}
 
-        def work(tell: Tell) -> dict[str, Any]:
+        def work(tell: OnProgress) -> dict[str, Any]:
             alone = Previews(home.path)
             try:
                 return alone.ask(model, revision, wanted, tell, WHOLE_SECONDS)

@@ -12,11 +12,11 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS
-from interfaces.sentences import sentence
+from interfaces.problem_sentences import sentence
 from studio.datasets.library import find_dataset, with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.models.catalogue import CATALOGUE
-from studio.sizing.assess import Verdict, judge
+from studio.sizing.assess import Assessment, assess
 from studio.sizing.calibration import TIMED_STEPS, timing_config
 from studio.sizing.devices import chosen_device, detect_devices
 from studio.texts.texts import TEXTS
@@ -44,7 +44,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
             "presets": {name: _preset(home, checked, name, device) for name in PRESETS},
         }
         try:
-            return {**_whole(judge(home, checked, device)), **others}
+            return {**_whole(assess(home, checked, device)), **others}
         except FineTuneError as error:
             return {"message": "\n".join(sentence(problem, language) for problem in error.problems), **others}
 
@@ -59,7 +59,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
     return router
 
 
-def _whole(verdict: Verdict) -> dict[str, Any]:
+def _whole(verdict: Assessment) -> dict[str, Any]:
     fit = verdict.fit()
     return {
         **verdict.to_record(), "fit": fit.to_record() if fit else None,
@@ -69,7 +69,7 @@ def _whole(verdict: Verdict) -> dict[str, Any]:
 
 def _card(home: Home, config: FineTuneConfig, model: str, device: Device) -> dict[str, Any]:
     """What a model's card shows: memory with these settings, and where they are too much, with which it would fit."""
-    verdict = judge(home, config.model_copy(update={"model_name": model, "model_revision": "main"}), device)
+    verdict = assess(home, config.model_copy(update={"model_name": model, "model_revision": "main"}), device)
     fit = verdict.fit()
     return {
         "total_bytes": verdict.estimate.total_bytes, "verdict": verdict.estimate.verdict,
@@ -82,5 +82,5 @@ def _preset(home: Home, config: FineTuneConfig, name: str, device: Device) -> di
     """What a preset would need here, with its own model and the data that is chosen."""
     preset = PRESETS[name]()
     preset.dataset = config.dataset
-    found = judge(home, preset, device)
+    found = assess(home, preset, device)
     return {"model": preset.model_name, "total_bytes": found.estimate.total_bytes, "verdict": found.estimate.verdict}

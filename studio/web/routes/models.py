@@ -15,7 +15,7 @@ from studio.jobs import DatasetJobs
 from studio.models.catalogue import local_models
 from studio.models.facts import found_on_hub, is_folder, model_facts
 from studio.models.hub_access import access_of, choose_endpoint, forget_token, keep_token
-from studio.processes.trainer_child import Tell, TrainerChild
+from studio.processes.trainer_child import OnProgress, TrainerChild
 
 DOWNLOAD_SECONDS = 86_400.0
 LONGEST_NAME = 200
@@ -59,7 +59,7 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
                 downloads[model] = (child, jobs.start(functools.partial(follow, model, child)).id)
             return {"job": downloads[model][1]}
 
-    def follow(model: str, child: TrainerChild, tell: Tell) -> dict[str, Any]:
+    def follow(model: str, child: TrainerChild, tell: OnProgress) -> dict[str, Any]:
         try:
             return child.ask(None, tell, DOWNLOAD_SECONDS)
         finally:

@@ -16,7 +16,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from studio.finetune_manager import FinetuneManager
-from studio.runs.curves import told_since
+from studio.runs.curves import updates_since
 from studio.runs.history import RunHistory
 from studio.runs.log_tail import tail_of
 from studio.runs.state import cure_of, list_runs, summary_of
@@ -64,7 +64,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         run_id: str, since: int = 0, language: Annotated[str, Query(pattern="^(en|zh)$")] = "en"
     ) -> dict[str, Any]:
         folder = folder_of(run_id)
-        return told_since(histories.setdefault(run_id, RunHistory(folder)), since, language)
+        return updates_since(histories.setdefault(run_id, RunHistory(folder)), since, language)
 
     @router.get("/{run_id}/log")
     def read_log(run_id: str) -> dict[str, str]:
@@ -85,7 +85,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     def retry(run_id: str, cured: Annotated[bool, Body(embed=True)] = False) -> dict[str, str]:
         """Start again, as it was or with what cures its failure; what that is, the page doesn't say."""
         folder = folder_of(run_id)
-        config = manager.config_again(folder.id)
+        config = manager.config_for_rerun(folder.id)
         return {"run": manager.launch_new(changed(config, cure_of(folder)) if cured else config)}
 
     @router.delete("/{run_id}")

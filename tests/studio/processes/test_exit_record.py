@@ -11,7 +11,7 @@ from interfaces.events import Failed
 from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
-from studio.processes.exit_record import MemoryKills, counters_of, kills_in, write_ending
+from studio.processes.exit_record import MemoryKills, counters_of, kills_in, write_exit_record
 from studio.runs.state import problem_of_run, run_state
 from tests.conftest import ROOT, until
 from tests.support.memory_group import memory_group, run_in
@@ -34,7 +34,7 @@ def test_ends_are_told_apart(home: Home, returncode: int, for_memory: bool, caus
     folder = home.create_run()
     attempt = folder.create_attempt()
     folder.reserve.write_bytes(b"0")
-    write_ending(folder, attempt, returncode, for_memory)
+    write_exit_record(folder, attempt, returncode, for_memory)
     record = read_json(attempt.exit)
     assert record is not None
     assert (record["cause"], record["signal"]) == (cause, number)
@@ -46,7 +46,7 @@ def test_a_full_disk_that_the_trainer_has_told_of_is_the_cause(home: Home) -> No
     attempt = folder.create_attempt()
     with EventLog(folder.events, 1) as log:
         log.append(Failed(step=3, problem=Problem.error(Code.DISK_FULL, path="/x", needed=5, free=1)))
-    write_ending(folder, attempt, 1, False)
+    write_exit_record(folder, attempt, 1, False)
     record = read_json(attempt.exit)
     assert record is not None
     assert record["cause"] == "disk_full"

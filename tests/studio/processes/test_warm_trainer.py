@@ -11,7 +11,7 @@ import pytest
 from interfaces.files import read_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.process import ProcessIdentity
-from studio.processes import warm_trainer as spare
+from studio.processes import warm_trainer as warm_trainer
 from studio.processes.launcher import LocalLauncher
 from studio.runs.state import any_run_is_active, follow
 from tests.conftest import until
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.process
 
 WAITS = f"""
 import json, os, sys
-open("spare/ready", "w").close()
+open("warm-trainer/ready", "w").close()
 line = sys.stdin.readline()
 if not line:
     sys.exit(0)
@@ -41,10 +41,10 @@ def waiting(script: str = "finishes") -> list[str]:
 @pytest.fixture
 def kept(home: Home) -> Iterator[Home]:
     """A home in which a trainer waits."""
-    assert spare.keep_spare(home, waiting())
-    until(home.spare.ready.exists)
+    assert warm_trainer.keep_warm_trainer(home, waiting())
+    until(home.warm_trainer.ready.exists)
     yield home
-    spare.end_spare(home)
+    warm_trainer.end_warm_trainer(home)
 
 
 def new_run(home: Home) -> RunFolder:
@@ -63,30 +63,32 @@ def gone(attempt: Attempt) -> bool:
 
 
 def test_a_run_gets_the_pair_that_waits_and_ends_like_any_run(kept: Home) -> None:
-    waits = pids(kept.spare.record)
-    state = spare.spare_state(kept)
+    waits = pids(kept.warm_trainer.record)
+    state = warm_trainer.warm_trainer_state(kept)
     assert state["state"] == "waiting"
     assert 1_000_000 < state["memory_bytes"] < 100_000_000
     folder = new_run(kept)
     attempt = LocalLauncher().start(folder)
     assert pids(attempt.pid) == waits
-    assert spare.spare_state(kept)["state"] == "none"
+    assert warm_trainer.warm_trainer_state(kept)["state"] == "none"
     for _ in follow(folder):
         pass
     until(lambda: gone(attempt))
     assert (read_json(attempt.exit) or {})["returncode"] == 0
     assert folder.log.read_text() == "done\n"
-    assert not kept.spare.path.exists()
+    assert not kept.warm_trainer.path.exists()
 
 
 def test_of_two_runs_at_once_one_gets_it_and_both_run(home: Home) -> None:
-    assert spare.keep_spare(home, waiting("waits"))
-    until(home.spare.ready.exists)
-    waits = pids(home.spare.record)
+    assert warm_trainer.keep_warm_trainer(home, waiting("waits"))
+    until(home.warm_trainer.ready.exists)
+    waits = pids(home.warm_trainer.record)
     folders = [new_run(home), new_run(home)]
     got = {}
     threads = [
-        threading.Thread(target=lambda f=folder: got.update({f.id: spare.take_spare(f, f.create_attempt())}))
+        threading.Thread(
+            target=lambda f=folder: got.update({f.id: warm_trainer.take_warm_trainer(f, f.create_attempt())})
+        )
         for folder in folders
     ]
     for thread in threads:
@@ -104,74 +106,74 @@ def test_of_two_runs_at_once_one_gets_it_and_both_run(home: Home) -> None:
 def test_only_a_pair_of_the_same_environment_is_taken(kept: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     folder = new_run(kept)
-    assert not spare.take_spare(folder, folder.create_attempt())
-    assert spare.spare_state(kept)["state"] != "none"
-    before = pids(kept.spare.record)["supervisor"]
+    assert not warm_trainer.take_warm_trainer(folder, folder.create_attempt())
+    assert warm_trainer.warm_trainer_state(kept)["state"] != "none"
+    before = pids(kept.warm_trainer.record)["supervisor"]
     assert before is not None
-    assert spare.keep_spare(kept, waiting())  # and it is replaced by one that fits
+    assert warm_trainer.keep_warm_trainer(kept, waiting())  # and it is replaced by one that fits
     assert not before.is_alive()
-    until(kept.spare.ready.exists)
-    assert spare.take_spare(folder, folder.create_attempt())
+    until(kept.warm_trainer.ready.exists)
+    assert warm_trainer.take_warm_trainer(folder, folder.create_attempt())
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "trainer"])
 def test_a_pair_that_has_died_is_nobody_s_run(kept: Home, victim: str) -> None:
-    killed = pids(kept.spare.record)
+    killed = pids(kept.warm_trainer.record)
     killed[victim].send(signal.SIGKILL)
     until(lambda: not any(identity.is_alive() for identity in killed.values()))
     folder = new_run(kept)
-    assert not spare.take_spare(folder, folder.create_attempt())
-    assert spare.spare_state(kept) == {"state": "none", "memory_bytes": 0}
+    assert not warm_trainer.take_warm_trainer(folder, folder.create_attempt())
+    assert warm_trainer.warm_trainer_state(kept) == {"state": "none", "memory_bytes": 0}
 
 
 def test_one_that_still_loads_is_not_given_a_run(home: Home) -> None:
     loads = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    assert spare.keep_spare(home, loads)
-    pair = pids(home.spare.record)
-    assert spare.spare_state(home)["state"] == "loading"
+    assert warm_trainer.keep_warm_trainer(home, loads)
+    pair = pids(home.warm_trainer.record)
+    assert warm_trainer.warm_trainer_state(home)["state"] == "loading"
     folder = new_run(home)
-    assert not spare.take_spare(folder, folder.create_attempt())
+    assert not warm_trainer.take_warm_trainer(folder, folder.create_attempt())
     until(lambda: not any(identity.is_alive() for identity in pair.values()))
 
 
 def test_of_two_after_the_folder_was_removed_the_newer_stays(home: Home) -> None:
-    assert spare.keep_spare(home, waiting())
-    old = pids(home.spare.record)
-    home.spare.path.rename(home.path / "away")  # in one move: the trainer may just be saying that it is ready
-    assert spare.keep_spare(home, waiting())
-    new = pids(home.spare.record)
+    assert warm_trainer.keep_warm_trainer(home, waiting())
+    old = pids(home.warm_trainer.record)
+    home.warm_trainer.path.rename(home.path / "away")  # in one move: the trainer may just be saying that it is ready
+    assert warm_trainer.keep_warm_trainer(home, waiting())
+    new = pids(home.warm_trainer.record)
     until(lambda: not any(identity.is_alive() for identity in old.values()))
     assert all(identity.is_alive() for identity in new.values())
-    assert pids(home.spare.record) == new
-    spare.end_spare(home)
+    assert pids(home.warm_trainer.record) == new
+    warm_trainer.end_warm_trainer(home)
 
 
 def test_a_home_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.cache.write_text("a file where a folder should be")
-    assert not spare.keep_spare(home, waiting())
-    spare.end_spare(home)
-    assert spare.spare_state(home)["state"] == "none"
+    assert not warm_trainer.keep_warm_trainer(home, waiting())
+    warm_trainer.end_warm_trainer(home)
+    assert warm_trainer.warm_trainer_state(home)["state"] == "none"
 
 
 def test_it_ends_when_it_is_told_to_and_when_its_folder_goes(home: Home) -> None:
-    for end in (spare.end_spare, lambda home: home.spare.path.rename(home.path / "away")):
-        assert spare.keep_spare(home, waiting())
-        assert spare.keep_spare(home, waiting())  # one is enough
-        pair = pids(home.spare.record)
+    for end in (warm_trainer.end_warm_trainer, lambda home: home.warm_trainer.path.rename(home.path / "away")):
+        assert warm_trainer.keep_warm_trainer(home, waiting())
+        assert warm_trainer.keep_warm_trainer(home, waiting())  # one is enough
+        pair = pids(home.warm_trainer.record)
         end(home)
         until(lambda pair=pair: not any(identity.is_alive() for identity in pair.values()))
 
 
 def test_one_that_takes_too_much_memory_is_ended(home: Home) -> None:
     greedy = [sys.executable, "-c", "import sys; held = b'x' * 1_600_000_000; sys.stdin.read()"]
-    assert spare.keep_spare(home, greedy)
-    pair = pids(home.spare.record)
+    assert warm_trainer.keep_warm_trainer(home, greedy)
+    pair = pids(home.warm_trainer.record)
     until(lambda: not any(identity.is_alive() for identity in pair.values()))
-    assert not home.spare.path.exists()
+    assert not home.warm_trainer.path.exists()
 
 
 def test_none_is_kept_when_memory_is_short(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spare, "LEAST_AVAILABLE_BYTES", 1 << 62)
-    assert not spare.keep_spare(home, waiting())
-    assert not home.spare.path.exists()
+    monkeypatch.setattr(warm_trainer, "LEAST_AVAILABLE_BYTES", 1 << 62)
+    assert not warm_trainer.keep_warm_trainer(home, waiting())
+    assert not home.warm_trainer.path.exists()

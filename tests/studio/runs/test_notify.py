@@ -27,7 +27,7 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A server that keeps what it is sent."""
     got: list[dict[str, Any]] = []
 
-    class Keeper(BaseHTTPRequestHandler):
+    class CheckpointCallback(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(500 if self.path == "/broken" else 204)
@@ -36,7 +36,7 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Keeper)
+    server = HTTPServer(("127.0.0.1", 0), CheckpointCallback)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", got
     server.shutdown()

@@ -17,7 +17,7 @@ from interfaces.problems import Code
 from interfaces.process import ProcessIdentity
 from studio.finetune_manager import FinetuneManager
 from studio.processes.launcher import LocalLauncher
-from studio.runs.queue import RunQueue, device_of
+from studio.runs.queue import RunQueue, device_of_run
 from studio.runs.state import RunState, run_state
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.runs.trash import delete_run, restore_run
@@ -163,7 +163,7 @@ def test_each_card_has_its_own_run(queue: RunQueue, monkeypatch: pytest.MonkeyPa
     folders = [make_run(queue, "waits") for _ in range(3)]
     for folder, device in zip(folders, ("auto", "cuda:1", "cuda:1"), strict=True):
         folder.config.write_text(folder.config.read_text().replace("device: auto", f"device: {device}"))
-    assert [device_of(folder) for folder in folders] == ["cuda:0", "cuda:1", "cuda:1"]
+    assert [device_of_run(folder) for folder in folders] == ["cuda:0", "cuda:1", "cuda:1"]
     assert [queue.submit(folder) for folder in folders] == [True, True, False]
     assert queue.running() == {"cuda:0": folders[0].id, "cuda:1": folders[1].id}
 

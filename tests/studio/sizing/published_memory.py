@@ -53,13 +53,13 @@ class Row:
     batch: int
     length: int
     measured: float
-    way: dict[str, Any]
+    spec: dict[str, Any]
     context: bool = False
     """Whether the driver's context is in the figure."""
 
 
-def _ibm(model: str, sizes: dict[int, int], **way: Any) -> list[Row]:
-    settings = {"rank": 16, "targets": QKVO, "dropout": True, "checkpointing": True, "loss": "full", **way}
+def _ibm(model: str, sizes: dict[int, int], **spec: Any) -> list[Row]:
+    settings = {"rank": 16, "targets": QKVO, "dropout": True, "checkpointing": True, "loss": "full", **spec}
     return [Row("fms-acceleration", model, batch, 4096, measured, settings) for batch, measured in sizes.items()]
 
 

@@ -7,9 +7,9 @@ from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
 from interfaces.folders import Home
 from studio.models.catalogue import BY_ID
-from studio.sizing.assess import duration, flops_per_token, judge
+from studio.sizing.assess import assess, duration, flops_per_token
 from studio.sizing.batch_lengths import Lengths
-from studio.sizing.calibration import Experience
+from studio.sizing.calibration import Calibration
 from tests.support.records import TRIAL, add_run
 
 CPU = Device("cpu", "a processor", 16 * GIB, 16 * GIB, bf16=True)
@@ -29,26 +29,26 @@ def config(**dials: Any) -> FineTuneConfig:
 
 
 def test_auto_is_decided_and_the_record_says_how(home: Home) -> None:
-    roomy = judge(home, config(), CPU)
+    roomy = assess(home, config(), CPU)
     assert roomy.config.gradient_checkpointing is False
     assert roomy.to_record()["gradient_checkpointing"] is False
-    small = judge(home, config(), replace(CPU, free_memory_bytes=int(1.05 * roomy.estimate.total_bytes)))
+    small = assess(home, config(), replace(CPU, free_memory_bytes=int(1.05 * roomy.estimate.total_bytes)))
     assert small.config.gradient_checkpointing is True
     assert small.estimate.total_bytes < roomy.estimate.total_bytes
 
 
 def test_steps_are_counted_and_time_comes_from_this_machine_s_runs(home: Home) -> None:
-    steps, seconds = duration(SHAPE, config(), CPU, LENGTHS, Experience())
+    steps, seconds = duration(SHAPE, config(), CPU, LENGTHS, Calibration())
     assert (steps, seconds) == (2 * 125, None)
     flops = flops_per_token(SHAPE, config(), LENGTHS)
-    known = Experience((replace(TRIAL, tokens_per_second=500.0, flops_per_token=flops),))
+    known = Calibration((replace(TRIAL, tokens_per_second=500.0, flops_per_token=flops),))
     steps, seconds = duration(SHAPE, config(), CPU, LENGTHS, known)
     assert seconds == pytest.approx(10 + 2 * 100_000 / 500)
     assert duration(SHAPE, config(max_steps=25), CPU, LENGTHS, known)[0] == 25
 
 
 def test_a_part_kept_aside_is_not_trained(home: Home) -> None:
-    assert duration(SHAPE, config(validation_split=0.5), CPU, LENGTHS, Experience())[0] == 126  # 63 updates an epoch
+    assert duration(SHAPE, config(validation_split=0.5), CPU, LENGTHS, Calibration())[0] == 126  # 63 updates an epoch
 
 
 def test_recomputing_costs_a_third_pass() -> None:
@@ -59,18 +59,18 @@ def test_recomputing_costs_a_third_pass() -> None:
 def test_experience_corrects_the_verdict(home: Home) -> None:
     for number in range(3):
         add_run(home, f"20260101-{number}", 2000, 2200)
-    assert judge(home, config(), CPU).correction == pytest.approx(1.1)
+    assert assess(home, config(), CPU).correction == pytest.approx(1.1)
 
 
 def test_what_a_run_keeps_can_be_compared_later(home: Home) -> None:
-    record = judge(home, config(), CPU).run_record()
+    record = assess(home, config(), CPU).run_record()
     assert {"total_bytes", "tensor_bytes", "device", "model", "way", "correction", "flops_per_token"} <= set(record)
 
 
 def test_rows_that_are_dropped_take_no_steps_and_split_ones_more() -> None:
     lengths = Lengths((100, 4000), (1000, 1000))
     steps = {
-        how: duration(SHAPE, config(long_rows=how, max_length=512), CPU, lengths, Experience())[0]
+        how: duration(SHAPE, config(long_rows=how, max_length=512), CPU, lengths, Calibration())[0]
         for how in ("drop", "truncate", "split")
     }
     assert steps == {"drop": 250, "truncate": 500, "split": 2250}

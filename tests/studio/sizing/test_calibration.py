@@ -7,7 +7,7 @@ import pytest
 from interfaces.config import config_errors
 from interfaces.device import GIB, Device
 from interfaces.folders import Home
-from studio.sizing.calibration import Experience, experience_of, timing_config, trial_of, way_name
+from studio.sizing.calibration import Calibration, calibration_of, timing_config, trial_of, variant_name
 from tests.support.records import TRIAL, add_run
 
 DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)
@@ -41,9 +41,9 @@ def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Hom
     trial = trial_of(folder)
     assert trial is not None
     assert trial.tokens_per_second == 100.0
-    experience = experience_of(home)
-    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 100.0
-    assert experience.error() is None, "its largest batch may not have come yet"
+    calibration = calibration_of(home)
+    assert calibration.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 100.0
+    assert calibration.error() is None, "its largest batch may not have come yet"
 
 
 def test_who_has_not_seen_all_rows_teaches_only_the_speed(home: Home) -> None:
@@ -77,40 +77,40 @@ def test_runs_without_an_estimate_teach_nothing(home: Home) -> None:
 def test_the_correction_is_a_median_of_three_or_more_and_within_bounds() -> None:
     def correction(*ratios: float) -> float:
         trials = tuple(replace(TRIAL, measured_bytes=round(1000 * ratio)) for ratio in ratios)
-        return Experience(trials).correction(DEVICE)
+        return Calibration(trials).correction(DEVICE)
 
     assert correction(1.2, 1.2) == 1.0
     assert correction(1.0, 1.1, 1.2) == 1.1
     assert correction(9.0, 9.0, 9.0) == 1.3
-    assert Experience((TRIAL,) * 3).correction(replace(DEVICE, name="another")) == 1.0
+    assert Calibration((TRIAL,) * 3).correction(replace(DEVICE, name="another")) == 1.0
 
 
 def test_the_error_is_that_of_the_estimate() -> None:
-    assert Experience().error() is None
-    assert Experience((TRIAL,)).error() == pytest.approx(1 - 1000 / 1100)
+    assert Calibration().error() is None
+    assert Calibration((TRIAL,)).error() == pytest.approx(1 - 1000 / 1100)
 
 
 def test_speed_is_remembered_by_model_and_else_by_what_the_device_computes() -> None:
-    experience = Experience((TRIAL, replace(TRIAL, model="other", tokens_per_second=10.0, flops_per_token=2e9)))
-    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 50.0
-    assert experience.tokens_per_second(DEVICE, "starter", "16 bits", 4e8) == 25.0
-    assert experience.tokens_per_second(DEVICE, "third", "16 bits", 1.5e9) == pytest.approx(10.0)
-    assert Experience().tokens_per_second(DEVICE, "starter", "16 bits", 2e8) is None
+    calibration = Calibration((TRIAL, replace(TRIAL, model="other", tokens_per_second=10.0, flops_per_token=2e9)))
+    assert calibration.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 50.0
+    assert calibration.tokens_per_second(DEVICE, "starter", "16 bits", 4e8) == 25.0
+    assert calibration.tokens_per_second(DEVICE, "third", "16 bits", 1.5e9) == pytest.approx(10.0)
+    assert Calibration().tokens_per_second(DEVICE, "starter", "16 bits", 2e8) is None
 
 
 def test_a_home_s_runs_are_its_experience(home: Home) -> None:
     add_run(home, "20260101-1", 2000, 2200)
     add_run(home, "20260101-2", 2000, 2000)
-    assert {trial.run for trial in experience_of(home).trials} == {"20260101-1", "20260101-2"}
+    assert {trial.run for trial in calibration_of(home).trials} == {"20260101-1", "20260101-2"}
 
 
 def test_runs_that_teach_nothing_do_not_hide_those_that_do(home: Home) -> None:
     add_run(home, "20260101-1", 2000, 2200)
     for number in range(60):
         home.run(f"20260102-{number}").path.mkdir()
-    assert [trial.run for trial in experience_of(home).trials] == ["20260101-1"]
+    assert [trial.run for trial in calibration_of(home).trials] == ["20260101-1"]
 
 
 def test_ways_are_told_apart() -> None:
-    assert way_name({"load_in_4bit": True, "gradient_checkpointing": True}) == "4 bits, recomputed"
-    assert way_name({"gradient_checkpointing": "auto"}) == "16 bits"
+    assert variant_name({"load_in_4bit": True, "gradient_checkpointing": True}) == "4 bits, recomputed"
+    assert variant_name({"gradient_checkpointing": "auto"}) == "16 bits"

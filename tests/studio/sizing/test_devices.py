@@ -10,9 +10,9 @@ from studio.sizing.devices import (
     CARDS,
     chosen_device,
     detect_devices,
-    device_of,
     devices_now,
     memory_limits,
+    named_device,
     torch_is_cpu_build,
     usable_device,
 )
@@ -33,21 +33,21 @@ def test_a_card_is_used_only_by_a_torch_that_sees_it() -> None:
 
 @pytest.mark.parametrize("text", ["rtx_3060", "RTX 3060", "NVIDIA GeForce RTX 3060", "12GB", "12 GiB", "12g"])
 def test_a_card_is_known_by_its_name_or_its_memory(text: str) -> None:
-    card = device_of(text)
+    card = named_device(text)
     assert card.kind == "cuda"
     assert 11.5 * GIB < card.total_memory_bytes == card.free_memory_bytes < 12 * GIB
 
 
 def test_every_card_of_the_list_can_be_asked_for() -> None:
-    assert all(device_of(name).name == title for name, (title, _) in CARDS.items())
-    assert not device_of("t4").bf16
-    assert device_of("cpu").kind == "cpu"
+    assert all(named_device(name).name == title for name, (title, _) in CARDS.items())
+    assert not named_device("t4").bf16
+    assert named_device("cpu").kind == "cpu"
 
 
 @pytest.mark.parametrize("text", ["", "abacus", "GB", "-3GB", "0GB", "12", "nanGB", "1e9GB"])
 def test_what_is_no_device_is_a_sentence_with_those_that_are(text: str) -> None:
     with pytest.raises(FineTuneError, match="rtx_3060"):
-        device_of(text)
+        named_device(text)
 
 
 def test_a_config_s_device_is_that_one_and_else_the_usable_one() -> None:

@@ -21,7 +21,7 @@ from studio.sizing.estimate import (
     weights_bytes,
     with_changes,
 )
-from studio.sizing.step_memory import Way, play_step
+from studio.sizing.step_memory import StepSpec, simulate_step
 from tests.studio.sizing.published_memory import QKVO, ROWS, SHAPES, Row
 
 CARD = Device("cuda", "a card", 12 * GIB, 12 * GIB, bf16=True)
@@ -33,18 +33,20 @@ def config(**dials: Any) -> FineTuneConfig:
 
 
 def test_a_model_s_weights_are_two_bytes_each_in_16_bits() -> None:
-    assert weights_bytes(QWEN, Way((1,), 1)) == 2 * 494_032_768
-    assert weights_bytes(QWEN, Way((1,), 1, width=4)) == 4 * 494_032_768
+    assert weights_bytes(QWEN, StepSpec((1,), 1)) == 2 * 494_032_768
+    assert weights_bytes(QWEN, StepSpec((1,), 1, width=4)) == 4 * 494_032_768
 
 
 def test_resident_memory_is_what_others_measured_to_a_thousandth() -> None:
     """fms-acceleration: memory allocated between steps, Mistral-7B with rank 16 on q, k, v, o. 18 MB of it are not tensors."""
-    way = Way((1,), 1, rank=16, targets=QKVO)
+    spec = StepSpec((1,), 1, rank=16, targets=QKVO)
     shape = SHAPES["Mistral-7B"]
-    assert adapter_parameters(shape, way) == 13_631_488
+    assert adapter_parameters(shape, spec) == 13_631_488
     for bits, measured in ((16, 14_664_508_928), (4, 4_306_512_384)):
-        quantised = replace(way, bits=bits)
-        held = weights_bytes(shape, quantised) + adapter_bytes(shape, way) + optimizer_bytes(shape, way, "adamw_torch")
+        quantised = replace(spec, bits=bits)
+        held = (
+            weights_bytes(shape, quantised) + adapter_bytes(shape, spec) + optimizer_bytes(shape, spec, "adamw_torch")
+        )
         assert abs(held + 17_500_000 - measured) < measured / 1000
 
 
@@ -63,9 +65,9 @@ def test_published_measurements_are_met() -> None:
 
 def estimated(row: Row) -> float:
     shape = SHAPES[row.model]
-    way = Way(lengths=(row.length,) * row.batch, trained=row.length * row.batch, device="cuda", **row.way)
-    held = weights_bytes(shape, way) + adapter_bytes(shape, way) + optimizer_bytes(shape, way, "adamw_torch")
-    return held + play_step(shape, way).peak + (1.1e9 if row.context else 0)
+    spec = StepSpec(lengths=(row.length,) * row.batch, trained=row.length * row.batch, device="cuda", **row.spec)
+    held = weights_bytes(shape, spec) + adapter_bytes(shape, spec) + optimizer_bytes(shape, spec, "adamw_torch")
+    return held + simulate_step(shape, spec).peak + (1.1e9 if row.context else 0)
 
 
 def test_the_parts_add_up_and_the_worst_moment_is_all_of_them() -> None:

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from studio.models.architecture import Architecture
-from studio.sizing.step_memory import Ledger, Way, play_step
+from studio.sizing.step_memory import Ledger, StepSpec, simulate_step
 
 SHAPE = Architecture("qwen2", 896, 4864, 24, 14, 2, 64, 151936, 32768, qkv_bias=True)
-WAY = Way(lengths=(512,) * 4, trained=2000, loss="full")
+WAY = StepSpec(lengths=(512,) * 4, trained=2000, loss="full")
 
 
 def peak(**changes: Any) -> int:
-    return play_step(SHAPE, replace(WAY, **changes)).peak
+    return simulate_step(SHAPE, replace(WAY, **changes)).peak
 
 
 def test_a_ledger_remembers_how_its_worst_moment_was_divided() -> None:
@@ -30,9 +30,9 @@ def test_a_ledger_remembers_how_its_worst_moment_was_divided() -> None:
 @pytest.mark.parametrize("loss", ["trained", "full"])
 def test_all_that_a_layer_takes_is_given_back(checkpointing: bool, bits: Any, loss: Any) -> None:
     """What is left: rotary tables, the embeddings, gradients; and the inputs that 8-bit products hold past every hook."""
-    way = replace(WAY, checkpointing=checkpointing, bits=bits, loss=loss)
-    one, more = (play_step(replace(SHAPE, layers=layers), way) for layers in (2, 24))
-    held = way.tokens * way.width * (2 * 896 + 896 + 4864) if bits == 8 and checkpointing else 0
+    spec = replace(WAY, checkpointing=checkpointing, bits=bits, loss=loss)
+    one, more = (simulate_step(replace(SHAPE, layers=layers), spec) for layers in (2, 24))
+    held = spec.tokens * spec.width * (2 * 896 + 896 + 4864) if bits == 8 and checkpointing else 0
     assert more.now["activations"] - one.now["activations"] == 22 * held
     assert more.now["attention"] == more.now["logits"] == more.now["dequantised"] == 0
 
@@ -50,18 +50,18 @@ def test_every_saving_saves() -> None:
 
 def test_logits_everywhere_cost_twelve_bytes_a_token_and_word() -> None:
     """log-softmax and two gradients in 32 bits: why Qwen's 152k words hurt where others keep the full table."""
-    ledger = play_step(SHAPE, replace(WAY, checkpointing=True))
+    ledger = simulate_step(SHAPE, replace(WAY, checkpointing=True))
     assert ledger.at_peak["logits"] == 12 * 2048 * 151936
 
 
 def test_the_head_on_trained_positions_never_holds_more_than_a_chunk() -> None:
-    ledger = play_step(SHAPE, replace(WAY, loss="trained", checkpointing=True))
+    ledger = simulate_step(SHAPE, replace(WAY, loss="trained", checkpointing=True))
     assert ledger.at_peak["logits"] < 80_000_000
 
 
 def test_recomputing_keeps_one_input_a_layer() -> None:
     long, short = (
-        play_step(replace(SHAPE, layers=layers), replace(WAY, checkpointing=True, loss="trained", adapter_width=2))
+        simulate_step(replace(SHAPE, layers=layers), replace(WAY, checkpointing=True, loss="trained", adapter_width=2))
         for layers in (24, 23)
     )
     row = 2048 * 896 * 2

@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from studio.web.auth import SECURITY_HEADERS, Door
+from studio.web.auth import SECURITY_HEADERS, Auth
 
 TOKEN = "t" * 43
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -19,7 +19,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(Door(inside, TOKEN), base_url="http://127.0.0.1:7860", follow_redirects=False)
+    return TestClient(Auth(inside, TOKEN), base_url="http://127.0.0.1:7860", follow_redirects=False)
 
 
 @pytest.mark.parametrize("method", METHODS)

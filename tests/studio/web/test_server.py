@@ -86,7 +86,7 @@ def test_without_the_cookie_every_route_answers_401_or_a_redirect(served: tuple[
     routes = sorted(set(routes_of(client.app._app)))  # type: ignore[attr-defined]
     of_each_kind = {
         ("POST", "/en/gradio_api/queue/join"), ("POST", "/zh/gradio_api/queue/join"), ("GET", "/ui-assets"), ("DELETE", "/api/runs/{run_id}"),
-        ("POST", "/api/datasets"), ("POST", "/api/estimate"), ("GET", "/api/devices"), ("GET", "/api/models/here"), ("POST", "/api/queue/pause"), ("POST", "/api/spare"),
+        ("POST", "/api/datasets"), ("POST", "/api/estimate"), ("GET", "/api/devices"), ("GET", "/api/models/here"), ("POST", "/api/queue/pause"), ("POST", "/api/warm-trainer"),
     }  # fmt: skip
     assert of_each_kind <= set(routes)
     stranger = TestClient(client.app, base_url="http://127.0.0.1:7860", follow_redirects=False)

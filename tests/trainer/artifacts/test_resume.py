@@ -8,7 +8,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 from tests.support.checkpoints import DAMAGE, commit
-from trainer.artifacts.resume import find_beginning, hash_of, no_longer_exact
+from trainer.artifacts.resume import find_resume_point, hash_of, no_longer_exact
 
 
 @pytest.fixture
@@ -17,27 +17,27 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_a_run_without_a_checkpoint_begins_anew_and_says_nothing_of_it(folder: RunFolder) -> None:
-    beginning = find_beginning(folder)
-    assert (beginning.step, beginning.warnings) == (None, ())
-    assert no_longer_exact(beginning, {"threads": 1}) == []
+    resume_point = find_resume_point(folder)
+    assert (resume_point.step, resume_point.warnings) == (None, ())
+    assert no_longer_exact(resume_point, {"threads": 1}) == []
 
 
 def test_the_newest_whole_checkpoint_is_taken_and_others_are_named(folder: RunFolder) -> None:
     commit(folder, 5)
     DAMAGE["cut"](commit(folder, 10))
-    beginning = find_beginning(folder)
-    assert (beginning.step, beginning.unlogged) == (5, {"loss": 0.1})
-    assert [problem.code for problem in beginning.warnings] == [Code.CHECKPOINT_REJECTED]
+    resume_point = find_resume_point(folder)
+    assert (resume_point.step, resume_point.unlogged) == (5, {"loss": 0.1})
+    assert [problem.code for problem in resume_point.warnings] == [Code.CHECKPOINT_REJECTED]
     DAMAGE["gone"](folder.checkpoint(5))
-    told = [(problem.code, problem.params.get("count")) for problem in find_beginning(folder).warnings]
+    told = [(problem.code, problem.params.get("count")) for problem in find_resume_point(folder).warnings]
     assert told == [(Code.CHECKPOINT_REJECTED, None), (Code.CHECKPOINT_REJECTED, None), (Code.BEGUN_ANEW, 2)]
 
 
 def test_other_conditions_are_told_and_the_same_are_not(folder: RunFolder) -> None:
     commit(folder, 5)
-    beginning = find_beginning(folder)
-    assert no_longer_exact(beginning, {"threads": 2}) == []
-    (warning,) = no_longer_exact(beginning, {"threads": 8})
+    resume_point = find_resume_point(folder)
+    assert no_longer_exact(resume_point, {"threads": 2}) == []
+    (warning,) = no_longer_exact(resume_point, {"threads": 8})
     assert (warning.code, warning.params) == (Code.RESUME_NOT_EXACT, {"step": 5, "changed": ["threads 2 -> 8"]})
 
 
@@ -56,6 +56,6 @@ def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(folder: RunFolder) -
     facts = record.pop("conditions")
     del record["unlogged"]
     path.write_text(json.dumps({**record, **facts}))
-    beginning = find_beginning(folder)
-    assert (beginning.step, beginning.unlogged, beginning.warnings) == (5, {}, ())
-    assert no_longer_exact(beginning, {"threads": 8}) == []
+    resume_point = find_resume_point(folder)
+    assert (resume_point.step, resume_point.unlogged, resume_point.warnings) == (5, {}, ())
+    assert no_longer_exact(resume_point, {"threads": 8}) == []

@@ -5,7 +5,7 @@ import pytest
 
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home
 from interfaces.problems import Code

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.data.dataset import add_dataset, report_of

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code
 from tests.conftest import write_rows

@@ -86,20 +86,20 @@ def learn(adapted: Any, batch: dict[str, Any]) -> tuple[float, dict[str, Any]]:
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["remembered", "recomputed"])
 @pytest.mark.parametrize("name", FAST)
 def test_every_gradient_equals_that_of_a_padded_batch(name: str, checkpointing: bool) -> None:
-    from trainer.kernels.fast_paths import adapt_forward
-    from trainer.kernels.lora_linear import use_low_rank_products
+    from trainer.kernels.fast_paths import use_fast_paths
+    from trainer.kernels.lora_linear import use_lora_linear
     from trainer.tokens.batches import flat_batch, padded_batch
 
     plain, ours = base_model(*FAST[name]), base_model(*FAST[name])
-    forward = adapt_forward(ours, name)
-    assert (forward.batches, forward.logits) == ("flat", "trained"), forward.warnings
-    assert forward.warnings == ()
+    fast_paths = use_fast_paths(ours, name)
+    assert (fast_paths.batches, fast_paths.logits) == ("flat", "trained"), fast_paths.warnings
+    assert fast_paths.warnings == ()
     if checkpointing:
         for model in (plain, ours):
             model.enable_input_require_grads()
             model.gradient_checkpointing_enable({"use_reentrant": False})
     plain, ours = with_adapter(plain), with_adapter(ours)
-    use_low_rank_products(ours)
+    use_lora_linear(ours)
     loss, grads = learn(ours, flat_batch(examples()))
     expected, wanted = learn(plain, padded_batch(examples(), 0))
     assert loss == pytest.approx(expected, rel=1e-5)
@@ -111,22 +111,22 @@ def test_every_gradient_equals_that_of_a_padded_batch(name: str, checkpointing: 
 
 @pytest.mark.parametrize("name", SLOWER)
 def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> None:
+    from interfaces.problem_sentences import sentence
     from interfaces.problems import Code
-    from interfaces.sentences import sentence
-    from trainer.kernels.fast_paths import adapt_forward
+    from trainer.kernels.fast_paths import use_fast_paths
     from trainer.tokens.batches import flat_batch, padded_batch
 
     kind, settings, reasons = SLOWER[name]
     plain, ours = base_model(kind, settings), base_model(kind, settings)
-    forward = adapt_forward(ours, name)
-    told = {problem.code: sentence(problem) for problem in forward.warnings}
-    for code, reason in zip((Code.FLAT_BATCHES_REFUSED, Code.TRAINED_HEAD_REFUSED), reasons, strict=True):
+    fast_paths = use_fast_paths(ours, name)
+    told = {problem.code: sentence(problem) for problem in fast_paths.warnings}
+    for code, reason in zip((Code.FLAT_BATCHES_REFUSED, Code.CHUNKED_LOSS_REFUSED), reasons, strict=True):
         assert (code in told) == bool(reason), told
         assert reason in told.get(code, "")
-    assert forward.batches == ("padded" if reasons[0] else "flat")
-    assert forward.logits == ("all" if reasons[1] else "trained")
+    assert fast_paths.batches == ("padded" if reasons[0] else "flat")
+    assert fast_paths.logits == ("all" if reasons[1] else "trained")
     plain, ours = with_adapter(plain), with_adapter(ours)
-    loss, grads = learn(ours, flat_batch(examples()) if forward.batches == "flat" else padded_batch(examples(), 0))
+    loss, grads = learn(ours, flat_batch(examples()) if fast_paths.batches == "flat" else padded_batch(examples(), 0))
     expected, wanted = learn(plain, padded_batch(examples(), 0))
     assert loss == pytest.approx(expected, rel=1e-5)
     for key, grad in grads.items():
@@ -135,13 +135,13 @@ def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> No
 
 def test_attention_that_only_a_mask_describes_is_left_to_the_library() -> None:
     """Chunks of 8,192 tokens can't be seen in a trial of seventeen: the class itself says that it needs masks."""
-    from interfaces.sentences import sentence
-    from trainer.kernels.fast_paths import adapt_forward
+    from interfaces.problem_sentences import sentence
+    from trainer.kernels.fast_paths import use_fast_paths
 
     model = base_model("llama4_text", {"num_local_experts": 2, "intermediate_size_mlp": 64})
-    forward = adapt_forward(model, "x")
-    assert (forward.batches, forward.logits) == ("padded", "all")
-    assert "needs a mask" in sentence(forward.warnings[0])
+    fast_paths = use_fast_paths(model, "x")
+    assert (fast_paths.batches, fast_paths.logits) == ("padded", "all")
+    assert "needs a mask" in sentence(fast_paths.warnings[0])
     assert model.config._attn_implementation == "sdpa"
 
 
@@ -150,7 +150,7 @@ def test_no_table_of_all_logits_and_no_square_over_all_tokens_is_made(monkeypatc
     from torch.utils._python_dispatch import TorchDispatchMode
 
     from trainer.kernels import chunked_loss
-    from trainer.kernels.fast_paths import adapt_forward
+    from trainer.kernels.fast_paths import use_fast_paths
     from trainer.tokens.batches import flat_batch
 
     class Sizes(TorchDispatchMode):
@@ -168,7 +168,7 @@ def test_no_table_of_all_logits_and_no_square_over_all_tokens_is_made(monkeypatc
 
     monkeypatch.setattr(chunked_loss, "CHUNK_ELEMENTS", 4096 * 10)
     model = base_model("llama", {"vocab_size": 4096, "tie_word_embeddings": False, "max_position_embeddings": 1024})
-    assert adapt_forward(model, "x").batches == "flat"
+    assert use_fast_paths(model, "x").batches == "flat"
     adapted = with_adapter(model)
     ids = list(range(1, 101))
     batch = flat_batch([{"input_ids": ids, "labels": [-100] * 50 + ids[50:]}] * 8)
@@ -183,10 +183,10 @@ def test_it_still_answers_and_shows_its_signature() -> None:
 
     import torch
 
-    from trainer.kernels.fast_paths import adapt_forward
+    from trainer.kernels.fast_paths import use_fast_paths
 
     plain, ours = base_model("qwen2", {}), base_model("qwen2", {})
-    adapt_forward(ours, "x")
+    use_fast_paths(ours, "x")
     assert inspect.signature(ours.forward) == inspect.signature(plain.forward)
     ids = torch.arange(1, 9)[None]
     said = [model.generate(ids, max_new_tokens=12, do_sample=False).tolist() for model in (plain.eval(), ours.eval())]
@@ -196,22 +196,22 @@ def test_it_still_answers_and_shows_its_signature() -> None:
 def test_the_trial_leaves_the_random_numbers_alone() -> None:
     import torch
 
-    from trainer.kernels.fast_paths import adapt_forward
+    from trainer.kernels.fast_paths import use_fast_paths
 
     model = base_model("qwen2", {})
     torch.manual_seed(9)
     expected = torch.rand(3)
     torch.manual_seed(9)
-    adapt_forward(model, "x")
+    use_fast_paths(model, "x")
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_what_an_earlier_attempt_did_without_a_resume_does_without() -> None:
-    from trainer.kernels.fast_paths import adapt_forward
+    from trainer.kernels.fast_paths import use_fast_paths
 
     model = base_model("qwen2", {})
-    forward = adapt_forward(model, "x", {"batches": "padded", "logits": "all"})
-    assert (forward.batches, forward.logits, forward.warnings) == ("padded", "all", ())
+    fast_paths = use_fast_paths(model, "x", {"batches": "padded", "logits": "all"})
+    assert (fast_paths.batches, fast_paths.logits, fast_paths.warnings) == ("padded", "all", ())
     assert model.config._attn_implementation == "sdpa"
     assert "forward" not in vars(model)
 
@@ -221,13 +221,13 @@ def test_what_an_earlier_attempt_did_without_a_resume_does_without() -> None:
 def test_on_a_gpu_flat_batches_learn_what_padded_ones_learn(name: str) -> None:
     import torch
 
-    from trainer.kernels.fast_paths import adapt_forward
+    from trainer.kernels.fast_paths import use_fast_paths
     from trainer.tokens.batches import flat_batch, padded_batch
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device: run it on a machine with an NVIDIA card")
     plain, ours = (base_model(*FAST[name]).to("cuda", torch.bfloat16) for _ in range(2))
-    assert adapt_forward(ours, name).batches == "flat"
+    assert use_fast_paths(ours, name).batches == "flat"
 
     def placed(batch: dict[str, Any]) -> dict[str, Any]:
         return {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}

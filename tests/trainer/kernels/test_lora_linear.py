@@ -36,11 +36,11 @@ def outcome(model: Any, dtype: str) -> list[Any]:
 def test_outputs_and_gradients_are_those_of_peft(dtype: str, tolerance: float) -> None:
     import torch
 
-    from trainer.kernels.lora_linear import use_low_rank_products
+    from trainer.kernels.lora_linear import use_lora_linear
 
     expected = outcome(layers(dtype), dtype)
     model = layers(dtype)
-    assert use_low_rank_products(model) == 2
+    assert use_lora_linear(model) == 2
     seen = outcome(model, dtype)
     assert len(seen) == 6
     for one, other in zip(seen, expected, strict=True):
@@ -52,10 +52,10 @@ def test_outputs_and_gradients_are_those_of_peft(dtype: str, tolerance: float) -
 def test_an_adapter_that_is_off_or_merged_is_peft_s_own_matter() -> None:
     import torch
 
-    from trainer.kernels.lora_linear import use_low_rank_products
+    from trainer.kernels.lora_linear import use_lora_linear
 
     model = layers()
-    use_low_rank_products(model)
+    use_lora_linear(model)
     x = torch.randn(3, 24)
     tuned = model(x)
     with model.disable_adapter():
@@ -69,18 +69,18 @@ def test_an_adapter_that_is_off_or_merged_is_peft_s_own_matter() -> None:
 
 @pytest.mark.parametrize("settings", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
 def test_other_kinds_of_layers_are_left_alone(settings: dict[str, Any]) -> None:
-    from trainer.kernels.lora_linear import use_low_rank_products
+    from trainer.kernels.lora_linear import use_lora_linear
 
-    assert use_low_rank_products(layers(**settings)) == 0
+    assert use_lora_linear(layers(**settings)) == 0
 
 
 def test_under_autocast_the_input_may_be_in_32_bits() -> None:
     import torch
 
-    from trainer.kernels.lora_linear import use_low_rank_products
+    from trainer.kernels.lora_linear import use_lora_linear
 
     expected, model = layers("bfloat16"), layers("bfloat16")
-    use_low_rank_products(model)
+    use_lora_linear(model)
     x = torch.randn(2, 5, 24)
     with torch.autocast("cpu", torch.bfloat16):
         seen, wanted = model(x), expected(x)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 import pytest
 
-from interfaces.examples import ExampleFile
+from interfaces.example_file import ExampleFile
 from interfaces.folders import Home
 from tests.conftest import write_rows
 from tests.support.planted import clean_row
@@ -41,7 +41,7 @@ def chat(*lengths: int) -> dict[str, Any]:
 
 def test_preview_statistics_and_training_see_the_same_tokens(home: Home, template: Any, tmp_path: Path) -> None:
     from trainer.tokens.preview import Previewer
-    from trainer.tokens.token_store import READ_ONLY, select, tokenize
+    from trainer.tokens.token_store import IGNORE_INDEX, select, tokenize
 
     examples = examples_of(home, write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(40)]))
     view, _ = select(tokenize(home, examples, template), numpy.arange(40), 1000, "truncate")
@@ -50,7 +50,7 @@ def test_preview_statistics_and_training_see_the_same_tokens(home: Home, templat
         shown = previewer.answer({"op": "row", "dataset": examples.folder.id, "position": position, "max_length": 1000})
         trained = view[position]
         assert [token["id"] for token in shown["tokens"]] == trained["input_ids"]
-        assert [token["id"] if token["trained"] else READ_ONLY for token in shown["tokens"]] == trained["labels"]
+        assert [token["id"] if token["trained"] else IGNORE_INDEX for token in shown["tokens"]] == trained["labels"]
         assert "".join(token["text"] for token in shown["tokens"]) == shown["text"]
 
 

@@ -75,16 +75,16 @@ def test_thirty_steps_learn_what_the_plain_trainer_learns(
 ) -> None:
     import torch
 
-    from trainer.kernels.fast_paths import adapt_forward
-    from trainer.kernels.lora_linear import use_low_rank_products
+    from trainer.kernels.fast_paths import use_fast_paths
+    from trainer.kernels.lora_linear import use_lora_linear
     from trainer.tokens.batches import flat_batch
     from trainer.training.loop import TrainingLoop
 
     torch.set_num_threads(1)
     base, wrap = adapted(tiny_model, getattr(torch, dtype))
-    assert adapt_forward(base, "tiny").batches == "flat"
+    assert use_fast_paths(base, "tiny").batches == "flat"
     model = wrap()
-    use_low_rank_products(model)
+    use_lora_linear(model)
     seen = losses_of(
         TrainingLoop(model=model, args=arguments(tmp_path), train_dataset=rows_of_tokens(), data_collator=flat_batch)
     )
@@ -99,15 +99,15 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from tests.support.loops import adapted, arguments, rows_of_tokens
 from trainer.tokens.batches import flat_batch
-from trainer.kernels.fast_paths import adapt_forward
+from trainer.kernels.fast_paths import use_fast_paths
 from trainer.training.loop import TrainingLoop
-from trainer.kernels.lora_linear import use_low_rank_products
+from trainer.kernels.lora_linear import use_lora_linear
 
 torch.set_num_threads(1)
 base, wrap = adapted(Path(sys.argv[1]), torch.float32)
-adapt_forward(base, "tiny")
+use_fast_paths(base, "tiny")
 model = wrap()
-use_low_rank_products(model)
+use_lora_linear(model)
 seen = {}
 
 class Watched(TrainingLoop):
@@ -155,12 +155,12 @@ def test_noise_on_the_embeddings_is_that_of_rows_of_their_own(tiny_model: Path, 
     """NEFTune divides by the root of a row's length (arXiv:2310.05914): four sequences in a row are not one long one."""
     import torch
 
-    from trainer.kernels.fast_paths import adapt_forward
+    from trainer.kernels.fast_paths import use_fast_paths
     from trainer.tokens.batches import flat_batch
     from trainer.training.loop import TrainingLoop
 
     base, wrap = adapted(tiny_model, torch.float32)
-    adapt_forward(base, "tiny")
+    use_fast_paths(base, "tiny")
     seen: list[float] = []
 
     def watch(_module: Any, inputs: tuple[Any, ...]) -> None:

@@ -8,7 +8,7 @@ from interfaces.events import Stopping, read_events
 from interfaces.files import write_json
 from interfaces.folders import RunFolder
 from tests.conftest import ROOT, until
-from trainer.training.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, Pace, StopRequest, StopRequested
+from trainer.training.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, StopBudget, StopRequest, StopRequested
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ import hashlib, sys
 from pathlib import Path
 from interfaces.folders import RunFolder
 from trainer.training.event_log import EventLog
-from trainer.training.stop import Pace, StopRequest, StopWatch
+from trainer.training.stop import StopBudget, StopRequest, StopWatcher
 folder = RunFolder(Path(sys.argv[1]))
 stop, log = StopRequest(folder, 1), EventLog(folder.events, 1)
 stop.listen()
-stop.pace = Pace() if sys.argv[2] == "holds" else None
-StopWatch(stop, folder, log).start()
+stop.budget = StopBudget() if sys.argv[2] == "holds" else None
+StopWatcher(stop, folder, log).start()
 print("busy", flush=True)
 hashlib.pbkdf2_hmac("sha256", b"a library that does not listen", b"", 2_000_000_000)
 """
@@ -112,12 +112,12 @@ def ask(process: subprocess.Popen[str], folder: RunFolder, how: str) -> None:
 
 
 def test_the_bound_is_one_batch_one_save_and_the_way_out() -> None:
-    pace = Pace(save_bytes=2 * BYTES_PER_SECOND)
-    assert pace.bound == MARGIN * 2 + WAY_OUT_SECONDS
-    pace.begin()
-    until(lambda: pace.bound > 0)
-    pace.end_batch()
-    assert MARGIN * 2 + WAY_OUT_SECONDS < pace.bound < MARGIN * 3 + WAY_OUT_SECONDS
-    pace.begin()
-    pace.end_save()  # what was measured takes the guess's place
-    assert pace.bound < MARGIN * 1 + WAY_OUT_SECONDS
+    budget = StopBudget(save_bytes=2 * BYTES_PER_SECOND)
+    assert budget.bound == MARGIN * 2 + WAY_OUT_SECONDS
+    budget.begin()
+    until(lambda: budget.bound > 0)
+    budget.end_batch()
+    assert MARGIN * 2 + WAY_OUT_SECONDS < budget.bound < MARGIN * 3 + WAY_OUT_SECONDS
+    budget.begin()
+    budget.end_save()  # what was measured takes the guess's place
+    assert budget.bound < MARGIN * 1 + WAY_OUT_SECONDS

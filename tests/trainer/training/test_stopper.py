@@ -22,12 +22,12 @@ pytestmark = pytest.mark.tiny
 def test_the_best_measurement_is_the_first_lowest_finite_one(
     losses: dict[int, float], best: int | None, exhausted: bool
 ) -> None:
-    from trainer.training.stopper import Measured
+    from trainer.training.stopper import EvalHistory
 
-    measured = Measured(losses)
-    assert measured.best_step == best
-    assert measured.is_exhausted(2) is exhausted
-    assert not measured.is_exhausted(0)
+    eval_history = EvalHistory(losses)
+    assert eval_history.best_step == best
+    assert eval_history.is_exhausted(2) is exhausted
+    assert not eval_history.is_exhausted(0)
 
 
 def test_random_numbers_go_on_from_where_they_were_kept() -> None:
@@ -36,12 +36,12 @@ def test_random_numbers_go_on_from_where_they_were_kept() -> None:
     import numpy
     import torch
 
-    from trainer.training.stopper import Numbers
+    from trainer.training.stopper import RngState
 
     def draw() -> tuple[float, float, float]:
         return random.random(), float(numpy.random.rand()), float(torch.rand(1))
 
-    kept = Numbers()
+    kept = RngState()
     first = draw()
     assert draw() != first
     kept.restore()

@@ -9,7 +9,7 @@
     const { texts, language } = settings;
     let position = 0, online = false, asked = 0, figures = null, making = false, dragged = null;
     // ---- which model, when no form says so -------------------------------------------------------------------------
-    const models = settings.models ? make("select", { id: "fs-sight-model", onchange: () => { online = false; refresh(); } }, ...settings.models.map((name) => make("option", { value: name }, name))) : null;
+    const models = settings.models ? make("select", { id: "fs-tokens-model", onchange: () => { online = false; refresh(); } }, ...settings.models.map((name) => make("option", { value: name }, name))) : null;
     const facts = () => ({
       model: models ? models.value : form().model || "starter", max_length: Math.max(16, Math.round(dragged ?? form().max_length ?? 1024)),
       batch: form().batch || 4, accumulation: form().accumulation || 4, budget: form().budget || 0, share: form().validation_split ?? 0.05, seed: form().seed ?? 42,
@@ -19,21 +19,21 @@
 
     // ---- the frame ---------------------------------------------------------------------------------------------------
     const said = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
-    const rowNumber = make("input", { type: "number", min: 1, value: 1, id: "fs-sight-row", onchange: () => go(Math.floor(Number(rowNumber.value)) - 1) });
+    const rowNumber = make("input", { type: "number", min: 1, value: 1, id: "fs-tokens-row", onchange: () => go(Math.floor(Number(rowNumber.value)) - 1) });
     const search = make("input", { type: "search", placeholder: texts.search, "aria-label": texts.search, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); find("text", { text: search.value }); } } });
-    const ids = make("input", { type: "checkbox", id: "fs-sight-ids", onchange: () => tokens.classList.toggle("fs-with-ids", ids.checked) });
+    const ids = make("input", { type: "checkbox", id: "fs-tokens-ids", onchange: () => tokens.classList.toggle("fs-with-ids", ids.checked) });
     const tokens = make("div", { class: "fs-tokens", tabindex: 0, role: "region", "aria-label": texts.sight, dir: "ltr" });
     const notes = make("ul", { class: "fs-notes" });
     const legend = make("p", { class: "fs-legend" }, make("mark", { class: "fs-t" }, texts.legend_trained), " ", make("span", { class: "fs-t fs-read" }, texts.legend_read), " ", make("span", { class: "fs-t fs-special" }, texts.legend_special), " ", make("s", { class: "fs-t" }, texts.legend_cut));
-    const tools = make("div", { class: "fs-row" }, make("label", { for: "fs-sight-row" }, texts.column_row), rowNumber, button("◀", () => go(position - 1), "fs-small"), button("▶", () => go(position + 1), "fs-small"),
+    const tools = make("div", { class: "fs-row" }, make("label", { for: "fs-tokens-row" }, texts.column_row), rowNumber, button("◀", () => go(position - 1), "fs-small"), button("▶", () => go(position + 1), "fs-small"),
       button(texts.find_longest, () => find("longest"), "fs-small"), button(texts.find_cut, () => find("cut"), "fs-small"), button(texts.find_lost, () => find("lost"), "fs-small"), button(texts.find_doubtful, () => find("doubtful"), "fs-small"),
-      search, make("label", { class: "fs-check", for: "fs-sight-ids" }, ids, texts.token_ids));
+      search, make("label", { class: "fs-check", for: "fs-tokens-ids" }, ids, texts.token_ids));
     const [previous, next] = tools.querySelectorAll("button");
     previous.setAttribute("aria-label", texts.previous_row); next.setAttribute("aria-label", texts.next_row);
     const numbers = make("div", { class: "fs-numbers" });
     const offer = make("p", { hidden: true }, button(texts.fetch_tokenizer, () => { online = true; refresh(); }));
     const body = make("div", {}, tools, legend, tokens, notes, make("h3", {}, texts.numbers), numbers);
-    root.append(make("h3", {}, texts.sight), models ? make("div", { class: "fs-row" }, make("label", { for: "fs-sight-model" }, texts.model_column), models) : "", said, offer, body);
+    root.append(make("h3", {}, texts.sight), models ? make("div", { class: "fs-row" }, make("label", { for: "fs-tokens-model" }, texts.model_column), models) : "", said, offer, body);
     body.hidden = true;
 
     // ---- asking ------------------------------------------------------------------------------------------------------
@@ -179,5 +179,5 @@
     if (found.usable) changed(); else setText(said, texts.no_usable_row);
   }
 
-  FinetuneStudio.sight = sight;
+  FinetuneStudio.tokens = sight;
 })();

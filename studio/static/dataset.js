@@ -143,7 +143,7 @@
       const sight = make("div", {});
       shown.replaceChildren(detection(found), report(found), talks(found.examples), sight);
       choose(id);
-      FinetuneStudio.sight(sight, settings, found, { form: () => form, setField, seen });
+      FinetuneStudio.tokens(sight, settings, found, { form: () => form, setField, seen });
     }
     function detection(found) {
       const used = Object.entries(found.columns).map(([use, column]) => `${texts[`use_${use}`]}: ${column}`).join(" · ");

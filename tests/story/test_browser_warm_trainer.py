@@ -10,7 +10,7 @@ from interfaces.events import Finished, Step, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.process import ProcessIdentity
-from studio.processes.warm_trainer import end_spare
+from studio.processes.warm_trainer import end_warm_trainer
 from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, until
 from tests.support.served import Studio
@@ -20,18 +20,18 @@ pytestmark = [pytest.mark.story, pytest.mark.long]  # studio/test_spare has the 
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iterator[Studio]:
-    """A studio as a person starts it: with a spare trainer."""
-    home = Home(tmp_path_factory.mktemp("spare"))
+    """A studio as a person starts it: with a warm trainer."""
+    home = Home(tmp_path_factory.mktemp("warm"))
     home.models.mkdir()
     home.starter.symlink_to(starter_home.starter.resolve(), target_is_directory=True)
     served = Studio(home)
     yield served
     served.kill()
-    end_spare(home)
+    end_warm_trainer(home)
 
 
 def waiting(studio: Studio) -> ProcessIdentity | None:
-    return ProcessIdentity.from_record((read_json(studio.home.spare.record) or {}).get("trainer"))
+    return ProcessIdentity.from_record((read_json(studio.home.warm_trainer.record) or {}).get("trainer"))
 
 
 def test_the_next_run_takes_the_trainer_that_waits(
@@ -39,7 +39,7 @@ def test_the_next_run_takes_the_trainer_that_waits(
 ) -> None:
     texts = TEXTS["en"]
     page = new_page(tolerate="net::ERR_")  # which is what a killed studio looks like to a page
-    said = page.locator("#train-spare .fs-hint")
+    said = page.locator("#train-warm-trainer .fs-hint")
     said.get_by_text("half an hour").wait_for()
     assert "MB" in said.inner_text()
     first = waiting(studio)
@@ -53,7 +53,7 @@ def test_the_next_run_takes_the_trainer_that_waits(
     said.get_by_text("half an hour").wait_for()
     assert waiting(studio) == first
     said.scroll_into_view_if_needed()
-    page.screenshot(path=tmp_path / "spare.png")
+    page.screenshot(path=tmp_path / "warm.png")
 
     page.get_by_text("SmolLM2-135M-Instruct ·").click()
     page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
@@ -73,6 +73,6 @@ def test_the_next_run_takes_the_trainer_that_waits(
     said.get_by_text("half an hour").wait_for()
     second = waiting(studio)
     assert second not in (None, first)
-    page.get_by_role("button", name=texts["spare_free"]).click()
+    page.get_by_role("button", name=texts["warm_trainer_free"]).click()
     said.wait_for(state="hidden")
     until(lambda: not second.is_alive())

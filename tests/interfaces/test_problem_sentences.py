@@ -4,8 +4,8 @@ import string
 import pytest
 
 from interfaces.events import PhaseName
+from interfaces.problem_sentences import LANGUAGES, PHASES, SENTENCES, sentence, size
 from interfaces.problems import Code, Problem
-from interfaces.sentences import LANGUAGES, PHASES, SENTENCES, sentence, size
 
 
 def placeholders(template: str) -> set[str]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.example import Example, Message
-from interfaces.examples import INDEX_FIELDS, INDEX_ROW, ExampleFile, ExampleWriter
+from interfaces.example_file import INDEX_FIELDS, INDEX_ROW, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder
 
 

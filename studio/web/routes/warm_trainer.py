@@ -1,0 +1,33 @@
+"""`/api/warm-trainer`: the trainer that waits, so that a start is quick; how much memory it holds, and how to free it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from interfaces.folders import Home
+from studio.processes.warm_trainer import end_warm_trainer, keep_warm_trainer, warm_trainer_state
+from studio.runs.state import any_run_is_active
+
+
+def warm_trainer_router(home: Home, wanted: bool = True) -> APIRouter:
+    """The routes of one home's warm trainer; `wanted` is false where a person asked for none."""
+    router = APIRouter(prefix="/api/warm-trainer")
+
+    @router.get("")
+    def read_warm_trainer() -> dict[str, Any]:
+        return warm_trainer_state(home)
+
+    @router.post("")
+    def want_warm_trainer() -> dict[str, Any]:
+        if wanted and not any_run_is_active(home):
+            keep_warm_trainer(home)
+        return warm_trainer_state(home)
+
+    @router.delete("")
+    def free_warm_trainer() -> dict[str, Any]:
+        end_warm_trainer(home)
+        return warm_trainer_state(home)
+
+    return router
