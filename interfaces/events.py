@@ -15,8 +15,9 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from interfaces.problems import Problem
+from interfaces.records import require_schema
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 TAIL_BYTES = 1 << 16
 PhaseName = Literal["download", "data", "model", "tokenize", "sample", "train", "evaluate", "save"]
 
@@ -25,7 +26,7 @@ class _Event(BaseModel):
     # NaN and infinity travel as strings: bare NaN is not JSON, and null would hide what happened.
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = SCHEMA_VERSION
     seq: int = 0
     attempt: int = 1
     time: float = 0.0
@@ -70,7 +71,7 @@ class Step(_Event):
     """Time since the step before, without evaluation and saving."""
     memory_bytes: int
     peak_memory_bytes: int = 0
-    """The most so far; 0 in runs of an earlier version."""
+    """The most so far; 0 where nothing tells it."""
 
 
 class Evaluated(_Event):
@@ -152,11 +153,18 @@ ENDINGS = (Failed, Stopped, Finished)
 _line: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
-def parse_event(line: bytes | str) -> Event | None:
-    """One line as an event, or None for a line that is not one this version knows."""
+def parse_event(line: bytes | str, path: Path = Path("events.jsonl")) -> Event | None:
+    """One line as an event, or None for a line of a kind that this version doesn't know.
+
+    Raises:
+        FineTuneError: the line is of another version; `path` is where it was read.
+    """
     try:
         return _line.validate_json(line)
-    except ValidationError:
+    except ValidationError as error:
+        for one in error.errors():
+            if one["loc"][-1:] == ("schema_version",):
+                require_schema(path, one["input"], SCHEMA_VERSION)
         return None
 
 
@@ -170,7 +178,7 @@ class EventReader:
 
     def read_new(self) -> list[Event]:
         """New whole lines, parsed, oldest first."""
-        return [event for line in self.read_lines() if (event := parse_event(line)) is not None]
+        return [event for line in self.read_lines() if (event := parse_event(line, self.path)) is not None]
 
     def read_lines(self, most: int = -1) -> list[bytes]:
         """New whole lines as they stand, oldest first; with `most`, about so many bytes of them and at least one."""
@@ -203,7 +211,9 @@ def read_tail(path: Path, size: int = TAIL_BYTES) -> list[Event]:
                 text = file.read(end - start)
                 lines = text[: text.rfind(b"\n") + 1].splitlines()
                 # The first line is cut, where it isn't the file's first.
-                events = [event for line in lines[1 if start else 0 :] if (event := parse_event(line)) is not None]
+                events = [
+                    event for line in lines[1 if start else 0 :] if (event := parse_event(line, path)) is not None
+                ]
                 if events or not start:
                     return events
                 size *= 4

@@ -221,10 +221,6 @@ class RunFolder:
         return self.path / ".reserve"
 
     @property
-    def export(self) -> Path:
-        return self.path / "export"
-
-    @property
     def summary(self) -> Path:
         return self.path / "summary.json"
 

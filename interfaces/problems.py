@@ -108,6 +108,7 @@ class Code(StrEnum):
     # the machine
     DISK_FULL = "disk_full"
     DISK_ERROR = "disk_error"
+    SCHEMA_UNKNOWN = "schema_unknown"
     NOT_WRITABLE = "not_writable"
     OUT_OF_MEMORY = "out_of_memory"
     KILLED_FOR_MEMORY = "killed_for_memory"

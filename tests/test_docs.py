@@ -86,7 +86,7 @@ def test_every_file_of_a_run_and_every_state_is_documented() -> None:
         for name, kind in vars(RunFolder).items()
         if isinstance(kind, property) and name not in ("id", "home", "is_waiting", "ticket")
     }
-    for name in (names | {"queue/<run>.json"}) - {folder.export.name, folder.start_lock.name}:
+    for name in (names | {"queue/<run>.json"}) - {folder.start_lock.name}:
         assert name in text, name
     for state in RunState:
         assert state.value in text, state

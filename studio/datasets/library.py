@@ -16,6 +16,7 @@ from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, blocking_rows
+from interfaces.records import read_record
 from studio.processes.trainer_child import OnProgress, add_dataset, run_trainer
 
 MOST_BYTES = 20_000_000_000
@@ -48,12 +49,16 @@ class DatasetSummary:
 
 
 def list_datasets(home: Home) -> list[DatasetSummary]:
-    """All datasets, newest first."""
-    reports = [
-        (folder, report)
-        for path in (home.datasets.iterdir() if home.datasets.is_dir() else ())
-        if not path.name.startswith(".") and (report := read_json((folder := DatasetFolder(path)).report)) is not None
-    ]
+    """All datasets, newest first. Of one that another version wrote only the name is known; asked for alone, it says why."""
+    reports = []
+    for path in home.datasets.iterdir() if home.datasets.is_dir() else ():
+        folder = DatasetFolder(path)
+        try:
+            report = None if path.name.startswith(".") else read_record(folder.report)
+        except FineTuneError:
+            report = {"name": folder.id}
+        if report is not None:
+            reports.append((folder, report))
     reports.sort(key=lambda pair: pair[1].get("added", 0.0))
     used = _runs_of_datasets(home)
     names = [_name(folder, report) for folder, report in reports]
@@ -134,14 +139,9 @@ def ensure_dataset(
             dataset = ensure_dataset(home, part, columns, tell)
             weights[dataset] = weights.get(dataset, 0) + weight
         return mix_datasets(home, weights)
-    report = _report(home, reference)
-    if report is None:
+    if _report(home, reference) is None:
         return add_dataset(home.path, reference, columns, tell=tell)
-    if "usable" in report:
-        return reference
-    # Added by an earlier version, which kept less: its source is read anew.
-    source = home.dataset(reference).find_source()
-    return add_dataset(home.path, source or reference, name=str(report["name"]), tell=tell)
+    return reference
 
 
 def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,9 +227,6 @@ def describe(home: Home, dataset: str) -> dict[str, Any]:
     report = _report(home, dataset)
     if report is None:
         raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset)
-    if "usable" not in report:
-        dataset = ensure_dataset(home, dataset)
-        report = _report(home, dataset) or report
     folder = home.dataset(dataset)
     source = folder.find_source()
     packed = source is None or source.suffix in (".gz", ".parquet")
@@ -298,12 +295,12 @@ def import_files(home: Home) -> list[dict[str, Any]]:
 
 
 def _name(folder: DatasetFolder, report: Mapping[str, Any]) -> str:
-    return str((read_json(folder.meta) or {}).get("name") or report.get("name") or folder.id)
+    return str((read_record(folder.meta) or {}).get("name") or report.get("name") or folder.id)
 
 
 def _report(home: Home, reference: str) -> dict[str, Any] | None:
     is_plain_name = reference not in ("", ".", "..") and "/" not in reference and "\0" not in reference
     try:
-        return read_json(home.dataset(reference).report) if is_plain_name else None
+        return read_record(home.dataset(reference).report) if is_plain_name else None
     except OSError:  # a name that is too long for the disk
         return None

@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from interfaces.errors import FineTuneError
-from interfaces.files import read_json, write_json, write_private_json
+from interfaces.files import write_json, write_private_json
 from interfaces.folders import Home
 from interfaces.problems import Code
+from interfaces.records import read_record
 
 HUB = "https://huggingface.co"
 MIRRORS = (HUB, "https://hf-mirror.com")
@@ -25,13 +26,13 @@ _filled: set[str] = set()
 
 def fill_environment(home: Home, environment: MutableMapping[str, str] = os.environ) -> None:
     """Give the children of this process the address and the token that the page was told, where there are none."""
-    chosen = (read_json(home.settings) or {}).get("hf_endpoint")
+    chosen = (read_record(home.settings) or {}).get("hf_endpoint")
     foreign_token = "HF_TOKEN" in environment and "HF_TOKEN" not in _filled  # given for the Hub, not for a mirror
     mirror = chosen if chosen in MIRRORS and chosen != HUB and not foreign_token else None
     _fill(environment, "HF_ENDPOINT", mirror)
     # What 'hf auth login' has left is for the Hub too: under a mirror it is not looked at.
     _fill(environment, "HF_TOKEN_PATH", str(home.path / "no-token") if "HF_ENDPOINT" in _filled else None)
-    tokens = (read_json(home.secrets) or {}).get("hub_tokens", {})
+    tokens = (read_record(home.secrets) or {}).get("hub_tokens", {})
     _fill(environment, "HF_TOKEN", tokens.get(_host(environment.get("HF_ENDPOINT", HUB))))
 
 
@@ -49,7 +50,7 @@ def _fill(environment: MutableMapping[str, str], name: str, value: str | None) -
 def access_of(home: Home, environment: MutableMapping[str, str] = os.environ) -> dict[str, Any]:
     """What a page shows of it; never the token."""
     endpoint = environment.get("HF_ENDPOINT", HUB)
-    tokens = (read_json(home.secrets) or {}).get("hub_tokens", {})
+    tokens = (read_record(home.secrets) or {}).get("hub_tokens", {})
     return {
         "endpoint": _without_secrets(endpoint), "fixed": "HF_ENDPOINT" in environment and "HF_ENDPOINT" not in _filled,
         "mirrors": list(MIRRORS), "token": _host(endpoint) in tokens,
@@ -78,7 +79,7 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
             Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_TOKEN, which is for the Hub"
         )
     home.path.mkdir(parents=True, exist_ok=True)
-    write_json(home.settings, {**(read_json(home.settings) or {}), "hf_endpoint": endpoint})
+    write_json(home.settings, {**(read_record(home.settings) or {}), "hf_endpoint": endpoint})
     fill_environment(home)
 
 
@@ -106,7 +107,7 @@ def forget_token(home: Home) -> None:
 
 def _write_tokens(home: Home, changes: dict[str, str | None]) -> None:
     home.path.mkdir(parents=True, exist_ok=True)
-    secrets = read_json(home.secrets) or {}
+    secrets = read_record(home.secrets) or {}
     tokens = {host: token for host, token in {**secrets.get("hub_tokens", {}), **changes}.items() if token}
     write_private_json(home.secrets, {**secrets, "hub_tokens": tokens})
     fill_environment(home)

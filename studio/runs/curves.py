@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from interfaces.events import Event, Finished, Sampled, read_tail
-from interfaces.files import read_json
 from interfaces.folders import RunFolder
 from interfaces.problem_sentences import PHASES, sentence
+from interfaces.records import read_record
 from studio.runs.history import Points, RunHistory
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
@@ -84,7 +84,7 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
     left = last["total_steps"] - last["step"] if last else 0
     return {
         "state": state.value,
-        "name": str((read_json(history.folder.meta) or {}).get("name", "")),
+        "name": str((read_record(history.folder.meta) or {}).get("name", "")),
         "phase": _phase(history, state, language),
         "done": progress.done if progress else None,
         "total": progress.total if progress else None,
@@ -98,7 +98,7 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
         "tokens_per_second": round(sum(record["tokens"] for record in recent) / seconds, 1) if seconds else None,
         "memory_bytes": last["memory_bytes"] if last else None,
         "peak_memory_bytes": _peak(tail, last),
-        "estimated_bytes": comparable_bytes(expected) if (expected := read_json(history.folder.estimate)) else None,
+        "estimated_bytes": comparable_bytes(expected) if (expected := read_record(history.folder.estimate)) else None,
         "attempt": history.started.attempt if history.started else 0,
         "resumed_from_step": history.started.resumed_from_step if history.started else None,
         "saved_step": history.committed.step if history.committed else None,

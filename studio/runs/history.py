@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from interfaces.events import (
+    SCHEMA_VERSION,
     CheckpointCommitted,
     Evaluated,
     Event,
@@ -25,6 +26,7 @@ from interfaces.events import (
 )  # fmt: skip
 from interfaces.folders import RunFolder
 from interfaces.problems import Problem
+from interfaces.records import require_schema
 
 READ_BYTES = 1 << 24
 RECENT_STEPS = 10
@@ -87,6 +89,7 @@ class RunHistory:
         """Most lines are steps: those are not made into events first, which takes three times as long."""
         try:
             record = from_json(line)
+            require_schema(self.folder.events, record["schema_version"], SCHEMA_VERSION)
             self._ended[record["attempt"]] = record["time"]
             if record["kind"] == "step":
                 self.train.append(record["seq"], record["step"], float(record["loss"]))
@@ -95,7 +98,7 @@ class RunHistory:
                 return
         except (ValueError, TypeError, KeyError):
             return
-        event = parse_event(line)
+        event = parse_event(line, self.folder.events)
         if event is not None:
             self.last = event.seq
             self._take_event(event)

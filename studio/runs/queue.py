@@ -29,6 +29,7 @@ from interfaces.events import Step, read_tail
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
+from interfaces.records import read_record
 from studio.processes.launcher import Launcher, LocalLauncher
 from studio.runs.state import is_being_started, run_state
 from studio.sizing.devices import chosen_device, detect_devices
@@ -105,7 +106,7 @@ class RunQueue:
         }  # fmt: skip
 
     def _name_of(self, run: str) -> str:
-        return str((read_json(self.home.run(run).meta) or {}).get("name", ""))
+        return str((read_record(self.home.run(run).meta) or {}).get("name", ""))
 
     def holder_of(self, device: str) -> RunFolder | None:
         """The run whose processes have a device, or are about to be there."""

@@ -33,6 +33,7 @@ from interfaces.events import (
 from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code, Problem
+from interfaces.records import read_record
 from studio.processes.launcher import Launcher, LocalLauncher
 from studio.runs.history import RunHistory
 from studio.sizing.assess import assess
@@ -181,7 +182,7 @@ class RunSummary:
 def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummary:
     """A run in one line, read from its events; use `summary_of` for a list."""
     history = history or RunHistory(folder)
-    lineage, meta = read_json(folder.lineage) or {}, read_json(folder.meta) or {}
+    lineage, meta = read_record(folder.lineage) or {}, read_record(folder.meta) or {}
     with history.lock:
         history.refresh()
         losses, last = history.train.losses, history.recent[-1] if history.recent else None
@@ -245,8 +246,22 @@ def _stored(folder: RunFolder) -> RunSummary | None:
 
 
 def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:
-    """All runs of a home, newest first."""
-    return [summary_of(folder, histories) for folder in _folders(home)]
+    """All runs of a home, newest first. One that another version wrote is listed as failed; asked for alone, it says why."""
+    summaries = []
+    for folder in _folders(home):
+        try:
+            summaries.append(summary_of(folder, histories))
+        except FineTuneError:
+            summaries.append(_of_another_version(folder))
+    return summaries
+
+
+def _of_another_version(folder: RunFolder) -> RunSummary:
+    return RunSummary(
+        id=folder.id, name="", state=RunState.FAILED, model="", dataset="", step=0, total_steps=0, train_loss_first=None,
+        train_loss_last=None, eval_loss=None, started=None, seconds=0.0, attempts=len(folder.attempts()), resumable=False,
+        sparkline=[],
+    )  # fmt: skip
 
 
 def _folders(home: Home) -> list[RunFolder]:

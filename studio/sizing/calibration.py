@@ -17,8 +17,8 @@ from typing import Any
 
 from interfaces.device import Device
 from interfaces.events import Finished, Step, read_tail
-from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
+from interfaces.records import read_record
 
 NEWEST = 40
 """Trials that count: what was learned long ago was of other versions."""
@@ -105,7 +105,7 @@ def comparable_bytes(record: dict[str, Any]) -> int:
 
 def trial_of(folder: RunFolder) -> Trial | None:
     """A run's trial, where it was estimated and has timed a few steps."""
-    record = read_json(folder.estimate)
+    record = read_record(folder.estimate)
     if record is None:
         return None
     events = read_tail(folder.events)

@@ -2,6 +2,9 @@ import json
 import math
 from pathlib import Path
 
+import pytest
+
+from interfaces.errors import FineTuneError
 from interfaces.events import (
     KINDS,
     CheckpointCommitted,
@@ -120,3 +123,13 @@ def test_the_tail_holds_the_last_events_whole_of_any_file(tmp_path: Path) -> Non
     long = Sampled(step=9, prompt="p", answer="a" * 5000)
     path.write_text("\n".join([*lines, long.model_dump_json()]) + "\n")
     assert read_tail(path, size=1000)[-1] == long
+
+
+def test_events_of_another_version_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(Step.model_construct(schema_version=2, step=1).model_dump_json() + "\n")
+    for read in (read_events, read_tail):
+        with pytest.raises(FineTuneError) as raised:
+            read(path)
+        assert raised.value.problems[0].code == Code.SCHEMA_UNKNOWN
+        assert str(path) in str(raised.value)

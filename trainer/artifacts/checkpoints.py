@@ -13,9 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from interfaces.files import fsync, publish, read_json, sha256_of, write_json
+from interfaces.errors import FineTuneError
+from interfaces.files import fsync, publish, sha256_of, write_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
+from interfaces.records import read_record
 
 MANIFEST = "MANIFEST.json"
 SECRET = "training_args.bin"  # noqa: S105  a pickle that may hold the Hub token; resume does without it
@@ -35,9 +37,9 @@ class Manifest(BaseModel):
 
     step: int
     files: dict[str, _File]
-    conditions: dict[str, Any] = {}
-    """Config, data, number format, threads, way of computing, versions: all that decides the numbers. Empty in a checkpoint of an earlier version."""
-    unlogged: dict[str, float] = {}
+    conditions: dict[str, Any]
+    """Config, data, number format, threads, way of computing, versions: all that decides the numbers."""
+    unlogged: dict[str, float]
     """What the next point of the curve already holds of steps before this one."""
 
 
@@ -99,16 +101,23 @@ def checkpoint_bytes(folder: RunFolder) -> int:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """The manifest of a checkpoint's folder; None where it is missing or makes no sense."""
+    """The manifest of a checkpoint's folder; None where it is missing or makes no sense.
+
+    Raises:
+        FineTuneError: it is of another version.
+    """
     try:
-        return Manifest.model_validate(read_json(path / MANIFEST))
+        return Manifest.model_validate(read_record(path / MANIFEST))
     except ValidationError:
         return None
 
 
 def verify_checkpoint(path: Path) -> Problem | None:
     """What is wrong with a checkpoint, or None."""
-    manifest = read_manifest(path)
+    try:
+        manifest = read_manifest(path)
+    except FineTuneError as error:
+        return _rejected(path, str(error))
     if manifest is None:
         return _rejected(path, f"{MANIFEST} is missing or damaged")
     if path.name != f"step-{manifest.step:07d}":

@@ -38,8 +38,7 @@ def find_resume_point(folder: RunFolder) -> ResumePoint:
 
 def no_longer_exact(resume_point: ResumePoint, conditions: dict[str, Any]) -> list[Problem]:
     """A warning where a resume meets other conditions than the checkpoint was made under."""
-    changed = changed_conditions(resume_point.conditions, conditions) if resume_point.conditions else []
-    if not changed:
+    if resume_point.step is None or not (changed := changed_conditions(resume_point.conditions, conditions)):
         return []
     return [Problem.warning(Code.RESUME_NOT_EXACT, step=resume_point.step, changed=changed)]
 

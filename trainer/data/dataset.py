@@ -22,9 +22,10 @@ import numpy.typing
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example_file import INDEX_FIELDS
-from interfaces.files import publish, read_json, sha256_of, write_json
+from interfaces.files import publish, sha256_of, write_json
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
+from interfaces.records import read_record
 from trainer.data.inspection import Inspection, OnProgress, say_nothing
 from trainer.data.reading import kind_of_file
 
@@ -82,7 +83,7 @@ def _id_of(sha256: str, kind: str, columns: Mapping[str, str] | None, sample_by:
 
 def is_whole(folder: DatasetFolder) -> bool:
     """Whether the dataset is there as it was added."""
-    report = read_json(folder.report)
+    report = read_record(folder.report)
     if report is None or not (folder.examples.is_file() and folder.index.is_file()):
         return False
     return sha256_of(folder.examples) == report.get("examples_sha256")
@@ -94,7 +95,7 @@ def report_of(folder: DatasetFolder) -> dict[str, Any]:
     Raises:
         FineTuneError: there is none.
     """
-    report = read_json(folder.report)
+    report = read_record(folder.report)
     if report is None:
         raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=folder.id)
     return report

@@ -15,8 +15,9 @@ import orjson
 
 from interfaces.disk import require_space
 from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
-from interfaces.files import publish, read_json, sha256_of, write_json
+from interfaces.files import publish, sha256_of, write_json
 from interfaces.folders import DatasetFolder, Home
+from interfaces.records import read_record
 from trainer.data.dataset import is_whole, report_of
 
 
@@ -26,7 +27,7 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
     Raises:
         FineTuneError: a part isn't there.
     """
-    reports = [{**report_of(home.dataset(part)), **(read_json(home.dataset(part).meta) or {})} for part in parts]
+    reports = [{**report_of(home.dataset(part)), **(read_record(home.dataset(part).meta) or {})} for part in parts]
     recipe = json.dumps([sorted(parts.items()), seed, [report["examples_sha256"] for report in reports]])
     folder = home.dataset(hashlib.sha256(recipe.encode()).hexdigest()[:16])
     if is_whole(folder):

@@ -10,9 +10,10 @@ import numpy
 
 from interfaces.errors import FineTuneError
 from interfaces.example_file import DOUBTFUL, ExampleFile
-from interfaces.files import read_json, sha256_of
+from interfaces.files import sha256_of
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, blocking_rows
+from interfaces.records import read_record
 from trainer.data.dataset import Indices, add_dataset, index_of, report_of
 from trainer.data.hub_dataset import fetch_dataset
 from trainer.data.inspection import OnProgress, say_nothing
@@ -39,13 +40,8 @@ def find_dataset(
     if reference.startswith("hub:"):
         path, name = fetch_dataset(home, reference, tell)
         return add_dataset(home, path, columns, name=name, tell=tell)
-    if _is_id(reference) and (report := read_json(home.dataset(reference).report)) is not None:
-        if "usable" in report:
-            return home.dataset(reference)
-        # Added by an earlier version, which kept less: its source is read anew.
-        return add_dataset(
-            home, home.dataset(reference).find_source() or Path(reference), name=str(report["name"]), tell=tell
-        )
+    if _is_id(reference) and read_record(home.dataset(reference).report) is not None:
+        return home.dataset(reference)
     source = Path(reference).expanduser()
     if _is_id(reference) and not source.exists():
         raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=reference)

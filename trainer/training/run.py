@@ -8,9 +8,9 @@ import time
 
 from interfaces.config import FineTuneConfig
 from interfaces.events import Evaluated, Event, Finished, Started, Step, Stopped, kept, read_events
-from interfaces.files import read_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
+from interfaces.records import read_record
 from trainer.artifacts.adapter import save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
 from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
@@ -36,7 +36,7 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     """
     begun = time.monotonic()
     resume_point = find_resume_point(folder)
-    recorded = (read_json(folder.lineage) or {}).get("machine") if resume_point.step is not None else None
+    recorded = (read_record(folder.lineage) or {}).get("machine") if resume_point.step is not None else None
     compute = choose_compute(config, recorded)
     log.append(
         Started(

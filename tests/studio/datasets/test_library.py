@@ -68,15 +68,6 @@ def test_a_dataset_that_runs_used_is_deleted_only_when_that_is_known(home: Home,
     assert list_datasets(home)[0].id == dataset
 
 
-def test_a_dataset_of_an_earlier_version_is_read_anew_when_it_is_looked_at(home: Home, rows_file: Path) -> None:
-    dataset = ensure_dataset(home, str(rows_file))
-    folder = home.dataset(dataset)
-    folder.index.unlink()
-    write_json(folder.report, {"name": "rows.jsonl", "format": "alpaca", "rows": 8, "good": 8, "problems": []})
-    found = describe(home, dataset)
-    assert (found["id"], found["usable"], found["at_fault"]) == (dataset, 8, 0)
-
-
 def test_the_beginning_of_two_ids_names_neither(home: Home, tmp_path: Path) -> None:
     for number in range(17):  # of seventeen ids two begin alike
         ensure_dataset(
@@ -97,3 +88,12 @@ def test_a_dataset_is_deleted_added_and_deleted_again(home: Home, rows_file: Pat
     ensure_dataset(home, str(rows_file))
     restore_dataset(home, dataset)
     assert [summary.id for summary in list_datasets(home)] == [dataset]
+
+
+def test_a_dataset_of_another_version_is_listed_and_says_why_when_asked(home: Home) -> None:
+    folder = home.dataset("0" * 16)
+    folder.path.mkdir(parents=True)
+    folder.report.write_text('{"schema_version": 2, "name": "a.jsonl"}')
+    assert [summary.id for summary in list_datasets(home)] == [folder.id]
+    with pytest.raises(FineTuneError, match="schema version 2"):
+        describe(home, folder.id)

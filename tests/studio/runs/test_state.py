@@ -214,3 +214,16 @@ def test_a_cure_is_offered_only_where_one_would_help(
     assert problem is not None
     assert problem.change == cure_of(folder) == change
     assert says in sentence(problem)
+
+
+def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) -> None:
+    good, other = home.create_run(), home.create_run()
+    for folder in (good, other):
+        folder.config.write_text("{}")
+        write_json(folder.lineage, {})
+    other.lineage.write_text('{"schema_version": 2}')
+    states = {summary.id: summary.state for summary in list_runs(home)}
+    assert states[other.id] == "failed"
+    assert set(states) == {good.id, other.id}
+    with pytest.raises(FineTuneError, match="schema version 2"):
+        summary_of(other)

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +6,7 @@ import pytest
 from interfaces.config import FineTuneConfig
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
-from tests.support.checkpoints import DAMAGE, commit
+from tests.support.checkpoints import DAMAGE, commit, edit_manifest
 from trainer.artifacts.resume import find_resume_point, hash_of, no_longer_exact
 
 
@@ -49,13 +48,9 @@ def test_the_hash_is_that_of_what_decides_the_numbers(change: dict[str, Any], sa
     assert (hash_of(FineTuneConfig(dataset="x")) == hash_of(FineTuneConfig(dataset="x", **change))) is same
 
 
-def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(folder: RunFolder) -> None:
-    """Before conditions were written down; the files are as whole as ever."""
-    path = commit(folder, 5) / "MANIFEST.json"
-    record = json.loads(path.read_text())
-    facts = record.pop("conditions")
-    del record["unlogged"]
-    path.write_text(json.dumps({**record, **facts}))
+def test_a_checkpoint_of_another_version_is_passed_over_and_named(folder: RunFolder) -> None:
+    commit(folder, 5)
+    edit_manifest(commit(folder, 10), lambda record: record.update(schema_version=2))
     resume_point = find_resume_point(folder)
-    assert (resume_point.step, resume_point.unlogged, resume_point.warnings) == (5, {}, ())
-    assert no_longer_exact(resume_point, {"threads": 8}) == []
+    assert resume_point.step == 5
+    assert "schema version 2" in str(resume_point.warnings[0].params["reason"])

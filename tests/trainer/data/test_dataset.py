@@ -6,7 +6,7 @@ import pytest
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import ExampleFile
-from interfaces.files import read_json, write_json
+from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.problems import Code
 from tests.conftest import SAMPLES, alpaca_rows, write_rows
@@ -78,14 +78,3 @@ def test_the_same_bytes_under_another_suffix_are_other_rows(home: Home, tmp_path
     as_rows = add_dataset(home, path.rename(tmp_path / "rows.jsonl"))
     assert (report_of(as_text)["format"], report_of(as_rows)["format"]) == ("text", "alpaca")
     assert add_dataset(home, path.parent / "rows.jsonl") == as_rows
-
-
-def test_a_dataset_of_an_earlier_version_is_read_anew(home: Home, rows_file: Path) -> None:
-    folder = add_dataset(home, rows_file)
-    folder.index.unlink()
-    old = {
-        key: value for key, value in report_of(folder).items() if key in ("name", "sha256", "format", "rows", "good")
-    }
-    write_json(folder.report, {**old, "examples_sha256": "x"})
-    examples, _, report = load_dataset(home, folder.id)
-    assert (len(examples), report["usable"], report["name"]) == (8, 8, "rows.jsonl")
