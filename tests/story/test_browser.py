@@ -14,6 +14,7 @@ from interfaces.events import Event, Step, Stopped, kept, read_events
 from interfaces.folders import Home, RunFolder
 from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, write_rows
+from tests.story.conftest import LOOKS
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
@@ -127,6 +128,7 @@ def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Pa
         assert done.stdout.strip() == "True"
 
 
+@pytest.mark.long  # faults/test_studio_kills kills studios without a browser
 def test_two_clicks_start_a_run_that_outlives_a_killed_studio(new_page: Callable[..., Any], studio: Studio) -> None:
     page = new_page(tolerate="net::ERR_")  # which is what a killed studio looks like to a page
     page.get_by_role("button", name="Take the sample").click()
@@ -241,7 +243,7 @@ def test_five_rows_and_five_thousand_steps_both_give_a_useful_curve(
             assert [4000, 3.0 / 4000 + 1] in drawn  # a single spike survives the thinning
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_pages_fit_and_are_readable_for_everybody(
     new_page: Callable[..., Any], studio: Studio, scheme: str, width: int
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import write_rows
+from tests.story.conftest import LOOKS
 from tests.support.planted import clean_row, planted_jsonl
 from tests.support.served import Studio
 
@@ -62,10 +63,17 @@ def file_of(kind: str, folder: Path) -> Path:
     return path
 
 
-def test_every_format_is_read_and_shown_as_the_model_sees_it(new_page: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kinds",
+    [("json", "csv", "txt"), pytest.param(("jsonl", "jsonl.gz", "tsv", "parquet"), marks=pytest.mark.long)],
+    ids=",".join,
+)
+def test_every_format_is_read_and_shown_as_the_model_sees_it(
+    new_page: Callable[..., Any], tmp_path: Path, kinds: tuple[str, ...]
+) -> None:
     page = new_page()
     page.get_by_text(STARTER).click()
-    for kind in ("json", "jsonl", "jsonl.gz", "csv", "tsv", "parquet", "txt"):
+    for kind in kinds:
         shape = "text" if kind == "txt" else "question_answer"
         drop(page, file_of(kind, tmp_path), f"my rows.{kind}: 12 rows, read as {shape}")
         page.get_by_text("12 of 12 rows are good.").wait_for()
@@ -280,7 +288,7 @@ def test_the_library_keeps_renames_mixes_and_deletes_with_an_undo(
     page.get_by_text("Ready:").wait_for()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_data_is_readable_for_everybody(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path, scheme: str, width: int
 ) -> None:

@@ -99,7 +99,7 @@ def test_a_saving_is_applied_by_a_click_also_to_a_choice(new_page: Callable[...,
     page.wait_for_function(f"{TOTAL} === {before}")
 
 
-@pytest.mark.long  # in the terminal: studio/test_estimate_cli
+@pytest.mark.long  # in the terminal: studio/cli/test_estimate
 def test_timed_steps_give_a_duration_and_a_peak_beside_the_estimate(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:

@@ -107,7 +107,12 @@ def test_what_is_gated_asks_for_a_token_which_is_sent_and_never_shown(
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(404, "There is no model"), (429, "seconds of quiet"), (503, "HTTP 503")]
+    ("status", "words"),
+    [
+        pytest.param(404, "There is no model", marks=pytest.mark.long),
+        (429, "seconds of quiet"),
+        pytest.param(503, "HTTP 503", marks=pytest.mark.long),
+    ],
 )
 def test_each_refusal_has_its_sentence(new_page: Callable[..., Any], hub: Hub, status: int, words: str) -> None:
     model = f"some/refused-{status}"

@@ -79,6 +79,7 @@ def counting_down(route: Any) -> None:
     route.fulfill(response=answer, json=body)
 
 
+@pytest.mark.long  # studio/test_finetune_manager has each without a browser
 def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
     new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, until
 from tests.support.served import Studio
 
-pytestmark = [pytest.mark.story, pytest.mark.long]  # studio/test_spare has the pair without the page
+pytestmark = [pytest.mark.story, pytest.mark.long]  # studio/processes/test_warm_trainer has the pair without the page
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ def test_a_few_timed_steps_are_enough_to_know_how_long_it_takes(with_starter: Ho
 
 
 @pytest.mark.story
-@pytest.mark.long  # test_attached has Ctrl-C without a run of its own
+@pytest.mark.long  # test_attach has Ctrl-C without a run of its own
 def test_ctrl_c_ends_the_command_and_no_time_is_pretended(with_starter: Home, tmp_path: Path, rows: Path) -> None:
     command = [str(Path(sys.executable).parent / "finetune"), "estimate", "--time", "--json"]
     config = write_config(tmp_path, model_name="starter", dataset=str(rows))
