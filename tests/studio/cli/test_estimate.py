@@ -135,6 +135,7 @@ def test_the_real_lengths_of_the_rows_count(with_starter: Home, tmp_path: Path, 
 
 
 @pytest.mark.story
+@pytest.mark.long  # sizing/test_calibration has what a run teaches
 def test_a_few_timed_steps_are_enough_to_know_how_long_it_takes(with_starter: Home, tmp_path: Path, rows: Path) -> None:
     config = write_config(tmp_path, model_name="starter", dataset=str(rows), num_train_epochs=100)
     code, out, said = estimate(with_starter, config, "--time", "--json")

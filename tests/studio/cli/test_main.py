@@ -149,8 +149,8 @@ task = manager.create_task({**PresetConfigs.rtx_3060().model_dump(), 'dataset': 
 manager.start_training(task)
 assert fake.trained == [manager.config(task)]
 sys.argv = ['finetune', '--help']
-import studio.cli.main
-studio.cli.main()
+from studio.cli import main
+main.main()
 """
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(

@@ -42,7 +42,10 @@ def test_a_child_that_takes_too_long_is_ended_and_that_is_said() -> None:
     assert not child.alive
 
 
-@pytest.mark.parametrize("template", DEADLY if "PLANTED_ROWS" in os.environ else DEADLY[:2])
+@pytest.mark.parametrize(
+    "template",
+    DEADLY if "PLANTED_ROWS" in os.environ else [DEADLY[0], pytest.param(DEADLY[1], marks=pytest.mark.long)],
+)
 def test_a_template_that_no_exception_reaches_is_ended_with_its_child(home: Home, tmp_path, template: str) -> None:
     from tests.conftest import alpaca_rows, write_rows
     from trainer.data.dataset import add_dataset
