@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "assets" / "samples"
 
 
-LONGEST_ROOMS = ("story", "bench", "faults", "studio", "trainer")
+LONGEST_ROOMS = ("story", "bench", "faults", "training", "studio", "trainer")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
