@@ -149,7 +149,7 @@ def test_a_failure_is_told_in_words_with_its_code_and_its_evidence(
     ("status", "code"),
     [
         pytest.param(401, Code.MODEL_UNAUTHORIZED, marks=pytest.mark.long),
-        (403, Code.MODEL_GATED),
+        pytest.param(403, Code.MODEL_GATED, marks=pytest.mark.long),
         pytest.param(404, Code.MODEL_NOT_FOUND, marks=pytest.mark.long),
         pytest.param(429, Code.HUB_BUSY, marks=pytest.mark.long),
         (None, Code.MODEL_UNREACHABLE),

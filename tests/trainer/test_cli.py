@@ -81,6 +81,7 @@ def test_a_trainer_that_waits_trains_the_run_that_it_is_told(home: Home, tiny_co
 
 
 @pytest.mark.tiny
+@pytest.mark.long  # the one before is ready too, and takes a run
 def test_a_waiting_trainer_says_it_is_ready_and_ends_unasked(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "trainer", "wait", "ready"]
     ended = subprocess.run(command, input=b"", timeout=120, check=False, cwd=tmp_path)
