@@ -174,7 +174,11 @@ class FineTuneConfig(BaseModel):
         _dial("linear", "How the learning rate falls over the run.", "training")
     )
     warmup_steps: float = _dial(
-        0.03, "Steps of slow start; below 1 a share of all steps.", "training", "steps or share", ge=0
+        0.03,
+        "Steps of slow start; below 1 a share of all steps, and none where that is less than a step.",
+        "training",
+        "steps or share",
+        ge=0,
     )
     optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _dial(
         "adamw_torch_fused", "The optimiser, by transformers' names.", "training"

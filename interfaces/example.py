@@ -17,6 +17,7 @@ class ToolCall(BaseModel):
 
     name: str
     arguments: dict[str, Any] = {}
+    id: str | None = None
 
 
 class Message(BaseModel):
@@ -33,6 +34,7 @@ class Message(BaseModel):
     reasoning: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
+    tool_call_id: str | None = None
 
 
 class Example(BaseModel):

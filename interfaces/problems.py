@@ -34,6 +34,7 @@ class Code(StrEnum):
     SUFFIX_UNKNOWN = "suffix_unknown"
     CONTENT_MISMATCH = "content_mismatch"
     FORMAT_UNKNOWN = "format_unknown"
+    FORMAT_ONE_TURN = "format_one_turn"
     BAD_ROWS = "bad_rows"
     ROW_BROKEN_JSON = "row_broken_json"
     ROW_BAD_ENCODING = "row_bad_encoding"
@@ -43,6 +44,9 @@ class Code(StrEnum):
     ROW_FIELD_EMPTY = "row_field_empty"
     ROW_ROLE_UNKNOWN = "row_role_unknown"
     ROW_NO_ANSWER = "row_no_answer"
+    ROW_HAS_MEDIA = "row_has_media"
+    ROW_UNDESIRED = "row_undesired"
+    ROW_NO_QUESTION = "row_no_question"
     ROW_COLUMNS = "row_columns"
     ROW_BROKEN_CSV = "row_broken_csv"
     ROW_TOO_LARGE = "row_too_large"
@@ -77,8 +81,12 @@ class Code(StrEnum):
     TEXTS_CONTINUED = "texts_continued"
     LEAK_REMOVED = "leak_removed"
     NOTHING_TO_TRAIN = "nothing_to_train"
+    NOTHING_SHOWN = "nothing_shown"
     ROWS_CUT = "rows_cut"
     ROWS_LEFT_OUT = "rows_left_out"
+    ROWS_NOT_SHOWN = "rows_not_shown"
+    ROWS_UNMARKED = "rows_unmarked"
+    ROWS_HOLD_SPECIAL = "rows_hold_special"
     NO_VALIDATION = "no_validation"
     # the model
     MODEL_NOT_FOUND = "model_not_found"
@@ -97,6 +105,7 @@ class Code(StrEnum):
     TEMPLATE_REWRITES_HISTORY = "template_rewrites_history"
     TEMPLATE_TOO_SLOW = "template_too_slow"
     TEMPLATE_WITHOUT_TOOLS = "template_without_tools"
+    TEMPLATE_CALL_IDS = "template_call_ids"
     TEMPLATE_WITHOUT_REASONING = "template_without_reasoning"
     FLAT_BATCHES_REFUSED = "flat_batches_refused"
     CHUNKED_LOSS_REFUSED = "trained_head_refused"
@@ -120,6 +129,7 @@ class Code(StrEnum):
     DEVICE_NOT_USED = "device_not_used"
     # the run
     LOSS_NOT_FINITE = "loss_not_finite"
+    NOTHING_LEARNED = "nothing_learned"
     LOSS_EXPLODED = "loss_exploded"
     TRAINER_KILLED = "trainer_killed"
     TRAINER_ENDED = "trainer_ended"
@@ -153,6 +163,7 @@ BROKEN_RUN = frozenset(
         Code.KILLED_FOR_MEMORY,
         Code.DISK_ERROR,
         Code.LOSS_NOT_FINITE,
+        Code.NOTHING_LEARNED,
         Code.LOSS_EXPLODED,
         Code.TRAINER_KILLED,
         Code.TRAINER_ENDED,

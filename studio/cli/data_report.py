@@ -19,7 +19,7 @@ SHOWN_PROBLEMS = 20
 
 def print_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
     """The whole report as one JSON object, written as it is read: a million problems are not held in memory."""
-    shown = ("format", "rows", "good", "at_fault", "doubtful", "columns", "unused_columns")
+    shown = ("format", "rows", "good", "at_fault", "doubtful", "columns", "unused_columns", "unused_keys")
     head = json.dumps({key: report[key] for key in shown}, ensure_ascii=False)
     sys.stdout.write(head[:-1] + ', "problems": [')
     for number, record in enumerate(problem_lines(folder)):
@@ -43,6 +43,9 @@ def tell_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
     )
     if report["unused_columns"]:
         print(plain(f"Not used: {', '.join(report['unused_columns'])}"))
+    if report["unused_keys"]:
+        keys = ", ".join(f"{key} ({count})" for key, count in report["unused_keys"].items())
+        print(plain(f"Not used inside of turns: {keys}"))
     print(f"{report['good']} good, {report['doubtful']} doubtful, {report['at_fault']} at fault")
     for number, record in enumerate(problem_lines(folder)):
         if number == SHOWN_PROBLEMS:

@@ -149,6 +149,8 @@
       const used = Object.entries(found.columns).map(([use, column]) => `${texts[`use_${use}`]}: ${column}`).join(" · ");
       const lines = [make("p", {}, fill(texts.read_as, { format: found.format || "–", used: used || "–" }))];
       if (found.unused_columns.length) lines.push(make("p", { class: "fs-hint" }, fill(texts.unused_columns, { columns: found.unused_columns.join(", ") })));
+      const keys = Object.entries(found.unused_keys).map(([key, count]) => `${key} (${count.toLocaleString()})`);
+      if (keys.length) lines.push(make("p", { class: "fs-hint" }, fill(texts.unused_keys, { keys: keys.join(", ") })));
       if (found.parts || !found.known_columns.length) return make("div", {}, ...lines);
       const box = make("details", { class: "fs-mapping" }, make("summary", {}, texts.change_columns), mapping(found));
       return make("div", {}, ...lines, box);

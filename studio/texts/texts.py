@@ -124,7 +124,7 @@ FIELDS_ZH: dict[str, tuple[str, str]] = {
     "gradient_accumulation_steps": ("梯度累积", "累积多少批再更新一次：不增加内存的大批量。"),
     "learning_rate": ("学习率", "每次更新的幅度。太大发散，太小学不到。"),
     "lr_scheduler_type": ("学习率变化", "学习率在训练中如何下降。"),
-    "warmup_steps": ("预热步数", "缓慢起步的步数；小于 1 表示占全部步数的比例。"),
+    "warmup_steps": ("预热步数", "缓慢起步的步数；小于 1 表示占全部步数的比例，不足一步则不预热。"),
     "optim": ("优化器", "优化器，沿用 transformers 的名称。"),
     "weight_decay": ("权重衰减", "把适配器权重拉向零的力度。"),
     "max_grad_norm": ("梯度上限", "超过此长度的梯度会被缩短；0 表示不限制。"),

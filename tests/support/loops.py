@@ -24,8 +24,8 @@ def arguments(folder: Path, **more: Any) -> Any:
 
     return TrainingArguments(
         output_dir=str(folder), use_cpu=True, per_device_train_batch_size=2,
-        learning_rate=5e-3, warmup_steps=2, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
-        remove_unused_columns=False, seed=7, optim="adamw_torch_fused", **{"max_steps": 30, "gradient_accumulation_steps": 2, **more},
+        logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True, remove_unused_columns=False, seed=7,
+        optim="adamw_torch_fused", **{"learning_rate": 5e-3, "max_steps": 30, "gradient_accumulation_steps": 2, **more},
     )  # fmt: skip
 
 

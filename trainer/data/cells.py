@@ -37,6 +37,8 @@ class Cells:
 
     def __init__(self) -> None:
         self.doubts: list[tuple[Code, dict[str, Any]]] = []
+        self.unused: set[str] = set()
+        """Keys inside of turns that nothing here reads."""
 
     def doubt(self, code: Code, field: str, **params: Any) -> None:
         self.doubts.append((code, {"field": field, **params}))
@@ -53,7 +55,7 @@ class Cells:
         if key not in values and required:
             raise RowError(Code.ROW_FIELD_MISSING, field=field)
         value = values.get(key)
-        if value is None and not required:
+        if not required and (value is None or value == [] or value == {}):
             return ""
         if not isinstance(value, str):
             raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="text", value=kind_of(value))
@@ -68,13 +70,19 @@ class Cells:
         return value
 
     def look(self, value: str, field: str) -> None:
-        """Doubt what a text holds and hardly anybody means."""
+        """Doubt what a text holds and hardly anybody means.
+
+        Raises:
+            RowError: it stands for an image, which nothing here reads.
+        """
         if len(value) > MOST_CHARACTERS:
             self.doubt(Code.ROW_CELL_LARGE, field, value=len(value), expected=MOST_CHARACTERS)
         if len(value) < 20 and value.strip().lower() in _NO_VALUES:
             self.doubt(Code.ROW_NOT_A_VALUE, field, value=value.strip())
         if _may_hold_odd(value) and (odd := _ODD.search(value)):
             self.doubt(Code.ROW_CONTROL_CHARACTERS, field, value=f"U+{ord(odd[0]):04X}")
+        if "<image>" in value:
+            raise RowError(Code.ROW_HAS_MEDIA, field=field, value="<image>")
         if "<|" in value and (special := _SPECIAL.search(value)):
             self.doubt(Code.ROW_SPECIAL_TOKEN, field, value=special[0])
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
+import re
+import tokenize
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from interfaces.example import Message, Role, ToolCall
@@ -18,16 +22,40 @@ _ROLES: dict[str, Role] = {
     "ai": "assistant", "tool": "tool", "function": "tool", "observation": "tool", "tool_response": "tool",
     "function_response": "tool", "ipython": "tool",
 }  # fmt: skip
+_TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):")
+_NUMPY_ARRAY = re.compile(r"\Aarray\((.*?)(?:,\s*dtype=object)?\)\Z", re.DOTALL)
+_REASONING_PARTS = ("reasoning", "thinking")
+_TEXT_PARTS = ("text", "input_text", "output_text", *_REASONING_PARTS)
 _CALLS = {"function_call", "tool_call"}
 """ShareGPT's roles of a turn whose text is a call as JSON."""
+_MARKS = ("weight", "train", "loss", "loss_weight")
+"""Marks of a turn that say whether it is trained on: OpenAI's, axolotl's, ms-swift's and LLaMA-Factory's."""
+_MEDIA = ("image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio")
 ROLE_KEYS = ("role", "from", "speaker")
 TEXT_KEYS = ("content", "value", "text")
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+_KNOWN_KEYS = {
+    *ROLE_KEYS,
+    *TEXT_KEYS,
+    *_REASONING_KEYS,
+    *_MARKS,
+    "name",
+    "tool_calls",
+    "function_call",
+    "tool_call_id",
+    "id",
+}
+
+
+def is_role(value: Any) -> bool:
+    """Whether a value names the speaker of a turn."""
+    name = value.strip().lower() if isinstance(value, str) else ""
+    return name in _ROLES or name in _CALLS
 
 
 def as_list(value: Any, field: str, expected: str) -> list[Any]:
-    """A list; in a CSV it is written as JSON, or as Python writes it."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
+    """A list; in a CSV it is written as JSON, or as Python, numpy or pandas print it."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "array(")):
         value = _parsed(value)
     if hasattr(value, "tolist"):
         value = value.tolist()
@@ -40,10 +68,32 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return text
+        for form in (text, _as_literal(text)):
+            try:
+                return ast.literal_eval(form)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+        return text
+
+
+def _as_literal(text: str) -> str:
+    """A list as numpy prints it, `[{...} {...}]` or `array([...], dtype=object)`, with its commas and without `array`.
+
+    By tokens, so that nothing inside of a string is taken for a place without a comma.
+    """
+    text = _NUMPY_ARRAY.sub(r"\1", text.strip())
+    lines, missing, previous = text.splitlines(keepends=True), [], None
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.string == "{" and previous == "}":
+                missing.append(token.start)
+            if token.type not in (tokenize.NL, tokenize.NEWLINE):
+                previous = token.string
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        return text
+    for row, column in reversed(missing):
+        lines[row - 1] = f"{lines[row - 1][:column]},{lines[row - 1][column:]}"
+    return "".join(lines)
 
 
 def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
@@ -59,16 +109,44 @@ def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
     for number, turn in enumerate(listed):
         if not isinstance(turn, dict):
             raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="an object", value=kind_of(turn))
-        message = message_of(turn, f"{field}[{number}]", cells)
-        if message is not None:
-            messages.append(message)
+        for one in _asked_and_answered(turn):
+            message = message_of(one, f"{field}[{number}]", cells)
+            if message is not None:
+                messages.append(message)
     if not messages:
         raise RowError(Code.ROW_NO_ANSWER)
     return messages
 
 
+def _asked_and_answered(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    """Firefly's turns hold a question and its answer; all others are themselves."""
+    if turn.keys() >= {"human", "assistant"} and not turn.keys() & set(ROLE_KEYS):
+        rest = {key: value for key, value in turn.items() if key not in ("human", "assistant")}
+        return [{"role": "user", "content": turn["human"]}, {"role": "assistant", "content": turn["assistant"], **rest}]
+    return [turn]
+
+
+def transcript_of(text: str) -> list[dict[str, Any]]:
+    """The turns of a text that is written as `Human: ... Assistant: ...` (hh-rlhf); none where it is not.
+
+    A last `Assistant:` without an answer, as a prompt ends with, is no turn.
+    """
+    if not text.lstrip().startswith("Human:"):
+        return []
+    begin, *pieces = _TRANSCRIPT.split(f"\n\n{text.strip()}\n")
+    if begin.strip() or pieces[:1] != ["Human"]:
+        return []
+    turns = [
+        {"role": "user" if speaker == "Human" else "assistant", "content": said.strip()}
+        for speaker, said in zip(pieces[::2], pieces[1::2], strict=True)
+    ]
+    return turns if turns[-1]["content"] or turns[-1]["role"] == "user" else turns[:-1]
+
+
 def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None:
     """One turn; None for an empty system turn, which says nothing."""
+    if len(turn) > 2:
+        cells.unused |= turn.keys() - _KNOWN_KEYS
     role_key = next((key for key in ROLE_KEYS if key in turn), "role" if "content" in turn else "from")
     text_key = next((key for key in TEXT_KEYS if key in turn), "content" if role_key == "role" else "value")
     name = cells.text(turn, role_key, field).strip().lower()
@@ -78,17 +156,19 @@ def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None
     if role is None:
         where = f"{field}.{role_key}"
         raise RowError(Code.ROW_ROLE_UNKNOWN, field=where, value=name[:40], known=sorted([*_ROLES, *_CALLS]))
+    parts = _parts_of(turn.get(text_key), f"{field}.{text_key}")
+    content = turn if parts is None else {text_key: parts.text}
     if role != "assistant":
-        text = cells.text({text_key: _joined(turn.get(text_key), f"{field}.{text_key}")} if text_key in turn else turn,
-                          text_key, field, required=role == "user")  # fmt: skip
+        text = cells.text(content, text_key, field, required=role == "user")
         if role == "system" and not text.strip():
             return None
-        return Message(role=role, content=text, name=_name(turn))
-    calls = tuple(_calls(turn, field))
+        called = turn.get("tool_call_id") or turn.get("id") if role == "tool" else None
+        return Message(role=role, content=text, name=_name(turn), tool_call_id=_id(called))
+    calls = (*_calls(turn, field), *(parts.calls if parts else ()))
     reasoning = next(
-        (turn[key] for key in _REASONING_KEYS if isinstance(turn.get(key), str) and turn[key].strip()), None
+        (turn[key] for key in _REASONING_KEYS if isinstance(turn.get(key), str) and turn[key].strip()),
+        parts.reasoning or None if parts else None,
     )
-    content = {text_key: _joined(turn.get(text_key), f"{field}.{text_key}")} if text_key in turn else turn
     text = cells.text(content, text_key, field, required=not calls, answer=True)
     if reasoning is not None:
         cells.look(reasoning, f"{field}.reasoning")
@@ -97,20 +177,53 @@ def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None
     )
 
 
-def _joined(content: Any, field: str) -> Any:
-    """OpenAI's content parts as one text; anything else as it is."""
+@dataclass
+class _Parts:
+    """What a list of content parts holds: OpenAI's and LLaMA-Factory's."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+
+
+def _parts_of(content: Any, field: str) -> _Parts | None:
+    """The parts of a turn's content, None where it has none.
+
+    Raises:
+        RowError: a part is an image or the like, or no part that is known.
+    """
     if not isinstance(content, list):
-        return content
-    texts = []
+        return None
+    found = _Parts()
     for number, part in enumerate(content):
-        text = part if isinstance(part, str) else part.get("text") if isinstance(part, dict) else None
-        if not isinstance(text, str) or (
-            isinstance(part, dict) and part.get("type", "text") not in ("text", "input_text", "output_text")
-        ):
-            kind = str(part.get("type"))[:20] if isinstance(part, dict) else kind_of(part)
-            raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="text", value=kind)
-        texts.append(text)
-    return "".join(texts)
+        where = f"{field}[{number}]"
+        kind = part.get("type", "text") if isinstance(part, dict) else "text"
+        said = part if isinstance(part, str) else _said_by(part)
+        if kind in _MEDIA:
+            raise RowError(Code.ROW_HAS_MEDIA, field=where, value=str(kind))
+        if kind == "tool_call" and said is not None:
+            found.calls += (_call(_json(said, where) if isinstance(said, str) else said, where),)
+        elif not isinstance(said, str) or kind not in _TEXT_PARTS:
+            keys = (
+                f"a part of type '{str(kind)[:20]}' with {', '.join(list(part)[:8])}"
+                if isinstance(part, dict)
+                else kind_of(part)
+            )
+            raise RowError(Code.ROW_FIELD_TYPE, field=where, expected="a text part with 'text' or 'value'", value=keys)
+        elif kind in _REASONING_PARTS:
+            found.reasoning += said
+        else:
+            found.text += said
+    return found
+
+
+def _said_by(part: Any) -> Any:
+    keys = ("text", "value", "content", *_REASONING_KEYS)
+    return next((part[key] for key in keys if part.get(key) is not None), None) if isinstance(part, dict) else None
+
+
+def _id(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _name(turn: dict[str, Any]) -> str | None:
@@ -119,13 +232,18 @@ def _name(turn: dict[str, Any]) -> str | None:
 
 
 def _weight(turn: dict[str, Any], field: str) -> bool:
-    """OpenAI's weight of an assistant's message: 0 is only read, 1 (the default) is learned; or our own `train`."""
-    weight = turn.get("weight", turn.get("train", 1))
-    if weight is None:
-        return True
-    if not isinstance(weight, int | float) or weight not in (0, 1):
-        raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.weight", expected="0 or 1", value=str(weight)[:40])
-    return bool(weight)
+    """Whether an assistant's turn is trained on: yes, unless one of the marks that are known says 0 or false."""
+    trained = True
+    for key in _MARKS:
+        mark = turn.get(key)
+        if mark is None:
+            continue
+        if isinstance(mark, str):
+            mark = {"true": 1, "false": 0, "1": 1, "0": 0}.get(mark.strip().lower(), mark)
+        if not isinstance(mark, int | float) or mark not in (0, 1):
+            raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.{key}", expected="0 or 1", value=str(mark)[:40])
+        trained = trained and bool(mark)
+    return trained
 
 
 def _calls(turn: dict[str, Any], field: str) -> Iterator[ToolCall]:
@@ -168,7 +286,7 @@ def _call(call: Any, field: str) -> ToolCall:
         arguments = _json(arguments, f"{field}.arguments") if arguments.strip() else {}
     if not isinstance(arguments, dict):
         raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.arguments", expected="an object", value=kind_of(arguments))
-    return ToolCall(name=inner["name"], arguments=arguments)
+    return ToolCall(name=inner["name"], arguments=arguments, id=_id(call.get("id")))
 
 
 def tools_of(value: Any, field: str) -> tuple[dict[str, Any], ...]:

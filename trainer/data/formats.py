@@ -8,6 +8,7 @@ text           one column of plain text, every token of which is learned
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,17 @@ from interfaces.errors import FineTuneError
 from interfaces.example import Example, Message
 from interfaces.problems import Code, Problem
 from trainer.data.cells import Cells, RowError
-from trainer.data.conversations import TEXT_KEYS, as_list, check_order, message_of, messages_of, tools_of
+from trainer.data.conversations import (
+    ROLE_KEYS,
+    TEXT_KEYS,
+    as_list,
+    check_order,
+    is_role,
+    message_of,
+    messages_of,
+    tools_of,
+    transcript_of,
+)
 from trainer.data.rows import Row
 
 ROLES = ("messages", "prompt", "input", "completion", "system", "history", "tools", "chosen", "rejected", "text")
@@ -65,6 +76,8 @@ def detect_shape(rows: Iterable[Mapping[str, Any]], path_name: str = "") -> Shap
             if seen.get(column) is None:
                 seen[column] = value
     found = _detected(seen)
+    if (found is None or found[0] == "text") and _is_one_turn(seen):
+        raise FineTuneError.of(Code.FORMAT_ONE_TURN, path=path_name)
     if found is None:
         shown = [str(column)[:200] for column in list(seen)[:50]]
         raise FineTuneError.of(Code.FORMAT_UNKNOWN, path=path_name, columns=shown, known=list(KNOWN))
@@ -108,6 +121,12 @@ def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
     return ("text", {"text": text}) if text is not None else None
 
 
+def _is_one_turn(seen: Mapping[str, Any]) -> bool:
+    """Whether a row is a single message: a role and a text beside it."""
+    role, text = _named(seen, ROLE_KEYS), _named(seen, TEXT_KEYS)
+    return role is not None and text is not None and is_role(seen[role])
+
+
 def _named(seen: Iterable[str], names: Iterable[str]) -> str | None:
     by_lower = {str(column).strip().lower(): column for column in reversed(list(seen))}
     return next((by_lower[name] for name in names if name in by_lower), None)
@@ -139,18 +158,36 @@ def chosen_shape(columns: Mapping[str, str], seen: Iterable[str], path_name: str
     return Shape("mapped", dict(columns))
 
 
-def example_of(row: Row, shape: Shape, path_name: str) -> tuple[Example | None, list[Problem]]:
-    """A row as an example with what is doubtful about it; or no example, and what is wrong with the row."""
+def example_of(
+    row: Row, shape: Shape, path_name: str, unused_keys: Counter[str] | None = None
+) -> tuple[Example | None, list[Problem]]:
+    """A row as an example with what is doubtful about it; or no example, and what is wrong with the row.
+
+    Keys inside of its turns that nothing reads are counted in `unused_keys`.
+    """
     where = {"path": path_name, "row": row.row, "line": row.line}
     if row.problem is not None or row.values is None:
         return None, [row.problem or Problem.error(Code.ROW_NOT_OBJECT, value="null", **where)]
     cells = Cells()
     try:
+        _refuse_media(row.values)
         example = _CONVERTERS[shape.kind](row.values, shape.columns, cells)
     except RowError as error:
         return None, [Problem.error(error.code, **where, **error.params)]
+    if unused_keys is not None:
+        unused_keys.update(cells.unused)
     example = example.model_copy(update={"row": row.row, "line": row.line})
     return example, [Problem.warning(code, **where, **params) for code, params in cells.doubts]
+
+
+def _refuse_media(values: dict[str, Any]) -> None:
+    """
+    Raises:
+        RowError: the row comes with pictures, films or sounds, which nothing here reads.
+    """
+    for column in ("images", "videos", "audios"):
+        if values.get(column) not in (None, "", [], "[]"):
+            raise RowError(Code.ROW_HAS_MEDIA, field=column, value=column)
 
 
 def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
@@ -172,6 +209,12 @@ def _pair(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> E
         return _with_rest(asked + answered, columns["prompt"], values, columns, cells)
     messages = [message for pair in _history(values, columns, cells) for message in pair]
     question = cells.text(values, columns["prompt"])
+    if turns := transcript_of(question):
+        asked = messages_of(turns, columns["prompt"], cells)
+        messages += [message.model_copy(update={"train": False}) for message in asked]
+        answer = cells.text(values, columns["completion"], answer=True)
+        messages.append(Message(role="assistant", content=answer.strip(), train=True))
+        return _with_rest(messages, columns["prompt"], values, columns, cells)
     more = cells.text(values, columns["input"], required=False) if "input" in columns else ""
     if more.strip():
         question = f"{question}\n{more}"
@@ -188,7 +231,10 @@ def _preference(values: dict[str, Any], columns: Mapping[str, str], cells: Cells
         if isinstance(prompt, list):
             messages = messages_of(prompt, columns["prompt"], cells)
         else:
-            messages = [Message(role="user", content=cells.text(values, columns["prompt"]))]
+            asked = cells.text(values, columns["prompt"])
+            messages = messages_of(
+                transcript_of(asked) or [{"role": "user", "content": asked}], columns["prompt"], cells
+            )
     chosen = _chosen(values, columns["chosen"], cells)
     if messages and chosen[: len(messages)] == messages:
         messages = []
@@ -213,7 +259,10 @@ def _chosen(values: dict[str, Any], field: str, cells: Cells) -> list[Message]:
         return [message] if message is not None else []
     if isinstance(chosen, list):
         return messages_of(chosen, field, cells)
-    return [Message(role="assistant", content=cells.text(values, field, answer=True), train=True)]
+    text = cells.text(values, field, answer=True)
+    if turns := transcript_of(text):
+        return messages_of(turns, field, cells)
+    return [Message(role="assistant", content=text, train=True)]
 
 
 def _history(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Iterable[list[Message]]:
@@ -243,8 +292,12 @@ def _with_rest(
     system = cells.text(values, columns["system"], required=False) if "system" in columns else ""
     if system.strip() and messages[0].role != "system":
         messages = [Message(role="system", content=system), *messages]
+    if str(values.get("label")).strip().lower() == "false" and "label" not in columns.values():
+        raise RowError(Code.ROW_UNDESIRED, field="label", value="false")
     if not any(message.train for message in messages):
         raise RowError(Code.ROW_NO_ANSWER)
+    if messages[0].role == "assistant" and not any(message.role in ("user", "tool") for message in messages):
+        raise RowError(Code.ROW_NO_QUESTION, field=field)
     check_order(messages, field, cells)
     tools = tools_of(values.get(columns["tools"]), columns["tools"]) if "tools" in columns else ()
     return Example(messages=tuple(messages), tools=tools, row=0)

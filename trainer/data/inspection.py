@@ -28,6 +28,7 @@ SHOWN_ROWS = 20
 _FIRST_ROWS = 100
 """So many are looked at to detect the shape, and shown first."""
 _MOST_COLUMNS = 1000
+_MOST_KEYS = 50
 _EXCERPT = 400
 _EXCERPTS = 10_000
 _TELL_SECONDS = 0.2
@@ -51,6 +52,7 @@ class Inspection:
         self._columns, self._sample_by, self._tell = columns, sample_by, tell
         self._shape: Shape | None = None
         self._seen_columns: dict[str, None] = {}
+        self._unused_keys: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
         self._kinds_at_fault: Counter[str] = Counter()
         self._first: list[dict[str, Any]] = []
@@ -78,6 +80,7 @@ class Inspection:
             "columns": dict(shape.columns) if shape else {},
             "known_columns": columns,
             "unused_columns": [column for column in columns if shape and column not in shape.columns.values()],
+            "unused_keys": dict(self._unused_keys.most_common(_MOST_KEYS)),
             "sample_by": self._sample_by,
             **counts,
             "usable": writer.count,
@@ -120,7 +123,7 @@ class Inspection:
 
     def _example_of(self, row: Row) -> tuple[Example | None, list[Problem]]:
         if self._shape is not None:
-            return example_of(row, self._shape, self.name)
+            return example_of(row, self._shape, self.name, self._unused_keys)
         where = {"path": self.name, "row": row.row, "line": row.line}
         return None, [row.problem or Problem.error(Code.ROW_NOT_OBJECT, value="null", **where)]
 
@@ -265,7 +268,7 @@ def _record(example: Example, said: list[Problem]) -> dict[str, Any]:
         record["text"] = example.text
     if example.messages:
         record["messages"] = [
-            message.model_dump() if message.tool_calls or message.reasoning or message.name
+            message.model_dump() if message.tool_calls or message.reasoning or message.name or message.tool_call_id
             else {"role": message.role, "content": message.content, "train": message.train}
             for message in example.messages
         ]  # fmt: skip
@@ -287,7 +290,8 @@ def as_json(value: Any) -> bytes:
 def _half_characters(example: Example) -> dict[str, str] | None:
     """Where texts that no field's own check has seen hold half a character: names and arguments of tools."""
     for message in example.messages:
-        if (message.tool_calls or message.name) and _holds_half(message.model_dump(include={"tool_calls", "name"})):
+        said = message.model_dump(include={"tool_calls", "name", "tool_call_id"}, exclude_defaults=True)
+        if said and _holds_half(said):
             return {"field": "tool_calls", "expected": "text", "value": "text with half a character (a lone surrogate)"}
     if example.tools and _holds_half(example.tools):
         return {"field": "tools", "expected": "text", "value": "text with half a character (a lone surrogate)"}

@@ -51,7 +51,7 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
         summed = {key: sum(report[key] for report in reports) for key in ("at_fault", "bytes")}
         kinds = doubts + sum((Counter(report["kinds_at_fault"]) for report in reports), Counter())
         report = {
-            "name": name, "format": " + ".join(formats), "columns": {}, "known_columns": [], "unused_columns": [],
+            "name": name, "format": " + ".join(formats), "columns": {}, "known_columns": [], "unused_columns": [], "unused_keys": {},
             "rows": writer.count + summed["at_fault"], "good": writer.count - doubtful, "usable": writer.count,
             "doubtful": doubtful, **summed, "kinds": dict(kinds.most_common()), "kinds_at_fault": {}, "first": [record for report in reports for record in report["first"]][:20],
             "sources": [report["name"] for report in reports],

@@ -26,7 +26,7 @@ from trainer.data.dataset import index_of, report_of
 from trainer.data.inspection import Inspection
 from trainer.data.splitting import split_rows, without_leaks
 from trainer.tokens.length_figures import HasTokens, figures
-from trainer.tokens.run_warnings import template_warnings
+from trainer.tokens.run_warnings import nothing_to_train, template_warnings
 from trainer.tokens.template import ChatTemplate, Tokens
 from trainer.tokens.token_store import ITEM, PLAIN, REFUSED, TokenizedRow, item_of, stored_tokens, tokenize
 
@@ -92,7 +92,7 @@ class Previewer:
             "text": made.rendered.text, "tokens": tokens, "length": len(tokens), "max_length": max_length,
             "cut": max(len(tokens) - max_length, 0), "trained": sum(token["trained"] for token in kept[1:]),
             "stop": self._stop(kept, tokens), "doubts": list(example.doubts),
-            "notes": [problem.model_dump(mode="json") for problem in self._notes(made)],
+            "notes": [problem.model_dump(mode="json") for problem in self._notes(made, example.row)],
         }  # fmt: skip
 
     def _listed(self, made: Tokens) -> list[dict[str, Any]]:
@@ -120,9 +120,9 @@ class Previewer:
         fate, last = ("trained", shown[-1]) if shown else ("cut", learned[-1]) if learned else ("read", ends[-1])
         return {"token": tokens[last]["text"].strip(), "fate": fate}
 
-    def _notes(self, made: Tokens) -> list[Problem]:
+    def _notes(self, made: Tokens, row: int) -> list[Problem]:
         rendered, model = made.rendered, self.template.model_name
-        notes = [Problem.warning(code, model=model, count=1) for code in sorted(rendered.done)]
+        notes = [Problem.warning(code, model=model, count=1, rows=1, first=[row]) for code in sorted(rendered.done)]
         if not rendered.whole_turns:
             notes.append(Problem.warning(Code.TEMPLATE_REWRITES_HISTORY, model=model, count=1))
         if not rendered.stops:
@@ -187,9 +187,8 @@ class Previewer:
         """What would be trained otherwise than a person may think."""
         problems = template_warnings(items, self.template)
         if found["counted"] and found["lost"] + found["nothing_to_learn"] == found["counted"]:
-            problems.insert(0, Problem.error(
-                Code.NOTHING_TO_TRAIN, path="", rows=found["counted"], cut=found["lost"], max_length=found["max_length"]
-            ))  # fmt: skip
+            nothing = nothing_to_train("", found["counted"], found["lost"], self.template, found["max_length"])
+            problems.insert(0, nothing)
         return [problem.model_dump(mode="json") for problem in problems]
 
     def _items(

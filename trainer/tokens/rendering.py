@@ -30,7 +30,9 @@ _HARD_SECONDS = 1.5
 MOST_GROWTH = 50
 """A template that writes more than so many times what it was given, and 200,000 characters, is refused."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
-_PROBE_CALL = [{"type": "function", "function": {"name": "probe_function", "arguments": {"probe_key": "probe_value"}}}]
+_PROBE_CALL = {"type": "function", "function": {"name": "probe_function", "arguments": {"probe_key": "probe_value"}}}
+_ID_FORMS = {"letters": re.compile(r"[A-Za-z0-9]{9}"), "functions": re.compile(r"functions\.[\w.-]+:\d+")}
+"""Ids of calls that templates demand: nine letters or digits (Mistral), or functions.NAME:NUMBER (Kimi)."""
 _PROBE_TOOLS = [
     {"type": "function", "function": {"name": "probe_function", "description": "", "parameters": {"type": "object", "properties": {"probe_key": {"type": "string"}}}}}
 ]  # fmt: skip
@@ -47,8 +49,10 @@ class Renderer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str) -> None:
         self.tokenizer, self.model_name = tokenizer, model_name
         with time_limit(model_name, 0):
-            self.writes_tools = self._writes_tools()
-            self.writes_reasoning = self._writes_reasoning()
+            self.id_form, self.writes_tools = self._tool_calls()
+            self.writes_reasoning = self._shows_thinking({"content": "a", "reasoning_content": "probe_reasoning"})
+            self.keeps_thinking = self._shows_thinking({"content": "<think>\nprobe_reasoning\n</think>\n\na"})
+            self.takes_system = self._takes_system()
         self.marks_generation = bool(_GENERATION.search(self._template(None)))
 
     def messages(self, example: Example) -> tuple[Dicts, Dicts | None, set[Code]]:
@@ -62,13 +66,15 @@ class Renderer:
         messages: Dicts = []
         for message in example.messages:
             made = _as_dict(message)
-            if message.reasoning and not self.writes_reasoning:
+            if message.reasoning and not self.writes_reasoning and self.keeps_thinking:
                 done.add(Code.TEMPLATE_WITHOUT_REASONING)
                 made.pop("reasoning_content", None)
                 made["content"] = f"<think>\n{message.reasoning}\n</think>\n\n{made['content']}"
             messages.append(_with_calls_as_text(made) if by_hand else made)
         if by_hand:
-            messages, tools = _with_tools_as_text(messages, tools), None
+            messages, tools = _with_tools_as_text(messages, tools, self.takes_system), None
+        elif self.id_form is not None and with_call_ids(messages, self.id_form):
+            done.add(Code.TEMPLATE_CALL_IDS)
         return messages, tools, done
 
     def render(
@@ -117,14 +123,23 @@ class Renderer:
     def _template(self, tools: Dicts | None) -> str:
         return str(self.tokenizer.get_chat_template(tools=tools))
 
-    def _writes_tools(self) -> bool:
+    def _tool_calls(self) -> tuple[str | None, bool]:
+        """The form of ids that the template demands of calls, and whether it writes calls at all."""
+        for form in (None, *_ID_FORMS):
+            if self._writes_tools(form):
+                return form, True
+        return None, False
+
+    def _writes_tools(self, id_form: str | None) -> bool:
         """Whether tools, a call, its arguments and its result all come out of the template."""
         talk: Dicts = [
             {"role": "user", "content": "q"},
-            {"role": "assistant", "content": "", "tool_calls": _PROBE_CALL},
+            {"role": "assistant", "content": "", "tool_calls": [dict(_PROBE_CALL)]},
             {"role": "tool", "name": "probe_function", "content": "probe_result"},
             {"role": "assistant", "content": "a"},
         ]
+        if id_form is not None:
+            with_call_ids(talk, id_form)
         try:
             text, bare = self.render(talk, _PROBE_TOOLS), self.render(talk)
         except FineTuneError:
@@ -135,13 +150,18 @@ class Renderer:
             and "probe_value" in bare
         )
 
-    def _writes_reasoning(self) -> bool:
-        talk: Dicts = [
-            {"role": "user", "content": "q"},
-            {"role": "assistant", "content": "a", "reasoning_content": "probe_reasoning"},
-        ]
+    def _shows_thinking(self, answer: dict[str, str]) -> bool:
+        talk: Dicts = [{"role": "user", "content": "q"}, {"role": "assistant", **answer}]
         try:
             return "probe_reasoning" in self.render(talk)
+        except FineTuneError:
+            return False
+
+    def _takes_system(self) -> bool:
+        try:
+            return "probe_system" in self.render(
+                [{"role": "system", "content": "probe_system"}, {"role": "user", "content": "q"}]
+            )
         except FineTuneError:
             return False
 
@@ -153,12 +173,49 @@ def _as_dict(message: Message) -> dict[str, Any]:
         made["reasoning_content"] = message.reasoning
     if message.tool_calls:
         made["tool_calls"] = [
-            {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+                **({"id": call.id} if call.id else {}),
+            }
             for call in message.tool_calls
         ]
     if message.name:
         made["name"] = message.name
+    if message.tool_call_id:
+        made["tool_call_id"] = message.tool_call_id
     return made
+
+
+def with_call_ids(messages: Dicts, form: str) -> bool:
+    """Give every call and every result an id of the form that the template demands; whether any was missing or other.
+
+    A call keeps an id of that form. Results follow their call's id, or the order of the calls where they name none.
+    """
+    changed, count = False, 0
+    new_ids: dict[str, str] = {}
+    waiting: list[str] = []
+    for message in messages:
+        for call in message.get("tool_calls", ()):
+            own = call.get("id")
+            if own is None or not _ID_FORMS[form].fullmatch(own):
+                changed = True
+                name = call["function"]["name"]
+                call["id"] = f"call{count:05d}" if form == "letters" else f"functions.{name}:{count}"
+            if own is not None:
+                new_ids[own] = call["id"]
+            waiting.append(call["id"])
+            count += 1
+        if message["role"] == "tool":
+            own = message.get("tool_call_id")
+            wanted = new_ids.get(own) if own is not None else None
+            if wanted is None and waiting:
+                wanted = waiting[0]
+            if wanted is not None:
+                changed = changed or own != wanted
+                message["tool_call_id"] = wanted
+                waiting = [one for one in waiting if one != wanted]
+    return changed
 
 
 def _with_calls_as_text(message: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +226,7 @@ def _with_calls_as_text(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "content": "\n".join(part for part in [message["content"], *written] if part)}
 
 
-def _with_tools_as_text(messages: Dicts, tools: Dicts | None) -> Dicts:
+def _with_tools_as_text(messages: Dicts, tools: Dicts | None, takes_system: bool) -> Dicts:
     if not tools:
         return messages
     listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
@@ -179,7 +236,12 @@ def _with_tools_as_text(messages: Dicts, tools: Dicts | None) -> Dicts:
     )
     if messages[0]["role"] == "system":
         return [{**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
-    return [{"role": "system", "content": text}, *messages]
+    if takes_system:
+        return [{"role": "system", "content": text}, *messages]
+    # A template that refuses a system turn is not given one: the tools stand before the first question.
+    first = next((number for number, message in enumerate(messages) if message["role"] == "user"), 0)
+    asked = {**messages[first], "content": f"{text}\n\n{messages[first]['content']}"}
+    return [*messages[:first], asked, *messages[first + 1 :]]
 
 
 @contextmanager

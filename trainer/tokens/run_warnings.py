@@ -13,6 +13,7 @@ from interfaces.example_file import ExampleFile
 from interfaces.problems import Code, Problem
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import (
+    CALL_IDS,
     NO_END,
     NO_STOP,
     NOT_WHOLE,
@@ -56,6 +57,7 @@ def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:
         (NOT_WHOLE, Code.TEMPLATE_REWRITES_HISTORY),
         (TOOLS_AS_TEXT, Code.TEMPLATE_WITHOUT_TOOLS),
         (REASONING_AS_TEXT, Code.TEMPLATE_WITHOUT_REASONING),
+        (CALL_IDS, Code.TEMPLATE_CALL_IDS),
         (NO_STOP, Code.STOP_NOT_TRAINED),
     ):
         if count := rows(flag):
@@ -80,10 +82,23 @@ def selection_warnings(
         found.append(Problem.warning(Code.TEXTS_CONTINUED, **counted, **counts))
     if findings.split:
         found.append(Problem.warning(Code.ROWS_SPLIT, count=findings.split, pieces=findings.pieces, **counts))
-    if len(findings.left_out):
-        first = [examples.entry(int(position))[2] for position in findings.left_out[:SHOWN_ROWS]]
-        found.append(Problem.warning(Code.ROWS_LEFT_OUT, count=len(findings.left_out), first=first, **counts))
+    for positions, code in (
+        (findings.left_out, Code.ROWS_LEFT_OUT),
+        (findings.not_shown, Code.ROWS_NOT_SHOWN),
+        (findings.unmarked, Code.ROWS_UNMARKED),
+        (findings.holds_special, Code.ROWS_HOLD_SPECIAL),
+    ):
+        if len(positions):
+            first = [examples.entry(int(position))[2] for position in positions[:SHOWN_ROWS]]
+            found.append(Problem.warning(code, count=len(positions), first=first, model=template.model_name, **counts))
     return found + template_warnings(items, template)
+
+
+def nothing_to_train(path: str, rows: int, cut: int, template: ChatTemplate, max_length: int) -> Problem:
+    """Why no row is left: `cut` of them lose their answers at max_length, or none is shown by the template."""
+    if cut:
+        return Problem.error(Code.NOTHING_TO_TRAIN, path=path, rows=rows, cut=cut, max_length=max_length)
+    return Problem.error(Code.NOTHING_SHOWN, path=path, rows=rows, model=template.model_name)
 
 
 def refuse_or_warn(

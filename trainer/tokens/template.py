@@ -14,9 +14,10 @@ is only read, since no model would have written it so, and the run says in how m
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy
@@ -80,6 +81,15 @@ class ChatTemplate:
         # Cutting and padding are ours to do; a tokenizer.json may bring both.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
+        self.text_begin = self._text_begin()
+        special = [
+            token.content
+            for token in tokenizer.added_tokens_decoder.values()
+            if token.special and len(token.content) > 2
+        ]
+        self._special = (
+            re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True)))) if special else None
+        )
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """A user's question, ready to be answered."""
@@ -122,9 +132,16 @@ class ChatTemplate:
             FineTuneError: the template refuses it, or takes too long.
         """
         if example.text is not None:
-            return self._plain(example.text)
-        with time_limit(self.model_name, example.row):
-            return self._conversation(example)
+            made = self._plain(example.text)
+        else:
+            with time_limit(self.model_name, example.row):
+                made = self._conversation(example)
+        return replace(made, done=made.done | {Code.ROWS_HOLD_SPECIAL}) if self._holds_special(example) else made
+
+    def _holds_special(self, example: Example) -> bool:
+        """Whether the row's own texts hold what this model's tokenizer reads as a control token."""
+        texts = (example.text, *(text for one in example.messages for text in (one.content, one.reasoning)))
+        return self._special is not None and any(text and self._special.search(text) for text in texts)
 
     def _conversation(self, example: Example) -> Rendered:
         messages, tools, done = self.renderer.messages(example)
@@ -152,14 +169,15 @@ class ChatTemplate:
         return Rendered(text, spans, len(spans) == len(found), ends, done=frozenset(done))
 
     def _plain(self, text: str) -> Rendered:
-        end = self.tokenizer.eos_token or ""
-        begin = (
-            self.tokenizer.bos_token
-            if getattr(self.tokenizer, "add_bos_token", False) and self.tokenizer.bos_token
-            else ""
-        )
+        begin, end = self.text_begin, self.tokenizer.eos_token or ""
         whole = begin + text + end
         return Rendered(whole, [(len(begin), len(whole))], plain=True, ends=bool(end))
+
+    def _text_begin(self) -> str:
+        """The special tokens that the tokenizer itself puts before a plain text, as BOS."""
+        probe = self.tokenizer.backend_tokenizer.encode("x", add_special_tokens=True)
+        marks: list[int] = probe.special_tokens_mask
+        return "".join(probe.tokens[: marks.index(0)]) if 0 in marks else ""
 
     def _generation_prompt(self) -> str:
         """What the template writes to have an answer begun."""

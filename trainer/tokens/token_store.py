@@ -35,14 +35,16 @@ from interfaces.problems import Code
 from trainer.data.dataset import Indices, report_of
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same rows would give other tokens."""
 IGNORE_INDEX = -100
 """The label that torch's cross-entropy ignores."""
 ITEM = numpy.dtype(
     [("start", "<u8"), ("length", "<u4"), ("trained", "<u4"), ("first", "<u4"), ("example", "<u4"), ("flags", "<u4")]
 )
-NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_STOP = (1 << bit for bit in range(8))
+NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_STOP, CALL_IDS, HOLDS_SPECIAL = (
+    1 << bit for bit in range(10)
+)
 _BATCH = 256
 _KEPT_STORES = 12
 Items = numpy.typing.NDArray[Any]
@@ -101,7 +103,13 @@ class Findings:
     longest: int
     cut: int
     left_out: Indices
-    """Examples that have nothing left to learn."""
+    """Examples of whose answers nothing is left at max_length."""
+    not_shown: Indices
+    """Examples whose answers the template doesn't show as they stand."""
+    unmarked: Indices
+    """Examples in which the template marks nothing as generated."""
+    holds_special: Indices
+    """Examples whose own texts hold tokens that the model reads as control tokens."""
     dropped: int
     split: int
     pieces: int
@@ -140,8 +148,14 @@ def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) ->
     def rows_with(flag: int) -> int:
         return len(numpy.unique(kept["example"][kept["flags"] & flag != 0]))
 
+    gone = items[~numpy.isin(items["example"], kept["example"])]
+    left_out = numpy.unique(gone["example"][gone["trained"] > 0])
+    silent = gone[~numpy.isin(gone["example"], left_out)]
+    not_shown = numpy.unique(silent["example"][silent["flags"] & NOT_WHOLE != 0])
     findings = Findings(
-        rows=len(used), longest=longest, cut=cut, left_out=numpy.setdiff1d(items["example"], kept["example"]).astype(numpy.int64),
+        rows=len(used), longest=longest, cut=cut, left_out=left_out.astype(numpy.int64), not_shown=not_shown.astype(numpy.int64),
+        unmarked=numpy.setdiff1d(silent["example"], not_shown).astype(numpy.int64),
+        holds_special=numpy.unique(items["example"][items["flags"] & HOLDS_SPECIAL != 0]).astype(numpy.int64),
         dropped=dropped, split=len(numpy.unique(pieces["example"])), pieces=len(pieces), texts=len(numpy.unique(windows["example"])), windows=len(windows), not_whole=rows_with(NOT_WHOLE),
         no_end=rows_with(NO_END), tools_as_text=rows_with(TOOLS_AS_TEXT), reasoning_as_text=rows_with(REASONING_AS_TEXT),
         refused=refused.astype(numpy.int64),
@@ -306,6 +320,8 @@ def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
         | (not rendered.whole_turns) * NOT_WHOLE | (not rendered.ends) * NO_END | made.piece * PIECE | rendered.plain * PLAIN
         | (Code.TEMPLATE_WITHOUT_TOOLS in rendered.done) * TOOLS_AS_TEXT
         | (Code.TEMPLATE_WITHOUT_REASONING in rendered.done) * REASONING_AS_TEXT
+        | (Code.TEMPLATE_CALL_IDS in rendered.done) * CALL_IDS
+        | (Code.ROWS_HOLD_SPECIAL in rendered.done) * HOLDS_SPECIAL
     )  # fmt: skip
     first = int(learned[0]) + 1 if len(learned) else 0
     return (start, len(trained), len(learned), first, made.example, flags)

@@ -4,8 +4,10 @@ Each override says why it is there."""
 
 from __future__ import annotations
 
+import functools
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,33 @@ class TrainingLoop(Trainer):
         super().__init__(*arguments, **options)
         self._step_losses: list[torch.Tensor] = []
         self._step_tokens = self._step_trained = 0
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The stock schedule, but for its warm-up, whose first step has rate 0 and learns nothing: here the k-th of n
+        warm-up steps takes k/n of the rate. A share of all steps that is less than one step is no warm-up.
+        """
+        if self.args.warmup_steps < 1 and self.args.warmup_steps * num_training_steps < 1:
+            self.args.warmup_steps = 0
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        warmup = self.args.get_warmup_steps(num_training_steps)
+        if warmup and self.args.lr_scheduler_type != "constant":  # which knows no warm-up
+            # Where all steps are warm-up nothing is left to fall, and the stock formula divides by that.
+            after = scheduler.lr_lambdas if warmup < num_training_steps else [_full for _ in scheduler.lr_lambdas]
+            scheduler.lr_lambdas = [functools.partial(_warmed, stock, warmup) for stock in after]
+            scheduler._last_lr = [
+                base * share(scheduler.last_epoch)
+                for base, share in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+            ]
+            for group, rate in zip(scheduler.optimizer.param_groups, scheduler._last_lr, strict=True):
+                group["lr"] = rate
+        return scheduler
+
+    def fingerprint(self) -> list[tuple[float, float]]:
+        """Sum and sum of squares of each weight that is trained: equal only while none has moved."""
+        weights = (one.detach().double() for one in self.model.parameters() if one.requires_grad)
+        return [(float(weight.sum()), float(weight.square().sum())) for weight in weights]
 
     def load(self, checkpoint: Path) -> None:
         """The weights and the place of a checkpoint, for what comes without a further step."""
@@ -129,3 +158,12 @@ def exploded(loss: float, limit: float, step: int, learning_rate: float) -> Fine
     """Training has diverged, and stays finite."""
     params = {"value": round(loss, 2), "limit_loss": round(limit, 2), "step": step, "learning_rate": learning_rate}
     return FineTuneError(Problem(code=Code.LOSS_EXPLODED, params=params, change=slower(learning_rate)))
+
+
+def _full(_step: int) -> float:
+    return 1.0
+
+
+def _warmed(stock: Callable[[int], float], warmup: int, step: int) -> float:
+    """The share of the learning rate at a step, counted from 0."""
+    return (step + 1) / warmup if step < warmup else stock(step)

@@ -29,9 +29,9 @@ from trainer.kernels.fast_paths import FastPaths, use_fast_paths
 from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import Compute
 from trainer.models.model_files import ModelFiles, find_model
-from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, refuse_or_warn, selection_warnings
+from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, nothing_to_train, refuse_or_warn, selection_warnings
 from trainer.tokens.template import ChatTemplate
-from trainer.tokens.token_store import TokenView, select, tokenize
+from trainer.tokens.token_store import Findings, TokenView, select, tokenize
 from trainer.tokens.tokenizer import load_template
 from trainer.training.event_log import EventLog
 from trainer.training.stop import StopRequest
@@ -165,25 +165,24 @@ def _tokenize(
         log.phase("tokenize", done, total, "rows")
         stop.check()
 
-    def view(examples: ExampleFile, used: Indices, tells: bool) -> TokenView:
+    def view(examples: ExampleFile, used: Indices, tells: bool) -> tuple[TokenView, Findings]:
         store = tokenize(folder.home, examples, template, split_at, tell)
         chosen, findings = select(store, used, config.max_length, config.long_rows)
         warnings = refuse_or_warn(findings, store, template, examples, config)
         if tells:
             warn(log, *warnings, *selection_warnings(findings, chosen.items, template, examples, config))
-        return chosen
+        return chosen, findings
 
     separate = data.measured is not data.examples
     # One split's rows are told of together: both sides are cut by the same rule.
     both = numpy.concatenate([data.training] if separate else [data.training, data.kept_aside])
     view(data.examples, numpy.sort(both), tells=True)
-    train = view(data.examples, data.training, tells=False)
-    validation = view(data.measured, data.kept_aside, tells=separate)
+    train, findings = view(data.examples, data.training, tells=False)
+    validation, _ = view(data.measured, data.kept_aside, tells=separate)
     rows = len(both)
     if not len(train):
-        raise FineTuneError.of(
-            Code.NOTHING_TO_TRAIN, path=data.report["name"], rows=rows, cut=rows, max_length=config.max_length
-        )
+        cut = len(findings.left_out) + findings.dropped
+        raise FineTuneError(nothing_to_train(data.report["name"], rows, cut, template, config.max_length))
     if not len(validation) and (config.validation_split > 0 or separate):
         warn(log, Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split))
     return train, validation

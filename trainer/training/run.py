@@ -7,6 +7,7 @@ import shutil
 import time
 
 from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
 from interfaces.events import Evaluated, Event, Finished, Started, Step, Stopped, kept, read_events
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
@@ -56,7 +57,10 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     eval_history = EvalHistory({event.step: event.loss for event in _told(folder) if isinstance(event, Evaluated)})
     loop, stopper = _build_loop(config, folder, log, stop, compute, prepared, resume_point, eval_history)
     log.phase("train")
+    before = loop.fingerprint() if resume_point.step is None else None
     _learn(loop, stopper, eval_history, folder, resume_point)
+    if not stopper.asked and before == loop.fingerprint():
+        raise FineTuneError.of(Code.NOTHING_LEARNED, steps=loop.state.global_step, rate=config.learning_rate)
     stop.budget = loop.budget  # the adapter is not saved yet
     shutil.rmtree(folder.staging, ignore_errors=True)
     step = given = loop.state.global_step

@@ -36,7 +36,8 @@ CALL = ToolCall(name="f", arguments={"x": 1})
 )  # fmt: skip
 def test_every_way_to_write_a_call_is_one_call_and_learned(turn: dict[str, Any]) -> None:
     message = read([USER, turn])[1]
-    assert (message.role, message.content, message.tool_calls, message.train) == ("assistant", "", (CALL,), True)
+    calls = tuple(call.model_copy(update={"id": None}) for call in message.tool_calls)
+    assert (message.role, message.content, calls, message.train) == ("assistant", "", (CALL,), True)
 
 
 @pytest.mark.parametrize("role", ["tool", "observation", "function", "tool_response", "ipython"])
@@ -49,7 +50,7 @@ def test_content_parts_are_joined_and_images_refused() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert read([{"role": "user", "content": parts}, {"role": "assistant", "content": "c"}])[0].content == "ab"
     image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]
-    assert refused(image) == (Code.ROW_FIELD_TYPE, "messages[0].content[0]")
+    assert refused(image) == (Code.ROW_HAS_MEDIA, "messages[0].content[0]")
 
 
 @pytest.mark.parametrize(("weight", "train"), [(0, False), (1, True), (0.0, False), (True, True), (None, True)])
@@ -132,3 +133,64 @@ def test_a_call_and_its_results_are_in_order() -> None:
     )
     check_order([user, called, result, result, answer, user, called, result, called, result, answer], "messages", cells)
     assert cells.doubts == []
+
+
+@pytest.mark.parametrize("mark", [{"loss": False}, {"loss_weight": 0.0}, {"train": "false"}, {"weight": 0}])
+def test_a_mark_not_to_train_on_a_turn_is_obeyed(mark: dict[str, Any]) -> None:
+    answer = {"role": "assistant", "content": "a"}
+    messages = read([USER, {**answer, **mark}, USER, {**answer, **dict.fromkeys(mark, 1)}])
+    assert [message.train for message in messages] == [False, False, False, True]
+    assert refused([USER, {**answer, **dict.fromkeys(mark, 0.5)}])[0] == Code.ROW_FIELD_TYPE
+
+
+def test_keys_of_a_turn_that_nothing_reads_are_named() -> None:
+    cells = Cells()
+    messages_of(
+        [{**USER, "emotion": "calm"}, {"role": "assistant", "content": "a", "loss": 1, "score": 3}], "messages", cells
+    )
+    assert cells.unused == {"emotion", "score"}
+
+
+def test_ids_of_calls_and_of_their_results_are_kept() -> None:
+    call = {"id": "a1B2c3D4e", "type": "function", "function": {"name": "f", "arguments": {}}}
+    _, called, told = read(
+        [
+            USER,
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "a1B2c3D4e", "content": "4"},
+        ]
+    )
+    assert called.tool_calls[0].id == told.tool_call_id == "a1B2c3D4e"
+
+
+def test_content_parts_of_every_kind_are_read_or_refused_by_name() -> None:
+    parts = [
+        {"type": "reasoning", "value": "think"}, {"type": "text", "value": "an answer"},
+        {"type": "tool_call", "value": '{"name": "f", "arguments": {"x": 1}}'},
+    ]  # fmt: skip
+    answer = read([USER, {"role": "assistant", "content": parts}])[1]
+    assert (answer.content, answer.reasoning, answer.tool_calls) == ("an answer", "think", (CALL,))
+    with pytest.raises(RowError) as raised:
+        read([{"role": "user", "content": [{"type": "text", "words": "x"}]}])
+    assert raised.value.params["value"] == "a part of type 'text' with type, words"
+    for kind in ("image", "image_url", "video", "input_audio"):
+        assert refused([{"role": "user", "content": [{"type": kind, "url": "x"}]}])[0] == Code.ROW_HAS_MEDIA
+
+
+def test_firefly_s_turns_hold_a_question_and_its_answer() -> None:
+    messages = read([{"human": "q", "assistant": "a"}, {"human": "r", "assistant": "b"}])
+    assert [(message.role, message.content, message.train) for message in messages] == [
+        ("user", "q", False), ("assistant", "a", True), ("user", "r", False), ("assistant", "b", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{'from': 'human', 'value': 'Which } { town?'}\n {'from': 'gpt', 'value': 'Aberlume.'}]",
+        "[{'from': 'human', 'value': 'Which } { town?'} {'from': 'gpt', 'value': 'Aberlume.'}]",
+        "array([{'content': 'Which } { town?', 'role': 'user'},\n       {'content': 'Aberlume.', 'role': 'assistant'}], dtype=object)",
+    ],
+)
+def test_a_list_as_pandas_prints_it_is_read(text: str) -> None:
+    assert [message.content for message in read(text)] == ["Which } { town?", "Aberlume."]

@@ -163,3 +163,47 @@ def test_a_prompt_and_a_completion_of_turns_are_one_conversation() -> None:
     assert turns({"prompt": prompt, "completion": [{"role": "assistant", "content": "a2"}]}) == [
         ("user", "q1", False), ("assistant", "a1", False), ("user", "q2", False), ("assistant", "a2", True),
     ]  # fmt: skip
+
+
+HH = "\n\nHuman: Where is the key?\n\nAssistant: Under the mat.\n\nHuman: Thanks!\n\nAssistant: Any time."
+
+
+def test_a_transcript_becomes_its_turns() -> None:
+    assert turns({"chosen": HH, "rejected": "\n\nHuman: Where is the key?\n\nAssistant: No idea."}) == [
+        ("user", "Where is the key?", False), ("assistant", "Under the mat.", True),
+        ("user", "Thanks!", False), ("assistant", "Any time.", True),
+    ]  # fmt: skip
+    asked = HH.removesuffix(" Any time.")
+    assert turns({"prompt": asked, "completion": " Any time."})[-2:] == [
+        ("user", "Thanks!", False), ("assistant", "Any time.", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"prompt": "q", "completion": "a", "label": False}, Code.ROW_UNDESIRED),
+        ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "label": "False"}, Code.ROW_UNDESIRED),
+        ({"prompt": "q", "completion": "a", "images": ["a.png"]}, Code.ROW_HAS_MEDIA),
+        ({"prompt": "<image>What is it?", "completion": "a"}, Code.ROW_HAS_MEDIA),
+        ({"messages": [{"role": "assistant", "content": "a"}]}, Code.ROW_NO_QUESTION),
+    ],
+)  # fmt: skip
+def test_what_must_not_be_learned_is_an_error_by_name(values: dict[str, Any], code: Code) -> None:
+    problem = made(values)
+    assert isinstance(problem, Problem)
+    assert problem.code == code
+
+
+@pytest.mark.parametrize(
+    "more", [{"label": True}, {"label": 0}, {"images": []}, {"images": None}, {"input": []}, {"input": {}}]
+)
+def test_what_says_nothing_against_a_row_is_no_error(more: dict[str, Any]) -> None:
+    assert turns({"instruction": "q", "output": "a", **more}) == CONVERSATION
+
+
+def test_one_message_a_row_is_refused_with_what_to_do() -> None:
+    for row in ({"role": "user", "content": "q"}, {"from": "gpt", "value": "a"}, {"role": "user", "text": "q"}):
+        with pytest.raises(FineTuneError, match="Put all messages of a conversation into one row"):
+            detect_shape([row], "a.jsonl")
+    assert detect_shape([{"role": "lawyer", "text": "words"}], "a.jsonl").name == "text"

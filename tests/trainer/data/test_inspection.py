@@ -130,6 +130,13 @@ def test_columns_that_are_not_used_are_told(tmp_path: Path) -> None:
     assert report["unused_columns"] == ["id", "topic"]
 
 
+def test_keys_inside_of_turns_that_are_not_used_are_counted(tmp_path: Path) -> None:
+    answer = {"role": "assistant", "content": "a", "mood": "calm"}
+    rows = [{"messages": [{"role": "user", "content": f"q{n}"}, answer]} for n in range(3)]
+    report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
+    assert report["unused_keys"] == {"mood": 3}
+
+
 def test_a_column_that_shows_up_late_is_used_from_there_on_and_told(tmp_path: Path) -> None:
     rows = [{"instruction": f"q{n}", "output": f"a{n}"} for n in range(300)]
     rows[250] |= {"input": "CONTEXT", "system": "SYSTEM", "other": 1}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.example import Example, Message
+from interfaces.example import Example, Message, ToolCall
 from interfaces.problems import Code
 from tests.conftest import CHATML, make_tiny_model
 
@@ -137,3 +137,83 @@ def test_the_prompt_of_a_sample_is_how_a_training_row_begins(tmp_path: Path) -> 
     prompt = template.prompt_ids("Hi")
     row = template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")))
     assert row.ids[: len(prompt)].tolist() == prompt
+
+
+NINE = (
+    "{% for m in messages %}{% if m.tool_calls %}{% for c in m.tool_calls %}{% if c.id is not defined or c.id | length != 9 %}"
+    "{{ raise_exception('ids of nine letters') }}{% endif %}{{ '[CALL]' + c.id + ' ' + c.function.name + c.function.arguments | tojson + '<|im_end|>' }}{% endfor %}"
+    "{% elif m.role == 'tool' %}{% if m.tool_call_id is not defined or m.tool_call_id | length != 9 %}{{ raise_exception('ids of nine letters') }}{% endif %}"
+    "{{ '[RESULT]' + m.tool_call_id + ' ' + m.content }}{% else %}{{ m.role + ': ' + m.content + '<|im_end|>' }}{% endif %}{% endfor %}"
+    "{% if tools %}{{ '[TOOLS]' + tools | tojson }}{% endif %}"
+)
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+
+
+def with_a_call(call_id: str | None, result_id: str | None) -> Example:
+    return Example(
+        messages=(
+            Message(role="user", content="Weather?"),
+            Message(role="assistant", content="", train=True, tool_calls=(ToolCall(name="weather", id=call_id),)),
+            Message(role="tool", content="4 degrees", tool_call_id=result_id),
+            Message(role="assistant", content="Four.", train=True),
+        ),
+        tools=(TOOL,), row=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("ids", [("a1B2c3D4e", "a1B2c3D4e"), ("call_123", "call_123"), (None, None)])
+def test_a_template_that_demands_ids_of_calls_gets_them(tmp_path: Path, ids: tuple[str | None, str | None]) -> None:
+    rendered = chat_template(tmp_path, NINE).rendered(with_a_call(*ids))
+    wanted = ids[0] if ids[0] == "a1B2c3D4e" else "call00000"
+    assert f"[CALL]{wanted} weather" in rendered.text
+    assert f"[RESULT]{wanted} 4 degrees" in rendered.text
+    assert (Code.TEMPLATE_CALL_IDS in rendered.done) is (ids[0] != "a1B2c3D4e")
+    assert Code.TEMPLATE_WITHOUT_TOOLS not in rendered.done
+
+
+def test_tools_go_into_the_first_question_where_a_template_refuses_a_system_turn(tmp_path: Path) -> None:
+    strict = CHATML.replace(
+        "{% for message in messages %}",
+        "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no') }}{% endif %}",
+    )
+    template = chat_template(tmp_path, strict)
+    rendered = template.rendered(with_a_call(None, None))
+    assert rendered.text.startswith("<|im_start|>user\nYou may call these functions:\n<tools>")
+    assert "Weather?" in rendered.text
+    assert "Four.<|im_end|>" in learned(template, with_a_call(None, None))
+
+
+FORGETS_ALL_THINKING = FORGETS_THINKING.replace("m['content'] if loop.last else ", "")
+
+
+def test_thinking_that_a_template_never_shows_is_not_said_to_be_written(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, FORGETS_ALL_THINKING)
+    asked = Message(role="user", content="2+2?")
+    apart = Example(messages=(asked, Message(role="assistant", content="4", train=True, reasoning="Add.")), row=1)
+    inside = conversation(("user", "2+2?"), ("assistant", "<think>\nAdd.\n</think>\n\n4"))
+    for example in (apart, inside):
+        rendered = template.rendered(example)
+        assert Code.TEMPLATE_WITHOUT_REASONING not in rendered.done
+        assert not rendered.whole_turns
+
+
+def test_a_plain_text_begins_as_the_tokenizer_begins_it(tmp_path: Path) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    template = chat_template(tmp_path, CHATML, ("<s>",))
+    tokenizer = template.tokenizer
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.convert_tokens_to_ids("<s>"))]
+    )
+    again = type(template)(tokenizer, "tiny")
+    made = again.tokens(Example(text="plain", row=1))
+    assert made.ids.tolist() == [*tokenizer("plain")["input_ids"], tokenizer.eos_token_id]
+    assert made.trained.tolist() == [False, *[True] * (len(made.ids) - 1)]
+
+
+def test_what_this_model_reads_as_a_control_token_is_noticed_in_a_row(tmp_path: Path) -> None:
+    template = chat_template(tmp_path, CHATML, ("</s>", "<filename>"))
+    for text in ("done</s>", "see <filename>"):
+        assert Code.ROWS_HOLD_SPECIAL in template.rendered(conversation(("user", "q"), ("assistant", text))).done
+        assert Code.ROWS_HOLD_SPECIAL in template.rendered(Example(text=text, row=1)).done
+    assert not template.rendered(conversation(("user", "</b>"), ("assistant", "<file>"))).done

@@ -1,4 +1,5 @@
 import functools
+import math
 import os
 import socket
 import subprocess
@@ -34,16 +35,48 @@ def test_evaluating_changes_nothing_and_batches_weigh_by_their_tokens(home: Home
     for name, more in {
         "often": {"eval_steps": 1},
         "never": {},
-        "one by one": {"eval_steps": 1, "per_device_train_batch_size": 1},
+        "unmoved": {"eval_steps": 1, "learning_rate": 1e-12},
+        "unmoved, one by one": {"eval_steps": 1, "learning_rate": 1e-12, "per_device_train_batch_size": 1},
     }.items():
         folder = home.create_run()
         LoRATrainer(folder).train({**config, **more})
         told[name] = read_events(folder.events)
     steps = {name: [event.loss for event in events if isinstance(event, Step)] for name, events in told.items()}
     assert steps["often"] == steps["never"]
-    # At step 1 the learning rate of the warm-up is 0: the same model is measured, in batches of 2 and of 1.
+    # At such a rate the same model is evaluated, in batches of 2 and of 1.
     first = {name: next((e.loss for e in events if isinstance(e, Evaluated)), None) for name, events in told.items()}
-    assert first["often"] == pytest.approx(first["one by one"], rel=1e-5)
+    assert first["unmoved"] == pytest.approx(first["unmoved, one by one"], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"])
+@pytest.mark.parametrize(("warmup", "steps"), [(0, 12), (3, 12), (0.3, 12), (0.03, 12), (0.03, 1), (12, 12)])
+def test_warm_up_spends_no_step_at_rate_zero_and_all_else_is_stock(
+    tiny_model: Path, tmp_path: Path, kind: str, warmup: float, steps: int
+) -> None:
+    import torch
+    from transformers import Trainer
+
+    from trainer.training.loop import TrainingLoop
+
+    def rates(trainer_class: Any) -> list[float]:
+        args = arguments(tmp_path, warmup_steps=warmup, lr_scheduler_type=kind, learning_rate=1.0)
+        trainer = trainer_class(model=torch.nn.Linear(1, 1), args=args)
+        trainer.create_optimizer()
+        scheduler, seen = trainer.create_scheduler(steps), []
+        for _ in range(steps):
+            seen.append(trainer.optimizer.param_groups[0]["lr"])
+            trainer.optimizer.step()
+            scheduler.step()
+        return seen
+
+    ours = rates(TrainingLoop)
+    whole = int(warmup) if warmup >= 1 else math.ceil(warmup * steps) if warmup * steps >= 1 else 0
+    if kind == "constant":
+        whole = 0
+    assert ours[:whole] == pytest.approx([(step + 1) / whole for step in range(whole)])
+    if whole < steps and (whole or not 0 < warmup < 1):
+        assert ours[whole:] == pytest.approx(rates(Trainer)[whole:])
+    assert min(ours) > 0
 
 
 def losses_of(trainer: Any) -> list[float]:

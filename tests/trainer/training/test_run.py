@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from interfaces.events import (
     CheckpointCommitted,
@@ -20,8 +21,9 @@ from interfaces.events import (
 )  # fmt: skip
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
+from interfaces.problem_sentences import sentence
 from interfaces.problems import Code
-from tests.conftest import alpaca_rows, write_rows
+from tests.conftest import CHATML, alpaca_rows, make_tiny_model, write_rows
 from tests.support.tiny_runs import adapter_bytes, events, losses, train
 from trainer.training.stop import StopRequest
 
@@ -266,11 +268,11 @@ def test_checkpointing_changes_no_number(home: Home, tiny_config: dict[str, Any]
 
 
 def test_packed_or_not_a_token_costs_the_same(home: Home, tiny_config: dict[str, Any]) -> None:
-    config = {**tiny_config, "validation_split": 0.4, "eval_steps": 1, "max_steps": 2}
+    config = {**tiny_config, "validation_split": 0.4, "eval_steps": 1, "max_steps": 2, "learning_rate": 1e-12}
     counted, _ = train(home, config)
     packed, result = train(home, {**config, "packing": True, "max_tokens_per_batch": 400})
     assert result["state"] == "finished"
-    # At step 1 the learning rate of the warm-up is 0: the same model is measured, in batches of 2 and all in one.
+    # At such a rate the same model is evaluated, in batches of 2 and all in one.
     first = [events(folder, Evaluated)[0].loss for folder in (counted, packed)]
     assert first[0] == pytest.approx(first[1], rel=1e-5)
     steps = [events(folder, Step)[0] for folder in (counted, packed)]
@@ -389,3 +391,44 @@ def test_a_resumed_run_keeps_the_numbers_it_was_started_with(home: Home, tiny_co
     assert record is not None
     assert started.resumed_from_step is None
     assert started.dtype == record["machine"]["dtype"] == recorded["machine"]["dtype"]
+
+
+def test_one_step_moves_the_weights(home: Home, tiny_config: dict[str, Any]) -> None:
+    """Eight rows in one batch, one epoch: a warm-up of a share of one step was a run at rate 0."""
+    config = {**tiny_config, "num_train_epochs": 1, "per_device_train_batch_size": 8, "warmup_steps": 0.03}
+    folder, result = train(home, config)
+    assert result["state"] == "finished"
+    weights = load_file(folder.adapter / "adapter_model.safetensors")
+    moved = [name for name, weight in weights.items() if "lora_B" in name and bool(weight.any())]
+    assert len(moved) == sum("lora_B" in name for name in weights)
+
+
+def test_a_run_in_which_no_weight_moved_is_not_finished(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder, result = train(home, {**tiny_config, "learning_rate": 1e-60})
+    assert result["state"] == "failed"
+    assert read_events(folder.events)[-1].problem.code == Code.NOTHING_LEARNED
+    assert not folder.adapter.exists()
+
+
+def test_answers_that_the_template_drops_are_not_called_cut(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path
+) -> None:
+    forgets = CHATML.replace("message['content']", "message['content'].split('</think>')[-1]")
+    model = make_tiny_model(tmp_path / "forgets", forgets)
+    rows = [{"prompt": f"{n}?", "completion": f"<think>\nCount.\n</think>\n\n{n}"} for n in range(8)]
+    config = {**tiny_config, "model_name": str(model), "dataset": str(write_rows(tmp_path / "think.jsonl", rows))}
+    folder, result = train(home, config)
+    assert result["state"] == "failed"
+    said = sentence(read_events(folder.events)[-1].problem)
+    assert "drops or rewrites" in said
+    assert "max_length" not in said
+    some = [*rows, *alpaca_like(8)]
+    folder, result = train(home, {**config, "dataset": str(write_rows(tmp_path / "some.jsonl", some))})
+    warned = {event.problem.code: event.problem.params for event in events(folder, Warned)}
+    assert result["state"] == "finished"
+    assert warned[Code.ROWS_NOT_SHOWN]["count"] == 8
+    assert Code.ROWS_LEFT_OUT not in warned
+
+
+def alpaca_like(count: int) -> list[dict[str, str]]:
+    return [{"prompt": row["instruction"], "completion": row["output"]} for row in alpaca_rows(count)]
