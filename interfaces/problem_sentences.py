@@ -143,6 +143,7 @@ _EN: dict[Code, str] = {
     Code.RUN_FINISHED: "The run {run} is finished: there is nothing left to resume. Start a new one.",
     Code.NO_ADAPTER: "The run {run} has no adapter yet: it is {state}.",
     Code.OUTPUT_EXISTS: "{path} is already there and is not overwritten. Choose another name.",
+    Code.JOB_FAILED: "{value} could not be processed: {reason}. This is a fault of Finetune Studio; please report it with this sentence.",
     Code.UNEXPECTED: "Something unexpected went wrong: {reason}. The details are in {path}.",
 }
 
@@ -276,6 +277,7 @@ _ZH: dict[Code, str] = {
     Code.RUN_FINISHED: "训练 {run} 已完成，无需继续。请新建训练。",
     Code.NO_ADAPTER: "训练 {run} 还没有适配器：状态是 {state}。",
     Code.OUTPUT_EXISTS: "{path} 已存在，不会覆盖。请换一个名称。",
+    Code.JOB_FAILED: "处理 {value} 时出现意外错误：{reason}。这是 Finetune Studio 的缺陷，请附上这句话报告。",
     Code.UNEXPECTED: "出现意外错误：{reason}。详情见 {path}。",
 }
 

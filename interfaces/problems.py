@@ -154,6 +154,7 @@ class Code(StrEnum):
     RUN_FINISHED = "run_finished"
     NO_ADAPTER = "no_adapter"
     OUTPUT_EXISTS = "output_exists"
+    JOB_FAILED = "job_failed"
     UNEXPECTED = "unexpected"
 
 

@@ -338,7 +338,7 @@ def _memory_limit() -> int:
 
 def _unexpected(error: Exception, place: Path) -> Problem:
     first = (str(error).strip().splitlines() or [""])[0][:200]
-    return Problem.error(Code.UNEXPECTED, reason=f"{type(error).__name__}: {first}", path=str(place))
+    return Problem.error(Code.JOB_FAILED, reason=f"{type(error).__name__}: {first}", value=place.name)
 
 
 def _fail(*problems: Problem) -> NoReturn:

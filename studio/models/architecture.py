@@ -34,7 +34,7 @@ TIED = {"gpt2", "opt", "bloom", "gpt_bigcode", "falcon", "cohere", "cohere2", "m
 QK_NORM = {"qwen3", "qwen3_moe", "gemma3_text", "gemma3"}
 WRITES = ("CausalLM", "LMHead", "ConditionalGeneration")
 """What the classes of models that write are called."""
-COUNTED = {"num_hidden_layers", "num_experts", "num_local_experts", "n_routed_experts"}
+COUNTED = {"num_hidden_layers", "num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok"}
 MOST_PARTS = 4096
 """More layers or experts than any model has: a config that says so is damaged, or means harm."""
 ALIASES = {
@@ -148,10 +148,11 @@ class Architecture:
     @property
     def active_parameters(self) -> int:
         """Weights that one token passes through, without the embedding table."""
-        used = self.attention_linears() + self.mlp_linears() * max(self.experts_used, 1)
+        used = sum(linear.weights for linear in self.attention_linears())
+        used += max(self.experts_used, 1) * sum(linear.weights for linear in self.mlp_linears())
         if self.shared_intermediate:
-            used += self.mlp_linears(self.shared_intermediate)
-        return self.layers * sum(linear.weights for linear in used) + self.table_weights
+            used += sum(linear.weights for linear in self.mlp_linears(self.shared_intermediate))
+        return self.layers * used + self.table_weights
 
 
 def read_architecture(config: Mapping[str, Any], name: str = "") -> Architecture:

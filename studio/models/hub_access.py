@@ -19,6 +19,7 @@ from interfaces.records import read_record
 
 HUB = "https://huggingface.co"
 MIRRORS = (HUB, "https://hf-mirror.com")
+TOKEN_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 LEAST_TOKEN, MOST_TOKEN = 8, 500
 _filled: set[str] = set()
 """Names of the environment that we have filled, and may change."""
@@ -27,13 +28,18 @@ _filled: set[str] = set()
 def fill_environment(home: Home, environment: MutableMapping[str, str] = os.environ) -> None:
     """Give the children of this process the address and the token that the page was told, where there are none."""
     chosen = (read_record(home.settings) or {}).get("hf_endpoint")
-    foreign_token = "HF_TOKEN" in environment and "HF_TOKEN" not in _filled  # given for the Hub, not for a mirror
+    foreign_token = _has_own_token(environment)  # given for the Hub, not for a mirror
     mirror = chosen if chosen in MIRRORS and chosen != HUB and not foreign_token else None
     _fill(environment, "HF_ENDPOINT", mirror)
     # What 'hf auth login' has left is for the Hub too: under a mirror it is not looked at.
     _fill(environment, "HF_TOKEN_PATH", str(home.path / "no-token") if "HF_ENDPOINT" in _filled else None)
     tokens = (read_record(home.secrets) or {}).get("hub_tokens", {})
     _fill(environment, "HF_TOKEN", tokens.get(_host(environment.get("HF_ENDPOINT", HUB))))
+
+
+def _has_own_token(environment: MutableMapping[str, str]) -> bool:
+    """Whether a person has put a token into the environment, under either of the names that huggingface_hub reads."""
+    return any(name in environment and name not in _filled for name in TOKEN_NAMES)
 
 
 def _fill(environment: MutableMapping[str, str], name: str, value: str | None) -> None:
@@ -54,7 +60,7 @@ def access_of(home: Home, environment: MutableMapping[str, str] = os.environ) ->
     return {
         "endpoint": _without_secrets(endpoint), "fixed": "HF_ENDPOINT" in environment and "HF_ENDPOINT" not in _filled,
         "mirrors": list(MIRRORS), "token": _host(endpoint) in tokens,
-        "token_fixed": "HF_TOKEN" in environment and "HF_TOKEN" not in _filled, "host": _host(endpoint),
+        "token_fixed": _has_own_token(environment), "host": _host(endpoint),
     }  # fmt: skip
 
 
@@ -76,7 +82,9 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
         raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_ENDPOINT")
     if access["token_fixed"] and endpoint != HUB:
         raise FineTuneError.of(
-            Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_TOKEN, which is for the Hub"
+            Code.VALUES_CONFLICT,
+            field="HF_ENDPOINT",
+            other="the token of the environment (HF_TOKEN), which is for the Hub",
         )
     home.path.mkdir(parents=True, exist_ok=True)
     write_json(home.settings, {**(read_record(home.settings) or {}), "hf_endpoint": endpoint})

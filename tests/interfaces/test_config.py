@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from interfaces.config import FineTuneConfig, LoraSettings, config_problems, fields, token_budget
+from interfaces.config import FOREIGN_NAMES, FineTuneConfig, LoraSettings, config_problems, fields, token_budget
 from interfaces.problems import Code
 
 GROUPS = {"model", "data", "lora", "training", "memory", "saving"}
@@ -129,3 +129,19 @@ def test_the_budget_of_a_batch_is_said_once() -> None:
     assert token_budget(values) == 0
     assert token_budget({**values, "packing": True}) == 400
     assert token_budget({**values, "packing": True, "max_tokens_per_batch": 150}) == 150
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("cutoff_len", "max_length"), ("sequence_len", "max_length"), ("model_name_or_path", "model_name"), ("lora_r", "lora.r"),
+     ("micro_batch_size", "per_device_train_batch_size"), ("warmup_ratio", "warmup_steps"), ("resume_from_checkpoint", "")],
+)  # fmt: skip
+def test_other_trainers_names_of_settings_are_known(theirs: str, ours: str) -> None:
+    (problem,) = config_problems({"dataset": "x", theirs: 1})
+    assert (problem.code, problem.params["suggestion"]) == (Code.UNKNOWN_KEY, ours)
+
+
+def test_every_other_name_leads_to_a_setting_that_is_there() -> None:
+    known = {name for name, _ in fields()} | {""}
+    assert set(FOREIGN_NAMES.values()) <= known
+    assert not set(FOREIGN_NAMES) & (known - {""})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from trainer.artifacts.model_card import model_card
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
+_PLAIN_NAME = re.compile(r"[\w.]+")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -41,13 +43,14 @@ def add_adapter(
         # Recomputed segments need an input that asks for gradients; the frozen embedding's doesn't.
         model.enable_input_require_grads()
     lora = config.lora
+    targets = "all-linear" if lora.target_modules == ["all-linear"] else lora.target_modules
     settings = LoraConfig(
         task_type="CAUSAL_LM", r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
-        target_modules=lora.target_modules, use_rslora=lora.use_rslora, use_dora=lora.use_dora,
+        target_modules=targets, use_rslora=lora.use_rslora, use_dora=lora.use_dora,
         revision=files.revision,
     )  # fmt: skip
     if first is None:
-        _check_targets(model, lora.target_modules)
+        _check_targets(model, targets)
     else:
         settings = settings_of(first, config.adapter_name_or_path, lora.lora_dropout, files.revision)
     torch.manual_seed(config.seed)  # the adapter's first weights do not depend on what was loaded before
@@ -107,6 +110,15 @@ def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: s
         raise unusable(value, f"it is {settings.peft_type}, not LORA")
     if settings.modules_to_save:
         raise unusable(value, f"it trains whole layers too ({', '.join(settings.modules_to_save)})")
+    for name in ("target_modules", "exclude_modules"):
+        value_of = getattr(settings, name, None)
+        if isinstance(value_of, str) and value_of != "all-linear":
+            raise unusable(
+                value, f"its {name} is a regular expression, which may take for ever; name the layers in a list"
+            )
+    for name in ("rank_pattern", "alpha_pattern"):
+        if odd := [key for key in getattr(settings, name, None) or {} if not _PLAIN_NAME.fullmatch(key)]:
+            raise unusable(value, f"its {name} holds a regular expression ({odd[0][:40]}); name the layers plainly")
     settings.inference_mode, settings.lora_dropout, settings.revision = False, lora_dropout, revision
     settings.init_lora_weights = True  # all weights are loaded: no other way of beginning has a say
     return settings
@@ -135,8 +147,13 @@ def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
 def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
     if isinstance(targets, str):
         return
-    linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if hasattr(module, "in_features")}
-    names = {name for name, _ in model.named_modules()}
+    # A block or a norm has a name too, and no product that LoRA could stand beside.
+    names = {
+        name
+        for name, module in model.named_modules()
+        if hasattr(module, "in_features") or type(module).__name__ in ("Conv1D", "Embedding")
+    }
+    linear = {name.rsplit(".", 1)[-1] for name in names}
     missing = [target for target in targets if not any(name == target or name.endswith(f".{target}") for name in names)]
     if missing:
         raise FineTuneError.of(Code.TARGET_MODULES_MISSING, value=missing, known=sorted(linear - {"lm_head"}))

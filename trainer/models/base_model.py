@@ -28,8 +28,8 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
         options["quantization_config"] = _quantization(config, compute)
         options["device_map"] = {"": str(compute.device)}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            files.path, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+        model, told = AutoModelForCausalLM.from_pretrained(
+            files.path, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True,
             **options,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -40,6 +40,11 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
                 Code.MODEL_DAMAGED, model=config.model_name, reason=_reason(error), path=str(files.path)
             ) from error
         raise
+    if missing := sorted(told["missing_keys"]):
+        # What isn't there would be random, and training would only hide it.
+        named = f"{len(missing)} of its weights ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})"
+        found = sorted(path.name for path in files.path.glob("*.safetensors"))
+        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(files.path), missing=named, found=found[:12])
     _keep_trainable(model)
     model.config.use_cache = False  # of no use in training, and in the way of checkpointing
     return model if "device_map" in options else model.to(compute.device)

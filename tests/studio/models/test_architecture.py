@@ -55,3 +55,16 @@ def test_a_model_that_does_not_write_is_refused() -> None:
         read_architecture({**QWEN2, "architectures": ["BertForMaskedLM"]}, "bert")
     assert read_architecture({**QWEN2, "architectures": ["Qwen2ForCausalLM"]}).layers == 24
     assert read_architecture({**QWEN2, "architectures": ["GPT2LMHeadModel"]}).layers == 24
+
+
+def test_a_config_of_huge_numbers_takes_no_memory() -> None:
+    """Ten billion experts a token were a list in the studio's own process, and its end."""
+    hostile = {**MIXTRAL, "num_local_experts": 4095, "num_hidden_layers": 4095, "num_experts_per_tok": 10**9}
+    with pytest.raises(FineTuneError):
+        read_architecture(hostile)
+    large = read_architecture({**hostile, "num_experts_per_tok": 4000})
+    assert large.active_parameters > 10**12
+
+
+def test_the_weights_that_a_token_passes_are_those_of_its_experts() -> None:
+    assert read_architecture(MIXTRAL).active_parameters == pytest.approx(12.7e9, rel=0.02)

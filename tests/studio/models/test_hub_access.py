@@ -106,3 +106,13 @@ def test_what_can_t_be_a_token_is_refused_without_repeating_it(home: Home, given
         keep_token(home, given)
     assert not given or given not in str(caught.value)
     assert not home.secrets.exists()
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
+def test_a_token_of_the_environment_goes_to_no_mirror(home: Home, name: str) -> None:
+    home.path.mkdir()
+    write_json(home.settings, {"hf_endpoint": MIRRORS[1]})
+    environment = {name: "hf_given_for_the_hub"}
+    fill_environment(home, environment)
+    assert "HF_ENDPOINT" not in environment
+    assert access_of(home, environment)["token_fixed"]

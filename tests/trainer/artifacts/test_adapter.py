@@ -1,8 +1,11 @@
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interfaces.config import FineTuneConfig, LoraSettings
+from interfaces.errors import FineTuneError
 
 pytestmark = pytest.mark.tiny
 
@@ -42,3 +45,16 @@ def test_a_fresh_adapter_changes_no_answer(tiny_model: Path) -> None:
     with torch.no_grad():
         base = AutoModelForCausalLM.from_pretrained(tiny_model)(ids).logits
         assert torch.equal(adapted(tiny_model, LoraSettings())(ids).logits, base)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"target_modules": "^(([a-z.0-9_]+)+)+X$"}, {"exclude_modules": "(a+)+b"}, {"rank_pattern": {"^(a+)+$": 4}}, {"alpha_pattern": {"(x|x)*": 4}}],
+)  # fmt: skip
+def test_a_foreign_adapter_with_a_regular_expression_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    from trainer.artifacts.adapter import settings_of
+
+    plain = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 8, "target_modules": ["q_proj"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps({**plain, **change}))
+    with pytest.raises(FineTuneError, match="regular expression"):
+        settings_of(tmp_path, "theirs")

@@ -72,3 +72,18 @@ def test_answering_in_between_leaves_the_gradients_as_they_were(tiny_model: Path
         model.eval()(ids)
     assert float(before.float().norm()) > 0
     assert torch.allclose(gradient(), before, rtol=2e-2, atol=1e-4)
+
+
+def test_a_model_with_weights_missing_is_refused_by_name(tiny_model: Path, tmp_path: Path) -> None:
+    """transformers fills what is missing with random numbers, and only says so in its log."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    weights = load_file(folder / "model.safetensors")
+    gone = "model.layers.1.mlp.down_proj.weight"
+    del weights[gone]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(FineTuneError, match=gone) as raised:
+        loaded(folder)
+    assert raised.value.problems[0].code == Code.MODEL_INCOMPLETE

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,18 @@ def test_pickled_weights_are_refused(home: Home, tmp_path: Path) -> None:
     problem = refused(model_folder(tmp_path / "a", "pytorch_model.bin", config={}), home).problems[0]
     assert problem.code == Code.MODEL_UNSAFE
     assert "pytorch_model.bin" in problem.params["reason"]
+
+
+@pytest.mark.parametrize("named", ["pytorch_model.bin", "../other/model.safetensors", "sub/model.safetensors"])
+def test_an_index_that_names_anything_but_safetensors_beside_it_is_refused(
+    tiny_model: Path, home: Home, tmp_path: Path, named: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": named}}))
+    with pytest.raises(FineTuneError) as raised:
+        find_model(str(folder), "main", home, lambda _done, _total: None)
+    assert raised.value.problems[0].code == Code.MODEL_UNSAFE
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "gone.safetensors"}}))
+    with pytest.raises(FineTuneError, match="gone"):
+        find_model(str(folder), "main", home, lambda _done, _total: None)

@@ -246,6 +246,7 @@ def test_early_stopping_ends_a_run_that_learns_nothing_more(home: Home, tiny_con
         {"bf16": True},
         {"lora": {"use_dora": True}},
         {"lora": {"use_rslora": True, "target_modules": ["q_proj", "v_proj"]}},
+        {"lora": {"target_modules": ["all-linear"]}},
         {"neftune_noise_alpha": 5},
         {"packing": True},
         {"lora": {"autocast_adapter_dtype": False}, "bf16": True},
@@ -323,6 +324,8 @@ def test_the_record_says_where_the_result_comes_from(home: Home, tiny_config: di
         ({"dataset": "/no/such/file.jsonl"}, Code.FILE_MISSING),
         ({"fp16": True}, Code.DTYPE_UNAVAILABLE),
         ({"lora": {"target_modules": ["q_proj", "no_such_layer"]}}, Code.TARGET_MODULES_MISSING),
+        ({"lora": {"target_modules": ["self_attn"]}}, Code.TARGET_MODULES_MISSING),
+        ({"lora": {"target_modules": ["input_layernorm"]}}, Code.TARGET_MODULES_MISSING),
     ],
 )
 def test_what_cannot_be_trained_fails_with_its_reason(
