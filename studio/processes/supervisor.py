@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import os
 import select
 import shutil
@@ -34,9 +35,12 @@ DISCARD_GRACE_SECONDS = 5.0
 """From TERM to KILL when a run is discarded: nothing is to be saved."""
 SAVE_GRACE_SECONDS = 300.0
 """From TERM to KILL when the supervisor itself is told to end: one step and one save."""
+LAST_EVENT_BYTES = 1 << 16
+LAST_WORD_SECONDS = 15.0
+"""From a trainer's last word to KILL: leaving takes a second or two, and one that computes on would hold the device."""
 POLL_SECONDS = 0.2
 WARM_TRAINER = "--warm-trainer"
-SPARE_SECONDS = 1800.0
+WARM_TRAINER_SECONDS = 1800.0
 """How long a trainer waits for a run that nobody starts."""
 WARM_TRAINER_BYTES = 1_500_000_000
 """More than any waiting trainer needs: one that holds more is ended."""
@@ -95,7 +99,7 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
     )
     write_json(warm_trainer.record, {**_identities(trainer), "fingerprint": fingerprint})
     _say_ready(ready)
-    deadline = time.monotonic() + SPARE_SECONDS
+    deadline = time.monotonic() + WARM_TRAINER_SECONDS
     asked = b""
     while not asked:
         visited, _, _ = select.select([inbox], [], [], 1.0)
@@ -206,10 +210,14 @@ def _go_on_after(folder: RunFolder) -> None:
 def _wait(trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> int:
     """Wait for the trainer's end; hurry it when the run is discarded or this process is told to end."""
     deadline: float | None = None
+    ended = False
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return trainer.wait(POLL_SECONDS)
         grace = _grace(folder, attempt, terminated)
+        if not ended and _has_said_its_last_word(folder, attempt):
+            ended = True
+            deadline = min(deadline or math.inf, time.monotonic() + LAST_WORD_SECONDS)
         if deadline is None and grace is not None:
             deadline = time.monotonic() + grace
             _signal_group(trainer.pid, signal.SIGTERM)
@@ -226,6 +234,18 @@ def _grace(folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> float
     if request and request.get("attempt") == attempt.number and request.get("mode") == "discard":
         return DISCARD_GRACE_SECONDS
     return SAVE_GRACE_SECONDS if terminated else None
+
+
+def _has_said_its_last_word(folder: RunFolder, attempt: Attempt) -> bool:
+    """Whether the last event of this attempt is one that nothing follows."""
+    try:
+        with folder.events.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - LAST_EVENT_BYTES, 0))
+            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+        event = json.loads(last)
+    except (OSError, ValueError):
+        return False
+    return event.get("attempt") == attempt.number and event.get("kind") in ("finished", "stopped", "failed")
 
 
 def _end_group(group: int) -> None:

@@ -64,6 +64,12 @@ elif stop.mode or script == "lingers":
     log.append(Stopping(mode="save", within_seconds=6.4))
     log.append(Stopped(step=3, resumable=False))
     time.sleep(0.7 if script == "lingers" else 0)  # its last word is said, its memory not yet freed
+elif script == "stays":
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    log.append(Stopped(step=3, resumable=False))
+    while True:
+        time.sleep(1)
 else:
     print("done")
     log.append(Finished(step=3, adapter="adapter", peak_memory_bytes=1, seconds=1.0))
@@ -71,7 +77,7 @@ else:
 
 
 def fake_trainer(script: str):
-    """A command for `LocalLauncher`: a real process that finishes | waits | crashes | fails | lingers | is deaf."""
+    """A command for `LocalLauncher`: a real process that finishes | waits | crashes | fails | lingers | stays | is deaf."""
 
     def command(folder: RunFolder, attempt: Attempt) -> list[str]:
         return [sys.executable, "-P", "-c", FAKE_TRAINER, str(folder.path), str(attempt.number), script]

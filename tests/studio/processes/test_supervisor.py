@@ -128,3 +128,13 @@ def test_terminating_the_supervisor_lets_the_trainer_save(home: Home) -> None:
     LocalLauncher().signal(folder, signal.SIGTERM)
     assert wait_for_end(folder, attempt) == "stopped"
     assert read_json(attempt.exit)["returncode"] == 0  # type: ignore[index]
+
+
+@pytest.mark.long  # it waits for the supervisor's own patience
+def test_a_trainer_that_stays_after_its_last_word_is_ended(home: Home) -> None:
+    folder, attempt = start(home, "stays")
+    until(lambda: run_state(folder) is RunState.STOPPED)
+    assert identity(attempt, "trainer").is_alive()
+    until(lambda: LocalLauncher().state(attempt) == "gone", 40)
+    assert not identity(attempt, "trainer").is_alive()
+    assert run_state(folder) is RunState.STOPPED
