@@ -37,9 +37,9 @@ test: $(READY) starter  ## Run the tests that every change has to pass: ten minu
 	@$(BIN)/python -m pytest -m "not long and not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest -m "alone and not long"
 
-test-long: $(READY) starter  ## Run what takes minutes, one at a time: the demo, timed steps, more kills and races
-	@$(BIN)/python -m pytest -m long
-	@FAULT_KILLS=12 FAULT_STUDIO_KILLS=5 FAULT_STOPS=14 FAULT_QUEUE_TRIES=50 FAULT_QUEUE_KILLS=3 $(BIN)/python -m pytest -m "not long" tests/faults/test_trainer_kills.py tests/faults/test_studio_kills.py tests/faults/test_stops.py tests/faults/test_queue.py
+test-long: $(READY) starter  ## Run what takes minutes: the demo, timed steps, more kills and races; ten minutes more
+	@$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder
+	@FAULT_KILLS=8 FAULT_STUDIO_KILLS=3 FAULT_QUEUE_TRIES=20 FAULT_QUEUE_KILLS=3 $(BIN)/python -m pytest -m "not long and not alone" -n 2 --dist loadfile tests/faults/test_trainer_kills.py tests/faults/test_studio_kills.py tests/faults/test_queue.py
 
 test-plain: $(READY)  ## Run the quick tests: no torch, no processes
 	@$(BIN)/python -m pytest -m "not process and not tiny and not story"
