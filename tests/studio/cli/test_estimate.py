@@ -154,7 +154,13 @@ def test_ctrl_c_ends_the_command_and_no_time_is_pretended(with_starter: Home, tm
     command = [str(Path(sys.executable).parent / "finetune"), "estimate", "--time", "--json"]
     config = write_config(tmp_path, model_name="starter", dataset=str(rows))
     asked = subprocess.Popen(
-        [*command, config, "--home", str(with_starter.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, config, "--home", str(with_starter.path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell in the background ignores it for its children
     )
     until(lambda: any(with_starter.runs.glob("*/events.jsonl")), 60)
     asked.send_signal(signal.SIGINT)
