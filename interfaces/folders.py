@@ -1,10 +1,10 @@
 """The name of every file that lies on disk. Standard library only: the supervisor imports this.
 
-    Home            the tree of one user: runs, datasets, models
-    RunFolder       one run
-    Attempt         one start of a run: each resume is another
-    DatasetFolder   one dataset
-    SpareFolder     a trainer that waits for a run
+    Home                the tree of one user: runs, datasets, models
+    RunFolder           one run
+    Attempt             one start of a run: each resume is another
+    DatasetFolder       one dataset
+    WarmTrainerFolder   a trainer that waits for a run
 
 A place is a value: nothing here reads the environment, and a property never creates anything.
 """

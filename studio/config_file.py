@@ -14,6 +14,20 @@ from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.problems import Code
 
 
+class _NoKeyTwice(yaml.SafeLoader):
+    """As YAML's safe loader, which would let the last of two equal keys win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key != "<<" and key in lines:
+                twice = f"'{key}' stands there twice (first in line {lines[key]})"
+                raise yaml.constructor.ConstructorError(None, None, twice, key_node.start_mark)
+            lines[key if isinstance(key, str) else id(key_node)] = key_node.start_mark.line + 1
+        return dict(super().construct_mapping(node, deep))
+
+
 def read_config_file(path: Path) -> dict[str, Any]:
     """The settings of a YAML (or JSON) file, unchecked.
 
@@ -28,7 +42,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason=reason) from None
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _NoKeyTwice)  # noqa: S506  a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""

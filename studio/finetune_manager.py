@@ -19,7 +19,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from studio.datasets.library import dataset_name
 from studio.runs.queue import RunQueue
-from studio.runs.state import RunState, find_run, interrupted_runs, run_state, stop_requested
+from studio.runs.state import RunState, find_run, interrupted_runs, require_known, run_state, stop_requested
 from studio.runs.trash import delete_run
 from studio.sizing.assess import Assessment, assess
 from studio.sizing.devices import chosen_device, detect_devices
@@ -144,6 +144,7 @@ class FinetuneManager:
             FineTuneError: it is finished, or is running.
         """
         folder = self._folder(task_id)
+        require_known(folder)
         state = run_state(folder)
         if state is RunState.FINISHED:
             raise FineTuneError.of(Code.RUN_FINISHED, run=folder.id)

@@ -107,6 +107,8 @@ def test_a_room_stays_small_and_its_init_empty(room: Room) -> None:
     folder = ROOT / room.name.replace(".", "/")
     files = [file for file in folder.rglob("*.py") if file.stem != "__init__"]
     assert 1 <= len(files) <= room.modules
+    inside = {path.parent.relative_to(folder).as_posix() for path in files} - {"."}
+    assert inside <= ({"routes"} if room.name == "studio.web" else set())
     if room.name != "interfaces":
         assert all(file.read_text() == "" for file in folder.rglob("__init__.py"))
     assert 1 <= len((folder / "README.md").read_text(encoding="utf-8").splitlines()) <= 6

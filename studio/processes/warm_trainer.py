@@ -120,7 +120,8 @@ def fingerprint(environment: Mapping[str, str]) -> str:
     """What a trainer that was started earlier must have in common with one that would be started now."""
     kept = sorted((key, value) for key, value in environment.items() if not key.startswith(_OF_NO_MATTER))
     root = Path(str(files("studio"))).parent
-    code = [path.stat().st_mtime_ns for package in ("interfaces", "trainer") for path in (root / package).rglob("*.py")]
+    packages = ("interfaces", "trainer", "studio/processes")
+    code = [(str(path), path.stat().st_mtime_ns) for package in packages for path in (root / package).rglob("*.py")]
     limits = [resource.getrlimit(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU)]
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     facts = (sys.executable, kept, sorted(code), limits, cores, os.nice(0))

@@ -15,7 +15,7 @@ from interfaces.records import read_record
 from studio.runs.history import Points, RunHistory
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
-from studio.runs.state import RunState, problem_of_run, run_state
+from studio.runs.state import RunState, problem_of_run, require_known, run_state
 from studio.sizing.calibration import comparable_bytes
 from studio.texts.queue_texts import QUEUE_TEXTS
 
@@ -51,6 +51,8 @@ def updates_since(history: RunHistory, seq: int, language: str) -> dict[str, Any
     `reset` is true when the page must forget its points: a resume took some of them back, or there are too
     many new ones to send one by one.
     """
+    if seq == 0:
+        require_known(history.folder)
     with history.lock:
         history.refresh()
         many = history.train.count_since(seq) > MOST_POINTS

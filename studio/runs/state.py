@@ -30,7 +30,7 @@ from interfaces.events import (
     Stopping,
     read_tail,
 )
-from interfaces.files import read_json, write_json
+from interfaces.files import SCHEMA_VERSION, read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
@@ -147,12 +147,12 @@ def _with_cure(folder: RunFolder, problem: Problem) -> Problem:
 def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
     """The gentlest settings that fit by the estimate; the next smaller ones where that saw no need, or knows nothing."""
     try:
-        verdict = assess(home, config, chosen_device(config.device, detect_devices()))
+        found = assess(home, config, chosen_device(config.device, detect_devices()))
     except FineTuneError:
         return smaller(config)
-    if fit := verdict.fit():
+    if fit := found.fit():
         return fit.changes
-    return {} if verdict.estimate.verdict == "too_big" else smaller(config)  # no setting is enough
+    return {} if found.estimate.verdict == "too_big" else smaller(config)  # no setting is enough
 
 
 @dataclass(frozen=True)
@@ -238,11 +238,12 @@ def _stored(folder: RunFolder) -> RunSummary | None:
     record = read_json(folder.summary)
     if record is None or folder.is_waiting or record.get("attempts") != len(folder.attempts()):
         return None
-    record.pop("schema_version", None)
+    if record.pop("schema_version", None) != SCHEMA_VERSION:
+        return None  # a summary can be made again from what it sums up
     try:
         return RunSummary(**{**record, "state": RunState(record["state"])})
     except (TypeError, ValueError, ValidationError):
-        return None  # of another layout: made anew
+        return None  # somebody has damaged it
 
 
 def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:
@@ -251,14 +252,24 @@ def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> lis
     for folder in _folders(home):
         try:
             summaries.append(summary_of(folder, histories))
-        except FineTuneError:
-            summaries.append(_of_another_version(folder))
+        except FineTuneError as error:
+            summaries.append(_of_another_version(folder, error.problems[0]))
     return summaries
 
 
-def _of_another_version(folder: RunFolder) -> RunSummary:
+def require_known(folder: RunFolder) -> None:
+    """
+    Raises:
+        FineTuneError: another version wrote what the run rests on.
+    """
+    for path in (folder.lineage, folder.meta):
+        read_record(path)
+
+
+def _of_another_version(folder: RunFolder, problem: Problem) -> RunSummary:
+    name = f"schema version {problem.params.get('value')}"
     return RunSummary(
-        id=folder.id, name="", state=RunState.FAILED, model="", dataset="", step=0, total_steps=0, train_loss_first=None,
+        id=folder.id, name=name, state=RunState.FAILED, model="", dataset="", step=0, total_steps=0, train_loss_first=None,
         train_loss_last=None, eval_loss=None, started=None, seconds=0.0, attempts=len(folder.attempts()), resumable=False,
         sparkline=[],
     )  # fmt: skip

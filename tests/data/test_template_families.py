@@ -15,7 +15,7 @@ from interfaces.example import Example, Message, ToolCall
 from interfaces.problems import Code
 
 pytestmark = pytest.mark.tiny
-trl = pytest.importorskip("trl")
+trl = pytest.importorskip("trl", reason="not installed: make setup")
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 SPECIAL = [
     "<|im_start|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<start_of_turn>", "<end_of_turn>", "<|end|>",

@@ -37,7 +37,7 @@ def test_a_text_is_found_from_a_place_on(written: ExampleFile) -> None:
 
 
 def test_the_index_is_the_same_for_struct_and_for_numpy() -> None:
-    numpy = pytest.importorskip("numpy")
+    numpy = pytest.importorskip("numpy", reason="not installed: make setup")
     assert numpy.dtype(INDEX_FIELDS).itemsize == INDEX_ROW.size == 24
 
 

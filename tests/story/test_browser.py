@@ -18,7 +18,7 @@ from tests.story.conftest import LOOKS
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
-sync_api = pytest.importorskip("playwright.sync_api")
+sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
 
 
 def points(page: Any) -> int:

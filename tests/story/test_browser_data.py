@@ -16,7 +16,7 @@ from tests.support.planted import clean_row, planted_jsonl
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
-sync_api = pytest.importorskip("playwright.sync_api")
+sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
 PAIRS = [
     {"question": f"What is {n} plus {n}?", "answer": f"It is {2 * n}, of course.", "topic": "sums"}
     for n in range(1, 13)

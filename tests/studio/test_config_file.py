@@ -94,3 +94,12 @@ def test_a_relative_model_folder_is_from_here_or_beside_the_config(tmp_path: Pat
 @pytest.mark.parametrize("setting", ["name=2020-13-45", "seed=" + "9" * 5000, "name=" + "[" * 5000])
 def test_what_yaml_chokes_on_stays_text(setting: str) -> None:
     assert isinstance(next(iter(apply_settings({}, [setting]).values())), str)
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("dataset: a.jsonl\nlora: {r: 8}\ndataset: b.jsonl\n")
+    with pytest.raises(FineTuneError, match=r"line 3: 'dataset' stands there twice \(first in line 1\)"):
+        read_config_file(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text("lora:\n  r: 8\n  r: 16\n")
+    with pytest.raises(FineTuneError, match="'r' stands there twice"):
+        read_config_file(tmp_path / "c.yaml")

@@ -176,3 +176,15 @@ def test_what_was_discarded_is_not_saved_after_all(manager: FinetuneManager, hom
     manager.request_stop(task, discard=True)
     manager.request_stop(task)
     assert (read_json(home.run(task).stop) or {})["mode"] == "discard"
+
+
+def test_a_run_of_another_version_is_not_resumed_and_its_records_stay(home: Home) -> None:
+    service = FakeFineTuneService()
+    manager = FinetuneManager(service, home)
+    folder = home.run(manager.create_task({"dataset": "rows.jsonl"}))
+    folder.lineage.write_text('{"schema_version": 2}')
+    with pytest.raises(FineTuneError, match="schema version 2"):
+        manager.resume(folder.id)
+    assert service.trained == []
+    assert folder.lineage.read_text() == '{"schema_version": 2}'
+    assert folder.attempts() == []

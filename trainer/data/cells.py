@@ -24,6 +24,10 @@ _OPEN_ENDS = {
 _CUT_MARKS = ("[truncated]", "<truncated>", "...(truncated)", "[cut]", "(truncated)")
 
 
+_PLACE_OF_IMAGE = re.compile(r"^\s*<image>|<image>\s*$", re.MULTILINE)
+"""Where a picture stands in a text: at the beginning or the end of a line, and not as the name of a tag in the midst of one."""
+
+
 class RowError(Exception):
     """A row that can't become an example; the caller adds where it stands."""
 
@@ -80,8 +84,9 @@ class Cells:
         if len(value) < 20 and value.strip().lower() in _NO_VALUES:
             self.doubt(Code.ROW_NOT_A_VALUE, field, value=value.strip())
         if _may_hold_odd(value) and (odd := _ODD.search(value)):
-            self.doubt(Code.ROW_CONTROL_CHARACTERS, field, value=f"U+{ord(odd[0]):04X}")
-        if "<image>" in value:
+            code = Code.ROW_DAMAGED_CHARACTER if odd[0] == "\ufffd" else Code.ROW_CONTROL_CHARACTERS
+            self.doubt(code, field, value=f"U+{ord(odd[0]):04X}")
+        if "<image>" in value and _PLACE_OF_IMAGE.search(value):
             raise RowError(Code.ROW_HAS_MEDIA, field=field, value="<image>")
         if "<|" in value and (special := _SPECIAL.search(value)):
             self.doubt(Code.ROW_SPECIAL_TOKEN, field, value=special[0])

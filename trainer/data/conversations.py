@@ -14,7 +14,7 @@ from typing import Any
 from interfaces.example import Message, Role, ToolCall
 from interfaces.problems import Code
 from trainer.data.cells import Cells, RowError
-from trainer.data.rows import kind_of
+from trainer.data.rows import kind_of, without_nulls
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "human": "user", "user": "user", "prompter": "user",
@@ -22,6 +22,8 @@ _ROLES: dict[str, Role] = {
     "ai": "assistant", "tool": "tool", "function": "tool", "observation": "tool", "tool_response": "tool",
     "function_response": "tool", "ipython": "tool",
 }  # fmt: skip
+_ASKS, _ANSWERS = ("human", "user", "question", "prompt"), ("assistant", "gpt", "bot", "answer", "response")
+"""Keys of a turn that is a question with its answer."""
 _TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):")
 _NUMPY_ARRAY = re.compile(r"\Aarray\((.*?)(?:,\s*dtype=object)?\)\Z", re.DOTALL)
 _REASONING_PARTS = ("reasoning", "thinking")
@@ -30,6 +32,10 @@ _CALLS = {"function_call", "tool_call"}
 """ShareGPT's roles of a turn whose text is a call as JSON."""
 _MARKS = ("weight", "train", "loss", "loss_weight")
 """Marks of a turn that say whether it is trained on: OpenAI's, axolotl's, ms-swift's and LLaMA-Factory's."""
+_MEDIA_COLUMNS = {"image", "images", "img", "image_path", "image_url", "picture", "video", "videos", "audio", "audios"}
+_MEDIA_FILE = re.compile(
+    r"\.(png|jpe?g|webp|gif|bmp|tiff?|mp4|mov|avi|webm|mkv|wav|mp3|flac|ogg|m4a)(\?|\Z)", re.IGNORECASE
+)
 _MEDIA = ("image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio")
 ROLE_KEYS = ("role", "from", "speaker")
 TEXT_KEYS = ("content", "value", "text")
@@ -118,12 +124,37 @@ def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
     return messages
 
 
+def refuse_media(values: dict[str, Any], within: str = "") -> None:
+    """
+    Raises:
+        RowError: a row or a turn comes with pictures, films or sounds, which nothing here reads.
+    """
+    for key in values.keys() & _MEDIA_COLUMNS if len(values) > 1 else ():
+        if _is_media(values[key]):
+            raise RowError(Code.ROW_HAS_MEDIA, field=f"{within}.{key}" if within else key, value=key)
+
+
+def _is_media(value: Any) -> bool:
+    """Bytes, an object with bytes or a path, the name of such a file, or a list that holds any of these."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _parsed(value)
+    if isinstance(value, list):
+        return any(map(_is_media, value))
+    if isinstance(value, dict):
+        return any(value.get(key) for key in ("bytes", "path", "url", "array"))
+    return isinstance(value, bytes) or (isinstance(value, str) and bool(_MEDIA_FILE.search(value)))
+
+
 def _asked_and_answered(turn: dict[str, Any]) -> list[dict[str, Any]]:
-    """Firefly's turns hold a question and its answer; all others are themselves."""
-    if turn.keys() >= {"human", "assistant"} and not turn.keys() & set(ROLE_KEYS):
-        rest = {key: value for key, value in turn.items() if key not in ("human", "assistant")}
-        return [{"role": "user", "content": turn["human"]}, {"role": "assistant", "content": turn["assistant"], **rest}]
-    return [turn]
+    """A turn that holds a question and its answer, as Firefly's do, is two; all others are themselves."""
+    if turn.keys() & set(ROLE_KEYS):
+        return [turn]
+    asks, answers = (next((key for key in keys if key in turn), None) for keys in (_ASKS, _ANSWERS))
+    if asks is None or answers is None:
+        return [turn]
+    rest = {key: value for key, value in turn.items() if key not in (asks, answers, "system")}
+    system = [{"role": "system", "content": turn["system"]}] if turn.get("system") else []
+    return [*system, {"role": "user", "content": turn[asks]}, {"role": "assistant", "content": turn[answers], **rest}]
 
 
 def transcript_of(text: str) -> list[dict[str, Any]]:
@@ -146,6 +177,7 @@ def transcript_of(text: str) -> list[dict[str, Any]]:
 def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None:
     """One turn; None for an empty system turn, which says nothing."""
     if len(turn) > 2:
+        refuse_media(turn, field)
         cells.unused |= turn.keys() - _KNOWN_KEYS
     role_key = next((key for key in ROLE_KEYS if key in turn), "role" if "content" in turn else "from")
     text_key = next((key for key in TEXT_KEYS if key in turn), "content" if role_key == "role" else "value")
@@ -286,7 +318,7 @@ def _call(call: Any, field: str) -> ToolCall:
         arguments = _json(arguments, f"{field}.arguments") if arguments.strip() else {}
     if not isinstance(arguments, dict):
         raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.arguments", expected="an object", value=kind_of(arguments))
-    return ToolCall(name=inner["name"], arguments=arguments, id=_id(call.get("id")))
+    return ToolCall(name=inner["name"], arguments=without_nulls(arguments), id=_id(call.get("id")))
 
 
 def tools_of(value: Any, field: str) -> tuple[dict[str, Any], ...]:
@@ -305,7 +337,7 @@ def tools_of(value: Any, field: str) -> tuple[dict[str, Any], ...]:
             raise RowError(
                 Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="a tool with a name", value=kind_of(tool)
             )
-        tools.append({"type": "function", "function": inner})
+        tools.append({"type": "function", "function": without_nulls(inner)})
     return tuple(tools)
 
 

@@ -25,6 +25,7 @@ from trainer.data.conversations import (
     is_role,
     message_of,
     messages_of,
+    refuse_media,
     tools_of,
     transcript_of,
 )
@@ -170,7 +171,7 @@ def example_of(
         return None, [row.problem or Problem.error(Code.ROW_NOT_OBJECT, value="null", **where)]
     cells = Cells()
     try:
-        _refuse_media(row.values)
+        refuse_media(row.values)
         example = _CONVERTERS[shape.kind](row.values, shape.columns, cells)
     except RowError as error:
         return None, [Problem.error(error.code, **where, **error.params)]
@@ -178,16 +179,6 @@ def example_of(
         unused_keys.update(cells.unused)
     example = example.model_copy(update={"row": row.row, "line": row.line})
     return example, [Problem.warning(code, **where, **params) for code, params in cells.doubts]
-
-
-def _refuse_media(values: dict[str, Any]) -> None:
-    """
-    Raises:
-        RowError: the row comes with pictures, films or sounds, which nothing here reads.
-    """
-    for column in ("images", "videos", "audios"):
-        if values.get(column) not in (None, "", [], "[]"):
-            raise RowError(Code.ROW_HAS_MEDIA, field=column, value=column)
 
 
 def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
@@ -212,8 +203,9 @@ def _pair(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> E
     if turns := transcript_of(question):
         asked = messages_of(turns, columns["prompt"], cells)
         messages += [message.model_copy(update={"train": False}) for message in asked]
-        answer = cells.text(values, columns["completion"], answer=True)
-        messages.append(Message(role="assistant", content=answer.strip(), train=True))
+        answer = cells.text(values, columns["completion"], answer=True).strip()
+        answer = answer.removeprefix("Assistant:").strip() or answer
+        messages.append(Message(role="assistant", content=answer, train=True))
         return _with_rest(messages, columns["prompt"], values, columns, cells)
     more = cells.text(values, columns["input"], required=False) if "input" in columns else ""
     if more.strip():

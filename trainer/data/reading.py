@@ -21,7 +21,7 @@ from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
 from trainer.data.delimited import delimited_rows
 from trainer.data.json_array import array_rows
-from trainer.data.rows import BOM, MOST_ROW_BYTES, Row, as_row, mismatch, open_data, too_much
+from trainer.data.rows import BOM, MOST_ROW_BYTES, Row, as_row, mismatch, open_data, too_much, without_nulls
 
 KINDS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
 SUFFIXES = (*KINDS, ".gz")
@@ -255,13 +255,6 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             batch.validate(full=True)
             for values in batch.to_pylist():
                 number += 1
-                yield Row(number, None, {name: _without_nulls(value) for name, value in values.items()})
+                yield Row(number, None, {name: without_nulls(value) for name, value in values.items()})
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise mismatch(path, (str(error).splitlines() or ["it is damaged"])[0]) from None
-
-
-def _without_nulls(value: Any) -> Any:
-    """Columns of one type give each object all keys that any has; those that it didn't have are null, and no part of it."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -57,3 +57,14 @@ def kind_of(value: Any) -> str:
     """A value's type in JSON's words."""
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
     return names.get(type(value), "null" if value is None else type(value).__name__)
+
+
+def without_nulls(value: Any) -> Any:
+    """A value without the null entries of its objects, at any depth: one rule for all kinds of files.
+
+    Parquet gives each object of a column all keys that any has, null where it had none: what was null in the data can't be
+    told from what wasn't there, so in JSON a null entry is not there either. Nulls in lists stay.
+    """
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value

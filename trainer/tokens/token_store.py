@@ -17,7 +17,7 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from interfaces.files import publish, read_json, write_json
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.data.dataset import Indices, report_of
+from trainer.models.starter import Progress
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
 VERSION = 2
@@ -48,7 +49,6 @@ NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_S
 _BATCH = 256
 _KEPT_STORES = 12
 Items = numpy.typing.NDArray[Any]
-Tell = Callable[[int, int], None]
 
 
 class TokenStore:
@@ -193,7 +193,7 @@ def tokenize(
     examples: ExampleFile,
     template: ChatTemplate,
     split_at: int = 0,
-    tell: Tell = lambda _done, _total: None,
+    tell: Progress = lambda _done, _total: None,
 ) -> TokenStore:
     """The store of a dataset for a model; made now where it isn't there yet.
 
@@ -248,7 +248,7 @@ class TokenizedRow:
 
 
 def _tokens(
-    examples: ExampleFile, template: ChatTemplate, split_at: int, tell: Tell
+    examples: ExampleFile, template: ChatTemplate, split_at: int, tell: Progress
 ) -> Iterator[tuple[TokenizedRow, FineTuneError | None]]:
     for first in range(0, len(examples), _BATCH):
         tell(first, len(examples))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import torch
 from peft import PeftModel
+from transformers import PreTrainedModel
 
 from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
@@ -72,6 +73,7 @@ def prepare(
     stop.check()
     log.phase("model")
     base = load_model(files, config, compute)
+    _check_reach(base, template, config, log, (train, validation))
     fast_paths = use_fast_paths(base, config.model_name, recorded)
     warn(log, *fast_paths.warnings)
     if recorded is None:
@@ -89,6 +91,30 @@ def prepare(
         "attention": base.config._attn_implementation, "versions": versions(),
     }  # fmt: skip
     return Prepared(model, template, files, train, validation, conditions)
+
+
+def _check_reach(
+    base: PreTrainedModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, views: tuple[TokenView, ...]
+) -> None:
+    """Rows against what the model was made for: its positions, and the tokens that it has embeddings of.
+
+    Raises:
+        FineTuneError: rows use tokens that the model doesn't know; looking one up would end the run half-way.
+    """
+    positions = getattr(base.config, "max_position_embeddings", None)
+    if positions and config.max_length > positions:
+        scaling = getattr(base.config, "rope_scaling", None) or {}
+        kind = scaling.get("rope_type", scaling.get("type", "default"))
+        hint = f" (with {kind} scaling)" if kind != "default" else ""
+        found = {"max_length": config.max_length, "model": config.model_name, "value": positions, "hint": hint}
+        warn(log, Problem.warning(Code.POSITIONS_EXCEEDED, **found))
+    known = base.get_input_embeddings().weight.shape[0]
+    if len(template.tokenizer) <= known:
+        return
+    beyond = [int(max(row["input_ids"])) for view in views for row in view if max(row["input_ids"]) >= known]
+    if beyond:
+        counts = {"count": len(beyond), "rows": sum(map(len, views)), "value": beyond[0], "expected": known}
+        raise FineTuneError.of(Code.TOKENS_UNKNOWN, model=config.model_name, **counts)
 
 
 def checkpoint_size(model: PeftModel) -> int:

@@ -37,7 +37,8 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     """
     begun = time.monotonic()
     resume_point = find_resume_point(folder)
-    recorded = (read_record(folder.lineage) or {}).get("machine") if resume_point.step is not None else None
+    lineage = read_record(folder.lineage) or {}  # one of another version is not written over
+    recorded = lineage.get("machine") if resume_point.step is not None else None
     compute = choose_compute(config, recorded)
     log.append(
         Started(

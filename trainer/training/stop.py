@@ -1,8 +1,8 @@
 """A request to stop: the `stop` file in the run folder, or SIGTERM.
 
 StopRequest     whether somebody asked
-StopWatch       a thread that sees a request at once, however busy the main thread is
-Pace            how long a batch and a save take here: the bound of a stop
+StopWatcher     a thread that sees a request at once, however busy the main thread is
+StopBudget      how long a batch and a save take here: the bound of a stop
 """
 
 from __future__ import annotations

@@ -12,7 +12,19 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problem_sentences import sentence
 from interfaces.problems import Code, Problem
 from studio.processes.launcher import LocalLauncher
-from studio.runs.state import cure_of, find_run, follow, list_runs, problem_of_run, run_state, summarize, summary_of
+from studio.runs.curves import updates_since
+from studio.runs.history import RunHistory
+from studio.runs.state import (
+    cure_of,
+    find_run,
+    follow,
+    list_runs,
+    problem_of_run,
+    require_known,
+    run_state,
+    summarize,
+    summary_of,
+)
 from tests.support.fakes import fake_trainer
 from trainer.training.event_log import EventLog
 
@@ -225,5 +237,10 @@ def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) 
     states = {summary.id: summary.state for summary in list_runs(home)}
     assert states[other.id] == "failed"
     assert set(states) == {good.id, other.id}
-    with pytest.raises(FineTuneError, match="schema version 2"):
-        summary_of(other)
+    assert next(one.name for one in list_runs(home) if one.id == other.id) == "schema version 2"
+    for ask in (summary_of, require_known, lambda folder: updates_since(RunHistory(folder), 0, "en")):
+        with pytest.raises(FineTuneError, match="schema version 2"):
+            ask(other)
+    # A summary is no record of its own: one of another version is made again.
+    write_json(good.summary, {**summary_of(good).to_record(), "state": "finished", "schema_version": 2})
+    assert summary_of(good).state == "stopped"

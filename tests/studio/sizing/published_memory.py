@@ -46,7 +46,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. `way` are the fields of `studio.sizing.step_memory.Way` besides lengths."""
+    """One measurement. `spec` are the fields of `studio.sizing.step_memory.StepSpec` besides lengths."""
 
     source: str
     model: str

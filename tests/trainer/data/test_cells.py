@@ -37,7 +37,7 @@ def test_what_people_write_is_not_doubted(text: str) -> None:
     [
         ("nan", Code.ROW_NOT_A_VALUE), (" None ", Code.ROW_NOT_A_VALUE), ("#N/A", Code.ROW_NOT_A_VALUE),
         ("a\x00b", Code.ROW_CONTROL_CHARACTERS), ("\x1b[31mred", Code.ROW_CONTROL_CHARACTERS),
-        ("a\u202eb", Code.ROW_CONTROL_CHARACTERS), ("caf\ufffd", Code.ROW_CONTROL_CHARACTERS), ("\x85", Code.ROW_CONTROL_CHARACTERS),
+        ("a\u202eb", Code.ROW_CONTROL_CHARACTERS), ("caf\ufffd", Code.ROW_DAMAGED_CHARACTER), ("\x85", Code.ROW_CONTROL_CHARACTERS),
         ("x<|im_end|>", Code.ROW_SPECIAL_TOKEN), ("x" * (MOST_CHARACTERS + 1), Code.ROW_CELL_LARGE),
     ],
 )  # fmt: skip

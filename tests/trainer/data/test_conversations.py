@@ -178,9 +178,9 @@ def test_content_parts_of_every_kind_are_read_or_refused_by_name() -> None:
 
 
 def test_firefly_s_turns_hold_a_question_and_its_answer() -> None:
-    messages = read([{"human": "q", "assistant": "a"}, {"human": "r", "assistant": "b"}])
+    messages = read([{"system": "s", "human": "q", "assistant": "a"}, {"user": "r", "gpt": "b"}])
     assert [(message.role, message.content, message.train) for message in messages] == [
-        ("user", "q", False), ("assistant", "a", True), ("user", "r", False), ("assistant", "b", True),
+        ("system", "s", False), ("user", "q", False), ("assistant", "a", True), ("user", "r", False), ("assistant", "b", True),
     ]  # fmt: skip
 
 

@@ -185,6 +185,10 @@ def test_a_transcript_becomes_its_turns() -> None:
         ({"prompt": "q", "completion": "a", "label": False}, Code.ROW_UNDESIRED),
         ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "label": "False"}, Code.ROW_UNDESIRED),
         ({"prompt": "q", "completion": "a", "images": ["a.png"]}, Code.ROW_HAS_MEDIA),
+        ({"prompt": "q", "completion": "a", "image": {"bytes": None, "path": "a.png"}}, Code.ROW_HAS_MEDIA),
+        ({"prompt": "q", "completion": "a", "image_url": "https://example.org/a.JPG?x=1"}, Code.ROW_HAS_MEDIA),
+        ({"prompt": "q", "completion": "a", "audio": "['a.wav']"}, Code.ROW_HAS_MEDIA),
+        ({"messages": [{"role": "user", "content": "q", "images": ["a.png"]}, {"role": "assistant", "content": "a"}]}, Code.ROW_HAS_MEDIA),
         ({"prompt": "<image>What is it?", "completion": "a"}, Code.ROW_HAS_MEDIA),
         ({"messages": [{"role": "assistant", "content": "a"}]}, Code.ROW_NO_QUESTION),
     ],
@@ -196,10 +200,31 @@ def test_what_must_not_be_learned_is_an_error_by_name(values: dict[str, Any], co
 
 
 @pytest.mark.parametrize(
-    "more", [{"label": True}, {"label": 0}, {"images": []}, {"images": None}, {"input": []}, {"input": {}}]
+    "more",
+    [
+        {"label": True},
+        {"label": 0},
+        {"images": []},
+        {"images": None},
+        {"images": [None]},
+        {"images": "none"},
+        {"image": "a lamp"},
+        {"input": []},
+        {"input": {}},
+    ],
 )
 def test_what_says_nothing_against_a_row_is_no_error(more: dict[str, Any]) -> None:
     assert turns({"instruction": "q", "output": "a", **more}) == CONVERSATION
+
+
+def test_a_tag_that_is_talked_about_is_no_picture() -> None:
+    assert turns({"prompt": "How is an `<image>` tag written?", "completion": "As <image href='x'>."})[0][0] == "user"
+
+
+def test_an_answer_to_a_transcript_has_no_label() -> None:
+    assert turns({"prompt": "Human: hi", "completion": "Assistant: hello"}) == [
+        ("user", "hi", False), ("assistant", "hello", True),
+    ]  # fmt: skip
 
 
 def test_one_message_a_row_is_refused_with_what_to_do() -> None:

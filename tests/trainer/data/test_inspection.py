@@ -130,6 +130,25 @@ def test_columns_that_are_not_used_are_told(tmp_path: Path) -> None:
     assert report["unused_columns"] == ["id", "topic"]
 
 
+def test_null_says_the_same_in_every_kind_of_file(tmp_path: Path) -> None:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    def row(symbol: str | None) -> dict[str, Any]:
+        call = {"function": {"name": "price", "arguments": {"symbol": symbol, "day": "today"}}}
+        return {
+            "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+        }
+
+    rows = [row(None), row("ADA")]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    for name in ("rows.jsonl", "rows.parquet"):
+        inspected(tmp_path / name, tmp_path / f"out-{name}")
+        calls = [one.messages[-1].tool_calls[0] for one in ExampleFile(DatasetFolder(tmp_path / f"out-{name}"))]
+        assert [call.arguments for call in calls] == [{"day": "today"}, {"symbol": "ADA", "day": "today"}], name
+
+
 def test_keys_inside_of_turns_that_are_not_used_are_counted(tmp_path: Path) -> None:
     answer = {"role": "assistant", "content": "a", "mood": "calm"}
     rows = [{"messages": [{"role": "user", "content": f"q{n}"}, answer]} for n in range(3)]

@@ -171,7 +171,7 @@ def test_a_template_that_demands_ids_of_calls_gets_them(tmp_path: Path, ids: tup
     assert Code.TEMPLATE_WITHOUT_TOOLS not in rendered.done
 
 
-def test_tools_go_into_the_first_question_where_a_template_refuses_a_system_turn(tmp_path: Path) -> None:
+def test_tools_go_into_the_first_question_of_a_template_without_system(tmp_path: Path) -> None:
     strict = CHATML.replace(
         "{% for message in messages %}",
         "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no') }}{% endif %}",

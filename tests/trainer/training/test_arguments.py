@@ -41,6 +41,24 @@ def test_every_dial_is_known_here() -> None:
     assert set(FineTuneConfig.model_fields) == ELSEWHERE | set(CHANGED) | {"gradient_checkpointing"}
 
 
+def test_every_lora_setting_arrives_in_peft(tiny_model: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from interfaces.config import LoraSettings
+    from trainer.artifacts.adapter import add_adapter
+    from trainer.models.model_files import ModelFiles
+
+    changed: dict[str, Any] = {
+        "r": 3, "lora_alpha": 5, "lora_dropout": 0.25, "target_modules": ["q_proj"], "use_rslora": True, "use_dora": True,
+    }  # fmt: skip
+    elsewhere = {"autocast_adapter_dtype"}  # an argument of get_peft_model: tests of adapter.py
+    assert set(LoraSettings.model_fields) == set(changed) | elsewhere
+    config = FineTuneConfig(dataset="x", lora=LoraSettings(**changed))
+    model = add_adapter(AutoModelForCausalLM.from_pretrained(tiny_model), config, ModelFiles(tiny_model, "tiny", None))
+    made = model.peft_config["default"]
+    assert {name: getattr(made, name) for name in changed} == {**changed, "target_modules": {"q_proj"}}
+
+
 @pytest.mark.parametrize("name", CHANGED)
 def test_each_dial_arrives_under_its_own_name(name: str) -> None:
     assert getattr(arguments(**{name: CHANGED[name]}), name) == CHANGED[name] != getattr(arguments(), name)

@@ -10,6 +10,7 @@ import pytest
 from interfaces.events import CheckpointCommitted, Started, Warned, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
+from tests.conftest import write_rows
 from tests.support.tiny_runs import adapter_bytes, losses, train
 
 pytestmark = pytest.mark.tiny
@@ -117,3 +118,30 @@ def test_each_checkpoint_records_its_conditions_and_a_change_is_reported(
     assert started.resumed_from_step == 6
     assert warned(folder) == [Code.RESUME_NOT_EXACT]
     assert result["state"] == "finished"
+
+
+def test_a_max_length_beyond_the_model_s_positions_is_warned_of(home: Home, tiny_config: dict[str, Any]) -> None:
+    within, _ = train(home, {**tiny_config, "max_length": 1024, "max_steps": 1})
+    beyond, _ = train(home, {**tiny_config, "max_length": 2048, "max_steps": 1})
+    assert Code.POSITIONS_EXCEEDED not in warned(within)
+    assert Code.POSITIONS_EXCEEDED in warned(beyond)
+
+
+def test_tokens_that_the_model_has_no_embedding_for_are_counted_before_the_start(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder = tmp_path / "grown"
+    shutil.copytree(tiny_config["model_name"], folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["lantern"])
+    tokenizer.save_pretrained(folder)
+    config = {**tiny_config, "model_name": str(folder), "max_steps": 1}
+    _, result = train(home, config)
+    assert result["state"] == "finished"  # no row uses it
+    rows = [{"prompt": "What?", "completion": "A lantern."}, {"prompt": "Who?", "completion": "Ada."}]
+    run, result = train(home, {**config, "dataset": str(write_rows(tmp_path / "lantern.jsonl", rows))})
+    problem = read_events(run.events)[-1].problem
+    assert (result["state"], problem.code) == ("failed", Code.TOKENS_UNKNOWN)
+    assert (problem.params["count"], problem.params["rows"]) == (1, 2)
