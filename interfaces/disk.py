@@ -17,6 +17,11 @@ _BROKEN = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR)
 
 
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether an error is no fault of what was read or written, but of the disk: it is full, or it fails."""
+    return isinstance(error, OSError) and error.errno in (*_NO_SPACE, *_BROKEN)
+
+
 def problem_of_os_error(error: OSError, place: Path) -> Problem | None:
     """No space, no permission or a broken disk as a Problem; None for any other error.
 

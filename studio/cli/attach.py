@@ -62,7 +62,7 @@ def begin_run(
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
     try:
-        launch(manager, folder, console, wait)
+        launch_or_wait(manager, folder, console, wait)
     except KeyboardInterrupt:
         if not folder.is_waiting and LocalLauncher().find(folder) is None:
             delete_run(folder)
@@ -81,7 +81,7 @@ def left_alone(folder: RunFolder) -> str:
     return f"{words}. 'finetune runs' shows it, 'finetune stop {folder.id}' stops it."
 
 
-def launch(manager: FinetuneManager, folder: RunFolder, console: Console, wait: bool) -> None:
+def launch_or_wait(manager: FinetuneManager, folder: RunFolder, console: Console, wait: bool) -> None:
     """Start a run, or have it wait.
 
     Raises:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from interfaces.events import Sampled, kept, read_events
 from interfaces.folders import RunFolder
-from studio.cli.attach import attach, launch
+from studio.cli.attach import attach, launch_or_wait
 from studio.config_file import read_config_file
 from studio.datasets.library import ensure_dataset
 from studio.datasets.sample import SAMPLES, questions
@@ -37,7 +37,7 @@ def run_demo(manager: FinetuneManager, console: Console) -> int:
     run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, config["dataset"])})
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]")
-    launch(manager, folder, console, wait=True)
+    launch_or_wait(manager, folder, console, wait=True)
     code = attach(manager, folder, console, as_json=False)
     if code == 0:
         _compare(folder, console)

@@ -30,7 +30,7 @@ runs_commands = typer.Typer()
 @runs_commands.command()
 def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
     """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
-    from studio.cli.attach import attach, launch
+    from studio.cli.attach import attach, launch_or_wait
     from studio.runs.queue import device_of_run
     from studio.runs.state import find_run
 
@@ -42,7 +42,7 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
     if not wait:
         manager.queue.require_free(device_of_run(folder))
     before = len(folder.attempts())
-    launch(manager, folder, console, wait)
+    launch_or_wait(manager, folder, console, wait)
     sys.exit(attach(manager, folder, console, as_json, since=before + 1))
 
 

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from interfaces.config import FineTuneConfig
+from interfaces.disk import is_of_the_disk
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
 from trainer.models.device import Compute
@@ -33,6 +34,8 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
             **options,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, ImportError) as error:
+        if is_of_the_disk(error):
+            raise
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=_reason(error)) from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError":

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from interfaces.disk import is_of_the_disk
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json
 from interfaces.problems import Code
@@ -35,6 +36,8 @@ def _load(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(files.path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # damaged files end in whatever their reader raises
+        if is_of_the_disk(error):
+            raise
         logging.exception("The tokenizer can't be read")
         reason = "its files can't be read; tokenizer.json is missing or damaged"
         raise FineTuneError.of(Code.TOKENIZER_UNUSABLE, model=model_name, reason=reason) from error

@@ -11,7 +11,7 @@ from interfaces.errors import FineTuneError
 from interfaces.events import Event
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from studio.cli.attach import attach, launch, start_run, wait_for_end
+from studio.cli.attach import attach, launch_or_wait, start_run, wait_for_end
 from studio.finetune_manager import FinetuneManager
 from studio.processes.launcher import LocalLauncher
 from studio.runs.queue import RunQueue, Waiting
@@ -137,7 +137,7 @@ def test_giving_up_at_the_moment_of_its_turn_counts_as_started(home: Home) -> No
     manager.queue = Quick(home, launcher)
     manager.queue.pause()
     folder = home.run(manager.create_task(CONFIG))
-    launch(manager, folder, Console(file=io.StringIO()), wait=False)
+    launch_or_wait(manager, folder, Console(file=io.StringIO()), wait=False)
     assert len(folder.attempts()) == 1
 
 

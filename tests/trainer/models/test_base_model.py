@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -87,3 +89,27 @@ def test_a_model_with_weights_missing_is_refused_by_name(tiny_model: Path, tmp_p
     with pytest.raises(FineTuneError, match=gone) as raised:
         loaded(folder)
     assert raised.value.problems[0].code == Code.MODEL_INCOMPLETE
+
+
+def test_a_disk_that_is_full_or_fails_is_not_blamed_on_the_model(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a library writes meanwhile, its log too, may meet it."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from trainer.models.model_files import ModelFiles
+    from trainer.tokens.tokenizer import load_template
+
+    for number in (errno.ENOSPC, errno.EIO):
+
+        def fails(*_: Any, number: int = number, **__: Any) -> None:
+            raise OSError(number, os.strerror(number))
+
+        for library, load in (
+            (AutoModelForCausalLM, lambda: loaded(tiny_model)),
+            (AutoTokenizer, lambda: load_template(ModelFiles(tiny_model, "tiny", None), "tiny")),
+        ):
+            monkeypatch.setattr(library, "from_pretrained", fails)
+            with pytest.raises(OSError, match=os.strerror(number)) as raised:
+                load()
+            assert raised.value.errno == number
