@@ -39,7 +39,7 @@ test: $(READY) starter  ## Run the tests that every change has to pass: ten minu
 
 test-long: $(READY) starter  ## Run what takes minutes: the demo, timed steps, more kills and races; ten minutes more
 	@$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder
-	@FAULT_KILLS=8 FAULT_STUDIO_KILLS=3 FAULT_QUEUE_TRIES=20 FAULT_QUEUE_KILLS=3 $(BIN)/python -m pytest -m "not long and not alone" -n 2 --dist loadfile tests/faults/test_trainer_kills.py tests/faults/test_studio_kills.py tests/faults/test_queue.py
+	@FAULT_KILLS=8 FAULT_QUEUE_TRIES=20 FAULT_QUEUE_KILLS=3 $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults/test_trainer_kills.py tests/faults/test_queue.py
 
 test-plain: $(READY)  ## Run the quick tests: no torch, no processes
 	@$(BIN)/python -m pytest -m "not process and not tiny and not story"
