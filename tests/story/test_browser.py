@@ -170,6 +170,7 @@ def step(number: int, total: int) -> Step:
     )  # fmt: skip
 
 
+@pytest.mark.long  # pages/test_app: no tab holds a connection
 def test_eight_tabs_tick_at_once(new_page: Callable[..., Any], studio: Studio) -> None:
     recorded_run(studio.home, Stopped(step=0, resumable=False))
     first = new_page()

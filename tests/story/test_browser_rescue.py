@@ -45,6 +45,7 @@ def started(studio: Studio, model: Path, folder: Path, **settings: Any) -> RunFo
     return run
 
 
+@pytest.mark.long  # faults/test_studio_kills has it without a browser
 def test_an_interrupted_run_is_offered_and_goes_on_with_one_click(
     new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
 ) -> None:

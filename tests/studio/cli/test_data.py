@@ -107,6 +107,7 @@ def test_the_library_in_the_terminal(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.tiny
+@pytest.mark.long  # trainer/tokens/test_preview has what they show
 def test_preview_and_stats_of_a_model(home: Home, tiny_model: Path, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", alpaca_rows(5))
     done = finetune("data", "preview", rows, "--model", tiny_model, "--row", "2", "--json", home=home)
