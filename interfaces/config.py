@@ -249,6 +249,11 @@ class FineTuneConfig(BaseModel):
                 raise ValueError("should be plain text")
         return value
 
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return mixed(value)
+
     @field_validator("dataset")
     @classmethod
     def _weights(cls, value: str | dict[str, float]) -> str | dict[str, float]:
@@ -262,6 +267,13 @@ class FineTuneConfig(BaseModel):
         if value >= 1 and value != int(value):
             raise ValueError("should be a whole number of steps when it is 1 or more")
         return value
+
+
+def mixed(dataset: Any) -> Any:
+    """A list of datasets as a mix in which each row counts once; anything else as it is."""
+    if isinstance(dataset, list) and dataset and all(isinstance(one, str) for one in dataset):
+        return dataset[0] if len(dataset) == 1 else dict.fromkeys(dataset, 1.0)
+    return dataset
 
 
 def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -216,6 +216,11 @@ class RunFolder:
         return self.path / "estimate.json"
 
     @property
+    def lengths(self) -> Path:
+        """The lengths of its own rows in tokens, written by the trainer once they are made."""
+        return self.path / "lengths.json"
+
+    @property
     def reserve(self) -> Path:
         """Space that is given back when the disk is full, so that the run's last words still fit."""
         return self.path / ".reserve"

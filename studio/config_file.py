@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from interfaces.config import STARTER
+from interfaces.config import STARTER, mixed
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.presets import PRESETS, PresetConfigs
@@ -103,7 +103,7 @@ def resolved_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A relative dataset or model folder is meant from where the person stands, or from beside the config file."""
     found = dict(values)
     for key in ("dataset", "validation_dataset", "model_name", "adapter_name_or_path"):
-        value = values.get(key)
+        value = mixed(values.get(key)) if key == "dataset" else values.get(key)
         if isinstance(value, str) and value not in ("", STARTER):
             found[key] = _resolved(value, folder, of_folder=key in ("model_name", "adapter_name_or_path"))
         elif isinstance(value, dict):

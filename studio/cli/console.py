@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +16,20 @@ if TYPE_CHECKING:
     from interfaces.folders import Home
     from studio.finetune_manager import FinetuneManager
 
+
+_PROXIES = ("all_proxy", "http_proxy", "https_proxy")
+
+
+def expanded(value: Any) -> Any:
+    """A path with its '~' resolved: a shell leaves that to us inside of quotes and behind '='."""
+    return type(value)(os.path.expanduser(value)) if isinstance(value, str | Path) else value  # noqa: PTH111
+
+
 HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME")
+    Path | None,
+    typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME", callback=expanded),
 ]
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.", callback=expanded)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its beginning or end, or 'last'.")]
 SetOption = Annotated[
@@ -34,6 +47,20 @@ def home_of(chosen: Path | None) -> Home:
     home = Home.of(chosen, os.environ)
     fill_environment(home)
     return home
+
+
+def leave_unusable_proxies() -> None:
+    """A proxy of a kind that our HTTP library refuses would end every command, with the network or without: it is said,
+    and left out of this process and its children.
+    """
+    for name in [name for name in os.environ if name.lower() in _PROXIES]:
+        scheme = os.environ[name].strip().partition("://")[0].lower() if "://" in os.environ[name] else "http"
+        if scheme not in ("http", "https", "socks5", "socks5h"):
+            from interfaces.problem_sentences import sentence
+            from interfaces.problems import Code, Problem
+
+            value = re.sub(r"//[^/@]*@", "//", os.environ.pop(name))
+            print(sentence(Problem.warning(Code.PROXY_UNUSABLE, field=name, value=value)), file=sys.stderr)
 
 
 def manager_of(home: Home) -> FinetuneManager:

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from studio.cli.console import HomeOption, JsonOption, home_of
+from studio.cli.console import HomeOption, JsonOption, expanded, home_of
 
 if TYPE_CHECKING:
     from interfaces.folders import Home
 
 data = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
 FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="A file, a dataset of the library, or hub:NAME[:CONFIG[:SPLIT]].")
+    str,
+    typer.Argument(
+        metavar="FILE", help="A file, a dataset of the library, or hub:NAME[:CONFIG[:SPLIT]].", callback=expanded
+    ),
 ]
 DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's id, its beginning, or its name.")]
 ColumnOption = Annotated[
@@ -29,14 +32,14 @@ ColumnOption = Annotated[
 SampleOption = Annotated[
     str, typer.Option("--sample-by", help="What a row of plain text is: paragraph, line or document.")
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, or 'starter'.")]
+ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, or 'starter'.", callback=expanded)]
 
 
 @data.command()
 def check(
     file: FileArgument, as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph",
     against: Annotated[
-        Path | None, typer.Option("--against", metavar="TRAINED", help="Also name rows that stand in this file too.")
+        Path | None, typer.Option("--against", metavar="TRAINED", help="Also name rows that stand in this file too.", callback=expanded)
     ] = None,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
@@ -108,6 +111,9 @@ def stats(
     file: FileArgument, model: ModelOption, max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024,
     batch: Annotated[int, typer.Option("--batch", min=1, help="per_device_train_batch_size")] = 4,
     accumulation: Annotated[int, typer.Option("--accumulation", min=1, help="gradient_accumulation_steps")] = 4,
+    share: Annotated[
+        float, typer.Option("--validation-split", min=0, max=0.5, help="Rows kept aside aren't trained.")
+    ] = 0.05,
     budget: Annotated[int, typer.Option("--max-tokens-per-batch", min=0, help="With packing; 0 is without.")] = 0,
     long_rows: Annotated[str, typer.Option("--long-rows", help="truncate, drop or split")] = "truncate",
     sample: Annotated[bool, typer.Option("--sample", help="At once, from a sample of a large file.")] = False,
@@ -128,6 +134,7 @@ def stats(
         "max_length": max_length,
         "batch": batch,
         "accumulation": accumulation,
+        "share": share,
         "budget": budget,
         "long_rows": long_rows,
         "whole": not sample,
@@ -228,7 +235,7 @@ def delete(
 @data.command()
 def download(
     dataset: DatasetArgument,
-    out: Annotated[Path, typer.Option("--out", help="A .jsonl file.")],
+    out: Annotated[Path, typer.Option("--out", help="A .jsonl file.", callback=expanded)],
     home: HomeOption = None,
 ) -> None:
     """Write a dataset's rows in their normalised shape."""

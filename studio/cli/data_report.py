@@ -95,7 +95,8 @@ def tell_stats(found: dict[str, Any]) -> None:
         f"At max_length {found['max_length']}: {found['cut']} rows cut, {found['lost']} lose their whole answer, {found['trained_tokens']} tokens learned"
     )
     print(
-        f"{found['steps_per_epoch']} steps an epoch, without padding (padded batches would hold {found['padding_share']:.0%} of it)"
+        f"{found['steps_per_epoch']} steps an epoch with batches of {found['batch']}, {found['accumulation']} to a step, "
+        f"without padding (padded batches would hold {found['padding_share']:.0%} of it)"
     )
     bars, edges = found["histogram"]["counts"], found["histogram"]["edges"]
     most = max([*bars, 1])

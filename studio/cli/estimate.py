@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from studio.cli.console import HomeOption, JsonOption, SetOption, WaitOption, duration, home_of, print_table
+from studio.cli.console import (
+    ConfigArgument,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    WaitOption,
+    duration,
+    expanded,
+    home_of,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from interfaces.config import FineTuneConfig
@@ -23,13 +33,18 @@ estimate_commands = typer.Typer()
 
 @estimate_commands.command()
 def estimate(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.")],
+    config: ConfigArgument,
     device: Annotated[
         str, typer.Option("--device", help="detected, cpu, a card (rtx_3060), or a card's memory (24GB).")
     ] = "detected",
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", metavar="FILE", help="Take the real lengths of these rows: a file or a dataset."),
+        typer.Option(
+            "--dataset",
+            metavar="FILE",
+            help="Take the real lengths of these rows: a file or a dataset.",
+            callback=expanded,
+        ),
     ] = None,
     loss: Annotated[
         str,
@@ -64,7 +79,8 @@ def estimate(
     if dataset is not None:
         full["dataset"] = str(Path(dataset).absolute()) if Path(dataset).exists() else dataset
     # A config without data can be estimated too.
-    if errors := [error for error in config_errors(full) if error.params.get("field") != "dataset"]:
+    no_data = (Code.VALUE_MISSING, "dataset")
+    if errors := [error for error in config_errors(full) if (error.code, error.params["field"]) != no_data]:
         raise FineTuneError(*errors)
     checked = FineTuneConfig.model_validate(full)
     if device == "detected":
@@ -83,8 +99,13 @@ def estimate(
         print(json.dumps(record, indent=2, ensure_ascii=False))
     else:
         _tell(found)
-        if fit:
+        if fit and fit.is_practical:
             print(f"To make it fit: {_changes(fit.changes)}  ({_costs(fit)})")
+        elif fit and fit.step_seconds:
+            took = duration(fit.step_seconds)
+            print(
+                f"With {_changes(fit.changes)} it would fit, but a single step would take {took}: choose a smaller model."
+            )
     raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
 
 
@@ -176,7 +197,7 @@ def _tell(found: Assessment) -> None:
     print(
         f"Time: {steps}, "
         + (
-            f"about {duration(told.seconds)}."
+            f"{duration(told.seconds[0])} to {duration(told.seconds[1])}, as steps have varied here."
             if told.seconds
             else "known once this machine has timed a few steps of a run"
             + ("." if told.verdict == "too_big" else "; --time does that now.")

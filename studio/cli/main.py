@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the run failed, 2 bad input. Imports are inside the comman
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from studio.cli.console import (
+    ConfigArgument,
     DetachOption,
     HomeOption,
     JsonOption,
     RunArgument,
     SetOption,
     WaitOption,
+    expanded,
     home_of,
+    leave_unusable_proxies,
     manager_of,
     open_console,
 )
@@ -48,16 +52,28 @@ app.add_typer(models_commands)
 
 def main() -> None:
     """Entry of `finetune`: every problem ends as a sentence and an exit code, never as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII alone is shown the rest as \\u....
+            stream.reconfigure(errors="backslashreplace")
+    leave_unusable_proxies()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, and not when the interpreter ends: what fails then is told as any failure
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `finetune runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         sys.exit(0)
     except OSError as error:
         from interfaces.disk import problem_of_os_error
 
+        if error.filename is None and _output_fails():
+            from interfaces.problems import Code, Problem
+
+            _give_up_output()
+            _fail(Problem.error(Code.OUTPUT_FAILED, reason=error.strerror or str(error)))
         _fail(problem_of_os_error(error, Path().absolute()) or _unexpected(error))
     except Exception as error:  # noqa: BLE001  no traceback ever reaches a person
         from interfaces.errors import FineTuneError
@@ -65,6 +81,20 @@ def main() -> None:
         if isinstance(error, FineTuneError):
             _fail(*error.problems)
         _fail(_unexpected(error))
+
+
+def _output_fails() -> bool:
+    """Whether it is our own output that can't be written: an empty line, where anything at all still goes, fails again."""
+    try:
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        return True
+    return False
+
+
+def _give_up_output() -> None:
+    """What is still to be printed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def studio_main() -> None:
@@ -99,7 +129,7 @@ def _unexpected(error: Exception) -> Problem:
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.")],
+    config: ConfigArgument,
     settings: SetOption = None,
     preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for this one.")] = None,
     skip_bad_rows: Annotated[
@@ -125,7 +155,9 @@ def train(
 @app.command()
 def export(
     run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", help="A .zip file, or a folder that isn't there yet.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="A .zip file, or a folder that isn't there yet.", callback=expanded)
+    ],
     to: Annotated[str, typer.Option("--to", help="What to write: adapter.")] = "adapter",
     home: HomeOption = None,
 ) -> None:

@@ -6,7 +6,6 @@ the Hub, of which nothing but the small config.json is fetched.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,14 @@ from interfaces.config import STARTER
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json
 from interfaces.folders import Home
+from interfaces.model_folder import PICKLED, check_config, check_weights, find_folder, is_path
 from interfaces.problems import Code
 from studio.models.architecture import Architecture, read_architecture
 from studio.models.catalogue import BY_ID
+from studio.models.known_types import causal_model_types
 from studio.processes.trainer_child import HUB_SECONDS, run_trainer, search_models
+
+_WEIGHTS = (".safetensors", *PICKLED)
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ def model_facts(home: Home, name: str, revision: str = "main", online: bool = Fa
             home.starter if home.has_starter() else None,
             0 if home.has_starter() else 100_000_000,
         )
-    if is_folder(name):
-        folder = Path(name).expanduser().absolute()
-        if not os.path.isdir(folder):  # noqa: PTH112
-            raise FineTuneError.of(Code.FILE_MISSING, path=str(folder))
-        return ModelFacts(name, _shape_of(folder / "config.json", name), folder, 0)
+    if is_path(name):
+        folder = find_folder(name)
+        shape = _shape_of(folder / "config.json", name)
+        if any(file.suffix in _WEIGHTS for file in folder.iterdir()):
+            check_weights(folder, name)  # a folder with nothing but a config.json can be estimated too
+        return ModelFacts(name, shape, folder, 0)
     config = cached_file(name, revision, "config.json")
     if config is not None:
         shape = _shape_of(config, name)
@@ -62,11 +66,6 @@ def model_facts(home: Home, name: str, revision: str = "main", online: bool = Fa
         found = look_up(name, revision)
         return ModelFacts(name, _shape_of(Path(found["config"]), name), None, found["download_bytes"])
     raise FineTuneError.of(Code.MODEL_NOT_KNOWN, model=name)
-
-
-def is_folder(name: str) -> bool:
-    """Whether a model's name is a path, by the same rule as the trainer's."""
-    return name.startswith(("/", "~", ".")) or os.path.isdir(name)  # noqa: PTH112  a name too long for a path is none
 
 
 def cached_file(name: str, revision: str, file: str) -> Path | None:
@@ -97,6 +96,11 @@ def _shape_of(path: Path, name: str) -> Architecture:
     if config is None:
         found = sorted(file.name for file in path.parent.iterdir())[:12] or ["nothing"]
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path.parent), missing="config.json", found=found)
+    check_config(config, name)
+    kind, known = str(config.get("model_type") or ""), causal_model_types()
+    if known and kind not in known:
+        reason = f"its architecture '{kind[:40]}' is none that the installed transformers trains to write text"
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason=reason)
     return read_architecture(config, name)
 
 

@@ -16,7 +16,7 @@ from studio.runs.history import Points, RunHistory
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, problem_of_run, require_known, run_state
-from studio.sizing.calibration import comparable_bytes
+from studio.sizing.calibration import comparable_bytes, estimate_of_run
 from studio.texts.queue_texts import QUEUE_TEXTS
 
 MOST_POINTS = 2000
@@ -100,7 +100,7 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
         "tokens_per_second": round(sum(record["tokens"] for record in recent) / seconds, 1) if seconds else None,
         "memory_bytes": last["memory_bytes"] if last else None,
         "peak_memory_bytes": _peak(tail, last),
-        "estimated_bytes": comparable_bytes(expected) if (expected := read_record(history.folder.estimate)) else None,
+        "estimated_bytes": comparable_bytes(expected) if (expected := estimate_of_run(history.folder)) else None,
         "attempt": history.started.attempt if history.started else 0,
         "resumed_from_step": history.started.resumed_from_step if history.started else None,
         "saved_step": history.committed.step if history.committed else None,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+import os
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from interfaces.config import FineTuneConfig
@@ -11,11 +11,12 @@ from interfaces.device import Device
 from interfaces.folders import Home
 from studio.models.architecture import Architecture
 from studio.models.facts import ModelFacts, model_facts
-from studio.sizing.batch_lengths import Lengths, kept_rows, trained_in, worst_batch
+from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Calibration, calibration_of, variant_name
-from studio.sizing.estimate import Estimate, Loss, estimate
+from studio.sizing.estimate import Estimate, Loss, estimate, with_changes
 from studio.sizing.fitting import Fit, make_it_fit, resolve_checkpointing, savings
 from studio.sizing.lengths import known_lengths
+from studio.sizing.work import CPU_FLOPS, flops_per_token, tokens_of_step, work_of
 
 START_SECONDS = 10.0
 """Loading libraries and model, before the first step."""
@@ -29,11 +30,21 @@ class Assessment:
     facts: ModelFacts
     estimate: Estimate
     lengths: Lengths | None
-    correction: float
+    calibration: Calibration
     loss: Loss = "trained"
 
+    @property
+    def correction(self) -> float:
+        return self.calibration.correction(self.estimate.device)
+
     def fit(self) -> Fit | None:
-        return make_it_fit(self.facts.shape, self.config, self.estimate.device, self.lengths, self.correction)
+        """The gentlest change with which the run fits, and what a step would then take."""
+        shape, device = self.facts.shape, self.estimate.device
+        found = make_it_fit(shape, self.config, device, self.lengths, self.correction)
+        if found is None:
+            return None
+        config = with_changes(self.config, found.changes)
+        return replace(found, step_seconds=step_seconds(shape, config, device, self.lengths, self.calibration))
 
     def savings(self) -> list[Fit]:
         return savings(self.facts.shape, self.config, self.estimate.device, self.lengths, self.correction)
@@ -46,10 +57,10 @@ class Assessment:
         }  # fmt: skip
 
     def run_record(self) -> dict[str, Any]:
-        """What a run keeps of it, in `estimate.json`."""
+        """What a run keeps of it, in `estimate.json`: the answer, and the question, to be asked again with its own rows."""
         return {
-            **self.estimate.to_record(), "model": self.config.model_name, "way": variant_name(self.config.model_dump()),
-            "correction": self.correction, "flops_per_token": flops_per_token(self.facts.shape, self.config, self.lengths),
+            **self.estimate.to_record(), "correction": self.correction, "shape": asdict(self.facts.shape),
+            "config": self.config.model_dump(exclude={"output_dir"}),
         }  # fmt: skip
 
 
@@ -73,44 +84,38 @@ def assess(
     resolved = resolve_checkpointing(facts.shape, config, device, lengths, correction)
     found = estimate(facts.shape, resolved, device, lengths, loss, correction)
     steps, seconds = duration(facts.shape, resolved, device, lengths, calibration)
-    return Assessment(resolved, facts, replace(found, steps=steps, seconds=seconds), lengths, correction, loss)
+    return Assessment(resolved, facts, replace(found, steps=steps, seconds=seconds), lengths, calibration, loss)
 
 
 def duration(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, calibration: Calibration
-) -> tuple[int | None, float | None]:
-    """(updates, seconds) of a whole run: None where the data, or this machine's speed, isn't known yet."""
-    if lengths is None:
-        return (config.max_steps, None) if config.max_steps > 0 else (None, None)
-    share = 1 - (0 if config.validation_dataset else config.validation_split)
-    kept = kept_rows(lengths, config.max_length, config.long_rows)
-    all_rows = sum(count for _, count in kept)
-    if not all_rows:
-        return None, None
-    rows = max(round(all_rows * share), 1)
-    mean = sum(tokens * count for tokens, count in kept) / all_rows
-    in_batch = len(worst_batch(config, lengths)) if config.packing else config.per_device_train_batch_size
-    per_epoch = math.ceil(math.ceil(rows / in_batch) / config.gradient_accumulation_steps)
-    steps = max(math.ceil(per_epoch * config.num_train_epochs), 1)
-    tokens = rows * mean * config.num_train_epochs
-    if 0 < config.max_steps < steps:
-        tokens, steps = tokens * config.max_steps / steps, config.max_steps
-    speed = calibration.tokens_per_second(
-        device, config.model_name, variant_name(config.model_dump()), flops_per_token(shape, config, lengths)
-    )
-    return steps, None if speed is None else START_SECONDS + tokens / speed
+) -> tuple[int | None, tuple[float, float] | None]:
+    """(updates, seconds from and to) of a whole run: None where the data, or this machine's speed, isn't known yet."""
+    work = work_of(config, lengths) if lengths is not None else None
+    if work is None:
+        return config.max_steps if config.max_steps > 0 and lengths is None else None, None
+    speeds = _speeds(shape, config, device, lengths, calibration)
+    if speeds is None:
+        return work.steps, None
+    slowest, fastest = speeds
+    return work.steps, (START_SECONDS + work.tokens / fastest, START_SECONDS + work.tokens / slowest)
 
 
-def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Lengths | None) -> float:
-    """Operations a token: 2 a weight forwards, 2 backwards (nothing is computed for frozen weights), 2 more to recompute.
+def step_seconds(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, calibration: Calibration
+) -> float | None:
+    """What a step takes at least: as this machine has computed, and on a CPU without that as the best ones could."""
+    speeds = _speeds(shape, config, device, lengths, calibration)
+    tokens = tokens_of_step(config, lengths)
+    if speeds is not None:
+        return tokens / speeds[1]
+    if device.kind != "cpu":
+        return None
+    return tokens * flops_per_token(shape, config, lengths) / (CPU_FLOPS * (os.cpu_count() or 1))
 
-    Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 a weight where all are trained. Attention adds 2 products of
-    the row's length for each, half of which causality saves.
-    """
-    rows = worst_batch(config, lengths)
-    length = sum(rows) / len(rows)
-    head = shape.table_weights * trained_in(rows, lengths) / sum(rows)
-    body = shape.active_parameters - shape.table_weights
-    passes = 3 if config.gradient_checkpointing is True else 2
-    attention = 2 * length * shape.queries * shape.layers
-    return passes * (2 * body + attention) + 4 * head
+
+def _speeds(
+    shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, calibration: Calibration
+) -> tuple[float, float] | None:
+    variant = variant_name(config.model_dump())
+    return calibration.tokens_per_second(device, config.model_name, variant, flops_per_token(shape, config, lengths))

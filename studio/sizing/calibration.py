@@ -1,12 +1,14 @@
 """What this machine's runs have taught: how far estimates were off, and how fast it computes.
 
-Each run's folder holds what was estimated before it began (`estimate.json`) and, in its last events, what was measured:
-its steps, which are timed, whatever becomes of it; and the peak of one that is finished.
+Each run's folder holds what was estimated before it began (`estimate.json`), the lengths of its own rows (`lengths.json`)
+and, in its last events, what was measured: its steps, which are timed, whatever becomes of it; and the peak of one that is
+finished. Compared is the estimate with the run's own lengths: before it began they may not have been known.
 Nothing else is stored: the calibration is read off the newest runs each time it is asked for.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import statistics
 import threading
@@ -15,10 +17,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from interfaces.events import Finished, Step, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.records import read_record
+from studio.models.architecture import Architecture
+from studio.sizing.batch_lengths import Lengths
+from studio.sizing.estimate import estimate
+from studio.sizing.work import flops_per_token
 
 NEWEST = 40
 """Trials that count: what was learned long ago was of other versions."""
@@ -33,6 +40,8 @@ LEAST_RUNS = 3
 """Below this a correction would be learned from chance."""
 WITHIN = (0.8, 1.3)
 """No correction goes further: it would hide a mistake."""
+LEAST_SPREAD = 1.1
+"""A few steps one after the other say nothing of an hour with other programs beside."""
 FRESH_SECONDS = 5.0
 
 
@@ -47,6 +56,9 @@ class Trial:
     measured_bytes: int
     """Its peak; 0 for a run that isn't finished or hasn't seen all rows, which may not have met its largest batch."""
     tokens_per_second: float
+    slowest: float
+    fastest: float
+    """Tokens a second of its slower and its faster steps: the tenth from either end."""
     flops_per_token: float
     variant: str
     """What of the settings decides the speed besides the model: bits and recomputing."""
@@ -78,8 +90,13 @@ class Calibration:
         errors = [abs(1 / trial.ratio - 1) for trial in self.finished]
         return statistics.median(errors) if errors else None
 
-    def tokens_per_second(self, device: Device, model: str, variant: str, flops_per_token: float) -> float | None:
-        """As this model ran here, else as fast as the device computed with others; None where nothing has run."""
+    def tokens_per_second(
+        self, device: Device, model: str, variant: str, flops_per_token: float
+    ) -> tuple[float, float] | None:
+        """(slow, fast) as this model ran here, else as the device computed with others; None where nothing has run.
+
+        The range is that of the steps that were measured: other programs, and rows of other lengths, are in it.
+        """
         here = [trial for trial in self.trials if trial.device == device.name]
         for same in (
             [trial for trial in here if (trial.model, trial.variant) == (model, variant)],
@@ -88,8 +105,11 @@ class Calibration:
             here,
         ):
             if same:
-                rate = statistics.median(trial.tokens_per_second * trial.flops_per_token for trial in same)
-                return rate / flops_per_token
+                slow = min(trial.slowest * trial.flops_per_token for trial in same) / flops_per_token
+                fast = max(trial.fastest * trial.flops_per_token for trial in same) / flops_per_token
+                middle = statistics.median(trial.tokens_per_second * trial.flops_per_token for trial in same)
+                middle /= flops_per_token
+                return min(slow, middle / LEAST_SPREAD), max(fast, middle * LEAST_SPREAD)
         return None
 
 
@@ -103,10 +123,36 @@ def comparable_bytes(record: dict[str, Any]) -> int:
     return int(record["tensor_bytes" if record["device"]["kind"] == "cuda" else "total_bytes"])
 
 
+def estimate_of_run(folder: RunFolder) -> dict[str, Any] | None:
+    """What a run was estimated to need (`Estimate.to_record`): with the lengths of its own rows, once they are known.
+
+    None where nothing was estimated.
+    """
+    changed = [path.stat().st_mtime_ns if path.is_file() else 0 for path in (folder.estimate, folder.lengths)]
+    return _estimate_of_run(folder, *changed)
+
+
+@functools.lru_cache(maxsize=2 * MOST_RUNS)
+def _estimate_of_run(folder: RunFolder, _estimated: int, _counted: int) -> dict[str, Any] | None:
+    record, figures = read_record(folder.estimate), read_record(folder.lengths)
+    lengths = Lengths.of_figures(figures) if figures else None
+    if record is None or lengths is None or "config" not in record:
+        return record
+    config, shape, seen = (
+        FineTuneConfig.model_validate(record["config"]),
+        Architecture(**record["shape"]),
+        record["device"],
+    )
+    device = Device(seen["kind"], seen["name"], seen["total_bytes"], seen["free_bytes"], bf16=seen["bf16"])
+    told = estimate(shape, config, device, lengths, correction=record["correction"])
+    as_before = {key: record[key] for key in ("correction", "config", "shape", "steps", "seconds")}
+    return {**told.to_record(), **as_before, "flops_per_token": flops_per_token(shape, config, lengths)}
+
+
 def trial_of(folder: RunFolder) -> Trial | None:
-    """A run's trial, where it was estimated and has timed a few steps."""
-    record = read_record(folder.estimate)
-    if record is None:
+    """A run's trial, where it was estimated, its rows were counted, and it has timed a few steps."""
+    record = estimate_of_run(folder)
+    if record is None or "flops_per_token" not in record:
         return None
     events = read_tail(folder.events)
     try:
@@ -118,11 +164,13 @@ def trial_of(folder: RunFolder) -> Trial | None:
         if len(timed) < LEAST_STEPS and not measured:
             return None
         seconds = sum(step.seconds for step in timed)
+        speeds = sorted(step.tokens / step.seconds for step in timed) or [0.0]
         return Trial(
-            run=folder.id, device=record["device"]["name"], model=record["model"],
+            run=folder.id, device=record["device"]["name"], model=record["config"]["model_name"],
             estimated_bytes=round(comparable_bytes(record) / record["correction"]), measured_bytes=measured,
             tokens_per_second=sum(step.tokens for step in timed) / seconds if seconds else 0.0,
-            flops_per_token=record["flops_per_token"], variant=record["way"],
+            slowest=speeds[len(speeds) // 10], fastest=speeds[-1 - len(speeds) // 10],
+            flops_per_token=record["flops_per_token"], variant=variant_name(record["config"]),
         )  # fmt: skip
     except (KeyError, TypeError, ZeroDivisionError):
         return None

@@ -63,7 +63,8 @@ class Estimate:
     host_bytes: int
     disk_bytes: int
     steps: int | None = None
-    seconds: float | None = None
+    seconds: tuple[float, float] | None = None
+    """From and to, as far as this machine's speed has been seen to vary."""
 
     @property
     def total_bytes(self) -> int:
@@ -86,7 +87,7 @@ class Estimate:
         return {
             "bytes": {part: self.parts[part] for part in PARTS if part in self.parts}, "total_bytes": self.total_bytes, "verdict": self.verdict, "seconds": self.seconds, "steps": self.steps,
             "tensor_bytes": self.tensor_bytes, "host_bytes": self.host_bytes, "disk_bytes": self.disk_bytes, "batch_tokens": sum(self.lengths),
-            "device": {"kind": self.device.kind, "name": self.device.name, "total_bytes": self.device.total_memory_bytes, "free_bytes": self.device.free_memory_bytes},
+            "device": {"kind": self.device.kind, "name": self.device.name, "total_bytes": self.device.total_memory_bytes, "free_bytes": self.device.free_memory_bytes, "bf16": self.device.bf16},
         }  # fmt: skip
 
 

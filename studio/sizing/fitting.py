@@ -16,10 +16,13 @@ from interfaces.device import Device
 from studio.models.architecture import Architecture
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.estimate import Estimate, estimate, with_changes
+from studio.sizing.work import rows_trained
 
 CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 2.5
 """How much each change is disliked: `HALVED`, `SHORTER` and `RANK` once for each halving."""
 LEAST_LENGTH, LEAST_RANK = 128, 4
+LONGEST_STEP = 600.0
+"""Seconds. Nobody waits longer for one step: such a change is told, and not proposed."""
 BITS = 2
 """Where in `_options` the bits of the base are."""
 
@@ -35,6 +38,12 @@ class Fit:
     changes: dict[str, Any]
     costs: tuple[str, ...]
     estimate: Estimate
+    step_seconds: float | None = None
+    """What a step would take, where that can be told."""
+
+    @property
+    def is_practical(self) -> bool:
+        return self.step_seconds is None or self.step_seconds <= LONGEST_STEP
 
     def to_record(self) -> dict[str, Any]:
         return {
@@ -42,6 +51,8 @@ class Fit:
             "costs": list(self.costs),
             "total_bytes": self.estimate.total_bytes,
             "verdict": self.estimate.verdict,
+            "step_seconds": self.step_seconds,
+            "practical": self.is_practical,
         }
 
 
@@ -64,7 +75,7 @@ def make_it_fit(
     config = resolve_checkpointing(shape, config, device, lengths, correction)
     if estimate(shape, config, device, lengths, correction=correction).verdict == "fits":
         return None
-    options = _options(config, device)
+    options = _options(config, device, lengths)
     strongest = [dimension[-1] for dimension in options]
     # With all else at its strongest: fewer bits can need more on a CPU, where the weights' file stays beside them.
     hopeful = [
@@ -84,7 +95,7 @@ def savings(
     now = estimate(shape, config, device, lengths, correction=correction).total_bytes
     singles = [
         _with(shape, config, (option,), device, lengths, correction)
-        for dimension in _options(config, device)
+        for dimension in _options(config, device, lengths)
         for option in dimension
         if option[1]
     ]
@@ -94,9 +105,9 @@ def savings(
     )
 
 
-def _options(config: FineTuneConfig, device: Device) -> list[list[Option]]:
+def _options(config: FineTuneConfig, device: Device, lengths: Lengths | None) -> list[list[Option]]:
     """What can be changed, each from nothing to its strongest."""
-    return [_recomputing(config), _batches(config), _bits(config, device), _lengths(config), _ranks(config)]
+    return [_recomputing(config), _batches(config, lengths), _bits(config, device), _lengths(config), _ranks(config)]
 
 
 def _dislike(chosen: tuple[Option, ...]) -> float:
@@ -123,8 +134,9 @@ def _recomputing(config: FineTuneConfig) -> list[Option]:
     return [NOTHING, (CHECKPOINTING, {"gradient_checkpointing": True}, "recompute")]
 
 
-def _batches(config: FineTuneConfig) -> list[Option]:
-    """Half as many rows at once and twice as many turns: an update sees the same rows."""
+def _batches(config: FineTuneConfig, lengths: Lengths | None) -> list[Option]:
+    """Half as many rows at once and twice as many turns: an update sees the same rows, and never more than there are."""
+    rows = rows_trained(config, lengths.rows) if lengths else 0
     batch, turns, budget = (
         config.per_device_train_batch_size,
         config.gradient_accumulation_steps,
@@ -134,6 +146,7 @@ def _batches(config: FineTuneConfig) -> list[Option]:
     dislike = 0.0
     while batch > 1 and fewer_at_once(batch, turns)[1] <= 4096:
         (batch, turns), dislike = fewer_at_once(batch, turns), dislike + HALVED
+        turns = min(turns, max(rows // batch, 1)) if rows else turns
         changes: dict[str, Any] = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}
         if config.packing and budget:
             changes["max_tokens_per_batch"] = max(

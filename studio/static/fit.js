@@ -75,7 +75,7 @@
       if (!known) { root.dataset.verdict = ""; setText(said, told.message || texts.fit_settings); return; }
       const need = told.total_bytes, free = told.device.free_bytes, whole = Math.max(need, free);
       root.dataset.verdict = told.verdict; root.dataset.total = String(need);
-      const time = told.steps === null ? "" : told.seconds === null ? fill(texts.fit_steps, { steps: told.steps }) : fill(texts.fit_time, { steps: told.steps, time: clock(told.seconds) });
+      const time = told.steps === null ? "" : told.seconds === null ? fill(texts.fit_steps, { steps: told.steps }) : fill(texts.fit_time, { steps: told.steps, from: clock(told.seconds[0]), to: clock(told.seconds[1]) });
       setText(said, [fill(texts[`verdict_${told.verdict}`], { need: size(need), free: size(free), device: told.device.name }), time].filter(Boolean).join(" "));
       // What isn't here would be downloaded first, and what doesn't fit would fail.
       timing.hidden = told.steps === null || told.seconds !== null || told.download_bytes > 0 || told.verdict === "too_big";
@@ -86,7 +86,9 @@
       legend.replaceChildren(...parts.map((name) => make("div", {}, make("dt", {}, make("i", { class: `fs-swatch fs-part-${name}` }), texts[`part_${name}`]), make("dd", {}, size(told.bytes[name])))));
       setText(note, [told.lengths_known ? fill(texts.fit_batch, { tokens: told.batch_tokens }) : fill(texts.fit_unknown, { tokens: told.batch_tokens }), told.gradient_checkpointing === true ? texts.fit_recomputed : "", fill(texts.fit_disk, { disk: size(told.disk_bytes + told.download_bytes) })].filter(Boolean).join(" "));
       change.hidden = told.verdict === "fits";
-      change.replaceChildren(...(told.fit
+      change.replaceChildren(...(told.fit && !told.fit.practical
+        ? [make("span", {}, fill(texts.fit_impractical, { changes: words(told.fit.changes), time: clock(told.fit.step_seconds) }))]
+        : told.fit
         ? [make("button", { type: "button", class: "fs-button fs-primary", id: "fs-make-it-fit", onclick: () => apply(told.fit.changes) }, texts.fit_make), make("span", {}, `${words(told.fit.changes)}: ${size(told.fit.total_bytes)} (${costs(told.fit)})`)]
         : told.verdict === "fits" ? [] : [make("span", {}, texts.fit_nothing)]));
       rows.replaceChildren(...told.savings.map((one) => make("tr", {}, make("th", { scope: "row" }, words(one.changes)), make("td", {}, `${size(one.total_bytes)} (−${size(need - one.total_bytes)})`), make("td", {}, costs(one)), make("td", {}, button(texts.fit_apply, () => apply(one.changes), "fs-small")))));
@@ -98,7 +100,7 @@
         if (!told || !label) continue;
         let badge = label.querySelector(".fs-badge");
         if (!badge) { badge = make("span", { class: "fs-badge" }); (label.querySelector("span") ?? label).append(badge); }
-        const fits = told.fit ? fill(texts.fit_with, { changes: words(told.fit.changes) }) : told.verdict === "fits" ? "" : texts.fit_not;
+        const fits = told.fit && !told.fit.practical ? texts.fit_not : told.fit ? fill(texts.fit_with, { changes: words(told.fit.changes) }) : told.verdict === "fits" ? "" : texts.fit_not;
         badge.dataset.verdict = told.verdict;
         setText(badge, `${size(told.total_bytes)} · ${texts[told.verdict]}${told.slow ? ` · ${texts.slow}` : ""}`); 
         let hint = label.querySelector(".fs-badge-more");

@@ -15,7 +15,7 @@
       batch: form().batch || 4, accumulation: form().accumulation || 4, budget: form().budget || 0, share: form().validation_split ?? 0.05, seed: form().seed ?? 42,
       bad_rows: form().bad_rows || "stop", long_rows: form().long_rows || "truncate", validation: form().validation_dataset || "",
     });
-    const see = (request) => { const { model, max_length, batch, accumulation, budget, long_rows, bad_rows } = facts(); return post(`/api/datasets/${found.id}/see?language=${language}`, { model, max_length, batch, accumulation, budget, long_rows, bad_rows, online, ...request }); };
+    const see = (request) => post(`/api/datasets/${found.id}/see?language=${language}`, { ...facts(), online, ...request });
 
     // ---- the frame ---------------------------------------------------------------------------------------------------
     const said = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
@@ -80,7 +80,7 @@
 
     // ---- numbers -------------------------------------------------------------------------------------------------------
     async function showNumbers() {
-      const [told, split] = [await see({ op: "stats" }), await see({ op: "split", ...(({ share, seed, bad_rows, validation }) => ({ share, seed, bad_rows, validation }))(facts()) })];
+      const [told, split] = [await see({ op: "stats" }), await see({ op: "split" })];
       figures = told;
       dispatchEvent(new Event("finetune-lengths")); // the studio has kept them: an estimate knows the rows now
       const bars = told.histogram, most = Math.max(...bars.counts, 1), longest = bars.edges[bars.edges.length - 1];
@@ -133,7 +133,7 @@
       const of = told.sampled ? fill(texts.sampled, { counted: number(told.counted), rows: number(told.rows) }) : "";
       const whole = told.sampled ? button(making ? texts.counting : texts.count_all, countAll, "fs-small") : null;
       if (whole && making) whole.disabled = true;
-      const items = [[texts.fact_tokens, number(told.tokens)], [texts.fact_trained, number(told.trained_tokens)], [texts.fact_longest, `${number(told.median)} / ${number(told.longest)}`], [texts.fact_steps, number(told.steps_per_epoch)], [texts.fact_padding, `${Math.round(told.padding_share * 100)} %`],
+      const items = [[texts.fact_tokens, number(told.tokens)], [texts.fact_trained, number(told.trained_tokens)], [texts.fact_longest, `${number(told.median)} / ${number(told.longest)}`], [texts.fact_steps, `${number(told.steps_per_epoch)} (${told.batch} × ${told.accumulation})`], [texts.fact_padding, `${Math.round(told.padding_share * 100)} %`],
         [texts.fact_split, `${number(split.train)} / ${number(split.validation)}`]];
       const extra = [...told.warnings, ...(told.refused ? [fill(texts.refused, { count: number(told.refused), reason: told.first_refused[0]?.reason ?? "" })] : []), ...(told.nothing_to_learn ? [fill(texts.nothing_learned, { count: number(told.nothing_to_learn) })] : []),
         ...(split.leaked ? [fill(texts.leaked, { count: number(split.leaked), rows: split.leaked_rows.join(", ") })] : []), ...(split.sources.length > 1 ? split.sources.map((source) => fill(texts.split_source, { name: source.name, train: number(source.train), validation: number(source.validation) })) : [])];
@@ -150,11 +150,10 @@
     async function countAll() {
       if (making) return;
       making = true;
-      const { model, max_length, batch, accumulation, budget, long_rows, bad_rows } = facts();
       const shownIn = numbers.querySelector("button");
       shownIn.disabled = true;
       try {
-        const { job } = await post(`/api/datasets/${found.id}/tokenize`, { model, max_length, batch, accumulation, budget, long_rows, bad_rows });
+        const { job } = await post(`/api/datasets/${found.id}/tokenize`, facts());
         await followJob(job, (told) => {
           const [done, total] = told.progress, now = numbers.querySelector("button");
           if (now) { now.disabled = true; setText(now, total ? `${texts.counting} ${Math.floor((100 * done) / total)} %` : texts.counting); }

@@ -1,7 +1,15 @@
 import pytest
 from pydantic import ValidationError
 
-from interfaces.config import FOREIGN_NAMES, FineTuneConfig, LoraSettings, config_problems, fields, token_budget
+from interfaces.config import (
+    FOREIGN_NAMES,
+    FineTuneConfig,
+    LoraSettings,
+    config_errors,
+    config_problems,
+    fields,
+    token_budget,
+)
 from interfaces.problems import Code
 
 GROUPS = {"model", "data", "lora", "training", "memory", "saving"}
@@ -145,3 +153,9 @@ def test_every_other_name_leads_to_a_setting_that_is_there() -> None:
     known = {name for name, _ in fields()} | {""}
     assert set(FOREIGN_NAMES.values()) <= known
     assert not set(FOREIGN_NAMES) & (known - {""})
+
+
+def test_a_list_of_datasets_is_a_mix_in_which_each_row_counts_once() -> None:
+    assert FineTuneConfig(dataset=["a.jsonl", "b.jsonl"]).dataset == {"a.jsonl": 1.0, "b.jsonl": 1.0}
+    assert FineTuneConfig(dataset=["a.jsonl"]).dataset == "a.jsonl"
+    assert config_errors({"dataset": []})

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Literal
+
+from interfaces.config import FineTuneConfig
+from interfaces.device import Device
 from interfaces.events import Finished, Started, Step
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
+from studio.models.catalogue import BY_ID
+from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Trial
+from studio.sizing.estimate import estimate
 
-TRIAL = Trial("r", "a processor", "starter", 1000, 1100, 50.0, 2e8, "16 bits")
+TRIAL = Trial("r", "a processor", "starter", 1000, 1100, 50.0, 40.0, 60.0, 2e8, "16 bits")
+SHAPE = BY_ID["starter"].shape
+CONFIG = FineTuneConfig(model_name="starter", dataset="x", gradient_checkpointing=False)
+LENGTHS = {
+    "rows": 3, "counted": 3, "longest": 100, "tokens_kept": 300, "trained_tokens": 150, "max_length": 1024,
+    "histogram": {"edges": [0, 96, 104], "counts": [0, 3]},
+}  # fmt: skip
 
 
 def add_run(
-    home: Home, name: str, estimated: int, measured: int, kind: str = "cpu", correction: float = 1.0
+    home: Home, name: str, ratio: float, kind: Literal["cpu", "cuda"] = "cpu", correction: float = 1.0
 ) -> RunFolder:
+    """A finished run that took `ratio` of what it would have been estimated to need with its own rows, uncorrected.
+
+    Before it began nothing was known of their lengths.
+    """
     folder = home.run(name)
     folder.path.mkdir(parents=True)
-    record = {
-        "total_bytes": estimated, "tensor_bytes": estimated - 100, "device": {"kind": kind, "name": "a processor"}, "model": "starter",
-        "way": "16 bits", "correction": correction, "flops_per_token": 2e8,
-    }  # fmt: skip
-    write_json(folder.estimate, record)
+    device = Device(kind, "a processor", 1 << 34, 1 << 34)
+    before, own = (
+        estimate(SHAPE, CONFIG, device, lengths, correction=by)
+        for lengths, by in ((None, correction), (Lengths.of_figures(LENGTHS), 1.0))
+    )
+    question = {"correction": correction, "shape": asdict(SHAPE), "config": CONFIG.model_dump(exclude={"output_dir"})}
+    write_json(folder.estimate, {**before.to_record(), **question})
+    write_json(folder.lengths, LENGTHS)
+    measured = round((own.tensor_bytes if kind == "cuda" else own.total_bytes) * ratio)
     steps = [
         Step(
             step=n,

@@ -165,8 +165,10 @@ def save_adapter(
     """Adapter, tokenizer and model card into `folder`, whole or not at all; what lies there gives way."""
     staging = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
-    # What leaves this machine names its base as another machine would.
-    model.peft_config["default"].base_model_name_or_path = facts["base"]
+    # What leaves this machine names its base as another machine would. A folder's name alone would be looked up on the
+    # Hub, where a stranger's model may have it: as a path it never is.
+    named = facts["base"] if "/" in facts["base"] else f"./{facts['base']}"
+    model.peft_config["default"].base_model_name_or_path = named
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     tokenizer.save_pretrained(staging)
     (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")

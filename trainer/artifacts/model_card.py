@@ -19,7 +19,8 @@ tokenizer = AutoTokenizer.from_pretrained(".")
 """
 
 _LOAD_FOLDER = """\
-The base was a local folder called `{base}`. Put its path in place of BASE:
+The base was a local folder called `{base}`, which `adapter_config.json` names `./{base}`: PEFT's `AutoPeftModel` finds it
+when it is started beside that folder. Anywhere else put its path in place of BASE:
 
 ```python
 from peft import PeftModel
@@ -58,7 +59,9 @@ sha256 of the GGUF: `{sha256}`
 
 def model_card(config: FineTuneConfig, facts: dict[str, Any]) -> str:
     """The card's Markdown. `facts`: base, revision, kind of base, dtype, rows, sha256 of the data, losses, versions."""
-    front = ["---", "library_name: peft", f"base_model: {facts['base']}", "tags: [lora, finetune-studio]", "---"]
+    # The Hub would look for a base that was a folder under its bare name.
+    base = [f"base_model: {facts['base']}"] if "/" in facts["base"] else []
+    front = ["---", "library_name: peft", *base, "tags: [lora, finetune-studio]", "---"]
     lora = config.lora
     steps = f"{facts['steps']} steps of {config.per_device_train_batch_size} x {config.gradient_accumulation_steps} examples"
     rows = [

@@ -48,9 +48,12 @@ class Cells:
         self.doubts.append((code, {"field": field, **params}))
 
     def text(
-        self, values: dict[str, Any], key: str, within: str = "", required: bool = True, answer: bool = False
-    ) -> str:
+        self, values: dict[str, Any], key: str, within: str = "", required: bool = True, answer: bool = False,
+        any_length: bool = False,
+    ) -> str:  # fmt: skip
         """The text of a field. An optional one may be missing or null; a required one must hold more than blanks.
+
+        `any_length` is for plain text, which may be a whole document.
 
         Raises:
             RowError: it is not there, or is no usable text.
@@ -68,18 +71,18 @@ class Cells:
             raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="text", value=half)
         if required and not value.strip():
             raise RowError(Code.ROW_FIELD_EMPTY, field=field)
-        self.look(value, field)
+        self.look(value, field, any_length)
         if answer:
             self._look_at_end(value, field)
         return value
 
-    def look(self, value: str, field: str) -> None:
+    def look(self, value: str, field: str, any_length: bool = False) -> None:
         """Doubt what a text holds and hardly anybody means.
 
         Raises:
             RowError: it stands for an image, which nothing here reads.
         """
-        if len(value) > MOST_CHARACTERS:
+        if len(value) > MOST_CHARACTERS and not any_length:
             self.doubt(Code.ROW_CELL_LARGE, field, value=len(value), expected=MOST_CHARACTERS)
         if len(value) < 20 and value.strip().lower() in _NO_VALUES:
             self.doubt(Code.ROW_NOT_A_VALUE, field, value=value.strip())

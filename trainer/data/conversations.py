@@ -30,6 +30,9 @@ _REASONING_PARTS = ("reasoning", "thinking")
 _TEXT_PARTS = ("text", "input_text", "output_text", *_REASONING_PARTS)
 _CALLS = {"function_call", "tool_call"}
 """ShareGPT's roles of a turn whose text is a call as JSON."""
+LISTED_TOOLS, _WRITTEN_CALL = "<tools>", "<tool_call>"
+"""How Hermes' rows write tools and calls as text: it stays as it is written, and nothing is put around it once more."""
+_RESPONSE = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>\s*", re.DOTALL)
 _MARKS = ("weight", "train", "loss", "loss_weight")
 """Marks of a turn that say whether it is trained on: OpenAI's, axolotl's, ms-swift's and LLaMA-Factory's."""
 _MEDIA_COLUMNS = {"image", "images", "img", "image_path", "image_url", "picture", "video", "videos", "audio", "audios"}
@@ -115,7 +118,7 @@ def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
     for number, turn in enumerate(listed):
         if not isinstance(turn, dict):
             raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="an object", value=kind_of(turn))
-        for one in _asked_and_answered(turn):
+        for one in _apart(turn):
             message = message_of(one, f"{field}[{number}]", cells)
             if message is not None:
                 messages.append(message)
@@ -145,10 +148,17 @@ def _is_media(value: Any) -> bool:
     return isinstance(value, bytes) or (isinstance(value, str) and bool(_MEDIA_FILE.search(value)))
 
 
-def _asked_and_answered(turn: dict[str, Any]) -> list[dict[str, Any]]:
-    """A turn that holds a question and its answer, as Firefly's do, is two; all others are themselves."""
-    if turn.keys() & set(ROLE_KEYS):
-        return [turn]
+def _apart(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    """The turns that one object holds: a question and its answer, as Firefly's do, or results in <tool_response>."""
+    role_key = next((key for key in ROLE_KEYS if key in turn), None)
+    if role_key is not None:
+        text_key = next((key for key in TEXT_KEYS if isinstance(turn.get(key), str)), None)
+        if text_key is None or _ROLES.get(str(turn[role_key]).strip().lower()) != "tool":
+            return [turn]
+        results = _RESPONSE.findall(turn[text_key])
+        if not results or _RESPONSE.sub("", turn[text_key]).strip():
+            return [turn]
+        return [{**turn, text_key: result} for result in results]
     asks, answers = (next((key for key in keys if key in turn), None) for keys in (_ASKS, _ANSWERS))
     if asks is None or answers is None:
         return [turn]
@@ -349,7 +359,10 @@ def check_order(messages: list[Message], field: str, cells: Cells) -> None:
 
     previous = ""
     for number, message in enumerate(messages):
-        called = number > 0 and (messages[number - 1].role == "tool" or bool(messages[number - 1].tool_calls))
+        before = messages[number - 1] if number else None
+        called = before is not None and (
+            before.role == "tool" or bool(before.tool_calls) or _WRITTEN_CALL in before.content
+        )
         if message.role == "system":
             if number:
                 return doubt(number, "after the beginning")

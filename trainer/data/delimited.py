@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -45,11 +46,11 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
     """The rows of a file with a header line.
 
     Raises:
-        FineTuneError: two columns have one name, so that one of them would be lost.
+        FineTuneError: the header is no UTF-8, or two columns have one name, so that one of them would be lost.
     """
     csv.field_size_limit(MOST_ROW_BYTES)
     with open_data(path) as file:
-        header_line = file.readline(MOST_ROW_BYTES).removeprefix(BOM).decode("utf-8", "replace")
+        header_line = _first_line(file)
         delimiter = "\t" if kind == ".tsv" else max(_DELIMITERS, key=header_line.count)
         file.seek(0)
         lines = _Lines(file)
@@ -58,17 +59,31 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
             next(iter(lines))
         lines.begin_row()
         try:
-            cells = next(csv.reader(iter(lines), delimiter=delimiter, strict=True))
+            cells = next(filter(None, csv.reader(iter(lines), delimiter=delimiter, strict=True)))
             # A column may have no name, as the index that pandas writes, or Excel's empty ones.
             header = [cell.strip() or f"column {number}" for number, cell in enumerate(cells, start=1)]
         except StopIteration:
             return
         except csv.Error as error:
             raise mismatch(path, f"its header: {error}") from None
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise mismatch(path, f"two columns are called {twice[0]!r}")
+        if found := NO_UTF8.search("".join(header)):
+            byte = f"0x{ord(found[0]) - 0xDC00:02x}"
+            raise mismatch(
+                path, f"its header is not UTF-8 (byte {byte}), as in files saved as GBK or ANSI; save it as UTF-8"
+            )
+        twice = min((name for name, times in Counter(header).items() if times > 1), default=None)
+        if twice is not None:
+            raise mismatch(path, f"two columns are called {twice!r}")
         yield from _data_rows(path.name, lines, header, delimiter)
+
+
+def _first_line(file: IO[bytes]) -> str:
+    """The first line that isn't blank."""
+    while raw := file.readline(MOST_ROW_BYTES):
+        line = raw.removeprefix(BOM).decode("utf-8", "replace")
+        if line.strip():
+            return line
+    return ""
 
 
 def _data_rows(name: str, lines: _Lines, header: list[str], delimiter: str) -> Iterator[Row]:

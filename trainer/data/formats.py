@@ -18,6 +18,7 @@ from interfaces.example import Example, Message
 from interfaces.problems import Code, Problem
 from trainer.data.cells import Cells, RowError
 from trainer.data.conversations import (
+    LISTED_TOOLS,
     ROLE_KEYS,
     TEXT_KEYS,
     as_list,
@@ -234,7 +235,7 @@ def _preference(values: dict[str, Any], columns: Mapping[str, str], cells: Cells
 
 
 def _plain_text(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
-    return Example(text=cells.text(values, columns["text"]), row=0)
+    return Example(text=cells.text(values, columns["text"], any_length=True), row=0)
 
 
 _CONVERTERS = {"messages": _conversation, "prompt": _pair, "chosen": _preference, "text": _plain_text}
@@ -292,4 +293,6 @@ def _with_rest(
         raise RowError(Code.ROW_NO_QUESTION, field=field)
     check_order(messages, field, cells)
     tools = tools_of(values.get(columns["tools"]), columns["tools"]) if "tools" in columns else ()
+    if messages[0].role == "system" and LISTED_TOOLS in messages[0].content:
+        tools = ()  # the row lists them itself, and once is enough
     return Example(messages=tuple(messages), tools=tools, row=0)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
 from trainer.data.rows import BOM, MOST_ROW_BYTES, NO_UTF8, TOO_DEEP, Row, as_row, open_data, too_much
 
@@ -21,6 +22,10 @@ _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\]|\\.){1,200})"\s*:')
 _MOST_KEYS = 50
 _OBJECT_END = re.compile(r'(?:\s*,\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+))*\s*\}')
 """The rest of an object that wraps an array: a version and the like."""
+_OTHER_LIST = re.compile(
+    r'(?:\s*,\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+))*\s*,\s*"([^"]{1,80})"\s*:\s*\[\s*[{\]]'
+)
+"""Another list of rows behind the first one, as of a second split."""
 _CHUNK = 1 << 20
 _TOO_DEEP = 10
 """After so many rows in a row that are nested too deep the rest is not read: it is one of them, opened anew."""
@@ -70,6 +75,9 @@ Form = Literal["array", "wrapped", "bare"]
 def array_rows(path: Path, start: int, form: Form = "array") -> Iterator[Row]:
     """The rows of the array that opens just before byte `start`; of one that is the value in an object ("wrapped"); or
     objects one after the other without an array ("bare").
+
+    Raises:
+        FineTuneError: an object holds several lists of rows, of which only one could be meant.
     """
     decoder = json.JSONDecoder()
     number, deep = 0, 0
@@ -100,6 +108,8 @@ def array_rows(path: Path, start: int, form: Form = "array") -> Iterator[Row]:
             deep = deep + 1 if reason == TOO_DEEP else 0
             if deep == _TOO_DEEP:
                 return
+        if form == "wrapped" and character == "]" and (other := _other_list(stream)):
+            raise FineTuneError.of(Code.FILE_SPLITS, path=path.name, value=other)
         if form != "bare" and (reason := _after_end(stream, character, form == "wrapped")):
             problem = Problem.error(
                 Code.ROW_BROKEN_JSON, path=path.name, row=number + 1, line=stream.line, reason=reason
@@ -140,14 +150,14 @@ def _separator(stream: _Stream) -> str:
 
 
 def _row(name: str, number: int, line: int, offset: int, values: Any, text: str) -> Row:
-    length = len(text.encode("utf-8", "surrogateescape"))
+    raw = text.encode("utf-8", "surrogateescape")
     if not text.isascii() and (found := NO_UTF8.search(text)):
         problem = Problem.error(
             Code.ROW_BAD_ENCODING, path=name, row=number, line=line + text.count("\n", 0, found.start()),
             value=f"0x{ord(found[0]) - 0xDC00:02x}", position=found.start(),
         )  # fmt: skip
-        return Row(number, line, None, problem, offset, length)
-    return as_row(name, number, line, values, offset, length)
+        return Row(number, line, None, problem, offset, len(raw))
+    return as_row(name, number, line, values, offset, raw)
 
 
 def _resync(stream: _Stream, keys: list[str]) -> None:
@@ -167,8 +177,16 @@ def _resync(stream: _Stream, keys: list[str]) -> None:
     stream.forward(found.start())
 
 
+def _other_list(stream: _Stream) -> str:
+    """The name of a second list in the object whose first one has just ended."""
+    if len(stream.text) - stream.at < 1000:
+        stream.more()
+    found = _OTHER_LIST.match(stream.text, stream.at + 1)
+    return found[1] if found else ""
+
+
 def _after_end(stream: _Stream, character: str, wrapped: bool) -> str:
-    """What is wrong behind the last element: no end, or a second array, of which nothing may be lost in silence."""
+    """What is wrong behind the last element: no end, or more text, of which nothing may be lost in silence."""
     if character != "]":
         return "the array is not closed: the file seems to be cut off"
     stream.forward(stream.at + 1)

@@ -19,6 +19,7 @@ import orjson
 
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
+from trainer.data.column_json import column_rows
 from trainer.data.delimited import delimited_rows
 from trainer.data.json_array import array_rows
 from trainer.data.rows import BOM, MOST_ROW_BYTES, Row, as_row, mismatch, open_data, too_much, without_nulls
@@ -27,7 +28,9 @@ KINDS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
 SUFFIXES = (*KINDS, ".gz")
 _SCALARS = rb'(?:\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+)\s*,)*'
 _WRAPPED = re.compile(
-    rb"\s*\{" + _SCALARS + rb'\s*"(data|rows|train|examples|items|records|instances|samples)"\s*:\s*\[\s*[{\]]'
+    rb"\s*\{"
+    + _SCALARS
+    + rb'\s*"(data|rows|train|examples|items|records|instances|samples|test|validation|valid|dev|eval)"\s*:\s*\[\s*[{\]]'
 )
 """An object whose rows are the value of a usual name, perhaps behind a version and the like."""
 _PARQUET_MAGIC = b"PAR1"
@@ -47,6 +50,8 @@ def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
         return _guarded(path, _text_rows(path, sample_by))
     if kind in (".csv", ".tsv"):
         return _guarded(path, delimited_rows(path, kind))
+    if (table := column_rows(path, head)) is not None:
+        return table
     form, start = json_form(kind, head)
     return _guarded(path, _jsonl_rows(path) if form == "lines" else array_rows(path, start, form))
 
@@ -192,7 +197,7 @@ def _json_row(name: str, number: int, line: int, raw: bytes, offset: int) -> Row
         values = _parsed(name, number, line, raw)
     if isinstance(values, Problem):
         return Row(number, line, None, values, offset, len(raw))
-    return as_row(name, number, line, values, offset, len(raw))
+    return as_row(name, number, line, values, offset, raw)
 
 
 def _parsed(name: str, number: int, line: int, raw: bytes) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -40,12 +43,43 @@ def mismatch(path: Path, reason: str) -> FineTuneError:
     return FineTuneError.of(Code.CONTENT_MISMATCH, path=path.name, suffix=path.suffix, reason=reason)
 
 
-def as_row(name: str, number: int, line: int | None, values: Any, offset: int | None, length: int) -> Row:
-    """A row of parsed JSON, which has to be an object."""
-    if isinstance(values, dict):
-        return Row(number, line, values, None, offset, length)
-    problem = Problem.error(Code.ROW_NOT_OBJECT, path=name, row=number, line=line, value=kind_of(values))
-    return Row(number, line, None, problem, offset, length)
+def as_row(name: str, number: int, line: int | None, values: Any, offset: int | None, raw: bytes) -> Row:
+    """A row of JSON that has been parsed from `raw`: it has to be an object, with each key once."""
+    where = {"path": name, "row": number, "line": line}
+    if not isinstance(values, dict):
+        problem = Problem.error(Code.ROW_NOT_OBJECT, value=kind_of(values), **where)
+    elif (twice := _key_twice(raw, values)) is not None:
+        problem = Problem.error(Code.ROW_KEY_TWICE, field=twice, **where)
+    else:
+        return Row(number, line, values, None, offset, len(raw))
+    return Row(number, line, None, problem, offset, len(raw))
+
+
+def _key_twice(raw: bytes, values: dict[str, Any]) -> str | None:
+    """A key that stands twice in one object, of which a parser keeps the last in silence; None where there is none.
+
+    Keys as written and as parsed are counted, which is quick; only where the counts differ the row is parsed once more.
+    """
+    written = raw.count(b'":') + raw.count(b'" :') - raw.count(b'\\":') - raw.count(b'\\" :')
+    count, left = 0, [values]
+    while left:
+        one: Any = left.pop()
+        if type(one) is dict:
+            count += len(one)
+            left.extend(one.values())
+        elif type(one) is list:
+            left.extend(one)
+    if written == count:
+        return None
+    twice: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        keys = Counter(key for key, _ in pairs)
+        twice.extend(key for key, times in keys.items() if times > 1)
+
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(raw, object_pairs_hook=look)
+    return twice[0] if twice else None
 
 
 def too_much(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import numpy.typing
 
+from interfaces.steps import rows_kept_aside
 from trainer.data.dataset import Indices
 
 
@@ -23,7 +24,7 @@ def split_rows(index: numpy.typing.NDArray[Any], used: Indices, share: float, se
     entries = index[used]
     for source in numpy.unique(entries["source"]):
         at = numpy.flatnonzero(entries["source"] == source)
-        wanted = round(len(at) * share) or 1
+        wanted = rows_kept_aside(len(at), share) or 1
         groups: dict[int, list[int]] = {}
         for position in at.tolist():
             groups.setdefault(int(entries["group"][position]), []).append(position)

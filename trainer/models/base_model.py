@@ -39,8 +39,9 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=_reason(error)) from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError":
+            code = Code.MODEL_DAMAGED if files.is_fetched else Code.FOLDER_DAMAGED
             raise FineTuneError.of(
-                Code.MODEL_DAMAGED, model=config.model_name, reason=_reason(error), path=str(files.path)
+                code, model=config.model_name, reason=_reason(error), path=str(files.path)
             ) from error
         raise
     if missing := sorted(told["missing_keys"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from interfaces.config import STARTER
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json
 from interfaces.folders import Home
+from interfaces.model_folder import check_config, check_weights, find_folder, is_path
 from interfaces.problems import Code
 from trainer.models import starter
 from trainer.models.hub import download_model, download_tokenizer
+
+_SNAPSHOT = re.compile(r"/models--(?P<id>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})$")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class ModelFiles:
     portable_name: str
     revision: str | None
     """The Hub's commit; None for the starter and for a folder."""
+    is_fetched: bool = False
+    """Whether we have fetched it, and may ask for it to be fetched again."""
 
 
 def find_model(model_name: str, revision: str, home: Home, progress: starter.Progress) -> ModelFiles:
@@ -32,15 +38,12 @@ def find_model(model_name: str, revision: str, home: Home, progress: starter.Pro
         FineTuneError: not found, out of reach, incomplete, or refused for safety.
     """
     if model_name == STARTER:
-        found = ModelFiles(starter.fetch_starter(home, progress), starter.PORTABLE_NAME, None)
-    elif _looks_like_path(model_name):
-        folder = Path(model_name).expanduser().absolute()
-        if not folder.is_dir():
-            raise FineTuneError.of(Code.FILE_MISSING, path=str(folder))
-        found = ModelFiles(folder, folder.name, None)
+        found = ModelFiles(starter.fetch_starter(home, progress), starter.PORTABLE_NAME, None, is_fetched=True)
+    elif is_path(model_name):
+        found = _folder_files(find_folder(model_name))
     else:
         path, commit = download_model(model_name, revision, progress)
-        found = ModelFiles(path, model_name, commit)
+        found = ModelFiles(path, model_name, commit, is_fetched=True)
     _check_files(found.path, model_name)
     return found
 
@@ -53,17 +56,17 @@ def find_tokenizer(model_name: str, revision: str, home: Home, progress: starter
     """
     if model_name == STARTER:
         return find_model(model_name, revision, home, progress)
-    if _looks_like_path(model_name):
-        folder = Path(model_name).expanduser().absolute()
-        if not folder.is_dir():
-            raise FineTuneError.of(Code.FILE_MISSING, path=str(folder))
-        return ModelFiles(folder, folder.name, None)
+    if is_path(model_name):
+        return _folder_files(find_folder(model_name))
     path = download_tokenizer(model_name, revision, progress)
     return ModelFiles(path, model_name, path.name)
 
 
-def _looks_like_path(model_name: str) -> bool:
-    return model_name.startswith(("/", "~", ".")) or Path(model_name).is_dir()
+def _folder_files(folder: Path) -> ModelFiles:
+    """A folder, under its own name; a snapshot in the Hub's cache under the model's."""
+    if (found := _SNAPSHOT.search(folder.as_posix())) is not None:
+        return ModelFiles(folder, found["id"].replace("--", "/", 1), found["commit"])
+    return ModelFiles(folder, folder.name, None)
 
 
 def _check_files(path: Path, model_name: str) -> None:
@@ -74,19 +77,10 @@ def _check_files(path: Path, model_name: str) -> None:
         raise FineTuneError.of(
             Code.MODEL_INCOMPLETE, path=str(path), missing="config.json", found=names[:12] or ["nothing"]
         )
-    # transformers has trusted these keys of a model's own config before (CVE-2026-4372, CVE-2026-5241).
-    for key in ("_attn_implementation_internal", "trust_remote_code"):
-        if key in config:
-            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason=f"its config.json sets {key}")
+    check_config(config, model_name)
     if not {"tokenizer.json", "tokenizer.model", "vocab.json"} & set(names):
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing="tokenizer.json", found=names[:12])
-    if not any(name.endswith(".safetensors") for name in names):
-        pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl"))]
-        if pickled:
-            reason = f"its weights are pickled ({pickled[0]}), and a pickle can run code"
-            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason=reason)
-        missing = "a .safetensors file"
-        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
+    check_weights(path, model_name)
     index = read_json(path / "model.safetensors.index.json")
     if index is not None:
         _check_index(index, path, model_name, set(names))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy
 
+from interfaces.steps import updates_per_epoch
 from trainer.tokens.packing import best_fit
 from trainer.tokens.token_store import PLAIN, REFUSED, Items, windows_of
 
@@ -30,37 +31,50 @@ def figures(
     rows: int,
     max_length: int,
     batch: int,
-    accumulation: int,
     long_rows: str = "truncate",
-    budget: int = 0,
 ) -> dict[str, Any]:
     """Figures of `items`, which may be a sample of a dataset of `rows` rows; counts are those of the items.
 
     `histogram.edges` has one more value than `histogram.counts`; `histogram.cut[i]` and `.lost[i]` are how many rows
     would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length. A plain
-    text is never cut: it goes on in the next window. With a `budget` a batch is counted in tokens, not in rows.
+    text is never cut: it goes on in the next window.
     """
     items = items[items["flags"] & REFUSED == 0]
     whole = items["length"].astype(numpy.int64)
     is_cut = (whole > max_length) & (items["flags"] & PLAIN == 0)
-    used = windows_of(items[whole <= max_length] if long_rows == "drop" else items, max_length)
-    lengths = used["length"].astype(numpy.int64)
+    used = _used(items, max_length, long_rows)
     # What has nothing to learn at any length is told apart from what loses it by cutting.
     learns = used["trained"] > 0
     lost = learns & (used["first"] >= max_length)
-    cut = lengths > max_length
+    cut = used["length"] > max_length
     trained = int(used["trained"][~cut].sum()) + store.trained_within(used[cut], max_length)
-    kept = numpy.minimum(lengths[learns & ~lost], max_length)
-    batches = len(best_fit(kept, budget)) if budget else math.ceil(len(kept) / batch)
+    kept = _kept_lengths(used, max_length)
     return {
         "rows": rows, "counted": len(items), "max_length": max_length,
         "tokens": int(whole.sum()), "tokens_kept": int(kept.sum()), "trained_tokens": trained,
         "longest": int(whole.max()) if len(whole) else 0, "median": int(numpy.median(whole)) if len(whole) else 0,
         "cut": int(is_cut.sum()), "lost": int(lost.sum()), "nothing_to_learn": int((~learns).sum()),
         "padding_share": round(padding_share(kept, batch), 4),
-        "steps_per_epoch": math.ceil(batches / accumulation),
         "histogram": _histogram(items),
     }  # fmt: skip
+
+
+def steps_per_epoch(
+    training: Items, max_length: int, long_rows: str, batch: int, accumulation: int, budget: int = 0
+) -> int:
+    """Updates of one epoch over the items that are trained. With a `budget` a batch is counted in tokens, not in rows."""
+    kept = _kept_lengths(_used(training[training["flags"] & REFUSED == 0], max_length, long_rows), max_length)
+    return updates_per_epoch(len(best_fit(kept, budget)) if budget else math.ceil(len(kept) / batch), accumulation)
+
+
+def _used(items: Items, max_length: int, long_rows: str) -> Items:
+    return windows_of(items[items["length"] <= max_length] if long_rows == "drop" else items, max_length)
+
+
+def _kept_lengths(used: Items, max_length: int) -> Any:
+    """Tokens of each item of which something is learned, as they are trained."""
+    learns = (used["trained"] > 0) & (used["first"] < max_length)
+    return numpy.minimum(used["length"][learns].astype(numpy.int64), max_length)
 
 
 def padding_share(lengths: Any, batch: int) -> float:

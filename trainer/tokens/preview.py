@@ -22,10 +22,11 @@ from interfaces.example import Example
 from interfaces.example_file import DOUBTFUL, ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
+from interfaces.steps import packs_about, rows_kept_aside, updates_per_epoch
 from trainer.data.dataset import index_of, report_of
 from trainer.data.inspection import Inspection
 from trainer.data.splitting import split_rows, without_leaks
-from trainer.tokens.length_figures import HasTokens, figures
+from trainer.tokens.length_figures import HasTokens, figures, steps_per_epoch
 from trainer.tokens.run_warnings import nothing_to_train, template_warnings
 from trainer.tokens.template import ChatTemplate, Tokens
 from trainer.tokens.token_store import ITEM, PLAIN, REFUSED, TokenizedRow, item_of, stored_tokens, tokenize
@@ -168,18 +169,27 @@ class Previewer:
         if request.get("bad_rows") == "skip":
             doubtful = numpy.flatnonzero(index_of(examples.folder)["flags"] & DOUBTFUL)
             items, rows = items[~numpy.isin(items["example"], doubtful)], rows - len(doubtful)
-        budget = int(request.get("budget") or 0)
-        found = figures(store, items, rows, max_length, batch, accumulation, long_rows, budget)
+        found = figures(store, items, rows, max_length, batch, long_rows)
+        budget, share = int(request.get("budget") or 0), request.get("share", defaults["validation_split"].default)
+        share = 0.0 if request.get("validation") else float(share)
         if sampled and found["counted"]:
-            tokens = found["tokens_kept"] * rows // found["counted"]
-            batches = -(-tokens // budget) if budget else -(-rows // batch)
-            found["steps_per_epoch"] = -(-batches // accumulation)
+            trained = rows - rows_kept_aside(rows, share)
+            tokens = found["tokens_kept"] * trained / found["counted"]
+            steps = updates_per_epoch(packs_about(tokens, budget) if budget else -(-trained // batch), accumulation)
+        else:
+            seed = int(request.get("seed", defaults["seed"].default))
+            training, _ = split_rows(index_of(examples.folder), numpy.unique(items["example"]), share, seed)
+            in_training = items[numpy.isin(items["example"], training)]
+            steps = steps_per_epoch(in_training, max_length, long_rows, batch, accumulation, budget)
         refused = int((items["flags"] & REFUSED != 0).sum())
         return {
             "sampled": sampled,
             "refused": refused,
             "first_refused": store.refused[:3],
             "warnings": self._warnings(items, found),
+            "steps_per_epoch": steps,
+            "batch": batch,
+            "accumulation": accumulation,
             **found,
         }
 

@@ -60,7 +60,12 @@ class Renderer:
         done: set[Code] = set()
         tools: Dicts | None = list(example.tools) or None
         has_tools = bool(tools) or any(message.tool_calls or message.role == "tool" for message in example.messages)
-        by_hand = has_tools and not self.writes_tools
+        # A result needs its call's id where the template demands ids, and a call that is written as text has none.
+        has_calls = any(message.tool_calls for message in example.messages)
+        unanswerable = (
+            self.id_form is not None and not has_calls and any(one.role == "tool" for one in example.messages)
+        )
+        by_hand = has_tools and (not self.writes_tools or unanswerable)
         if by_hand:
             done.add(Code.TEMPLATE_WITHOUT_TOOLS)
         messages: Dicts = []

@@ -14,6 +14,7 @@ from interfaces.problems import Code, Problem
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import (
     CALL_IDS,
+    EMPTY_THINKING,
     NO_END,
     NO_STOP,
     NOT_WHOLE,
@@ -58,6 +59,7 @@ def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:
         (TOOLS_AS_TEXT, Code.TEMPLATE_WITHOUT_TOOLS),
         (REASONING_AS_TEXT, Code.TEMPLATE_WITHOUT_REASONING),
         (CALL_IDS, Code.TEMPLATE_CALL_IDS),
+        (EMPTY_THINKING, Code.EMPTY_THINKING),
         (NO_STOP, Code.STOP_NOT_TRAINED),
     ):
         if count := rows(flag):

@@ -34,6 +34,7 @@ _MARGIN = 96
 """Characters that a template may write between a turn's header and its answer, as an empty thinking block."""
 _OTHER = "§QX7§"
 """Stands for another answer; no template has a reason to treat it differently from plain text."""
+_EMPTY_THOUGHT = re.compile(r"<think>\s*</think>")
 _ENDS = (
     "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|return|>", "<|call|>", "<|endoftext|>",
     "<|eot|>", "<turn|>", "<|END_OF_TURN_TOKEN|>", "<|end_of_text|>", "</s>",
@@ -54,7 +55,7 @@ class Rendered:
     stops: bool = True
     """False when no end-of-turn token is learned, since the template's own marks leave it out."""
     done: frozenset[Code] = frozenset()
-    """What had to be done for the template."""
+    """What had to be done for the template, and what of the row should be told."""
     plain: bool = False
 
 
@@ -136,7 +137,12 @@ class ChatTemplate:
         else:
             with time_limit(self.model_name, example.row):
                 made = self._conversation(example)
-        return replace(made, done=made.done | {Code.ROWS_HOLD_SPECIAL}) if self._holds_special(example) else made
+        noticed = set(made.done)
+        if self._holds_special(example):
+            noticed.add(Code.ROWS_HOLD_SPECIAL)
+        if any(_EMPTY_THOUGHT.search(made.text, start, end) for start, end in made.spans):
+            noticed.add(Code.EMPTY_THINKING)
+        return replace(made, done=frozenset(noticed))
 
     def _holds_special(self, example: Example) -> bool:
         """Whether the row's own texts hold what this model's tokenizer reads as a control token."""

@@ -36,16 +36,17 @@ from trainer.data.dataset import Indices, report_of
 from trainer.models.starter import Progress
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
-VERSION = 2
+VERSION = 3
 """Goes up when the same rows would give other tokens."""
 IGNORE_INDEX = -100
 """The label that torch's cross-entropy ignores."""
 ITEM = numpy.dtype(
     [("start", "<u8"), ("length", "<u4"), ("trained", "<u4"), ("first", "<u4"), ("example", "<u4"), ("flags", "<u4")]
 )
-NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_STOP, CALL_IDS, HOLDS_SPECIAL = (
-    1 << bit for bit in range(10)
-)
+(
+    NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_STOP, CALL_IDS, HOLDS_SPECIAL,
+    EMPTY_THINKING,
+) = (1 << bit for bit in range(11))  # fmt: skip
 _BATCH = 256
 _KEPT_STORES = 12
 Items = numpy.typing.NDArray[Any]
@@ -322,6 +323,7 @@ def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
         | (Code.TEMPLATE_WITHOUT_REASONING in rendered.done) * REASONING_AS_TEXT
         | (Code.TEMPLATE_CALL_IDS in rendered.done) * CALL_IDS
         | (Code.ROWS_HOLD_SPECIAL in rendered.done) * HOLDS_SPECIAL
+        | (Code.EMPTY_THINKING in rendered.done) * EMPTY_THINKING
     )  # fmt: skip
     first = int(learned[0]) + 1 if len(learned) else 0
     return (start, len(trained), len(learned), first, made.example, flags)

@@ -30,6 +30,7 @@ from trainer.kernels.fast_paths import FastPaths, use_fast_paths
 from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import Compute
 from trainer.models.model_files import ModelFiles, find_model
+from trainer.tokens.length_figures import figures
 from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, nothing_to_train, refuse_or_warn, selection_warnings
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import Findings, TokenView, select, tokenize
@@ -70,6 +71,7 @@ def prepare(
     template = load_template(files, config.model_name)
     stop.check()
     train, validation = _tokenize(template, config, folder, log, stop, data)
+    _write_lengths(train, config, folder)
     stop.check()
     log.phase("model")
     base = load_model(files, config, compute)
@@ -78,6 +80,7 @@ def prepare(
     warn(log, *fast_paths.warnings)
     if recorded is None:
         _write_lineage(config, folder, files, data, compute, fast_paths)
+    _warn_of_tied(base, config, log)
     first = folder.first_adapter if config.adapter_name_or_path else None
     model = add_adapter(base, config, files, first)
     # Checkpoints to come: those kept, the best, the one in staging; and the result.
@@ -117,6 +120,17 @@ def _check_reach(
         raise FineTuneError.of(Code.TOKENS_UNKNOWN, model=config.model_name, **counts)
 
 
+def _warn_of_tied(base: PreTrainedModel, config: FineTuneConfig, log: EventLog) -> None:
+    """An adapter on a table that is the head and the embeddings at once can't be merged into one of them."""
+    if config.adapter_name_or_path or isinstance(config.lora.target_modules, str):
+        return
+    if getattr(base.config.get_text_config(), "tie_word_embeddings", False):
+        ends = ("lm_head", "embed_tokens", "wte", "embed_in", "embed_out", "word_embeddings")
+        tied = [name for name in config.lora.target_modules if name.rsplit(".", 1)[-1] in ends]
+        if tied:
+            warn(log, Problem.warning(Code.TARGET_TIED, value=", ".join(tied), model=config.model_name))
+
+
 def checkpoint_size(model: PeftModel) -> int:
     """Bytes of a checkpoint: adapter and two optimiser moments in 32 bits, and what is small."""
     return 12 * parameter_count(model)[0] + (1 << 16)
@@ -141,7 +155,7 @@ def _begin_with(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> Non
 def _warn_of_base(config: FineTuneConfig, folder: RunFolder, log: EventLog, files: ModelFiles) -> None:
     if config.adapter_name_or_path:
         seen = str((read_json(folder.first_adapter / ADAPTER_FILES[0]) or {}).get("base_model_name_or_path"))
-        if seen not in (files.portable_name, str(files.path), config.model_name):
+        if seen.removeprefix("./") not in (files.portable_name, str(files.path), config.model_name):
             warn(log, Problem.warning(Code.ADAPTER_BASE, seen=seen, model=config.model_name))
 
 
@@ -212,6 +226,12 @@ def _tokenize(
     if not len(validation) and (config.validation_split > 0 or separate):
         warn(log, Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split))
     return train, validation
+
+
+def _write_lengths(train: TokenView, config: FineTuneConfig, folder: RunFolder) -> None:
+    """The lengths of the run's own rows: the estimate that its peak is compared with is made from them."""
+    batch, rows = config.per_device_train_batch_size, len(train)
+    write_json(folder.lengths, figures(train.store, train.items, rows, config.max_length, batch, config.long_rows))
 
 
 def _write_lineage(

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Body
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
+from interfaces.model_folder import is_path
 from interfaces.problems import Code
 from studio.jobs import DatasetJobs
 from studio.models.catalogue import local_models
-from studio.models.facts import found_on_hub, is_folder, model_facts
+from studio.models.facts import found_on_hub, model_facts
 from studio.models.hub_access import access_of, choose_endpoint, forget_token, keep_token
 from studio.processes.trainer_child import OnProgress, TrainerChild
 
@@ -48,7 +49,7 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     @router.post("/download")
     def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
         """Begin, or tell of the one that goes on: a page that was reloaded, or clicked twice, follows the same."""
-        if len(model) > LONGEST_NAME or len(revision) > LONGEST_NAME or is_folder(model):
+        if len(model) > LONGEST_NAME or len(revision) > LONGEST_NAME or is_path(model):
             raise FineTuneError.of(
                 Code.MODEL_NOT_FOUND, model=model[:LONGEST_NAME], revision=revision, endpoint="the Hub"
             )

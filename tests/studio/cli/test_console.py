@@ -1,6 +1,9 @@
+import os
+from pathlib import Path
+
 import pytest
 
-from studio.cli.console import duration, figures, print_table
+from studio.cli.console import duration, expanded, figures, leave_unusable_proxies, print_table
 
 
 def test_columns_are_as_wide_as_they_need_to_be(capsys: pytest.CaptureFixture[str]) -> None:
@@ -11,3 +14,25 @@ def test_columns_are_as_wide_as_they_need_to_be(capsys: pytest.CaptureFixture[st
 def test_figures_and_times_as_a_person_reads_them() -> None:
     assert figures(1.23456, None) == "1.235 > -"
     assert (duration(59.6), duration(3599), duration(7260)) == ("1m00s", "59m59s", "2h01m")
+
+
+def test_a_tilde_inside_of_quotes_is_the_person_s_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somebody")
+    assert (expanded("~/a.csv"), expanded(Path("~/a.csv"))) == ("/somebody/a.csv", Path("/somebody/a.csv"))
+    assert (expanded("hub:~x"), expanded(None), expanded("a~b")) == ("hub:~x", None, "a~b")
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [("socks5://127.0.0.1:1", True), ("http://127.0.0.1:1", True), ("127.0.0.1:8080", True), ("socks4://me:secret@127.0.0.1:1", False)],
+)  # fmt: skip
+def test_a_proxy_of_a_kind_that_cannot_be_used_is_left_out_and_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str, left: bool
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", value)
+    leave_unusable_proxies()
+    said = capsys.readouterr().err
+    assert (os.environ.get("ALL_PROXY") == value, said == "") == (left, left)
+    assert "secret" not in said
+    if not left:
+        assert "ALL_PROXY is socks4://127.0.0.1:1" in said

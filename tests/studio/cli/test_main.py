@@ -300,3 +300,32 @@ def test_a_long_list_of_rows_at_fault_is_told_in_full_sentences(home: Home, tmp_
     assert "25 rows at fault of 27" in said
     assert "bad.jsonl line 3: the field 'output' is missing." in said
     assert said.endswith("and 5 more.")
+
+
+def test_an_output_that_is_full_is_not_a_full_disk(home: Home) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [FINETUNE, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
+            env={**os.environ, "FINETUNE_HOME": str(home.path)},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "What was to be printed can't be written: No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_terminal_of_ascii_alone_is_shown_the_rest_in_escapes(home: Home, tmp_path: Path, tiny_model: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "你好", "completion": "您好"}\n', encoding="utf-8")
+    asked = ("data", "preview", rows, "--model", tiny_model)
+    done = finetune(*asked, home=home, PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "\\u4f60" in done.stdout
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks5h://127.0.0.1:9", "socks4://127.0.0.1:9"])
+def test_a_socks_proxy_stops_no_command(home: Home, proxy: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from studio.cli.console import leave_unusable_proxies as l; l(); import gradio, httpx; httpx.Client()"],
+        capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "ALL_PROXY": proxy, "FINETUNE_HOME": str(home.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -48,3 +48,50 @@ def test_what_is_not_known_is_a_sentence_and_asks_nobody(home: Home, tmp_path: P
         model_facts(home, "a name with spaces")
     with pytest.raises(FineTuneError):
         model_facts(home, "a" * 300)
+
+
+GPTQ = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({**QWEN2, **GPTQ}, "stored as GPTQ"),
+        ({**QWEN2, "quantization_config": {"quant_method": "awq"}}, "stored as AWQ"),
+        ({**QWEN2, "quantization_config": 4}, "unknown format"),
+        ({**QWEN2, "model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}, "encoder"),
+        ({**QWEN2, "model_type": "chatglm"}, "'chatglm' is none"),
+        ({**QWEN2, "model_type": "nobody-knows"}, "'nobody-knows' is none"),
+        ({**QWEN2, "trust_remote_code": True}, "trust_remote_code"),
+    ],
+)  # fmt: skip
+def test_what_a_run_would_refuse_fits_nowhere(
+    home: Home, tmp_path: Path, config: dict[str, object], words: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FineTuneError, match=words):
+        model_facts(home, str(tmp_path))
+
+
+def test_weights_of_bitsandbytes_are_ready_to_be_trained_beside(home: Home, tmp_path: Path) -> None:
+    for stored in ({"quant_method": "bitsandbytes", "load_in_4bit": True}, {"load_in_8bit": True}):
+        (tmp_path / "config.json").write_text(json.dumps({**QWEN2, "quantization_config": stored}))
+        assert model_facts(home, str(tmp_path)).shape.layers == 24
+
+
+def test_pickled_weights_and_pointers_are_told_before_anything_is_estimated(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(QWEN2))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(FineTuneError, match="pickled"):
+        model_facts(home, str(tmp_path))
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(FineTuneError, match="git lfs pull"):
+        model_facts(home, str(tmp_path))
+
+
+def test_a_gguf_file_is_not_said_to_be_missing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    monkeypatch.chdir(tmp_path)
+    for name in (str(tmp_path / "model.gguf"), "model.gguf"):
+        with pytest.raises(FineTuneError, match="it is a GGUF file"):
+            model_facts(home, name)

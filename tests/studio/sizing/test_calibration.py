@@ -6,34 +6,43 @@ import pytest
 
 from interfaces.config import config_errors
 from interfaces.device import GIB, Device
+from interfaces.files import read_json
 from interfaces.folders import Home
-from studio.sizing.calibration import Calibration, calibration_of, timing_config, trial_of, variant_name
+from studio.sizing.calibration import (
+    Calibration,
+    calibration_of,
+    estimate_of_run,
+    timing_config,
+    trial_of,
+    variant_name,
+)
 from tests.support.records import TRIAL, add_run
 
 DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)
 
 
 def test_a_finished_run_is_a_trial_without_its_first_step_s_speed(home: Home) -> None:
-    trial = trial_of(add_run(home, "20260101-1", 2000, 2200))
+    trial = trial_of(add_run(home, "20260101-1", 1.1))
     assert trial is not None
-    assert (trial.ratio, trial.tokens_per_second, trial.model) == (1.1, 100.0, "starter")
+    assert trial.ratio == pytest.approx(1.1)
+    assert (trial.tokens_per_second, trial.model) == (100.0, "starter")
 
 
 def test_on_a_gpu_tensors_are_compared_with_tensors(home: Home) -> None:
-    trial = trial_of(add_run(home, "20260101-1", 2000, 1900, kind="cuda"))
+    trial = trial_of(add_run(home, "20260101-1", 1.0, kind="cuda"))
     assert trial is not None
-    assert trial.ratio == 1.0
+    assert trial.ratio == pytest.approx(1.0)
 
 
 def test_a_correction_is_not_learned_from_itself(home: Home) -> None:
     """A run that was estimated with a correction tells of the estimate without it: else it would undo what it taught."""
-    trial = trial_of(add_run(home, "20260101-1", 2200, 2200, correction=1.1))
+    trial = trial_of(add_run(home, "20260101-1", 1.1, correction=1.1))
     assert trial is not None
     assert trial.ratio == pytest.approx(1.1)
 
 
 def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Home) -> None:
-    folder = add_run(home, "20260101-1", 2000, 2200)
+    folder = add_run(home, "20260101-1", 1.1)
     *steps, _end = folder.events.read_text().splitlines(keepends=True)
     folder.events.write_text("".join(steps))
     assert trial_of(folder) is None, "two are too few"
@@ -42,12 +51,14 @@ def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Hom
     assert trial is not None
     assert trial.tokens_per_second == 100.0
     calibration = calibration_of(home)
-    assert calibration.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 100.0
+    assert calibration.tokens_per_second(DEVICE, "starter", "16 bits", trial.flops_per_token) == pytest.approx(
+        (100.0 / 1.1, 100.0 * 1.1)
+    )
     assert calibration.error() is None, "its largest batch may not have come yet"
 
 
 def test_who_has_not_seen_all_rows_teaches_only_the_speed(home: Home) -> None:
-    folder = add_run(home, "20260101-1", 2000, 1200)
+    folder = add_run(home, "20260101-1", 0.6)
     half = folder.events.read_text().replace('"epoch":1.0', '"epoch":0.5').splitlines(keepends=True)
     folder.events.write_text("".join([*half[:-1], half[-2], half[-1]]))  # three timed steps
     trial = trial_of(folder)
@@ -67,7 +78,7 @@ def test_a_run_that_times_has_the_same_batches_and_does_nothing_else() -> None:
 
 
 def test_runs_without_an_estimate_teach_nothing(home: Home) -> None:
-    folder = add_run(home, "20260101-1", 2000, 2200)
+    folder = add_run(home, "20260101-1", 1.1)
     folder.estimate.write_text("{}")
     assert trial_of(folder) is None
     folder.estimate.unlink()
@@ -91,21 +102,46 @@ def test_the_error_is_that_of_the_estimate() -> None:
 
 
 def test_speed_is_remembered_by_model_and_else_by_what_the_device_computes() -> None:
-    calibration = Calibration((TRIAL, replace(TRIAL, model="other", tokens_per_second=10.0, flops_per_token=2e9)))
-    assert calibration.tokens_per_second(DEVICE, "starter", "16 bits", 2e8) == 50.0
-    assert calibration.tokens_per_second(DEVICE, "starter", "16 bits", 4e8) == 25.0
-    assert calibration.tokens_per_second(DEVICE, "third", "16 bits", 1.5e9) == pytest.approx(10.0)
+    other = replace(TRIAL, model="other", tokens_per_second=10.0, slowest=9.0, fastest=12.0, flops_per_token=2e9)
+    calibration = Calibration((TRIAL, other))
+
+    def range_of(model: str, flops: float) -> tuple[float, float] | None:
+        return calibration.tokens_per_second(DEVICE, model, "16 bits", flops)
+
+    assert range_of("starter", 2e8) == pytest.approx((40.0, 60.0))
+    assert range_of("starter", 4e8) == pytest.approx((20.0, 30.0))
+    assert range_of("third", 2e9) == pytest.approx((4.0, 12.0)), "all that was seen here"
     assert Calibration().tokens_per_second(DEVICE, "starter", "16 bits", 2e8) is None
 
 
+def test_what_is_learned_from_is_the_estimate_with_the_run_s_own_rows(home: Home) -> None:
+    """Short rows that were estimated as long as max_length must not teach that long ones need less."""
+    for number in range(3):
+        folder = add_run(home, f"20260101-{number}", 1.0)
+        before = read_json(folder.estimate)
+        own = estimate_of_run(folder)
+        assert before is not None
+        assert own is not None
+        assert own["total_bytes"] < 0.75 * before["total_bytes"], "the case is one in which it matters"
+    assert calibration_of(home).correction(DEVICE) == pytest.approx(1.0, abs=0.001)
+    assert calibration_of(home).error() == pytest.approx(0.0, abs=0.001)
+
+
+def test_before_its_rows_are_counted_a_run_shows_what_was_expected_and_teaches_nothing(home: Home) -> None:
+    folder = add_run(home, "20260101-1", 1.0)
+    folder.lengths.unlink()
+    assert estimate_of_run(folder) == read_json(folder.estimate)
+    assert trial_of(folder) is None
+
+
 def test_a_home_s_runs_are_its_experience(home: Home) -> None:
-    add_run(home, "20260101-1", 2000, 2200)
-    add_run(home, "20260101-2", 2000, 2000)
+    add_run(home, "20260101-1", 1.1)
+    add_run(home, "20260101-2", 1.0)
     assert {trial.run for trial in calibration_of(home).trials} == {"20260101-1", "20260101-2"}
 
 
 def test_runs_that_teach_nothing_do_not_hide_those_that_do(home: Home) -> None:
-    add_run(home, "20260101-1", 2000, 2200)
+    add_run(home, "20260101-1", 1.1)
     for number in range(60):
         home.run(f"20260102-{number}").path.mkdir()
     assert [trial.run for trial in calibration_of(home).trials] == ["20260101-1"]

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, LoraSettings
 from interfaces.device import GIB, Device
 from studio.models.catalogue import BY_ID
+from studio.sizing.batch_lengths import Lengths
 from studio.sizing.estimate import estimate, with_changes
 from studio.sizing.fitting import make_it_fit, resolve_checkpointing, savings
 
@@ -49,6 +50,25 @@ def test_what_is_proposed_fits_by_the_same_arithmetic(gigabytes: float) -> None:
         estimate(SHAPE, with_changes(config(), fit.changes), card(gigabytes)).verdict == "fits" == fit.estimate.verdict
     )
     FineTuneConfig.model_validate(with_changes(config(), fit.changes).model_dump())
+
+
+def test_an_update_never_asks_for_more_rows_than_there_are() -> None:
+    """100 rows at once, 4 times, of a file with 75: in turns of one that would be 400 turns, 3 steps in all."""
+    asked = config(per_device_train_batch_size=100, gradient_accumulation_steps=4, gradient_checkpointing=True)
+    few = Lengths((1500,), (75,))
+    fit = make_it_fit(SHAPE, asked, card(6), few)
+    assert fit is not None
+    changed = with_changes(asked, fit.changes)
+    assert changed.per_device_train_batch_size * changed.gradient_accumulation_steps <= 75
+
+
+def test_a_smaller_rank_keeps_the_strength_that_was_set() -> None:
+    for one in savings(SHAPE, config(lora=LoraSettings(r=64, lora_alpha=16)), card(24)):
+        if "smaller_rank" in one.costs:
+            assert one.changes["lora.lora_alpha"] / one.changes["lora.r"] == 16 / 64
+            break
+    else:
+        pytest.fail("a smaller rank saves memory")
 
 
 def test_shorter_rows_are_the_last_resort() -> None:

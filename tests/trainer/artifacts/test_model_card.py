@@ -26,7 +26,8 @@ FACTS: dict[str, Any] = {
 def test_the_card_says_what_it_is_and_how_to_load_it(name: str, facts: dict[str, Any], says: str) -> None:
     card = model_card(FineTuneConfig(name="My run", model_name=name, dataset="/private/rows.jsonl"), {**FACTS, **facts})
     assert says in card
-    assert card.startswith("---\nlibrary_name: peft\nbase_model: ")
+    assert card.startswith("---\nlibrary_name: peft\n")
+    assert ("\nbase_model: " in card) is ("/" in {**FACTS, **facts}["base"])
     assert "# My run" in card
     assert "3.6000 / 0.0200" in card
     assert "not measured" in card

@@ -194,3 +194,26 @@ def test_firefly_s_turns_hold_a_question_and_its_answer() -> None:
 )
 def test_a_list_as_pandas_prints_it_is_read(text: str) -> None:
     assert [message.content for message in read(text)] == ["Which } { town?", "Aberlume."]
+
+
+HERMES = [
+    {"from": "system", "value": "You may call <tools>{}</tools>"},
+    {"from": "human", "value": "2 + 3?"},
+    {"from": "gpt", "value": '<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": 3}}\n</tool_call>'},
+    {"from": "tool", "value": "<tool_response>\n5\n</tool_response>\n<tool_response>\n6\n</tool_response>"},
+    {"from": "gpt", "value": "5, or 6"},
+]
+
+
+def test_calls_and_results_that_are_written_as_text_are_turns_like_others() -> None:
+    cells = Cells()
+    messages = messages_of(HERMES, "conversations", cells)
+    assert [(one.role, one.content) for one in messages[3:5]] == [("tool", "5"), ("tool", "6")]
+    assert "<tool_call>" in messages[2].content
+    check_order(messages, "conversations", cells)
+    assert cells.doubts == [], "the result follows a call, which is written as text"
+
+
+def test_a_result_with_words_around_it_stays_as_it_is() -> None:
+    said = "Here: <tool_response>5</tool_response>"
+    assert read([{"role": "tool", "content": said}, {"role": "assistant", "content": "a"}])[0].content == said

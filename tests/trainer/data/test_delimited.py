@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,22 @@ def test_what_excel_and_pandas_add_of_their_own_is_understood(tmp_path: Path) ->
         "question": "q",
         "answer": "a",
     }
+
+
+def test_blank_lines_before_the_header_are_none(tmp_path: Path) -> None:
+    found = rows(tmp_path / "a.csv", "\n\r\nquestion;answer\na;b\n")
+    assert [(row.line, row.values) for row in found] == [(4, {"question": "a", "answer": "b"})]
+
+
+def test_a_header_that_is_no_utf_8_is_told_once_for_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FineTuneError, match=r"header is not UTF-8 \(byte 0xce") as raised:
+        rows(tmp_path / "a.csv", "问题,答案\n你好,您好\n".encode("gbk"))
+    assert raised.value.problems[0].code == Code.CONTENT_MISMATCH
+
+
+def test_many_columns_take_time_by_their_number_and_not_by_its_square(tmp_path: Path) -> None:
+    header = ["question", "answer", *(f"c{number}" for number in range(100_000))]
+    begun = time.process_time()
+    found = rows(tmp_path / "a.csv", f"{','.join(header)}\n{'a,' * len(header)}\n".replace(",\n", "\n"))
+    assert len(found[0].values or {}) == len(header)
+    assert time.process_time() - begun < 10, "a hundred times as many comparisons take minutes"

@@ -232,3 +232,32 @@ def test_one_message_a_row_is_refused_with_what_to_do() -> None:
         with pytest.raises(FineTuneError, match="Put all messages of a conversation into one row"):
             detect_shape([row], "a.jsonl")
     assert detect_shape([{"role": "lawyer", "text": "words"}], "a.jsonl").name == "text"
+
+
+TOOLS = [{"name": "add", "parameters": {}}]
+
+
+def test_tools_that_the_system_turn_lists_are_not_listed_again() -> None:
+    turns = [
+        {"from": "system", "value": "Call one of <tools>[]</tools>"},
+        {"from": "human", "value": "q"},
+        {"from": "gpt", "value": "a"},
+    ]
+    shape = detect_shape([{"conversations": turns, "tools": TOOLS}])
+    example, _ = example_of(Row(1, 1, {"conversations": turns, "tools": TOOLS}), shape, "a.jsonl")
+    assert example is not None
+    assert example.tools == ()
+    turns[0]["value"] = "Be kind."
+    example, _ = example_of(Row(1, 1, {"conversations": turns, "tools": TOOLS}), shape, "a.jsonl")
+    assert example is not None
+    assert len(example.tools) == 1
+
+
+def test_a_plain_text_may_be_a_whole_document() -> None:
+    long = "word " * 300_000
+    shape = detect_shape([{"text": long}])
+    assert example_of(Row(1, 1, {"text": long}), shape, "a.txt")[1] == []
+    pair = detect_shape([{"prompt": "q", "completion": long}])
+    assert [one.code for one in example_of(Row(1, 1, {"prompt": "q", "completion": long}), pair, "a.csv")[1]] == [
+        Code.ROW_CELL_LARGE
+    ]

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
 from trainer.data.json_array import array_rows
 from trainer.data.reading import read_rows
 from trainer.data.rows import Row
@@ -80,3 +82,20 @@ def test_an_empty_array_has_no_rows(tmp_path: Path) -> None:
 def test_what_python_itself_refuses_is_a_bad_row(tmp_path: Path, value: str) -> None:
     found = rows(tmp_path / "a.json", '[{"a": 1},\n' + value)
     assert found[1].problem is not None
+
+
+@pytest.mark.parametrize(("first", "second"), [("train", "test"), ("test", "train"), ("data", "validation")])
+@pytest.mark.parametrize("between", [{}, {"version": "1.0", "n": 2}])
+def test_several_lists_in_one_object_are_named_not_called_broken(
+    tmp_path: Path, first: str, second: str, between: dict[str, object]
+) -> None:
+    with pytest.raises(FineTuneError, match=second) as raised:
+        rows(tmp_path / "a.json", json.dumps({first: [{"a": 1}], **between, second: [{"a": 2}]}))
+    assert raised.value.problems[0].code == Code.FILE_SPLITS
+
+
+def test_a_key_that_stands_twice_in_a_row_of_an_array_is_named(tmp_path: Path) -> None:
+    good, bad = rows(tmp_path / "a.json", '[{"a": 1},\n{"a": 1, "a": 2}]')
+    assert good.values == {"a": 1}
+    assert bad.problem is not None
+    assert (bad.problem.code, bad.problem.params["line"], bad.problem.params["field"]) == (Code.ROW_KEY_TWICE, 2, "a")

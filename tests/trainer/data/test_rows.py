@@ -1,4 +1,5 @@
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from trainer.data.rows import as_row, kind_of, mismatch, open_data
 
 
 def test_a_row_is_an_object_and_all_else_is_a_problem_with_its_place() -> None:
-    assert as_row("a.jsonl", 3, 7, {"x": 1}, 40, 9).values == {"x": 1}
-    found = as_row("a.jsonl", 3, 7, [1], 40, 9)
+    assert as_row("a.jsonl", 3, 7, {"x": 1}, 40, b'{"x": 1}').values == {"x": 1}
+    found = as_row("a.jsonl", 3, 7, [1], 40, b"[1]")
     assert found.values is None
     assert found.problem is not None
     assert (found.problem.code, found.problem.params["line"], found.offset) == (Code.ROW_NOT_OBJECT, 7, 40)
@@ -32,3 +33,19 @@ def test_a_compressed_file_is_opened_as_what_is_inside(tmp_path: Path) -> None:
 def test_a_file_that_is_something_else_is_named_with_its_suffix() -> None:
     (problem,) = mismatch(Path("folder/a.csv"), "it holds JSON").problems
     assert problem.params == {"path": "a.csv", "suffix": ".csv", "reason": "it holds JSON"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "twice"),
+    [
+        (b'{"a": 1, "b": 2, "a": 3}', "a"),
+        (b'{"a" : 1, "a" : 3}', "a"),
+        (b'{"m": [{"role": "user", "role": "assistant"}]}', "role"),
+        (b'{"a": "x\\": y", "b": {"a": 1}}', None),
+        (b'{"a": "says \\"b\\": 1"}', None),
+        (b'{"a":\n\t1, "b"\t:2}', None),
+    ],
+)
+def test_a_key_that_stands_twice_is_named_and_nothing_else_is(raw: bytes, twice: str | None) -> None:
+    problem = as_row("a.jsonl", 1, 1, json.loads(raw), 0, raw).problem
+    assert (problem.params["field"] if problem else None) == twice

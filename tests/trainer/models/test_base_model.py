@@ -51,7 +51,7 @@ def test_a_model_that_cannot_be_loaded_says_why(tiny_model: Path, tmp_path: Path
         (folder / "config.json").write_text(json.dumps({**config, "model_type": "of_the_future"}))
     with pytest.raises(FineTuneError) as raised:
         loaded(folder)
-    expected = Code.MODEL_DAMAGED if damage == "truncated" else Code.MODEL_UNSUPPORTED
+    expected = Code.FOLDER_DAMAGED if damage == "truncated" else Code.MODEL_UNSUPPORTED
     assert raised.value.problems[0].code == expected
 
 

@@ -73,3 +73,36 @@ def test_an_index_that_names_anything_but_safetensors_beside_it_is_refused(
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "gone.safetensors"}}))
     with pytest.raises(FineTuneError, match="gone"):
         find_model(str(folder), "main", home, lambda _done, _total: None)
+
+
+def test_a_snapshot_in_the_hub_s_cache_is_called_by_the_model_s_name(home: Home, tmp_path: Path) -> None:
+    commit = "0123456789" * 4
+    place = tmp_path / "models--Qwen--Qwen2.5-0.5B" / "snapshots"
+    place.mkdir(parents=True)
+    folder = model_folder(place / commit, "model.safetensors", config={})
+    found = find_model(folder, "main", home, lambda _done, _total: None)
+    assert (found.portable_name, found.revision) == ("Qwen/Qwen2.5-0.5B", commit)
+
+
+def test_a_file_is_named_as_what_it_is(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    problem = refused(str(tmp_path / "model.gguf"), home).problems[0]
+    assert (problem.code, "GGUF" in problem.params["reason"]) == (Code.MODEL_UNSUPPORTED, True)
+    (tmp_path / "weights.txt").write_bytes(b"x")
+    assert "it is a file" in refused(str(tmp_path / "weights.txt"), home).problems[0].params["reason"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_pointers_of_git_lfs_are_told_with_how_to_get_what_they_stand_for(
+    home: Home, tmp_path: Path, name: str
+) -> None:
+    folder = model_folder(tmp_path / "a", "model.safetensors", config={})
+    (tmp_path / "a" / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    problem = refused(folder, home).problems[0]
+    assert problem.code == Code.MODEL_INCOMPLETE
+    assert "git lfs pull" in problem.params["missing"]
+
+
+def test_weights_in_a_form_made_for_answering_are_refused_with_a_way_out(home: Home, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "a", "model.safetensors", config={"quantization_config": {"quant_method": "awq"}})
+    assert "load_in_4bit" in refused(folder, home).problems[0].params["reason"]

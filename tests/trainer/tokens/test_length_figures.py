@@ -22,13 +22,17 @@ class Held:
         return sum(max_length - int(item["first"]) for item in items if item["first"] < max_length)
 
 
-def counted(
-    *lengths: int, max_length: int = 100, batch: int = 2, accumulation: int = 2, budget: int = 0
-) -> dict[str, Any]:
+def counted(*lengths: int, max_length: int = 100, batch: int = 2) -> dict[str, Any]:
     from trainer.tokens.length_figures import figures
 
     held = Held(*lengths)
-    return figures(held, held.items, len(lengths), max_length, batch, accumulation, budget=budget)
+    return figures(held, held.items, len(lengths), max_length, batch)
+
+
+def steps(*lengths: int, budget: int = 0) -> int:
+    from trainer.tokens.length_figures import steps_per_epoch
+
+    return steps_per_epoch(Held(*lengths).items, 100, "truncate", 2, 2, budget)
 
 
 def test_rows_cut_and_rows_that_lose_their_whole_answer() -> None:
@@ -41,13 +45,13 @@ def test_rows_cut_and_rows_that_lose_their_whole_answer() -> None:
 
 
 def test_steps_are_updates_of_whole_and_partial_batches() -> None:
-    assert counted(*[10] * 9)["steps_per_epoch"] == 3  # 5 batches, 2 at a time
-    assert counted(10)["steps_per_epoch"] == 1
+    assert steps(*[10] * 9) == 3  # 5 batches, 2 at a time
+    assert steps(10) == 1
 
 
 def test_with_packing_a_batch_is_counted_in_tokens() -> None:
-    assert counted(*[10] * 9, budget=30)["steps_per_epoch"] == 2  # 3 batches of 3
-    assert counted(*[10, 20] * 4, 180, budget=100)["steps_per_epoch"] == 2  # 3 batches: the long one lies alone
+    assert steps(*[10] * 9, budget=30) == 2  # 3 batches of 3
+    assert steps(*[10, 20] * 4, 180, budget=100) == 2  # 3 batches: the long one lies alone
 
 
 def test_padding_is_what_the_longest_of_a_batch_forces_on_the_others() -> None:
@@ -71,14 +75,15 @@ def test_the_histogram_s_edges_say_what_each_length_would_cut() -> None:
 
 
 def test_a_plain_text_is_counted_in_windows_and_never_cut() -> None:
-    from trainer.tokens.length_figures import figures
+    from trainer.tokens.length_figures import figures, steps_per_epoch
     from trainer.tokens.token_store import PLAIN
 
     held = Held(900, 50)
     held.items["flags"] = PLAIN
     held.items["trained"] = held.items["length"] - 1
     held.items["first"] = 1
-    found = figures(held, held.items, 2, 128, 1, 1)
-    assert (found["cut"], found["lost"], found["steps_per_epoch"], found["longest"]) == (0, 0, 9, 900)
+    found = figures(held, held.items, 2, 128, 1)
+    assert (found["cut"], found["lost"], found["longest"]) == (0, 0, 900)
+    assert steps_per_epoch(held.items, 128, "truncate", 1, 1) == 9
     assert set(found["histogram"]["cut"]) == {0}
-    assert figures(held, held.items, 2, 128, 1, 1, "drop")["steps_per_epoch"] == 1
+    assert steps_per_epoch(held.items, 128, "drop", 1, 1) == 1

@@ -217,3 +217,45 @@ def test_what_this_model_reads_as_a_control_token_is_noticed_in_a_row(tmp_path: 
         assert Code.ROWS_HOLD_SPECIAL in template.rendered(conversation(("user", "q"), ("assistant", text))).done
         assert Code.ROWS_HOLD_SPECIAL in template.rendered(Example(text=text, row=1)).done
     assert not template.rendered(conversation(("user", "</b>"), ("assistant", "<file>"))).done
+
+
+@pytest.mark.parametrize("answer", ["<think>\n\n</think>\n\nHello", "<think></think>Hello"])
+def test_learning_not_to_think_is_told(tmp_path: Path, answer: str) -> None:
+    template = chat_template(tmp_path, CHATML)
+    assert Code.EMPTY_THINKING in template.rendered(conversation(("user", "Hi"), ("assistant", answer))).done
+    thoughtful = conversation(("user", "Hi"), ("assistant", "<think>\nwell\n</think>\n\nHello"))
+    assert Code.EMPTY_THINKING not in template.rendered(thoughtful).done
+
+
+def test_an_empty_thought_of_the_template_s_own_is_told_where_it_is_learned(tmp_path: Path) -> None:
+    own = (
+        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['role'] == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}"
+        "{% endif %}{{ m['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    example = conversation(("user", "Hi"), ("assistant", "Hello"))
+    template = chat_template(tmp_path / "own", own)
+    assert learned(template, example) == ["<think>\n\n</think>\n\nHello<|im_end|>"]
+    assert Code.EMPTY_THINKING in template.rendered(example).done
+    assert Code.EMPTY_THINKING not in chat_template(tmp_path / "plain", CHATML).rendered(example).done
+
+
+def written_by_hand() -> Example:
+    """As Hermes' rows write a call and its result."""
+    return Example(
+        messages=(
+            Message(role="system", content="You may call <tools>{}</tools>"),
+            Message(role="user", content="Weather?"),
+            Message(role="assistant", content="<tool_call>\n{}\n</tool_call>", train=True),
+            Message(role="tool", content="4 degrees"),
+            Message(role="assistant", content="Four.", train=True),
+        ),
+        row=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("template", [CHATML, NINE])
+def test_calls_that_a_row_writes_itself_are_learned_once_and_as_written(tmp_path: Path, template: str) -> None:
+    """With a template that writes calls and demands ids, and with one that knows no calls."""
+    text = chat_template(tmp_path, template).rendered(written_by_hand()).text
+    assert text.count("<tool_call>") == text.count("<tools>") == 1
+    assert text.count("<tool_response>\n4 degrees\n</tool_response>") == text.count("4 degrees") == 1

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from interfaces.events import CheckpointCommitted, Started, Warned, read_events
+from interfaces.events import CheckpointCommitted, Started, Step, Warned, read_events
+from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from tests.conftest import write_rows
+from tests.conftest import alpaca_rows, write_rows
 from tests.support.tiny_runs import adapter_bytes, losses, train
 
 pytestmark = pytest.mark.tiny
@@ -145,3 +146,54 @@ def test_tokens_that_the_model_has_no_embedding_for_are_counted_before_the_start
     problem = read_events(run.events)[-1].problem
     assert (result["state"], problem.code) == ("failed", Code.TOKENS_UNKNOWN)
     assert (problem.params["count"], problem.params["rows"]) == (1, 2)
+
+
+@pytest.mark.parametrize("targets", [["q_proj", "lm_head"], ["q_proj", "v_proj"]])
+def test_a_head_that_is_the_embeddings_too_is_told(home: Home, tiny_config: dict[str, Any], targets: list[str]) -> None:
+    """The tiny model's table is tied: an adapter on its head can't be merged without changing its embeddings."""
+    folder, _ = train(home, {**tiny_config, "max_steps": 1, "lora": {"r": 4, "target_modules": targets}})
+    assert (Code.TARGET_TIED in warned(folder)) is ("lm_head" in targets)
+
+
+def test_a_run_keeps_the_lengths_of_its_own_rows_and_takes_the_steps_that_were_foretold(
+    home: Home, tmp_path: Path, tiny_config: dict[str, Any]
+) -> None:
+    """The preview's figures, the estimate and the run count updates by one rule."""
+    from interfaces.config import FineTuneConfig
+    from studio.sizing.batch_lengths import Lengths
+    from studio.sizing.work import work_of
+    from trainer.data.dataset import add_dataset
+    from trainer.models.model_files import find_model
+    from trainer.tokens.preview import Previewer
+    from trainer.tokens.tokenizer import load_template
+
+    rows = write_rows(tmp_path / "many.jsonl", alpaca_rows(50))
+    dials = {
+        "validation_split": 0.1,
+        "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 2,
+        "max_steps": -1,
+    }
+    config = {**tiny_config, **dials, "dataset": str(rows), "num_train_epochs": 1, "max_length": 256}
+    folder, _ = train(home, config)
+    steps = [event for event in read_events(folder.events) if isinstance(event, Step)]
+    files = find_model(config["model_name"], "main", home, lambda _done, _total: None)
+    preview = Previewer(home, load_template(files, config["model_name"]))
+    asked = {
+        "op": "stats",
+        "dataset": add_dataset(home, rows).id,
+        "max_length": 256,
+        "batch": 4,
+        "accumulation": 2,
+        "share": 0.1,
+    }
+    shown = preview.answer(asked)
+    lengths = Lengths.of_figures(shown)
+    assert lengths is not None
+    foretold = work_of(FineTuneConfig.model_validate(config), lengths)
+    assert foretold is not None
+    assert (shown["steps_per_epoch"], foretold.steps, steps[-1].total_steps) == (6, 6, 6)
+    own = read_json(folder.lengths)
+    assert own is not None
+    assert (own["rows"], own["longest"]) == (45, max(own["longest"], 1))
+    assert sum(step.tokens for step in steps) == own["tokens_kept"]

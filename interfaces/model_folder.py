@@ -1,0 +1,87 @@
+"""What a model's folder must hold to be trained on, seen before anything of it is loaded: an estimate and a run answer alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+TRAINABLE = {"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit", "mxfp4"}
+"""Formats of stored weights that transformers loads ready to be trained beside; others are made for answering."""
+_POINTER = b"version https://git-lfs"
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's name is a path, and not an id of the Hub."""
+    # os.path: a name that is too long for a path is none, and raises nothing there.
+    of_weights = name.lower().endswith((".gguf", ".safetensors", *PICKLED)) and os.path.isfile(name)  # noqa: PTH113
+    return name.startswith(("/", "~", ".")) or os.path.isdir(name) or of_weights  # noqa: PTH112
+
+
+def find_folder(name: str) -> Path:
+    """The folder that a model's name means.
+
+    Raises:
+        FineTuneError: nothing is there, or it is a file.
+    """
+    path = Path(name).expanduser().absolute()
+    if os.path.isdir(path):  # noqa: PTH112
+        return path
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise FineTuneError.of(Code.FILE_MISSING, path=str(path))
+    reason = "it is a file. Give the folder with config.json and *.safetensors"
+    if path.suffix.lower() == ".gguf":
+        reason = "it is a GGUF file, made for answering. Give the folder, or the Hub id, of the model it was made from"
+    raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason=reason)
+
+
+def check_config(config: Mapping[str, Any], model: str) -> None:
+    """
+    Raises:
+        FineTuneError: a config.json asks for code to be run, or is of a model that can't be trained here.
+    """
+    # transformers has trusted these keys of a model's own config before (CVE-2026-4372, CVE-2026-5241).
+    for key in ("_attn_implementation_internal", "trust_remote_code"):
+        if key in config:
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason=f"its config.json sets {key}")
+    if config.get("is_encoder_decoder") is True:
+        reason = "it reads with an encoder and writes with a decoder; only decoders are trained here"
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason=reason)
+    stored = config.get("quantization_config")
+    if stored is None:
+        return
+    method = stored.get("quant_method") if isinstance(stored, Mapping) else None
+    if method is None and isinstance(stored, Mapping) and (stored.get("load_in_4bit") or stored.get("load_in_8bit")):
+        method = "bitsandbytes"
+    if str(method).lower() not in TRAINABLE:
+        reason = (
+            f"its weights are stored {f'as {str(method)[:40].upper()}' if method else 'in an unknown format'}, which is "
+            "made for answering. Take the model it was made from, with load_in_4bit where memory is short"
+        )
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason=reason)
+
+
+def check_weights(path: Path, model: str) -> None:
+    """
+    Raises:
+        FineTuneError: a folder holds no plain safetensors, or pointers in their place.
+    """
+    names = sorted(file.name for file in path.iterdir())
+    weights = [name for name in names if name.endswith(".safetensors")]
+    if not weights:
+        pickled = [name for name in names if name.endswith(PICKLED)]
+        if pickled:
+            reason = f"its weights are pickled ({pickled[0]}), and a pickle can run code"
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason=reason)
+        missing = "a .safetensors file"
+        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
+    for name in [*weights, *({"tokenizer.json", "tokenizer.model"} & set(names))]:
+        with (path / name).open("rb") as file:
+            if file.read(len(_POINTER)) == _POINTER:
+                missing = f"the content of {name} (a Git LFS pointer lies in its place: run 'git lfs pull' there)"
+                raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])

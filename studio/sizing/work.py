@@ -1,0 +1,68 @@
+"""What a whole run has to compute: its updates, its tokens, and the operations that each of them takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from interfaces.config import FineTuneConfig, token_budget
+from interfaces.steps import packs_about, rows_kept_aside, updates_per_epoch
+from studio.models.architecture import Architecture
+from studio.sizing.batch_lengths import Lengths, kept_rows, trained_in, worst_batch
+
+CPU_FLOPS = 1e11
+"""Operations a second of one core at the very most, to tell what can't be done in time before anything has been timed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of all epochs together."""
+
+    steps: int
+    tokens: float
+
+
+def work_of(config: FineTuneConfig, lengths: Lengths) -> Work | None:
+    """The updates and tokens of a run over rows of these lengths; None where none is left of them."""
+    kept = kept_rows(lengths, config.max_length, config.long_rows)
+    all_rows = sum(count for _, count in kept)
+    if not all_rows:
+        return None
+    rows = rows_trained(config, all_rows)
+    tokens = rows * sum(tokens * count for tokens, count in kept) / all_rows
+    budget = token_budget(config.model_dump())
+    batches = packs_about(tokens, budget) if budget else math.ceil(rows / config.per_device_train_batch_size)
+    per_epoch = updates_per_epoch(batches, config.gradient_accumulation_steps)
+    steps = max(math.ceil(per_epoch * config.num_train_epochs), 1)
+    tokens *= config.num_train_epochs
+    if config.max_steps > 0:  # which wins over epochs, be it fewer steps or more
+        return Work(config.max_steps, tokens * config.max_steps / steps)
+    return Work(steps, tokens)
+
+
+def rows_trained(config: FineTuneConfig, rows: int) -> int:
+    """Of so many rows, those that aren't kept aside to measure with."""
+    return rows - rows_kept_aside(rows, 0.0 if config.validation_dataset else config.validation_split)
+
+
+def tokens_of_step(config: FineTuneConfig, lengths: Lengths | None) -> float:
+    """Tokens of one update; without figures each row counts as long as `max_length`."""
+    work = work_of(config, lengths) if lengths is not None else None
+    if work is not None:
+        return work.tokens / work.steps
+    return float(sum(worst_batch(config, None)) * config.gradient_accumulation_steps)
+
+
+def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Lengths | None) -> float:
+    """Operations a token: 2 a weight forwards, 2 backwards (nothing is computed for frozen weights), 2 more to recompute.
+
+    Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 a weight where all are trained. Attention adds 2 products of
+    the row's length for each, half of which causality saves.
+    """
+    rows = worst_batch(config, lengths)
+    length = sum(rows) / len(rows)
+    head = shape.table_weights * trained_in(rows, lengths) / sum(rows)
+    body = shape.active_parameters - shape.table_weights
+    passes = 3 if config.gradient_checkpointing is True else 2
+    attention = 2 * length * shape.queries * shape.layers
+    return passes * (2 * body + attention) + 4 * head

@@ -1,0 +1,49 @@
+from typing import Any
+
+import pytest
+
+from interfaces.config import FineTuneConfig
+from studio.models.catalogue import BY_ID
+from studio.sizing.batch_lengths import Lengths
+from studio.sizing.work import flops_per_token, rows_trained, tokens_of_step, work_of
+
+LENGTHS = Lengths((100,), (1000,), 0.5)
+SHAPE = BY_ID["starter"].shape
+
+
+def config(**dials: Any) -> FineTuneConfig:
+    return FineTuneConfig(dataset="x", **{"validation_split": 0, "gradient_accumulation_steps": 2, **dials})
+
+
+def test_recomputing_costs_a_third_pass() -> None:
+    without, with_it = (flops_per_token(SHAPE, config(gradient_checkpointing=on), LENGTHS) for on in (False, True))
+    assert 1.3 < with_it / without < 1.5
+
+
+def test_rows_kept_aside_are_no_work_and_a_file_of_their_own_takes_none() -> None:
+    assert rows_trained(config(validation_split=0.1), 1000) == 900
+    assert rows_trained(config(validation_split=0.1, validation_dataset="y"), 1000) == 1000
+
+
+def test_a_run_s_steps_are_epochs_of_updates_or_as_many_as_were_asked_for() -> None:
+    whole = work_of(config(num_train_epochs=2), LENGTHS)
+    assert whole is not None
+    assert (whole.steps, whole.tokens) == (2 * 125, 2 * 100_000)
+    part = work_of(config(num_train_epochs=2, max_steps=25), LENGTHS)
+    more = work_of(config(num_train_epochs=2, max_steps=500), LENGTHS)
+    assert part is not None
+    assert more is not None
+    assert [(one.steps, one.tokens) for one in (part, more)] == [(25, 20_000), (500, 400_000)]
+    assert work_of(config(long_rows="drop", max_length=64), LENGTHS) is None
+
+
+def test_with_packing_batches_are_counted_in_tokens() -> None:
+    packed = work_of(config(packing=True, max_tokens_per_batch=2000, num_train_epochs=1), LENGTHS)
+    assert packed is not None
+    assert packed.steps == 25  # 50 packs of 2,000 tokens, 2 to an update
+
+
+def test_a_step_s_tokens_are_its_rows_or_as_many_as_max_length_allows() -> None:
+    dials = {"per_device_train_batch_size": 4, "max_length": 512}
+    assert tokens_of_step(config(**dials), LENGTHS) == pytest.approx(800)
+    assert tokens_of_step(config(**dials), None) == 2 * 4 * 512

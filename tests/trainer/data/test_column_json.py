@@ -1,0 +1,59 @@
+"""Tables that were written by their columns are read as rows, and nothing else is taken for one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+
+from interfaces.folders import DatasetFolder
+from trainer.data.inspection import Inspection
+from trainer.data.reading import read_rows
+
+ROWS = [{"prompt": "a?", "completion": "b"}, {"prompt": "c?", "completion": "d"}, {"prompt": "e?", "completion": "f"}]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "records", "list"])
+def test_a_table_comes_out_as_its_rows_however_pandas_wrote_it(tmp_path: Path, orient: Any, indent: int | None) -> None:
+    path, table = tmp_path / "a.json", pandas.DataFrame(ROWS)
+    text = json.dumps(table.to_dict(orient="list")) if orient == "list" else table.to_json(orient=orient)
+    path.write_text(json.dumps(json.loads(text), indent=indent))
+    assert [row.values for row in read_rows(path)] == ROWS
+    assert [row.row for row in read_rows(path)] == [1, 2, 3]
+
+
+def test_a_column_of_conversations_is_one_of_lists(tmp_path: Path) -> None:
+    talks = [[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]] * 2
+    (tmp_path / "a.json").write_text(json.dumps({"messages": talks, "id": ["1", "2"]}))
+    assert [row.values for row in read_rows(tmp_path / "a.json")] == [
+        {"messages": talks[0], "id": "1"},
+        {"messages": talks[1], "id": "2"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]},
+        {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]},
+        {"meta": {"source": "x"}, "prompt": "q", "completion": "a"},
+        {"tags": ["x", "y"], "prompt": "q", "completion": "a"},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_single_row_is_no_table(tmp_path: Path, row: dict[str, Any], indent: int | None) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(row, indent=indent))
+    assert [found.values for found in read_rows(tmp_path / "a.json")] == [row]
+
+
+def test_a_null_says_nothing_here_either_and_rows_become_examples(tmp_path: Path) -> None:
+    table = {
+        "prompt": {"0": "q?", "1": "r?"},
+        "system": {"0": None, "1": "be brief"},
+        "completion": {"0": "a", "1": "b"},
+    }
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    report = Inspection(tmp_path / "a.json", DatasetFolder(tmp_path / "d")).run()
+    assert (report["good"], report["format"], report["columns"]["system"]) == (2, "prompt_completion", "system")

@@ -1,0 +1,71 @@
+"""JSON that holds a table by its columns, as pandas and datasets write it, instead of a list of rows. No torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trainer.data.rows import Row, mismatch, open_data, without_nulls
+
+_BEGINS = re.compile(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*[\[{]')
+_MOST_BYTES = 100_000_000
+"""Columns can't be read as a stream: the whole file is in memory."""
+
+
+def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
+    """The rows of a file that is one object of columns; None where it is none. `head` is the file's beginning.
+
+    Known are pandas' ways (`DataFrame.to_json` with orient columns, index or split) and lists of equal length by name.
+
+    Raises:
+        FineTuneError: it is such a file, and too large to be turned.
+    """
+    line, _, rest = head.lstrip().partition(b"\n")
+    if not _BEGINS.match(head) or (line.rstrip().endswith(b"}") and rest.strip()):
+        return None
+    with open_data(path) as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        if re.match(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*\{\s*"\d+"\s*:', head):
+            raise mismatch(path, "it holds columns, not rows, and is too large to be turned; save it row by row")
+        return None
+    try:
+        table = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None  # several objects, or a broken one: told by who reads rows
+    rows = _rows_of(table)
+    return None if rows is None else (Row(number, None, without_nulls(row)) for number, row in enumerate(rows, start=1))
+
+
+def _rows_of(table: Any) -> list[dict[str, Any]] | None:
+    if not isinstance(table, dict) or not table:
+        return None
+    columns, values = list(table), list(table.values())
+    if {"columns", "data"} <= set(table) <= {"columns", "index", "data"}:
+        return _split_rows(table["columns"], table["data"])
+    if all(isinstance(column, list) for column in values):
+        lengths = {len(column) for column in values}
+        # Objects in a list are the turns of one row: a conversation is no column.
+        if len(lengths) != 1 or any(isinstance(cell, dict) for column in values for cell in column):
+            return None
+        return [dict(zip(columns, cells, strict=True)) for cells in zip(*values, strict=True)]
+    if not all(isinstance(column, dict) and column for column in values):
+        return None
+    if all(name.isdigit() for name in columns):
+        return values
+    index = list(values[0])
+    if all(name.isdigit() for name in index) and all(list(column) == index for column in values):
+        return [{name: table[name][number] for name in columns} for number in index]
+    return None
+
+
+def _split_rows(columns: Any, data: Any) -> list[dict[str, Any]] | None:
+    """pandas' orient split: names once, and a list of cells for each row."""
+    if not isinstance(columns, list) or not isinstance(data, list) or not all(isinstance(one, str) for one in columns):
+        return None
+    if not all(isinstance(row, list) and len(row) == len(columns) for row in data):
+        return None
+    return [dict(zip(columns, row, strict=True)) for row in data]
