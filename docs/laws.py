@@ -41,7 +41,7 @@ def _room(name: str, floor: int, what: str, libraries: str = "", banned: str = "
 
 
 SINGLE_MODULES = {
-    "studio.finetune_manager", "studio.jobs", "studio.config_file", "trainer.cli", "trainer.lora_trainer", "trainer.__main__",
+    "studio.finetune_manager", "studio.jobs", "studio.config_file", "studio.foreign_config", "trainer.cli", "trainer.lora_trainer", "trainer.__main__",
 }  # fmt: skip
 
 ROOMS = (
@@ -58,6 +58,7 @@ ROOMS = (
     _room("studio.processes", 1, "Children: the supervisor (standard library alone), its trainer, short jobs.", "filelock psutil"),
     _room("studio.texts", 1, "What pages say, in English and Chinese."),
     _room("studio.config_file", 1, "A YAML file and `--set` become a config.", "yaml"),
+    _room("studio.foreign_config", 1, "Configs of LLaMA-Factory and axolotl become ours; what has no place is listed."),
     _room("trainer.__main__", 9, "`python -m trainer`."),
     _room("trainer.cli", 8, "The commands of a child.", "typer yaml"),
     _room("trainer.lora_trainer", 7, "`LoRATrainer`: the contract, for one run folder."),

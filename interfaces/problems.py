@@ -26,6 +26,7 @@ class Code(StrEnum):
     CONFIG_UNREADABLE = "config_unreadable"
     PRESET_UNKNOWN = "preset_unknown"
     SETTING_MALFORMED = "setting_malformed"
+    FOREIGN_UNSUPPORTED = "foreign_unsupported"
     # the data
     FILE_MISSING = "file_missing"
     FILE_EMPTY = "file_empty"

@@ -35,6 +35,9 @@ RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a setting; may be repeated.")
 ]
+SourceOption = Annotated[
+    str | None, typer.Option("--from", metavar="SOURCE", help="Whose config it is: llamafactory or axolotl.")
+]
 WaitOption = Annotated[bool, typer.Option("--wait", help="While another run has the device: wait in the queue.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
 
@@ -47,6 +50,36 @@ def home_of(chosen: Path | None) -> Home:
     home = Home.of(chosen, os.environ)
     fill_environment(home)
     return home
+
+
+def read_settings(config: Path, settings: list[str] | None, source: str | None) -> dict[str, Any]:
+    """The settings of a config file, ours or of `source`, with those of the command line over them, and paths resolved.
+
+    What of a foreign one has no place here is told on stderr.
+
+    Raises:
+        FineTuneError: it can't be read, or asks for what isn't done here.
+    """
+    from studio.config_file import apply_settings, read_config_file, resolved_paths
+    from studio.foreign_config import looks_like, translated
+
+    values = read_config_file(config)
+    if source is not None:
+        from interfaces.errors import FineTuneError
+
+        found = translated(values, source, config.parent)
+        if found.refused:
+            raise FineTuneError(*found.refused)
+        print(
+            f"Translated from {source}; {len(found.left)} of {len(values)} settings have no place here:",
+            file=sys.stderr,
+        )
+        for key, reason in found.left.items():
+            print(f"  {key}: {reason}", file=sys.stderr)
+        values = found.config
+    elif theirs := looks_like(values):
+        print(f"This looks like a config of {theirs}: '--from {theirs}' translates it.", file=sys.stderr)
+    return resolved_paths(apply_settings(values, settings or []), config.parent)
 
 
 def leave_unusable_proxies() -> None:

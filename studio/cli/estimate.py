@@ -13,11 +13,13 @@ from studio.cli.console import (
     HomeOption,
     JsonOption,
     SetOption,
+    SourceOption,
     WaitOption,
     duration,
     expanded,
     home_of,
     print_table,
+    read_settings,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def estimate(
     ] = False,
     wait: WaitOption = False,
     settings: SetOption = None,
+    source: SourceOption = None,
     preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for the device.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -65,7 +68,7 @@ def estimate(
     from interfaces.config import FineTuneConfig, config_errors
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
-    from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
+    from studio.config_file import with_preset
     from studio.sizing.assess import assess
     from studio.sizing.devices import chosen_device, detect_devices, named_device
 
@@ -74,7 +77,7 @@ def estimate(
             Code.VALUE_INVALID, field="--loss", value=repr(loss), expected="should be 'trained' or 'full'"
         )
     place, machine = home_of(home), named_device(device)
-    values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
+    values = read_settings(config, settings, source)
     full, used = with_preset(values, machine, preset)
     if dataset is not None:
         full["dataset"] = str(Path(dataset).absolute()) if Path(dataset).exists() else dataset

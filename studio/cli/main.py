@@ -21,12 +21,14 @@ from studio.cli.console import (
     JsonOption,
     RunArgument,
     SetOption,
+    SourceOption,
     WaitOption,
     expanded,
     home_of,
     leave_unusable_proxies,
     manager_of,
     open_console,
+    read_settings,
 )
 from studio.cli.data import data
 from studio.cli.estimate import estimate_commands
@@ -135,6 +137,7 @@ def train(
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave rows at fault and doubtful ones out, counted.")
     ] = False,
+    source: SourceOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
     detach: DetachOption = False,
@@ -142,10 +145,10 @@ def train(
 ) -> None:
     """Start a run and follow it. Closing this terminal, or killing this command, changes nothing for the run."""
     from studio.cli.attach import start_run
-    from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
+    from studio.config_file import with_preset
     from studio.sizing.devices import detect_devices, usable_device
 
-    values = resolved_paths(apply_settings(read_config_file(config), settings or []), config.parent)
+    values = read_settings(config, settings, source)
     values |= {"bad_rows": "skip"} if skip_bad_rows else {}
     full, used = with_preset(values, usable_device(detect_devices()), preset)
     console, note = open_console(stderr=as_json), f"Preset {used} for what {config.name} leaves open"

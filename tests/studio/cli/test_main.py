@@ -329,3 +329,20 @@ def test_a_socks_proxy_stops_no_command(home: Home, proxy: str) -> None:
         capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "ALL_PROXY": proxy, "FINETUNE_HOME": str(home.path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_config_of_others_starts_a_run_and_says_what_has_no_place(
+    home: Home, tmp_path: Path, tiny_model: Path, rows_file: Path
+) -> None:
+    theirs = {
+        "model_name_or_path": str(tiny_model), "stage": "sft", "finetuning_type": "lora", "lora_rank": 4, "lora_target": "all",
+        "dataset": str(rows_file), "cutoff_len": 128, "template": "qwen", "max_steps": 2, "per_device_train_batch_size": 2,
+    }  # fmt: skip
+    config = config_file(tmp_path, theirs)
+    done = finetune("train", config, "--from", "llamafactory", "--json", "--set", "cpu_threads=1", home=home)
+    assert done.returncode == 0, done.stderr
+    assert "template: the model's own chat template is used" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["state"] == "finished"
+    assert "'--from llamafactory' translates it" in refused(finetune("train", config, home=home))
+    other = config_file(tmp_path, {**theirs, "stage": "dpo"})
+    assert "stage: dpo, which can't be translated" in refused(finetune("train", other, "--from", "llamafactory", home=home))

@@ -1,0 +1,361 @@
+"""Configs of LLaMA-Factory and axolotl become ours. What has no place here is listed; what would be other training is refused.
+
+A setting that a config leaves open has their default there and ours here: theirs is taken, so that the run is the one that
+was meant. Sources: LLaMA-Factory's `hparams/` and `data/README.md`; axolotl's `docs/config-reference`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interfaces.config import FOREIGN_NAMES, FineTuneConfig, fields
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code, Problem
+
+SOURCES = ("llamafactory", "axolotl")
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz")
+_OURS = {name for name, _ in fields()} - {"dataset", "output_dir", "schema_version", "columns", "lora.target_modules"}
+_LORA = {name.removeprefix("lora."): name for name in _OURS if name.startswith("lora.")}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "llamafactory": {
+        "max_length": 2048, "learning_rate": 5e-5, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
+        "num_train_epochs": 3.0, "warmup_steps": 0.0, "lr_scheduler_type": "linear", "validation_split": 0.0,
+        "lora.r": 8, "gradient_checkpointing": True,
+    },
+    "axolotl": {
+        "max_length": 512, "per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "num_train_epochs": 1.0,
+        "lr_scheduler_type": "cosine", "validation_split": 0.0, "gradient_checkpointing": False,
+    },
+}  # fmt: skip
+_OPTIMIZERS = {"adamw_bnb_8bit": "adamw_8bit", "paged_adamw": "paged_adamw_8bit", "adamw_hf": "adamw_torch"}
+_BY_ITSELF = {
+    "do_train", "do_eval", "overwrite_cache", "overwrite_output_dir", "output_dir", "plot_loss", "report_to", "run_name", "save_only_model",
+    "preprocessing_num_workers", "dataloader_num_workers", "dataloader_pin_memory", "dataset_num_proc", "dataset_processes", "ddp_timeout",
+    "deepspeed", "fsdp", "fsdp_config", "flash_attn", "flash_attention", "sdp_attention", "xformers_attention", "attn_implementation",
+    "enable_liger_kernel", "use_unsloth", "use_unsloth_gc", "plugins", "liger_rope", "liger_rms_norm", "liger_glu_activation",
+    "liger_fused_linear_cross_entropy", "cut_cross_entropy", "per_device_eval_batch_size", "eval_batch_size", "eval_sample_packing",
+    "pad_to_sequence_len", "group_by_length", "tf32", "include_tokens_per_second", "include_num_input_tokens_seen", "logging_dir",
+    "dataset_prepared_path", "hub_model_id", "hub_strategy", "push_to_hub", "save_safetensors", "strict", "debug", "local_rank", "save_strategy",
+    "model_type", "tokenizer_type", "tokenizer_use_fast", "is_llama_derived_model", "gradient_checkpointing_kwargs", "loss_watchdog_threshold",
+    "loss_watchdog_patience", "dataset_dir", "cache_dir", "hf_hub_token", "disable_shuffling", "bnb_4bit_quant_type", "quantization_type",
+    "double_quantization", "quantization_method", "lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "torch_dtype", "upcast_layernorm",
+    "use_fast_tokenizer", "low_cpu_mem_usage", "val_strategy", "resize_token_embeddings_to_32x", "lora_fan_in_fan_out", "eval_table_size",
+}  # fmt: skip
+"""Where results and logs go, and what is for speed: done here by itself, and it changes nothing in what is learned."""
+_WITHOUT = {
+    "template": "the model's own chat template is used", "chat_template": "the model's own chat template is used",
+    "chat_template_jinja": "the model's own chat template is used", "trust_remote_code": "a model's own code is never run",
+    "max_samples": "all rows are used; cut the file to use fewer", "resume_from_checkpoint": "'finetune resume RUN' does that",
+    "auto_resume_from_checkpoints": "'finetune resume RUN' does that", "lora_modules_to_save": "only the adapter's layers are trained",
+    "additional_target": "only the adapter's layers are trained", "special_tokens": "the tokenizer's own special tokens are used",
+    "tokens": "no tokens are added to the vocabulary", "added_tokens_overrides": "no tokens are added to the vocabulary",
+    "new_special_tokens": "no tokens are added to the vocabulary", "mask_history": "every answer of a conversation is learned",
+    "loraplus_lr_ratio": "both halves of the adapter have one learning rate", "pissa_init": "the adapter begins at zero, as in LoRA's paper",
+    "interleave_probs": "give datasets weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used, in random order",
+    "curriculum_sampling": "rows come in random order", "lr_scheduler_kwargs": "the schedule's own form is used",
+    "adam_beta1": "the optimiser's own is used", "adam_beta2": "the optimiser's own is used", "adam_epsilon": "the optimiser's own is used",
+    "adam_beta3": "the optimiser's own is used", "cosine_min_lr_ratio": "the rate falls to 0", "shuffle_merged_datasets": "rows come in random order",
+    "enable_thinking": "the model's own chat template decides", "default_system": "the rows' own system turns are used",
+    "metric_for_best_model": "the validation loss decides", "greater_is_better": "the validation loss decides",
+}  # fmt: skip
+
+
+@dataclass
+class Translation:
+    """A config of ours, what of theirs has no place in it with the reason, and what forbids a start."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    refused: list[Problem] = field(default_factory=list)
+
+    def put(self, name: str, value: Any) -> None:
+        if name in _LORA.values() or name == "lora.target_modules":
+            self.config.setdefault("lora", {})[name.removeprefix("lora.")] = value
+        else:
+            self.config[name] = value
+
+    def refuse(self, key: str, value: Any, reason: str) -> None:
+        self.refused.append(Problem.error(Code.FOREIGN_UNSUPPORTED, field=key, value=str(value)[:80], reason=reason))
+
+
+def translated(values: dict[str, Any], source: str, folder: Path) -> Translation:
+    """A config of `source` (see `SOURCES`) that lies in `folder`.
+
+    Raises:
+        FineTuneError: nothing is known of `source`.
+    """
+    if source not in SOURCES:
+        expected = f"should be one of {', '.join(SOURCES)}"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--from", value=repr(source), expected=expected)
+    found = Translation()
+    for name, value in _DEFAULTS[source].items():
+        found.put(name, value)
+    for key, value in values.items():
+        if value is not None and not (key in _OFF and value in _OFF[key]):
+            _one(found, key, value, values, folder)
+    if source == "llamafactory" and "lora_alpha" not in values:
+        found.put("lora.lora_alpha", 2 * found.config["lora"]["r"])
+    if source == "axolotl" and not values.get("adapter"):
+        found.refuse("adapter", "none", "all weights would be trained; only LoRA is done here (adapter: lora)")
+    return found
+
+
+def looks_like(values: dict[str, Any]) -> str | None:
+    """Whose config this seems to be, by the keys that only they have."""
+    marks = {
+        "llamafactory": {"model_name_or_path", "finetuning_type", "cutoff_len", "stage", "lora_rank", "lora_target"},
+        "axolotl": {
+            "base_model",
+            "sequence_len",
+            "micro_batch_size",
+            "num_epochs",
+            "val_set_size",
+            "lora_target_linear",
+        },
+    }
+    return next((source for source, keys in marks.items() if len(keys & values.keys()) > 1), None)
+
+
+_OFF: dict[str, tuple[Any, ...]] = {
+    "train_on_inputs": (False,), "train_on_prompt": (False,), "mask_history": (False,), "trust_remote_code": (False,), "special_tokens": ({},),
+    "rl": (False, ""), "chat_template": ("tokenizer_default",), "resume_from_checkpoint": (False, ""), "lora_modules_to_save": ([],),
+    "auto_resume_from_checkpoints": (False,), "early_stopping_patience": (0,), "neftune_noise_alpha": (0,), "pissa_init": (False,),
+    "lora_model_dir": ("",), "enable_thinking": (True,), "tokens": ([],),
+}  # fmt: skip
+"""Settings that say nothing with these values."""
+
+
+def _one(found: Translation, key: str, value: Any, values: dict[str, Any], folder: Path) -> None:
+    if key in _SPECIAL:
+        _SPECIAL[key](found, value, values, folder)
+    elif key in _BY_ITSELF or key.startswith(("wandb_", "mlflow_", "comet_", "swanlab_", "gc_", "ray_", "use_swanlab")):
+        return
+    elif key in _WITHOUT:
+        found.left[key] = _WITHOUT[key]
+    elif ours := FOREIGN_NAMES.get(key) or (key if key in _OURS else ""):
+        found.put(ours, value)
+    else:
+        found.left[key] = "nothing here does that"
+
+
+def _lora_alone(found: Translation, value: Any, *_: Any) -> None:
+    if value not in ("lora", "qlora"):
+        found.refuse("adapter / finetuning_type", value, "all weights or other methods; only LoRA is done here")
+
+
+def _supervised(found: Translation, value: Any, *_: Any) -> None:
+    if value not in ("sft", "pt"):
+        found.refuse("stage", value, "only supervised fine-tuning (sft) and plain text (pt) are done here")
+
+
+def _no_rl(found: Translation, value: Any, *_: Any) -> None:
+    found.refuse("rl", value, "only supervised fine-tuning is done here")
+
+
+def _answers_alone(found: Translation, value: Any, *_: Any) -> None:
+    found.refuse(
+        "train_on_inputs / train_on_prompt", value, "only answers are learned here; a plain text is learned whole"
+    )
+
+
+def _targets(found: Translation, value: Any, *_: Any) -> None:
+    names = value if isinstance(value, list) else [name.strip() for name in str(value).split(",") if name.strip()]
+    found.put("lora.target_modules", "all-linear" if names in (["all"], ["all-linear"]) else names)
+
+
+def _all_linear(found: Translation, value: Any, *_: Any) -> None:
+    if value:
+        found.put("lora.target_modules", "all-linear")
+
+
+def _bits(found: Translation, value: Any, values: dict[str, Any], *_: Any) -> None:
+    if values.get("quantization_method", values.get("quant_method", "bnb")) not in ("bnb", "bitsandbytes") or str(
+        value
+    ) not in ("4", "8"):
+        return found.refuse("quantization_bit", value, "bitsandbytes with 4 or 8 bits is done here")
+    return found.put(f"load_in_{value}bit", True)
+
+
+def _share(found: Translation, value: Any, *_: Any) -> None:
+    if isinstance(value, int | float) and value < 1:
+        return found.put("validation_split", value)
+    found.left["val_size"] = "a share of the rows is kept aside, not a number of them: give one below 1"
+    return None
+
+
+def _optimizer(found: Translation, value: Any, *_: Any) -> None:
+    name = _OPTIMIZERS.get(str(value), str(value))
+    known = FineTuneConfig.model_fields["optim"].annotation.__args__  # type: ignore[union-attr]
+    if name in known:
+        return found.put("optim", name)
+    found.left["optimizer"] = f"{name} is not here; adamw_torch_fused is used"
+    return None
+
+
+def _per_epoch(name: str) -> Callable[..., None]:
+    def put(found: Translation, value: Any, values: dict[str, Any], *_: Any) -> None:
+        epochs = float(values.get("num_epochs") or 1)
+        found.put(name, 1 / (float(value) * epochs) if float(value) * epochs > 1 else 0.5)
+
+    return put
+
+
+def _eval_strategy(found: Translation, value: Any, *_: Any) -> None:
+    if value == "no":
+        found.put("eval_steps", 0)
+
+
+def _packing(found: Translation, value: Any, *_: Any) -> None:
+    found.put("packing", bool(value))
+
+
+def _no_checkpointing(found: Translation, value: Any, *_: Any) -> None:
+    found.put("gradient_checkpointing", not value)
+
+
+def _checkpointing(found: Translation, value: Any, *_: Any) -> None:
+    found.put("gradient_checkpointing", bool(value))
+
+
+def _fp16(found: Translation, value: Any, *_: Any) -> None:
+    found.put("fp16", value is True)  # auto, where it stands, means bf16 first
+
+
+def _kept(found: Translation, value: Any, *_: Any) -> None:
+    found.put("save_total_limit", max(int(value), 2))  # the newest, and the one before it while the newest is written
+
+
+def _bf16(found: Translation, value: Any, *_: Any) -> None:
+    found.put("bf16", value if value in (True, False, "auto") else "auto")
+
+
+def _factory_data(found: Translation, value: Any, values: dict[str, Any], folder: Path) -> None:
+    """Names in `dataset_info.json` of `dataset_dir`; a name that is a file is that file."""
+    names = value if isinstance(value, list) else [name.strip() for name in str(value).split(",") if name.strip()]
+    place = Path(str(values.get("dataset_dir") or "data"))
+    place = place if place.is_absolute() or place.is_dir() else folder / place
+    described: Any = {}
+    if (place / "dataset_info.json").is_file():
+        described = json.loads((place / "dataset_info.json").read_text(encoding="utf-8"))
+    datasets, columns = [], {}
+    for name in map(str, names):
+        entry = described.get(name) if isinstance(described, dict) else None
+        if isinstance(entry, dict):
+            datasets.append(_entry_place(entry, place))
+            columns |= _entry_columns(entry)
+        elif Path(name).is_file() or (folder / name).is_file() or name.startswith("hub:"):
+            datasets.append(name)
+        else:
+            found.refuse("dataset", name, f"it is neither a file nor described in {place / 'dataset_info.json'}")
+    found.put("dataset", datasets)
+    if columns:
+        found.put("columns", columns)
+
+
+def _entry_place(entry: dict[str, Any], place: Path) -> str:
+    if entry.get("file_name"):
+        return str(place / str(entry["file_name"]))
+    return _hub(entry.get("hf_hub_url"), entry.get("subset"), entry.get("split"))
+
+
+def _hub(name: Any, config: Any = None, split: Any = None) -> str:
+    parts = [str(part) for part in (name, config or ("" if split else None), split) if part is not None]
+    return "hub:" + ":".join(parts)
+
+
+_FACTORY_COLUMNS = {
+    "prompt": "prompt", "query": "input", "response": "completion", "system": "system", "history": "history", "messages": "messages",
+    "tools": "tools",
+}  # fmt: skip
+
+
+def _entry_columns(entry: dict[str, Any]) -> dict[str, str]:
+    """LLaMA-Factory's names for uses of columns; its defaults are found here by themselves."""
+    named = entry.get("columns")
+    known = named.items() if isinstance(named, dict) else ()
+    return {_FACTORY_COLUMNS[use]: str(column) for use, column in known if use in _FACTORY_COLUMNS and column}
+
+
+def _axolotl_data(found: Translation, value: Any, _values: dict[str, Any], folder: Path) -> None:
+    datasets, columns = [], {}
+    for entry in value if isinstance(value, list) else [value]:
+        if not isinstance(entry, dict) or not entry.get("path"):
+            found.refuse("datasets", entry, "each needs a path")
+            continue
+        datasets += _axolotl_places(entry, folder)
+        columns |= _axolotl_columns(found, entry)
+    found.put("dataset", datasets)
+    if columns:
+        found.put("columns", columns)
+
+
+def _axolotl_places(entry: dict[str, Any], folder: Path) -> list[str]:
+    path, files = str(entry["path"]), entry.get("data_files")
+    if files:
+        return [str(file) for file in (files if isinstance(files, list) else [files])]
+    if (
+        Path(path).exists()
+        or (folder / path).exists()
+        or path.startswith(("/", "~", "."))
+        or path.lower().endswith(_SUFFIXES)
+    ):
+        return [path]
+    return [_hub(path, entry.get("name"), entry.get("split"))]
+
+
+_AXOLOTL_COLUMNS = {
+    "field_messages": "messages", "field": "text", "field_instruction": "prompt", "field_input": "input", "field_output": "completion",
+    "field_system": "system", "field_tools": "tools",
+}  # fmt: skip
+
+
+def _axolotl_columns(found: Translation, entry: dict[str, Any]) -> dict[str, str]:
+    kind = entry.get("type")
+    told = {**entry, **kind} if isinstance(kind, dict) else entry
+    if isinstance(kind, dict) and kind.get("format"):
+        found.left["datasets.type.format"] = "the model's own chat template is used"
+    for key in (
+        "roles_to_train",
+        "train_on_eos",
+        "train_on_eot",
+        "message_field_training",
+        "shards",
+        "message_property_mappings",
+        "roles",
+    ):
+        if entry.get(key) is not None:
+            found.left[f"datasets.{key}"] = (
+                "every answer is learned with its end; the usual names of roles and keys are known"
+            )
+    return {ours: str(told[key]) for key, ours in _AXOLOTL_COLUMNS.items() if told.get(key)}
+
+
+def _axolotl_validation(found: Translation, value: Any, _values: dict[str, Any], folder: Path) -> None:
+    entries = [
+        entry
+        for entry in (value if isinstance(value, list) else [value])
+        if isinstance(entry, dict) and entry.get("path")
+    ]
+    places = [place for entry in entries for place in _axolotl_places(entry, folder)]
+    if len(places) == 1:
+        return found.put("validation_dataset", places[0])
+    found.left["test_datasets"] = "one file can be measured with"
+    return None
+
+
+_SPECIAL: dict[str, Callable[..., None]] = {
+    "adapter": _lora_alone, "finetuning_type": _lora_alone, "stage": _supervised, "rl": _no_rl, "train_on_inputs": _answers_alone,
+    "train_on_prompt": _answers_alone, "lora_target": _targets, "lora_target_modules": _targets, "lora_target_linear": _all_linear,
+    "quantization_bit": _bits, "val_size": _share, "val_set_size": _share, "optimizer": _optimizer, "optim": _optimizer,
+    "evals_per_epoch": _per_epoch("eval_steps"), "saves_per_epoch": _per_epoch("save_steps"), "eval_strategy": _eval_strategy,
+    "evaluation_strategy": _eval_strategy, "packing": _packing, "neat_packing": _packing, "sample_packing": _packing,
+    "disable_gradient_checkpointing": _no_checkpointing, "gradient_checkpointing": _checkpointing, "bf16": _bf16, "pure_bf16": _bf16, "fp16": _fp16, "save_total_limit": _kept,
+    "dataset": _factory_data, "datasets": _axolotl_data, "test_datasets": _axolotl_validation,
+    "peft_use_dora": lambda found, value, *_: found.put("lora.use_dora", bool(value)),
+    "peft_use_rslora": lambda found, value, *_: found.put("lora.use_rslora", bool(value)),
+    "eval_dataset": lambda found, value, *_: found.put("validation_dataset", str(value)),
+}  # fmt: skip
