@@ -345,4 +345,6 @@ def test_a_config_of_others_starts_a_run_and_says_what_has_no_place(
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "finished"
     assert "'--from llamafactory' translates it" in refused(finetune("train", config, home=home))
     other = config_file(tmp_path, {**theirs, "stage": "dpo"})
-    assert "stage: dpo, which can't be translated" in refused(finetune("train", other, "--from", "llamafactory", home=home))
+    assert "stage: dpo, which can't be translated" in refused(
+        finetune("train", other, "--from", "llamafactory", home=home)
+    )
