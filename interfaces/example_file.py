@@ -28,13 +28,13 @@ class ExampleWriter:
     def __init__(self, folder: DatasetFolder) -> None:
         self._lines: BinaryIO = folder.examples.open("wb")
         self._index: BinaryIO = folder.index.open("wb")
-        self._offset = self.count = 0
+        self.size = self.count = 0
 
     def append(self, line: bytes, group: int, row: int, source: int = 0, flags: int = 0) -> None:
         """One row: its JSON without the line's end."""
-        self._index.write(INDEX_ROW.pack(self._offset, group, row, source, flags))
+        self._index.write(INDEX_ROW.pack(self.size, group, row, source, flags))
         self._lines.write(line + b"\n")
-        self._offset += len(line) + 1
+        self.size += len(line) + 1
         self.count += 1
 
     def close(self) -> None:

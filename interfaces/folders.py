@@ -11,6 +11,7 @@ A place is a value: nothing here reads the environment, and a property never cre
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -21,6 +22,21 @@ from interfaces.files import fsync, read_json
 
 FULL_DISK_BYTES = 1_000_000
 """With less than this a disk is full, whatever was to be written."""
+
+
+UNFINISHED = ".adding-*"
+"""Folders that are being written: datasets and tokens get their own name once they are whole."""
+
+
+def unfinished_name() -> str:
+    """A name for such a folder, which says which process writes it."""
+    return UNFINISHED.replace("*", f"{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def unfinished(home: Path, pid: int | None = None) -> list[Path]:
+    """What lies unfinished in a home: of one process, or of all."""
+    pattern = UNFINISHED if pid is None else UNFINISHED.replace("*", f"{pid}-*")
+    return [path for place in (Home(home).datasets, Home(home).tokens) for path in place.glob(pattern)]
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,8 @@ def _factory_data(found: Translation, value: Any, values: dict[str, Any], folder
     described: Any = {}
     if (place / "dataset_info.json").is_file():
         described = json.loads((place / "dataset_info.json").read_text(encoding="utf-8"))
-    datasets, columns = [], {}
+    datasets: list[str] = []
+    columns: dict[str, str] = {}
     for name in map(str, names):
         entry = described.get(name) if isinstance(described, dict) else None
         if isinstance(entry, dict):
@@ -281,7 +282,8 @@ def _entry_columns(entry: dict[str, Any]) -> dict[str, str]:
 
 
 def _axolotl_data(found: Translation, value: Any, _values: dict[str, Any], folder: Path) -> None:
-    datasets, columns = [], {}
+    datasets: list[str] = []
+    columns: dict[str, str] = {}
     for entry in value if isinstance(value, list) else [value]:
         if not isinstance(entry, dict) or not entry.get("path"):
             found.refuse("datasets", entry, "each needs a path")

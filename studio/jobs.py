@@ -3,6 +3,7 @@ the disk as a dataset; the job itself is forgotten with the studio."""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -41,13 +42,23 @@ class DatasetJob:
 
 
 class DatasetJobs:
-    """The jobs of one studio."""
+    """The jobs of one studio: some at once, and the others wait for their turn."""
+
+    AT_ONCE = 3
+    MOST = 50
 
     def __init__(self) -> None:
         self._jobs: dict[str, DatasetJob] = {}
+        self._turns = threading.Semaphore(self.AT_ONCE)
 
-    def start(self, work: Callable[[OnProgress], dict[str, Any]]) -> DatasetJob:
-        """Do `work` on a thread; its result, or what went wrong, is the job's."""
+    def start(self, work: Callable[[OnProgress], dict[str, Any]], at_once: bool = False) -> DatasetJob:
+        """Do `work` on a thread; its result, or what went wrong, is the job's. `at_once` is for what has begun already.
+
+        Raises:
+            FineTuneError: too many jobs aren't done yet.
+        """
+        if (count := sum(job.ended is None for job in self._jobs.copy().values())) >= self.MOST:
+            raise FineTuneError.of(Code.STUDIO_BUSY, count=count)
         now = time.monotonic()
         for job in [job for job in self._jobs.values() if job.ended is not None and now - job.ended > KEPT_SECONDS]:
             self._jobs.pop(job.id, None)
@@ -56,7 +67,8 @@ class DatasetJobs:
 
         def run() -> None:
             try:
-                job.result = work(job.tell)
+                with contextlib.nullcontext() if at_once else self._turns:
+                    job.result = work(job.tell)
             except FineTuneError as error:
                 job.problems = error.problems
             except OSError as error:

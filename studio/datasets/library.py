@@ -14,7 +14,7 @@ from typing import Any
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
-from interfaces.folders import DatasetFolder, Home
+from interfaces.folders import DatasetFolder, Home, unfinished
 from interfaces.problems import Code, blocking_rows
 from interfaces.records import read_record
 from studio.processes.trainer_child import OnProgress, add_dataset, run_trainer
@@ -161,7 +161,7 @@ def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def mix_datasets(home: Home, parts: Mapping[str, float]) -> str:
     """A dataset of the rows of others, by their ids, each with a weight."""
-    return str(run_trainer(["mix", "--home", str(home.path), "--", json.dumps(dict(parts))])["dataset"])
+    return str(run_trainer(["mix", "--home", str(home.path), "--", json.dumps(dict(parts))], home=home.path)["dataset"])
 
 
 def edit_dataset(
@@ -176,7 +176,11 @@ def edit_dataset(
     with tempfile.TemporaryDirectory(dir=home.cache) as place:
         asked = Path(place) / "changes.json"
         asked.write_text(json.dumps({str(row): text for row, text in changes.items()}), encoding="utf-8")
-        return str(run_trainer(["edit", "--home", str(home.path), "--", dataset, str(asked)], tell, 600)["dataset"])
+        return str(
+            run_trainer(["edit", "--home", str(home.path), "--", dataset, str(asked)], tell, 600, home=home.path)[
+                "dataset"
+            ]
+        )
 
 
 def rename_dataset(home: Home, dataset: str, name: str) -> None:
@@ -279,7 +283,7 @@ def problem_lines(folder: DatasetFolder) -> Iterable[dict[str, Any]]:
 
 def forget_unfinished(home: Home) -> None:
     """Remove what killed children left half written; a day is longer than any file may be read."""
-    for path in home.datasets.glob(".adding-*"):
+    for path in unfinished(home.path):
         if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 

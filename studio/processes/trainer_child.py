@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from interfaces.errors import FineTuneError
+from interfaces.folders import unfinished
 from interfaces.problems import Code, Problem
 
 Progress = Callable[[int, int], None]
@@ -33,7 +36,11 @@ HUB_SECONDS = 60.0
 class TrainerChild:
     """One `python -m trainer ...`: started with the first question, and then asked as often as one likes."""
 
-    def __init__(self, arguments: list[str], subject: str = "", offline: bool = False) -> None:
+    def __init__(
+        self, arguments: list[str], subject: str = "", offline: bool = False, home: Path | None = None
+    ) -> None:
+        """What the child has not finished in `home` is removed when it is closed."""
+        self._home = home
         self._place = tempfile.TemporaryDirectory(prefix="finetune-")
         self._subject = subject
         self._errors = (Path(self._place.name) / "errors").open("w+", encoding="utf-8")
@@ -43,6 +50,7 @@ class TrainerChild:
             start_new_session=True, env={**os.environ, "HF_HUB_OFFLINE": "1"} if offline else None,
         )  # fmt: skip
         self._pending, self._last = b"", ""
+        self._closed_while_alive = False
 
     @property
     def alive(self) -> bool:
@@ -74,10 +82,12 @@ class TrainerChild:
         """The next line; None when the child has ended or the time is up."""
         stdout = self._process.stdout
         assert stdout is not None
+        if stdout.closed:
+            return None
         with selectors.DefaultSelector() as waiting:
             waiting.register(stdout, selectors.EVENT_READ)
             while b"\n" not in self._pending:
-                if not waiting.select(max(deadline - time.monotonic(), 0)):
+                if self._closed_while_alive or not waiting.select(max(deadline - time.monotonic(), 0)):
                     return None
                 piece = os.read(stdout.fileno(), _LINES_BYTES)
                 if not piece:
@@ -88,6 +98,8 @@ class TrainerChild:
 
     def _ended(self, seconds: float) -> Problem:
         """Why there is no answer."""
+        if self._closed_while_alive:
+            return Problem.error(Code.CHILD_CLOSED, path=self._subject)
         overdue = self.alive and not self._wait(0.5)
         self.close()
         code = self._process.returncode
@@ -116,6 +128,7 @@ class TrainerChild:
     def close(self) -> None:
         """End the child, and all that it started."""
         if self.alive:
+            self._closed_while_alive = True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -128,17 +141,21 @@ class TrainerChild:
             self._last = (self._errors.read().strip().splitlines() or [""])[-1][:300]
             self._errors.close()
             self._place.cleanup()
+            if self._home is not None:
+                for left in unfinished(self._home, self._process.pid):
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def run_trainer(
-    arguments: list[str], tell: OnProgress = lambda _record: None, seconds: float = 86_400.0, subject: str = ""
-) -> dict[str, Any]:
+    arguments: list[str], tell: OnProgress = lambda _record: None, seconds: float = 86_400.0, subject: str = "",
+    home: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The result of `python -m trainer <arguments>`.
 
     Raises:
         FineTuneError: what the child found wrong, or that it ended without an answer.
     """
-    child = TrainerChild(arguments, subject)
+    child = TrainerChild(arguments, subject, home=home)
     try:
         return child.ask(None, tell, seconds)
     finally:
@@ -180,7 +197,7 @@ def add_dataset(
     size = 1 << 32 if from_hub else read_size(Path(path))
     options = ["--columns", json.dumps(dict(columns or {})), "--sample-by", sample_by, "--name", name]
     arguments = ["inspect", "--home", str(home), *options, *(["--move"] if move else []), "--", path]
-    return str(run_trainer(arguments, tell, inspect_seconds(size), name or Path(path).name)["dataset"])
+    return str(run_trainer(arguments, tell, inspect_seconds(size), name or Path(path).name, home)["dataset"])
 
 
 def download_model(home: Path, model: str, progress: Progress) -> Path:
@@ -206,17 +223,33 @@ def search_models(text: str) -> list[dict[str, Any]]:
     return list(run_trainer(["search", "--", text], seconds=HUB_SECONDS, subject=text)["models"])
 
 
+@dataclass
+class _Held:
+    """A child that is kept: how many wait for it or are being answered, and when it was asked last."""
+
+    child: TrainerChild
+    asking: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+    used: float = 0.0
+
+
 class Previews:
-    """Children that show what models see of the home's datasets: one a model, kept for the next question."""
+    """Children that show what models see of the home's datasets: one a model, kept for the next question.
+
+    A child that is being asked is never ended for another; where all are busy a third model is refused, and so are more
+    who wait for one child than a page or two can be: those who wait hold threads that all other requests need.
+    """
 
     MOST = 2
+    MOST_WAITING = 4
     IDLE_SECONDS = 120.0
     ANSWER_SECONDS = 60.0
+    WAIT_SECONDS = 20.0
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._guard = threading.Lock()
-        self._children: dict[tuple[str, str, bool], tuple[TrainerChild, threading.Lock, float]] = {}
+        self._children: dict[tuple[str, str, bool], _Held] = {}
         self._reaper: threading.Timer | None = None
 
     def ask(
@@ -226,39 +259,52 @@ class Previews:
         """What the model's child answers. With `offline` a tokenizer that isn't here yet is not fetched.
 
         Raises:
-            FineTuneError: the model or the row can't be used, or there is no answer in time.
+            FineTuneError: the model or the row can't be used, there is no answer in time, or too much is asked at once.
         """
-        child, lock = self._child(model, revision, offline)
-        with lock:
-            return child.ask(request, tell, seconds)
+        held = self._take(model, revision, offline)
+        try:
+            if not held.asking.acquire(timeout=self.WAIT_SECONDS):
+                raise FineTuneError.of(Code.STUDIO_BUSY, count=held.users)
+            try:
+                return held.child.ask(request, tell, seconds)
+            finally:
+                held.asking.release()
+        finally:
+            with self._guard:
+                held.users -= 1
+                held.used = time.monotonic()
 
     def close(self) -> None:
         """End all children."""
         with self._guard:
-            for child, _, _ in self._children.values():
-                child.close()
+            for held in self._children.values():
+                held.child.close()
             self._children.clear()
 
-    def _child(self, model: str, revision: str, offline: bool) -> tuple[TrainerChild, threading.Lock]:
+    def _take(self, model: str, revision: str, offline: bool) -> _Held:
         key = (model, revision, offline)
         with self._guard:
-            self._end(lambda held, _used: not held.alive)
+            self._end_idle(lambda held: not held.child.alive)
             if key not in self._children:
-                while len(self._children) >= self.MOST:
-                    oldest = min(self._children, key=lambda name: self._children[name][2])
-                    self._children.pop(oldest)[0].close()
+                idle = sorted((held.used, name) for name, held in self._children.items() if not held.users)
+                if len(self._children) >= self.MOST:
+                    if not idle:
+                        raise FineTuneError.of(Code.STUDIO_BUSY, count=len(self._children))
+                    self._children.pop(idle[0][1]).child.close()
                 arguments = ["preview", "--home", str(self._home), "--revision", revision, "--", model]
-                child = TrainerChild(arguments, model, offline)
-                self._children[key] = (child, threading.Lock(), 0.0)
-            child, lock, _ = self._children[key]
-            self._children[key] = (child, lock, time.monotonic())
+                self._children[key] = _Held(TrainerChild(arguments, model, offline, self._home))
+            held = self._children[key]
+            if held.users >= self.MOST_WAITING:
+                raise FineTuneError.of(Code.STUDIO_BUSY, count=held.users)
+            held.users += 1
+            held.used = time.monotonic()
             self._reap_later()
-            return child, lock
+            return held
 
-    def _end(self, unwanted: Callable[[TrainerChild, float], bool]) -> None:
-        for key, (child, lock, used) in list(self._children.items()):
-            if unwanted(child, used) and not lock.locked():
-                self._children.pop(key)[0].close()
+    def _end_idle(self, unwanted: Callable[[_Held], bool]) -> None:
+        for key, held in list(self._children.items()):
+            if unwanted(held) and not held.users:
+                self._children.pop(key).child.close()
 
     def _reap_later(self) -> None:
         if self._reaper is None:
@@ -269,6 +315,6 @@ class Previews:
     def _reap(self) -> None:
         with self._guard:
             self._reaper = None
-            self._end(lambda _child, used: time.monotonic() - used > self.IDLE_SECONDS / 2)
+            self._end_idle(lambda held: time.monotonic() - held.used > self.IDLE_SECONDS / 2)
             if self._children:
                 self._reap_later()

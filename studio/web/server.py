@@ -29,6 +29,7 @@ from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.devices import detect_devices, usable_device
 from studio.texts.texts import LANGUAGES
 from studio.web.auth import LOCAL_NAMES, Auth
+from studio.web.connections import PatientProtocol, SlowBodies, bound_log, make_room_for_files
 from studio.web.routes import devices
 from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
@@ -177,7 +178,10 @@ def serve(
     tell(link)
     if open_browser:
         webbrowser.open(link)
+    PatientProtocol.most = make_room_for_files()
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3
-    )
+        SlowBodies(app), http=PatientProtocol, backlog=128, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
+    bound_log()
     uvicorn.Server(config).run(sockets=[place])

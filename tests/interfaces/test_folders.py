@@ -1,10 +1,11 @@
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from interfaces.folders import Home, RunFolder
+from interfaces.folders import Home, RunFolder, unfinished, unfinished_name
 
 
 def test_home_is_the_chosen_one_then_the_environments_then_the_default() -> None:
@@ -45,3 +46,11 @@ def test_asking_for_a_place_creates_nothing(tmp_path: Path) -> None:
     assert home.run("x").home == home
     assert home.dataset("d").source(".csv").name == "source.csv"
     assert not home.path.exists()
+
+
+def test_what_is_being_written_says_by_which_process(home: Home) -> None:
+    mine, others = home.datasets / unfinished_name(), home.tokens / ".adding-1-abcdef01"
+    for path in (mine, others, home.datasets / "0123456789abcdef"):
+        path.mkdir(parents=True)
+    assert unfinished(home.path, os.getpid()) == [mine]
+    assert set(unfinished(home.path)) == {mine, others}

@@ -51,3 +51,33 @@ def test_what_went_wrong_is_the_job_s_last_word(error: Exception, code: Code) ->
 def test_a_job_that_nobody_knows_is_a_problem() -> None:
     with pytest.raises(FineTuneError):
         DatasetJobs().get("none")
+
+
+def test_many_jobs_wait_for_their_turn_and_too_many_are_refused() -> None:
+    jobs, may_end, at_once = DatasetJobs(), threading.Event(), []
+    running = threading.Semaphore(0)
+
+    def work(_tell):
+        at_once.append(1)
+        running.release()
+        may_end.wait(30)
+        return {}
+
+    started = [jobs.start(work) for _ in range(DatasetJobs.MOST)]
+    for _ in range(DatasetJobs.AT_ONCE):
+        assert running.acquire(timeout=10)
+    assert len(at_once) == DatasetJobs.AT_ONCE
+    with pytest.raises(FineTuneError, match="50 such jobs"):
+        jobs.start(work)
+    may_end.set()
+    for job in started:
+        assert ended(job).result == {}
+    jobs.start(work)
+
+
+def test_what_has_begun_already_waits_for_no_turn() -> None:
+    jobs, may_end = DatasetJobs(), threading.Event()
+    for _ in range(DatasetJobs.AT_ONCE):
+        jobs.start(lambda _tell: {"waited": may_end.wait(30)})
+    assert ended(jobs.start(lambda _tell: {"done": True}, at_once=True)).result == {"done": True}
+    may_end.set()

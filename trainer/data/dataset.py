@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import shutil
 import time
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example_file import INDEX_FIELDS
 from interfaces.files import publish, sha256_of, write_json
-from interfaces.folders import DatasetFolder, Home
+from interfaces.folders import DatasetFolder, Home, unfinished_name
 from interfaces.problems import Code
 from interfaces.records import read_record
 from trainer.data.inspection import Inspection, OnProgress, say_nothing
@@ -53,7 +52,7 @@ def add_dataset(
     if is_whole(folder):
         return folder
     require_space(home.path, 3 * source.stat().st_size)
-    staging = DatasetFolder(home.datasets / f".adding-{secrets.token_hex(4)}")
+    staging = DatasetFolder(home.datasets / unfinished_name())
     staging.path.mkdir(parents=True)
     try:
         kept = staging.source(kind_of_file(source) + (".gz" if source.name.lower().endswith(".gz") else ""))

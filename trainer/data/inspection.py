@@ -20,6 +20,7 @@ from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, Problem
 from trainer.data.formats import Shape, chosen_shape, detect_shape, example_of, with_late_columns
+from trainer.data.limits import written_bytes
 from trainer.data.reading import read_rows
 from trainer.data.rows import Row, open_data
 
@@ -157,6 +158,7 @@ class Inspection:
         self, rows: Iterator[Row], writer: ExampleWriter, problems: BinaryIO, raw: BinaryIO | None
     ) -> dict[str, int]:
         count = at_fault = doubtful = 0
+        most = written_bytes(self.source.stat().st_size, self.source.name.lower().endswith((".gz", ".parquet")))
         for row in rows:
             count += 1
             if row.problem is not None:  # the file lies here under another name than a person gave it
@@ -183,6 +185,8 @@ class Inspection:
             if example is not None:
                 record = _record(example, said)
                 writer.append(as_json(record), group, row.row, 0, DOUBTFUL if said else 0)
+            if (written := writer.size + problems.tell()) > most:
+                raise FineTuneError.of(Code.UNPACKS_TOO_LARGE, path=self.name, size=written, limit=most)
             self._progress(row, count)
         return {"rows": count, "good": count - at_fault - doubtful, "at_fault": at_fault, "doubtful": doubtful}
 

@@ -20,6 +20,14 @@ def limit_processor(seconds: int) -> None:
     _lower(resource.RLIMIT_CPU, seconds)
 
 
+def written_bytes(size: int, compressed: bool) -> int:
+    """What the rows of a file of `size` bytes, with what is said about them, may take on the disk.
+
+    A few bytes of a compressed one can stand for gigabytes; in a plain one each row may be a problem of some hundred bytes.
+    """
+    return 100_000_000 + (100 if compressed else 500) * size
+
+
 def processor_seconds(size: int) -> int:
     """What reading a file of `size` bytes may take: twenty times what it takes where it was measured (40 MB/s)."""
     return 60 + size // 2_000_000

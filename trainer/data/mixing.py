@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import secrets
 import shutil
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ import orjson
 from interfaces.disk import require_space
 from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
 from interfaces.files import publish, sha256_of, write_json
-from interfaces.folders import DatasetFolder, Home
+from interfaces.folders import DatasetFolder, Home, unfinished_name
 from interfaces.records import read_record
 from trainer.data.dataset import is_whole, report_of
 
@@ -34,7 +33,7 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
         return folder
     sizes = [home.dataset(part).examples.stat().st_size for part in parts]
     require_space(home.path, int(sum(size * weight for size, weight in zip(sizes, parts.values(), strict=True))))
-    staging = DatasetFolder(home.datasets / f".adding-{secrets.token_hex(4)}")
+    staging = DatasetFolder(home.datasets / unfinished_name())
     staging.path.mkdir(parents=True)
     try:
         writer = ExampleWriter(staging)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import ExampleFile
 from interfaces.files import publish, read_json, write_json
-from interfaces.folders import Home
+from interfaces.folders import Home, unfinished_name
 from interfaces.problems import Code
 from trainer.data.dataset import Indices, report_of
 from trainer.models.starter import Progress
@@ -210,7 +209,7 @@ def tokenize(
     _forget_old(home.tokens)
     # Texts of a batch are encoded side by side; nothing is forked from here on that could be harmed by it.
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
-    staging = home.tokens / f".making-{secrets.token_hex(4)}"
+    staging = home.tokens / unfinished_name()
     staging.mkdir()
     try:
         with (staging / "ids.bin").open("wb") as ids, (staging / "trained.bin").open("wb") as trained:

@@ -20,6 +20,7 @@ from studio.processes.trainer_child import OnProgress, TrainerChild
 
 DOWNLOAD_SECONDS = 86_400.0
 LONGEST_NAME = 200
+MOST_DOWNLOADS = 3
 
 
 def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
@@ -55,9 +56,11 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
             )
         with guard:
             if model not in downloads:
+                if len(downloads) >= MOST_DOWNLOADS:
+                    raise FineTuneError.of(Code.STUDIO_BUSY, count=len(downloads))
                 arguments = ["download", "--home", str(home.path), f"--revision={revision}", "--", model]
                 child = TrainerChild(arguments, model)
-                downloads[model] = (child, jobs.start(functools.partial(follow, model, child)).id)
+                downloads[model] = (child, jobs.start(functools.partial(follow, model, child), at_once=True).id)
             return {"job": downloads[model][1]}
 
     def follow(model: str, child: TrainerChild, tell: OnProgress) -> dict[str, Any]:

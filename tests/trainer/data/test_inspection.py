@@ -183,3 +183,19 @@ def test_rows_that_differ_in_tools_or_in_what_is_learned_are_no_duplicates(tmp_p
         {"messages": silent},
     ]
     assert inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")[1] == []
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl.gz"])
+def test_a_file_that_unpacks_to_far_more_than_its_size_is_ended(tmp_path: Path, kind: str) -> None:
+    path, text = tmp_path / f"bomb.{kind}", "word " * 20_000
+    if kind == "parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.table({"text": [text] * 1600}), path, compression="zstd")
+    else:
+        path.write_bytes(gzip.compress(f'{{"text": "{text}"}}\n'.encode() * 1600))
+    assert path.stat().st_size < 300_000
+    with pytest.raises(FineTuneError, match="unpacks to more than 1") as raised:
+        Inspection(path, DatasetFolder(tmp_path / "dataset")).run()
+    assert raised.value.problems[0].code == Code.UNPACKS_TOO_LARGE

@@ -12,7 +12,7 @@ from interfaces.problems import Code
 from studio.processes.trainer_child import Previews, TrainerChild, run_trainer
 from tests.conftest import make_tiny_model
 from tests.support.fuzz import DEADLY
-from trainer.data.limits import processor_seconds
+from trainer.data.limits import processor_seconds, written_bytes
 
 pytestmark = pytest.mark.tiny
 
@@ -67,3 +67,8 @@ def test_a_compressed_flood_is_stopped(home: Home, tmp_path) -> None:
     (tmp_path / "flood.jsonl.gz").write_bytes(gzip.compress(b'{"prompt": "' + b"x" * 300_000_000, 9))
     answer = run_trainer(["inspect", "--home", str(home.path), "--", str(tmp_path / "flood.jsonl.gz")], seconds=120)
     assert answer["dataset"]
+
+
+def test_what_is_written_is_bounded_by_what_was_read() -> None:
+    assert written_bytes(494, compressed=True) < 101_000_000
+    assert written_bytes(10**9, compressed=False) > written_bytes(10**9, compressed=True) > 50 * 10**9

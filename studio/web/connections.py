@@ -1,0 +1,126 @@
+"""What a crowd of idle, slow or broken connections may cost: places, time and log lines are bounded.
+
+uvicorn waits for ever for a connection's first request and for the rest of one that has begun, and asyncio, once no file
+descriptor is left, fills the log. Here the one that has been silent for longest makes room, and none waits without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEADER_SECONDS = 20.0
+"""For a request's head: from the connection, or from its first byte, to its last line."""
+BODY_SECONDS = 60.0
+"""Between two pieces of a request's body."""
+MOST_CONNECTIONS = 400
+KEPT_FILES = 100
+"""File descriptors for everything else: logs, children, runs, uploads."""
+MOST_LINES, EACH_SECONDS = 20, 60.0
+"""Of one logger: what comes beyond is counted."""
+
+
+def make_room_for_files() -> int:
+    """Raise this process's limit of open files as far as it goes; returns how many connections may be open at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    room = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft - KEPT_FILES
+    return max(min(room, MOST_CONNECTIONS), 16)
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's own, with a bound on how long a request's head may take, and on how many connections are open."""
+
+    most = MOST_CONNECTIONS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._silent_since: float | None = self.loop.time()
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
+        if len(self.connections) > self.most:
+            silent = [one for one in self.connections if getattr(one, "_silent_since", None) is not None]
+            oldest: Any = min(silent, key=lambda one: one._silent_since, default=self)  # type: ignore[union-attr]
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_timer.cancel()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        begun = self.cycle
+        super().handle_events()
+        if self.cycle is not begun:  # a request's head is whole
+            self._head_timer.cancel()
+            self._silent_since = None
+
+    def on_response_complete(self) -> None:
+        self._silent_since = self.loop.time()
+        super().on_response_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self._silent_since is not None and self._head_timer.cancelled():  # the next request of one that is kept
+            self._head_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
+        super().data_received(data)
+
+    def _give_up(self) -> None:
+        if self._silent_since is not None and not self.transport.is_closing():
+            self.transport.abort()
+
+
+class SlowBodies:
+    """ASGI middleware: a request whose body stops coming is ended."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        whole = False
+
+        async def receive_in_time() -> Message:
+            nonlocal whole
+            if whole:  # from here on it is waited for the browser to leave
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), BODY_SECONDS)
+            except TimeoutError:
+                return {"type": "http.disconnect"}
+            whole = message["type"] != "http.request" or not message.get("more_body", False)
+            return message
+
+        await self._app(scope, receive_in_time, send)
+
+
+class FewLines(logging.Filter):
+    """Lets so many lines of a logger through a minute, and says how many it held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun, self._passed, self._held = 0.0, 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now - self._begun > EACH_SECONDS:
+            if self._held:
+                record.msg, record.args = f"{record.getMessage()} ({self._held} lines like this were held back)", ()
+            self._begun, self._passed, self._held = now, 0, 0
+        self._passed += 1
+        self._held += self._passed > MOST_LINES
+        return self._passed <= MOST_LINES
+
+
+def bound_log() -> None:
+    """Nothing that goes wrong again and again fills the disk with its log."""
+    for name in ("asyncio", "uvicorn.error"):
+        logging.getLogger(name).addFilter(FewLines())
