@@ -16,6 +16,7 @@ from interfaces.events import Event, Stopped, Stopping, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.problem_sentences import sentence, settings_words, size
 from interfaces.problems import BROKEN_RUN, Code, Problem
+from studio.cli.console import program_name
 from studio.cli.progress import RunProgress, stopping_words
 from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager
@@ -106,7 +107,14 @@ def launch_or_wait(manager: FinetuneManager, folder: RunFolder, console: Console
     console.print(f"Number {place.position} in the queue: {reason}.")
 
 
-def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_json: bool, since: int = 1) -> int:
+def attach(
+    manager: FinetuneManager,
+    folder: RunFolder,
+    console: Console,
+    as_json: bool,
+    since: int = 1,
+    next_steps: bool = True,
+) -> int:
     """Follow a run to its end and tell the result; returns the exit code. What attempts before `since` said was told then."""
     try:
         with RunProgress(console, live=not as_json) as progress:
@@ -123,7 +131,10 @@ def attach(manager: FinetuneManager, folder: RunFolder, console: Console, as_jso
         if not _stop_on_interrupt(manager, folder, console):
             return 0
         wait_for_end(folder, console)
-    return _tell_result(folder, console, as_json)
+    code = _tell_result(folder, console, as_json)
+    if next_steps and not as_json and run_state(folder) is RunState.FINISHED:
+        tell_next(folder, console)
+    return code
 
 
 def _print_events(events: list[Event]) -> None:
@@ -218,7 +229,19 @@ def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) 
         console.print("Stopped." + (f" 'finetune resume {folder.id}' goes on from here." if resumable else ""))
     if result["adapter"]:
         console.print(f"Adapter: {result['adapter']}")
-        console.print(f"'finetune export {folder.id} --out adapter.zip' packs it.")
+
+
+def tell_next(folder: RunFolder, console: Console) -> None:
+    """What to do with a result."""
+    steps = {
+        f"{program_name()} export {folder.id} --out adapter.zip": "take it with you; its README.md says how to load it",
+        f"{program_name()} continue {folder.id} --set num_train_epochs=1": "train it further, as a new run",
+        f"{program_name()} studio": "see its curve and its answers in the browser, or train on your own rows there",
+        f"{program_name()} train my-run.yaml": "the same in the terminal; README.md shows such a file",
+    }
+    console.print("\n[bold]What next[/]")
+    for command, what in steps.items():
+        console.print(f"  {command}\n      {what}", markup=False)
 
 
 def tell_interrupted(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -114,6 +115,11 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
     for row in [header, *rows]:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+
+
+def program_name() -> str:
+    """How this program is called from where the person stands: by its name, where that is found."""
+    return "finetune" if shutil.which("finetune") or not sys.argv[0] else os.path.relpath(sys.argv[0])
 
 
 def figures(*values: float | None) -> str:

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from interfaces.events import Sampled, kept, read_events
 from interfaces.folders import RunFolder
-from studio.cli.attach import attach, launch_or_wait
+from studio.cli.attach import attach, launch_or_wait, tell_next
 from studio.config_file import read_config_file
 from studio.datasets.library import ensure_dataset
 from studio.datasets.sample import SAMPLES, questions
 from studio.finetune_manager import FinetuneManager
+from studio.runs.state import RunState, run_state
 
 
 def demo_config() -> dict[str, Any]:
@@ -38,9 +39,11 @@ def run_demo(manager: FinetuneManager, console: Console) -> int:
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]")
     launch_or_wait(manager, folder, console, wait=True)
-    code = attach(manager, folder, console, as_json=False)
+    code = attach(manager, folder, console, as_json=False, next_steps=False)
     if code == 0:
         _compare(folder, console)
+        if run_state(folder) is RunState.FINISHED:
+            tell_next(folder, console)
     return code
 
 

@@ -116,6 +116,7 @@ window.FinetuneStudio = (() => {
     } }, texts.retry);
     const goOn = make("a", { class: "fs-button", title: texts.go_on_help, href: `./?from=${encodeURIComponent(id)}` }, texts.go_on);
     const download = make("a", { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true }, texts.download_adapter);
+    const next = make("p", { class: "fs-hint", hidden: true }, texts.next_adapter, " ", make("a", { href: "./" }, texts.next_own));
     const cured = make("button", { type: "button", class: "fs-button fs-primary", hidden: true, onclick: () => {
       cured.disabled = true;
       post(`${base}/retry`, { cured: true }).then((told) => { location.href = `run?run=${encodeURIComponent(told.run)}`; }, (error) => { cured.disabled = false; setText(problem, error.message); });
@@ -132,7 +133,7 @@ window.FinetuneStudio = (() => {
     const notify = make("button", { type: "button", class: "fs-button", hidden: true, onclick: async () => { await Notification.requestPermission(); notify.hidden = Notification.permission !== "default"; } }, texts.notify_me);
     const title = make("h1", {}, id), below = make("p", { class: "fs-hint" });
     root.append(title, below, make("div", { class: "fs-row" }, state, phase, bar, make("span", { class: "fs-spring" }), notify, stop, discard, resume, retry, goOn, download),
-      problem, make("p", { class: "fs-row" }, cured), evidence, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
+      problem, next, make("p", { class: "fs-row" }, cured), evidence, make("dl", { class: "fs-facts" }, ...tiles), make("div", { class: "fs-row" }, make("h2", {}, texts.curve), make("span", { class: "fs-spring" }), scale),
       waiting, chart, notes, answers, logBox);
 
     for (const control of [stop, discard, resume, retry, goOn, download]) control.hidden = true; // until it is known which ones make sense
@@ -203,6 +204,7 @@ window.FinetuneStudio = (() => {
       stop.hidden = over || status.state === "stopping"; discard.hidden = over || waits; setText(stop, waits ? texts.queue_leave : texts.stop);
       resume.hidden = !over || status.state === "finished" || (status.saved_step === null && !unbegun); setText(resume, unbegun ? texts.begin : texts.resume);
       retry.hidden = !over || (unbegun && status.state === "stopped"); goOn.hidden = !over || !(status.adapter || status.saved_step !== null); download.hidden = !status.adapter;
+      next.hidden = status.state !== "finished";
       if (notes.childElementCount !== status.warnings.length) notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
       const shown = JSON.stringify(status.samples);
       if (answers.dataset.shown !== shown) { answers.dataset.shown = shown; showAnswers(status.samples); }

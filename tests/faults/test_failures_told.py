@@ -123,7 +123,7 @@ def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("spoil", "codes", "cure"),
     [
-        (damaged_weights, {Code.MODEL_DAMAGED}, set()),
+        (damaged_weights, {Code.FOLDER_DAMAGED}, set()),
         (gone_model, {Code.MODEL_INCOMPLETE}, set()),
         (bad_tokenizer, {Code.TOKENIZER_UNUSABLE}, set()),
         (no_template, {Code.NO_CHAT_TEMPLATE}, set()),

@@ -1,19 +1,22 @@
 """Will it fit, in the browser: the bar and the badges move with the settings, and 'Make it fit' does what it says."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from interfaces.events import Finished, read_events
-from interfaces.files import read_json
 from interfaces.presets import PRESETS
 from studio.finetune_manager import FinetuneManager
 from studio.runs.state import RunState, run_state
 from studio.runs.supervised_trainer import SupervisedTrainer
+from studio.sizing.calibration import estimate_of_run
+from studio.sizing.devices import detect_devices, usable_device
 from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, until
+from tests.support.records import add_run
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
@@ -68,6 +71,28 @@ def test_each_preset_says_what_it_would_need_here(new_page: Callable[..., Any]) 
     assert EN["fits"] in rows.filter(has_text="laptop_cpu").inner_text()
 
 
+@pytest.fixture
+def fast_machine(studio: Studio) -> Iterator[None]:
+    """A run has shown that this machine is fast enough for what is asked of it."""
+    device = usable_device(detect_devices())
+    folder = add_run(studio.home, "20260101-fast", 1.0, device_name=device.name, tokens=1_000_000)
+    yield
+    shutil.rmtree(folder.path)
+
+
+def test_what_would_take_for_ever_is_told_and_not_offered(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    verdict_is(page, "fits")
+    set_number(page, "per_device_train_batch_size", 64)
+    set_number(page, "max_length", 8192)
+    verdict_is(page, "too_big")
+    page.get_by_text("a single step would take").wait_for()
+    assert not page.get_by_role("button", name=EN["fit_make"], exact=True).is_visible()
+    set_number(page, "per_device_train_batch_size", 4)
+    set_number(page, "max_length", 512)
+
+
+@pytest.mark.usefixtures("fast_machine")
 def test_make_it_fit_changes_the_form_and_can_be_undone(new_page: Callable[..., Any]) -> None:
     page = new_page()
     verdict_is(page, "fits")
@@ -126,7 +151,7 @@ def test_timed_steps_give_a_duration_and_a_peak_beside_the_estimate(
     before |= set(studio.home.runs.iterdir())
     time_it.click()
     part.get_by_text(EN["fit_timing_run"]).wait_for()
-    page.wait_for_function("/ steps, about /.test(document.querySelector('.fs-verdict').innerText)", timeout=120_000)
+    page.wait_for_function("/ steps, .+ to /.test(document.querySelector('.fs-verdict').innerText)", timeout=120_000)
     time_it.wait_for(state="hidden")
     part.screenshot(path=tmp_path / "known.png")
     (run,) = set(studio.home.runs.iterdir()) - before
@@ -138,5 +163,5 @@ def test_timed_steps_give_a_duration_and_a_peak_beside_the_estimate(
     page.screenshot(path=tmp_path / "peak.png")
     finished = read_events(folder.events)[-1]
     assert isinstance(finished, Finished)
-    estimated = (read_json(folder.estimate) or {})["total_bytes"]
+    estimated = (estimate_of_run(folder) or {})["total_bytes"]
     assert 0.75 < estimated / finished.peak_memory_bytes < 1.35

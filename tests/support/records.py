@@ -25,15 +25,16 @@ LENGTHS = {
 
 
 def add_run(
-    home: Home, name: str, ratio: float, kind: Literal["cpu", "cuda"] = "cpu", correction: float = 1.0
-) -> RunFolder:
+    home: Home, name: str, ratio: float, kind: Literal["cpu", "cuda"] = "cpu", correction: float = 1.0,
+    device_name: str = "a processor", tokens: int = 100,
+) -> RunFolder:  # fmt: skip
     """A finished run that took `ratio` of what it would have been estimated to need with its own rows, uncorrected.
 
     Before it began nothing was known of their lengths.
     """
     folder = home.run(name)
     folder.path.mkdir(parents=True)
-    device = Device(kind, "a processor", 1 << 34, 1 << 34)
+    device = Device(kind, device_name, 1 << 34, 1 << 34)
     before, own = (
         estimate(SHAPE, CONFIG, device, lengths, correction=by)
         for lengths, by in ((None, correction), (Lengths.of_figures(LENGTHS), 1.0))
@@ -49,7 +50,7 @@ def add_run(
             epoch=1,
             loss=1,
             learning_rate=1e-3,
-            tokens=100,
+            tokens=tokens,
             trained_tokens=50,
             seconds=seconds,
             memory_bytes=1,

@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from studio.cli.console import duration, expanded, figures, leave_unusable_proxies, print_table
+from studio.cli.console import (
+    duration,
+    expanded,
+    figures,
+    leave_unusable_proxies,
+    print_table,
+    program_name,
+)
 
 
 def test_columns_are_as_wide_as_they_need_to_be(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,3 +43,12 @@ def test_a_proxy_of_a_kind_that_cannot_be_used_is_left_out_and_told(
     assert "secret" not in said
     if not left:
         assert "ALL_PROXY is socks4://127.0.0.1:1" in said
+
+
+def test_a_command_that_is_shown_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv" / "bin" / "finetune")])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program_name() == ".venv/bin/finetune"
+    (tmp_path / "finetune").touch(mode=0o755)
+    assert program_name() == "finetune"

@@ -133,6 +133,32 @@ def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> No
         assert float((grad - wanted[key]).norm()) <= 1e-4 * float(wanted[key].norm()), key
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_leak_that_is_smaller_than_rounding_is_seen_each_time(seed: int) -> None:
+    """A short convolution over neighbours moves little at the usual width of first weights: 7e-4 of the logits."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from trainer.kernels.fast_paths import use_fast_paths
+
+    config = AutoConfig.for_model("lfm2", **{**SMALL, **SLOWER["LFM2"][1], "initializer_range": 0.02})
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    assert use_fast_paths(model, "x").batches == "padded"
+
+
+@pytest.mark.parametrize("name", [*FAST, "in 16 bits"])
+def test_no_other_sequence_changes_by_a_bit_and_experts_by_rounding_alone(name: str) -> None:
+    import torch
+
+    from trainer.kernels.fast_paths import use_fast_paths
+
+    model = base_model(*FAST.get(name, FAST["Qwen2"]))
+    if name == "in 16 bits":
+        model = model.to(torch.bfloat16)
+    assert use_fast_paths(model, name).batches == "flat"
+
+
 def test_attention_that_only_a_mask_describes_is_left_to_the_library() -> None:
     """Chunks of 8,192 tokens can't be seen in a trial of seventeen: the class itself says that it needs masks."""
     from interfaces.problem_sentences import sentence
