@@ -3,6 +3,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3 py
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SETUP_LOG := $(VENV)/setup.log
 STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
@@ -17,7 +18,13 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $(PYTHON) (once; a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "The virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@rm -f $(SETUP_LOG).code; ( $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' > $(SETUP_LOG) 2>&1; echo $$? > $(SETUP_LOG).code ) & \
+	begun=$$(date +%s); while [ ! -s $(SETUP_LOG).code ]; do sleep 1; passed=$$(( $$(date +%s) - begun )); \
+	  if grep -q '^Installing' $(SETUP_LOG); then doing="installing them"; else doing="fetching them"; fi; \
+	  words="  $$(grep -c '^Collecting' $(SETUP_LOG)) packages so far, $$doing ($$passed s)"; \
+	  if [ -t 1 ]; then printf '\r%s ' "$$words"; elif [ $$(( passed % 20 )) = 0 ]; then echo "$$words"; fi; done; [ ! -t 1 ] || echo; \
+	code=$$(cat $(SETUP_LOG).code); rm -f $(SETUP_LOG).code; [ $$code = 0 ] || { tail -n 20 $(SETUP_LOG); \
+	echo "Not everything could be installed. The whole log is $(SETUP_LOG); 'make setup' tries again." >&2; exit 2; }
 	@touch $@
 
 starter: $(READY)
