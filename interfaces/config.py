@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from interfaces.problems import Code, Problem
@@ -261,6 +261,20 @@ class FineTuneConfig(BaseModel):
             raise ValueError("should have weights above 0 and at most 100")
         return value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            raise ValueError("should be a number, not true or false")
+        return value
+
+    @field_validator("max_steps")
+    @classmethod
+    def _some_steps_or_all(cls, value: int) -> int:
+        if value == 0:
+            raise ValueError("should be at least 1, or -1 for as many as the epochs have")
+        return value
+
     @field_validator("warmup_steps", "eval_steps", "save_steps")
     @classmethod
     def _whole_or_share(cls, value: float) -> float:
@@ -331,7 +345,8 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
     for problem in problems:
         key = (problem.code, problem.params["field"])
         if key in by_field:
-            both = f"{by_field[key].params['expected']}, or {problem.params['expected']}"
+            known = str(by_field[key].params["expected"])
+            both = known if problem.params["expected"] in known else f"{known}, or {problem.params['expected']}"
             problem = Problem.error(problem.code, **{**problem.params, "expected": both})
         by_field[key] = problem
     return list(by_field.values())

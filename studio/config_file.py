@@ -20,8 +20,10 @@ class _NoKeyTwice(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key != "<<" and key in lines:
+            if isinstance(key, str) and key in lines:
                 twice = f"'{key}' stands there twice (first in line {lines[key]})"
                 raise yaml.constructor.ConstructorError(None, None, twice, key_node.start_mark)
             lines[key if isinstance(key, str) else id(key_node)] = key_node.start_mark.line + 1

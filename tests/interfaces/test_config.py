@@ -159,3 +159,21 @@ def test_a_list_of_datasets_is_a_mix_in_which_each_row_counts_once() -> None:
     assert FineTuneConfig(dataset=["a.jsonl", "b.jsonl"]).dataset == {"a.jsonl": 1.0, "b.jsonl": 1.0}
     assert FineTuneConfig(dataset=["a.jsonl"]).dataset == "a.jsonl"
     assert config_errors({"dataset": []})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"learning_rate": True}, "should be a number, not true or false"),
+        ({"num_train_epochs": True}, "should be a number, not true or false"),
+        ({"max_steps": 0}, "at least 1, or -1"),
+    ],
+)
+def test_what_yaml_makes_of_a_word_is_no_number(values: dict[str, object], says: str) -> None:
+    (problem,) = config_errors({"dataset": "x", **values})
+    assert says in problem.params["expected"]
+
+
+def test_one_reason_is_said_once() -> None:
+    (problem,) = config_errors({"dataset": "x", "sample_prompts": [False, True, 42]})
+    assert problem.params["expected"].count("string") == 1

@@ -103,3 +103,8 @@ def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path: Path) -> Non
     (tmp_path / "c.yaml").write_text("lora:\n  r: 8\n  r: 16\n")
     with pytest.raises(FineTuneError, match="'r' stands there twice"):
         read_config_file(tmp_path / "c.yaml")
+
+
+def test_yaml_s_own_merge_of_mappings_works(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("base: &base {r: 8}\nlora: {<<: *base, lora_alpha: 16}\n")
+    assert read_config_file(tmp_path / "a.yaml")["lora"] == {"r": 8, "lora_alpha": 16}

@@ -24,6 +24,12 @@ from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
 _PLAIN_NAME = re.compile(r"[\w.]+")
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "tokenizer.model", "chat_template.jinja", "chat_template.json",
+)  # fmt: skip
+CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
+"""Ways of beginning a LoRA that take a part out of the base: such an adapter belongs to a base that is nowhere."""
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -110,6 +116,13 @@ def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: s
         raise unusable(value, f"it is {settings.peft_type}, not LORA")
     if settings.modules_to_save:
         raise unusable(value, f"it trains whole layers too ({', '.join(settings.modules_to_save)})")
+    if settings.init_lora_weights in CHANGES_BASE:
+        reason = f"it was begun with init_lora_weights: {settings.init_lora_weights}, which changes the base's own weights too"
+        raise unusable(value, f"{reason}; save it by PEFT's path_initial_model_for_weight_conversion first")
+    if getattr(settings, "alora_invocation_tokens", None):
+        raise unusable(
+            value, "it is an activated LoRA (alora_invocation_tokens), which answers only behind its own words"
+        )
     for name in ("target_modules", "exclude_modules"):
         value_of = getattr(settings, name, None)
         if isinstance(value_of, str) and value_of != "all-linear":
@@ -138,6 +151,9 @@ def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
         weights = load_file(folder / ADAPTER_FILES[1])
     except SafetensorError as error:
         raise unusable(value, f"{ADAPTER_FILES[1]} is damaged") from error
+    known = ("lora_", "modules_to_save", "trainable_tokens")
+    if whole := [name for name in weights if not any(part in name for part in known) and not name.endswith(".bias")]:
+        raise unusable(value, f"it holds whole layers too ({whole[0]}), as of a vocabulary that was made larger")
     result = set_peft_model_state_dict(model, weights)
     absent = [name for name in result.missing_keys if "lora_" in name]
     if absent or result.unexpected_keys:
@@ -160,8 +176,9 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
 
 
 def save_adapter(
-    model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: FineTuneConfig, facts: dict[str, Any]
-) -> None:
+    model: PeftModel, tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path, config: FineTuneConfig,
+    facts: dict[str, Any],
+) -> None:  # fmt: skip
     """Adapter, tokenizer and model card into `folder`, whole or not at all; what lies there gives way."""
     staging = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
@@ -170,7 +187,18 @@ def save_adapter(
     named = facts["base"] if "/" in facts["base"] else f"./{facts['base']}"
     model.peft_config["default"].base_model_name_or_path = named
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
-    tokenizer.save_pretrained(staging)
+    _save_tokenizer(tokenizer, files, staging)
     (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was stopped
     publish(staging, folder)
+
+
+def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path) -> None:
+    """The base's own files, as they are: nothing of the tokenizer has changed, and what transformers 5 writes earlier ones
+    can't read.
+    """
+    own = [files.path / name for name in TOKENIZER_FILES if (files.path / name).is_file()]
+    if not any(path.name in ("tokenizer.json", "tokenizer.model") for path in own):
+        tokenizer.save_pretrained(folder)
+    for path in own:
+        shutil.copyfile(path, folder / path.name)

@@ -57,6 +57,11 @@ sha256 of the GGUF: `{sha256}`
 """
 
 
+_STOP = """\
+Answers end with `{token}`, at which the base doesn't stop by itself: `model.generate(..., eos_token_id={id})`.
+"""
+
+
 def model_card(config: FineTuneConfig, facts: dict[str, Any]) -> str:
     """The card's Markdown. `facts`: base, revision, kind of base, dtype, rows, sha256 of the data, losses, versions."""
     # The Hub would look for a base that was a folder under its bare name.
@@ -83,7 +88,8 @@ def model_card(config: FineTuneConfig, facts: dict[str, Any]) -> str:
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     title = config.name or "LoRA adapter"
-    return "\n".join([*front, "", f"# {title}", "", *table, "", "## Load it", "", _loading(config, facts)])
+    stop = _STOP.format(token=facts["stop"][0], id=facts["stop"][1]) if facts.get("stop") else ""
+    return "\n".join([*front, "", f"# {title}", "", *table, "", "## Load it", "", _loading(config, facts), stop])
 
 
 def _loading(config: FineTuneConfig, facts: dict[str, Any]) -> str:

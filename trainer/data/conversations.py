@@ -324,11 +324,13 @@ def _call(call: Any, field: str) -> ToolCall:
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or not inner["name"].strip():
         raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="a call with a name", value=kind_of(inner))
     arguments: Any = next((inner[key] for key in ("arguments", "parameters") if inner.get(key) is not None), {})
-    if isinstance(arguments, str):
+    if isinstance(arguments, str):  # what a text says, no kind of file has changed: its nulls are meant
         arguments = _json(arguments, f"{field}.arguments") if arguments.strip() else {}
+    else:
+        arguments = without_nulls(arguments)
     if not isinstance(arguments, dict):
         raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.arguments", expected="an object", value=kind_of(arguments))
-    return ToolCall(name=inner["name"], arguments=without_nulls(arguments), id=_id(call.get("id")))
+    return ToolCall(name=inner["name"], arguments=arguments, id=_id(call.get("id")))
 
 
 def tools_of(value: Any, field: str) -> tuple[dict[str, Any], ...]:

@@ -8,6 +8,7 @@ text           one column of plain text, every token of which is learned
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ _OPTIONAL = {
     "tools": ("tools", "functions"),
 }
 _TEXT = ("text", "content", "document")
+_ONE_BLANK = re.compile(r" \S")
+"""How OpenAI's older files begin each completion; any other blanks before an answer are its own, as code's are."""
 KNOWN = (
     "messages", "conversations", "instruction + output", "prompt + completion", "question + answer",
     "chosen + rejected", "text",
@@ -201,18 +204,20 @@ def _pair(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> E
         return _with_rest(asked + answered, columns["prompt"], values, columns, cells)
     messages = [message for pair in _history(values, columns, cells) for message in pair]
     question = cells.text(values, columns["prompt"])
-    if turns := transcript_of(question):
+    more = cells.text(values, columns["input"], required=False) if "input" in columns else ""
+    if not more.strip() and (turns := transcript_of(question)):
         asked = messages_of(turns, columns["prompt"], cells)
         messages += [message.model_copy(update={"train": False}) for message in asked]
         answer = cells.text(values, columns["completion"], answer=True).strip()
         answer = answer.removeprefix("Assistant:").strip() or answer
         messages.append(Message(role="assistant", content=answer, train=True))
         return _with_rest(messages, columns["prompt"], values, columns, cells)
-    more = cells.text(values, columns["input"], required=False) if "input" in columns else ""
     if more.strip():
         question = f"{question}\n{more}"
-    answer = cells.text(values, columns["completion"], answer=True)
-    messages += [Message(role="user", content=question), Message(role="assistant", content=answer.strip(), train=True)]
+    answer = cells.text(values, columns["completion"], answer=True).rstrip()
+    if _ONE_BLANK.match(answer):
+        answer = answer[1:]
+    messages += [Message(role="user", content=question), Message(role="assistant", content=answer, train=True)]
     return _with_rest(messages, columns["prompt"], values, columns, cells)
 
 
@@ -285,6 +290,9 @@ def _with_rest(
     system = cells.text(values, columns["system"], required=False) if "system" in columns else ""
     if system.strip() and messages[0].role != "system":
         messages = [Message(role="system", content=system), *messages]
+    elif system.strip() and system.strip() not in messages[0].content:  # both are said
+        both = f"{system.rstrip()}\n\n{messages[0].content}"
+        messages = [messages[0].model_copy(update={"content": both}), *messages[1:]]
     if str(values.get("label")).strip().lower() == "false" and "label" not in columns.values():
         raise RowError(Code.ROW_UNDESIRED, field="label", value="false")
     if not any(message.train for message in messages):

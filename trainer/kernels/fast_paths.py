@@ -108,10 +108,10 @@ def _leaks(model: PreTrainedModel) -> bool:
     sequences = _random_sequences(model, tuple(min(length, longest) for length in LEAK_LENGTHS))
     vocabulary = model.get_input_embeddings().weight.shape[0]
     batches = [sequences, [(sequences[0] + 1) % vocabulary, *sequences[1:]]]
-    others = [_hidden(model, batch)[len(sequences[0]) :] for batch in batches]
+    before, after = (_hidden(model, batch)[len(sequences[0]) :] for batch in batches)
     if any(getattr(model.config, name, None) for name in EXPERTS):
-        return not _same(*others, 1e-5 if others[0].dtype == torch.float32 else 1e-2)
-    return not torch.equal(*others)
+        return not _same(before, after, 1e-5 if before.dtype == torch.float32 else 1e-2)
+    return not torch.equal(before, after)
 
 
 def _hidden(model: PreTrainedModel, sequences: list[torch.Tensor]) -> torch.Tensor:

@@ -73,6 +73,9 @@ def _check_files(path: Path, model_name: str) -> None:
     """Refuse what is incomplete, and what would run code of its own."""
     names = sorted(file.name for file in path.iterdir())
     config = read_json(path / "config.json")
+    if config is None and "adapter_config.json" in names:
+        reason = "it is an adapter. Name its base as model_name, and this folder as adapter_name_or_path"
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason=reason)
     if config is None:
         raise FineTuneError.of(
             Code.MODEL_INCOMPLETE, path=str(path), missing="config.json", found=names[:12] or ["nothing"]

@@ -70,7 +70,7 @@ class Tokens:
 
 
 class ChatTemplate:
-    """Renders and tokenises examples for one model. `end_ids` are the ids that end a generation of the model's."""
+    """Renders and tokenises examples for one model. `end_ids` are the ids at which the model itself stops (`stop_ids`)."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str, end_ids: Sequence[int] = ()) -> None:
         self.tokenizer, self.model_name = tokenizer, model_name
@@ -79,6 +79,10 @@ class ChatTemplate:
         own = {tokenizer.eos_token, *(tokenizer.convert_ids_to_tokens(token) for token in end_ids)}
         self.ends = sorted({end for end in own if end} | (vocabulary & set(_ENDS)), key=len, reverse=True)
         self.prompt = self._generation_prompt()
+        self.end = self._answer_end()
+        self.end_id = tokenizer.convert_tokens_to_ids(self.end) if self.end else None
+        """The token that ends each answer, and its id; None where the template writes none."""
+        self.stop_ids = tuple(end_ids)
         # Cutting and padding are ours to do; a tokenizer.json may bring both.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
@@ -184,6 +188,15 @@ class ChatTemplate:
         probe = self.tokenizer.backend_tokenizer.encode("x", add_special_tokens=True)
         marks: list[int] = probe.special_tokens_mask
         return "".join(probe.tokens[: marks.index(0)]) if 0 in marks else ""
+
+    def _answer_end(self) -> str | None:
+        """The end token that the template writes behind an answer."""
+        try:
+            text = self.renderer.render([{"role": "user", "content": "q"}, {"role": "assistant", "content": _OTHER}])
+        except FineTuneError:
+            return None
+        behind = text.rpartition(_OTHER)[2].lstrip()
+        return next((end for end in self.ends if behind.startswith(end)), None)
 
     def _generation_prompt(self) -> str:
         """What the template writes to have an answer begun."""
@@ -348,7 +361,7 @@ def _shared(text: str, other: str) -> int:
 
 
 def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
-    """The tokens that begin inside a range of characters, as (first, one behind the last)."""
+    """The tokens that hold any of a range of characters, as (first, one behind the last)."""
     first = last = None
     while start < end and first is None:
         first = encoding.char_to_token(start)
@@ -358,9 +371,7 @@ def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
         end -= last is None
     if first is None or last is None:
         return 0, 0
-    found = encoding.token_to_chars(first)
-    if found is not None and found[0] < start:
-        first += 1
+    # A token that begins in the header and ends in the answer is learned: without it the answer would be cut short.
     # A character may take several tokens, which all have its place.
     place, count = encoding.token_to_chars(last), len(encoding.ids)
     while last + 1 < count and encoding.token_to_chars(last + 1) == place:

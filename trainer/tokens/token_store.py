@@ -69,6 +69,10 @@ class TokenStore:
         """Whether each token of an item is learned (length,)."""
         return self._trained[int(item["start"]) : int(item["start"]) + int(item["length"])]
 
+    def used_ids(self) -> numpy.typing.NDArray[numpy.int32]:
+        """The different ids of the first million tokens."""
+        return numpy.unique(self._ids[:1_000_000])
+
     def trained_within(self, items: Items, max_length: int) -> int:
         """How many tokens of items longer than max_length are learned before they are cut."""
         if not len(items):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from interfaces.disk import is_of_the_disk
@@ -13,6 +14,8 @@ from interfaces.files import read_json
 from interfaces.problems import Code
 from trainer.models.model_files import ModelFiles
 from trainer.tokens.template import ChatTemplate
+
+log = logging.getLogger(__name__)
 
 
 def load_template(files: ModelFiles, model_name: str) -> ChatTemplate:
@@ -25,8 +28,10 @@ def load_template(files: ModelFiles, model_name: str) -> ChatTemplate:
     if not tokenizer.is_fast:
         reason = "it has no fast tokenizer (tokenizer.json)"
         raise FineTuneError.of(Code.TOKENIZER_UNUSABLE, model=model_name, reason=reason)
-    if not tokenizer.chat_template:
+    named = tokenizer.chat_template
+    if not named or (isinstance(named, dict) and "default" not in named):
         raise FineTuneError.of(Code.NO_CHAT_TEMPLATE, model=model_name)
+    _split_as_the_file_says(tokenizer, files)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return ChatTemplate(tokenizer, model_name, _end_ids(files))
@@ -38,12 +43,30 @@ def _load(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
     except Exception as error:  # damaged files end in whatever their reader raises
         if is_of_the_disk(error):
             raise
-        logging.exception("The tokenizer can't be read")
+        log.exception("The tokenizer can't be read")
         reason = "its files can't be read; tokenizer.json is missing or damaged"
         raise FineTuneError.of(Code.TOKENIZER_UNUSABLE, model=model_name, reason=reason) from error
 
 
+def _split_as_the_file_says(tokenizer: PreTrainedTokenizerBase, files: ModelFiles) -> None:
+    """Undo what transformers 5 makes of some tokenizers: for a `model_type` or class of Qwen's it puts Qwen's own way of
+    splitting a text in the place of the one in tokenizer.json, with which the model was trained (transformers#45920).
+    """
+    place = files.path / "tokenizer.json"
+    if not place.is_file():
+        return
+    own, made = Tokenizer.from_file(str(place)), tokenizer.backend_tokenizer
+    for part in ("normalizer", "pre_tokenizer"):
+        states = [one and one.__getstate__() for one in (getattr(own, part), getattr(made, part))]
+        if states[0] != states[1]:
+            log.warning("The tokenizer's %s is taken from tokenizer.json", part)
+            setattr(made, part, getattr(own, part))
+
+
 def _end_ids(files: ModelFiles) -> list[int]:
     """The ids that end a generation, as the model's own files say."""
-    found: Any = (read_json(files.path / "generation_config.json") or {}).get("eos_token_id")
+    found: Any = None
+    for name in ("generation_config.json", "config.json"):  # what `generate` asks, in this order
+        if found is None:
+            found = (read_json(files.path / name) or {}).get("eos_token_id")
     return [token for token in (found if isinstance(found, list) else [found]) if isinstance(token, int)]

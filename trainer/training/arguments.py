@@ -28,6 +28,10 @@ def training_arguments(
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.lr_scheduler_type,
+        # The stock end of 1e-7 is refused where it isn't below the rate itself.
+        lr_scheduler_kwargs={"lr_end": min(1e-7, config.learning_rate / 10)}
+        if config.lr_scheduler_type == "polynomial"
+        else {},
         warmup_steps=_steps(config.warmup_steps),
         optim=config.optim,
         weight_decay=config.weight_decay,

@@ -13,8 +13,9 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from interfaces.config import FineTuneConfig
-from interfaces.events import CheckpointCommitted, Evaluated, Step
+from interfaces.events import CheckpointCommitted, Evaluated, Step, Warned
 from interfaces.folders import RunFolder
+from interfaces.problems import Code, Problem
 from trainer.artifacts.checkpoints import commit_checkpoint, rotate_checkpoints
 from trainer.models.device import Compute, memory_bytes, peak_memory_bytes
 from trainer.training.event_log import EventLog
@@ -40,6 +41,12 @@ class EventCallback(TrainerCallback):
         self.unlogged: dict[str, float] = {}
         self._first_loss: float | None = None
         self._lost = 0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        warmup = args.get_warmup_steps(state.max_steps)
+        if not state.global_step and warmup >= state.max_steps > 1:
+            reached = {"warmup": warmup, "steps": state.max_steps, "learning_rate": args.learning_rate}
+            self._log.append(Warned(problem=Problem.warning(Code.WARMUP_TOO_LONG, **reached)))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._begun = time.perf_counter()

@@ -69,6 +69,9 @@ def prepare(
     )
     _warn_of_base(config, folder, log, files)
     template = load_template(files, config.model_name)
+    if not stops_by_itself(template):
+        end = {"token": template.end, "value": template.end_id}
+        warn(log, Problem.warning(Code.END_NOT_EOS, model=config.model_name, **end))
     stop.check()
     train, validation = _tokenize(template, config, folder, log, stop, data)
     _write_lengths(train, config, folder)
@@ -111,6 +114,7 @@ def _check_reach(
         hint = f" (with {kind} scaling)" if kind != "default" else ""
         found = {"max_length": config.max_length, "model": config.model_name, "value": positions, "hint": hint}
         warn(log, Problem.warning(Code.POSITIONS_EXCEEDED, **found))
+    _warn_of_untrained(base, template, config, log, views[0])
     known = base.get_input_embeddings().weight.shape[0]
     if len(template.tokenizer) <= known:
         return
@@ -118,6 +122,27 @@ def _check_reach(
     if beyond:
         counts = {"count": len(beyond), "rows": sum(map(len, views)), "value": beyond[0], "expected": known}
         raise FineTuneError.of(Code.TOKENS_UNKNOWN, model=config.model_name, **counts)
+
+
+def stops_by_itself(template: ChatTemplate) -> bool:
+    """Whether the model, as its own files say, stops at the token that ends an answer."""
+    return template.end_id is None or not template.stop_ids or template.end_id in template.stop_ids
+
+
+def _warn_of_untrained(
+    base: PreTrainedModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, view: TokenView
+) -> None:
+    """Tokens of the rows whose embedding was never trained, as a base model's for chats: all zeros, which LoRA can't mend."""
+    used = view.store.used_ids()
+    found: set[int] = set()
+    for table in (base.get_input_embeddings(), base.get_output_embeddings()):
+        weight = getattr(table, "weight", None)
+        if weight is not None and weight.dim() == 2 and weight.is_floating_point():
+            ids = torch.as_tensor(used[used < len(weight)], dtype=torch.long, device=weight.device)
+            found |= set(ids[weight[ids].abs().amax(dim=1) == 0].tolist())
+    if found:
+        names = template.tokenizer.convert_ids_to_tokens(sorted(found)[:8])
+        warn(log, Problem.warning(Code.TOKENS_UNTRAINED, model=config.model_name, count=len(found), value=names))
 
 
 def _warn_of_tied(base: PreTrainedModel, config: FineTuneConfig, log: EventLog) -> None:

@@ -22,7 +22,7 @@ from trainer.training.arguments import training_arguments
 from trainer.training.callbacks import CheckpointCallback, EventCallback
 from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop
-from trainer.training.preparation import Prepared, checkpoint_size, prepare, versions, warn
+from trainer.training.preparation import Prepared, checkpoint_size, prepare, stops_by_itself, versions, warn
 from trainer.training.samples import Sampler, tell_answers
 from trainer.training.stop import StopBudget, StopRequest, StopRequested
 from trainer.training.stopper import EvalHistory, Stopper
@@ -192,8 +192,9 @@ def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute
         "dataset_sha256": prepared.conditions["dataset_sha256"], "steps": step, "versions": versions(),
         "loss_first": losses[0] if losses else None, "loss_last": losses[-1] if losses else None,
         "eval_loss": evaluations[-1] if evaluations else None,
+        "stop": None if stops_by_itself(prepared.template) else (prepared.template.end, prepared.template.end_id),
     }  # fmt: skip
-    save_adapter(prepared.model, prepared.template.tokenizer, folder.adapter, config, facts)
+    save_adapter(prepared.model, prepared.template.tokenizer, prepared.files, folder.adapter, config, facts)
 
 
 def _told(folder: RunFolder) -> list[Event]:

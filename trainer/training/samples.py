@@ -104,7 +104,7 @@ class _Leaving(StoppingCriteria):
 
 
 def _end_ids(model: PeftModel, template: ChatTemplate) -> list[int]:
-    """All that ends an answer: the model's own end tokens and the tokenizer's."""
+    """All that ends an answer: the model's own end tokens, the tokenizer's, and the one that is learned as its end."""
     own = model.get_base_model().generation_config.eos_token_id
-    ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id}
+    ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id, template.end_id}
     return sorted(token for token in ids if token is not None)

@@ -58,3 +58,16 @@ def test_a_foreign_adapter_with_a_regular_expression_is_refused(tmp_path: Path, 
     (tmp_path / "adapter_config.json").write_text(json.dumps({**plain, **change}))
     with pytest.raises(FineTuneError, match="regular expression"):
         settings_of(tmp_path, "theirs")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"init_lora_weights": "pissa"}, "pissa"), ({"init_lora_weights": "olora"}, "olora"), ({"alora_invocation_tokens": [1, 2]}, "activated")],
+)  # fmt: skip
+def test_an_adapter_that_belongs_to_another_base_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    from trainer.artifacts.adapter import settings_of
+
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(FineTuneError, match=words):
+        settings_of(tmp_path, "theirs")

@@ -217,3 +217,11 @@ def test_calls_and_results_that_are_written_as_text_are_turns_like_others() -> N
 def test_a_result_with_words_around_it_stays_as_it_is() -> None:
     said = "Here: <tool_response>5</tool_response>"
     assert read([{"role": "tool", "content": said}, {"role": "assistant", "content": "a"}])[0].content == said
+
+
+def test_nulls_that_a_text_of_arguments_holds_are_meant() -> None:
+    """What a column's type makes of an object can't have touched a text."""
+    text, thing = '{"lamp": 3, "room": null}', {"lamp": 3, "room": None}
+    for arguments, kept in ((text, thing), (thing, {"lamp": 3})):
+        turn = {"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": arguments}]}
+        assert read([USER, turn])[1].tool_calls[0].arguments == kept

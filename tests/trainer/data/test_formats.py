@@ -261,3 +261,35 @@ def test_a_plain_text_may_be_a_whole_document() -> None:
     assert [one.code for one in example_of(Row(1, 1, {"prompt": "q", "completion": long}), pair, "a.csv")[1]] == [
         Code.ROW_CELL_LARGE
     ]
+
+
+@pytest.mark.parametrize(
+    ("completion", "learned"),
+    [
+        ("    y = x\n    return y\n", "    y = x\n    return y"),
+        ("\n- a", "\n- a"),
+        (" Paris", "Paris"),
+        ("Paris \n", "Paris"),
+    ],
+)
+def test_blanks_before_an_answer_are_its_own_but_for_the_one_of_older_files(completion: str, learned: str) -> None:
+    row = {"prompt": "q", "completion": completion}
+    example, _ = example_of(Row(1, 1, row), detect_shape([row]), "a.jsonl")
+    assert example is not None
+    assert example.messages[-1].content == learned
+
+
+def test_two_system_texts_of_a_row_are_both_said() -> None:
+    turns = [{"from": "system", "value": "Be kind."}, {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    for system, said in (("Reply in French", "Reply in French\n\nBe kind."), ("Be kind.", "Be kind.")):
+        row = {"system": system, "conversations": turns}
+        example, _ = example_of(Row(1, 1, row), detect_shape([row]), "a.jsonl")
+        assert example is not None
+        assert (example.messages[0].content, len(example.messages)) == (said, 3)
+
+
+def test_an_instruction_that_begins_as_a_transcript_keeps_its_input() -> None:
+    row = {"instruction": "Human: what is meant by this word?", "input": "extra context", "output": "A person."}
+    example, _ = example_of(Row(1, 1, row), detect_shape([row]), "a.jsonl")
+    assert example is not None
+    assert example.messages[0].content == "Human: what is meant by this word?\nextra context"

@@ -113,3 +113,13 @@ def test_a_disk_that_is_full_or_fails_is_not_blamed_on_the_model(
             with pytest.raises(OSError, match=os.strerror(number)) as raised:
                 load()
             assert raised.value.errno == number
+
+
+def test_weights_of_another_size_than_the_config_says_are_told(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": config["vocab_size"] + 8}))
+    with pytest.raises(FineTuneError, match="other sizes than its config") as raised:
+        loaded(folder)
+    assert raised.value.problems[0].code == Code.MODEL_UNSUPPORTED

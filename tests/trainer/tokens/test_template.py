@@ -259,3 +259,22 @@ def test_calls_that_a_row_writes_itself_are_learned_once_and_as_written(tmp_path
     text = chat_template(tmp_path, template).rendered(written_by_hand()).text
     assert text.count("<tool_call>") == text.count("<tools>") == 1
     assert text.count("<tool_response>\n4 degrees\n</tool_response>") == text.count("4 degrees") == 1
+
+
+def test_a_token_that_begins_in_the_header_and_ends_in_the_answer_is_learned(tmp_path: Path) -> None:
+    """A prompt that ends with a blank, and a token for the blank and the answer's first letter."""
+    from tokenizers import AddedToken
+
+    template = chat_template(
+        tmp_path,
+        "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '<|im_end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
+    )
+    template.tokenizer.add_tokens([AddedToken(" a", normalized=False)])
+    assert learned(template, conversation(("user", "Is it?"), ("assistant", "a"))) == [" a<|im_end|>"]
+
+
+def test_the_end_of_an_answer_is_the_template_s_whatever_the_tokenizer_calls_its_end(tmp_path: Path) -> None:
+    template = chat_template(tmp_path / "a", CHATML)
+    assert (template.end, template.end_id) == ("<|im_end|>", template.tokenizer.convert_tokens_to_ids("<|im_end|>"))
+    assert chat_template(tmp_path / "b", NO_END).end is None

@@ -197,3 +197,50 @@ def test_a_run_keeps_the_lengths_of_its_own_rows_and_takes_the_steps_that_were_f
     assert own is not None
     assert (own["rows"], own["longest"]) == (45, max(own["longest"], 1))
     assert sum(step.tokens for step in steps) == own["tokens_kept"]
+
+
+def test_answers_that_end_where_the_base_does_not_stop_are_told_and_sampled_to_their_end(
+    home: Home, tmp_path: Path, tiny_config: dict[str, Any], tiny_model: Path
+) -> None:
+    """A base model with a chat template: it stops at its own end of text, and learns to end a turn."""
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_model, folder)
+    for name in ("generation_config.json", "config.json"):
+        settings = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**settings, "eos_token_id": settings["eos_token_id"] + 5000}))
+    run, _ = train(home, {**tiny_config, "model_name": str(folder), "max_steps": 1})
+    assert Code.END_NOT_EOS in warned(run)
+    assert "eos_token_id=" in (run.adapter / "README.md").read_text()
+    run, _ = train(home, {**tiny_config, "max_steps": 1})
+    assert Code.END_NOT_EOS not in warned(run)
+    assert "eos_token_id" not in (run.adapter / "README.md").read_text()
+
+
+def test_tokens_that_were_never_trained_are_told(home: Home, tmp_path: Path, tiny_config: dict[str, Any]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_config["model_name"], folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"][-1] = 0  # <|im_end|>, which comes last
+    weights["model.embed_tokens.weight"][-2] = 0
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    run, _ = train(home, {**tiny_config, "model_name": str(folder), "max_steps": 1})
+    assert Code.TOKENS_UNTRAINED in warned(run)
+
+
+def test_a_warm_up_as_long_as_the_run_is_told(home: Home, tiny_config: dict[str, Any]) -> None:
+    run, _ = train(home, {**tiny_config, "max_steps": 4, "warmup_steps": 100})
+    assert Code.WARMUP_TOO_LONG in warned(run)
+    run, result = train(
+        home,
+        {**tiny_config, "max_steps": 4, "warmup_steps": 2, "lr_scheduler_type": "polynomial", "learning_rate": 5e-8},
+    )
+    assert Code.WARMUP_TOO_LONG not in warned(run)
+    assert result["state"] == "finished" or result["problem"]["code"] == Code.NOTHING_LEARNED
+
+
+def test_the_tokenizer_that_is_given_out_is_the_base_s_own(home: Home, tiny_config: dict[str, Any]) -> None:
+    run, _ = train(home, {**tiny_config, "max_steps": 1})
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (run.adapter / name).read_bytes() == (Path(tiny_config["model_name"]) / name).read_bytes()
