@@ -8,7 +8,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-long test-plain check format docs bench-startup bench-train bench-estimate bench-data soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check format docs bench-startup bench-train bench-estimate bench-data gpu-check soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,8 +72,11 @@ bench-train: $(READY) starter  ## Measure training beside the plain Trainer and 
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA)) --slice
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA)) --profile
 
-bench-estimate: $(READY) starter  ## Measure how far estimates of memory are off, by 30 settings drawn afresh, each both ways (an hour)
-	@$(BIN)/python bench/estimate.py
+bench-estimate: $(READY) starter  ## Measure how far estimates of memory are off, by 24 whole runs of settings drawn afresh (forty minutes)
+	@$(BIN)/python bench/runs.py
+
+gpu-check: $(READY)  ## Show what a CUDA card makes of all this, in six minutes; dry: GPU_CHECK='--device cpu --tiny'
+	@$(BIN)/python bench/gpu_check.py $(GPU_CHECK)
 
 bench-data: $(READY) starter  ## Measure a million rows through the studio, beside the datasets library
 	@$(BIN)/python bench/data.py --tokens

@@ -19,6 +19,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     DataCollatorForSeq2Seq,
     Trainer,
     TrainerCallback,
@@ -31,6 +32,8 @@ from interfaces.folders import Home
 from trainer.training.event_log import EventLog
 
 BATCH, RATE, SEED = 4, 2e-4, 42
+ON_CARD = False
+"""Whether the job is one for CUDA's first card."""
 LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": "all-linear"}
 PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm", "aten::addmm_", "aten::baddbmm", "aten::linear")
 
@@ -43,13 +46,20 @@ class Meter:
         self.begun = self.seconds = 0.0
 
     def start(self) -> None:
-        Path("/proc/self/clear_refs").write_text("5")  # the kernel's peak begins anew
-        self.base = self._held("VmRSS")
+        if ON_CARD:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            self.base = torch.cuda.memory_allocated()
+        else:
+            Path("/proc/self/clear_refs").write_text("5")  # the kernel's peak begins anew
+            self.base = self._held("VmRSS")
         self.begun = time.perf_counter()
 
     def lap(self) -> None:
+        if ON_CARD:
+            torch.cuda.synchronize()
         self.seconds = time.perf_counter() - self.begun
-        self.peak = self._held("VmHWM")
+        self.peak = torch.cuda.max_memory_allocated() if ON_CARD else self._held("VmHWM")
 
     @staticmethod
     def _held(name: str) -> int:
@@ -74,16 +84,25 @@ class Watch(TrainerCallback):
 def stock_arguments(folder: Path, **more: Any) -> dict[str, Any]:
     """What a stock Trainer is told; all else is its default."""
     return {
-        "output_dir": str(folder / "stock"), "use_cpu": True, "num_train_epochs": 1, "learning_rate": RATE,
+        "output_dir": str(folder / "stock"), "use_cpu": not ON_CARD, "num_train_epochs": 1, "learning_rate": RATE,
         "per_device_train_batch_size": BATCH, "logging_steps": 1, "save_strategy": "no", "report_to": "none",
         "seed": SEED, "disable_tqdm": True, **more,
     }  # fmt: skip
 
 
-def plain(job: dict[str, Any], meter: Meter, best: bool) -> dict[str, Any]:
+def plain(job: dict[str, Any], meter: Meter, best: bool, bits: int = 16) -> dict[str, Any]:
     """`transformers.Trainer` on padded batches; at its best grouped by length, with LoRA in bf16."""
     tokenizer = AutoTokenizer.from_pretrained(job["model"])
-    model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.bfloat16)
+    options: dict[str, Any] = {}
+    if bits != 16:
+        four = {
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_use_double_quant": True,
+            "bnb_4bit_compute_dtype": torch.bfloat16,
+        }
+        chosen = BitsAndBytesConfig(load_in_8bit=True) if bits == 8 else BitsAndBytesConfig(load_in_4bit=True, **four)
+        options = {"quantization_config": chosen, "device_map": {"": "cuda:0" if ON_CARD else "cpu"}}
+    model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.bfloat16, **options)
     torch.manual_seed(SEED)
     adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **LORA), autocast_adapter_dtype=not best)
     rows = [tokens_of(row, tokenizer, job["length"]) for row in job["rows"]]
@@ -159,7 +178,7 @@ def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any
     config = FineTuneConfig(
         model_name=job["model"], dataset=str(rows), max_length=job["length"], per_device_train_batch_size=BATCH, lora=lora,
         gradient_accumulation_steps=1, num_train_epochs=1, learning_rate=RATE, warmup_steps=0, seed=SEED, save_steps=0,
-        validation_split=0, bad_rows="skip", cpu_threads=job["threads"], **{"bf16": True, **dials},
+        validation_split=0, bad_rows="skip", cpu_threads=job["threads"], device="cuda" if ON_CARD else "cpu", **{"bf16": True, **dials},
     )  # fmt: skip
     folder = home.create_run()
     log = MeteredLog(folder.events, 1)
@@ -189,6 +208,8 @@ WAYS: dict[str, Any] = {
     "ours, profiled": functools.partial(ours, profiled=True),
     "plain": functools.partial(plain, best=False),
     "plain, best": functools.partial(plain, best=True),
+    "plain, 8 bit": functools.partial(plain, best=False, bits=8),
+    "plain, 4 bit": functools.partial(plain, best=False, bits=4),
     "trl": functools.partial(trl, best=False),
     "trl, packed": functools.partial(trl, best=True),
 }
@@ -197,7 +218,7 @@ WAYS: dict[str, Any] = {
 def touch(model: Any) -> None:
     """A first forward of four tokens: weights that were only mapped are in memory when the meter starts."""
     with torch.no_grad():
-        model(input_ids=torch.arange(4)[None])
+        model(input_ids=torch.arange(4, device=model.device)[None])
 
 
 def shares(profiler: torch.profiler.profile) -> list[tuple[str, float, int]]:
@@ -226,14 +247,16 @@ def measured_loss(model: Any, job: dict[str, Any]) -> float:
         made = tokens_of(row, tokenizer, job["length"])
         learned = sum(label != -100 for label in made["labels"])
         with torch.no_grad():
-            batch = {key: torch.tensor([value]) for key, value in made.items()}
+            batch = {key: torch.tensor([value], device=model.device) for key, value in made.items()}
             total += model(**batch).loss.item() * learned
         count += learned
     return total / count if count else float("nan")
 
 
 def main() -> None:
+    global ON_CARD
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    ON_CARD = job.get("device") == "cuda"
     torch.set_num_threads(job["threads"])
     meter = Meter()
     told = WAYS[job["way"]](job, meter)

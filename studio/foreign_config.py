@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from interfaces.config import FOREIGN_NAMES, FineTuneConfig, fields
+from interfaces.config import FineTuneConfig, fields
 from interfaces.errors import FineTuneError
+from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.problems import Code, Problem
 
 SOURCES = ("llamafactory", "axolotl")

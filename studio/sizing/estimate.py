@@ -22,8 +22,8 @@ FitLevel = Literal["fits", "tight", "too_big"]
 Loss = Literal["trained", "full"]
 COMFORTABLE = 0.9
 """The share of the free memory up to which a run fits: the rest is for what else the machine does meanwhile."""
-PROCESS_BYTES = {"cpu": 640_000_000, "cuda": 500_000_000, "mps": 500_000_000}
-"""Python with its libraries on the CPU; the driver's context and the libraries' workspaces on a GPU."""
+PROCESS_BYTES = {"cpu": 800_000_000, "cuda": 500_000_000, "mps": 500_000_000}
+"""Python with its libraries on the CPU, and what they keep for each shape of batch they have met; the driver's context and the libraries' workspaces on a GPU."""
 HOST_BYTES = 3_000_000_000
 """Memory of the machine itself that a run on a GPU takes: Python, CUDA's libraries, weights on their way."""
 GAPS = {"cpu": 0.5, "cuda": 0.06, "mps": 0.1}

@@ -2,7 +2,6 @@ import pytest
 from pydantic import ValidationError
 
 from interfaces.config import (
-    FOREIGN_NAMES,
     FineTuneConfig,
     LoraSettings,
     config_errors,
@@ -147,12 +146,6 @@ def test_the_budget_of_a_batch_is_said_once() -> None:
 def test_other_trainers_names_of_settings_are_known(theirs: str, ours: str) -> None:
     (problem,) = config_problems({"dataset": "x", theirs: 1})
     assert (problem.code, problem.params["suggestion"]) == (Code.UNKNOWN_KEY, ours)
-
-
-def test_every_other_name_leads_to_a_setting_that_is_there() -> None:
-    known = {name for name, _ in fields()} | {""}
-    assert set(FOREIGN_NAMES.values()) <= known
-    assert not set(FOREIGN_NAMES) & (known - {""})
 
 
 def test_a_list_of_datasets_is_a_mix_in_which_each_row_counts_once() -> None:
