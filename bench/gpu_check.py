@@ -34,6 +34,10 @@ from train import rows_of_length, run_way  # noqa: E402
 
 from interfaces.events import Stopping, read_events  # noqa: E402
 from interfaces.folders import Home, RunFolder  # noqa: E402
+from studio.finetune_manager import FinetuneManager  # noqa: E402
+from studio.processes.launcher import LocalLauncher  # noqa: E402
+from studio.runs.state import run_state  # noqa: E402
+from studio.runs.supervised_trainer import SupervisedTrainer, wait_until_gone  # noqa: E402
 
 SHAPES = {
     "tiny": {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512},
@@ -288,7 +292,7 @@ def stop(bench: Bench) -> dict[str, Any]:
     config = {
         "model_name": str(bench.model(bench.shapes[0])),
         "max_length": 256,
-        "num_train_epochs": 2 if bench.tiny else 4,
+        "num_train_epochs": 15 if bench.tiny else 4,
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 1,
         "device": bench.device,
@@ -298,16 +302,19 @@ def stop(bench: Bench) -> dict[str, Any]:
     file = write_config(bench, config, 48, 120)
     begun = finetune("train", file, "--json", "--detach", home=bench.home)
     folder = bench.home.run(json.loads(begun.stdout.splitlines()[-1])["run"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not any(
         event.kind == "step" and event.step >= 5 for event in events_of(folder)
     ):
         time.sleep(0.05)
     asked = time.monotonic()
-    finetune("stop", folder.id, home=bench.home)
+    FinetuneManager(SupervisedTrainer(), bench.home).request_stop(folder.id)
+    while time.monotonic() < deadline and not run_state(folder).is_over:
+        time.sleep(0.05)
     took = time.monotonic() - asked
+    wait_until_gone(folder, LocalLauncher())
     bounds = [event.within_seconds for event in read_events(folder.events) if isinstance(event, Stopping)]
-    finetune("resume", folder.id, home=bench.home)
+    resumed = finetune("resume", folder.id, home=bench.home)
     losses = [[event.loss for event in events_of(one) if event.kind == "step"] for one in (whole, folder)]
     same = len(losses[0]) == len(losses[1])
     furthest = max((abs(a - b) for a, b in zip(*losses, strict=True)), default=0.0) if same else None
@@ -316,6 +323,7 @@ def stop(bench: Bench) -> dict[str, Any]:
         "stop_seconds": round(took, 2),
         "promised_seconds": bounds[-1] if bounds else None,
         "furthest_loss": furthest,
+        "resume": resumed.stderr.strip()[-300:] if resumed.returncode else "finished",
     }
 
 
