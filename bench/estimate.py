@@ -3,8 +3,8 @@
 python bench/estimate.py [--settings 30] [--seed N] [--loss trained,full] [--models starter,5M] [--starter FOLDER] [--json FILE]
 
 The models are the starter and Qwen2-shaped random ones of four sizes. Each setting's tensor memory (every allocation of
-torch's allocator in a step) and the process's memory stand beside what the estimate says. A fresh seed is drawn at each
-run, and printed. Results: docs/estimate.md.
+torch's allocator in a step) stands beside what the estimate says; the memory of whole runs is for bench/runs.py. A fresh
+seed is drawn at each run, and printed. Results: docs/estimate.md.
 """
 
 from __future__ import annotations
@@ -151,27 +151,23 @@ def main() -> None:
                 job = draw_setting(draw, models, loss)
                 while estimated(job)[1] > MOST_BYTES or sum(job["lengths"]) > options.most_tokens:
                     job = draw_setting(draw, models, loss)
-                tensors, process = estimated(job)
+                tensors, _ = estimated(job)
                 seen = measure(job, Path(place))
                 record = {
                     "job": job,
                     **seen,
                     "tensor_error": tensors / seen["tensor_bytes"] - 1,
-                    "process_error": process / seen["process_bytes"] - 1,
                 }
                 records.append(record)
-                print(
-                    f"{number + 1:3} {words(job):62} tensors {seen['tensor_bytes'] / 1e6:7.0f} MB {record['tensor_error']:+6.1%}   "
-                    f"process {seen['process_bytes'] / 1e6:7.0f} MB {record['process_error']:+6.1%}", flush=True,
-                )  # fmt: skip
+                error = record["tensor_error"]
+                print(f"{number + 1:3} {words(job):62} {seen['tensor_bytes'] / 1e6:7.0f} MB {error:+6.1%}", flush=True)
                 if options.json:
                     options.json.write_text(json.dumps(records))
     for loss in options.loss.split(","):
-        for kind in ("tensor", "process"):
-            errors = [record[f"{kind}_error"] for record in records if record["job"]["loss"] == loss]
-            print(
-                f"{loss:8}{kind:8} median {statistics.median(map(abs, errors)):.1%}, from {min(errors):+.1%} to {max(errors):+.1%}"
-            )
+        errors = [record["tensor_error"] for record in records if record["job"]["loss"] == loss]
+        print(
+            f"{loss:8} median {statistics.median(map(abs, errors)):.1%}, from {min(errors):+.1%} to {max(errors):+.1%}"
+        )
 
 
 if __name__ == "__main__":
