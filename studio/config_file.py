@@ -30,6 +30,18 @@ class _NoKeyTwice(yaml.SafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
+def _whole_number(loader: _NoKeyTwice, node: yaml.ScalarNode) -> int:
+    """As YAML 1.1 reads it, but for a leading 0, which would make the number an octal one in silence."""
+    text = str(node.value)
+    if text.lstrip("+-").startswith("0") and text.lstrip("+-0_").isdigit() and set(text) <= set("+-01234567_"):
+        told = f"'{text}' would be read as an octal number: write it without the 0 before it"
+        raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+    return int(loader.construct_yaml_int(node))
+
+
+_NoKeyTwice.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
 def read_config_file(path: Path) -> dict[str, Any]:
     """The settings of a YAML (or JSON) file, unchecked.
 

@@ -108,3 +108,15 @@ def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path: Path) -> Non
 def test_yaml_s_own_merge_of_mappings_works(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("base: &base {r: 8}\nlora: {<<: *base, lora_alpha: 16}\n")
     assert read_config_file(tmp_path / "a.yaml")["lora"] == {"r": 8, "lora_alpha": 16}
+
+
+@pytest.mark.parametrize(("text", "value"), [("8", 8), ("0", 0), ("-1", -1), ("0x10", 16), ("1_000", 1000)])
+def test_whole_numbers_are_read_as_they_look(tmp_path: Path, text: str, value: int) -> None:
+    (tmp_path / "a.yaml").write_text(f"seed: {text}\n")
+    assert read_config_file(tmp_path / "a.yaml")["seed"] == value
+
+
+def test_a_leading_0_makes_no_octal_number_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("lora:\n  r: 010\n")
+    with pytest.raises(FineTuneError, match="line 2: '010' would be read as an octal number"):
+        read_config_file(tmp_path / "a.yaml")
