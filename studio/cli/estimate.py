@@ -107,7 +107,7 @@ def estimate(
         elif fit and fit.step_seconds:
             took = duration(fit.step_seconds)
             print(
-                f"With {_changes(fit.changes)} it would fit, but a single step would take {took}: choose a smaller model."
+                f"With {_changes(fit.changes)} it would fit, but a single step would take {took}: ask for less at once, or a smaller model."
             )
     raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
 

@@ -322,7 +322,14 @@ def test_a_terminal_of_ascii_alone_is_shown_the_rest_in_escapes(home: Home, tmp_
     assert "\\u4f60" in done.stdout
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks5h://127.0.0.1:9", "socks4://127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://127.0.0.1:9",
+        pytest.param("socks5h://127.0.0.1:9", marks=pytest.mark.long),
+        pytest.param("socks4://127.0.0.1:9", marks=pytest.mark.long),
+    ],
+)
 def test_a_socks_proxy_stops_no_command(home: Home, proxy: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from studio.cli.console import leave_unusable_proxies as l; l(); import gradio, httpx; httpx.Client()"],
