@@ -112,17 +112,16 @@ def measure(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
+def kind_of(config: dict[str, Any]) -> str:
+    """The format in which a setting's base lies in memory."""
+    if config["load_in_8bit"] or config["load_in_4bit"]:
+        return "8-bit" if config["load_in_8bit"] else "4-bit"
+    return "bf16" if config["bf16"] else "fp32"
+
+
 def words(job: dict[str, Any]) -> str:
     config = job["config"]
-    kind = (
-        "8-bit"
-        if config["load_in_8bit"]
-        else "4-bit"
-        if config["load_in_4bit"]
-        else "bf16"
-        if config["bf16"]
-        else "fp32"
-    )
+    kind = kind_of(config)
     dropout = " dropout" if config["lora"]["lora_dropout"] else ""
     checkpointing = " checkpointing" if config["gradient_checkpointing"] else ""
     return f"{job['loss']:7} {job['model']:7} {len(job['lengths'])} x {max(job['lengths']):4} {kind} r={config['lora']['r']} x{config['gradient_accumulation_steps']}{checkpointing}{dropout}"

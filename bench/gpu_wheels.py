@@ -2,7 +2,7 @@
 
 python bench/gpu_wheels.py FOLDER
 
-There: python -m pip install --no-index --no-deps --target /tmp/site FOLDER/*.whl, and PYTHONPATH=/tmp/site. What such an
+There: python -m pip install --no-index --no-deps --target SITE FOLDER/*.whl, and PYTHONPATH=SITE. What such an
 image usually has (torch, numpy, tokenizers, safetensors, pyyaml, tqdm, ...) is left out; versions are those of constraints.txt.
 """
 

@@ -14,7 +14,6 @@ import json
 import os
 import random
 import secrets
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+
+from estimate import kind_of  # noqa: E402
 
 from interfaces.folders import Home  # noqa: E402
 from studio.sizing.calibration import comparable_bytes, estimate_of_run  # noqa: E402
@@ -98,25 +99,24 @@ def draw_setting(draw: random.Random, models: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(home: Home, config: dict[str, Any], steps: int, draw: random.Random) -> dict[str, Any]:
-    """A real run that sees each of its rows once: bytes measured and estimated, uncorrected."""
-    folder = Path(tempfile.mkdtemp(dir=home.path))
-    rows = steps * config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
-    write_rows(folder / "rows.jsonl", draw, config["max_length"], rows)
-    asked = {
-        **config,
-        "dataset": str(folder / "rows.jsonl"),
-        "num_train_epochs": 1,
-        "validation_split": 0,
-        "save_steps": 0,
-    }
-    (folder / "config.yaml").write_text(json.dumps(asked))
-    done = finetune("train", folder / "config.yaml", "--json", home=home)
+def train(home: Home, config: dict[str, Any], draw: random.Random, longest: int, rows: int) -> dict[str, Any]:
+    """The result of a real run that sees each of its rows, of up to `longest` tokens, once."""
+    with tempfile.TemporaryDirectory(dir=home.path) as place:
+        dataset, file = Path(place) / "rows.jsonl", Path(place) / "config.yaml"
+        write_rows(dataset, draw, longest, rows)
+        once = {"dataset": str(dataset), "num_train_epochs": 1, "validation_split": 0, "save_steps": 0}
+        file.write_text(json.dumps({**config, **once}))
+        done = finetune("train", file, "--json", home=home)
     if done.returncode:
         raise SystemExit(f"{config}\n{done.stderr[-2000:]}")
-    told = json.loads(done.stdout.splitlines()[-1])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def run(home: Home, config: dict[str, Any], steps: int, draw: random.Random) -> dict[str, Any]:
+    """What a run of so many steps with full rows took, and what was estimated for it, uncorrected, in bytes."""
+    rows = steps * config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
+    told = train(home, config, draw, config["max_length"], rows)
     expected = estimate_of_run(home.run(told["run"])) or {}
-    shutil.rmtree(folder)
     return {
         "config": config, "measured": told["peak_memory_bytes"], "estimated": round(comparable_bytes(expected) / expected["correction"]),
         "parts": expected["bytes"],
@@ -153,15 +153,7 @@ def main() -> None:
             record = run(home, draw_setting(draw, models), options.steps, draw)
             records.append(record)
             config, error = record["config"], record["estimated"] / record["measured"] - 1
-            kind = (
-                "8-bit"
-                if config["load_in_8bit"]
-                else "4-bit"
-                if config["load_in_4bit"]
-                else "bf16"
-                if config["bf16"]
-                else "fp32"
-            )
+            kind = kind_of(config)
             rows = f"{config['per_device_train_batch_size']} x {config['max_length']}"
             print(
                 f"{number + 1:3} {Path(config['model_name']).name:8} {rows:8} {kind:5} {record['measured'] / 1e6:6.0f} MB {error:+6.1%}",
@@ -178,28 +170,12 @@ def main() -> None:
             "per_device_train_batch_size": 4,
             "gradient_accumulation_steps": 1,
         }
-        for _ in range(
-            3
-        ):  # rows far shorter than max_length: estimated from the terminal, nothing is known of them before
-            run_short(home, short, draw)
+        for _ in range(3):  # from the terminal nothing is known before of rows far shorter than max_length
+            train(home, short, draw, 60, 48)
         full = run(home, short, 4, draw)
         print(
             f"after three runs with short rows: correction {doctor(home):.3f}; a run with full rows {full['estimated'] / full['measured'] - 1:+.1%} uncorrected"
         )
-
-
-def run_short(home: Home, config: dict[str, Any], draw: random.Random) -> None:
-    folder = Path(tempfile.mkdtemp(dir=home.path))
-    write_rows(folder / "rows.jsonl", draw, 60, 48)
-    asked = {
-        **config,
-        "dataset": str(folder / "rows.jsonl"),
-        "num_train_epochs": 1,
-        "validation_split": 0,
-        "save_steps": 0,
-    }
-    (folder / "config.yaml").write_text(json.dumps(asked))
-    finetune("train", folder / "config.yaml", home=home).check_returncode()
 
 
 if __name__ == "__main__":

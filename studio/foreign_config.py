@@ -58,8 +58,8 @@ _WITHOUT = {
     "loraplus_lr_ratio": "both halves of the adapter have one learning rate", "pissa_init": "the adapter begins at zero, as in LoRA's paper",
     "interleave_probs": "give datasets weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used, in random order",
     "curriculum_sampling": "rows come in random order", "lr_scheduler_kwargs": "the schedule's own form is used",
-    "adam_beta1": "the optimiser's own is used", "adam_beta2": "the optimiser's own is used", "adam_epsilon": "the optimiser's own is used",
-    "adam_beta3": "the optimiser's own is used", "cosine_min_lr_ratio": "the rate falls to 0", "shuffle_merged_datasets": "rows come in random order",
+    "adam_beta1": "the optimizer's own is used", "adam_beta2": "the optimizer's own is used", "adam_epsilon": "the optimizer's own is used",
+    "adam_beta3": "the optimizer's own is used", "cosine_min_lr_ratio": "the rate falls to 0", "shuffle_merged_datasets": "rows come in random order",
     "enable_thinking": "the model's own chat template decides", "default_system": "the rows' own system turns are used",
     "metric_for_best_model": "the validation loss decides", "greater_is_better": "the validation loss decides",
 }  # fmt: skip
