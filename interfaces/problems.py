@@ -148,6 +148,7 @@ class Code(StrEnum):
     NOTHING_LEARNED = "nothing_learned"
     LOSS_EXPLODED = "loss_exploded"
     WARMUP_TOO_LONG = "warmup_too_long"
+    EARLY_STOPPING_UNREACHABLE = "early_stopping_unreachable"
     TRAINER_KILLED = "trainer_killed"
     TRAINER_ENDED = "trainer_ended"
     START_FAILED = "start_failed"

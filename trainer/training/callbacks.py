@@ -47,6 +47,13 @@ class EventCallback(TrainerCallback):
         if not state.global_step and warmup >= state.max_steps > 1:
             reached = {"warmup": warmup, "steps": state.max_steps, "learning_rate": args.learning_rate}
             self._log.append(Warned(problem=Problem.warning(Code.WARMUP_TOO_LONG, **reached)))
+        patience = self._config.early_stopping_patience
+        if not state.global_step and patience and args.do_eval:
+            # The first evaluation is the best so far, and one after the last step has nothing left to stop.
+            count = (state.max_steps - 1) // state.eval_steps
+            if count <= patience:
+                reached = {"patience": patience, "steps": state.max_steps, "count": count}
+                self._log.append(Warned(problem=Problem.warning(Code.EARLY_STOPPING_UNREACHABLE, **reached)))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._begun = time.perf_counter()

@@ -240,6 +240,14 @@ def test_a_warm_up_as_long_as_the_run_is_told(home: Home, tiny_config: dict[str,
     assert result["state"] == "finished" or result["problem"]["code"] == Code.NOTHING_LEARNED
 
 
+def test_early_stopping_that_cannot_act_is_reported(home: Home, tiny_config: dict[str, Any]) -> None:
+    config = {**tiny_config, "max_steps": 4, "validation_split": 0.25, "eval_steps": 1}
+    run, _ = train(home, {**config, "early_stopping_patience": 3})
+    assert Code.EARLY_STOPPING_UNREACHABLE in warned(run)
+    run, _ = train(home, {**config, "early_stopping_patience": 2})
+    assert Code.EARLY_STOPPING_UNREACHABLE not in warned(run)
+
+
 def test_the_tokenizer_that_is_given_out_is_the_base_s_own(home: Home, tiny_config: dict[str, Any]) -> None:
     run, _ = train(home, {**tiny_config, "max_steps": 1})
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
