@@ -313,7 +313,7 @@ def stop(bench: Bench) -> dict[str, Any]:
     same = len(losses[0]) == len(losses[1])
     furthest = max((abs(a - b) for a, b in zip(*losses, strict=True)), default=0.0) if same else None
     return {
-        # A stop that comes between two steps of milliseconds is over before a bound is told.
+        # A stop that comes between two steps of milliseconds ends before it reports a bound.
         "ok": same and took <= (bounds[-1] if bounds else 5.0),
         "stop_seconds": round(took, 2),
         "promised_seconds": bounds[-1] if bounds else None,
