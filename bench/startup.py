@@ -36,7 +36,7 @@ COMMANDS = {
             sys.executable,
             "-P",
             "-c",
-            "from interfaces import *; import interfaces.events, interfaces.problem_sentences",
+            "from interfaces import *; import interfaces.events, interfaces.texts",
         ],
         0.3,
     ),

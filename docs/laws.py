@@ -45,7 +45,7 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and nothing else.", "pydantic", modules=22),
+    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic", modules=22),
     _room("studio.web", 8, "The server: security around everything, `/api/*` in JSON, our own files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
     _room("studio.pages", 7, "The pages, in Gradio: a page wires, a plain function elsewhere does.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module a group of commands. `cli.main` alone starts `web.server`.", "psutil rich typer"),
@@ -56,7 +56,6 @@ ROOMS = (
     _room("studio.datasets", 2, "The library of datasets, and the sample."),
     _room("studio.jobs", 2, "Work in the background that pages ask about."),
     _room("studio.processes", 1, "Children: the supervisor (standard library alone), its trainer, short jobs.", "filelock psutil"),
-    _room("studio.texts", 1, "What pages say, in English and Chinese."),
     _room("studio.config_file", 1, "A YAML file and `--set` become a config.", "yaml"),
     _room("studio.foreign_config", 1, "Configs of LLaMA-Factory and axolotl become ours; what has no place is listed."),
     _room("trainer.__main__", 9, "`python -m trainer`."),

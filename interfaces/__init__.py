@@ -2,7 +2,7 @@
 
 In the order data meets them: folders (where things lie), files (records that are whole or not there), config (the dials), presets (dials for a
 machine), example (what is learned from), finetune (what a trainer promises), events (what a run
-says), problems (what can go wrong) and problem_sentences (how that reads in a person's language).
+says), problems (what can go wrong) and texts (how that, and every page, reads in a person's language).
 
 The names below are loaded on first use, so that a process which needs only `interfaces.folders`
 (the supervisor) stays on the standard library.

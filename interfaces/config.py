@@ -24,31 +24,42 @@ DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
 Group = Literal["model", "data", "lora", "training", "memory", "saving"]
 
 
-def _dial(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
+def _setting(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
     """A field with what the form, the terminal and the docs show of it. `basic` ones are not folded away."""
     return Field(default, description=help, json_schema_extra={"group": group, "unit": unit, "basic": basic}, **bounds)
 
 
 class LoraSettings(BaseModel):
-    """The dials of the adapter (PEFT's `LoraConfig`; Hu et al. 2021, arXiv:2106.09685)."""
+    """The settings of the adapter (PEFT's `LoraConfig`; Hu et al. 2021, arXiv:2106.09685)."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
-    r: int = _dial(
-        16, "Rank of the adapter: more can learn more, and needs more memory.", "lora", basic=True, ge=1, le=1024
+    r: int = _setting(
+        16,
+        "Rank of the adapter: a higher rank has more capacity and needs more memory.",
+        "lora",
+        basic=True,
+        ge=1,
+        le=1024,
     )
-    lora_alpha: float = _dial(32, "Strength: the adapter is scaled by lora_alpha / r.", "lora", gt=0, le=4096)
-    lora_dropout: float = _dial(
-        0.0, "Share of the adapter's inputs dropped at random against overfitting.", "lora", ge=0, lt=1
+    lora_alpha: float = _setting(
+        32, "Scaling: the adapter's output is multiplied by lora_alpha / r.", "lora", gt=0, le=4096
     )
-    target_modules: str | list[str] = _dial(
+    lora_dropout: float = _setting(
+        0.0, "Share of the adapter's inputs dropped at random, against overfitting.", "lora", ge=0, lt=1
+    )
+    target_modules: str | list[str] = _setting(
         "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
     )
-    use_rslora: bool = _dial(False, "Scale by lora_alpha / sqrt(r), steadier at high ranks (arXiv:2312.03732).", "lora")
-    use_dora: bool = _dial(False, "Learn direction and size of the weights apart; slower (arXiv:2402.09353).", "lora")
-    autocast_adapter_dtype: bool = _dial(
+    use_rslora: bool = _setting(
+        False, "Scale by lora_alpha / sqrt(r), more stable at high ranks (arXiv:2312.03732).", "lora"
+    )
+    use_dora: bool = _setting(
+        False, "Train direction and magnitude of the weights separately; slower (arXiv:2402.09353).", "lora"
+    )
+    autocast_adapter_dtype: bool = _setting(
         True,
-        "Keep the adapter in 32 bits. Off: 16 bits, a little less memory, and small updates are rounded away.",
+        "Keep the adapter in fp32. Off: 16 bits, slightly less memory, but small updates are rounded away.",
         "lora",
     )
 
@@ -67,179 +78,183 @@ class FineTuneConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False, protected_namespaces=())
 
-    schema_version: int = _dial(SCHEMA_VERSION, "Version of this record's layout.", "saving", ge=1, le=SCHEMA_VERSION)
-    name: str = _dial("", "What to call the run; free text.", "saving", max_length=200)
+    schema_version: int = _setting(
+        SCHEMA_VERSION, "Version of this record's layout.", "saving", ge=1, le=SCHEMA_VERSION
+    )
+    name: str = _setting("", "A name for the run; free text.", "saving", max_length=200)
 
-    output_dir: str = _dial("", "The run's folder. Filled in when the run is created.", "saving")
+    output_dir: str = _setting("", "The run's folder. Filled in when the run is created.", "saving")
 
-    model_name: str = _dial(
+    model_name: str = _setting(
         "Qwen/Qwen2.5-Coder-1.5B-Instruct",
-        "The model to start from: a Hub id, a folder, or 'starter' (small, runs on any machine).",
+        "The base model: a Hub id, a folder, or 'starter' (small, runs on any machine).",
         "model",
         basic=True,
         min_length=1,
     )
-    model_revision: str = _dial("main", "Branch, tag or commit of the model on the Hub.", "model", min_length=1)
-    load_in_8bit: bool = _dial(
-        False, "Keep the base model in 8 bits: about half the memory of 16 (bitsandbytes).", "model"
+    model_revision: str = _setting("main", "Branch, tag or commit of the model on the Hub.", "model", min_length=1)
+    load_in_8bit: bool = _setting(
+        False, "Load the base model in 8-bit: about half the memory of 16-bit (bitsandbytes).", "model"
     )
-    load_in_4bit: bool = _dial(
-        False, "Keep the base model in 4 bits: about a quarter of the memory of 16 (QLoRA).", "model"
+    load_in_4bit: bool = _setting(
+        False, "Load the base model in 4-bit: about a quarter of the memory of 16-bit (QLoRA).", "model"
     )
 
-    dataset: str | dict[str, float] = _dial(
+    dataset: str | dict[str, float] = _setting(
         "",
-        "What to learn from: a file, a dataset's id, hub:NAME[:CONFIG[:SPLIT]], or several with their weights.",
+        "What to train on: a file, a dataset's id, hub:NAME[:CONFIG[:SPLIT]], or several with their weights.",
         "data",
         basic=True,
     )
-    columns: dict[str, str] = _dial(
+    columns: dict[str, str] = _setting(
         {},
-        "Which column is which, where names don't tell: {prompt: ask, completion: reply}, messages, or text.",
+        "Which column is which, where the names don't say: {prompt: ask, completion: reply}, messages, or text.",
         "data",
     )
-    bad_rows: Literal["stop", "skip"] = _dial(
-        "stop", "Rows at fault: stop before the start, or skip them and doubtful ones, counted.", "data"
+    bad_rows: Literal["stop", "skip"] = _setting(
+        "stop", "Invalid rows: stop before the start, or skip rows with errors and warnings and count them.", "data"
     )
-    validation_dataset: str = _dial("", "Measure with these rows instead of a share: a file or a dataset's id.", "data")
-    validation_split: float = _dial(
-        0.05, "Share of the rows kept aside to measure what was really learned.", "data", "share of rows", ge=0, le=0.5
+    validation_dataset: str = _setting(
+        "", "Validate on these rows instead of a split of the dataset: a file or a dataset's id.", "data"
     )
-    max_length: int = _dial(
+    validation_split: float = _setting(
+        0.05, "Share of the rows held out for validation.", "data", "share of rows", ge=0, le=0.5
+    )
+    max_length: int = _setting(
         1024,
-        "Longest example; what is longer is cut, dropped or split, and counted.",
+        "Maximum tokens of an example; longer ones are truncated, dropped or split, and counted.",
         "data",
         "tokens",
         True,
         ge=16,
         le=131072,
     )
-    long_rows: Literal["truncate", "drop", "split"] = _dial(
-        "truncate", "Rows above max_length: cut their end, drop them, or split them between turns.", "data"
+    long_rows: Literal["truncate", "drop", "split"] = _setting(
+        "truncate", "Rows longer than max_length: truncate, drop, or split them between turns.", "data"
     )
-    sample_prompts: list[str] = _dial(
-        [], "Questions answered before and after training, to see the difference.", "data", "prompts", max_length=50
+    sample_prompts: list[str] = _setting(
+        [], "Prompts answered before and after training, to show the difference.", "data", "prompts", max_length=50
     )
-    sample_while_training: bool = _dial(
-        True, "Answer the sample prompts at each evaluation too, and not only before and after.", "data"
+    sample_while_training: bool = _setting(
+        True, "Also answer the sample prompts at each evaluation, not only before and after.", "data"
     )
-    sample_max_new_tokens: int = _dial(64, "Longest answer to a sample prompt.", "data", "tokens", ge=1, le=4096)
+    sample_max_new_tokens: int = _setting(
+        64, "Maximum length of an answer to a sample prompt.", "data", "tokens", ge=1, le=4096
+    )
 
     lora: LoraSettings = Field(
         default_factory=LoraSettings, description="The adapter.", json_schema_extra={"group": "lora"}
     )
-    adapter_name_or_path: str = _dial(
-        "", "Go on from this adapter instead of a fresh one: a run's id, or a folder as PEFT saves it.", "lora"
+    adapter_name_or_path: str = _setting(
+        "", "Start from this adapter instead of a new one: a run's id, or a folder saved by PEFT.", "lora"
     )
 
-    num_train_epochs: float = _dial(
-        3.0, "How often the whole dataset is seen.", "training", "epochs", True, gt=0, le=1000
-    )
-    max_steps: int = _dial(
+    num_train_epochs: float = _setting(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
+    max_steps: int = _setting(
         -1, "Stop after this many steps; -1 lets num_train_epochs decide.", "training", "steps", ge=-1
     )
-    per_device_train_batch_size: int = _dial(
+    per_device_train_batch_size: int = _setting(
         4,
-        "Examples computed at once: more is faster and needs more memory.",
+        "Examples per batch: more is faster and needs more memory.",
         "training",
         "examples",
         True,
         ge=1,
         le=4096,
     )
-    packing: bool = _dial(
+    packing: bool = _setting(
         False,
         "Fill each batch with whole examples up to max_tokens_per_batch, instead of counting examples.",
         "training",
     )
-    max_tokens_per_batch: int = _dial(
+    max_tokens_per_batch: int = _setting(
         0,
-        "Tokens in a batch, used with packing only; 0 takes per_device_train_batch_size times max_length.",
+        "Tokens per batch, used with packing only; 0 means per_device_train_batch_size times max_length.",
         "training",
         "tokens",
         ge=0,
         le=1 << 20,
     )
-    gradient_accumulation_steps: int = _dial(
+    gradient_accumulation_steps: int = _setting(
         4,
-        "Batches gathered before one update: a larger batch without the memory.",
+        "Batches accumulated per update: a larger effective batch without the memory.",
         "training",
         "batches",
         ge=1,
         le=4096,
     )
-    learning_rate: float = _dial(
-        2e-4, "How big each update is. Too big diverges, too small learns nothing.", "training", "", True, gt=0, le=1
+    learning_rate: float = _setting(
+        2e-4, "Size of each update. Too large diverges, too small learns nothing.", "training", "", True, gt=0, le=1
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
-        _dial("linear", "How the learning rate falls over the run.", "training")
+        _setting("linear", "Learning-rate schedule.", "training")
     )
-    warmup_steps: float = _dial(
+    warmup_steps: float = _setting(
         0.03,
-        "Steps of slow start; below 1 a share of all steps, and none where that is less than a step.",
+        "Steps of learning-rate warmup; below 1 a share of all steps, and none if that is less than one step.",
         "training",
         "steps or share",
         ge=0,
     )
-    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _dial(
-        "adamw_torch_fused", "The optimiser, by transformers' names.", "training"
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _setting(
+        "adamw_torch_fused", "The optimizer, as transformers names it.", "training"
     )
-    weight_decay: float = _dial(0.0, "Pull of the adapter's weights towards zero.", "training", ge=0, le=1)
-    max_grad_norm: float = _dial(1.0, "Gradients longer than this are shortened; 0 never.", "training", ge=0)
-    neftune_noise_alpha: float = _dial(
-        0.0, "Noise on the embeddings (arXiv:2310.05914); 0 is off, 5 is usual.", "training", ge=0, le=100
+    weight_decay: float = _setting(0.0, "Weight decay of the adapter's weights.", "training", ge=0, le=1)
+    max_grad_norm: float = _setting(1.0, "Clips the gradient norm; 0 disables clipping.", "training", ge=0)
+    neftune_noise_alpha: float = _setting(
+        0.0, "Noise on the embeddings (arXiv:2310.05914); 0 is off, 5 is typical.", "training", ge=0, le=100
     )
-    early_stopping_patience: int = _dial(
+    early_stopping_patience: int = _setting(
         0,
         "Stop after this many evaluations without a better validation loss; 0 is off.",
         "training",
         "evaluations",
         ge=0,
     )
-    load_best_model_at_end: bool = _dial(
-        False, "Give out the adapter of the best validation loss instead of the last step's.", "training"
+    load_best_model_at_end: bool = _setting(
+        False, "Keep the adapter with the best validation loss instead of the last step's.", "training"
     )
-    seed: int = _dial(42, "Same seed, same data order, same split.", "training", ge=0, le=2**32 - 1)
+    seed: int = _setting(
+        42, "The same seed gives the same data order and the same split.", "training", ge=0, le=2**32 - 1
+    )
 
-    gradient_checkpointing: bool | Literal["auto"] = _dial(
+    gradient_checkpointing: bool | Literal["auto"] = _setting(
         "auto",
-        "Recompute instead of remember: far less memory, about a third slower; auto where memory needs it.",
+        "Recompute activations instead of storing them: far less memory, about a third slower; auto turns it on if memory requires it.",
         "memory",
     )
-    device: str = _dial(
+    device: str = _setting(
         "auto",
         "Where to train: auto, cpu, mps, or cuda (cuda:1 for the second card).",
         "memory",
         pattern=DEVICE_PATTERN,
     )
-    bf16: bool | Literal["auto"] = _dial(
-        "auto", "16-bit arithmetic of wide range; auto uses it where the machine has it.", "memory"
+    bf16: bool | Literal["auto"] = _setting(
+        "auto", "bfloat16 arithmetic; auto uses it if the device supports it.", "memory"
     )
-    fp16: bool = _dial(False, "16-bit arithmetic for older GPUs.", "memory")
-    cpu_threads: int = _dial(
-        0, "Processor threads to use; 0 takes one for each core.", "memory", "threads", ge=0, le=1024
-    )
+    fp16: bool = _setting(False, "float16 arithmetic, for older GPUs.", "memory")
+    cpu_threads: int = _setting(0, "CPU threads to use; 0 means one per core.", "memory", "threads", ge=0, le=1024)
 
-    logging_steps: int = _dial(1, "A point on the curve each so many steps.", "saving", "steps", ge=1)
-    eval_steps: float = _dial(
+    logging_steps: int = _setting(1, "Log every N optimizer steps.", "saving", "steps", ge=1)
+    eval_steps: float = _setting(
         0.2,
-        "Measure the validation loss each so many steps; below 1 a share of all steps; 0 is off.",
+        "Evaluate every N steps; below 1 a share of all steps; 0 is off.",
         "saving",
         "steps or share",
         ge=0,
     )
-    save_steps: float = _dial(
+    save_steps: float = _setting(
         0.2,
-        "Save a checkpoint each so many steps; below 1 a share of all steps; 0 only at the end.",
+        "Save a checkpoint every N steps; below 1 a share of all steps; 0 only at the end.",
         "saving",
         "steps or share",
         ge=0,
     )
-    save_minutes: float = _dial(
-        10.0, "Save a checkpoint at least each so many minutes; 0 is off.", "saving", "minutes", ge=0
+    save_minutes: float = _setting(
+        10.0, "Save a checkpoint at least every N minutes; 0 is off.", "saving", "minutes", ge=0
     )
-    save_total_limit: int = _dial(
-        2, "How many checkpoints to keep; the best one is kept besides.", "saving", "checkpoints", ge=2, le=1000
+    save_total_limit: int = _setting(
+        2, "Checkpoints to keep; the best one is kept in addition.", "saving", "checkpoints", ge=2, le=1000
     )
 
     @field_validator("dataset", "validation_dataset", "model_name", "adapter_name_or_path")
@@ -292,7 +307,7 @@ def mixed(dataset: Any) -> Any:
 
 
 def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every dial as (dotted name, field), in the order of declaration; `lora.r` is one of them."""
+    """Every setting as (dotted name, field), in the order of declaration; `lora.r` is one of them."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from fields(field.annotation, f"{prefix}{name}.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from interfaces.problem_sentences import sentence
 from interfaces.problems import Code, Problem
+from interfaces.texts import sentence
 
 
 class FineTuneError(Exception):

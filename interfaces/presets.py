@@ -25,7 +25,7 @@ class PresetConfigs:
 
     @staticmethod
     def rtx_4090() -> FineTuneConfig:
-        """A 24 GB card: fp16, not quantised, length 2048, batch 4 x 4."""
+        """A 24 GB card: fp16, not quantized, length 2048, batch 4 x 4."""
         return FineTuneConfig(
             bf16=False,
             fp16=True,
@@ -37,7 +37,7 @@ class PresetConfigs:
 
     @staticmethod
     def a100() -> FineTuneConfig:
-        """A 40 or 80 GB card: bf16, not quantised, length 4096, batch 8 x 2."""
+        """A 40 or 80 GB card: bf16, not quantized, length 4096, batch 8 x 2."""
         return FineTuneConfig(
             bf16=True,
             max_length=4096,
@@ -63,7 +63,7 @@ class PresetConfigs:
 
     @staticmethod
     def laptop_cpu() -> FineTuneConfig:
-        """No GPU: the starter, not quantised (8 bits save little and cost time on a CPU), batch 4 x 1."""
+        """No GPU: the starter, not quantized (8 bits save little and cost time on a CPU), batch 4 x 1."""
         return FineTuneConfig(
             model_name=STARTER,
             max_length=512,

@@ -16,7 +16,7 @@ Severity = Literal["error", "warning"]
 
 
 class Code(StrEnum):
-    """Every kind of problem. `interfaces.problem_sentences` holds a sentence for each, in each language."""
+    """Every kind of problem. `interfaces.texts` holds a sentence for each, in each language."""
 
     # the config
     UNKNOWN_KEY = "unknown_key"

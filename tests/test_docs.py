@@ -57,15 +57,15 @@ def test_the_readme_s_tree_is_the_tree() -> None:
     assert shown == real - {"dist", "build"}
 
 
-def test_the_readme_s_models_are_the_catalogue() -> None:
-    from studio.models.catalogue import CATALOGUE
+def test_the_readme_s_models_are_the_catalog() -> None:
+    from studio.models.catalog import CATALOG
 
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in README.splitlines()
         if line.startswith(("| Qwen/", "| starter"))
     ]
-    named = [entry for entry in CATALOGUE if entry.tier != "more"]
+    named = [entry for entry in CATALOG if entry.tier != "more"]
     assert [row[0].split()[0] for row in rows] == [entry.id for entry in named]
     for row, entry in zip(rows[:-1], named, strict=False):
         assert (row[1], row[2]) == (entry.vram_hint, entry.time_hint)
@@ -132,7 +132,7 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_the_figures_beside_the_requirements_hints_are_computed() -> None:
     from interfaces.presets import PresetConfigs
-    from studio.models.catalogue import BY_ID
+    from studio.models.catalog import BY_ID
     from studio.sizing.devices import named_device
     from studio.sizing.estimate import estimate, with_changes
 

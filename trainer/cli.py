@@ -38,9 +38,9 @@ from interfaces.errors import FineTuneError
 from interfaces.events import Failed
 from interfaces.files import write_json, write_text
 from interfaces.folders import DatasetFolder, Home, RunFolder
-from interfaces.problem_sentences import sentence
 from interfaces.problems import BROKEN_RUN, Code, Problem
 from interfaces.process import ProcessIdentity
+from interfaces.texts import sentence
 
 app = typer.Typer(
     help="The trainer of Finetune Studio, one job a process.",

@@ -14,8 +14,8 @@ from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
 from interfaces.events import Event, Stopped, Stopping, read_tail
 from interfaces.folders import Home, RunFolder
-from interfaces.problem_sentences import sentence, settings_words, size
 from interfaces.problems import BROKEN_RUN, Code, Problem
+from interfaces.texts import sentence, settings_words, size
 from studio.cli.console import program_name
 from studio.cli.progress import RunProgress, stopping_words
 from studio.datasets.library import with_datasets
@@ -78,7 +78,7 @@ def begin_run(
 
 def left_alone(folder: RunFolder) -> str:
     """What becomes of a run that nobody follows."""
-    words = "It waits in the queue" if folder.is_waiting else "It runs by itself"
+    words = "It is queued" if folder.is_waiting else "It runs in the background"
     return f"{words}. 'finetune runs' shows it, 'finetune stop {folder.id}' stops it."
 
 
@@ -101,10 +101,10 @@ def launch_or_wait(manager: FinetuneManager, folder: RunFolder, console: Console
         raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="before it in the queue")
     holder = manager.queue.holder_of(place.device)
     if manager.queue.paused:
-        reason = "it is paused, and 'finetune queue go-on' lets it start runs again"
+        reason = "it is paused; 'finetune queue resume' resumes it"
     else:
-        reason = f"{holder.id if holder else 'another'} has {place.device}. It starts by itself, whatever becomes of this terminal"
-    console.print(f"Number {place.position} in the queue: {reason}.")
+        reason = f"{place.device} is in use by {holder.id if holder else 'another run'}. The run starts automatically, even if this terminal is closed"
+    console.print(f"Position {place.position} in the queue: {reason}.")
 
 
 def attach(
@@ -146,7 +146,9 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
     """Ask what Ctrl-C means: True to stop and save, False to leave the run alone. Without a terminal: leave it."""
     waits = folder.is_waiting
     detached = f"\nDetached. {left_alone(folder)}"
-    question = "Take it out of the queue, or let it wait?" if waits else "Stop and save, or detach and let it run?"
+    question = (
+        "Remove it from the queue, or leave it queued?" if waits else "Stop and save, or detach and keep it running?"
+    )
     if not (sys.stdin.isatty() and console.is_terminal):
         console.print(detached)
         return False
@@ -160,7 +162,7 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
     try:
         manager.request_stop(folder.id)
         if not waits:
-            console.print("Stopping after this batch and saving ...")
+            console.print("Stopping after this batch and saving...")
     except FineTuneError:
         pass  # it ended meanwhile: its result is told
     return True
@@ -197,11 +199,11 @@ def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
         problem = Problem.model_validate(result["problem"])
         console.print(f"[red]Failed.[/] {escape(sentence(problem))}")
         if problem.change:
-            console.print(f"'finetune retry {folder.id} --cured' starts it anew with {settings_words(problem.change)}.")
+            console.print(f"'finetune retry {folder.id} --cured' runs it again with {settings_words(problem.change)}.")
         return 1 if problem.code in BROKEN_RUN else 2
     if result["state"] in ("interrupted", "failed"):
         console.print(
-            f"The run ended without a last word. 'finetune resume {folder.id}' goes on from its last checkpoint, if it has one."
+            f"The run ended without a final report. 'finetune resume {folder.id}' continues from its last checkpoint, if it has one."
         )
         return 1
     if not as_json:
@@ -220,13 +222,13 @@ def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) 
     if result["tokens_per_second"]:
         memory = size(result["peak_memory_bytes"] or 0)
         console.print(
-            f"{result['tokens_per_second']:.0f} tokens/s, {memory} of memory at most, {result['seconds']:.0f} s in all."
+            f"{result['tokens_per_second']:.0f} tokens/s, {memory} peak memory, {result['seconds']:.0f} s in total."
         )
     if not folder.attempts():
-        console.print(f"It has left the queue. 'finetune resume {folder.id}' starts it.")
+        console.print(f"Removed from the queue. 'finetune resume {folder.id}' starts it.")
     elif result["state"] == "stopped":
         resumable = any(isinstance(event, Stopped) and event.resumable for event in read_tail(folder.events)[-1:])
-        console.print("Stopped." + (f" 'finetune resume {folder.id}' goes on from here." if resumable else ""))
+        console.print("Stopped." + (f" 'finetune resume {folder.id}' continues from here." if resumable else ""))
     if result["adapter"]:
         console.print(f"Adapter: {result['adapter']}")
 
@@ -234,9 +236,9 @@ def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) 
 def tell_next(folder: RunFolder, console: Console) -> None:
     """What to do with a result."""
     steps = {
-        f"{program_name()} export {folder.id} --out adapter.zip": "take it with you; its README.md says how to load it",
-        f"{program_name()} continue {folder.id} --set num_train_epochs=1": "train it further, as a new run",
-        f"{program_name()} studio": "see its curve and its answers in the browser, or train on your own rows there",
+        f"{program_name()} export {folder.id} --out adapter.zip": "export the adapter; its README.md says how to load it",
+        f"{program_name()} continue {folder.id} --set num_train_epochs=1": "continue training, as a new run",
+        f"{program_name()} studio": "see its curve and its answers in the browser, or train on your own data there",
         f"{program_name()} train my-run.yaml": "the same in the terminal; README.md shows such a file",
     }
     console.print("\n[bold]What next[/]")
@@ -247,7 +249,7 @@ def tell_next(folder: RunFolder, console: Console) -> None:
 def tell_interrupted(home: Home) -> None:
     """Offer what the power or a kill has interrupted."""
     for run in interrupted_runs(home):
-        print(f"Run {run.id} was interrupted at step {run.step}. 'finetune resume {run.id}', or the page, goes on.")
+        print(f"Run {run.id} was interrupted at step {run.step}. 'finetune resume {run.id}', or the page, resumes it.")
 
 
 def download_with_bar(home: Home, model: str, console: Console) -> str:

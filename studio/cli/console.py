@@ -28,19 +28,23 @@ def expanded(value: Any) -> Any:
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Where runs, datasets and models lie.", envvar="FINETUNE_HOME", callback=expanded),
+    typer.Option(
+        "--home", help="Where runs, datasets and models are stored.", envvar="FINETUNE_HOME", callback=expanded
+    ),
 ]
-ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The dials of the run.", callback=expanded)]
+ConfigArgument = Annotated[
+    Path, typer.Argument(metavar="CONFIG.yaml", help="The settings of the run.", callback=expanded)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its beginning or end, or 'last'.")]
+RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, the start or end of it, or 'last'.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a setting; may be repeated.")
 ]
 SourceOption = Annotated[
-    str | None, typer.Option("--from", metavar="SOURCE", help="Whose config it is: llamafactory or axolotl.")
+    str | None, typer.Option("--from", metavar="SOURCE", help="Format of the config: llamafactory or axolotl.")
 ]
-WaitOption = Annotated[bool, typer.Option("--wait", help="While another run has the device: wait in the queue.")]
-DetachOption = Annotated[bool, typer.Option("--detach", help="Start and return at once.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Queue the run while the device is in use.")]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Start the run and return immediately.")]
 
 
 def home_of(chosen: Path | None) -> Home:
@@ -72,7 +76,7 @@ def read_settings(config: Path, settings: list[str] | None, source: str | None) 
         if found.refused:
             raise FineTuneError(*found.refused)
         print(
-            f"Translated from {source}; {len(found.left)} of {len(values)} settings have no place here:",
+            f"Translated from {source}; {len(found.left)} of {len(values)} settings can't be translated:",
             file=sys.stderr,
         )
         for key, reason in found.left.items():
@@ -90,8 +94,8 @@ def leave_unusable_proxies() -> None:
     for name in [name for name in os.environ if name.lower() in _PROXIES]:
         scheme = os.environ[name].strip().partition("://")[0].lower() if "://" in os.environ[name] else "http"
         if scheme not in ("http", "https", "socks5", "socks5h"):
-            from interfaces.problem_sentences import sentence
             from interfaces.problems import Code, Problem
+            from interfaces.texts import sentence
 
             value = re.sub(r"//[^/@]*@", "//", os.environ.pop(name))
             print(sentence(Problem.warning(Code.PROXY_UNUSABLE, field=name, value=value)), file=sys.stderr)

@@ -18,7 +18,7 @@ from studio.cli.console import HomeOption, JsonOption, expanded, home_of
 if TYPE_CHECKING:
     from interfaces.folders import Home
 
-data = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
+data = typer.Typer(help="Check and manage datasets.", no_args_is_help=True)
 FileArgument = Annotated[
     str,
     typer.Argument(
@@ -30,7 +30,7 @@ ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", metavar="USE=NAME", help="Which column is the prompt, completion, messages, text, system, input, tools ...; may be repeated.")
 ]  # fmt: skip
 SampleOption = Annotated[
-    str, typer.Option("--sample-by", help="What a row of plain text is: paragraph, line or document.")
+    str, typer.Option("--sample-by", help="How plain text is split into examples: paragraph, line or document.")
 ]
 ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, or 'starter'.", callback=expanded)]
 
@@ -39,11 +39,11 @@ ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, o
 def check(
     file: FileArgument, as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph",
     against: Annotated[
-        Path | None, typer.Option("--against", metavar="TRAINED", help="Also name rows that stand in this file too.", callback=expanded)
+        Path | None, typer.Option("--against", metavar="TRAINED", help="Also report rows that appear in this file.", callback=expanded)
     ] = None,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
-    """Read FILE to its end and name every row at fault or doubtful, by line and field."""
+    """Check every row of FILE and report errors and warnings by line and field."""
     from interfaces.folders import DatasetFolder
     from studio.cli.data_report import print_report, tell_report
     from studio.datasets.library import describe
@@ -71,11 +71,11 @@ def check(
 
 @data.command()
 def preview(
-    file: FileArgument, model: ModelOption, row: Annotated[int, typer.Option("--row", min=1, help="Which row, from 1.")] = 1,
+    file: FileArgument, model: ModelOption, row: Annotated[int, typer.Option("--row", min=1, help="Row number, starting at 1.")] = 1,
     max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024, as_json: JsonOption = False,
     column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
-    """Show one row exactly as MODEL will see it, token by token, with what of it is learned."""
+    """Show one row exactly as MODEL will see it, token by token, with the trained tokens marked."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
     from studio.datasets.library import describe
@@ -112,14 +112,14 @@ def stats(
     batch: Annotated[int, typer.Option("--batch", min=1, help="per_device_train_batch_size")] = 4,
     accumulation: Annotated[int, typer.Option("--accumulation", min=1, help="gradient_accumulation_steps")] = 4,
     share: Annotated[
-        float, typer.Option("--validation-split", min=0, max=0.5, help="Rows kept aside aren't trained.")
+        float, typer.Option("--validation-split", min=0, max=0.5, help="Rows held out for validation are not trained on.")
     ] = 0.05,
-    budget: Annotated[int, typer.Option("--max-tokens-per-batch", min=0, help="With packing; 0 is without.")] = 0,
+    budget: Annotated[int, typer.Option("--max-tokens-per-batch", min=0, help="Token budget with packing; 0 turns packing off.")] = 0,
     long_rows: Annotated[str, typer.Option("--long-rows", help="truncate, drop or split")] = "truncate",
-    sample: Annotated[bool, typer.Option("--sample", help="At once, from a sample of a large file.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Use a sample of a large file, for a quick answer.")] = False,
     as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
-    """Token lengths of all rows for MODEL: what max_length cuts, what is learned, steps an epoch. Adds FILE to the library."""
+    """Token lengths of all rows for MODEL: what max_length truncates, what is trained on, steps per epoch. Adds FILE to the library."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
 
@@ -151,7 +151,7 @@ def stats(
 
 @data.command("list")
 def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """The library: all datasets, newest first."""
+    """List all datasets, newest first."""
     from studio.cli.data_report import plain
     from studio.datasets.library import list_datasets
 
@@ -174,18 +174,18 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def add(
     file: FileArgument, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None
 ) -> None:
-    """Add a file, or a dataset of the Hub, to the library; prints its id."""
+    """Add a file or a Hub dataset to the library; prints its id."""
     print(_added(home_of(home), file, column, sample_by))
 
 
 @data.command()
 def mix(
     parts: Annotated[
-        list[str], typer.Argument(metavar="DATASET=WEIGHT ...", help="2 takes each row twice, 0.5 half of the rows.")
+        list[str], typer.Argument(metavar="DATASET=WEIGHT ...", help="2 uses each row twice, 0.5 half of the rows.")
     ],
     home: HomeOption = None,
 ) -> None:
-    """Make one dataset of several; prints its id."""
+    """Mix several datasets into one; prints its id."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
     from studio.datasets.library import find_dataset, mix_datasets
@@ -210,7 +210,7 @@ def mix(
 
 @data.command()
 def rename(dataset: DatasetArgument, name: str, home: HomeOption = None) -> None:
-    """Give a dataset another name."""
+    """Rename a dataset."""
     from studio.datasets.library import find_dataset, rename_dataset
 
     place = home_of(home)
@@ -220,7 +220,7 @@ def rename(dataset: DatasetArgument, name: str, home: HomeOption = None) -> None
 @data.command()
 def delete(
     dataset: DatasetArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Also when runs used it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete it even if runs used it.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Move a dataset to the trash."""
@@ -238,7 +238,7 @@ def download(
     out: Annotated[Path, typer.Option("--out", help="A .jsonl file.", callback=expanded)],
     home: HomeOption = None,
 ) -> None:
-    """Write a dataset's rows in their normalised shape."""
+    """Write a dataset's rows in their normalized format."""
     import shutil
 
     from interfaces.errors import FineTuneError

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from interfaces.folders import DatasetFolder
-from interfaces.problem_sentences import row_reason, sentence
 from interfaces.problems import Problem
+from interfaces.texts import row_reason, sentence
 from studio.datasets.library import problem_lines
 
 SHOWN_PROBLEMS = 20
@@ -37,16 +37,16 @@ def tell_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
     used = ", ".join(f"{role}: {column}" for role, column in report["columns"].items())
     print(
         plain(
-            f"{report['name']}: {report['rows']} rows, read as {report['format'] or 'nothing known'}"
+            f"{report['name']}: {report['rows']} rows, detected as {report['format'] or 'no known format'}"
             + (f" ({used})" if used else "")
         )
     )
     if report["unused_columns"]:
-        print(plain(f"Not used: {', '.join(report['unused_columns'])}"))
+        print(plain(f"Unused columns: {', '.join(report['unused_columns'])}"))
     if report["unused_keys"]:
         keys = ", ".join(f"{key} ({count})" for key, count in report["unused_keys"].items())
-        print(plain(f"Not used inside of turns: {keys}"))
-    print(f"{report['good']} good, {report['doubtful']} doubtful, {report['at_fault']} at fault")
+        print(plain(f"Unused keys in messages: {keys}"))
+    print(f"{report['good']} valid, {report['doubtful']} with warnings, {report['at_fault']} with errors")
     for number, record in enumerate(problem_lines(folder)):
         if number == SHOWN_PROBLEMS:
             print(f"  ... and {sum(report['kinds'].values()) - SHOWN_PROBLEMS} more ('--json' has all)")
@@ -55,14 +55,14 @@ def tell_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
 
 
 def tell_row(shown: dict[str, Any]) -> None:
-    """One row as a model sees it, what is learned marked by colour, or by brackets where there are none."""
+    """One row as a model sees it, what is learned marked by color, or by brackets where there are none."""
     console = Console(highlight=False, soft_wrap=True)
     text = Text()
     for index, token in enumerate(shown["tokens"]):
         style = "black on green" if token["trained"] else "dim"
         if index >= shown["max_length"]:
             style = "strike dim"
-        # Without colours brackets tell what is learned.
+        # Without colors brackets tell what is learned.
         begins = token["trained"] and (index == 0 or not shown["tokens"][index - 1]["trained"])
         ends = token["trained"] and (index + 1 == len(shown["tokens"]) or not shown["tokens"][index + 1]["trained"])
         piece = plain(token["text"], keep="\n\t")
@@ -70,16 +70,16 @@ def tell_row(shown: dict[str, Any]) -> None:
     console.print(text)
     stop = shown["stop"]
     fates = {
-        "trained": "is learned",
-        "read": "is only read: the model won't learn to stop",
-        "cut": "is cut off",
+        "trained": "is trained on",
+        "read": "is only context: the model won't learn to stop",
+        "cut": "is truncated",
         "none": "",
     }
     print(
-        f"\n{shown['length']} tokens, {shown['trained']} learned, {shown['cut']} beyond max_length {shown['max_length']}"
+        f"\n{shown['length']} tokens, {shown['trained']} trained on, {shown['cut']} beyond max_length {shown['max_length']}"
     )
     print(
-        f"End of turn {stop['token']} {fates[stop['fate']]}."
+        f"The end-of-turn token {stop['token']} {fates[stop['fate']]}."
         if stop["token"]
         else "There is no end-of-turn token: the model won't learn to stop."
     )
@@ -92,11 +92,11 @@ def tell_stats(found: dict[str, Any]) -> None:
     of = f"{found['counted']} of {found['rows']} rows (a sample)" if found["sampled"] else f"{found['rows']} rows"
     print(f"{of}: {found['tokens']} tokens, median {found['median']}, longest {found['longest']}")
     print(
-        f"At max_length {found['max_length']}: {found['cut']} rows cut, {found['lost']} lose their whole answer, {found['trained_tokens']} tokens learned"
+        f"At max_length {found['max_length']}: {found['cut']} rows truncated, {found['lost']} lose their whole answer, {found['trained_tokens']} tokens trained on"
     )
     print(
-        f"{found['steps_per_epoch']} steps an epoch with batches of {found['batch']}, {found['accumulation']} to a step, "
-        f"without padding (padded batches would hold {found['padding_share']:.0%} of it)"
+        f"{found['steps_per_epoch']} steps per epoch with batches of {found['batch']}, {found['accumulation']} per step, "
+        f"without padding ({found['padding_share']:.0%} of padded batches would be padding)"
     )
     bars, edges = found["histogram"]["counts"], found["histogram"]["edges"]
     most = max([*bars, 1])
@@ -105,9 +105,9 @@ def tell_stats(found: dict[str, Any]) -> None:
             mark = " <- max_length" if start < found["max_length"] <= end else ""
             print(f"{start:>7} - {end:<7} {'#' * max(round(40 * count / most), 1)} {count}{mark}")
     if found["nothing_to_learn"]:
-        print(f"{found['nothing_to_learn']} rows have nothing to learn at any length")
+        print(f"{found['nothing_to_learn']} rows have nothing to train on at any length")
     if found["refused"]:
-        print(plain(f"{found['refused']} rows are refused by the chat template: {found['first_refused']}"))
+        print(plain(f"{found['refused']} rows are rejected by the chat template: {found['first_refused']}"))
     for problem in found["warnings"]:
         print(plain(sentence(Problem.model_validate(problem))))
 

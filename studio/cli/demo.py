@@ -34,7 +34,9 @@ def is_right(answer: str, expect: list[str]) -> bool:
 def run_demo(manager: FinetuneManager, console: Console) -> int:
     """Train, compare, and tell; returns the exit code."""
     config = demo_config()
-    console.print("Teaching the starter model about a product it can't know: 100 rows, a minute or two on two cores.")
+    console.print(
+        "Fine-tuning the starter model on a product it can't know: 100 rows, one or two minutes on two cores."
+    )
     run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, config["dataset"])})
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]")
@@ -54,7 +56,7 @@ def _compare(folder: RunFolder, console: Console) -> None:
         if isinstance(event, Sampled):
             answers.setdefault(event.prompt, {})[event.step] = event.answer
     right = {"base": 0, "tuned": 0}
-    console.print("\n[bold]Ten questions that were not in the training data[/]")
+    console.print("\n[bold]Ten prompts that were not in the training data[/]")
     for row in questions():
         told = answers.get(row["question"], {})
         console.print(f"\n{row['question']}", markup=False, style="bold")
@@ -62,5 +64,5 @@ def _compare(folder: RunFolder, console: Console) -> None:
             answer = told.get(step, "").replace("\n", " ")
             good = is_right(answer, row["expect"])
             right[who] += good
-            console.print(f"  {who:5} {'right' if good else 'wrong'}  {answer[:150]}", markup=False)
-    console.print(f"\nRight answers: base {right['base']} of 10, tuned {right['tuned']} of 10.")
+            console.print(f"  {who:5} {'correct' if good else 'wrong'}  {answer[:150]}", markup=False)
+    console.print(f"\nCorrect answers: base {right['base']} of 10, fine-tuned {right['tuned']} of 10.")

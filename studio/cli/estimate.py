@@ -44,27 +44,30 @@ def estimate(
         typer.Option(
             "--dataset",
             metavar="FILE",
-            help="Take the real lengths of these rows: a file or a dataset.",
+            help="Use the real lengths of these rows: a file or a dataset.",
             callback=expanded,
         ),
     ] = None,
     loss: Annotated[
         str,
         typer.Option(
-            "--loss", help="trained: logits where something is learned, as here. full: everywhere, as others do."
+            "--loss",
+            help="trained: logits only for trained tokens, as this trainer does. full: for all tokens, as others do.",
         ),
     ] = "trained",
     time: Annotated[
-        bool, typer.Option("--time", help="Time a few steps first, with a short run: the time is known then.")
+        bool, typer.Option("--time", help="Time a few steps first with a short run, so that the duration is known.")
     ] = False,
     wait: WaitOption = False,
     settings: SetOption = None,
     source: SourceOption = None,
-    preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for the device.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Settings for a kind of machine; default: those for the device.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Will it fit, and how long will it take? Nothing is loaded, and no weights are needed. Exit code 1: too big."""
+    """Estimate memory and time. Loads nothing and needs no weights. Exit code 1: too large."""
     from interfaces.config import FineTuneConfig, config_errors
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
@@ -107,7 +110,7 @@ def estimate(
         elif fit and fit.step_seconds:
             took = duration(fit.step_seconds)
             print(
-                f"With {_changes(fit.changes)} it would fit, but a single step would take {took}: ask for less at once, or a smaller model."
+                f"With {_changes(fit.changes)} it would fit, but a single step would take {took}: use smaller batches, or a smaller model."
             )
     raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
 
@@ -174,13 +177,11 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
 
 
 def _tell(found: Assessment) -> None:
-    from interfaces.problem_sentences import size
+    from interfaces.texts import size
 
     told = found.estimate
     device = told.device
-    words = {"fits": "It fits.", "tight": "It is tight: close other programs first.", "too_big": "It is too big."}[
-        told.verdict
-    ]
+    words = {"fits": "Fits:", "tight": "Tight, close other programs first:", "too_big": "Too large:"}[told.verdict]
     print(f"{words} {size(told.total_bytes)} of {size(device.free_memory_bytes)} free on {device.name}.")
     parts = sorted(told.parts.items(), key=lambda part: -part[1])
     print_table(
@@ -188,22 +189,22 @@ def _tell(found: Assessment) -> None:
         [[part, size(amount), f"{amount / told.total_bytes:.0%}"] for part, amount in parts if amount],
     )
     rows = f"{len(told.lengths)} rows, {sum(told.lengths)} tokens" + (
-        "" if found.lengths else " (each row as long as max_length)"
+        "" if found.lengths else " (assuming every row has max_length tokens)"
     )
     print(
         f"Largest batch: {rows}. Gradient checkpointing: {'on' if found.config.gradient_checkpointing is True else 'off'}."
     )
     if found.facts.download_bytes:
-        print(f"Download first: about {size(found.facts.download_bytes)}.")
-    print(f"On the disk: up to {size(told.disk_bytes)}.")
-    steps = f"{told.steps} steps" if told.steps else "steps as many as the data has"
+        print(f"To download: about {size(found.facts.download_bytes)}.")
+    print(f"Disk space: up to {size(told.disk_bytes)}.")
+    steps = f"{told.steps} steps" if told.steps else "as many steps as the data has"
     print(
         f"Time: {steps}, "
         + (
-            f"{duration(told.seconds[0])} to {duration(told.seconds[1])}, as steps have varied here."
+            f"{duration(told.seconds[0])} to {duration(told.seconds[1])}, from the step times seen on this machine."
             if told.seconds
-            else "known once this machine has timed a few steps of a run"
-            + ("." if told.verdict == "too_big" else "; --time does that now.")
+            else "known once a few steps of any run were timed on this machine"
+            + ("." if told.verdict == "too_big" else "; --time times them now.")
         )
     )
     for one in found.savings()[:4]:
@@ -211,9 +212,9 @@ def _tell(found: Assessment) -> None:
 
 
 def _costs(fit: Fit) -> str:
-    from studio.texts.fit_texts import FIT_TEXTS
+    from interfaces.texts import texts
 
-    return "; ".join(FIT_TEXTS["en"][f"cost_{cost}"] for cost in fit.costs)
+    return "; ".join(texts("page")[f"cost_{cost}"] for cost in fit.costs)
 
 
 def _changes(changes: dict[str, Any]) -> str:

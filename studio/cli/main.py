@@ -106,8 +106,8 @@ def studio_main() -> None:
 
 
 def _fail(*problems: Problem) -> NoReturn:
-    from interfaces.problem_sentences import sentence
     from interfaces.problems import BROKEN_RUN
+    from interfaces.texts import sentence
 
     for problem in problems:
         print(sentence(problem), file=sys.stderr)
@@ -133,9 +133,11 @@ def _unexpected(error: Exception) -> Problem:
 def train(
     config: ConfigArgument,
     settings: SetOption = None,
-    preset: Annotated[str | None, typer.Option(help="Dials for a machine; without it, those for this one.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Settings for a kind of machine; default: those for this machine.")
+    ] = None,
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave rows at fault and doubtful ones out, counted.")
+        bool, typer.Option("--skip-bad-rows", help="Skip rows with errors or warnings; they are counted.")
     ] = False,
     source: SourceOption = None,
     home: HomeOption = None,
@@ -143,7 +145,7 @@ def train(
     detach: DetachOption = False,
     wait: WaitOption = False,
 ) -> None:
-    """Start a run and follow it. Closing this terminal, or killing this command, changes nothing for the run."""
+    """Start a run and follow it. The run continues if this terminal is closed or this command is killed."""
     from studio.cli.attach import start_run
     from studio.config_file import with_preset
     from studio.sizing.devices import detect_devices, usable_device
@@ -159,12 +161,12 @@ def train(
 def export(
     run: RunArgument,
     out: Annotated[
-        Path, typer.Option("--out", help="A .zip file, or a folder that isn't there yet.", callback=expanded)
+        Path, typer.Option("--out", help="A .zip file, or a folder that doesn't exist yet.", callback=expanded)
     ],
     to: Annotated[str, typer.Option("--to", help="What to write: adapter.")] = "adapter",
     home: HomeOption = None,
 ) -> None:
-    """Write a run's adapter where you want it, as a folder or as one zip."""
+    """Export a run's adapter as a folder or a zip file."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
     from studio.runs.state import find_run, summary_of
@@ -180,8 +182,8 @@ def export(
 
 @app.command()
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Versions, devices, memory, disk, and what would hinder a run. Exit code 1 when something would."""
-    from interfaces.problem_sentences import size
+    """Show versions, devices, memory, disk, and problems that would prevent a run. Exit code 1 if there are any."""
+    from interfaces.texts import size
     from studio.cli.doctor import examine
 
     report = examine(home_of(home))
@@ -196,23 +198,23 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 f"{device['kind']:5} {device['name']}: {size(device['total_bytes'])}, {size(device['free_bytes'])} free{used}"
             )
         print(
-            f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter {'here' if report['starter'] else 'not here yet'}"
+            f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter model {'downloaded' if report['starter'] else 'not downloaded'}"
         )
         print(f"hub   {report['hub_endpoint']}")
         if report["warm_trainer"]["state"] != "none":
-            print(f"warm trainer: one waits for a run and holds {size(report['warm_trainer']['memory_bytes'])}")
+            print(f"warm trainer: running, uses {size(report['warm_trainer']['memory_bytes'])}")
         if report["estimates"]["runs"]:
             told = report["estimates"]
             print(
-                f"memory estimates were off by {told['error']:.1%} over {told['runs']} runs (median); they are multiplied by {told['correction']:.2f}"
+                f"memory estimates: median error {told['error']:.1%} over {told['runs']} runs; corrected by a factor of {told['correction']:.2f}"
             )
-        print("\n".join(report["hindrances"]) or "Nothing would hinder a run.")
+        print("\n".join(report["hindrances"]) or "No problems found.")
     sys.exit(1 if report["hindrances"] else 0)
 
 
 @app.command()
 def demo(home: HomeOption = None) -> None:
-    """The whole job on the sample: train, compare base and tuned on held-out questions, show where the adapter is."""
+    """Train on the sample data, compare base and fine-tuned answers to held-out prompts, show where the adapter is."""
     from studio.cli.demo import run_demo
 
     sys.exit(run_demo(manager_of(home_of(home)), open_console()))
@@ -221,32 +223,33 @@ def demo(home: HomeOption = None) -> None:
 @app.command()
 def studio(
     host: Annotated[
-        str, typer.Option(help="Where to listen. Leave it: for a remote machine use ssh -L.")
+        str, typer.Option(help="Address to listen on. Keep the default; for a remote machine use ssh -L.")
     ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="The port; without it, the next free one from 7860 on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; default: the first free one from 7860.")] = None,
     home: HomeOption = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only show the link.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the link without opening a browser.")] = False,
     resume_interrupted: Annotated[
         bool,
         typer.Option(
             "--resume-interrupted",
             envvar="FINETUNE_RESUME_INTERRUPTED",
-            help="Go on with runs that a power cut or a kill has interrupted, one after the other, without being asked.",
+            help="Resume interrupted runs automatically, one after the other.",
         ),
     ] = False,
     no_warm_trainer: Annotated[
         bool,
-        typer.Option(
-            "--no-warm-trainer", help="Keep no trainer waiting: a start takes longer, and less memory is held."
-        ),
+        typer.Option("--no-warm-trainer", help="Keep no warm trainer: starting takes longer, but less memory is used."),
     ] = False,
 ) -> None:
-    """Open the studio in the browser. Its end changes nothing for runs."""
+    """Open the studio in the browser. Runs continue when it stops."""
     from studio.cli.attach import tell_interrupted
     from studio.web.server import serve
 
     def tell(link: str) -> None:
-        print(f"Finetune Studio is here, for you alone:\n\n    {link}\n\nCtrl-C ends it; runs go on.", flush=True)
+        print(
+            f"Finetune Studio is running, only for you, at:\n\n    {link}\n\nCtrl-C stops it; runs continue.",
+            flush=True,
+        )
 
     place = home_of(home)
     if not resume_interrupted:

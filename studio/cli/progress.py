@@ -11,11 +11,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from interfaces.events import Evaluated, Event, Phase, Sampled, Started, Step, Stopping, Warned
-from interfaces.problem_sentences import PHASES, sentence, size
+from interfaces.texts import sentence, size, texts
 
 PLAIN_LINES = 20
 """Without a terminal: about so many lines for all steps."""
-_PHASES = PHASES["en"]
 
 
 class RunProgress:
@@ -48,7 +47,7 @@ class RunProgress:
 
     def wait(self) -> None:
         """Say that the run waits in the queue."""
-        self._live.update(self._task, description="Waiting in the queue")
+        self._live.update(self._task, description="Queued")
 
     def show(self, events: list[Event]) -> None:
         """Show new events, oldest first."""
@@ -58,7 +57,7 @@ class RunProgress:
                 text = f"{event.model_name} on {event.device}, {event.dtype}, {event.threads} threads"
                 self._told_step = event.resumed_from_step or 0
                 if event.resumed_from_step is not None:
-                    text += f", going on from step {event.resumed_from_step}"
+                    text += f", resuming from step {event.resumed_from_step}"
                 self._say(text)
             elif isinstance(event, Phase):
                 self._show_phase(event)
@@ -78,7 +77,7 @@ class RunProgress:
         self._console.print(text, highlight=False)
 
     def _show_phase(self, event: Phase) -> None:
-        words = _PHASES[event.phase]
+        words = texts("phase")[event.phase]
         if event.phase != self._phase:
             self._phase, self._training = event.phase, event.phase == "train"
             self._live.reset(self._task, total=event.total, description=words, more="", unit=event.unit)

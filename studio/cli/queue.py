@@ -9,12 +9,12 @@ import typer
 
 from studio.cli.console import HomeOption, JsonOption, RunArgument, home_of, print_table
 
-queue = typer.Typer(help="Runs that wait for their device.", invoke_without_command=True)
+queue = typer.Typer(help="Runs that are queued for their device.", invoke_without_command=True)
 
 
 @queue.callback()
 def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List what runs and what waits, in order."""
+    """List active and queued runs, in order."""
     if context.invoked_subcommand is not None:
         return
     from studio.runs.queue import RunQueue
@@ -27,41 +27,41 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
         return
     rows = [["-", run, device, "running"] for device, run in sorted(record["running"].items())]
     rows += [
-        [str(one["position"]), one["run"], one["device"], f"waiting  {one['name']}".rstrip()]
+        [str(one["position"]), one["run"], one["device"], f"queued  {one['name']}".rstrip()]
         for one in record["waiting"]
     ]
     if rows:
-        print_table(["NUMBER", "RUN", "DEVICE", "STATE"], rows)
+        print_table(["POSITION", "RUN", "DEVICE", "STATE"], rows)
     else:
-        print("Nothing runs, and nothing waits.")
+        print("No runs are active or queued.")
     if told.paused:
-        print("The queue is paused: 'finetune queue go-on' lets it start runs again.")
+        print("The queue is paused; 'finetune queue resume' resumes it.")
 
 
 @queue.command()
 def pause(home: HomeOption = None) -> None:
-    """Start nothing more; what runs goes on to its end."""
+    """Start no more runs; what is running continues to its end."""
     from studio.runs.queue import RunQueue
 
     RunQueue(home_of(home)).pause()
-    print("Paused. What runs goes on; 'finetune queue go-on' lets the next ones start.")
+    print("Paused. Active runs continue; 'finetune queue resume' lets queued ones start.")
 
 
-@queue.command(name="go-on")
-def go_on(home: HomeOption = None) -> None:
-    """End the pause."""
+@queue.command(name="resume")
+def resume(home: HomeOption = None) -> None:
+    """Let the queue start runs again."""
     from studio.runs.queue import RunQueue
 
-    started = RunQueue(home_of(home)).go_on()
-    print("The queue goes on." + "".join(f" Started: {run}." for run in started))
+    started = RunQueue(home_of(home)).resume()
+    print("The queue is resumed." + "".join(f" Started: {run}." for run in started))
 
 
 @queue.command()
 def move(
-    run: RunArgument, position: Annotated[int, typer.Argument(min=1, help="Its new place; 1 is next.")],
+    run: RunArgument, position: Annotated[int, typer.Argument(min=1, help="The new position; 1 is next.")],
     home: HomeOption = None,
 ) -> None:  # fmt: skip
-    """Give a waiting run another place."""
+    """Move a queued run to another position."""
     from studio.runs.queue import RunQueue
     from studio.runs.state import find_run
 
@@ -69,16 +69,16 @@ def move(
     folder = find_run(told.home, run)
     told.move(folder, position)
     if place := told.place_of(folder):  # it may just have been started
-        print(f"{folder.id} is number {place.position}.")
+        print(f"{folder.id} is now at position {place.position}.")
 
 
 @queue.command()
 def cancel(run: RunArgument, home: HomeOption = None) -> None:
-    """Take a run out of the queue; its settings stay, and it can be started later."""
+    """Remove a run from the queue; its settings are kept, and it can be started later."""
     from studio.runs.queue import RunQueue
     from studio.runs.state import find_run
 
     told = RunQueue(home_of(home))
     folder = find_run(told.home, run)
     told.cancel(folder)
-    print(f"{folder.id} has left the queue. 'finetune resume {folder.id}' starts it.")
+    print(f"{folder.id} was removed from the queue. 'finetune resume {folder.id}' starts it.")

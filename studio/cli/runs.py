@@ -29,7 +29,7 @@ runs_commands = typer.Typer()
 
 @runs_commands.command()
 def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
-    """Go on with a stopped, failed or interrupted run from its last whole checkpoint, and follow it."""
+    """Resume a stopped, failed or interrupted run from its last complete checkpoint, and follow it."""
     from studio.cli.attach import attach, launch_or_wait
     from studio.runs.queue import device_of_run
     from studio.runs.state import find_run
@@ -50,9 +50,9 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
 def retry(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
-    cured: Annotated[bool, typer.Option("--cured", help="With the change that cures its failure, where one is known.")] = False,
+    cured: Annotated[bool, typer.Option("--cured", help="Apply the change of settings that fixes the failure, if one is known.")] = False,
 ) -> None:  # fmt: skip
-    """Start a run's settings anew, from where it began, as a run of its own; the old one stays as it is."""
+    """Run again with the same settings and the same start, as a new run; the old one is kept."""
     _start_again(run, settings, home, as_json, detach, wait, go_on=False, cured=cured)
 
 
@@ -61,7 +61,7 @@ def go_on(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
 ) -> None:  # fmt: skip
-    """Train a run's adapter further, as a run of its own: its last checkpoint's where it has no adapter yet."""
+    """Continue training a run's adapter, or that of its last checkpoint, as a new run."""
     _start_again(run, settings, home, as_json, detach, wait, go_on=True)
 
 
@@ -98,10 +98,10 @@ def _start_again(
 @runs_commands.command()
 def stop(
     run: RunArgument,
-    discard: Annotated[bool, typer.Option("--discard", help="End at once and save nothing.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Stop immediately without saving.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Stop a run: after the batch it is in, with a checkpoint to resume from."""
+    """Stop a run after its current batch, with a checkpoint to resume from."""
     from studio.cli.attach import wait_for_end
     from studio.runs.state import RunState, find_run, summary_of
 
@@ -111,14 +111,14 @@ def stop(
     manager.request_stop(folder.id, discard)
     console = open_console()
     if waited:
-        console.print(f"{folder.id} has left the queue. 'finetune resume {folder.id}' starts it.")
+        console.print(f"{folder.id} was removed from the queue. 'finetune resume {folder.id}' starts it.")
         return
-    console.print("Ending now, nothing is saved ..." if discard else "Stopping after this batch and saving ...")
+    console.print("Stopping now without saving..." if discard else "Stopping after this batch and saving...")
     state = wait_for_end(folder, console)
     summary = summary_of(folder)
     goes_on = summary.resumable and state is not RunState.FINISHED
     console.print(
-        f"{folder.id} is {state}." + (f" 'finetune resume {folder.id}' goes on from here." if goes_on else "")
+        f"{folder.id} is {state}." + (f" 'finetune resume {folder.id}' continues from here." if goes_on else "")
     )
 
 
@@ -135,7 +135,7 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
         print(json.dumps([summary.to_record() for summary in summaries], indent=2, ensure_ascii=False))
         return
     if not summaries:
-        print("No runs yet. 'finetune demo' makes one from the sample.")
+        print("No runs yet. 'finetune demo' makes one from the sample data.")
         return
     print_table(
         ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME", "NAME"],
@@ -150,5 +150,5 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     for run in summaries:
         if run.state is RunState.INTERRUPTED:
             print(
-                f"{run.id} was interrupted: 'finetune resume {run.id}' goes on from step {run.step} or a little before."
+                f"{run.id} was interrupted: 'finetune resume {run.id}' continues from step {run.step} or a little before."
             )

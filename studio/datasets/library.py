@@ -128,7 +128,7 @@ def ensure_dataset(
     columns: Mapping[str, str] | None = None,
     tell: OnProgress = lambda _record: None,
 ) -> str:
-    """The id of a dataset of the home; a file is checked, normalised and added first, several are mixed.
+    """The id of a dataset of the home; a file is checked, normalized and added first, several are mixed.
 
     Raises:
         FineTuneError: a file can't be used.

@@ -118,14 +118,14 @@ class Architecture:
         return (*gate, up, down)
 
     def linears(self) -> tuple[Linear, ...]:
-        """All matrices of one layer that can be quantised or get an adapter, each expert's apart."""
+        """All matrices of one layer that can be quantized or get an adapter, each expert's apart."""
         mlp = self.mlp_linears() * max(self.experts, 1)
         shared = self.mlp_linears(self.shared_intermediate) if self.shared_intermediate else ()
         return (*self.attention_linears(), *mlp, *shared)
 
     @property
     def linear_weights(self) -> int:
-        """Weights of the matrices inside all layers: those that are quantised."""
+        """Weights of the matrices inside all layers: those that are quantized."""
         return self.layers * sum(linear.weights for linear in self.linears())
 
     @property
@@ -135,7 +135,7 @@ class Architecture:
 
     @property
     def small_weights(self) -> int:
-        """Norms, biases and routers: never quantised, and no adapter."""
+        """Norms, biases and routers: never quantized, and no adapter."""
         biases = sum(linear.outputs for linear in self.linears() if linear.bias)
         qk_norms = 2 * self.head_dim if self.qk_norm else 0
         return self.layers * (self.norms * self.hidden + biases + qk_norms + self.experts * self.hidden) + self.hidden

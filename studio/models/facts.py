@@ -1,6 +1,6 @@
 """What is known of a model before it is loaded: its shape, where it lies, how large it is. No torch, and no weights read.
 
-Looked for in this order: the starter, a folder, the Hugging Face cache, the catalogue, and only where it was asked for
+Looked for in this order: the starter, a folder, the Hugging Face cache, the catalog, and only where it was asked for
 the Hub, of which nothing but the small config.json is fetched.
 """
 
@@ -17,7 +17,7 @@ from interfaces.folders import Home
 from interfaces.model_folder import PICKLED, check_config, check_weights, find_folder, is_path
 from interfaces.problems import Code
 from studio.models.architecture import Architecture, read_architecture
-from studio.models.catalogue import BY_ID
+from studio.models.catalog import BY_ID
 from studio.models.known_types import causal_model_types
 from studio.processes.trainer_child import HUB_SECONDS, run_trainer, search_models
 

@@ -7,12 +7,12 @@ import warnings
 import gradio as gr
 
 from interfaces.device import Device
+from interfaces.texts import texts
 from studio.finetune_manager import FinetuneManager
 from studio.pages.datasets import build_datasets_page
 from studio.pages.run import build_run_page, build_runs_page
 from studio.pages.theme import studio_theme
 from studio.pages.train import build_train_page
-from studio.texts.texts import TEXTS
 
 STATES_KEPT = 200
 """Visitors whose form the server remembers; Gradio's own limit is 10,000."""
@@ -20,19 +20,19 @@ STATES_KEPT = 200
 
 def build_pages(manager: FinetuneManager, device: Device, language: str, secret: str) -> gr.Blocks:
     """Train, Datasets, Run and Runs in one language. No `gr.State` and no unload: they would hold a connection for each tab."""
-    texts = TEXTS[language]
-    with gr.Blocks(title=texts["title"], analytics_enabled=False, delete_cache=(3600, 86400)) as pages:
-        gr.Navbar(main_page_name=texts["train"])
-        build_train_page(manager, device, texts, language, secret)
-    with pages.route(texts["datasets"], "/datasets"):
-        gr.Navbar(main_page_name=texts["train"])
-        build_datasets_page(texts, language)
-    with pages.route(texts["run"], "/run"):
-        gr.Navbar(main_page_name=texts["train"])
-        build_run_page(texts, language)
-    with pages.route(texts["runs"], "/runs"):
-        gr.Navbar(main_page_name=texts["train"])
-        build_runs_page(texts, language)
+    words = texts("page", language)
+    with gr.Blocks(title=words["title"], analytics_enabled=False, delete_cache=(3600, 86400)) as pages:
+        gr.Navbar(main_page_name=words["train"])
+        build_train_page(manager, device, words, language, secret)
+    with pages.route(words["datasets"], "/datasets"):
+        gr.Navbar(main_page_name=words["train"])
+        build_datasets_page(words, language)
+    with pages.route(words["run"], "/run"):
+        gr.Navbar(main_page_name=words["train"])
+        build_run_page(language)
+    with pages.route(words["runs"], "/runs"):
+        gr.Navbar(main_page_name=words["train"])
+        build_runs_page(language)
     pages.state_session_capacity = STATES_KEPT
     return pages
 

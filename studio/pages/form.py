@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from interfaces.config import FineTuneConfig, fields
-from studio.texts.texts import FIELDS_ZH, LABELS_EN, UNITS_ZH
+from interfaces.texts import texts
 
 Kind = Literal["number", "whole", "choice", "switch", "text", "lines"]
 HIDDEN = {"schema_version", "output_dir", "model_name", "dataset", "columns"}
@@ -39,9 +39,9 @@ def dials(language: str) -> list[Dial]:
 
 def _dial(name: str, field: FieldInfo, language: str) -> Dial:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    label, words = FIELDS_ZH[name] if language == "zh" else (_english(name), field.description or "")
-    unit = str(extra.get("unit", ""))
-    unit = UNITS_ZH.get(unit, unit) if language == "zh" else unit
+    words, unit = field.description or "", str(extra.get("unit", ""))
+    if language != "en":
+        words, unit = texts("help", language)[name], texts("unit", language)[unit] if unit else ""
     bounds = {type(mark): mark for mark in field.metadata}
     least = next((float(getattr(bounds[kind], key)) for kind, key in ((Ge, "ge"), (Gt, "gt")) if kind in bounds), None)
     most = next((float(getattr(bounds[kind], key)) for kind, key in ((Le, "le"), (Lt, "lt")) if kind in bounds), None)
@@ -52,16 +52,12 @@ def _dial(name: str, field: FieldInfo, language: str) -> Dial:
         group=str(extra["group"]),
         basic=bool(extra.get("basic")),
         default=field.get_default(call_default_factory=True),
-        label=f"{label} ({name})",
+        label=f"{texts('label', language)[name]} ({name})",
         help=" ".join(part for part in (words, f"[{unit}]" if unit else "", _range(least, most)) if part),
         choices=choices,
         least=least,
         most=most,
     )
-
-
-def _english(name: str) -> str:
-    return LABELS_EN.get(name) or name.rsplit(".", 1)[-1].replace("_", " ").capitalize()
 
 
 def _range(least: float | None, most: float | None) -> str:

@@ -27,12 +27,12 @@ SCRIPTS = "".join(
 )
 
 
-def live_part(kind: str, texts: dict[str, str], language: str, elem_id: str, value: str = "", **facts: Any) -> gr.HTML:
+def live_part(kind: str, language: str, elem_id: str, value: str = "", **facts: Any) -> gr.HTML:
     """An empty element which `FinetuneStudio.<kind>` of static/studio.js makes into a live part of the page.
 
     Its value is a plain text that the script may set (a dataset's id); nothing of the data is ever HTML.
     """
-    settings = json.dumps({"texts": texts, "language": language, **facts}, ensure_ascii=True).replace("<", "\\u003c")
+    settings = json.dumps({"language": language, **facts}).replace("<", "\\u003c")
     return gr.HTML(
         value=value,
         html_template=f"<div class='fs-part fs-{kind}'></div>",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from studio.pages.live import live_part
 
 
-def build_run_page(texts: dict[str, str], language: str) -> None:
+def build_run_page(language: str) -> None:
     """One run, named by `?run=` in the address."""
-    live_part("run", texts, language, "run-live")
+    live_part("run", language, "run-live")
 
 
-def build_runs_page(texts: dict[str, str], language: str) -> None:
+def build_runs_page(language: str) -> None:
     """All runs, newest first; on top those that were interrupted, and those that wait."""
-    live_part("rescue", texts, language, "runs-rescue")
-    live_part("queue", texts, language, "runs-queue")
-    live_part("runs", texts, language, "runs-list")
+    live_part("rescue", language, "runs-rescue")
+    live_part("queue", language, "runs-queue")
+    live_part("runs", language, "runs-list")

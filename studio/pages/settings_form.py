@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from interfaces.texts import Texts
 from studio.pages.form import Dial, dials, to_widget
 
 GROUPS = ("training", "lora", "data", "model", "memory", "saving")
@@ -22,19 +23,19 @@ def data_form(language: str, start: dict[str, Any]) -> dict[str, Any]:
         return {name: _widget(by_name[name], start[name]) for name in BESIDE_THE_DATA}
 
 
-def settings_form(texts: dict[str, str], language: str, start: dict[str, Any]) -> dict[str, Any]:
+def settings_form(words: Texts, language: str, start: dict[str, Any]) -> dict[str, Any]:
     """All other widgets by their settings' names: the few that matter open, the rest folded by group."""
     widgets: dict[str, Any] = {}
     known = [dial for dial in dials(language) if dial.name not in BESIDE_THE_DATA]
     with gr.Row(elem_classes="fs-basic"):
         for dial in (dial for dial in known if dial.basic):
             widgets[dial.name] = _widget(dial, start[dial.name])
-    with gr.Accordion(texts["more"], open=False, elem_id="train-more"):
+    with gr.Accordion(words["more"], open=False, elem_id="train-more"):
         for group in GROUPS:
             folded = [dial for dial in known if dial.group == group and not dial.basic]
             if not folded:
                 continue
-            gr.Markdown(f"### {texts['group_' + group]}")
+            gr.Markdown(f"### {words['group_' + group]}")
             with gr.Row(elem_classes="fs-basic"):
                 for dial in folded:
                     widgets[dial.name] = _widget(dial, start[dial.name])

@@ -1,4 +1,4 @@
-"""How the pages look: Gradio's own theme with colours of enough contrast, and no font from anywhere else."""
+"""How the pages look: Gradio's own theme with colors of enough contrast, and no font from anywhere else."""
 
 from __future__ import annotations
 

@@ -13,47 +13,44 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problem_sentences import sentence, size
 from interfaces.problems import blocking_rows
+from interfaces.texts import Texts, sentence, size
 from studio.datasets.library import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
 from studio.datasets.sample import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
-from studio.models.catalogue import CATALOGUE, local_path, parameters
+from studio.models.catalog import CATALOG, local_path, parameters
 from studio.pages.form import from_widgets, widget_values
 from studio.pages.live import live_part
 from studio.pages.settings_form import data_form, settings_form
 from studio.sizing.estimate import with_changes
-from studio.texts.texts import TEXTS
 
 
-def build_train_page(
-    manager: FinetuneManager, device: Device, texts: dict[str, str], language: str, secret: str
-) -> None:
+def build_train_page(manager: FinetuneManager, device: Device, words: Texts, language: str, secret: str) -> None:
     """The guided path, top to bottom."""
     preset = PresetConfigs.name_for_device(device)
     start = PRESETS[preset]()
-    live_part("rescue", texts, language, "train-rescue")
-    gr.Markdown(f"# {texts['train_heading']}")
+    live_part("rescue", language, "train-rescue")
+    gr.Markdown(f"# {words['train_heading']}")
     model = gr.Radio(
-        model_choices(manager.home, texts, language), value=start.model_name, label=texts["model"],
-        info=texts["model_help"], elem_id="train-model", elem_classes="fs-cards",
+        model_choices(manager.home, words, language), value=start.model_name, label=words["model"],
+        info=words["model_help"], elem_id="train-model", elem_classes="fs-cards",
     )  # fmt: skip
-    own_model = gr.Textbox(label=texts["own_model"], info=texts["own_model_help"], elem_id="train-own-model")
-    live_part("hub", texts, language, "train-hub")
-    gr.Markdown(f"## {texts['data']}")
-    data = live_part("dataset", texts, language, "train-data", most_bytes=MOST_BYTES)
-    told = live_part("config", {}, language, "train-config", value=form_facts(start.model_dump(exclude={"output_dir"})))
+    own_model = gr.Textbox(label=words["own_model"], info=words["own_model_help"], elem_id="train-own-model")
+    live_part("hub", language, "train-hub")
+    gr.Markdown(f"## {words['data']}")
+    data = live_part("dataset", language, "train-data", most_bytes=MOST_BYTES)
+    told = live_part("config", language, "train-config", value=form_facts(start.model_dump(exclude={"output_dir"})))
     beside = data_form(language, widget_values(start, language))
-    gr.Markdown(f"## {texts['settings']}")
+    gr.Markdown(f"## {words['settings']}")
     preset_box = gr.Dropdown(
-        preset_choices(), value=preset, label=texts["preset"], info=texts["preset_help"], elem_id="train-preset"
+        preset_choices(), value=preset, label=words["preset"], info=words["preset_help"], elem_id="train-preset"
     )
-    widgets = beside | settings_form(texts, language, widget_values(start, language))
-    fit = live_part("fit", texts, language, "train-fit")
-    gr.Markdown(f"## {texts['review']}")
-    review = gr.Markdown(texts["missing_data"], elem_id="train-review")
-    start_button = gr.Button(texts["start"], variant="primary", elem_id="train-start", size="lg")
-    live_part("warm_trainer", texts, language, "train-warm-trainer")
+    widgets = beside | settings_form(words, language, widget_values(start, language))
+    fit = live_part("fit", language, "train-fit")
+    gr.Markdown(f"## {words['review']}")
+    review = gr.Markdown(words["missing_data"], elem_id="train-review")
+    start_button = gr.Button(words["start"], variant="primary", elem_id="train-start", size="lg")
+    live_part("warm_trainer", language, "train-warm-trainer")
     run_id = gr.Textbox(visible=False)
     source = gr.Textbox(visible=False)
     form = {
@@ -66,7 +63,7 @@ def build_train_page(
 
     def on_change(**values: Any) -> tuple[str, dict[str, Any], str]:
         config = config_of(values, language)
-        return review_text(manager.home, config, texts, language), values, form_facts(config)
+        return review_text(manager.home, config, words, language), values, form_facts(config)
 
     def on_preset(name: str) -> dict[Any, Any]:
         config = PRESETS[name]()
@@ -82,7 +79,7 @@ def build_train_page(
 
     def on_start(**values: Any) -> tuple[str, str]:
         config = config_of(values, language)
-        text, ready = review_text(manager.home, config, texts, language), not config_problems(config)
+        text, ready = review_text(manager.home, config, words, language), not config_problems(config)
         if not ready:
             return text, ""
         try:
@@ -92,7 +89,7 @@ def build_train_page(
             task = manager.launch_new(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
         except FineTuneError as error:
             return "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems), ""
-        return texts["starting"], task
+        return words["starting"], task
 
     def on_load(values: dict[str, Any] | None, from_run: str) -> list[Any]:
         # An adapter to go on from is chosen each time anew: nobody is to meet that of a run long ago.
@@ -120,7 +117,7 @@ def build_train_page(
 
 
 QUESTIONS_ASKED = 3
-PRESET_MODELS = {entry.id for entry in CATALOGUE}
+PRESET_MODELS = {entry.id for entry in CATALOG}
 
 
 def _argument(name: str) -> str:
@@ -139,16 +136,16 @@ def numbers_of(config: FineTuneConfig) -> str:
     return f"{bits}, max_length {config.max_length}, {batch}, r {config.lora.r}"
 
 
-def model_choices(home: Home, texts: dict[str, str], language: str) -> list[tuple[str, str]]:
+def model_choices(home: Home, words: Texts, language: str) -> list[tuple[str, str]]:
     """(card, id) for each model. Whether it fits is written on it by our own script, as settings change."""
     cards = []
-    for entry in CATALOGUE:
+    for entry in CATALOG:
         name = "SmolLM2-135M-Instruct" if entry.id == STARTER else entry.id.rsplit("/", 1)[-1]
-        where = texts["here"] if local_path(entry, home) else texts["download"].format(size=size(entry.download_bytes))
+        where = words["here"] if local_path(entry, home) else words.of("download", size=size(entry.download_bytes))
         lines = (
-            f"{name} · {texts['tier_' + entry.tier]}",
+            f"{name} · {words['tier_' + entry.tier]}",
             entry.advice[language],
-            f"{parameters(entry.shape.parameters)} · {texts['context'].format(tokens=f'{entry.context:,}')} · {entry.licence}{texts['gated'] if entry.gated else ''} · {where}",
+            f"{parameters(entry.shape.parameters)} · {words.of('context', tokens=f'{entry.context:,}')} · {entry.license}{words['gated'] if entry.gated else ''} · {where}",
         )
         cards.append(("\n".join(lines), entry.id))
     return cards
@@ -193,29 +190,30 @@ def with_held_out_questions(home: Home, config: dict[str, Any]) -> dict[str, Any
     }
 
 
-def review_text(home: Home, config: dict[str, Any], texts: dict[str, str], language: str) -> str:
+def review_text(home: Home, config: dict[str, Any], words: Texts, language: str) -> str:
     """In words: what is missing or wrong, or what will happen."""
     problems = config_problems(config)
     lines = [
-        texts["missing_data"] if problem.params.get("field") == "dataset" else sentence(problem, language)
+        words["missing_data"] if problem.params.get("field") == "dataset" else sentence(problem, language)
         for problem in problems
     ]
     if not problems:
-        lines = data_lines(home, config, language)
+        lines = data_lines(home, config, words, language)
     if lines:
         return "\n".join(f"- {escaped(line)}" for line in lines)
     budget = token_budget(config)
-    ready = texts["ready_packed" if budget else "ready"].format(
+    ready = words.of(
+        "ready_packed" if budget else "ready",
         model=config["model_name"], data=dataset_name(home, config["dataset"]), epochs=f"{config['num_train_epochs']:g}",
         batch=config["per_device_train_batch_size"] * config["gradient_accumulation_steps"],
         tokens=budget * config["gradient_accumulation_steps"],
     )  # fmt: skip
     adapter = config.get("adapter_name_or_path")
-    further = texts["ready_further"].format(adapter=adapter) if adapter else ""
+    further = words.of("ready_further", adapter=adapter) if adapter else ""
     return escaped(ready + further)
 
 
-def data_lines(home: Home, config: dict[str, Any], language: str) -> list[str]:
+def data_lines(home: Home, config: dict[str, Any], words: Texts, language: str) -> list[str]:
     """What of the chosen dataset forbids a start."""
     try:
         report = describe(home, config["dataset"])
@@ -225,7 +223,7 @@ def data_lines(home: Home, config: dict[str, Any], language: str) -> list[str]:
     if refused is None:
         return []
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
-    return [TEXTS[language]["rows_to_mend"].format(name=report["name"], **counts)]
+    return [words.of("rows_to_mend", name=report["name"], **counts)]
 
 
 def escaped(text: str) -> str:

@@ -10,14 +10,13 @@ from typing import Any
 
 from interfaces.events import Event, Finished, Sampled, read_tail
 from interfaces.folders import RunFolder
-from interfaces.problem_sentences import PHASES, sentence
 from interfaces.records import read_record
+from interfaces.texts import sentence, texts
 from studio.runs.history import Points, RunHistory
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, problem_of_run, require_known, run_state
 from studio.sizing.calibration import comparable_bytes, estimate_of_run
-from studio.texts.queue_texts import QUEUE_TEXTS
 
 MOST_POINTS = 2000
 EVIDENCE_LINES = 12
@@ -119,18 +118,18 @@ def _phase(history: RunHistory, state: RunState, language: str) -> str:
     """What a run is busy with; for one that waits, its place in the queue and who is before it."""
     if state is RunState.QUEUED:
         return place_in_queue(history.folder, language)
-    return "" if state.is_over or not history.phase else PHASES[language][history.phase]
+    return "" if state.is_over or not history.phase else texts("phase", language)[history.phase]
 
 
 def place_in_queue(folder: RunFolder, language: str) -> str:
-    queue, texts = RunQueue(folder.home), QUEUE_TEXTS[language]
+    queue, words = RunQueue(folder.home), texts("page", language)
     own = queue.place_of(folder)
     if own is None:
         return ""
     holder = queue.holder_of(own.device)
-    reason = texts["queue_behind"].format(run=holder.id, device=own.device) if holder else texts["queue_free"]
-    reason = texts["queue_paused"] if queue.paused else reason
-    return texts["queue_place"].format(position=own.position, count=len(queue.waiting()), reason=reason)
+    reason = words.of("queue_behind", run=holder.id, device=own.device) if holder else words["queue_free"]
+    reason = words["queue_paused"] if queue.paused else reason
+    return words.of("queue_place", position=own.position, count=len(queue.waiting()), reason=reason)
 
 
 def _peak(tail: list[Event], last: dict[str, Any] | None) -> int | None:

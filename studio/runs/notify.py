@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from interfaces.events import read_tail
 from interfaces.files import read_json
 from interfaces.folders import RunFolder
-from interfaces.problem_sentences import sentence
+from interfaces.texts import sentence
 from studio.runs.state import problem_of_run, run_state, summary_of
 
 log = logging.getLogger(__name__)

@@ -210,11 +210,12 @@ class RunQueue:
                     write_json(ticket, {**record, "order": order})
 
     def pause(self) -> None:
-        """Start nothing more until `go_on`; what runs goes on."""
+        """Start nothing more until `resume`; what is running continues."""
         self.home.queue.mkdir(parents=True, exist_ok=True)
         self.home.queue_paused.touch()
 
-    def go_on(self) -> list[str]:
+    def resume(self) -> list[str]:
+        """Start runs again; returns those that were started now."""
         self.home.queue_paused.unlink(missing_ok=True)
         return self.advance()
 

@@ -1,6 +1,6 @@
 """Will it fit: the memory, disk and time of one run, from its settings, the model's shape and the data's lengths.
 
-Pure arithmetic, in microseconds: weights and adapter as they are stored (`weights_bytes`, `adapter_bytes`), optimiser state
+Pure arithmetic, in microseconds: weights and adapter as they are stored (`weights_bytes`, `adapter_bytes`), optimizer state
 by kind, and the worst moment of a training step as `studio/sizing/step_memory.py` plays it. docs/estimate.md has the formulas with
 their sources and how far they were off.
 """
@@ -34,7 +34,7 @@ MAPPED_BYTES = 1 << 25
 NARROW_GAPS = 0.75
 """The share of a CPU's gaps between tensors as wide as the model; the others are as wide as its MLP."""
 PARTS = (
-    "weights", "file", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantised", "fragmentation", "process",
+    "weights", "file", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantized", "fragmentation", "process",
 )  # fmt: skip
 """What memory is for, in the order in which it is shown."""
 NF4_BLOCK, NESTED_BLOCK = 64, 256
@@ -137,7 +137,7 @@ def _gaps(shape: Architecture, spec: StepSpec, ledger: Ledger) -> int:
 def _file_held(shape: Architecture, spec: StepSpec, needed: int) -> int:
     """The weights' file in memory beside what is made of it: for good where parts of it are used as they are stored.
 
-    A quantised model keeps its table so, and with it the whole file; one in another number format only while it loads.
+    A quantized model keeps its table so, and with it the whole file; one in another number format only while it loads.
     """
     stored = shape.parameters * STORED_BYTES.get(shape.stored, 2)
     if spec.bits != 16:
@@ -180,7 +180,7 @@ def targets_of(names: str | list[str]) -> frozenset[str] | None:
 def weights_bytes(shape: Architecture, spec: StepSpec) -> int:
     """The base model as it lies in memory.
 
-    Quantised are the matrices inside the layers, not the head and the table (transformers' `llm_int8_skip_modules`).
+    Quantized are the matrices inside the layers, not the head and the table (transformers' `llm_int8_skip_modules`).
     8 bits: a byte a weight and a 32-bit scale a row (LLM.int8, Dettmers et al. 2022, arXiv:2208.07339). 4 bits: half a
     byte, a byte for each block of 64, 4 bytes for each 256 blocks (QLoRA, arXiv:2305.14314, section 3), and two tables.
     """

@@ -39,7 +39,7 @@ class StepSpec:
     targets: frozenset[str] | None = None
     """Names of matrices with an adapter; None for all."""
     bits: Literal[4, 8, 16] = 16
-    """Of the base's matrices: 16 is not quantised."""
+    """Of the base's matrices: 16 is not quantized."""
     dropout: bool = False
     dora: bool = False
     checkpointing: bool = False
@@ -95,7 +95,7 @@ class Ledger:
 
 @functools.lru_cache(maxsize=4096)
 def simulate_step(shape: Architecture, spec: StepSpec) -> Ledger:
-    """One batch forwards and backwards, to be read only. What is there all the time (weights, optimiser) isn't counted."""
+    """One batch forwards and backwards, to be read only. What is there all the time (weights, optimizer) isn't counted."""
     return _Step(shape, spec).play()
 
 
@@ -291,12 +291,12 @@ class _Step:
             ledger.touch("activations", scaled, narrow if spec.bits == 16 and self.a != self.d else 0)
             ledger.touch("activations", wide, T * linear.inputs * self.a * (2 if spec.dropout else 1))
         if adapted and spec.dora:
-            ledger.touch("dequantised", 3 * linear.weights * FP32)  # W + B A in 32 bits, for the norm of its columns
+            ledger.touch("dequantized", 3 * linear.weights * FP32)  # W + B A in 32 bits, for the norm of its columns
         ledger.take("activations", of_input)
         extra = of_input if adapted and not spec.lora_linear else 0  # the two ways' gradients before they are added
         matrix = linear.weights * self.d if spec.bits != 16 else 0
         ledger.take("activations", extra)
-        ledger.touch("dequantised", matrix)
+        ledger.touch("dequantized", matrix)
         ledger.give("activations", extra)
         if adapted and not spec.accumulates:
             ledger.take("gradients", self.r * (linear.inputs + linear.outputs) * spec.adapter_width)

@@ -66,8 +66,8 @@
     const numbers = (count) => (!count ? "–" : count >= 999.5e6 ? `${(count / 1e9).toFixed(1)}B` : `${Math.round(count / 1e6)}M`);
     function table(models) {
       const rows = models.map((one) => make("tr", {}, make("th", { scope: "row" }, one.id), make("td", {}, numbers(one.parameters)), make("td", {}, one.path ? texts.here : one.download_bytes ? size(one.download_bytes) : "–"),
-        make("td", {}, one.licence || "–"), make("td", {}, one.gated ? texts.access_gated : texts.access_open), make("td", {}, one.downloads === undefined ? "" : Number(one.downloads || 0).toLocaleString()), make("td", {}, button(texts.choose, () => choose(one.id), "fs-small"))));
-      const header = ["model_column", "size_column", "download_column", "licence_column", "access_column", "downloads_column"].map((name) => make("th", { scope: "col" }, texts[name]));
+        make("td", {}, one.license || "–"), make("td", {}, one.gated ? texts.access_gated : texts.access_open), make("td", {}, one.downloads === undefined ? "" : Number(one.downloads || 0).toLocaleString()), make("td", {}, button(texts.choose, () => choose(one.id), "fs-small"))));
+      const header = ["model_column", "size_column", "download_column", "license_column", "access_column", "downloads_column"].map((name) => make("th", { scope: "col" }, texts[name]));
       return make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.hub_heading }, make("table", {}, make("thead", {}, make("tr", {}, ...header, make("th", {}, make("span", { class: "fs-hidden" }, texts.choose)))), make("tbody", {}, ...rows)));
     }
     async function search() {

@@ -12,7 +12,7 @@
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...["queue_number", "name"].map((name) => make("th", { scope: "col" }, texts[name])), make("th", {}, ""), make("th", { scope: "col" }, texts.device_column))), rows);
     const scroll = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.queue }, table);
     let now = { paused: false, waiting: [], running: {} }, shown = "";
-    const pause = button("", () => act(`/api/queue/${now.paused ? "go-on" : "pause"}`));
+    const pause = button("", () => act(`/api/queue/${now.paused ? "resume" : "pause"}`));
     const box = make("section", { hidden: true }, make("div", { class: "fs-row" }, make("h2", {}, texts.queue), make("span", { class: "fs-spring" }), pause), said, told, scroll);
     root.append(box);
 

@@ -57,15 +57,25 @@ window.FinetuneStudio = (() => {
   }
   const button = (text, onclick, extra = "") => make("button", { type: "button", class: `fs-button ${extra}`, onclick }, text);
   const dark = () => document.body.classList.contains("dark");
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  // A text with several forms is the list of them: `count` chooses, by the rules of the page's language.
+  const form = (text, count) => (Array.isArray(text) ? text[new Intl.PluralRules(spoken()).select(Number(count)) === "one" ? 0 : text.length - 1] : text);
+  const fill = (text, values) => form(text, values.count).replace(/\{(\w+)\}/g, (_, name) => values[name]);
   // A text that is missing shows its key and is reported: the word "undefined" would tell nobody what is wrong.
   const checked = (texts) => new Proxy(texts, { get(all, key) {
     if (!(key in all)) console.error(`There is no text '${String(key)}'.`);
     return key in all ? all[key] : String(key);
   } });
+  // All parts of a page share one answer; one that failed is asked for again.
+  let texts = null;
+  const textsOf = (language) => (texts ??= ask(`/api/texts/${language}`).catch((error) => { texts = null; throw error; }));
   /** Make an element the live part of this kind; every script registers its own kind. */
-  function start(kind, root, settings, gradio) {
-    FinetuneStudio[kind](root, { ...settings, texts: checked(settings.texts) }, gradio);
+  async function start(kind, root, settings, gradio) {
+    for (;;) {
+      try { return FinetuneStudio[kind](root, { ...settings, texts: checked(await textsOf(settings.language)) }, gradio); } catch (error) {
+        if (texts) throw error;
+        await new Promise((go) => setTimeout(go, POLL_MS));
+      }
+    }
   }
 
   // ---- the head of every page: the other language, light and dark ------------------------------------------------
@@ -138,7 +148,7 @@ window.FinetuneStudio = (() => {
 
     for (const control of [stop, discard, resume, retry, goOn, download]) control.hidden = true; // until it is known which ones make sense
     let wentOn = false, last = 0, drawn = false, logarithmic = false, over = false, points = 0;
-    const colours = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: dark() ? "#e2e8f0" : "#1e293b" },
+    const colors = () => ({ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: dark() ? "#e2e8f0" : "#1e293b" },
       xaxis: { title: { text: texts.step }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false },
       yaxis: { title: { text: texts.loss }, gridcolor: dark() ? "#334155" : "#e2e8f0", zeroline: false, type: logarithmic ? "log" : "linear" },
       margin: { l: 60, r: 10, t: 10, b: 45 }, legend: { orientation: "h", y: 1.12 }, hovermode: "x", uirevision: id, autosize: true });
@@ -147,9 +157,9 @@ window.FinetuneStudio = (() => {
       return Plotly.newPlot(chart, [
         { name: texts.train_loss, x: [], y: [], mode: "lines+markers", marker: { size: 4 }, line: { color: "#0d9488" } },
         { name: texts.validation_loss, x: [], y: [], mode: "lines+markers", marker: { size: 8, symbol: "diamond" }, line: { color: "#ea580c", dash: "dot" } },
-      ], colours(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
+      ], colors(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
     }
-    const restyle = () => drawn && Plotly.relayout(chart, { font: colours().font, "xaxis.gridcolor": colours().xaxis.gridcolor, "yaxis.gridcolor": colours().yaxis.gridcolor, "yaxis.type": logarithmic ? "log" : "linear" });
+    const restyle = () => drawn && Plotly.relayout(chart, { font: colors().font, "xaxis.gridcolor": colors().xaxis.gridcolor, "yaxis.gridcolor": colors().yaxis.gridcolor, "yaxis.type": logarithmic ? "log" : "linear" });
     addEventListener("finetune-theme", restyle);
     scale.addEventListener("click", () => { logarithmic = !logarithmic; setText(scale, logarithmic ? texts.linear : texts.logarithmic); restyle(); });
 

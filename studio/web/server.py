@@ -20,17 +20,16 @@ from fastapi.staticfiles import StaticFiles
 from interfaces.errors import FineTuneError
 from interfaces.files import write_text
 from interfaces.folders import Home
-from interfaces.problem_sentences import sentence
 from interfaces.problems import Code
+from interfaces.texts import LANGUAGES, sentence
 from studio.finetune_manager import FinetuneManager
 from studio.jobs import DatasetJobs
 from studio.models.hub_access import fill_environment
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.devices import detect_devices, usable_device
-from studio.texts.texts import LANGUAGES
 from studio.web.auth import LOCAL_NAMES, Auth
 from studio.web.connections import PatientProtocol, SlowBodies, bound_log, make_room_for_files
-from studio.web.routes import devices
+from studio.web.routes import devices, texts
 from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
 from studio.web.routes.models import models_router
@@ -62,6 +61,7 @@ def build_app(
     app.include_router(warm_trainer_router(home, warm_trainer))
     app.include_router(estimates_router(manager))
     app.include_router(devices.router)
+    app.include_router(texts.router)
     app.add_exception_handler(FineTuneError, _problems_as_json)
 
     @app.get("/")

@@ -11,7 +11,7 @@ from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import ExampleFile
 from interfaces.folders import DatasetFolder
-from interfaces.problem_sentences import sentence
+from interfaces.texts import sentence
 from tests.support.fuzz import KINDS, mutated, seed_file
 from trainer.data.inspection import Inspection
 

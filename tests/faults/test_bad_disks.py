@@ -12,8 +12,8 @@ import pytest
 
 from interfaces.events import Failed, Finished
 from interfaces.folders import Home, RunFolder
-from interfaces.problem_sentences import sentence
 from interfaces.problems import Code, Problem
+from interfaces.texts import sentence
 from tests.faults.disks import small_disk
 from tests.faults.rig import (
     SEED,

@@ -57,7 +57,7 @@ def test_what_is_proposed_in_too_little_memory_really_runs(place: Path) -> None:
         killed = finetune(small, place, "train", config)
         assert killed.returncode == 1
         assert "memory ran out" in killed.stdout
-        assert "--cured' starts it anew with" in killed.stdout
+        assert "--cured' runs it again with" in killed.stdout
         fits = finetune(small, place, "retry", "last", "--cured")
         assert fits.returncode == 0, fits.stdout
         runs = sorted((place / "home" / "runs").iterdir())

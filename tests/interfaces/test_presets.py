@@ -58,6 +58,6 @@ def test_a_card_gets_its_own_class_not_the_one_below(gib: float, name: str) -> N
     assert PresetConfigs.for_device(card(gib)) == PRESETS[name]()
 
 
-def test_without_a_card_nothing_is_quantised() -> None:
+def test_without_a_card_nothing_is_quantized() -> None:
     config = PresetConfigs.for_device(Device("cpu", "a laptop", 16 * GIB, 8 * GIB))
     assert (config.model_name, config.load_in_8bit, config.load_in_4bit) == ("starter", False, False)

@@ -12,7 +12,7 @@ import pytest
 
 from interfaces.events import Event, Step, Stopped, kept, read_events
 from interfaces.folders import Home, RunFolder
-from studio.texts.texts import TEXTS
+from interfaces.texts import texts
 from tests.conftest import SAMPLES, write_rows
 from tests.story.conftest import LOOKS
 from tests.support.served import Studio
@@ -48,7 +48,7 @@ def run_of(page: Any, studio: Studio) -> RunFolder:
 
 @pytest.mark.parametrize(("language", "locale"), [("en", "en-US"), pytest.param("zh", "zh-CN", marks=pytest.mark.long)])
 def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Path, language: str, locale: str) -> None:
-    texts, short = TEXTS[language], language == "en"
+    words, short = texts("page", language), language == "en"
     epochs, steps = ("2", 22) if short else ("3", 69)
     rows = (
         (SAMPLES / ("lumo-lantern.jsonl" if language == "en" else "lumo-lantern-zh.jsonl"))
@@ -63,18 +63,18 @@ def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Pa
     page.get_by_text("SmolLM2-135M-Instruct ·").click()
     page.set_input_files("#fs-file", file)
     page.get_by_text(
-        texts["dataset_line"].format(
+        words["dataset_line"].format(
             name=file.name, rows=len(rows), format="alpaca" if language == "en" else "sharegpt"
         )
     ).wait_for()
     assert page.locator(".fs-talk").count() == 3
     assert page.locator(".fs-talk mark").first.inner_text().startswith(("The Lumo", "Lumo"))
-    page.get_by_text(texts["ready"].split("{")[0]).wait_for()
+    page.get_by_text(words["ready"].split("{")[0]).wait_for()
     page.get_by_label("(per_device_train_batch_size)").fill("1")
     page.get_by_label("(num_train_epochs)").fill(epochs)
 
     # Start, watch, reload in the middle, a second tab with the same numbers.
-    page.get_by_role("button", name=texts["start"]).click()
+    page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url("**/run?run=*")
     wait_for_points(page, 4)
     wait_for_state(page, "running")
@@ -89,11 +89,11 @@ def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Pa
     other.close()
 
     # Stop, and go on.
-    page.get_by_role("button", name=texts["stop"]).click()
+    page.get_by_role("button", name=words["stop"]).click()
     wait_for_state(page, "stopped")
     folder = run_of(page, studio)
     assert len(curve(page)) < steps
-    page.get_by_role("button", name=texts["resume"]).click()
+    page.get_by_role("button", name=words["resume"]).click()
     wait_for_state(page, "finished")
     wait_for_points(page, steps)
     assert [step for step, _ in curve(page)] == list(range(1, steps + 1))
@@ -103,7 +103,7 @@ def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Pa
 
     # Download, and load it in plain PEFT.
     with page.expect_download() as downloading:
-        page.get_by_role("link", name=texts["download_adapter"]).click()
+        page.get_by_role("link", name=words["download_adapter"]).click()
     archive = tmp_path / downloading.value.suggested_filename
     downloading.value.save_as(archive)
     with zipfile.ZipFile(archive) as packed:

@@ -9,18 +9,18 @@ import pytest
 
 from interfaces.events import Finished, read_events
 from interfaces.presets import PRESETS
+from interfaces.texts import texts
 from studio.finetune_manager import FinetuneManager
 from studio.runs.state import RunState, run_state
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.calibration import estimate_of_run
 from studio.sizing.devices import detect_devices, usable_device
-from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, until
 from tests.support.records import add_run
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
-EN = TEXTS["en"]
+EN = texts("page")
 TOTAL = "Number(document.querySelector('.fs-fit').dataset.total)"
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from interfaces.folders import Home
-from studio.texts.texts import TEXTS
+from interfaces.texts import texts
 from tests.support.hub_server import COMMIT, Hub, serve
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
-EN = TEXTS["en"]
+EN = texts("page")
 MODEL, GATED = "Qwen/Tiny-Qwen2", "meta/Gated-Model"
 TOKEN = "hf_a_token_for_this_test"
 

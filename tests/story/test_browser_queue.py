@@ -9,17 +9,17 @@ import pytest
 import yaml
 
 from interfaces.folders import Home, RunFolder
+from interfaces.texts import texts
 from studio.finetune_manager import FinetuneManager
 from studio.processes.launcher import LocalLauncher
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, run_state
-from studio.texts.texts import TEXTS
 from tests.conftest import until
 from tests.support.fakes import FakeFineTuneService, fake_trainer_package
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
-EN = TEXTS["en"]
+EN = texts("page")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_run_that_ran_out_of_memory_is_tried_again_with_what_cures_it(
     page.screenshot(path=tmp_path / "failed.png", full_page=True)
     dark = new_page("zh-CN", color_scheme="dark", viewport={"width": 360, "height": 800})
     dark.goto(f"{studio.url}/zh/run?run={failed.id}")
-    dark.get_by_text(TEXTS["zh"]["evidence"]).wait_for()
+    dark.get_by_text(texts("page", "zh")["evidence"]).wait_for()
     assert dark.evaluate("document.documentElement.scrollWidth <= innerWidth")
     dark.screenshot(path=tmp_path / "failed-dark-narrow.png", full_page=True)
     page.get_by_role("button", name=EN["try_again"].format(changes="")).click()

@@ -11,10 +11,10 @@ import yaml
 
 from interfaces.events import Started, Stopped, read_events
 from interfaces.folders import Home, RunFolder
+from interfaces.texts import texts
 from studio.finetune_manager import FinetuneManager
 from studio.processes.launcher import LocalLauncher
 from studio.runs.supervised_trainer import SupervisedTrainer
-from studio.texts.texts import TEXTS
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.faults.rig import job
 from tests.support.served import Studio
@@ -61,14 +61,14 @@ def test_an_interrupted_run_is_offered_and_goes_on_with_one_click(
     dark.locator("#runs-rescue .fs-offer").get_by_text("Lantern").wait_for()
     assert dark.evaluate("document.documentElement.scrollWidth <= innerWidth")
     dark.screenshot(path=tmp_path / "offer-dark-narrow.png")
-    offer.get_by_role("button", name=TEXTS["en"]["resume"]).click()
+    offer.get_by_role("button", name=texts("page")["resume"]).click()
     offer.wait_for(state="hidden")
     page.goto(f"{studio.url}/en/run?run={run.id}")
     page.locator(".fs-state[data-state=running]").wait_for()
     page.get_by_text(re.compile("attempt 2, went on from step")).wait_for()
     dark.locator("#runs-rescue .fs-offer").wait_for(state="hidden")
     page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name=TEXTS["en"]["discard"]).click()
+    page.get_by_role("button", name=texts("page")["discard"]).click()
     page.locator(".fs-part .fs-state[data-state=stopped]").wait_for()
 
 
@@ -84,7 +84,7 @@ def counting_down(route: Any) -> None:
 def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
     new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
 ) -> None:
-    texts = TEXTS["en"]
+    words = texts("page")
     run = started(studio, tiny_model, tmp_path, per_device_train_batch_size=16, save_steps=5)
     page = new_page()
     page.goto(f"{studio.url}/en/run?run={run.id}")
@@ -92,41 +92,41 @@ def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
     page.route("**/events?*", counting_down)
     page.get_by_text("done within 7 s").wait_for()
     page.unroute("**/events?*")
-    page.get_by_role("button", name=texts["stop"]).click()
+    page.get_by_role("button", name=words["stop"]).click()
     page.locator(".fs-state[data-state=stopped]").wait_for()
     told = read_events(run.events)
     assert isinstance(told[-1], Stopped)
     assert page.locator("#fact-saved_step").inner_text() == str(told[-1].step)
     page.screenshot(path=tmp_path / "stopped.png", full_page=True)
 
-    page.get_by_role("button", name=texts["resume"]).click()
+    page.get_by_role("button", name=words["resume"]).click()
     page.locator(".fs-state[data-state=running]").wait_for()
     assert [event for event in read_events(run.events) if isinstance(event, Started)][-1].resumed_from_step == told[
         -1
     ].step
-    page.get_by_role("button", name=texts["stop"]).click()
+    page.get_by_role("button", name=words["stop"]).click()
     page.locator(".fs-state[data-state=stopped]").wait_for()
 
-    page.get_by_role("button", name=texts["retry"]).click()
+    page.get_by_role("button", name=words["retry"]).click()
     page.wait_for_url(lambda url: run.id not in url)
     again = studio.home.run(page.url.partition("run=")[2])
     page.locator(".fs-state[data-state=running]").wait_for()
     page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name=texts["discard"]).click()
+    page.get_by_role("button", name=words["discard"]).click()
     page.locator(".fs-state[data-state=stopped]").wait_for()
     assert yaml.safe_load(again.config.read_text()) == yaml.safe_load(run.config.read_text())
 
     page.goto(f"{studio.url}/en/run?run={run.id}")
-    page.get_by_role("link", name=texts["go_on"]).click()
+    page.get_by_role("link", name=words["go_on"]).click()
     page.get_by_text(f"goes on from the adapter of {run.id}").wait_for()
     page.screenshot(path=tmp_path / "further.png", full_page=True)
     page.get_by_label("(num_train_epochs)").fill("1")
-    page.get_by_role("button", name=texts["start"]).click()
+    page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url("**/run?run=*")
     page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=120_000)
     further = studio.home.run(page.url.partition("run=")[2])
     page.goto(f"{studio.url}/en/")  # the next run is another matter
-    page.get_by_text(texts["ready"].split("{")[0]).wait_for()
+    page.get_by_text(words["ready"].split("{")[0]).wait_for()
     assert "goes on from" not in page.locator("#train-review").inner_text()
     assert yaml.safe_load(further.config.read_text())["adapter_name_or_path"] == run.id
     assert (further.first_adapter / "adapter_model.safetensors").is_file()

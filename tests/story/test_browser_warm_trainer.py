@@ -10,8 +10,8 @@ from interfaces.events import Finished, Step, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.process import ProcessIdentity
+from interfaces.texts import texts
 from studio.processes.warm_trainer import end_warm_trainer
-from studio.texts.texts import TEXTS
 from tests.conftest import SAMPLES, until
 from tests.support.served import Studio
 
@@ -37,7 +37,7 @@ def waiting(studio: Studio) -> ProcessIdentity | None:
 def test_the_next_run_takes_the_trainer_that_waits(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:
-    texts = TEXTS["en"]
+    words = texts("page")
     page = new_page(tolerate="net::ERR_")  # which is what a killed studio looks like to a page
     said = page.locator("#train-warm-trainer .fs-hint")
     said.get_by_text("half an hour").wait_for()
@@ -57,9 +57,9 @@ def test_the_next_run_takes_the_trainer_that_waits(
 
     page.get_by_text("SmolLM2-135M-Instruct ·").click()
     page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
-    page.get_by_text(texts["ready"].split("{")[0]).wait_for()
+    page.get_by_text(words["ready"].split("{")[0]).wait_for()
     page.get_by_label("(num_train_epochs)").fill("1")
-    page.get_by_role("button", name=texts["start"]).click()
+    page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url("**/run?run=*")
     page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=120_000)
     folder = studio.home.run(page.url.partition("run=")[2])
@@ -73,6 +73,6 @@ def test_the_next_run_takes_the_trainer_that_waits(
     said.get_by_text("half an hour").wait_for()
     second = waiting(studio)
     assert second not in (None, first)
-    page.get_by_role("button", name=texts["warm_trainer_free"]).click()
+    page.get_by_role("button", name=words["warm_trainer_free"]).click()
     said.wait_for(state="hidden")
     until(lambda: not second.is_alive())

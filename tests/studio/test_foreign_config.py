@@ -9,7 +9,7 @@ import yaml
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.errors import FineTuneError
-from interfaces.problem_sentences import sentence
+from interfaces.texts import sentence
 from studio.foreign_config import Translation, looks_like, translated
 
 FACTORY_LORA = """

@@ -10,7 +10,7 @@ from interfaces.device import Device
 from interfaces.events import Finished, Started, Step
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
-from studio.models.catalogue import BY_ID
+from studio.models.catalog import BY_ID
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Trial
 from studio.sizing.estimate import estimate

@@ -38,7 +38,7 @@ def add_adapter(
 ) -> PeftModel:
     """The model with a fresh adapter, or with that in the folder `first`: only the adapter can be trained from here on.
 
-    Not by `prepare_model_for_kbit_training`: it casts the head and all that isn't quantised to fp32,
+    Not by `prepare_model_for_kbit_training`: it casts the head and all that isn't quantized to fp32,
     which doubled the memory of a 1.5B model.
 
     Raises:

@@ -33,7 +33,7 @@ tokenizer = AutoTokenizer.from_pretrained(".")
 """
 
 _LOAD_STARTER = """\
-The base is the starter model: SmolLM2-135M-Instruct (Apache-2.0), dequantised from the Q4_1 GGUF inside the
+The base is the starter model: SmolLM2-135M-Instruct (Apache-2.0), dequantized from the Q4_1 GGUF inside the
 Python package `{package}` {version}. Its weights are near, but not the same as, those of
 HuggingFaceTB/SmolLM2-135M-Instruct on the Hub, so that the Hub's model answers a little differently.
 

@@ -35,7 +35,7 @@ def add_dataset(
     home: Home, source: Path, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
     name: str = "", tell: OnProgress = say_nothing, move: bool = False,
 ) -> DatasetFolder:  # fmt: skip
-    """Copy `source` into the home and normalise it. A file added before is found again by its content.
+    """Copy `source` into the home and normalize it. A file added before is found again by its content.
 
     With `move` the file is taken, not copied. The first rows are told before anything that takes time.
 

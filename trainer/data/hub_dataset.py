@@ -98,7 +98,7 @@ def _no_such(name: str, field: str, seen: str, known: list[str]) -> FineTuneErro
 
 
 def _is_about(file: str) -> bool:
-    """Files beside the data: cards, licences, lists of what is there."""
+    """Files beside the data: cards, licenses, lists of what is there."""
     last = file.rsplit("/", 1)[-1].lower()
     return last in (
         "dataset_infos.json",

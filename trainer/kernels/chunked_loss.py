@@ -1,7 +1,7 @@
 """The language-model head on trained positions only, in chunks: the full table of logits never exists.
 
 The model's own `forward` is replaced before PEFT wraps it, so that wrappers (PEFT, DDP, FSDP) still run around it:
-going past them left the gradients of two ranks unsynchronised, without any error.
+going past them left the gradients of two ranks unsynchronized, without any error.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> PreTrainedModel:
-    """The base model on its device, in the chosen number format or quantised; nothing of it will be trained.
+    """The base model on its device, in the chosen number format or quantized; nothing of it will be trained.
 
     Raises:
-        FineTuneError: the architecture isn't known, the files are damaged, or quantisation doesn't work here.
+        FineTuneError: the architecture isn't known, the files are damaged, or quantization doesn't work here.
     """
     options: dict[str, Any] = {"dtype": compute.dtype}
     if config.load_in_4bit or config.load_in_8bit:
@@ -75,7 +75,7 @@ def _quantization(config: FineTuneConfig, compute: Compute) -> BitsAndBytesConfi
         raise FineTuneError.of(Code.QUANTIZATION_UNAVAILABLE, field=field, reason=_reason(error)) from error
     log.info("bitsandbytes %s", bitsandbytes.__version__)
     if config.load_in_4bit:
-        # NF4 with double quantisation: QLoRA (Dettmers et al. 2023, arXiv:2305.14314).
+        # NF4 with double quantization: QLoRA (Dettmers et al. 2023, arXiv:2305.14314).
         return BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",

@@ -1,4 +1,4 @@
-"""What the Hub says of models without any of their weights: search, sizes, licences, and the small config.json. No torch."""
+"""What the Hub says of models without any of their weights: search, sizes, licenses, and the small config.json. No torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECONDS = 15.0
 
 
 def look_up(model: str, revision: str) -> dict[str, Any]:
-    """One model: its commit, size, licence and whether it is gated; its config.json is then in the cache.
+    """One model: its commit, size, license and whether it is gated; its config.json is then in the cache.
 
     Raises:
         FineTuneError: not found, not allowed, out of reach, or without weights that can be trusted.
@@ -76,9 +76,9 @@ def search_models(text: str) -> list[dict[str, Any]]:
 def _record(info: Any) -> dict[str, Any]:
     """What of the Hub's answer a card shows; what it doesn't say is None."""
     numbers = dict(getattr(info.safetensors, "parameters", None) or {})
-    licences = [tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")]
+    licenses = [tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")]
     return {
-        "id": info.id, "downloads": info.downloads, "gated": bool(info.gated), "licence": licences[0] if licences else None,
+        "id": info.id, "downloads": info.downloads, "gated": bool(info.gated), "license": licenses[0] if licenses else None,
         "parameters": sum(numbers.values()) or None,
         "download_bytes": sum(count * STORED_BITS.get(kind, 16) // 8 for kind, count in numbers.items()) or None,
     }  # fmt: skip

@@ -112,7 +112,7 @@ def _unpack(gguf: Path, target: Path) -> Path:
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
     )
-    # Without these two the saved model would claim to be quantised still.
+    # Without these two the saved model would claim to be quantized still.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.hf_quantizer = None

@@ -40,7 +40,7 @@ class Packs(Sequence[list[Example]]):
 def best_fit(lengths: Any, budget: int, seed: int = 0) -> list[list[int]]:
     """Indices in groups of at most `budget` tokens, by best fit decreasing (Johnson 1973); longer ones lie alone.
 
-    Equal lengths are shuffled by `seed`, so that neighbours in the file don't stay together.
+    Equal lengths are shuffled by `seed`, so that neighbors in the file don't stay together.
     """
     shuffled = numpy.random.default_rng(seed).permutation(len(lengths))
     order = shuffled[numpy.argsort(-numpy.asarray(lengths, dtype=numpy.int64)[shuffled], kind="stable")]

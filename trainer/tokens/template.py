@@ -70,7 +70,7 @@ class Tokens:
 
 
 class ChatTemplate:
-    """Renders and tokenises examples for one model. `end_ids` are the ids at which the model itself stops (`stop_ids`)."""
+    """Renders and tokenizes examples for one model. `end_ids` are the ids at which the model itself stops (`stop_ids`)."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str, end_ids: Sequence[int] = ()) -> None:
         self.tokenizer, self.model_name = tokenizer, model_name

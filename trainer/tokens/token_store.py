@@ -1,4 +1,4 @@
-"""The tokens of a dataset for one model, made once and then mapped into memory: a second start doesn't tokenise again.
+"""The tokens of a dataset for one model, made once and then mapped into memory: a second start doesn't tokenize again.
 
     cache/tokens/<key>/ids.bin        int32, all tokens one after the other, never cut
                        trained.bin    bool, whether each is learned

@@ -60,7 +60,7 @@ def training_arguments(
         push_to_hub=False,
         report_to="none",
         disable_tqdm=True,
-        dataloader_num_workers=0,  # small examples, tokenised already: workers would only copy them
+        dataloader_num_workers=0,  # small examples, tokenized already: workers would only copy them
         dataloader_pin_memory=compute.device.type == "cuda",
         remove_unused_columns=False,
         prediction_loss_only=True,

@@ -157,7 +157,7 @@ def _warn_of_tied(base: PreTrainedModel, config: FineTuneConfig, log: EventLog) 
 
 
 def checkpoint_size(model: PeftModel) -> int:
-    """Bytes of a checkpoint: adapter and two optimiser moments in 32 bits, and what is small."""
+    """Bytes of a checkpoint: adapter and two optimizer moments in 32 bits, and what is small."""
     return 12 * parameter_count(model)[0] + (1 << 16)
 
 

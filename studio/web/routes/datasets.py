@@ -17,8 +17,8 @@ from fastapi.responses import FileResponse, StreamingResponse
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.folders import DatasetFolder, Home
-from interfaces.problem_sentences import row_reason, sentence
 from interfaces.problems import Code, Problem
+from interfaces.texts import row_reason, sentence
 from studio.datasets.library import (
     MOST_BYTES,
     delete_dataset,

@@ -12,14 +12,13 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS
-from interfaces.problem_sentences import sentence
+from interfaces.texts import sentence, texts
 from studio.datasets.library import find_dataset, with_datasets
 from studio.finetune_manager import FinetuneManager
-from studio.models.catalogue import CATALOGUE
+from studio.models.catalog import CATALOG
 from studio.sizing.assess import Assessment, assess
 from studio.sizing.calibration import TIMED_STEPS, timing_config
 from studio.sizing.devices import chosen_device, detect_devices
-from studio.texts.texts import TEXTS
 
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
 SLOW_PARAMETERS = 900_000_000
@@ -40,7 +39,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
             return {"models": {}, "presets": {}}
         device = chosen_device(checked.device, detect_devices())
         others = {
-            "models": {entry.id: _card(home, checked, entry.id, device) for entry in CATALOGUE},
+            "models": {entry.id: _card(home, checked, entry.id, device) for entry in CATALOG},
             "presets": {name: _preset(home, checked, name, device) for name in PRESETS},
         }
         try:
@@ -53,7 +52,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
         """Have a few steps of the form's settings timed, by a run of their own."""
         # A page names datasets of the library, never files by their paths.
         named = {**config, "dataset": find_dataset(home, str(config.get("dataset", ""))).id}
-        name = TEXTS[language]["fit_timing_name"].format(steps=TIMED_STEPS)
+        name = texts("page", language).of("fit_timing_name", steps=TIMED_STEPS)
         return {"run": manager.launch_new(with_datasets(home, timing_config(named, name)))}
 
     return router

@@ -13,7 +13,7 @@ from interfaces.folders import Home
 from interfaces.model_folder import is_path
 from interfaces.problems import Code
 from studio.jobs import DatasetJobs
-from studio.models.catalogue import local_models
+from studio.models.catalog import local_models
 from studio.models.facts import found_on_hub, model_facts
 from studio.models.hub_access import access_of, choose_endpoint, forget_token, keep_token
 from studio.processes.trainer_child import OnProgress, TrainerChild

@@ -23,9 +23,9 @@ def queue_router(queue: RunQueue) -> APIRouter:
         queue.pause()
         return queue.to_record()
 
-    @router.post("/go-on")
-    def go_on() -> dict[str, Any]:
-        queue.go_on()
+    @router.post("/resume")
+    def resume() -> dict[str, Any]:
+        queue.resume()
         return queue.to_record()
 
     @router.post("/{run_id}/move")

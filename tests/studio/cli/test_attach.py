@@ -106,7 +106,7 @@ def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch:
 
     interrupt_once(monkeypatch)
     assert attach(manager, folder, console, as_json=False) == 0
-    assert "It runs by itself" in text_of(console)
+    assert "It runs in the background" in text_of(console)
     assert LocalLauncher().find(folder) is not None
     manager.request_stop(folder.id)
     assert wait_for_end(folder, console) == "stopped"
@@ -147,7 +147,7 @@ def test_ctrl_c_for_a_run_that_waits_says_that_it_waits(home: Home, monkeypatch:
     manager.launch(second.id)
     interrupt_once(monkeypatch)
     assert attach(manager, second, console, as_json=False) == 0
-    assert "Detached. It waits in the queue." in text_of(console)
+    assert "Detached. It is queued." in text_of(console)
     assert second.is_waiting
 
 

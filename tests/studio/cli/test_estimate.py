@@ -166,7 +166,7 @@ def test_ctrl_c_ends_the_command_and_no_time_is_pretended(with_starter: Home, tm
     asked.send_signal(signal.SIGINT)
     out, said = asked.communicate(timeout=60)
     assert (asked.returncode, out) == (130, "")
-    assert "It runs by itself" in said
+    assert "It runs in the background" in said
     (run,) = with_starter.runs.iterdir()
     assert LocalLauncher().signal(with_starter.run(run.name), signal.SIGKILL)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from studio.models.catalogue import parameters
+from studio.models.catalog import parameters
 
 
 @pytest.mark.parametrize(

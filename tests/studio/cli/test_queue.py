@@ -79,13 +79,13 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     assert "paused" in finetune("queue", home=home).stdout
     (busy.path / "go on").touch()
     until(lambda: LocalLauncher().find(busy) is None)
-    assert "go-on" in refused(finetune("train", setting(tmp_path, "finishes"), home=home))
+    assert "resume" in refused(finetune("train", setting(tmp_path, "finishes"), home=home))
     assert (
         "Number 1 in the queue: it is paused"
         in finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).stdout
     )
     (waits,) = [one.run for one in RunQueue(home).waiting()]
-    assert f"Started: {waits}" in finetune("queue", "go-on", home=home).stdout
+    assert f"Started: {waits}" in finetune("queue", "resume", home=home).stdout
     until(lambda: run_state(home.run(waits)) is RunState.FINISHED)
 
 

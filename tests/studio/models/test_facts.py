@@ -6,7 +6,7 @@ import pytest
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import Home
-from studio.models.catalogue import BY_ID
+from studio.models.catalog import BY_ID
 from studio.models.facts import model_facts
 from tests.support.shapes import QWEN2
 

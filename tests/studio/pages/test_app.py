@@ -7,8 +7,8 @@ import pytest
 
 from interfaces import Device
 from interfaces.folders import Home
+from interfaces.texts import texts
 from studio.finetune_manager import FinetuneManager
-from studio.texts.texts import TEXTS
 from tests.support.fakes import FakeFineTuneService
 
 pytestmark = pytest.mark.process
@@ -39,14 +39,18 @@ def test_ids_are_unique_and_every_event_knows_its_parts(pages: tuple[str, Any]) 
 def test_the_labels_are_in_the_page_s_language(pages: tuple[str, Any]) -> None:
     language, built = pages
     labels = {part["props"].get("label") for part in built.get_config_file()["components"]}
-    assert {TEXTS[language]["model"], TEXTS[language]["preset"], TEXTS[language]["own_model"]} <= labels
+    assert {
+        texts("page", language)["model"],
+        texts("page", language)["preset"],
+        texts("page", language)["own_model"],
+    } <= labels
 
 
-def test_the_recommended_models_come_first_with_size_licence_and_download(pages: tuple[str, Any]) -> None:
+def test_the_recommended_models_come_first_with_size_license_and_download(pages: tuple[str, Any]) -> None:
     from studio.pages.train import model_choices
 
     language, _ = pages
-    cards = model_choices(Home(Path("/nowhere")), TEXTS[language], language)
+    cards = model_choices(Home(Path("/nowhere")), texts("page", language), language)
     assert cards[0][1] == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
     assert "1.5B · " in cards[0][0]
     assert "3.1 GB" in cards[0][0]
@@ -60,16 +64,16 @@ def test_review_says_in_words_what_is_missing_and_what_will_happen(
     from studio.pages.train import config_of, review_text
 
     language, _ = pages
-    texts = TEXTS[language]
-    missing = review_text(home, config_of({"model": "starter"}, language), texts, language)
+    words = texts("page", language)
+    missing = review_text(home, config_of({"model": "starter"}, language), words, language)
     assert missing.startswith("- ")
-    ready = review_text(home, config_of({"model": "starter", "dataset": "<b>*x*</b>.jsonl"}, language), texts, language)
+    ready = review_text(home, config_of({"model": "starter", "dataset": "<b>*x*</b>.jsonl"}, language), words, language)
     assert "<b>" not in ready
     packed = {"model": "starter", "dataset": ensure_dataset(home, str(rows_file)), "packing": True, "max_length": 100}
-    told = review_text(home, config_of(packed, language), texts, language)
+    told = review_text(home, config_of(packed, language), words, language)
     assert "1600" in told  # four batches of four times 100 tokens
     wrong = review_text(
-        home, config_of({"model": "starter", "dataset": "x", "max_length": 3}, language), texts, language
+        home, config_of({"model": "starter", "dataset": "x", "max_length": 3}, language), words, language
     )
     assert "max\\_length" in wrong
 

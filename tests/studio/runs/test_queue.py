@@ -121,7 +121,7 @@ def test_a_pause_lets_what_runs_go_on_and_starts_nothing_more(queue: RunQueue) -
     until(lambda: has_ended(first))
     assert queue.advance() == []
     assert run_state(second) is RunState.QUEUED
-    assert queue.go_on() == [second.id]
+    assert queue.resume() == [second.id]
     until(lambda: run_state(second) is RunState.FINISHED)
 
 
@@ -180,7 +180,7 @@ def test_a_start_that_goes_wrong_for_want_of_something_empties_no_queue(queue: R
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
     exhausted = RunQueue(queue.home, Exhausted())
-    assert exhausted.go_on() == []
+    assert exhausted.resume() == []
     assert [one.run for one in queue.waiting()] == [folder.id for folder in folders]
     assert exhausted.is_stuck()
     assert queue.advance() == [folders[0].id]

@@ -9,8 +9,8 @@ from interfaces.errors import FineTuneError
 from interfaces.events import CheckpointCommitted, Event, Failed, Finished, Started, Step, Stopped, read_events
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
-from interfaces.problem_sentences import sentence
 from interfaces.problems import Code, Problem
+from interfaces.texts import sentence
 from studio.processes.launcher import LocalLauncher
 from studio.runs.curves import updates_since
 from studio.runs.history import RunHistory

@@ -6,7 +6,7 @@ import pytest
 from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
 from interfaces.folders import Home
-from studio.models.catalogue import BY_ID
+from studio.models.catalog import BY_ID
 from studio.sizing.assess import assess, duration, step_seconds
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Calibration

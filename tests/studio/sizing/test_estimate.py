@@ -10,7 +10,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
 from interfaces.presets import PresetConfigs
 from studio.models.architecture import Architecture
-from studio.models.catalogue import BY_ID
+from studio.models.catalog import BY_ID
 from studio.sizing.estimate import (
     PROCESS_BYTES,
     Estimate,
@@ -43,9 +43,9 @@ def test_resident_memory_is_what_others_measured_to_a_thousandth() -> None:
     shape = SHAPES["Mistral-7B"]
     assert adapter_parameters(shape, spec) == 13_631_488
     for bits, measured in ((16, 14_664_508_928), (4, 4_306_512_384)):
-        quantised = replace(spec, bits=bits)
+        quantized = replace(spec, bits=bits)
         held = (
-            weights_bytes(shape, quantised) + adapter_bytes(shape, spec) + optimizer_bytes(shape, spec, "adamw_torch")
+            weights_bytes(shape, quantized) + adapter_bytes(shape, spec) + optimizer_bytes(shape, spec, "adamw_torch")
         )
         assert abs(held + 17_500_000 - measured) < measured / 1000
 
@@ -99,7 +99,7 @@ def test_a_copy_takes_changes_and_the_original_keeps_its_values() -> None:
 @pytest.mark.parametrize(
     "optim", ["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"]
 )
-def test_every_optimiser_is_known(optim: Any) -> None:
+def test_every_optimizer_is_known(optim: Any) -> None:
     assert estimate(QWEN, config(optim=optim), CARD).parts["optimizer"] >= 0
 
 

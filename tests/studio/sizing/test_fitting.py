@@ -5,7 +5,7 @@ import pytest
 
 from interfaces.config import FineTuneConfig, LoraSettings
 from interfaces.device import GIB, Device
-from studio.models.catalogue import BY_ID
+from studio.models.catalog import BY_ID
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.estimate import estimate, with_changes
 from studio.sizing.fitting import make_it_fit, resolve_checkpointing, savings
@@ -115,7 +115,7 @@ def test_a_pack_s_budget_shrinks_with_the_batch() -> None:
 
 
 def test_on_a_cpu_fewer_bits_are_no_way_out_and_others_are_still_found() -> None:
-    """The file of the weights stays in memory beside what is quantised: 7B in 16 bits needs less than in 4."""
+    """The file of the weights stays in memory beside what is quantized: 7B in 16 bits needs less than in 4."""
     shape = BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape
     machine = Device("cpu", "a processor", 24 * GIB, 22_000_000_000, bf16=True)
     fit = make_it_fit(shape, config(max_length=8192, per_device_train_batch_size=4), machine)

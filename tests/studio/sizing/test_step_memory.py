@@ -34,7 +34,7 @@ def test_all_that_a_layer_takes_is_given_back(checkpointing: bool, bits: Any, lo
     one, more = (simulate_step(replace(SHAPE, layers=layers), spec) for layers in (2, 24))
     held = spec.tokens * spec.width * (2 * 896 + 896 + 4864) if bits == 8 and checkpointing else 0
     assert more.now["activations"] - one.now["activations"] == 22 * held
-    assert more.now["attention"] == more.now["logits"] == more.now["dequantised"] == 0
+    assert more.now["attention"] == more.now["logits"] == more.now["dequantized"] == 0
 
 
 def test_every_saving_saves() -> None:

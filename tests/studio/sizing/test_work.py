@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from interfaces.config import FineTuneConfig
-from studio.models.catalogue import BY_ID
+from studio.models.catalog import BY_ID
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.work import flops_per_token, rows_trained, tokens_of_step, work_of
 

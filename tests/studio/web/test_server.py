@@ -16,7 +16,7 @@ from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
-from studio.models.catalogue import CATALOGUE
+from studio.models.catalog import CATALOG
 from studio.processes.launcher import LocalLauncher
 from studio.web.server import bound_socket, build_app, studio_token
 from tests.conftest import until
@@ -381,7 +381,7 @@ def test_an_estimate_comes_with_every_model_s(served: tuple[TestClient, Home]) -
     told = client.post("/api/estimate", json={"config": config}).json()
     assert told["verdict"] == "too_big"
     assert told["fit"]["verdict"] == "fits"
-    assert set(told["models"]) == {entry.id for entry in CATALOGUE}
+    assert set(told["models"]) == {entry.id for entry in CATALOG}
 
 
 def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClient, Home]) -> None:

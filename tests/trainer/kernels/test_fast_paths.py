@@ -111,8 +111,8 @@ def test_every_gradient_equals_that_of_a_padded_batch(name: str, checkpointing: 
 
 @pytest.mark.parametrize("name", SLOWER)
 def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> None:
-    from interfaces.problem_sentences import sentence
     from interfaces.problems import Code
+    from interfaces.texts import sentence
     from trainer.kernels.fast_paths import use_fast_paths
     from trainer.tokens.batches import flat_batch, padded_batch
 
@@ -135,7 +135,7 @@ def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> No
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_leak_that_is_smaller_than_rounding_is_seen_each_time(seed: int) -> None:
-    """A short convolution over neighbours moves little at the usual width of first weights: 7e-4 of the logits."""
+    """A short convolution over neighbors moves little at the usual width of first weights: 7e-4 of the logits."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -161,7 +161,7 @@ def test_no_other_sequence_changes_by_a_bit_and_experts_by_rounding_alone(name: 
 
 def test_attention_that_only_a_mask_describes_is_left_to_the_library() -> None:
     """Chunks of 8,192 tokens can't be seen in a trial of seventeen: the class itself says that it needs masks."""
-    from interfaces.problem_sentences import sentence
+    from interfaces.texts import sentence
     from trainer.kernels.fast_paths import use_fast_paths
 
     model = base_model("llama4_text", {"num_local_experts": 2, "intermediate_size_mlp": 64})

@@ -32,11 +32,11 @@ def test_the_base_is_loaded_in_its_number_format(tiny_model: Path) -> None:
 
     model = loaded(tiny_model)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
-    quantised = loaded(tiny_model, load_in_4bit=True)
-    # Only the linear layers are quantised; embedding and norms are not cast to fp32 on the way.
-    assert torch.float32 not in {parameter.dtype for parameter in quantised.parameters()}
-    assert parameter_count(quantised)[1] == parameter_count(model)[1]
-    assert quantised.get_memory_footprint() < model.get_memory_footprint()
+    quantized = loaded(tiny_model, load_in_4bit=True)
+    # Only the linear layers are quantized; embedding and norms are not cast to fp32 on the way.
+    assert torch.float32 not in {parameter.dtype for parameter in quantized.parameters()}
+    assert parameter_count(quantized)[1] == parameter_count(model)[1]
+    assert quantized.get_memory_footprint() < model.get_memory_footprint()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "unknown architecture"])

@@ -30,7 +30,7 @@ def ask(place: Path, endpoint: str, *arguments: str, **environment: str) -> dict
 def test_a_model_is_looked_up_without_its_weights(tiny_model: Path, tmp_path: Path) -> None:
     with serve({MODEL: tiny_model}) as hub:
         told = ask(tmp_path, hub.endpoint, "look-up", MODEL)["result"]
-        assert (told["id"], told["revision"], told["licence"], told["gated"]) == (MODEL, COMMIT, "apache-2.0", False)
+        assert (told["id"], told["revision"], told["license"], told["gated"]) == (MODEL, COMMIT, "apache-2.0", False)
         assert told["download_bytes"] == (tiny_model / "model.safetensors").stat().st_size
         assert json.loads(Path(told["config"]).read_text())["model_type"] == "qwen2"
         assert not [path for _, path in hub.requests if path.endswith(".safetensors")]
@@ -43,7 +43,7 @@ def test_search_tells_what_a_card_shows(tiny_model: Path, tmp_path: Path) -> Non
         "id": MODEL,
         "downloads": 1234,
         "gated": False,
-        "licence": "apache-2.0",
+        "license": "apache-2.0",
         "parameters": 1000,
         "download_bytes": 2000,
     }

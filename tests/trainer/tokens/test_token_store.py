@@ -61,7 +61,7 @@ def test_a_second_start_tokenises_nothing(home: Home, template: Any, tmp_path: P
     told: list[tuple[int, int]] = []
     first = tokenize(home, examples, template, tell=lambda done, total: told.append((done, total)))
     assert told == [(0, 600), (256, 600), (512, 600), (600, 600)]
-    again = tokenize(home, examples, template, tell=lambda *_: pytest.fail("tokenised again"))
+    again = tokenize(home, examples, template, tell=lambda *_: pytest.fail("tokenized again"))
     assert again.path == first.path
     assert (again.items == first.items).all()
 

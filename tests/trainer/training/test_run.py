@@ -21,8 +21,8 @@ from interfaces.events import (
 )  # fmt: skip
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
-from interfaces.problem_sentences import sentence
 from interfaces.problems import Code
+from interfaces.texts import sentence
 from tests.conftest import CHATML, alpaca_rows, make_tiny_model, write_rows
 from tests.support.tiny_runs import adapter_bytes, events, losses, train
 from trainer.training.stop import StopRequest

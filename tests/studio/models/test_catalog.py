@@ -5,26 +5,26 @@ import pytest
 from interfaces.config import STARTER
 from interfaces.files import write_json
 from interfaces.folders import Home
-from studio.models.catalogue import CATALOGUE, local_path
+from studio.models.catalog import CATALOG, local_path
 
 
 def test_the_requirements_models_come_first_in_their_tiers() -> None:
-    assert [(entry.id, entry.tier) for entry in CATALOGUE] == [
+    assert [(entry.id, entry.tier) for entry in CATALOG] == [
         ("Qwen/Qwen2.5-Coder-1.5B-Instruct", "best"),
         ("Qwen/Qwen2.5-0.5B-Instruct", "alternative"),
         ("Qwen/Qwen2.5-1.5B-Instruct", "alternative"),
         ("Qwen/Qwen2.5-3B-Instruct", "caution"),
         ("Qwen/Qwen2.5-7B-Instruct", "caution"),
-        *[(entry.id, "more") for entry in CATALOGUE if entry.tier == "more"],
+        *[(entry.id, "more") for entry in CATALOG if entry.tier == "more"],
         (STARTER, "starter"),
     ]
-    for entry in CATALOGUE:
+    for entry in CATALOG:
         assert entry.vram_hint or entry.tier == "more"
         assert set(entry.advice) == {"en", "zh"}
 
 
 def test_what_is_here_is_said_to_be_here(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    starter = CATALOGUE[-1]
+    starter = CATALOG[-1]
     assert local_path(starter, home) is None
     home.starter.mkdir(parents=True)
     write_json(home.starter / "starter.json", {})

@@ -18,13 +18,13 @@ Tier = Literal["best", "alternative", "caution", "more", "starter"]
 
 
 @dataclass(frozen=True)
-class CatalogueEntry:
+class CatalogEntry:
     """One model. `vram_hint` is in GB as a person reads it, empty where the requirements say nothing."""
 
     id: str
     tier: Tier
     shape: Architecture
-    licence: str
+    license: str
     vram_hint: str
     time_hint: str
     advice: dict[str, str]
@@ -75,59 +75,59 @@ def _llama(
 
 
 _QWEN3 = {"en": "Newer; can think before it answers.", "zh": "较新；可以先思考再回答。"}
-CATALOGUE = (
-    CatalogueEntry(
+CATALOG = (
+    CatalogEntry(
         "Qwen/Qwen2.5-Coder-1.5B-Instruct", "best", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB (8 bits)", "2-4 h",
         {"en": "Best choice for an RTX 3060: strong at code, fine-tunes well.",
          "zh": "RTX 3060 的首选：擅长代码，微调效果好。"},
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "Qwen/Qwen2.5-0.5B-Instruct", "alternative", _qwen2(896, 4864, 24, 14, 2), "Apache-2.0", "4-6 GB", "1-2 h",
         {"en": "Trains very fast: for quick experiments.", "zh": "训练很快，适合快速试验。"},
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "Qwen/Qwen2.5-1.5B-Instruct", "alternative", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB", "2-4 h",
         {"en": "For general conversation.", "zh": "适合通用对话。"},
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "Qwen/Qwen2.5-3B-Instruct", "caution", _qwen2(2048, 11008, 36, 16, 2), "Qwen Research", "10-12 GB", "",
-        {"en": "An RTX 3060 only just manages it. Licence: not for commercial use.",
+        {"en": "An RTX 3060 only just manages it. License: not for commercial use.",
          "zh": "RTX 3060 只能勉强运行。许可：不可商用。"},
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "Qwen/Qwen2.5-7B-Instruct", "caution", _qwen2(3584, 18944, 28, 28, 4, 152064, tied=False), "Apache-2.0", "16-20 GB", "",
         {"en": "Needs an RTX 4090.", "zh": "需要 RTX 4090。"},
     ),
-    CatalogueEntry("Qwen/Qwen3-0.6B", "more", _qwen3(1024, 3072, 28, 16), "Apache-2.0", "", "", _QWEN3),
-    CatalogueEntry("Qwen/Qwen3-1.7B", "more", _qwen3(2048, 6144, 28, 16), "Apache-2.0", "", "", _QWEN3),
-    CatalogueEntry(
+    CatalogEntry("Qwen/Qwen3-0.6B", "more", _qwen3(1024, 3072, 28, 16), "Apache-2.0", "", "", _QWEN3),
+    CatalogEntry("Qwen/Qwen3-1.7B", "more", _qwen3(2048, 6144, 28, 16), "Apache-2.0", "", "", _QWEN3),
+    CatalogEntry(
         "Qwen/Qwen3-4B-Instruct-2507", "more", _qwen3(2560, 9728, 36, 32, context=262144), "Apache-2.0", "", "",
         {"en": "Newer and strong for its size; answers at once.", "zh": "较新，同等大小中很强；直接回答。"},
     ),
-    CatalogueEntry("Qwen/Qwen3-8B", "more", _qwen3(4096, 12288, 36, 32, tied=False), "Apache-2.0", "", "", _QWEN3),
-    CatalogueEntry(
+    CatalogEntry("Qwen/Qwen3-8B", "more", _qwen3(4096, 12288, 36, 32, tied=False), "Apache-2.0", "", "", _QWEN3),
+    CatalogEntry(
         "HuggingFaceTB/SmolLM2-360M-Instruct", "more", _llama(960, 2560, 32, 15, 5, 49152, 8192), "Apache-2.0", "", "",
         {"en": "Small and quick; English.", "zh": "小而快；英语。"},
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "HuggingFaceTB/SmolLM2-1.7B-Instruct", "more", _llama(2048, 8192, 24, 32, 32, 49152, 8192), "Apache-2.0", "", "",
         {"en": "Openly made: its data is published too; English.", "zh": "完全公开，包括训练数据；英语。"},
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "meta-llama/Llama-3.2-1B-Instruct", "more", _llama(2048, 8192, 16, 32, 8, 128256, 131072), "Llama 3.2", "", "",
         {"en": "Widely used. You ask for access on its page once.", "zh": "使用广泛。需要先在其页面申请一次访问权限。"}, gated=True,
     ),
-    CatalogueEntry(
+    CatalogEntry(
         "microsoft/Phi-4-mini-instruct", "more", _llama(3072, 8192, 32, 24, 8, 200064, 131072, 128, "phi3"), "MIT", "", "",
         {"en": "Strong at reasoning for its size.", "zh": "同等大小中推理能力强。"},
     ),
-    CatalogueEntry(
+    CatalogEntry(
         STARTER, "starter", _llama(576, 1536, 30, 9, 3, 49152, 8192), "Apache-2.0", "none (CPU, 3-7 GB)", "minutes",
         {"en": "SmolLM2-135M-Instruct: for a first try on any machine, offline.",
          "zh": "SmolLM2-135M-Instruct：任何机器都能离线试用。"},
     ),
 )  # fmt: skip
-BY_ID = {entry.id: entry for entry in CATALOGUE}
+BY_ID = {entry.id: entry for entry in CATALOG}
 
 
 def local_models() -> list[dict[str, Any]]:
@@ -148,7 +148,7 @@ def local_models() -> list[dict[str, Any]]:
     return sorted(found, key=lambda record: str(record["id"]))
 
 
-def local_path(entry: CatalogueEntry, home: Home) -> Path | None:
+def local_path(entry: CatalogEntry, home: Home) -> Path | None:
     """Where the model lies on this machine, or None when it would be downloaded first."""
     if entry.id == STARTER:
         return home.starter if home.has_starter() else None

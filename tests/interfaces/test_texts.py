@@ -1,0 +1,111 @@
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from interfaces.config import fields
+from interfaces.events import PhaseName
+from interfaces.problems import Code, Problem
+from interfaces.texts import LANGUAGES, LOCALE, sentence, size, texts
+
+ROOT = Path(__file__).parents[2]
+HAN = re.compile(r"[\u4e00-\u9fff]")
+SHARED = ("problem", "part", "phase", "page", "label")
+"""The contexts that every catalog has."""
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("context", SHARED)
+def test_both_catalogs_hold_the_same_keys_with_the_same_values(context: str) -> None:
+    english, chinese = texts(context), texts(context, "zh")
+    assert set(english) == set(chinese)
+    for key in english:
+        assert english[key]
+        assert placeholders(english[key]) == placeholders(chinese[key]), key
+        for form in english.forms(key):
+            assert placeholders(english[key]) == placeholders(form), key
+
+
+def test_no_key_stands_twice_and_none_is_fuzzy() -> None:
+    for language in LANGUAGES:
+        catalog = (LOCALE / f"{language}.po").read_text(encoding="utf-8")
+        keys = re.findall(r'^msgctxt "(.+)"\nmsgid "(.+)"$', catalog, re.M)
+        assert len(keys) == len(set(keys)) > 500
+        assert "fuzzy" not in catalog
+
+
+def test_every_code_has_a_sentence_in_its_language() -> None:
+    assert set(texts("problem")) == set(Code)
+    for code in Code:
+        assert not HAN.search(texts("problem")[code])
+        assert HAN.search(texts("problem", "zh")[code])
+
+
+def test_every_phase_has_words() -> None:
+    assert set(texts("phase")) == set(PhaseName.__args__)  # type: ignore[attr-defined]
+
+
+def test_every_setting_of_a_form_has_a_label_and_chinese_help_and_unit() -> None:
+    shown = {name: field for name, field in fields() if name in texts("label")}
+    assert {name for name, _ in fields()} - set(shown) == {
+        "schema_version",
+        "output_dir",
+        "model_name",
+        "dataset",
+        "columns",
+    }
+    assert set(texts("label")) == set(texts("help", "zh")) == set(shown)
+    units = {
+        str(field.json_schema_extra.get("unit"))
+        for field in shown.values()
+        if isinstance(field.json_schema_extra, dict)
+    }
+    assert units - {"", "None"} == set(texts("unit", "zh"))
+
+
+def test_every_kind_of_row_problem_has_a_name_on_the_page() -> None:
+    kinds = {code.removeprefix("row_") for code in Code if code.startswith("row_")} - {"number_unknown"}
+    assert {f"kind_{kind}" for kind in kinds} == {key for key in texts("page") if key.startswith("kind_")}
+
+
+def test_every_text_that_a_page_s_script_asks_for_exists() -> None:
+    asked = set()
+    for script in (ROOT / "studio/static").glob("*.js"):
+        asked |= set(re.findall(r"\btexts\.(\w+)", script.read_text(encoding="utf-8")))
+    assert len(asked) > 100
+    assert asked <= set(texts("page"))
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 of 5 rows is"), (2, "2 of 5 rows are"), (0, "0 of 5 rows are")])
+def test_a_number_chooses_the_plural(count: int, words: str) -> None:
+    problem = Problem.warning(Code.ROWS_CUT, count=count, rows=5, max_length=64, longest=100)
+    assert sentence(problem).startswith(words)
+    assert f"有 {count} 行" in sentence(problem, "zh")
+
+
+def test_bad_rows_are_named_one_by_one() -> None:
+    rows = [
+        Problem.error(Code.ROW_FIELD_MISSING, path="a.jsonl", row=3, line=5, field="output").model_dump(mode="json"),
+        Problem.error(Code.ROW_FIELD_EMPTY, path="a.parquet", row=7, line=None, field="output").model_dump(mode="json"),
+    ]
+    text = sentence(Problem.error(Code.BAD_ROWS, path="a.jsonl", count=30, rows=100, first=rows))
+    assert "30 invalid rows out of 100" in text
+    assert "a.jsonl line 5: the field 'output' is missing." in text
+    assert "a.parquet row 7:" in text
+    assert text.endswith("and 28 more.")
+
+
+def test_braces_in_a_value_are_only_text() -> None:
+    assert "{field}" in sentence(Problem.error(Code.FILE_MISSING, path="{field}.json"))
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (92_871_040, "92.9 MB"), (2.5e9, "2.5 GB"), (3e12, "3.0 TB")],
+)
+def test_sizes_read_well(count: float, text: str) -> None:
+    assert size(count) == text
