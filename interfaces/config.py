@@ -24,7 +24,7 @@ DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
 Group = Literal["model", "data", "lora", "training", "memory", "saving"]
 
 
-def _setting(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
+def _field(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
     """A field with what the form, the terminal and the docs show of it. `basic` ones are not folded away."""
     return Field(default, description=help, json_schema_extra={"group": group, "unit": unit, "basic": basic}, **bounds)
 
@@ -34,30 +34,28 @@ class LoraSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
-    r: int = _setting(
+    r: int = _field(
         16,
-        "Rank of the adapter: a higher rank has more capacity and needs more memory.",
+        "Rank: a higher one has more capacity and needs more memory.",
         "lora",
         basic=True,
         ge=1,
         le=1024,
     )
-    lora_alpha: float = _setting(
-        32, "Scaling: the adapter's output is multiplied by lora_alpha / r.", "lora", gt=0, le=4096
-    )
-    lora_dropout: float = _setting(
+    lora_alpha: float = _field(32, "Scaling: the adapter is multiplied by lora_alpha / r.", "lora", gt=0, le=4096)
+    lora_dropout: float = _field(
         0.0, "Share of the adapter's inputs dropped at random, against overfitting.", "lora", ge=0, lt=1
     )
-    target_modules: str | list[str] = _setting(
+    target_modules: str | list[str] = _field(
         "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
     )
-    use_rslora: bool = _setting(
+    use_rslora: bool = _field(
         False, "Scale by lora_alpha / sqrt(r), more stable at high ranks (arXiv:2312.03732).", "lora"
     )
-    use_dora: bool = _setting(
+    use_dora: bool = _field(
         False, "Train direction and magnitude of the weights separately; slower (arXiv:2402.09353).", "lora"
     )
-    autocast_adapter_dtype: bool = _setting(
+    autocast_adapter_dtype: bool = _field(
         True,
         "Keep the adapter in fp32. Off: 16 bits, slightly less memory, but small updates are rounded away.",
         "lora",
@@ -78,49 +76,47 @@ class FineTuneConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False, protected_namespaces=())
 
-    schema_version: int = _setting(
-        SCHEMA_VERSION, "Version of this record's layout.", "saving", ge=1, le=SCHEMA_VERSION
-    )
-    name: str = _setting("", "A name for the run; free text.", "saving", max_length=200)
+    schema_version: int = _field(SCHEMA_VERSION, "Version of this record's layout.", "saving", ge=1, le=SCHEMA_VERSION)
+    name: str = _field("", "A name for the run; free text.", "saving", max_length=200)
 
-    output_dir: str = _setting("", "The run's folder. Filled in when the run is created.", "saving")
+    output_dir: str = _field("", "The run's folder. Filled in when the run is created.", "saving")
 
-    model_name: str = _setting(
+    model_name: str = _field(
         "Qwen/Qwen2.5-Coder-1.5B-Instruct",
         "The base model: a Hub id, a folder, or 'starter' (small, runs on any machine).",
         "model",
         basic=True,
         min_length=1,
     )
-    model_revision: str = _setting("main", "Branch, tag or commit of the model on the Hub.", "model", min_length=1)
-    load_in_8bit: bool = _setting(
+    model_revision: str = _field("main", "Branch, tag or commit of the model on the Hub.", "model", min_length=1)
+    load_in_8bit: bool = _field(
         False, "Load the base model in 8-bit: about half the memory of 16-bit (bitsandbytes).", "model"
     )
-    load_in_4bit: bool = _setting(
+    load_in_4bit: bool = _field(
         False, "Load the base model in 4-bit: about a quarter of the memory of 16-bit (QLoRA).", "model"
     )
 
-    dataset: str | dict[str, float] = _setting(
+    dataset: str | dict[str, float] = _field(
         "",
         "What to train on: a file, a dataset's id, hub:NAME[:CONFIG[:SPLIT]], or several with their weights.",
         "data",
         basic=True,
     )
-    columns: dict[str, str] = _setting(
+    columns: dict[str, str] = _field(
         {},
         "Which column is which, where the names don't say: {prompt: ask, completion: reply}, messages, or text.",
         "data",
     )
-    bad_rows: Literal["stop", "skip"] = _setting(
+    bad_rows: Literal["stop", "skip"] = _field(
         "stop", "Invalid rows: stop before the start, or skip rows with errors and warnings and count them.", "data"
     )
-    validation_dataset: str = _setting(
+    validation_dataset: str = _field(
         "", "Validate on these rows instead of a split of the dataset: a file or a dataset's id.", "data"
     )
-    validation_split: float = _setting(
+    validation_split: float = _field(
         0.05, "Share of the rows held out for validation.", "data", "share of rows", ge=0, le=0.5
     )
-    max_length: int = _setting(
+    max_length: int = _field(
         1024,
         "Maximum tokens of an example; longer ones are truncated, dropped or split, and counted.",
         "data",
@@ -129,31 +125,31 @@ class FineTuneConfig(BaseModel):
         ge=16,
         le=131072,
     )
-    long_rows: Literal["truncate", "drop", "split"] = _setting(
+    long_rows: Literal["truncate", "drop", "split"] = _field(
         "truncate", "Rows longer than max_length: truncate, drop, or split them between turns.", "data"
     )
-    sample_prompts: list[str] = _setting(
+    sample_prompts: list[str] = _field(
         [], "Prompts answered before and after training, to show the difference.", "data", "prompts", max_length=50
     )
-    sample_while_training: bool = _setting(
+    sample_while_training: bool = _field(
         True, "Also answer the sample prompts at each evaluation, not only before and after.", "data"
     )
-    sample_max_new_tokens: int = _setting(
+    sample_max_new_tokens: int = _field(
         64, "Maximum length of an answer to a sample prompt.", "data", "tokens", ge=1, le=4096
     )
 
     lora: LoraSettings = Field(
         default_factory=LoraSettings, description="The adapter.", json_schema_extra={"group": "lora"}
     )
-    adapter_name_or_path: str = _setting(
+    adapter_name_or_path: str = _field(
         "", "Start from this adapter instead of a new one: a run's id, or a folder saved by PEFT.", "lora"
     )
 
-    num_train_epochs: float = _setting(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
-    max_steps: int = _setting(
+    num_train_epochs: float = _field(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
+    max_steps: int = _field(
         -1, "Stop after this many steps; -1 lets num_train_epochs decide.", "training", "steps", ge=-1
     )
-    per_device_train_batch_size: int = _setting(
+    per_device_train_batch_size: int = _field(
         4,
         "Examples per batch: more is faster and needs more memory.",
         "training",
@@ -162,12 +158,12 @@ class FineTuneConfig(BaseModel):
         ge=1,
         le=4096,
     )
-    packing: bool = _setting(
+    packing: bool = _field(
         False,
         "Fill each batch with whole examples up to max_tokens_per_batch, instead of counting examples.",
         "training",
     )
-    max_tokens_per_batch: int = _setting(
+    max_tokens_per_batch: int = _field(
         0,
         "Tokens per batch, used with packing only; 0 means per_device_train_batch_size times max_length.",
         "training",
@@ -175,7 +171,7 @@ class FineTuneConfig(BaseModel):
         ge=0,
         le=1 << 20,
     )
-    gradient_accumulation_steps: int = _setting(
+    gradient_accumulation_steps: int = _field(
         4,
         "Batches accumulated per update: a larger effective batch without the memory.",
         "training",
@@ -183,77 +179,77 @@ class FineTuneConfig(BaseModel):
         ge=1,
         le=4096,
     )
-    learning_rate: float = _setting(
+    learning_rate: float = _field(
         2e-4, "Size of each update. Too large diverges, too small learns nothing.", "training", "", True, gt=0, le=1
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
-        _setting("linear", "Learning-rate schedule.", "training")
+        _field("linear", "Learning-rate schedule.", "training")
     )
-    warmup_steps: float = _setting(
+    warmup_steps: float = _field(
         0.03,
         "Steps of learning-rate warmup; below 1 a share of all steps, and none if that is less than one step.",
         "training",
         "steps or share",
         ge=0,
     )
-    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _setting(
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _field(
         "adamw_torch_fused", "The optimizer, as transformers names it.", "training"
     )
-    weight_decay: float = _setting(0.0, "Weight decay of the adapter's weights.", "training", ge=0, le=1)
-    max_grad_norm: float = _setting(1.0, "Clips the gradient norm; 0 disables clipping.", "training", ge=0)
-    neftune_noise_alpha: float = _setting(
+    weight_decay: float = _field(0.0, "Weight decay of the adapter's weights.", "training", ge=0, le=1)
+    max_grad_norm: float = _field(1.0, "Clips the gradient norm; 0 disables clipping.", "training", ge=0)
+    neftune_noise_alpha: float = _field(
         0.0, "Noise on the embeddings (arXiv:2310.05914); 0 is off, 5 is typical.", "training", ge=0, le=100
     )
-    early_stopping_patience: int = _setting(
+    early_stopping_patience: int = _field(
         0,
         "Stop after this many evaluations without a better validation loss; 0 is off.",
         "training",
         "evaluations",
         ge=0,
     )
-    load_best_model_at_end: bool = _setting(
+    load_best_model_at_end: bool = _field(
         False, "Keep the adapter with the best validation loss instead of the last step's.", "training"
     )
-    seed: int = _setting(
+    seed: int = _field(
         42, "The same seed gives the same data order and the same split.", "training", ge=0, le=2**32 - 1
     )
 
-    gradient_checkpointing: bool | Literal["auto"] = _setting(
+    gradient_checkpointing: bool | Literal["auto"] = _field(
         "auto",
-        "Recompute activations instead of storing them: far less memory, about a third slower; auto turns it on if memory requires it.",
+        "Recompute activations instead of storing them: far less memory, a third slower; auto where memory requires it.",
         "memory",
     )
-    device: str = _setting(
+    device: str = _field(
         "auto",
         "Where to train: auto, cpu, mps, or cuda (cuda:1 for the second card).",
         "memory",
         pattern=DEVICE_PATTERN,
     )
-    bf16: bool | Literal["auto"] = _setting(
+    bf16: bool | Literal["auto"] = _field(
         "auto", "bfloat16 arithmetic; auto uses it if the device supports it.", "memory"
     )
-    fp16: bool = _setting(False, "float16 arithmetic, for older GPUs.", "memory")
-    cpu_threads: int = _setting(0, "CPU threads to use; 0 means one per core.", "memory", "threads", ge=0, le=1024)
+    fp16: bool = _field(False, "float16 arithmetic, for older GPUs.", "memory")
+    cpu_threads: int = _field(0, "CPU threads to use; 0 means one per core.", "memory", "threads", ge=0, le=1024)
 
-    logging_steps: int = _setting(1, "Log every N optimizer steps.", "saving", "steps", ge=1)
-    eval_steps: float = _setting(
+    logging_steps: int = _field(1, "Log every N optimizer steps.", "saving", "steps", ge=1)
+    eval_steps: float = _field(
         0.2,
         "Evaluate every N steps; below 1 a share of all steps; 0 is off.",
         "saving",
         "steps or share",
         ge=0,
     )
-    save_steps: float = _setting(
+    save_steps: float = _field(
         0.2,
         "Save a checkpoint every N steps; below 1 a share of all steps; 0 only at the end.",
         "saving",
         "steps or share",
         ge=0,
     )
-    save_minutes: float = _setting(
+    save_minutes: float = _field(
         10.0, "Save a checkpoint at least every N minutes; 0 is off.", "saving", "minutes", ge=0
     )
-    save_total_limit: int = _setting(
+    save_total_limit: int = _field(
         2, "Checkpoints to keep; the best one is kept in addition.", "saving", "checkpoints", ge=2, le=1000
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.errors import FineTuneError
+from interfaces.files import read_json
 from interfaces.problems import Code
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -69,7 +70,7 @@ def check_config(config: Mapping[str, Any], model: str) -> None:
 def check_weights(path: Path, model: str) -> None:
     """
     Raises:
-        FineTuneError: a folder holds no plain safetensors, or pointers in their place.
+        FineTuneError: a folder holds no plain safetensors, pointers in their place, or an index that names others.
     """
     names = sorted(file.name for file in path.iterdir())
     weights = [name for name in names if name.endswith(".safetensors")]
@@ -85,3 +86,18 @@ def check_weights(path: Path, model: str) -> None:
             if file.read(len(_POINTER)) == _POINTER:
                 missing = f"the content of {name} (a Git LFS pointer lies in its place: run 'git lfs pull' there)"
                 raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
+    index = read_json(path / "model.safetensors.index.json")
+    if index is not None:
+        _check_index(index, path, model, set(names))
+
+
+def _check_index(index: Mapping[str, Any], path: Path, model_name: str, names: set[str]) -> None:
+    """The files that an index names are plain names of safetensors beside it: a path leads elsewhere, a pickle runs code."""
+    parts = index.get("weight_map")
+    named = {str(file) for file in parts.values()} if isinstance(parts, dict) else set()
+    for file in sorted(named):
+        if "/" in file or "\\" in file or not file.endswith(".safetensors"):
+            reason = f"model.safetensors.index.json names {file[:80]!r}, which is no plain .safetensors file"
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason=reason)
+    if missing := sorted(named - names):
+        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing[0], found=sorted(names)[:12])

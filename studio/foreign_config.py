@@ -248,7 +248,7 @@ def _factory_data(found: Translation, value: Any, values: dict[str, Any], folder
         entry = described.get(name) if isinstance(described, dict) else None
         if isinstance(entry, dict):
             datasets.append(_entry_place(entry, place))
-            columns |= _entry_columns(entry)
+            columns |= _entry_columns(found, entry, str(values.get("stage")))
         elif Path(name).is_file() or (folder / name).is_file() or name.startswith("hub:"):
             datasets.append(name)
         else:
@@ -271,13 +271,27 @@ def _hub(name: Any, config: Any = None, split: Any = None) -> str:
 
 _FACTORY_COLUMNS = {
     "prompt": "prompt", "query": "input", "response": "completion", "system": "system", "history": "history", "messages": "messages",
-    "tools": "tools",
+    "tools": "tools", "chosen": "chosen", "rejected": "rejected",
 }  # fmt: skip
+_FACTORY_TAGS = {
+    "role_tag": {"role", "from"}, "content_tag": {"content", "value"}, "user_tag": {"human", "user"}, "system_tag": {"system"},
+    "assistant_tag": {"gpt", "assistant"}, "observation_tag": {"observation", "tool", "function_response"}, "function_tag": {"function_call", "tool_call"},
+}  # fmt: skip
+"""What its `tags` may say of turns, and which of it the reading of turns knows."""
 
 
-def _entry_columns(entry: dict[str, Any]) -> dict[str, str]:
+def _entry_columns(found: Translation, entry: dict[str, Any], stage: str) -> dict[str, str]:
     """LLaMA-Factory's names for uses of columns; its defaults are found here by themselves."""
+    if entry.get("num_samples") is not None:
+        found.left["dataset_info.num_samples"] = "all rows are used"
+    tags = entry.get("tags")
+    for tag, name in tags.items() if isinstance(tags, dict) else ():
+        if str(name) not in _FACTORY_TAGS.get(tag, ()):
+            ours = ", ".join(sorted(_FACTORY_TAGS.get(tag, ()))) or "nothing"
+            found.refuse(f"dataset_info.tags.{tag}", name, f"turns are marked by {ours} here; rename it in the file")
     named = entry.get("columns")
+    if stage == "pt" and entry.get("formatting") != "sharegpt":  # pre-training reads the prompt's column alone
+        return {"text": str(named.get("prompt", "instruction")) if isinstance(named, dict) else "instruction"}
     known = named.items() if isinstance(named, dict) else ()
     return {_FACTORY_COLUMNS[use]: str(column) for use, column in known if use in _FACTORY_COLUMNS and column}
 

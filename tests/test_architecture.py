@@ -170,7 +170,10 @@ def test_every_module_has_its_test_file(package: str) -> None:
 
 
 ELSEWHERE = {
-    *(f"web/routes/{name}" for name in ("datasets", "devices", "estimates", "models", "queue", "runs", "warm_trainer")),
+    *(
+        f"web/routes/{name}"
+        for name in ("datasets", "devices", "estimates", "models", "queue", "runs", "texts", "warm_trainer")
+    ),
     *(f"pages/{name}" for name in ("datasets", "run", "train", "live", "settings_form")),
 }
 """What only shows in the whole: routes in web/test_server, pages in test_app and in the browser."""

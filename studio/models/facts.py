@@ -52,7 +52,7 @@ def model_facts(home: Home, name: str, revision: str = "main", online: bool = Fa
     if is_path(name):
         folder = find_folder(name)
         shape = _shape_of(folder / "config.json", name)
-        if any(file.suffix in _WEIGHTS for file in folder.iterdir()):
+        if any(file.name.endswith((*_WEIGHTS, ".gguf", ".index.json")) for file in folder.iterdir()):
             check_weights(folder, name)  # a folder with nothing but a config.json can be estimated too
         return ModelFacts(name, shape, folder, 0)
     config = cached_file(name, revision, "config.json")

@@ -14,7 +14,7 @@ def test_a_folder_comes_before_an_id_of_the_hub(tmp_path: Path, monkeypatch: pyt
         True, True, True, False, False, False,
     ]  # fmt: skip
     assert find_folder("owner/name") == tmp_path / "owner" / "name"
-    with pytest.raises(FineTuneError, match="There is no file"):
+    with pytest.raises(FineTuneError, match="does not exist"):
         find_folder("./gone")
 
 

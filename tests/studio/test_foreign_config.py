@@ -261,3 +261,37 @@ def test_whose_config_it_is_shows_in_its_keys(tmp_path: Path) -> None:
     assert of("{model_name: starter, dataset: rows.jsonl, max_length: 64}") is None
     with pytest.raises(FineTuneError, match="should be one of llamafactory, axolotl"):
         translated({}, "trl", tmp_path)
+
+
+def factory(tmp_path: Path, entry: dict[str, Any], stage: str = "sft") -> Any:
+    (tmp_path / "dataset_info.json").write_text(
+        json.dumps({"own": {"file_name": "own.json", **entry}}), encoding="utf-8"
+    )
+    values = {
+        "model_name_or_path": "starter",
+        "stage": stage,
+        "finetuning_type": "lora",
+        "dataset": "own",
+        "dataset_dir": str(tmp_path),
+    }
+    return translated(values, "llamafactory", tmp_path)
+
+
+def test_a_described_dataset_of_llamafactory_is_read_as_described(tmp_path: Path) -> None:
+    found = factory(tmp_path, {"columns": {"prompt": "text"}}, stage="pt")
+    assert found.config["columns"] == {"text": "text"}
+    found = factory(tmp_path, {"ranking": True, "columns": {"prompt": "q", "chosen": "good", "rejected": "bad"}})
+    assert found.config["columns"] == {"prompt": "q", "chosen": "good", "rejected": "bad"}
+    assert "dataset_info.num_samples" in factory(tmp_path, {"num_samples": 1}).left
+
+
+def test_tags_that_would_turn_the_sides_are_refused(tmp_path: Path) -> None:
+    usual = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
+    assert not factory(tmp_path, {"formatting": "sharegpt", "tags": usual}).refused
+    turned = factory(
+        tmp_path, {"formatting": "sharegpt", "tags": {**usual, "user_tag": "gpt", "assistant_tag": "human"}}
+    )
+    assert {problem.params["field"] for problem in turned.refused} == {
+        "dataset_info.tags.user_tag",
+        "dataset_info.tags.assistant_tag",
+    }

@@ -24,8 +24,9 @@ _OPEN_ENDS = {
 _CUT_MARKS = ("[truncated]", "<truncated>", "...(truncated)", "[cut]", "(truncated)")
 
 
-_PLACE_OF_IMAGE = re.compile(r"^\s*<image>|<image>\s*$", re.MULTILINE)
-"""Where a picture stands in a text: at the beginning or the end of a line, and not as the name of a tag in the midst of one."""
+_PLACE_OF_MEDIA = re.compile(r"<(image|video|audio)>")
+_AT_AN_EDGE = re.compile(r"^\s*<(?:image|video|audio)>|<(?:image|video|audio)>\s*$", re.MULTILINE)
+"""Where a picture stands in a text: surely at the edge of a line; in the midst of one it may be the name of a tag."""
 
 
 class RowError(Exception):
@@ -89,8 +90,10 @@ class Cells:
         if _may_hold_odd(value) and (odd := _ODD.search(value)):
             code = Code.ROW_DAMAGED_CHARACTER if odd[0] == "\ufffd" else Code.ROW_CONTROL_CHARACTERS
             self.doubt(code, field, value=f"U+{ord(odd[0]):04X}")
-        if "<image>" in value and _PLACE_OF_IMAGE.search(value):
-            raise RowError(Code.ROW_HAS_MEDIA, field=field, value="<image>")
+        if (place := _PLACE_OF_MEDIA.search(value)) and f"</{place[1]}>" not in value:
+            if _AT_AN_EDGE.search(value):
+                raise RowError(Code.ROW_HAS_MEDIA, field=field, value=place[0])
+            self.doubt(Code.ROW_HAS_MEDIA, field, value=place[0])
         if "<|" in value and (special := _SPECIAL.search(value)):
             self.doubt(Code.ROW_SPECIAL_TOKEN, field, value=special[0])
 

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trainer.data.rows import Row, mismatch, open_data, without_nulls
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
+from trainer.data.rows import Row, first_twice, mismatch, open_data, without_nulls
 
 _BEGINS = re.compile(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*[\[{]')
+SPLITS = {"train", "training", "test", "validation", "valid", "dev", "eval"}
 _MOST_BYTES = 100_000_000
 """Columns can't be read as a stream: the whole file is in memory."""
 
@@ -18,10 +21,11 @@ _MOST_BYTES = 100_000_000
 def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
     """The rows of a file that is one object of columns; None where it is none. `head` is the file's beginning.
 
-    Known are pandas' ways (`DataFrame.to_json` with orient columns, index or split) and lists of equal length by name.
+    Known are pandas' ways (`DataFrame.to_json` with orient columns, index, split or table), lists of equal length by
+    name, and one such table for each split.
 
     Raises:
-        FineTuneError: it is such a file, and too large to be turned.
+        FineTuneError: it is such a file and too large to be turned, holds a column twice, or several splits.
     """
     line, _, rest = head.lstrip().partition(b"\n")
     if not _BEGINS.match(head) or (line.rstrip().endswith(b"}") and rest.strip()):
@@ -32,12 +36,36 @@ def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
         if re.match(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*\{\s*"\d+"\s*:', head):
             raise mismatch(path, "it holds columns, not rows, and is too large to be turned; save it row by row")
         return None
+    twice: list[str] = []
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice.extend(first_twice(key for key, _ in pairs))
+        return dict(pairs)
+
     try:
-        table = json.loads(content.decode("utf-8-sig"))
+        table = json.loads(content.decode("utf-8-sig"), object_pairs_hook=checked)
     except (ValueError, RecursionError):
         return None  # several objects, or a broken one: told by who reads rows
-    rows = _rows_of(table)
+    rows = _rows_of(table) or _only_split(path, table)
+    if rows and twice:
+        raise mismatch(path, f"the key {twice[0][:40]!r} stands twice in one object, and only the last would count")
     return None if rows is None else (Row(number, None, without_nulls(row)) for number, row in enumerate(rows, start=1))
+
+
+def _only_split(path: Path, table: Any) -> list[dict[str, Any]] | None:
+    """The rows of the one split that a table of splits holds."""
+    if not isinstance(table, dict) or not table or not {str(name).lower() for name in table} <= SPLITS:
+        return None
+    splits = {name: _records(part) or _rows_of(part) for name, part in table.items()}
+    if not all(splits.values()):
+        return None
+    if len(splits) > 1:
+        raise FineTuneError.of(Code.FILE_SPLITS, path=path.name, value=list(splits)[1])
+    return next(iter(splits.values()))
+
+
+def _records(part: Any) -> list[dict[str, Any]] | None:
+    return part if isinstance(part, list) and part and all(isinstance(row, dict) for row in part) else None
 
 
 def _rows_of(table: Any) -> list[dict[str, Any]] | None:
@@ -46,6 +74,8 @@ def _rows_of(table: Any) -> list[dict[str, Any]] | None:
     columns, values = list(table), list(table.values())
     if {"columns", "data"} <= set(table) <= {"columns", "index", "data"}:
         return _split_rows(table["columns"], table["data"])
+    if set(table) == {"schema", "data"}:
+        return _records(table["data"])
     if all(isinstance(column, list) for column in values):
         lengths = {len(column) for column in values}
         # Objects in a list are the turns of one row: a conversation is no column.
@@ -57,7 +87,10 @@ def _rows_of(table: Any) -> list[dict[str, Any]] | None:
     if all(name.isdigit() for name in columns):
         return values
     index = list(values[0])
-    if all(name.isdigit() for name in index) and all(list(column) == index for column in values):
+    by_name = (
+        len(columns) > 1 and len(index) > 1 and not any(isinstance(cell, dict | list) for cell in values[0].values())
+    )
+    if (by_name or all(name.isdigit() for name in index)) and all(list(column) == index for column in values):
         return [{name: table[name][number] for name in columns} for number in index]
     return None
 

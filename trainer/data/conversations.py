@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import io
 import json
 import re
-import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +11,8 @@ from typing import Any
 from interfaces.example import Message, Role, ToolCall
 from interfaces.problems import Code
 from trainer.data.cells import Cells, RowError
+from trainer.data.lists import as_list
+from trainer.data.media import refuse_media
 from trainer.data.rows import kind_of, without_nulls
 
 _ROLES: dict[str, Role] = {
@@ -22,27 +21,28 @@ _ROLES: dict[str, Role] = {
     "ai": "assistant", "tool": "tool", "function": "tool", "observation": "tool", "tool_response": "tool",
     "function_response": "tool", "ipython": "tool",
 }  # fmt: skip
-_ASKS, _ANSWERS = ("human", "user", "question", "prompt"), ("assistant", "gpt", "bot", "answer", "response")
+_ASKS = ("human", "user", "question", "prompt", "input")
+_ANSWERS = ("assistant", "gpt", "bot", "answer", "response", "output")
 """Keys of a turn that is a question with its answer."""
-_TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):")
-_NUMPY_ARRAY = re.compile(r"\Aarray\((.*?)(?:,\s*dtype=object)?\)\Z", re.DOTALL)
+_TRANSCRIPTS = tuple(
+    re.compile(rf"{between}({asks}|Assistant):") for between in (r"\n\n", r"\n") for asks in ("Human", "User")
+)
+"""How speakers are named in a transcript, behind a blank line (hh-rlhf) or on a line of their own."""
 _REASONING_PARTS = ("reasoning", "thinking")
 _TEXT_PARTS = ("text", "input_text", "output_text", *_REASONING_PARTS)
 _CALLS = {"function_call", "tool_call"}
 """ShareGPT's roles of a turn whose text is a call as JSON."""
-LISTED_TOOLS, _WRITTEN_CALL = "<tools>", "<tool_call>"
+LISTED_TOOLS, _WRITTEN_CALLS = "<tools>", ("<tool_call>", "<function=", "[TOOL_CALLS]", "<|tool_call")
 """How Hermes' rows write tools and calls as text: it stays as it is written, and nothing is put around it once more."""
 _RESPONSE = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>\s*", re.DOTALL)
 _MARKS = ("weight", "train", "loss", "loss_weight")
 """Marks of a turn that say whether it is trained on: OpenAI's, axolotl's, ms-swift's and LLaMA-Factory's."""
-_MEDIA_COLUMNS = {"image", "images", "img", "image_path", "image_url", "picture", "video", "videos", "audio", "audios"}
-_MEDIA_FILE = re.compile(
-    r"\.(png|jpe?g|webp|gif|bmp|tiff?|mp4|mov|avi|webm|mkv|wav|mp3|flac|ogg|m4a)(\?|\Z)", re.IGNORECASE
-)
 _MEDIA = ("image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio")
-ROLE_KEYS = ("role", "from", "speaker")
+ROLE_KEYS = ("role", "from", "speaker", "sender", "author")
 TEXT_KEYS = ("content", "value", "text")
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+_SAID_KEYS = ("text", "value", "content", *_REASONING_KEYS)
+_PART_KEYS = {"type", *_SAID_KEYS, *_MARKS}
 _KNOWN_KEYS = {
     *ROLE_KEYS,
     *TEXT_KEYS,
@@ -60,49 +60,6 @@ def is_role(value: Any) -> bool:
     """Whether a value names the speaker of a turn."""
     name = value.strip().lower() if isinstance(value, str) else ""
     return name in _ROLES or name in _CALLS
-
-
-def as_list(value: Any, field: str, expected: str) -> list[Any]:
-    """A list; in a CSV it is written as JSON, or as Python, numpy or pandas print it."""
-    if isinstance(value, str) and value.lstrip().startswith(("[", "array(")):
-        value = _parsed(value)
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if not isinstance(value, list):
-        raise RowError(Code.ROW_FIELD_TYPE, field=field, expected=expected, value=kind_of(value))
-    return value
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        for form in (text, _as_literal(text)):
-            try:
-                return ast.literal_eval(form)
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
-                continue
-        return text
-
-
-def _as_literal(text: str) -> str:
-    """A list as numpy prints it, `[{...} {...}]` or `array([...], dtype=object)`, with its commas and without `array`.
-
-    By tokens, so that nothing inside of a string is taken for a place without a comma.
-    """
-    text = _NUMPY_ARRAY.sub(r"\1", text.strip())
-    lines, missing, previous = text.splitlines(keepends=True), [], None
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.string == "{" and previous == "}":
-                missing.append(token.start)
-            if token.type not in (tokenize.NL, tokenize.NEWLINE):
-                previous = token.string
-    except (tokenize.TokenError, IndentationError, SyntaxError):
-        return text
-    for row, column in reversed(missing):
-        lines[row - 1] = f"{lines[row - 1][:column]},{lines[row - 1][column:]}"
-    return "".join(lines)
 
 
 def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
@@ -127,27 +84,6 @@ def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
     return messages
 
 
-def refuse_media(values: dict[str, Any], within: str = "") -> None:
-    """
-    Raises:
-        RowError: a row or a turn comes with pictures, films or sounds, which nothing here reads.
-    """
-    for key in values.keys() & _MEDIA_COLUMNS if len(values) > 1 else ():
-        if _is_media(values[key]):
-            raise RowError(Code.ROW_HAS_MEDIA, field=f"{within}.{key}" if within else key, value=key)
-
-
-def _is_media(value: Any) -> bool:
-    """Bytes, an object with bytes or a path, the name of such a file, or a list that holds any of these."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _parsed(value)
-    if isinstance(value, list):
-        return any(map(_is_media, value))
-    if isinstance(value, dict):
-        return any(value.get(key) for key in ("bytes", "path", "url", "array"))
-    return isinstance(value, bytes) or (isinstance(value, str) and bool(_MEDIA_FILE.search(value)))
-
-
 def _apart(turn: dict[str, Any]) -> list[dict[str, Any]]:
     """The turns that one object holds: a question and its answer, as Firefly's do, or results in <tool_response>."""
     role_key = next((key for key in ROLE_KEYS if key in turn), None)
@@ -159,7 +95,8 @@ def _apart(turn: dict[str, Any]) -> list[dict[str, Any]]:
         if not results or _RESPONSE.sub("", turn[text_key]).strip():
             return [turn]
         return [{**turn, text_key: result} for result in results]
-    asks, answers = (next((key for key in keys if key in turn), None) for keys in (_ASKS, _ANSWERS))
+    named = {key.lower(): key for key in reversed(list(turn))}
+    asks, answers = (next((named[key] for key in keys if key in named), None) for keys in (_ASKS, _ANSWERS))
     if asks is None or answers is None:
         return [turn]
     rest = {key: value for key, value in turn.items() if key not in (asks, answers, "system")}
@@ -168,17 +105,20 @@ def _apart(turn: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def transcript_of(text: str) -> list[dict[str, Any]]:
-    """The turns of a text that is written as `Human: ... Assistant: ...` (hh-rlhf); none where it is not.
+    """The turns of a text that is written as `Human: ... Assistant: ...` (hh-rlhf) or with `User:`; none where it is not.
 
     A last `Assistant:` without an answer, as a prompt ends with, is no turn.
     """
-    if not text.lstrip().startswith("Human:"):
+    if not text.lstrip().startswith(("Human:", "User:")):
         return []
-    begin, *pieces = _TRANSCRIPT.split(f"\n\n{text.strip()}\n")
-    if begin.strip() or pieces[:1] != ["Human"]:
+    whole = "\n\n" + text.strip().replace("\r\n", "\n") + "\n"
+    split = [pattern.split(whole)[1:] for pattern in _TRANSCRIPTS]
+    # A question alone is a transcript with hh-rlhf's own name only: `User:` begins many a text.
+    pieces = next((one for one in split if "Assistant" in one[2::2]), split[0])
+    if not pieces or pieces[0] == "Assistant":
         return []
     turns = [
-        {"role": "user" if speaker == "Human" else "assistant", "content": said.strip()}
+        {"role": "assistant" if speaker == "Assistant" else "user", "content": said.strip()}
         for speaker, said in zip(pieces[::2], pieces[1::2], strict=True)
     ]
     return turns if turns[-1]["content"] or turns[-1]["role"] == "user" else turns[:-1]
@@ -198,13 +138,13 @@ def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None
     if role is None:
         where = f"{field}.{role_key}"
         raise RowError(Code.ROW_ROLE_UNKNOWN, field=where, value=name[:40], known=sorted([*_ROLES, *_CALLS]))
-    parts = _parts_of(turn.get(text_key), f"{field}.{text_key}")
+    parts = _parts_of(turn.get(text_key), f"{field}.{text_key}", cells)
     content = turn if parts is None else {text_key: parts.text}
     if role != "assistant":
         text = cells.text(content, text_key, field, required=role == "user")
         if role == "system" and not text.strip():
             return None
-        called = turn.get("tool_call_id") or turn.get("id") if role == "tool" else None
+        called = turn.get("tool_call_id", turn.get("id")) if role == "tool" else None
         return Message(role=role, content=text, name=_name(turn), tool_call_id=_id(called))
     calls = (*_calls(turn, field), *(parts.calls if parts else ()))
     reasoning = next(
@@ -215,7 +155,12 @@ def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None
     if reasoning is not None:
         cells.look(reasoning, f"{field}.reasoning")
     return Message(
-        role=role, content=text, train=_weight(turn, field), reasoning=reasoning, tool_calls=calls, name=_name(turn)
+        role=role,
+        content=text,
+        train=_weight(turn, field) and (parts is None or parts.train),
+        reasoning=reasoning,
+        tool_calls=calls,
+        name=_name(turn),
     )
 
 
@@ -226,10 +171,12 @@ class _Parts:
     text: str = ""
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
+    train: bool = True
+    """False where a part is marked as one not to train on: an answer is trained on whole or not at all."""
 
 
-def _parts_of(content: Any, field: str) -> _Parts | None:
-    """The parts of a turn's content, None where it has none.
+def _parts_of(content: Any, field: str, cells: Cells) -> _Parts | None:
+    """The parts of a turn's content, None where it has none. Their keys that nothing reads are noticed in `cells`.
 
     Raises:
         RowError: a part is an image or the like, or no part that is known.
@@ -241,6 +188,9 @@ def _parts_of(content: Any, field: str) -> _Parts | None:
         where = f"{field}[{number}]"
         kind = part.get("type", "text") if isinstance(part, dict) else "text"
         said = part if isinstance(part, str) else _said_by(part)
+        if isinstance(part, dict) and len(part) > 2:
+            cells.unused |= part.keys() - _PART_KEYS
+            found.train = found.train and _weight(part, where)
         if kind in _MEDIA:
             raise RowError(Code.ROW_HAS_MEDIA, field=where, value=str(kind))
         if kind == "tool_call" and said is not None:
@@ -260,12 +210,18 @@ def _parts_of(content: Any, field: str) -> _Parts | None:
 
 
 def _said_by(part: Any) -> Any:
-    keys = ("text", "value", "content", *_REASONING_KEYS)
-    return next((part[key] for key in keys if part.get(key) is not None), None) if isinstance(part, dict) else None
+    """What a part says, `{"text": ...}`, `{"value": ...}`, or OpenAI's `{"text": {"value": ...}}`."""
+    if not isinstance(part, dict):
+        return None
+    said = next((part[key] for key in _SAID_KEYS if part.get(key) is not None), None)
+    return said["value"] if isinstance(said, dict) and isinstance(said.get("value"), str) else said
 
 
 def _id(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """A call's id as text; some write numbers."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value) or None
 
 
 def _name(turn: dict[str, Any]) -> str | None:
@@ -281,7 +237,7 @@ def _weight(turn: dict[str, Any], field: str) -> bool:
         if mark is None:
             continue
         if isinstance(mark, str):
-            mark = {"true": 1, "false": 0, "1": 1, "0": 0}.get(mark.strip().lower(), mark)
+            mark = {"true": 1, "false": 0, "1": 1, "0": 0, "1.0": 1, "0.0": 0}.get(mark.strip().lower(), mark)
         if not isinstance(mark, int | float) or mark not in (0, 1):
             raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.{key}", expected="0 or 1", value=str(mark)[:40])
         trained = trained and bool(mark)
@@ -363,7 +319,7 @@ def check_order(messages: list[Message], field: str, cells: Cells) -> None:
     for number, message in enumerate(messages):
         before = messages[number - 1] if number else None
         called = before is not None and (
-            before.role == "tool" or bool(before.tool_calls) or _WRITTEN_CALL in before.content
+            before.role == "tool" or bool(before.tool_calls) or any(call in before.content for call in _WRITTEN_CALLS)
         )
         if message.role == "system":
             if number:

@@ -59,7 +59,9 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
             next(iter(lines))
         lines.begin_row()
         try:
-            cells = next(filter(None, csv.reader(iter(lines), delimiter=delimiter, strict=True)))
+            cells = next(
+                row for row in csv.reader(iter(lines), delimiter=delimiter, strict=True) if "".join(row).strip()
+            )
             # A column may have no name, as the index that pandas writes, or Excel's empty ones.
             header = [cell.strip() or f"column {number}" for number, cell in enumerate(cells, start=1)]
         except StopIteration:
@@ -78,10 +80,10 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
 
 
 def _first_line(file: IO[bytes]) -> str:
-    """The first line that isn't blank."""
+    """The first line that says anything: Excel writes an empty first row as delimiters alone."""
     while raw := file.readline(MOST_ROW_BYTES):
         line = raw.removeprefix(BOM).decode("utf-8", "replace")
-        if line.strip():
+        if line.strip("".join(_DELIMITERS) + " \r\n"):
             return line
     return ""
 

@@ -1,6 +1,6 @@
 """Rows become examples. The shape is found from the columns, told with its reason, and can be chosen instead.
 
-conversation   one column holds the turns: messages (role, content), conversations (from, value)
+conversation   one column holds the turns: messages (role, content), conversations (from, value), or a transcript
 pair           one column asks and one answers: alpaca, prompt_completion, question_answer
 preference     a conversation or a prompt, with chosen and rejected: the chosen answer is learned
 text           one column of plain text, every token of which is learned
@@ -22,15 +22,15 @@ from trainer.data.conversations import (
     LISTED_TOOLS,
     ROLE_KEYS,
     TEXT_KEYS,
-    as_list,
     check_order,
     is_role,
     message_of,
     messages_of,
-    refuse_media,
     tools_of,
     transcript_of,
 )
+from trainer.data.lists import as_list
+from trainer.data.media import refuse_media
 from trainer.data.rows import Row
 
 ROLES = ("messages", "prompt", "input", "completion", "system", "history", "tools", "chosen", "rejected", "text")
@@ -51,6 +51,9 @@ _OPTIONAL = {
 _TEXT = ("text", "content", "document")
 _ONE_BLANK = re.compile(r" \S")
 """How OpenAI's older files begin each completion; any other blanks before an answer are its own, as code's are."""
+_UNDESIRED = {"label": {"false"}, "kto_tag": {"false", "0", "0.0"}}
+"""KTO's marks of an answer that is not to be given: TRL's, and LLaMA-Factory's. A label 0 may be any class."""
+_SPEAKERS = {"customer", "client", "agent", "support", "operator", "representative", "bot", "chatbot"}
 KNOWN = (
     "messages", "conversations", "instruction + output", "prompt + completion", "question + answer",
     "chosen + rejected", "text",
@@ -102,7 +105,7 @@ def with_late_columns(shape: Shape, seen: Iterable[str]) -> Shape:
 
 
 def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
-    chosen, rejected = _named(seen, ("chosen",)), _named(seen, ("rejected",))
+    chosen, rejected = _named(seen, ("chosen", "chosen_messages")), _named(seen, ("rejected", "rejected_messages"))
     turns = _named(seen, _CONVERSATION)
     pair = next(
         (
@@ -123,13 +126,17 @@ def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
     if pair is not None:
         return pair[0], {"prompt": pair[1], "completion": pair[2]}
     text = _named(seen, _TEXT)
+    if text is not None and isinstance(seen[text], str) and transcript_of(seen[text]):
+        return "transcript", {"messages": text}
     return ("text", {"text": text}) if text is not None else None
 
 
 def _is_one_turn(seen: Mapping[str, Any]) -> bool:
     """Whether a row is a single message: a role and a text beside it."""
-    role, text = _named(seen, ROLE_KEYS), _named(seen, TEXT_KEYS)
-    return role is not None and text is not None and is_role(seen[role])
+    role, text = _named(seen, (*ROLE_KEYS, "type")), _named(seen, TEXT_KEYS)
+    if role is None or text is None:
+        return False
+    return is_role(seen[role]) or str(seen[role]).strip().lower() in _SPEAKERS
 
 
 def _named(seen: Iterable[str], names: Iterable[str]) -> str | None:
@@ -189,7 +196,8 @@ def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cel
     field = columns["messages"]
     if field not in values:
         raise RowError(Code.ROW_FIELD_MISSING, field=field)
-    messages = messages_of(values[field], field, cells)
+    turns = values[field]
+    messages = messages_of((isinstance(turns, str) and transcript_of(turns)) or turns, field, cells)
     if "chosen" in columns:
         messages += _chosen(values, columns["chosen"], cells)
     return _with_rest(messages, field, values, columns, cells)
@@ -293,14 +301,16 @@ def _with_rest(
     elif system.strip() and system.strip() not in messages[0].content:  # both are said
         both = f"{system.rstrip()}\n\n{messages[0].content}"
         messages = [messages[0].model_copy(update={"content": both}), *messages[1:]]
-    if str(values.get("label")).strip().lower() == "false" and "label" not in columns.values():
-        raise RowError(Code.ROW_UNDESIRED, field="label", value="false")
+    for mark in _UNDESIRED.keys() & values.keys() - set(columns.values()):
+        if str(values[mark]).strip().lower() in _UNDESIRED[mark]:
+            raise RowError(Code.ROW_UNDESIRED, field=mark, value=str(values[mark]).lower())
     if not any(message.train for message in messages):
         raise RowError(Code.ROW_NO_ANSWER)
-    if messages[0].role == "assistant" and not any(message.role in ("user", "tool") for message in messages):
+    asked = next((number for number, one in enumerate(messages) if one.role in ("user", "tool")), len(messages))
+    if not any(message.role == "assistant" for message in messages[asked:]):
         raise RowError(Code.ROW_NO_QUESTION, field=field)
     check_order(messages, field, cells)
     tools = tools_of(values.get(columns["tools"]), columns["tools"]) if "tools" in columns else ()
-    if messages[0].role == "system" and LISTED_TOOLS in messages[0].content:
+    if any(message.role in ("system", "user") and LISTED_TOOLS in message.content for message in messages[:2]):
         tools = ()  # the row lists them itself, and once is enough
     return Example(messages=tuple(messages), tools=tools, row=0)

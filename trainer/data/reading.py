@@ -216,7 +216,7 @@ def _text_rows(path: Path, sample_by: str) -> Iterator[Row]:
     """Plain text: a row is a paragraph (ended by a blank line), a line, or the whole document."""
     number = line = offset = 0
     block: list[bytes] = []
-    block_line = block_offset = 0
+    block_line = block_offset = size = 0
     with open_data(path) as file:
         while True:
             raw = file.readline(MOST_ROW_BYTES)
@@ -225,16 +225,17 @@ def _text_rows(path: Path, sample_by: str) -> Iterator[Row]:
                 offset = 3 if raw.startswith(BOM) else 0
                 raw = raw.removeprefix(BOM)
             ends = not raw or (sample_by == "paragraph" and not raw.strip())
-            if block and (ends or sample_by == "line" or sum(map(len, block)) >= MOST_ROW_BYTES):
+            if block and (ends or sample_by == "line" or size >= MOST_ROW_BYTES):
                 number += 1
                 yield _text_row(path.name, number, block_line, b"".join(block), block_offset)
-                block = []
+                block, size = [], 0
             if not raw:
                 return
             if raw.strip() or (block and sample_by == "document"):
                 if not block:
                     block_line, block_offset = line, offset
                 block.append(raw)
+                size += len(raw)
             offset += len(raw)
 
 

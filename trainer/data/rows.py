@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -74,12 +75,16 @@ def _key_twice(raw: bytes, values: dict[str, Any]) -> str | None:
     twice: list[str] = []
 
     def look(pairs: list[tuple[str, Any]]) -> None:
-        keys = Counter(key for key, _ in pairs)
-        twice.extend(key for key, times in keys.items() if times > 1)
+        twice.extend(first_twice(key for key, _ in pairs))
 
     with contextlib.suppress(ValueError, RecursionError):
         json.loads(raw, object_pairs_hook=look)
     return twice[0] if twice else None
+
+
+def first_twice(keys: Iterable[Any]) -> list[str]:
+    """The keys that stand more than once, in their order."""
+    return [str(key) for key, times in Counter(keys).items() if times > 1]
 
 
 def too_much(error: Exception) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from interfaces.config import STARTER
 from interfaces.errors import FineTuneError
@@ -84,18 +83,3 @@ def _check_files(path: Path, model_name: str) -> None:
     if not {"tokenizer.json", "tokenizer.model", "vocab.json"} & set(names):
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing="tokenizer.json", found=names[:12])
     check_weights(path, model_name)
-    index = read_json(path / "model.safetensors.index.json")
-    if index is not None:
-        _check_index(index, path, model_name, set(names))
-
-
-def _check_index(index: dict[str, Any], path: Path, model_name: str, names: set[str]) -> None:
-    """The files that an index names are plain names of safetensors beside it: a path leads elsewhere, a pickle runs code."""
-    parts = index.get("weight_map")
-    named = {str(file) for file in parts.values()} if isinstance(parts, dict) else set()
-    for file in sorted(named):
-        if "/" in file or "\\" in file or not file.endswith(".safetensors"):
-            reason = f"model.safetensors.index.json names {file[:80]!r}, which is no plain .safetensors file"
-            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason=reason)
-    if missing := sorted(named - names):
-        raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing[0], found=sorted(names)[:12])

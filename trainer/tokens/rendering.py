@@ -31,8 +31,13 @@ MOST_GROWTH = 50
 """A template that writes more than so many times what it was given, and 200,000 characters, is refused."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE_CALL = {"type": "function", "function": {"name": "probe_function", "arguments": {"probe_key": "probe_value"}}}
-_ID_FORMS = {"letters": re.compile(r"[A-Za-z0-9]{9}"), "functions": re.compile(r"functions\.[\w.-]+:\d+")}
-"""Ids of calls that templates demand: nine letters or digits (Mistral), or functions.NAME:NUMBER (Kimi)."""
+_ID_FORMS = {
+    "any": re.compile(r".+", re.DOTALL),
+    "functions": re.compile(r"functions\.[\w.-]+:\d+"),
+    "letters": re.compile(r"[A-Za-z0-9]{9}"),
+}
+"""Ids of calls that templates write or demand: of any form, functions.NAME:NUMBER (Kimi), nine letters or digits (Mistral)."""
+_PROBE_ID = "call_probe-id"
 _PROBE_TOOLS = [
     {"type": "function", "function": {"name": "probe_function", "description": "", "parameters": {"type": "object", "properties": {"probe_key": {"type": "string"}}}}}
 ]  # fmt: skip
@@ -49,22 +54,24 @@ class Renderer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str) -> None:
         self.tokenizer, self.model_name = tokenizer, model_name
         with time_limit(model_name, 0):
-            self.id_form, self.writes_tools = self._tool_calls()
+            self.id_form, self.demands_ids, self.writes_tools = self._tool_calls()
             self.writes_reasoning = self._shows_thinking({"content": "a", "reasoning_content": "probe_reasoning"})
             self.keeps_thinking = self._shows_thinking({"content": "<think>\nprobe_reasoning\n</think>\n\na"})
-            self.takes_system = self._takes_system()
+            self.takes_system = self._takes([{"role": "system", "content": "probe"}, {"role": "user", "content": "q"}])
+            self.takes_two_questions = self._takes(
+                [{"role": "user", "content": "q"}, {"role": "user", "content": "probe"}]
+            )
         self.marks_generation = bool(_GENERATION.search(self._template(None)))
 
-    def messages(self, example: Example) -> tuple[Dicts, Dicts | None, set[Code]]:
-        """The conversation as the template takes it, the tools, and what had to be done for the template."""
+    def messages(self, example: Example) -> tuple[Dicts, Dicts | None, set[Code], list[int]]:
+        """The conversation as the template takes it, the tools, what had to be done for the template, and which of the
+        conversation's turns each of the example's has become."""
         done: set[Code] = set()
         tools: Dicts | None = list(example.tools) or None
         has_tools = bool(tools) or any(message.tool_calls or message.role == "tool" for message in example.messages)
         # A result needs its call's id where the template demands ids, and a call that is written as text has none.
         has_calls = any(message.tool_calls for message in example.messages)
-        unanswerable = (
-            self.id_form is not None and not has_calls and any(one.role == "tool" for one in example.messages)
-        )
+        unanswerable = self.demands_ids and not has_calls and any(one.role == "tool" for one in example.messages)
         by_hand = has_tools and (not self.writes_tools or unanswerable)
         if by_hand:
             done.add(Code.TEMPLATE_WITHOUT_TOOLS)
@@ -76,11 +83,15 @@ class Renderer:
                 made.pop("reasoning_content", None)
                 made["content"] = f"<think>\n{message.reasoning}\n</think>\n\n{made['content']}"
             messages.append(_with_calls_as_text(made) if by_hand else made)
+        places = list(range(len(messages)))
         if by_hand:
-            messages, tools = _with_tools_as_text(messages, tools, self.takes_system), None
+            messages, places = _with_results_together(messages, example, self.takes_two_questions)
+            written = _with_tools_as_text(messages, tools, self.takes_system)
+            shift = len(written) - len(messages)  # tools may have brought a system turn of their own
+            messages, tools, places = written, None, [place + shift for place in places]
         elif self.id_form is not None and with_call_ids(messages, self.id_form):
             done.add(Code.TEMPLATE_CALL_IDS)
-        return messages, tools, done
+        return messages, tools, done, places
 
     def render(
         self, messages: Sequence[dict[str, Any]], tools: Dicts | None = None, row: int = 0, answer_next: bool = False
@@ -128,15 +139,21 @@ class Renderer:
     def _template(self, tools: Dicts | None) -> str:
         return str(self.tokenizer.get_chat_template(tools=tools))
 
-    def _tool_calls(self) -> tuple[str | None, bool]:
-        """The form of ids that the template demands of calls, and whether it writes calls at all."""
+    def _tool_calls(self) -> tuple[str | None, bool, bool]:
+        """The form of ids that the template writes, whether it fails without, and whether it writes calls at all."""
         for form in (None, *_ID_FORMS):
             if self._writes_tools(form):
-                return form, True
-        return None, False
+                return (form, True, True) if form else ("any" if self._writes_ids() else None, False, True)
+        return None, False, False
+
+    def _writes_ids(self) -> bool:
+        return self._takes(
+            [{"role": "user", "content": "q"}, {"role": "assistant", "content": "", "tool_calls": [{**_PROBE_CALL, "id": _PROBE_ID}]}],
+            _PROBE_ID,
+        )  # fmt: skip
 
     def _writes_tools(self, id_form: str | None) -> bool:
-        """Whether tools, a call, its arguments and its result all come out of the template."""
+        """Whether tools, a call, its arguments and its result all come out of the template; some name a call by its id."""
         talk: Dicts = [
             {"role": "user", "content": "q"},
             {"role": "assistant", "content": "", "tool_calls": [dict(_PROBE_CALL)]},
@@ -146,13 +163,16 @@ class Renderer:
         if id_form is not None:
             with_call_ids(talk, id_form)
         try:
-            text, bare = self.render(talk, _PROBE_TOOLS), self.render(talk)
+            text, bare = (
+                self.render(talk, _PROBE_TOOLS),
+                self.render([*talk[:2], {**talk[2], "name": "other"}, talk[3]]),
+            )
         except FineTuneError:
             return False
         return (
             all(word in text for word in ("probe_function", "probe_value", "probe_result"))
             and text != bare
-            and "probe_value" in bare
+            and all(word in bare for word in ("probe_function", "probe_value"))
         )
 
     def _shows_thinking(self, answer: dict[str, str]) -> bool:
@@ -162,11 +182,9 @@ class Renderer:
         except FineTuneError:
             return False
 
-    def _takes_system(self) -> bool:
+    def _takes(self, talk: Dicts, shown: str = "probe") -> bool:
         try:
-            return "probe_system" in self.render(
-                [{"role": "system", "content": "probe_system"}, {"role": "user", "content": "q"}]
-            )
+            return shown in self.render(talk)
         except FineTuneError:
             return False
 
@@ -198,6 +216,7 @@ def with_call_ids(messages: Dicts, form: str) -> bool:
     A call keeps an id of that form. Results follow their call's id, or the order of the calls where they name none.
     """
     changed, count = False, 0
+    taken = {call.get("id") for message in messages for call in message.get("tool_calls", ())}
     new_ids: dict[str, str] = {}
     waiting: list[str] = []
     for message in messages:
@@ -206,7 +225,9 @@ def with_call_ids(messages: Dicts, form: str) -> bool:
             if own is None or not _ID_FORMS[form].fullmatch(own):
                 changed = True
                 name = call["function"]["name"]
-                call["id"] = f"call{count:05d}" if form == "letters" else f"functions.{name}:{count}"
+                while (new := _new_id(form, name, count)) in taken:
+                    count += 1
+                call["id"] = new
             if own is not None:
                 new_ids[own] = call["id"]
             waiting.append(call["id"])
@@ -223,12 +244,39 @@ def with_call_ids(messages: Dicts, form: str) -> bool:
     return changed
 
 
+def _new_id(form: str, name: str, count: int) -> str:
+    """An id of the form that a template writes; the one of any form is none of nine letters, which others demand."""
+    return {"any": f"call_{count:05d}", "functions": f"functions.{name}:{count}", "letters": f"call{count:05d}"}[form]
+
+
 def _with_calls_as_text(message: dict[str, Any]) -> dict[str, Any]:
     if message["role"] == "tool":
-        return {"role": "user", "content": f"<tool_response>\n{message['content']}\n</tool_response>"}
+        content = message["content"]
+        written = content if "<tool_response>" in content else f"<tool_response>\n{content}\n</tool_response>"
+        return {"role": "user", "content": written}
     calls = message.pop("tool_calls", [])
     written = [f"<tool_call>\n{json.dumps(call['function'], ensure_ascii=False)}\n</tool_call>" for call in calls]
     return {**message, "content": "\n".join(part for part in [message["content"], *written] if part)}
+
+
+def _with_results_together(messages: Dicts, example: Example, takes_two_questions: bool) -> tuple[Dicts, list[int]]:
+    """Results in a row as one turn, as Hermes writes them, with a question behind them where no two may follow each other.
+
+    Also which turn each message has become.
+    """
+    made: Dicts = []
+    places: list[int] = []
+    previous = ""
+    for message, source in zip(messages, example.messages, strict=True):
+        ours = source.role == "tool" and previous in ("tool", *(() if takes_two_questions else ("user",)))
+        follows = source.role == "user" and previous == "tool" and not takes_two_questions
+        if ours or follows:
+            made[-1] = {**made[-1], "content": f"{made[-1]['content']}\n{message['content']}"}
+        else:
+            made.append(message)
+        places.append(len(made) - 1)
+        previous = source.role
+    return made, places
 
 
 def _with_tools_as_text(messages: Dicts, tools: Dicts | None, takes_system: bool) -> Dicts:

@@ -154,19 +154,17 @@ class ChatTemplate:
         return self._special is not None and any(text and self._special.search(text) for text in texts)
 
     def _conversation(self, example: Example) -> Rendered:
-        messages, tools, done = self.renderer.messages(example)
+        messages, tools, done, places = self.renderer.messages(example)
         trained = [index for index, message in enumerate(example.messages) if message.train]
-        # Tools that are written as text may have brought a system turn of their own.
-        shift = len(messages) - len(example.messages)
         turns = _Turns(self, messages, tools, example.row)
         if self.renderer.marks_generation:
             text, marked = self.renderer.render_marked(messages, tools, example.row)
             answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
-            wanted = {index + shift for index in trained}
+            wanted = {places[index] for index in trained}
             spans = [span for owner, span in turns.owned(text, marked, answers) if owner in wanted]
             stops = any(end in text[start:stop] for start, stop in spans for end in self.ends)
             return Rendered(text, spans, stops=stops or not spans, done=frozenset(done))
-        found = [turns.place(index + shift) for index in trained]
+        found = [turns.place(places[index]) for index in trained]
         text, spans = turns.text, [span for span, _ in found if span is not None]
         ends = all(ended for span, ended in found if span is not None)
         last_ended = found[-1][1] if found else True

@@ -35,7 +35,7 @@ from trainer.data.dataset import Indices, report_of
 from trainer.models.starter import Progress
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
-VERSION = 3
+VERSION = 4
 """Goes up when the same rows would give other tokens."""
 IGNORE_INDEX = -100
 """The label that torch's cross-entropy ignores."""

@@ -37,7 +37,7 @@ def test_the_starter_is_here_once_it_is_whole(home: Home) -> None:
 
 
 def test_what_is_not_known_is_a_sentence_and_asks_nobody(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(FineTuneError, match="Nothing is known of the model 'some/unknown-model'"):
+    with pytest.raises(FineTuneError, match="Nothing is known about the model 'some/unknown-model'"):
         model_facts(home, "some/unknown-model")
     with pytest.raises(FineTuneError, match="no-such-folder"):
         model_facts(home, str(tmp_path / "no-such-folder"))

@@ -7,6 +7,7 @@ from typing import Any
 import pandas
 import pytest
 
+from interfaces.errors import FineTuneError
 from interfaces.folders import DatasetFolder
 from trainer.data.inspection import Inspection
 from trainer.data.reading import read_rows
@@ -57,3 +58,32 @@ def test_a_null_says_nothing_here_either_and_rows_become_examples(tmp_path: Path
     (tmp_path / "a.json").write_text(json.dumps(table))
     report = Inspection(tmp_path / "a.json", DatasetFolder(tmp_path / "d")).run()
     assert (report["good"], report["format"], report["columns"]["system"]) == (2, "prompt_completion", "system")
+
+
+def rows(tmp_path: Path, content: str) -> list[Any]:
+    path = tmp_path / "a.json"
+    path.write_text(content, encoding="utf-8")
+    return [row.values for row in read_rows(path)]
+
+
+ROW = {"instruction": "a", "output": "b"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"train": {"instruction": ["a"], "output": ["b"]}}',
+        '{"Train": [{"instruction": "a", "output": "b"}]}',
+        '{"schema": {"fields": []}, "data": [{"instruction": "a", "output": "b"}]}',
+        '{"instruction": {"x": "a", "y": "a"}, "output": {"x": "b", "y": "b"}}',
+    ],
+)
+def test_splits_tables_and_named_rows_are_rows(tmp_path: Path, content: str) -> None:
+    assert rows(tmp_path, content)[0] == ROW
+
+
+def test_two_splits_and_a_column_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FineTuneError, match="'test' follows the first one"):
+        rows(tmp_path, '{"train": {"text": ["a"]}, "test": {"text": ["b"]}}')
+    with pytest.raises(FineTuneError, match="'output' stands twice"):
+        rows(tmp_path, '{"instruction": ["a"], "output": ["c"], "output": ["e"]}')

@@ -225,3 +225,25 @@ def test_nulls_that_a_text_of_arguments_holds_are_meant() -> None:
     for arguments, kept in ((text, thing), (thing, {"lamp": 3})):
         turn = {"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": arguments}]}
         assert read([USER, turn])[1].tool_calls[0].arguments == kept
+
+
+def test_numbers_as_ids_of_calls_are_kept() -> None:
+    call = {"id": 124, "function": {"name": "go", "arguments": {}}}
+    found = messages_of(
+        [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "content": "r", "tool_call_id": 124},
+        ],
+        "messages",
+        Cells(),
+    )
+    assert (found[1].tool_calls[0].id, found[2].tool_call_id) == ("124", "124")
+
+
+def test_a_mark_inside_of_a_part_is_obeyed_and_other_keys_are_named() -> None:
+    cells = Cells()
+    part = {"type": "text", "text": "a", "loss": False, "cache_control": {}}
+    found = messages_of([{"role": "user", "content": "q"}, {"role": "assistant", "content": [part]}], "messages", cells)
+    assert found[1].train is False
+    assert cells.unused == {"cache_control"}

@@ -83,3 +83,10 @@ def test_many_columns_take_time_by_their_number_and_not_by_its_square(tmp_path: 
     found = rows(tmp_path / "a.csv", f"{','.join(header)}\n{'a,' * len(header)}\n".replace(",\n", "\n"))
     assert len(found[0].values or {}) == len(header)
     assert time.process_time() - begun < 10, "a hundred times as many comparisons take minutes"
+
+
+@pytest.mark.parametrize("first", [";;", "   ", ";\n;"])
+def test_an_empty_first_row_of_excel_s_is_no_header(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{first}\ninstruction;output\na;b\n", encoding="utf-8")
+    assert [row.values for row in read_rows(path)] == [{"instruction": "a", "output": "b"}]

@@ -36,6 +36,18 @@ CONVERSATION = [("user", "q", False), ("assistant", "a", True)]
         ("question_answer", {"Question": "q", "Answer": "a"}),
         ("question_answer", {"query": "q", "response": "a"}),
         ("input_output", {"input": "q", "output": "a"}),
+        ("prompt_completion", {"prompt": "Human: q\nAssistant:", "completion": " a"}),
+        ("prompt_completion", {"prompt": "User: q\n\nAssistant:", "completion": "a"}),
+        ("transcript", {"text": "Human: q\n\nAssistant: a"}),
+        (
+            "preference",
+            {
+                "chosen_messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+                "rejected_messages": [],
+            },
+        ),
+        ("messages", {"conversation": [{"Human": "q", "Assistant": "a"}]}),
+        ("messages", {"conversation": [{"input": "q", "output": "a"}]}),
         ("preference", {"prompt": "q", "chosen": "a", "rejected": "b"}),
         (
             "preference",
@@ -190,7 +202,11 @@ def test_a_transcript_becomes_its_turns() -> None:
         ({"prompt": "q", "completion": "a", "audio": "['a.wav']"}, Code.ROW_HAS_MEDIA),
         ({"messages": [{"role": "user", "content": "q", "images": ["a.png"]}, {"role": "assistant", "content": "a"}]}, Code.ROW_HAS_MEDIA),
         ({"prompt": "<image>What is it?", "completion": "a"}, Code.ROW_HAS_MEDIA),
+        ({"prompt": "What is it?\n<audio>", "completion": "a"}, Code.ROW_HAS_MEDIA),
+        ({"instruction": "q", "output": "a", "kto_tag": False}, Code.ROW_UNDESIRED),
         ({"messages": [{"role": "assistant", "content": "a"}]}, Code.ROW_NO_QUESTION),
+        ({"messages": [{"role": "system", "content": "s"}, {"role": "assistant", "content": "a"}]}, Code.ROW_NO_QUESTION),
+        ({"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}]}, Code.ROW_NO_QUESTION),
     ],
 )  # fmt: skip
 def test_what_must_not_be_learned_is_an_error_by_name(values: dict[str, Any], code: Code) -> None:
@@ -207,7 +223,6 @@ def test_what_must_not_be_learned_is_an_error_by_name(values: dict[str, Any], co
         {"images": []},
         {"images": None},
         {"images": [None]},
-        {"images": "none"},
         {"image": "a lamp"},
         {"input": []},
         {"input": {}},
@@ -293,3 +308,27 @@ def test_an_instruction_that_begins_as_a_transcript_keeps_its_input() -> None:
     example, _ = example_of(Row(1, 1, row), detect_shape([row]), "a.jsonl")
     assert example is not None
     assert example.messages[0].content == "Human: what is meant by this word?\nextra context"
+
+
+@pytest.mark.parametrize("text", ["How do I use the <video> tag?", "<image>\n  <rect/>\n</image>"])
+def test_a_tag_in_the_midst_of_a_text_is_no_error(text: str) -> None:
+    assert isinstance(made({"prompt": text, "completion": "a"}), Example)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"sender": "user", "text": "Hi"},
+        {"author": "assistant", "content": "Hi"},
+        {"type": "user", "text": "Hi"},
+        {"speaker": "Customer", "text": "Hi"},
+    ],
+)
+def test_one_message_a_row_is_refused_however_its_speaker_is_named(row: dict[str, Any]) -> None:
+    with pytest.raises(FineTuneError) as raised:
+        detect_shape([row], "a.jsonl")
+    assert raised.value.problems[0].code is Code.FORMAT_ONE_TURN
+
+
+def test_lines_with_an_author_of_their_own_are_plain_text() -> None:
+    assert detect_shape([{"author": "Jane Austen", "text": "It is a truth"}], "a.jsonl").name == "text"

@@ -196,6 +196,6 @@ def test_a_file_that_unpacks_to_far_more_than_its_size_is_ended(tmp_path: Path, 
     else:
         path.write_bytes(gzip.compress(f'{{"text": "{text}"}}\n'.encode() * 1600))
     assert path.stat().st_size < 300_000
-    with pytest.raises(FineTuneError, match="unpacks to more than 1") as raised:
+    with pytest.raises(FineTuneError, match="decompresses to more than 1") as raised:
         Inspection(path, DatasetFolder(tmp_path / "dataset")).run()
     assert raised.value.problems[0].code == Code.UNPACKS_TOO_LARGE

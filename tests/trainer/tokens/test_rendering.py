@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.example import Example, Message
+from interfaces.example import Example, Message, ToolCall
 from interfaces.problems import Code
 from tests.conftest import CHATML
 from tests.support.fuzz import CELLS, TEMPLATES
@@ -86,3 +86,59 @@ def test_the_render_limit_is_a_problem_that_names_the_row(tokenizer: Any) -> Non
         template.tokens(longer)
     assert time.process_time() - begun < MOST_SECONDS
     assert (raised.value.problems[0].code, raised.value.problems[0].params["row"]) == (Code.TEMPLATE_TOO_SLOW, 17)
+
+
+CALLS_BY_ID = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'tool' %}Return of {{ m.tool_call_id }}\n{% endif %}{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<call>{{ c.id }}:{{ c.function.arguments | tojson }}</call>{% endfor %}<|im_end|>\n{% endfor %}"
+)
+"""As Kimi's: a call is named by its id alone, and a missing one is nothing."""
+IDS_BESIDE_NAMES = CALLS_BY_ID.replace("{{ c.id }}:", "{{ c.id }}={{ c.function.name }}:")
+ALTERNATING = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}"
+    "{% endif %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def two_calls(first: str | None, second: str | None) -> Example:
+    """Two calls of one function, answered the other way round."""
+    calls = tuple(ToolCall(name="go", arguments={"n": n}, id=own) for n, own in ((1, first), (2, second)))
+    messages = (
+        Message(role="user", content="q"),
+        Message(role="assistant", content="", train=True, tool_calls=calls),
+        Message(role="tool", content="two", tool_call_id=second),
+        Message(role="tool", content="one", tool_call_id=first),
+        Message(role="assistant", content="done", train=True),
+    )
+    return Example(messages=messages, row=1)
+
+
+@pytest.mark.parametrize(
+    ("template", "ids", "expected"),
+    [
+        (CALLS_BY_ID, ("call_A", "call_B"), ("functions.go:0", "functions.go:1")),
+        (CALLS_BY_ID, ("functions.go:7", "functions.go:0"), ("functions.go:7", "functions.go:0")),
+        (CALLS_BY_ID, (None, "functions.go:0"), ("functions.go:1", "functions.go:0")),
+        (IDS_BESIDE_NAMES, ("123", "124"), ("123=go", "124=go")),
+        (IDS_BESIDE_NAMES, (None, None), ("call_00000=go", "call_00001=go")),
+    ],
+)
+def test_calls_have_ids_of_the_template_s_form_and_are_trained_on(
+    tokenizer: Any, template: str, ids: tuple[str | None, str | None], expected: tuple[str, str]
+) -> None:
+    rendered = with_template(tokenizer, template).tokens(two_calls(*ids)).rendered
+    trained = "".join(rendered.text[start:end] for start, end in rendered.spans)
+    for one in expected:
+        assert f"<call>{one}:" in trained
+    if ids[1] is not None:
+        own = [one.partition("=")[0] for one in expected]
+        assert rendered.text.index(f"Return of {own[1]}\ntwo") < rendered.text.index(f"Return of {own[0]}\none")
+
+
+def test_results_in_a_row_are_one_turn_where_roles_must_alternate(tokenizer: Any) -> None:
+    rendered = with_template(tokenizer, ALTERNATING).tokens(two_calls("a", "b")).rendered
+    assert "<tool_response>\ntwo\n</tool_response>\n<tool_response>\none\n</tool_response><|im_end|>" in rendered.text
+    trained = [rendered.text[start:end] for start, end in rendered.spans]
+    assert [text.count("<tool_call>") for text in trained] == [2, 0]
+    assert trained[1].startswith("done")

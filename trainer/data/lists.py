@@ -1,0 +1,96 @@
+"""Lists in a cell: as they are, as JSON, or as Python, numpy and pandas print them."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import tokenize
+from typing import Any
+
+from interfaces.problems import Code
+from trainer.data.cells import RowError
+from trainer.data.rows import first_twice, kind_of
+
+_WRAPPERS = {"array", "int64", "int32", "float64", "float32", "bool_", "str_"}
+_SKIPPED = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+
+
+def as_list(value: Any, field: str, expected: str) -> list[Any]:
+    """A list; in a CSV it is written as JSON, or as Python, numpy or pandas print it.
+
+    Raises:
+        RowError: it is none, or an object in it has a key twice.
+    """
+    if isinstance(value, str) and value.lstrip().startswith(("[", "array(")):
+        value = parsed(value, field)
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if not isinstance(value, list):
+        raise RowError(Code.ROW_FIELD_TYPE, field=field, expected=expected, value=kind_of(value))
+    return value
+
+
+def parsed(text: str, field: str) -> Any:
+    """What a text says as JSON or as Python prints it; the text itself where it is neither.
+
+    Raises:
+        RowError: a key stands twice in one of its objects, of which a parser would keep the last in silence.
+    """
+    twice: list[str] = []
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice.extend(first_twice(key for key, _ in pairs))
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=checked)
+    except (ValueError, RecursionError):
+        try:
+            tree = _Printed(twice).visit(ast.parse(_with_commas(text.strip()), mode="eval"))
+            value = ast.literal_eval(tree)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            return text
+    if twice:
+        raise RowError(Code.ROW_KEY_TWICE, field=f"{field}.{twice[0]}".lstrip("."))
+    return value
+
+
+class _Printed(ast.NodeTransformer):
+    """A printed value as a literal: `array([...], dtype=object)` is its list, `np.int64(3)` its number, `nan` nothing."""
+
+    def __init__(self, twice: list[str]) -> None:
+        self._twice = twice
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        return self.visit(node.args[0]) if name in _WRAPPERS and node.args else node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.copy_location(ast.Constant(None), node) if node.id in ("nan", "null") else node
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        self._twice.extend(first_twice(key.value for key in node.keys if isinstance(key, ast.Constant)))
+        return self.generic_visit(node)
+
+
+def _with_commas(text: str) -> str:
+    """A list as numpy prints it, `[{...} {...}]` or `['a' 'b']`, with commas between its entries.
+
+    By tokens, so that nothing inside of a string is taken for a place without one.
+    """
+    lines, missing, previous = text.splitlines(keepends=True), [], None
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type in _SKIPPED:
+                continue
+            begins = token.string in ("{", "[", "array") or token.type == tokenize.STRING
+            ended = previous is not None and (previous.string in ("}", "]", ")") or previous.type == tokenize.STRING)
+            if begins and ended:
+                missing.append(token.start)
+            previous = token
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        return text
+    for row, column in reversed(missing):
+        lines[row - 1] = f"{lines[row - 1][:column]},{lines[row - 1][column:]}"
+    return "".join(lines)
