@@ -101,7 +101,7 @@ def test_every_kind_of_row_problem_and_every_use_of_a_column_is_documented() -> 
     from trainer.data.formats import ROLES
 
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"^\| `(\w+)` \| (?:at fault|doubtful) \|", text, re.MULTILINE))
+    told = set(re.findall(r"^\| `(\w+)` \| (?:error|warning) \|", text, re.MULTILINE))
     assert told == {code.removeprefix("row_") for code in Code if code.startswith("row_")} - {"number_unknown"}
     assert all(f"`{role}`" in text for role in ROLES)
 
