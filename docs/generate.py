@@ -10,16 +10,19 @@ from laws import ROOMS, Room, picture, readme
 
 from interfaces.config import fields
 from interfaces.presets import PRESETS
+from interfaces.problems import Code
+from interfaces.texts import texts
+from studio.web.errors import status_of
 
 DOCS = Path(__file__).resolve().parent
 
 
 def settings_table() -> str:
-    """docs/settings.md: every dial, from `FineTuneConfig` itself."""
+    """docs/settings.md: every setting, from `FineTuneConfig` itself."""
     lines = [
         "# Settings",
         "",
-        "Every dial of a run, by its name in the YAML file, in `--set` and in the form. Written by `make docs`.",
+        "Every setting of a run, by its name in the YAML file, in `--set` and in the form. Written by `make docs`.",
         "",
         "| Name | Default | Unit | What it does |",
         "|---|---|---|---|",
@@ -44,6 +47,32 @@ def settings_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def errors_table() -> str:
+    """docs/errors.md: every code of a problem with its status and its sentence."""
+    lines = [
+        "# Errors",
+        "",
+        "Everything that can go wrong has a code. The terminal prints its sentence and exits with 2 for invalid input and 1 for a failed",
+        "run; the last event of a failed run holds it; and the API answers with the status below and RFC 9457's problem details",
+        "(`application/problem+json`):",
+        "",
+        "```json",
+        '{"type": "urn:finetune-studio:run_not_found", "title": "Not Found", "status": 404, "detail": "There is no run ...",',
+        ' "problems": [{"code": "run_not_found", "severity": "error", "params": {"run": "abc", "path": "runs"}}]}',
+        "```",
+        "",
+        "`problems` names all of them, each with the values seen. `{names}` in a sentence are these values. The sentences are those of",
+        "`interfaces/locale/en.po`; `zh.po` has them in Chinese. Written by `make docs`.",
+        "",
+        "| Code | Status | Sentence |",
+        "|---|---|---|",
+    ]
+    for code in Code:
+        shown = texts("problem")[code].replace("|", "\\|").replace("<", "&lt;").replace("{{", "{").replace("}}", "}")
+        lines.append(f"| `{code}` | {int(status_of(code))} | {shown.removeprefix('{where}: ')} |")
+    return "\n".join(lines) + "\n"
+
+
 def architecture() -> str:
     """docs/architecture.md, with the picture of its rooms as docs/laws.py has them."""
     before, _, rest = (DOCS / "architecture.md").read_text(encoding="utf-8").partition(BEGIN)
@@ -57,6 +86,7 @@ def law_of(room: Room) -> Callable[[], str]:
 BEGIN, END = "<!-- rooms: written by make docs -->", "<!-- end of rooms -->"
 DOCUMENTS: dict[Path, Callable[[], str]] = {
     DOCS / "settings.md": settings_table,
+    DOCS / "errors.md": errors_table,
     DOCS / "architecture.md": architecture,
     **{DOCS.parent / room.name.replace(".", "/") / "README.md": law_of(room) for room in ROOMS if room.has_readme},
 }

@@ -173,6 +173,14 @@ class Code(StrEnum):
     NO_ADAPTER = "no_adapter"
     OUTPUT_EXISTS = "output_exists"
     JOB_FAILED = "job_failed"
+    JOB_NOT_FOUND = "job_not_found"
+    # requests of pages and scripts
+    HOST_UNKNOWN = "host_unknown"
+    ORIGIN_FOREIGN = "origin_foreign"
+    NOT_LOGGED_IN = "not_logged_in"
+    ADDRESS_UNKNOWN = "address_unknown"
+    METHOD_UNKNOWN = "method_unknown"
+    BODY_UNREADABLE = "body_unreadable"
     UNEXPECTED = "unexpected"
 
 

@@ -87,5 +87,5 @@ class DatasetJobs:
             FineTuneError: there is none (any more).
         """
         if job_id not in self._jobs:
-            raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=job_id)
+            raise FineTuneError.of(Code.JOB_NOT_FOUND, value=job_id)
         return self._jobs[job_id]

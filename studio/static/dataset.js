@@ -120,7 +120,7 @@
         request.onload = () => {
           let body = {};
           try { body = JSON.parse(request.responseText); } catch { /* said below */ }
-          if (request.status < 300) resolve(body); else reject(new Error(body.message || request.statusText));
+          if (request.status < 300) resolve(body); else reject(new Error(body.detail || request.statusText));
         };
         request.setRequestHeader("X-Finetune-Language", language);
         request.send(file);

@@ -72,7 +72,7 @@
       const known = told.bytes !== undefined;
       for (const part of [bar, legend, note, change, more]) part.hidden = !known;
       timing.hidden = true;
-      if (!known) { root.dataset.verdict = ""; setText(said, told.message || texts.fit_settings); return; }
+      if (!known) { root.dataset.verdict = ""; setText(said, told.detail || texts.fit_settings); return; }
       const need = told.total_bytes, free = told.device.free_bytes, whole = Math.max(need, free);
       root.dataset.verdict = told.verdict; root.dataset.total = String(need);
       const time = told.steps === null ? "" : told.seconds === null ? fill(texts.fit_steps, { steps: told.steps }) : fill(texts.fit_time, { steps: told.steps, from: clock(told.seconds[0]), to: clock(told.seconds[1]) });

@@ -18,7 +18,7 @@ window.FinetuneStudio = (() => {
     const headers = { Accept: "application/json", "X-Finetune-Language": spoken(), ...options.headers };
     const answer = await fetch(path, { ...options, headers });
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw Object.assign(new Error(body.message || answer.statusText), { status: answer.status, problems: body.problems || [] });
+    if (!answer.ok) throw Object.assign(new Error(body.detail || answer.statusText), { status: answer.status, problems: body.problems || [] });
     return body;
   }
   const post = (path, body, method = "POST") =>
@@ -50,7 +50,7 @@ window.FinetuneStudio = (() => {
     for (;;) {
       const told = await ask(`/api/datasets/jobs/${job}?language=${spoken()}`);
       if (told.done && told.result) return told.result;
-      if (told.done) throw Object.assign(new Error(told.message), { problems: told.problems });
+      if (told.done) throw Object.assign(new Error(told.detail), { problems: told.problems });
       tell(told);
       await new Promise((go) => setTimeout(go, every));
     }

@@ -13,8 +13,12 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from interfaces.problems import Code, Problem
+from studio.web.errors import language_of, problem_response
 
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SECURITY_HEADERS = {
@@ -70,12 +74,12 @@ class Auth:
         host = headers.get("host", "")
         named = _HOST.fullmatch(host)
         if named is None or named[1] not in self._names:
-            return JSONResponse({"error": "unknown host"}, 400)
+            return _refused(scope, Code.HOST_UNKNOWN, host)
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return JSONResponse({"error": "foreign origin"}, 403)
+        if origin is not None and _place_of(origin) != host:
+            return _refused(scope, Code.ORIGIN_FOREIGN, origin)
         if origin is None and headers.get("sec-fetch-site", "none") == "cross-site" and scope["method"] != "GET":
-            return JSONResponse({"error": "foreign origin"}, 403)
+            return _refused(scope, Code.ORIGIN_FOREIGN, "cross-site")
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         if scope.get("method") == "GET" and self._is_token(query.get("token", "")):
             return self._enter(scope, query, host)
@@ -89,7 +93,7 @@ class Auth:
             if scope["path"] == "/login":
                 return HTMLResponse(_LOGIN, 401, headers={"Cache-Control": "no-store"})
             return RedirectResponse("/login", 303)
-        return JSONResponse({"error": "not logged in"}, 401)
+        return _refused(scope, Code.NOT_LOGGED_IN)
 
     def _enter(self, scope: Scope, query: dict[str, str], host: str) -> Response:
         """Give the cookie, and take the token out of the address."""
@@ -110,6 +114,20 @@ class Auth:
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _refused(scope: Scope, code: Code, value: str = "") -> Response:
+    return problem_response(
+        [Problem.error(code, value=value[:200])], language_of(Request(scope)) if scope["type"] == "http" else "en"
+    )
+
+
+def _place_of(origin: str) -> str | None:
+    """Host and port of an Origin header; None for one that is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def cookie_name(host: str) -> str:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from interfaces.errors import FineTuneError
 from interfaces.files import write_text
 from interfaces.folders import Home
 from interfaces.problems import Code
-from interfaces.texts import LANGUAGES, sentence
+from interfaces.texts import LANGUAGES
 from studio.finetune_manager import FinetuneManager
 from studio.jobs import DatasetJobs
 from studio.models.hub_access import fill_environment
@@ -29,6 +29,7 @@ from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.devices import detect_devices, usable_device
 from studio.web.auth import LOCAL_NAMES, Auth
 from studio.web.connections import PatientProtocol, SlowBodies, bound_log, make_room_for_files
+from studio.web.errors import add_error_handlers, language_of
 from studio.web.routes import devices, texts
 from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
@@ -62,7 +63,7 @@ def build_app(
     app.include_router(estimates_router(manager))
     app.include_router(devices.router)
     app.include_router(texts.router)
-    app.add_exception_handler(FineTuneError, _problems_as_json)
+    add_error_handlers(app, home)
 
     @app.get("/")
     def root(request: Request) -> RedirectResponse:
@@ -86,28 +87,6 @@ def _plotly() -> FileResponse:
 
 def _icon() -> FileResponse:
     return FileResponse(UI_ASSETS / "icon.svg", media_type="image/svg+xml")
-
-
-async def _problems_as_json(request: Request, error: Exception) -> JSONResponse:
-    """A sentence in the page's language, and the codes for scripts."""
-    problems = error.problems if isinstance(error, FineTuneError) else ()
-    language = language_of(request)
-    status = 404 if problems and problems[0].code == Code.RUN_NOT_FOUND else 422
-    body = {
-        "message": "\n".join(sentence(problem, language) for problem in problems),
-        "problems": [problem.model_dump(mode="json") for problem in problems],
-    }
-    return JSONResponse(body, status)
-
-
-def language_of(request: Request) -> str:
-    """The page's language: of the page that asks, else as chosen, else as the browser prefers."""
-    # Our own script says which page asks; only then what was chosen before, and what the browser prefers.
-    chosen = request.headers.get("x-finetune-language") or request.cookies.get("finetune-language")
-    if chosen in LANGUAGES:
-        return str(chosen)
-    preferred = request.headers.get("accept-language", "").lower()
-    return "zh" if preferred.startswith("zh") else "en"
 
 
 def studio_token(home: Home) -> str:

@@ -109,3 +109,22 @@ def test_braces_in_a_value_are_only_text() -> None:
 )
 def test_sizes_read_well(count: float, text: str) -> None:
     assert size(count) == text
+
+
+def glossary() -> list[tuple[str, list[str], list[str]]]:
+    """Each term with its Chinese, and the words that neither catalog uses for it."""
+    lines = (ROOT / "docs/glossary.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
+    return [(row[0], row[1].split(", "), row[3].split(", ") if row[3] else []) for row in cells[1:]]
+
+
+@pytest.mark.parametrize(
+    ("term", "chinese", "banned"), glossary(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_texts_keep_to_the_glossary(term: str, chinese: list[str], banned: list[str]) -> None:
+    said = re.compile(rf"\b{re.escape(term)}s?\b", re.IGNORECASE)
+    for context in SHARED:
+        for key in texts(context):
+            english, translated = " / ".join(texts(context).forms(key)), texts(context, "zh")[key]
+            assert not [word for word in banned if word in english or word in translated], (context, key)
+            assert not said.search(english) or any(word in translated for word in chinese), (context, key, translated)

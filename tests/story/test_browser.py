@@ -131,7 +131,7 @@ def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Pa
 @pytest.mark.long  # faults/test_studio_kills kills studios without a browser
 def test_two_clicks_start_a_run_that_outlives_a_killed_studio(new_page: Callable[..., Any], studio: Studio) -> None:
     page = new_page(tolerate="net::ERR_")  # which is what a killed studio looks like to a page
-    page.get_by_role("button", name="Take the sample").click()
+    page.get_by_role("button", name="Use sample data").click()
     page.get_by_text("Ready:").wait_for()
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url("**/run?run=*")
@@ -201,11 +201,11 @@ def test_wrong_files_get_a_sentence_and_a_half_filled_form_survives(
     new_page: Callable[..., Any], tmp_path: Path
 ) -> None:
     page = new_page()
-    page.get_by_text("Still missing: examples").wait_for()
+    page.get_by_text("The dataset is missing").wait_for()
     for name, content, says in (
         ("a.toml", "x", "ends in '.toml'"),
         ("empty.jsonl", "", "is empty"),
-        ("rows.parquet", "x", "is named '.parquet' but is not such a file"),
+        ("rows.parquet", "x", "is named '.parquet', but its content does not match"),
     ):
         (tmp_path / name).write_text(content)
         page.set_input_files("#fs-file", tmp_path / name)
@@ -213,12 +213,10 @@ def test_wrong_files_get_a_sentence_and_a_half_filled_form_survives(
     with (tmp_path / "huge.jsonl").open("wb") as file:
         file.truncate(22_000_000_000)
     page.set_input_files("#fs-file", tmp_path / "huge.jsonl")
-    page.locator(
-        ".fs-bad .fs-said", has_text="huge.jsonl has 22.0 GB, and at most 20.0 GB can be dropped here"
-    ).wait_for()
+    page.locator(".fs-bad .fs-said", has_text="huge.jsonl is 22.0 GB, but uploads are limited to 20.0 GB").wait_for()
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text("Still missing: examples").wait_for()
-    page.get_by_role("button", name="Take the sample").click()
+    page.get_by_text("The dataset is missing").wait_for()
+    page.get_by_role("button", name="Use sample data").click()
     page.get_by_label("(learning_rate)").fill("0.00123")
     page.get_by_text("Ready:").wait_for()
     page.wait_for_function("(localStorage.getItem('finetune-form') || '').length > 100")
@@ -274,17 +272,17 @@ def test_an_unknown_run_is_a_sentence_and_no_dead_controls(new_page: Callable[..
 
 def test_nobody_starts_on_the_old_file_while_a_new_one_is_checked(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    page.get_by_role("button", name="Take the sample").click()
+    page.get_by_role("button", name="Use sample data").click()
     page.get_by_text("Ready:").wait_for()
     page.set_input_files("#fs-file", write_rows(tmp_path / "big.jsonl", [{"prompt": "a", "completion": "b"}] * 20_000))
-    page.get_by_text("Still missing: examples").wait_for()
+    page.get_by_text("The dataset is missing").wait_for()
     page.get_by_text("big.jsonl: 20,000 rows").wait_for()
     page.get_by_text("Ready:").wait_for()
 
 
 def test_start_by_keyboard_alone(new_page: Callable[..., Any]) -> None:
     page = new_page()
-    page.get_by_role("button", name="Take the sample").focus()
+    page.get_by_role("button", name="Use sample data").focus()
     page.keyboard.press("Enter")
     page.get_by_text("Ready:").wait_for()
     for _ in range(40):

@@ -75,32 +75,32 @@ def test_every_format_is_read_and_shown_as_the_model_sees_it(
     page.get_by_text(STARTER).click()
     for kind in kinds:
         shape = "text" if kind == "txt" else "question_answer"
-        drop(page, file_of(kind, tmp_path), f"my rows.{kind}: 12 rows, read as {shape}")
-        page.get_by_text("12 of 12 rows are good.").wait_for()
+        drop(page, file_of(kind, tmp_path), f"my rows.{kind}: 12 rows, detected as {shape}")
+        page.get_by_text("12 of 12 rows are valid.").wait_for()
         see(page)
         wanted = "What is 1 plus 1?\nIt is 2, of course." if kind == "txt" else "It is 2, of course."
         assert learned(page) == wanted + ("<|im_end|>")
         if kind != "txt":
-            page.get_by_text("Not used: topic").wait_for()
+            page.get_by_text("Unused columns: topic").wait_for()
 
 
 def test_columns_can_be_chosen_and_changed(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     page.get_by_text(STARTER).click()
     (tmp_path / "odd.csv").write_text("ask,reply,other\nHi there,Good day,Other words\nYo,Hey,More words\n")
-    drop(page, tmp_path / "odd.csv", "has the columns ask, reply, other, and no known shape fits")
+    drop(page, tmp_path / "odd.csv", "has the columns ask, reply, other, which match no known format")
     page.locator("#fs-use-prompt").select_option("ask")
-    page.get_by_role("button", name="Read it so").click()
-    page.locator(".fs-said", has_text="The chosen columns don't make an example").wait_for()
+    page.get_by_role("button", name="Apply").click()
+    page.locator(".fs-said", has_text="The chosen columns don't form an example").wait_for()
     page.locator("#fs-use-prompt").select_option("ask")
     page.locator("#fs-use-completion").select_option("reply")
-    page.get_by_role("button", name="Read it so").click()
-    page.locator(".fs-said", has_text="odd.csv: 2 rows, read as mapped").wait_for()
+    page.get_by_role("button", name="Apply").click()
+    page.locator(".fs-said", has_text="odd.csv: 2 rows, detected as mapped").wait_for()
     see(page)
     assert learned(page) == "Good day<|im_end|>"
-    page.get_by_text("Use other columns").click()
+    page.get_by_text("Change columns").click()
     page.locator("#fs-use-completion").select_option("other")
-    page.get_by_role("button", name="Read it so").click()
+    page.get_by_role("button", name="Apply").click()
     page.locator(".fs-talk mark", has_text="Other words").wait_for()
     see(page)
     page.wait_for_function(
@@ -114,15 +114,15 @@ def test_bad_rows_are_named_mended_and_the_report_is_downloaded(new_page: Callab
     rows = [json.dumps(clean_row(number)) for number in range(1, 41)]
     rows[6], rows[20] = '{"messages": [{"role": "user", "content": "Hi"}]}', rows[0]
     (tmp_path / "rows.jsonl").write_text("\n".join([*rows, "{broken"]) + "\n")
-    drop(page, tmp_path / "rows.jsonl", "rows.jsonl: 41 rows, read as messages")
-    page.get_by_text("38 of 41 rows are good.").wait_for()
+    drop(page, tmp_path / "rows.jsonl", "rows.jsonl: 41 rows, detected as messages")
+    page.get_by_text("38 of 41 rows are valid.").wait_for()
     table = page.locator(".fs-report tbody")
     assert [row.inner_text().split("\t")[:2] for row in table.locator("tr").all()] == [
         ["7", "7"],
         ["21", "21"],
         ["41", "41"],
     ]
-    page.get_by_text("2 of the 41 rows of rows.jsonl are at fault, so nothing is started.").wait_for()
+    page.get_by_text("2 of 41 rows of rows.jsonl have errors, so training can't start.").wait_for()
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Download report").click()
     report = list(csv.DictReader(io.StringIO(Path(downloading.value.path()).read_text(encoding="utf-8-sig"))))
@@ -133,12 +133,12 @@ def test_bad_rows_are_named_mended_and_the_report_is_downloaded(new_page: Callab
     page.get_by_label("skip", exact=True).check()
     page.get_by_text("Ready:").wait_for()
     # Mended: one row gets an answer, one is taken out.
-    page.get_by_role("button", name="Mend rows").click()
+    page.get_by_role("button", name="Fix rows").click()
     answered = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello to you"}]}
     page.locator("#fs-mend-7").fill(json.dumps(answered))
     page.locator(".fs-mend", has_text="Row 41").get_by_role("button").click()
     page.get_by_role("button", name="Save and check again").click()
-    page.get_by_text("39 of 40 rows are good.").wait_for()
+    page.get_by_text("39 of 40 rows are valid.").wait_for()
     page.get_by_label("stop", exact=True).check()
     page.get_by_text("Ready:").wait_for()
 
@@ -151,16 +151,16 @@ def test_the_mask_says_what_is_learned_and_leads_to_any_row(new_page: Callable[.
     drop(page, write_rows(tmp_path / "rows.jsonl", rows), "rows.jsonl: 60 rows")
     see(page)
     assert learned(page) == rows[0]["messages"][1]["content"] + "<|im_end|>"
-    page.get_by_text("The end of turn <|im_end|> is learned").wait_for()
+    page.get_by_text("The end-of-turn token <|im_end|> is trained on").wait_for()
     first = page.locator(".fs-tokens .fs-t").first
     assert first.inner_text() == "<|im_start|>"
-    assert "id 1," in str(first.get_attribute("title"))
+    assert "ID 1," in str(first.get_attribute("title"))
     page.get_by_label("Token ids").check()
     page.get_by_role("button", name="Next row").click()
     sync_api.expect(page.locator("#fs-tokens-row")).to_have_value("2")
     page.get_by_role("button", name="Longest").click()
     sync_api.expect(page.locator("#fs-tokens-row")).to_have_value("30")
-    page.get_by_text("tokens are cut off at max_length").wait_for()
+    page.get_by_text("tokens truncated at max_length").wait_for()
     assert page.locator(".fs-tokens s").count() > 0
     page.get_by_label("Search the rows").fill("Question 44:")
     page.get_by_label("Search the rows").press("Enter")
@@ -173,7 +173,7 @@ def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callab
     rows = [{"prompt": f"Say {n}", "completion": "word " * (n * 10)} for n in range(1, 41)]
     drop(page, write_rows(tmp_path / "rows.jsonl", rows), "rows.jsonl: 40 rows")
     see(page)
-    page.get_by_text("At 512 tokens 0 rows are longer").wait_for()
+    page.get_by_text("At 512 tokens, 0 rows are truncated").wait_for()
     chart = page.locator(".fs-numbers svg")
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
@@ -184,7 +184,7 @@ def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callab
     page.wait_for_function("Number(document.querySelector('#cfg-max-length input').value) < 300")
     chosen = int(page.locator("#cfg-max-length input").input_value())
     page.locator(".fs-effect", has_text=f"At {chosen} tokens").wait_for()
-    cut = int(page.locator(".fs-effect").inner_text().split(" tokens ")[1].split()[0])
+    cut = int(page.locator(".fs-effect").inner_text().split(" tokens, ")[1].split()[0])
     assert 10 < cut < 30
     page.wait_for_function("document.querySelectorAll('.fs-numbers rect.fs-over-length').length > 5")
     # The keyboard does the same, bar by bar, and stays where it is.
@@ -233,7 +233,7 @@ def test_a_large_file_is_sent_with_a_bar_and_read_with_one(
         "{ childList: true, characterData: true, subtree: true }) }"
     )
     page.set_input_files("#fs-file", path)
-    page.get_by_text(f"{rows:,} of {rows:,} rows are good.").wait_for(timeout=120_000)
+    page.get_by_text(f"{rows:,} of {rows:,} rows are valid.").wait_for(timeout=120_000)
     said = page.evaluate("window.seen")
     assert any("Uploading" in text for text in said)
     assert any("so far" in text for text in said)
@@ -274,7 +274,7 @@ def test_the_library_keeps_renames_mixes_and_deletes_with_an_undo(
     renamed.get_by_role("checkbox").check()
     library.locator("tr", has_text="two.jsonl").get_by_role("checkbox").check()
     renamed.get_by_role("spinbutton").fill("2")
-    page.get_by_role("button", name="Mix the chosen ones").click()
+    page.get_by_role("button", name="Mix selected datasets").click()
     mixed = library.locator("tr", has_text="Renamed <b> x 2 + two.jsonl x 1")
     mixed.wait_for()
     assert "14 / 14" in mixed.inner_text()
@@ -283,8 +283,8 @@ def test_the_library_keeps_renames_mixes_and_deletes_with_an_undo(
     sync_api.expect(mixed).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     mixed.wait_for()
-    mixed.get_by_role("link", name="Train with it").click()
-    page.get_by_text("14 of 14 rows are good.").wait_for()
+    mixed.get_by_role("link", name="Use for training").click()
+    page.get_by_text("14 of 14 rows are valid.").wait_for()
     page.get_by_text("Ready:").wait_for()
 
 
@@ -301,7 +301,7 @@ def test_data_is_readable_for_everybody(
     planted_jsonl(tmp_path / "rows.jsonl", 60, 25, 1)
     drop(page, tmp_path / "rows.jsonl", "rows.jsonl: 60 rows")
     see(page)
-    page.get_by_role("button", name="Mend rows").click()
+    page.get_by_role("button", name="Fix rows").click()
     page.locator(".fs-mend").first.wait_for()
     page.locator(".fs-library tbody tr").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width

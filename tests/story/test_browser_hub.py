@@ -68,7 +68,7 @@ def test_search_choose_and_download_with_progress(
     row.get_by_role("button", name=EN["choose"]).click()
     line = page.locator("#fs-chosen-model")
     page.get_by_role("button", name=EN["look_up"]).click()
-    page.get_by_text(re.compile(re.escape(f"{MODEL} is not here yet"))).wait_for()
+    page.get_by_text(re.compile(re.escape(f"{MODEL} is not downloaded yet"))).wait_for()
     # Its shape is known now, and so is what it needs.
     page.wait_for_function("document.querySelector('.fs-fit').dataset.verdict === 'fits'")
     page.screenshot(path=tmp_path / "found.png")
@@ -100,7 +100,7 @@ def test_what_is_gated_asks_for_a_token_which_is_sent_and_never_shown(
     assert studio.home.secrets.stat().st_mode & 0o777 == 0o600
     hub.answers.clear()
     hub.tokens.clear()
-    page.get_by_text(re.compile(re.escape(f"{GATED} is not here yet"))).wait_for()
+    page.get_by_text(re.compile(re.escape(f"{GATED} is not downloaded yet"))).wait_for()
     assert f"Bearer {TOKEN}" in hub.tokens
     page.get_by_role("button", name=EN["token_forget"]).click()
     page.get_by_text(re.compile("A token for 127.0.0.1")).wait_for(state="hidden")
@@ -110,7 +110,7 @@ def test_what_is_gated_asks_for_a_token_which_is_sent_and_never_shown(
     ("status", "words"),
     [
         pytest.param(404, "There is no model", marks=pytest.mark.long),
-        (429, "seconds of quiet"),
+        (429, "Rate limited by"),
         pytest.param(503, "HTTP 503", marks=pytest.mark.long),
     ],
 )
@@ -140,10 +140,10 @@ def test_a_stopped_download_can_be_gone_on_with(new_page: Callable[..., Any], hu
 def test_without_a_network_that_is_said(new_page: Callable[..., Any], hub: Hub) -> None:
     hub.silent = True
     page = new_page()
-    ask_for(page, "some/model-far-away").get_by_text("can't be reached").wait_for()
+    ask_for(page, "some/model-far-away").get_by_text("is unreachable").wait_for()
     page.get_by_text(EN["hub_heading"]).click()
     page.get_by_role("button", name=EN["hub_search"]).click()
-    page.locator("#fs-hub").get_by_text("can't be reached").wait_for()
+    page.locator("#fs-hub").get_by_text("is unreachable").wait_for()
 
 
 def test_weights_that_arrive_damaged_are_said_to_be(
@@ -154,5 +154,5 @@ def test_weights_that_arrive_damaged_are_said_to_be(
     page = new_page()
     line = ask_for(page, name)
     page.get_by_role("button", name=EN["download_now"]).click()
-    line.get_by_text("is damaged").wait_for()
+    line.get_by_text("is corrupted").wait_for()
     assert not list((studio.home.path / "hf" / "hub" / "models--other--damaged-model").rglob("*.safetensors"))

@@ -79,7 +79,7 @@ def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: 
     page.wait_for_function("document.activeElement.dataset.key?.endsWith('-down')")  # at the top there is no Up
 
     page.goto(f"{studio.url}/en/run?run={b.id}")
-    page.get_by_text(f"Number 2 of 2 in the queue. {first.id} has cpu.").wait_for()
+    page.get_by_text(f"Position 2 of 2 in the queue. cpu is in use by {first.id}.").wait_for()
     page.screenshot(path=tmp_path / "waiting.png", full_page=True)
     page.get_by_role("button", name=EN["queue_leave"]).click()
     page.locator(".fs-part .fs-state[data-state=stopped]").wait_for()
@@ -104,7 +104,7 @@ def test_a_run_that_ran_out_of_memory_is_tried_again_with_what_cures_it(
     failed = submitted(studio.home, "out of memory")
     page = new_page()
     page.goto(f"{studio.url}/en/run?run={failed.id}")
-    page.locator(".fs-problem").get_by_text("Memory ran out on cuda, at batch 4").wait_for()
+    page.locator(".fs-problem").get_by_text("Out of memory on cuda with batch size 4").wait_for()
     page.get_by_text(EN["evidence"]).click()
     page.get_by_text("CUDA out of memory. Tried to allocate").wait_for()
     page.screenshot(path=tmp_path / "failed.png", full_page=True)

@@ -65,7 +65,7 @@ def test_an_interrupted_run_is_offered_and_goes_on_with_one_click(
     offer.wait_for(state="hidden")
     page.goto(f"{studio.url}/en/run?run={run.id}")
     page.locator(".fs-state[data-state=running]").wait_for()
-    page.get_by_text(re.compile("attempt 2, went on from step")).wait_for()
+    page.get_by_text(re.compile("attempt 2, resumed from step")).wait_for()
     dark.locator("#runs-rescue .fs-offer").wait_for(state="hidden")
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name=texts("page")["discard"]).click()
@@ -118,7 +118,7 @@ def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
 
     page.goto(f"{studio.url}/en/run?run={run.id}")
     page.get_by_role("link", name=words["go_on"]).click()
-    page.get_by_text(f"goes on from the adapter of {run.id}").wait_for()
+    page.get_by_text(f"Training starts from the adapter of {run.id}").wait_for()
     page.screenshot(path=tmp_path / "further.png", full_page=True)
     page.get_by_label("(num_train_epochs)").fill("1")
     page.get_by_role("button", name=words["start"]).click()
@@ -127,6 +127,6 @@ def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
     further = studio.home.run(page.url.partition("run=")[2])
     page.goto(f"{studio.url}/en/")  # the next run is another matter
     page.get_by_text(words["ready"].split("{")[0]).wait_for()
-    assert "goes on from" not in page.locator("#train-review").inner_text()
+    assert "starts from the adapter" not in page.locator("#train-review").inner_text()
     assert yaml.safe_load(further.config.read_text())["adapter_name_or_path"] == run.id
     assert (further.first_adapter / "adapter_model.safetensors").is_file()

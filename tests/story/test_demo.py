@@ -70,7 +70,7 @@ def test_the_tuned_model_knows_what_the_base_cannot(demo: tuple[RunFolder, str])
 
 def test_a_person_is_told_the_result_and_where_it_lies(demo: tuple[RunFolder, str]) -> None:
     folder, text = demo
-    assert "Right answers: base 0 of 10, tuned" in text
+    assert "Correct answers: base 0 of 10, fine-tuned" in text
     assert f"Adapter: {folder.adapter}" in text
     assert "Traceback" not in text
 

@@ -67,7 +67,7 @@ def test_many_jobs_wait_for_their_turn_and_too_many_are_refused() -> None:
     for _ in range(DatasetJobs.AT_ONCE):
         assert running.acquire(timeout=10)
     assert len(at_once) == DatasetJobs.AT_ONCE
-    with pytest.raises(FineTuneError, match="50 such jobs"):
+    with pytest.raises(FineTuneError, match="50 jobs of this kind"):
         jobs.start(work)
     may_end.set()
     for job in started:

@@ -49,7 +49,7 @@ def test_a_bad_config_is_a_sentence_and_exit_2(home: Home, tiny_config: dict[str
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({**tiny_config, "model_name": "/no/such/model"}))
     done = trainer("train", tmp_path / "c.yaml", "--home", home.path)
     assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("There is no file /no/such/model.")
+    assert done.stderr.strip().splitlines()[-1].startswith("/no/such/model does not exist.")
 
 
 @pytest.mark.tiny

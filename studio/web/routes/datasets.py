@@ -38,6 +38,7 @@ from studio.datasets.sample import SAMPLE, SAMPLES
 from studio.jobs import DatasetJob, DatasetJobs
 from studio.processes.trainer_child import OnProgress, Previews, add_dataset
 from studio.sizing.lengths import remember_lengths
+from studio.web.errors import PlainRoute, detail_of
 
 SHOWN_ROWS = 20
 MOST_ROWS = 200
@@ -48,11 +49,12 @@ _ASKED = (
 )  # fmt: skip
 DATASET_ID = re.compile(r"[0-9a-f]{16}")
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
+Position = Annotated[int, Query(ge=0, le=10**12)]
 
 
 def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     """The routes of one home's datasets; `jobs` are all that a page follows, downloads of models too."""
-    router = APIRouter(prefix="/api/datasets")
+    router = APIRouter(prefix="/api/datasets", route_class=PlainRoute)
     previews = Previews(home.path)
     uploads = home.cache / "uploads"
     # What an earlier studio was sent and could not read to its end.
@@ -86,7 +88,8 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
     @router.post("")
     async def upload(request: Request, name: str = "") -> dict[str, str]:
-        size = int(request.headers.get("content-length", 0))
+        announced = request.headers.get("content-length", "0")
+        size = int(announced) if announced.isdecimal() else 0
         if size > MOST_BYTES:
             raise FineTuneError.of(Code.FILE_TOO_LARGE, path=name, size=size, limit=MOST_BYTES)
         # The file, its rows and their index.
@@ -132,7 +135,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     ) -> dict[str, str]:
         path = waiting.get(job_id)
         if path is None or not path.is_file():
-            raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=job_id)
+            raise FineTuneError.of(Code.JOB_NOT_FOUND, value=job_id)
         return read_file(path, path.name, move=path.is_relative_to(uploads), columns=columns, sample_by=sample_by)
 
     @router.get("/jobs/{job_id}")
@@ -157,11 +160,10 @@ async def _receive(request: Request, path: Path, name: str) -> None:
 
 
 def _job_record(job: DatasetJob, language: str) -> dict[str, Any]:
-    message = "\n".join(sentence(problem, language) for problem in job.problems)
     problems = [problem.model_dump(mode="json") for problem in job.problems]
     return {
         "id": job.id, "done": job.ended is not None, "progress": job.progress, "rows": job.rows, "preview": job.preview,
-        "result": job.result, "message": message, "problems": problems,
+        "result": job.result, "detail": detail_of(job.problems, language), "problems": problems,
     }  # fmt: skip
 
 
@@ -200,19 +202,25 @@ def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: Dataset
 
     @router.post("/{dataset_id}/restore")
     def restore(dataset_id: str) -> dict[str, str]:
+        if not DATASET_ID.fullmatch(dataset_id):
+            raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset_id)
         restore_dataset(home, dataset_id)
         return {"dataset": dataset_id}
 
 
 def _row_routes(router: APIRouter, home: Home, folder_of: Any) -> None:
     @router.get("/{dataset_id}/rows")
-    def read_rows(dataset_id: str, start: int = 0, count: int = SHOWN_ROWS) -> list[dict[str, Any]]:
+    def read_rows(dataset_id: str, start: Position = 0, count: Position = SHOWN_ROWS) -> list[dict[str, Any]]:
         folder_of(dataset_id)
         return rows_of(home, dataset_id, start, min(count, MOST_ROWS))
 
     @router.get("/{dataset_id}/problems")
     def read_problems(
-        dataset_id: str, start: int = 0, count: int = SHOWN_ROWS, whole: bool = False, language: Language = "en"
+        dataset_id: str,
+        start: Position = 0,
+        count: Position = SHOWN_ROWS,
+        whole: bool = False,
+        language: Language = "en",
     ) -> list[dict[str, Any]]:
         folder_of(dataset_id)
         found = problems_of(home, dataset_id, start, min(count, MOST_ROWS), whole)

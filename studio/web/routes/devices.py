@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from studio.sizing.devices import devices_now
+from studio.web.errors import PlainRoute
 
-router = APIRouter(prefix="/api/devices")
+router = APIRouter(prefix="/api/devices", route_class=PlainRoute)
 
 
 @router.get("")

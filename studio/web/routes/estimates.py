@@ -12,13 +12,14 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS
-from interfaces.texts import sentence, texts
+from interfaces.texts import texts
 from studio.datasets.library import find_dataset, with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.models.catalog import CATALOG
 from studio.sizing.assess import Assessment, assess
 from studio.sizing.calibration import TIMED_STEPS, timing_config
 from studio.sizing.devices import chosen_device, detect_devices
+from studio.web.errors import PlainRoute, detail_of
 
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
 SLOW_PARAMETERS = 900_000_000
@@ -28,7 +29,7 @@ SLOW_PARAMETERS = 900_000_000
 def estimates_router(manager: FinetuneManager) -> APIRouter:
     """The routes of one home's estimates."""
     home = manager.home
-    router = APIRouter(prefix="/api/estimate")
+    router = APIRouter(prefix="/api/estimate", route_class=PlainRoute)
 
     @router.post("")
     def read_estimate(config: Annotated[dict[str, Any], Body(embed=True)], language: Language = "en") -> dict[str, Any]:
@@ -45,7 +46,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
         try:
             return {**_whole(assess(home, checked, device)), **others}
         except FineTuneError as error:
-            return {"message": "\n".join(sentence(problem, language) for problem in error.problems), **others}
+            return {"detail": detail_of(error.problems, language), **others}
 
     @router.post("/time")
     def time_steps(config: Annotated[dict[str, Any], Body(embed=True)], language: Language = "en") -> dict[str, str]:

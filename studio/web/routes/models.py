@@ -17,6 +17,7 @@ from studio.models.catalog import local_models
 from studio.models.facts import found_on_hub, model_facts
 from studio.models.hub_access import access_of, choose_endpoint, forget_token, keep_token
 from studio.processes.trainer_child import OnProgress, TrainerChild
+from studio.web.errors import PlainRoute
 
 DOWNLOAD_SECONDS = 86_400.0
 LONGEST_NAME = 200
@@ -25,7 +26,7 @@ MOST_DOWNLOADS = 3
 
 def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     """The routes of one home's models."""
-    router = APIRouter(prefix="/api/models")
+    router = APIRouter(prefix="/api/models", route_class=PlainRoute)
     downloads: dict[str, tuple[TrainerChild, str]] = {}
     guard = threading.Lock()
 

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from studio.runs.queue import RunQueue
+from studio.web.errors import PlainRoute
 from studio.web.routes.runs import named_run
 
 
 def queue_router(queue: RunQueue) -> APIRouter:
     """The routes of one home's queue. A run leaves it by the route that stops it."""
-    router = APIRouter(prefix="/api/queue")
+    router = APIRouter(prefix="/api/queue", route_class=PlainRoute)
 
     @router.get("")
     def read_queue() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from studio.runs.log_tail import tail_of
 from studio.runs.state import cure_of, list_runs, summary_of
 from studio.runs.trash import delete_run, restore_run
 from studio.sizing.estimate import changed
+from studio.web.errors import PlainRoute
 
 RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
 CHUNK_BYTES = 1 << 20
@@ -41,7 +42,7 @@ def named_run(home: Home, run_id: str) -> RunFolder:
 
 def runs_router(manager: FinetuneManager) -> APIRouter:
     """The routes of one home's runs."""
-    router = APIRouter(prefix="/api/runs")
+    router = APIRouter(prefix="/api/runs", route_class=PlainRoute)
     histories: dict[str, RunHistory] = {}
 
     def folder_of(run_id: str) -> RunFolder:
@@ -61,7 +62,9 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.get("/{run_id}/events")
     def read_events(
-        run_id: str, since: int = 0, language: Annotated[str, Query(pattern="^(en|zh)$")] = "en"
+        run_id: str,
+        since: Annotated[int, Query(ge=0, le=10**12)] = 0,
+        language: Annotated[str, Query(pattern="^(en|zh)$")] = "en",
     ) -> dict[str, Any]:
         folder = folder_of(run_id)
         return updates_since(histories.setdefault(run_id, RunHistory(folder)), since, language)
@@ -96,6 +99,8 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.post("/{run_id}/restore")
     def restore(run_id: str) -> dict[str, str]:
+        if not RUN_ID.fullmatch(run_id):
+            raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=manager.home.trash.name)
         return {"run": restore_run(manager.home, run_id).id}
 
     @router.get("/{run_id}/adapter.zip")

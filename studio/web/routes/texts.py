@@ -7,8 +7,9 @@ from typing import Literal
 from fastapi import APIRouter
 
 from interfaces.texts import texts
+from studio.web.errors import PlainRoute
 
-router = APIRouter(prefix="/api/texts")
+router = APIRouter(prefix="/api/texts", route_class=PlainRoute)
 
 
 @router.get("/{language}")

@@ -9,11 +9,12 @@ from fastapi import APIRouter
 from interfaces.folders import Home
 from studio.processes.warm_trainer import end_warm_trainer, keep_warm_trainer, warm_trainer_state
 from studio.runs.state import any_run_is_active
+from studio.web.errors import PlainRoute
 
 
 def warm_trainer_router(home: Home, wanted: bool = True) -> APIRouter:
     """The routes of one home's warm trainer; `wanted` is false where a person asked for none."""
-    router = APIRouter(prefix="/api/warm-trainer")
+    router = APIRouter(prefix="/api/warm-trainer", route_class=PlainRoute)
 
     @router.get("")
     def read_warm_trainer() -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_a_run_that_goes_well_ends_with_what_a_person_wants_to_know(home: Home) 
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "says"), [("crashes", 1, "exit code 7"), ("fails", 2, "has no chat template")]
+    ("script", "code", "says"), [("crashes", 1, "exited with code 7"), ("fails", 2, "has no chat template")]
 )
 def test_a_run_that_fails_ends_with_the_reason_and_its_exit_code(home: Home, script: str, code: int, says: str) -> None:
     manager, folder, console = launched(home, script)
@@ -130,7 +130,7 @@ def test_giving_up_at_the_moment_of_its_turn_counts_as_started(home: Home) -> No
     class Quick(RunQueue):
         def place_of(self, folder: RunFolder) -> Waiting | None:
             place = super().place_of(folder)
-            self.go_on()
+            self.resume()
             return place
 
     manager = FinetuneManager(SupervisedTrainer(launcher), home)
@@ -162,8 +162,8 @@ def test_at_a_terminal_a_person_may_take_a_run_that_waits_out_of_the_queue(
     asking = Console(file=io.StringIO(), width=300, highlight=False, force_terminal=True)
     monkeypatch.setattr(asking, "input", lambda question: asking.print(question) or "s")
     attach(manager, second, asking, as_json=False)
-    assert "Take it out of the queue" in text_of(asking)
-    assert "It has left the queue." in text_of(asking)
+    assert "Remove it from the queue" in text_of(asking)
+    assert "Removed from the queue." in text_of(asking)
     assert "Stopping" not in text_of(asking)
     assert not second.is_waiting
 

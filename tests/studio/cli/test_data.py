@@ -50,7 +50,7 @@ def test_rows_that_are_trained_too_are_named(home: Home, tmp_path: Path) -> None
     code, report = checked(measured, home, "--against", str(trained))
     assert code == 1
     assert [(one["line"], one["kind"], one["reason"]) for one in report["problems"]] == [
-        (4, "in_both", "stands in the training data too (row 8).")
+        (4, "in_both", "also appears in the training data (row 8).")
     ]
 
 
@@ -125,8 +125,7 @@ def test_preview_and_stats_of_a_model(home: Home, tiny_model: Path, tmp_path: Pa
     assert learned == alpaca_rows(5)[1]["output"] + "<|im_end|>"
     assert f"[[{learned}]]" in finetune("data", "preview", rows, "--model", tiny_model, "--row", "2", home=home).stdout
     assert (
-        "has no usable row 6"
-        in finetune("data", "preview", rows, "--model", tiny_model, "--row", "6", home=home).stderr
+        "has no valid row 6" in finetune("data", "preview", rows, "--model", tiny_model, "--row", "6", home=home).stderr
     )
     stats = json.loads(
         finetune("data", "stats", rows, "--model", tiny_model, "--max-length", "16", "--json", home=home).stdout

@@ -26,9 +26,9 @@ def test_figures_are_told_with_the_line_of_max_length(capsys: pytest.CaptureFixt
     tell_stats(found)
     said = capsys.readouterr().out
     assert "10 of 100 rows (a sample)" in said
-    assert "2 rows cut, 1 lose their whole answer" in said
-    assert "7 steps an epoch with batches of 4, 2 to a step" in said
-    assert "3 rows have nothing to learn" in said
-    assert "padded batches would hold 25% of it" in said
+    assert "2 rows truncated, 1 lose their whole answer" in said
+    assert "7 steps per epoch with batches of 4, 2 per step" in said
+    assert "3 rows have nothing to train on" in said
+    assert "25% of padded batches would be padding" in said
     [line] = [line for line in said.splitlines() if "<- max_length" in line]
     assert line.split()[:3] == ["32", "-", "64"]

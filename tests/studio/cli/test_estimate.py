@@ -58,7 +58,7 @@ def test_too_big_is_exit_code_1_and_comes_with_a_cure(home: Home, tmp_path: Path
     )
     code, out, _ = estimate(home, config, "--device", "8GB")
     assert code == 1
-    assert "It is too big" in out
+    assert "Too large" in out
     assert "To make it fit: " in out
     assert json.loads(estimate(home, config, "--device", "8GB", "--json")[1])["fit"]["verdict"] == "fits"
 
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_not_timed(home: Home, tmp_path: Path, model: Path)
     )
     code, out, _ = estimate(home, config, "--time", "--set", "device=cpu")
     assert code == 1
-    assert "It is too big" in out
+    assert "Too large" in out
     assert "--time" not in out
     assert not home.runs.exists()
 

@@ -46,7 +46,7 @@ def test_an_empty_home_is_no_error(home: Home) -> None:
         ({"learning_rat": 1}, "Did you mean 'learning_rate'?"),
         ({"max_length": 3}, "max_length is 3, but it should be greater than or equal to 16."),
         ({"dataset": ""}, "dataset is not set"),
-        ({"dataset": "/no/such/file.jsonl"}, "There is no file /no/such/file.jsonl."),
+        ({"dataset": "/no/such/file.jsonl"}, "/no/such/file.jsonl does not exist."),
         ({"load_in_8bit": True, "load_in_4bit": True}, "load_in_8bit and load_in_4bit are both on"),
         ({"bf16": True, "fp16": True}, "bf16 and fp16 are both on"),
     ],
@@ -63,11 +63,11 @@ def test_a_wrong_config_is_a_sentence(
     ("name", "content", "says"),
     [
         ("empty.jsonl", b"", "empty.jsonl is empty"),
-        ("rows.parquet", b"not parquet", "is named '.parquet' but is not such a file"),
+        ("rows.parquet", b"not parquet", "is named '.parquet', but its content does not match"),
         ("rows.csv", b'{"a": 1}', "it holds JSON"),
         ("rows.xlsx", b"PK\x03\x04", "ends in '.xlsx'"),
-        ("rows.jsonl", b'{"foo": 1}\n', "has the columns foo, and no known shape fits"),
-        ("rows.jsonl", b'{"prompt": "a", "completion": "b"}\n\n{"prompt": "a"\n', "rows.jsonl line 3: not valid JSON"),
+        ("rows.jsonl", b'{"foo": 1}\n', "has the columns foo, which match no known format"),
+        ("rows.jsonl", b'{"prompt": "a", "completion": "b"}\n\n{"prompt": "a"\n', "rows.jsonl line 3: invalid JSON"),
         ("rows.json", b'[{"prompt": "a", "completion": ""}]', "the field 'completion' is empty"),
     ],
 )
@@ -80,11 +80,11 @@ def test_a_wrong_data_file_is_a_sentence(home: Home, tmp_path: Path, name: str, 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("train", "none.yaml"), "There is no file none.yaml."),
+        (("train", "none.yaml"), "none.yaml does not exist."),
         (("stop", "none"), "There is no run 'none'"),
         (("resume", "none"), "There is no run 'none'"),
         (("export", "none", "--out", "x"), "There is no run 'none'"),
-        (("download", "/no/such/folder"), "There is no file /no/such/folder."),
+        (("download", "/no/such/folder"), "/no/such/folder does not exist."),
     ],
 )
 def test_what_is_not_there_is_a_sentence(home: Home, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_a_sentence(home: Home, tmp_path: Path, arguments: 
 def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path, rows_file: Path) -> None:
     (tmp_path / "file").touch()
     config = config_file(tmp_path, {"model_name": "starter", "dataset": str(rows_file)})
-    assert "can't be written" in refused(finetune("train", config, home=Home(tmp_path / "file" / "home")))
+    assert "Can't write" in refused(finetune("train", config, home=Home(tmp_path / "file" / "home")))
 
 
 def test_no_space_left_is_a_sentence(tmp_path: Path, rows_file: Path) -> None:
@@ -108,7 +108,7 @@ def test_no_space_left_is_a_sentence(tmp_path: Path, rows_file: Path) -> None:
     try:
         config = config_file(tmp_path, {"model_name": "starter", "dataset": str(rows_file)})
         said = refused(finetune("train", config, home=Home(place / "home")))
-        assert "No space left at" in said
+        assert "Not enough disk space at" in said
         assert "needed" in said
     finally:
         subprocess.run(["umount", place], check=True)
@@ -184,7 +184,7 @@ def test_train_in_json_tells_every_event_last_the_result_and_no_secret(
     exported = finetune("export", "last", "--to", "adapter", "--out", tmp_path / "a.zip", home=home)
     assert exported.stdout.strip() == str(tmp_path / "a.zip")
     assert "adapter_config.json" in zipfile.ZipFile(tmp_path / "a.zip").namelist()
-    assert "is already there" in refused(finetune("export", "last", "--out", tmp_path / "a.zip", home=home))
+    assert "already exists" in refused(finetune("export", "last", "--out", tmp_path / "a.zip", home=home))
     assert "is finished" in refused(finetune("resume", "last", home=home))
     assert "is finished" in refused(finetune("stop", "last", home=home))
     # The secret in the environment has reached nothing that was written.
@@ -283,7 +283,7 @@ def test_an_unreachable_model_and_one_without_a_template_are_sentences(
 ) -> None:
     elsewhere = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
     for model, says in (
-        ("Qwen/Nowhere", "'Qwen/Nowhere' is not on this machine and http://127.0.0.1:9 can't be reached"),
+        ("Qwen/Nowhere", "'Qwen/Nowhere' is not on this machine and http://127.0.0.1:9 is unreachable"),
         (str(make_tiny_model(tmp_path / "plain", template=None)), "has no chat template"),
     ):
         done = finetune("train", config_file(tmp_path, {**tiny_config, "model_name": model}), home=home, **elsewhere)
@@ -297,7 +297,7 @@ def test_a_long_list_of_rows_at_fault_is_told_in_full_sentences(home: Home, tmp_
     rows = [*alpaca_rows(2), *({"instruction": "q"} for _ in range(25))]
     config = {"model_name": "starter", "dataset": str(write_rows(tmp_path / "bad.jsonl", rows))}
     said = refused(finetune("train", config_file(tmp_path, config), home=home))
-    assert "25 rows at fault of 27" in said
+    assert "25 invalid rows out of 27" in said
     assert "bad.jsonl line 3: the field 'output' is missing." in said
     assert said.endswith("and 5 more.")
 
@@ -309,7 +309,7 @@ def test_an_output_that_is_full_is_not_a_full_disk(home: Home) -> None:
             env={**os.environ, "FINETUNE_HOME": str(home.path)},
         )  # fmt: skip
     assert done.returncode == 2
-    assert "What was to be printed can't be written: No space left on device" in done.stderr
+    assert "Can't write the output: No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 

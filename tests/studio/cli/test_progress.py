@@ -39,7 +39,7 @@ def test_what_matters_is_said_in_words() -> None:
             Warned(problem=Problem.warning(Code.NO_VALIDATION, rows=1, split=0.05)),
         ]
     )
-    assert "going on from step 7" in text
+    assert "resuming from step 7" in text
     assert "step 10: validation loss 1.2500" in text
     assert "With 1 rows" in text
 

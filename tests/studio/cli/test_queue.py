@@ -55,7 +55,7 @@ def test_with_wait_it_waits_and_is_followed_to_its_end(home: Home, busy: RunFold
     done = finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home)
     assert done.returncode == 0, done.stderr
     (waits,) = others(home, busy)
-    assert "Number 1 in the queue" in done.stdout
+    assert "Position 1 in the queue" in done.stdout
     assert busy.id in done.stdout
     (busy.path / "go on").touch()
     until(lambda: run_state(waits) is RunState.FINISHED)
@@ -69,11 +69,11 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     first, second = (one.run for one in RunQueue(home).waiting())
     shown = finetune("queue", home=home).stdout.splitlines()
     assert [line.split()[1] for line in shown[1:]] == [busy.id, first, second]
-    assert "is number 1" in finetune("queue", "move", second, "1", home=home).stdout
+    assert "is now at position 1" in finetune("queue", "move", second, "1", home=home).stdout
     told = json.loads(finetune("queue", "--json", home=home).stdout)
     assert [one["run"] for one in told["waiting"]] == [second, first]
-    assert "has left the queue" in finetune("queue", "cancel", first, home=home).stdout
-    assert "has left the queue" in finetune("stop", second, home=home).stdout
+    assert "was removed from the queue" in finetune("queue", "cancel", first, home=home).stdout
+    assert "was removed from the queue" in finetune("stop", second, home=home).stdout
     assert "stopped" in refused(finetune("queue", "move", second, "1", home=home))
     finetune("queue", "pause", home=home)
     assert "paused" in finetune("queue", home=home).stdout
@@ -81,7 +81,7 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     until(lambda: LocalLauncher().find(busy) is None)
     assert "resume" in refused(finetune("train", setting(tmp_path, "finishes"), home=home))
     assert (
-        "Number 1 in the queue: it is paused"
+        "Position 1 in the queue: it is paused"
         in finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).stdout
     )
     (waits,) = [one.run for one in RunQueue(home).waiting()]

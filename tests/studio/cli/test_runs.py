@@ -83,5 +83,5 @@ def test_stop_says_what_it_does_and_how_to_go_on(home: Home) -> None:
     assert done.returncode == 0, done.stderr
     assert "Stopping after this batch" in done.stdout
     assert "is stopped." in done.stdout
-    assert "goes on from here" not in done.stdout  # it has saved nothing
+    assert "continues from here" not in done.stdout  # it has saved nothing
     assert "nothing to stop" in refused(finetune("stop", folder.id, home=home))

@@ -61,7 +61,7 @@ def test_a_third_model_ends_no_child_that_is_being_asked(asked_for_long: Preview
     for name in ("a", "b"):
         started(asked_for_long, name)
     children = [held.child for held in asked_for_long._children.values()]
-    with pytest.raises(FineTuneError, match="asked for at once") as raised:
+    with pytest.raises(FineTuneError, match="Too many requests") as raised:
         asked_for_long.ask(str(tiny_model), "main", {"op": "row"})
     assert raised.value.problems[0].code == Code.STUDIO_BUSY
     assert all(child.alive for child in children)
@@ -70,7 +70,7 @@ def test_a_third_model_ends_no_child_that_is_being_asked(asked_for_long: Preview
 def test_who_waits_for_a_stuck_child_is_told_soon(asked_for_long: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Previews, "WAIT_SECONDS", 0.1)
     started(asked_for_long, "a")
-    with pytest.raises(FineTuneError, match="asked for at once"):
+    with pytest.raises(FineTuneError, match="Too many requests"):
         asked_for_long.ask("a", "main", {"op": "row"})
 
 
