@@ -242,6 +242,11 @@ class RunFolder:
         return self.path / ".reserve"
 
     @property
+    def diagnosis(self) -> Path:
+        """Why it failed for want of memory, and with which settings it may be tried again."""
+        return self.path / "diagnosis.json"
+
+    @property
     def summary(self) -> Path:
         return self.path / "summary.json"
 

@@ -20,7 +20,7 @@ from studio.cli.console import program_name
 from studio.cli.progress import RunProgress, stopping_words
 from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager
-from studio.processes.launcher import LocalLauncher
+from studio.processes.launcher import launcher_of
 from studio.processes.trainer_child import download_model
 from studio.runs.queue import wanted_device
 from studio.runs.state import RunState, follow, interrupted_runs, run_state, summary_of
@@ -65,7 +65,7 @@ def begin_run(
     try:
         launch_or_wait(manager, folder, console, wait)
     except KeyboardInterrupt:
-        if not folder.is_waiting and LocalLauncher().find(folder) is None:
+        if not folder.is_waiting and launcher_of(folder.home).find(folder) is None:
             delete_run(folder)
             raise
         return folder, True
@@ -175,13 +175,13 @@ def wait_for_end(folder: RunFolder, console: Console) -> RunState:
         for event in events:
             if isinstance(event, Stopping) and event.attempt == attempt:
                 console.print(stopping_words(event))
-    wait_until_gone(folder, LocalLauncher())
+    wait_until_gone(folder)
     return run_state(folder)
 
 
 def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
     """The last words, and the exit code, once memory and device are free for what comes next."""
-    wait_until_gone(folder, LocalLauncher())
+    wait_until_gone(folder)
     result = result_of_run(folder)
     summary_of(folder)  # written once, for the lists
     if as_json:

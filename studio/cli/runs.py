@@ -79,7 +79,8 @@ def _start_again(
     from interfaces.problems import Code
     from studio.cli.attach import start_run
     from studio.config_file import apply_settings
-    from studio.runs.state import cure_of, find_run
+    from studio.runs.diagnosis import cure_of
+    from studio.runs.state import find_run
     from studio.sizing.estimate import changed
 
     manager = manager_of(home_of(home))

@@ -1,6 +1,7 @@
 """The only seam that knows places: it starts a run somewhere and answers whether it still runs there.
 
-Local processes now; a cluster's batch system is another `Launcher`.
+Local processes now; a cluster's batch system is another `Launcher`. A home's settings name the one that its runs are started by,
+and everybody who asks about a run gets it from `launcher_of`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from filelock import FileLock
 
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json
-from interfaces.folders import Attempt, RunFolder
+from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code
 from interfaces.process import ProcessIdentity
 from studio.processes.warm_trainer import take_warm_trainer
@@ -102,3 +103,22 @@ class LocalLauncher:
 
 def _identity(attempt: Attempt, who: str) -> ProcessIdentity | None:
     return ProcessIdentity.from_record((read_json(attempt.pid) or {}).get(who))
+
+
+LAUNCHERS: dict[str, Callable[[], Launcher]] = {"local": LocalLauncher}
+"""By the names that `launcher` in a home's settings.json may have."""
+
+
+def launcher_of(home: Home) -> Launcher:
+    """What starts the runs of a home, and knows which are alive.
+
+    Raises:
+        FineTuneError: its settings name none that is known.
+    """
+    name = str((read_json(home.settings) or {}).get("launcher", "local"))
+    if name not in LAUNCHERS:
+        known = ", ".join(sorted(LAUNCHERS))
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="launcher", value=repr(name[:40]), expected=f"should be one of {known}"
+        )
+    return LAUNCHERS[name]()

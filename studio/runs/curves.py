@@ -12,10 +12,11 @@ from interfaces.events import Event, Finished, Sampled, read_tail
 from interfaces.folders import RunFolder
 from interfaces.records import read_record
 from interfaces.texts import sentence, texts
+from studio.runs.diagnosis import problem_of_run
 from studio.runs.history import Points, RunHistory
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
-from studio.runs.state import RunState, problem_of_run, require_known, run_state
+from studio.runs.state import RunState, require_known, run_state
 from studio.sizing.calibration import comparable_bytes, estimate_of_run
 
 MOST_POINTS = 2000

@@ -20,7 +20,8 @@ from interfaces.events import read_tail
 from interfaces.files import read_json
 from interfaces.folders import RunFolder
 from interfaces.texts import sentence
-from studio.runs.state import problem_of_run, run_state, summary_of
+from studio.runs.diagnosis import problem_of_run
+from studio.runs.state import run_state, summary_of
 
 log = logging.getLogger(__name__)
 

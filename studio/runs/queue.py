@@ -30,7 +30,7 @@ from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.records import read_record
-from studio.processes.launcher import Launcher, LocalLauncher
+from studio.processes.launcher import Launcher, launcher_of
 from studio.runs.state import is_being_started, run_state
 from studio.sizing.devices import chosen_device, detect_devices
 
@@ -60,7 +60,7 @@ class RunQueue:
 
     def __init__(self, home: Home, launcher: Launcher | None = None) -> None:
         self.home = home
-        self._launcher = launcher or LocalLauncher()
+        self._launcher = launcher or launcher_of(home)
         self._tended = 0.0
 
     # ---- what is there -------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class RunQueue:
             FineTuneError: it could not be started.
         """
         before = len(folder.attempts())
-        with self._alone():
+        with self.alone():
             # Somebody else may have started it since then, and it may have ended.
             started = len(folder.attempts()) > before or self._launcher.find(folder) is not None
             if not started and not folder.is_waiting:
@@ -165,7 +165,7 @@ class RunQueue:
         """Start the first of those that wait, on each device that is free; returns which."""
         if not any(self.home.queue.glob("*-*.json")):
             return []
-        with self._alone():
+        with self.alone():
             return self._advance()
 
     def tend(self) -> None:
@@ -189,7 +189,7 @@ class RunQueue:
         Raises:
             FineTuneError: it doesn't wait.
         """
-        with self._alone():
+        with self.alone():
             self._require(folder)
             folder.ticket.unlink()
 
@@ -199,7 +199,7 @@ class RunQueue:
         Raises:
             FineTuneError: it doesn't wait.
         """
-        with self._alone():
+        with self.alone():
             self._require(folder)
             names = [one.run for one in self.waiting() if one.run != folder.id]
             names.insert(max(position, 1) - 1, folder.id)
@@ -222,7 +222,12 @@ class RunQueue:
     # ---- under the lock ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """No run of the home is started, moved or deleted by anybody else meanwhile.
+
+        Raises:
+            FineTuneError: somebody else has held the lock for too long.
+        """
         self.home.queue.mkdir(parents=True, exist_ok=True)
         self.home.locks.mkdir(parents=True, exist_ok=True)
         try:

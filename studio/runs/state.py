@@ -11,12 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from interfaces.advice import smaller
-from interfaces.config import FineTuneConfig
-from interfaces.disk import disk_full
 from interfaces.errors import FineTuneError
 from interfaces.events import (
     CheckpointCommitted,
@@ -34,10 +30,8 @@ from interfaces.files import SCHEMA_VERSION, read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
-from studio.processes.launcher import Launcher, LocalLauncher
+from studio.processes.launcher import Launcher, launcher_of
 from studio.runs.history import RunHistory
-from studio.sizing.assess import assess
-from studio.sizing.devices import chosen_device, detect_devices
 
 STARTING_SECONDS = 10.0
 """An attempt without `pid.json` is being started for this long; after that its starter is gone."""
@@ -87,7 +81,7 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
     if attempt.exit.exists():
         # Ended without a last word: as asked for (a discard kills), or by a hand from outside.
         return RunState.STOPPED if stop_requested(folder, attempt) else RunState.FAILED
-    if (launcher or LocalLauncher()).state(attempt) == "gone":
+    if (launcher or launcher_of(folder.home)).state(attempt) == "gone":
         return RunState.STARTING if is_being_started(attempt) else RunState.INTERRUPTED
     if stop_requested(folder, attempt) or any(isinstance(event, Stopping) for event in told[-20:]):
         return RunState.STOPPING
@@ -105,54 +99,6 @@ def is_being_started(attempt: Attempt) -> bool:
     """Whether its processes may still be on their way."""
     # A clock that was set back makes a folder look as if it came from the future.
     return not attempt.pid.exists() and abs(time.time() - attempt.path.stat().st_mtime) < STARTING_SECONDS
-
-
-def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
-    """Why a run failed: its own last word, or what `exit.json` says of a trainer that left without one."""
-    attempts = folder.attempts()
-    # An attempt that left without a word is not explained by the last word of the one before.
-    told = [event for event in events if attempts and event.attempt == attempts[-1].number]
-    last = told[-1] if told else None
-    if isinstance(last, Failed):
-        return _with_cure(folder, last.problem) if last.problem.code == Code.OUT_OF_MEMORY else last.problem
-    ended = read_json(attempts[-1].exit) if attempts else None
-    if ended is None or isinstance(last, Finished | Stopped):
-        return None
-    if ended.get("cause") == "out_of_memory":
-        return _with_cure(folder, Problem.error(Code.KILLED_FOR_MEMORY, run=folder.id))
-    if ended.get("cause") == "disk_full":
-        return disk_full(folder.path)
-    if ended.get("signal"):
-        return Problem.error(Code.TRAINER_KILLED, signal=ended["signal"], run=folder.id)
-    return Problem.error(Code.TRAINER_ENDED, code=ended.get("returncode"), path=str(folder.log))
-
-
-def cure_of(folder: RunFolder) -> dict[str, Any]:
-    """The change of settings with which a failed run may be tried again; empty where none is known."""
-    events = read_tail(folder.events)
-    problem = problem_of_run(folder, events) if run_state(folder, events) is RunState.FAILED else None
-    return dict(problem.change or {}) if problem else {}
-
-
-def _with_cure(folder: RunFolder, problem: Problem) -> Problem:
-    """A shortage of memory with the gentlest smaller setting, where the run's settings can be read."""
-    try:
-        config = FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError):
-        return problem
-    seen = {"batch": config.per_device_train_batch_size, "max_length": config.max_length}
-    return problem.model_copy(update={"params": {**problem.params, **seen}, "change": _cure(folder.home, config)})
-
-
-def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
-    """The gentlest settings that fit by the estimate; the next smaller ones where that saw no need, or knows nothing."""
-    try:
-        found = assess(home, config, chosen_device(config.device, detect_devices()))
-    except FineTuneError:
-        return smaller(config)
-    if fit := found.fit():
-        return fit.changes
-    return {} if found.estimate.verdict == "too_big" else smaller(config)  # no setting is enough
 
 
 @dataclass(frozen=True)
@@ -228,7 +174,7 @@ def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None
     history = None if histories is None else histories.setdefault(folder.id, RunHistory(folder))
     summary = summarize(folder, history)
     # Only a run whose process is gone too has said its last word.
-    if summary.state.is_over and LocalLauncher().find(folder) is None:
+    if summary.state.is_over and launcher_of(folder.home).find(folder) is None:
         with contextlib.suppress(OSError):  # a full or read-only disk: the list can be told all the same
             write_json(folder.summary, json.loads(json.dumps(summary.to_record())))
     return summary

@@ -13,10 +13,11 @@ from interfaces.finetune import IFineTuneService
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 from interfaces.result import result_of
-from studio.processes.launcher import Launcher, LocalLauncher
+from studio.processes.launcher import Launcher, launcher_of
 from studio.processes.trainer_child import run_trainer
+from studio.runs.diagnosis import problem_of_run
 from studio.runs.queue import RunQueue
-from studio.runs.state import follow, problem_of_run, run_state
+from studio.runs.state import follow, run_state
 
 LEAVING_SECONDS = 60.0
 
@@ -28,7 +29,7 @@ class SupervisedTrainer(IFineTuneService):
     """
 
     def __init__(self, launcher: Launcher | None = None, folder: RunFolder | None = None) -> None:
-        self._launcher = launcher or LocalLauncher()
+        self._launcher = launcher
         self._folder = folder
 
     def validate_config(self, config: dict[str, Any]) -> bool:
@@ -62,12 +63,13 @@ class SupervisedTrainer(IFineTuneService):
         return Path(run_trainer(["export", folder, "--out", str(Path(output_path).expanduser().absolute())])["path"])
 
 
-def wait_until_gone(folder: RunFolder, launcher: Launcher) -> None:
+def wait_until_gone(folder: RunFolder, launcher: Launcher | None = None) -> None:
     """Wait for the processes of a run that has said its last word: they free memory and write `exit.json`.
 
     Raises:
         FineTuneError: they are still there after a minute.
     """
+    launcher = launcher or launcher_of(folder.home)
     deadline = time.monotonic() + LEAVING_SECONDS
     while launcher.find(folder) is not None and run_state(folder, launcher=launcher).is_over:
         if time.monotonic() > deadline:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from studio.processes.launcher import LocalLauncher
+from studio.processes.launcher import launcher_of
+from studio.runs.queue import RunQueue
 from studio.runs.state import summary_of
 
 
@@ -15,12 +16,12 @@ def delete_run(folder: RunFolder) -> None:
     Raises:
         FineTuneError: it still runs.
     """
-    if LocalLauncher().find(folder) is not None:
-        raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=summary_of(folder).state.value)
-    folder.ticket.unlink(missing_ok=True)
-    trash = folder.home.trash
-    trash.mkdir(exist_ok=True)
-    folder.path.rename(trash / folder.id)
+    with RunQueue(folder.home).alone():  # nobody starts it while it is moved
+        if launcher_of(folder.home).find(folder) is not None:
+            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=summary_of(folder).state.value)
+        folder.ticket.unlink(missing_ok=True)
+        folder.home.trash.mkdir(exist_ok=True)
+        folder.path.rename(folder.home.trash / folder.id)
 
 
 def restore_run(home: Home, run_id: str) -> RunFolder:

@@ -127,9 +127,10 @@ window.FinetuneStudio = (() => {
     const goOn = make("a", { class: "fs-button", title: texts.go_on_help, href: `./?from=${encodeURIComponent(id)}` }, texts.go_on);
     const download = make("a", { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true }, texts.download_adapter);
     const next = make("p", { class: "fs-hint", hidden: true }, texts.next_adapter, " ", make("a", { href: "./" }, texts.next_own));
+    let cure = {}; // the change that is shown is the one that is asked for
     const cured = make("button", { type: "button", class: "fs-button fs-primary", hidden: true, onclick: () => {
       cured.disabled = true;
-      post(`${base}/retry`, { cured: true }).then((told) => { location.href = `run?run=${encodeURIComponent(told.run)}`; }, (error) => { cured.disabled = false; setText(problem, error.message); });
+      post(`${base}/retry`, { change: cure }).then((told) => { location.href = `run?run=${encodeURIComponent(told.run)}`; }, (error) => { cured.disabled = false; setText(problem, error.message); });
     } });
     const evidenceText = make("pre", { class: "fs-log", tabindex: 0 });
     const evidence = make("details", { hidden: true }, make("summary", {}, texts.evidence), evidenceText);
@@ -207,8 +208,8 @@ window.FinetuneStudio = (() => {
       const peak = status.peak_memory_bytes ? size(status.peak_memory_bytes) : "–";
       setText(facts.peak_memory, status.estimated_bytes ? fill(texts.peak_estimated, { measured: peak, estimated: size(status.estimated_bytes) }) : peak);
       setText(problem, status.problem);
-      const cure = Object.entries(status.cure); cured.hidden = !cure.length;
-      setText(cured, fill(texts.try_again, { changes: cure.map(([name, value]) => `${name}: ${value}`).join(", ") }));
+      cure = status.cure; cured.hidden = !Object.keys(cure).length;
+      setText(cured, fill(texts.try_again, { changes: Object.entries(cure).map(([name, value]) => `${name}: ${value}`).join(", ") }));
       evidence.hidden = !status.evidence.length; setText(evidenceText, status.evidence.join("\n"));
       const waits = status.state === "queued", unbegun = status.attempt === 0 && status.state !== "failed";
       stop.hidden = over || status.state === "stopping"; discard.hidden = over || waits; setText(stop, waits ? texts.queue_leave : texts.stop);

@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from interfaces.files import read_json, write_json
 from interfaces.folders import Home
 from interfaces.problems import Code
 from studio.finetune_manager import FinetuneManager
-from tests.support.fakes import FakeFineTuneService
+from studio.runs.state import RunState, interrupted_runs, run_state
+from studio.runs.supervised_trainer import SupervisedTrainer
+from tests.support.fakes import FakeFineTuneService, on_a_cluster
 from trainer.training.event_log import EventLog
 
 CONFIG = {"model_name": "starter", "dataset": "rows.jsonl", "max_length": 99, "lora": {"r": 4}, "name": "My run"}
@@ -188,3 +191,19 @@ def test_a_run_of_another_version_is_not_resumed_and_its_records_stay(home: Home
     assert service.trained == []
     assert folder.lineage.read_text() == '{"schema_version": 2}'
     assert folder.attempts() == []
+
+
+def test_runs_of_another_launcher_are_started_followed_and_resumed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = on_a_cluster(home, monkeypatch)
+    manager = FinetuneManager(SupervisedTrainer(), home)
+    first, second = manager.launch_new(CONFIG), manager.launch_new(CONFIG)
+    assert [run_state(home.run(run)) for run in (first, second)] == [RunState.RUNNING, RunState.QUEUED]
+    cluster.finish(home.run(first))
+    manager.queue.advance()
+    assert [run_state(home.run(run)) for run in (first, second)] == [RunState.FINISHED, RunState.RUNNING]
+    manager.request_stop(second)
+    assert run_state(home.run(second)) is RunState.STOPPING
+    cluster.signal(home.run(second), signal.SIGKILL)
+    assert [run.id for run in interrupted_runs(home)] == [second]
+    manager.resume(second)
+    assert run_state(home.run(second)) is RunState.RUNNING

@@ -1,15 +1,22 @@
-"""Fakes at the seams: one service, one trainer process of twenty lines."""
+"""Fakes at the seams: one service, one trainer process of twenty lines, one launcher without processes."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from interfaces import IFineTuneService
 from interfaces.config import config_problems
-from interfaces.folders import Attempt, RunFolder
+from interfaces.events import Finished, Started, Step
+from interfaces.files import write_json
+from interfaces.folders import Attempt, Home, RunFolder
+from studio.processes.launcher import LAUNCHERS, Liveness
+from trainer.training.event_log import EventLog
 
 
 class FakeFineTuneService(IFineTuneService):
@@ -113,3 +120,54 @@ def install(folder: Path, name: str, version: str) -> None:
     place = folder / f"{name}-{version}.dist-info"
     place.mkdir()
     (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+class FakeCluster:
+    """A second launcher: its jobs are files, not processes. A job runs until `finish` is called, or it is signaled."""
+
+    def start(self, folder: RunFolder) -> Attempt:
+        attempt = folder.create_attempt()
+        write_json(attempt.pid, {})
+        (attempt.path / "job").touch()
+        with EventLog(folder.events, attempt.number) as log:
+            log.append(Started(run=folder.id, model_name="m", device="cpu", dtype="float32", threads=1))
+            log.append(
+                Step(
+                    step=1,
+                    total_steps=2,
+                    epoch=1,
+                    loss=1,
+                    learning_rate=1,
+                    tokens=1,
+                    trained_tokens=1,
+                    seconds=1,
+                    memory_bytes=1,
+                )
+            )
+        return attempt
+
+    def find(self, folder: RunFolder) -> Attempt | None:
+        return next((one for one in reversed(folder.attempts()) if self.state(one) == "alive"), None)
+
+    def signal(self, folder: RunFolder, number: signal.Signals) -> bool:
+        attempt = self.find(folder)
+        if attempt is not None:
+            (attempt.path / "job").unlink()
+        return attempt is not None
+
+    def state(self, attempt: Attempt) -> Liveness:
+        return "alive" if (attempt.path / "job").exists() else "gone"
+
+    def finish(self, folder: RunFolder) -> None:
+        attempt = folder.attempts()[-1]
+        with EventLog(folder.events, attempt.number) as log:
+            log.append(Finished(step=2, adapter="adapter", peak_memory_bytes=1, seconds=1.0))
+        (attempt.path / "job").unlink()
+
+
+def on_a_cluster(home: Home, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    """Have the runs of a home started by the fake cluster, as its settings say."""
+    monkeypatch.setitem(LAUNCHERS, "fake", FakeCluster)
+    home.path.mkdir(parents=True, exist_ok=True)
+    write_json(home.settings, {"launcher": "fake"})
+    return FakeCluster()

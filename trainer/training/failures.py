@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from interfaces.advice import smaller
 from interfaces.config import FineTuneConfig
 from interfaces.disk import disk_error, disk_full, free_bytes, problem_of_os_error
 from interfaces.errors import FineTuneError
@@ -51,6 +50,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(config: FineTuneConfig, device: str) -> Problem:
-    """Out of memory, with the gentlest smaller setting."""
+    """Out of memory. Which settings need less, the studio says: it knows what else the machine does."""
     params = {"device": device, "batch": config.per_device_train_batch_size, "max_length": config.max_length}
-    return Problem(code=Code.OUT_OF_MEMORY, params=params, change=smaller(config))
+    return Problem(code=Code.OUT_OF_MEMORY, params=params)

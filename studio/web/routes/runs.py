@@ -17,9 +17,10 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from studio.finetune_manager import FinetuneManager
 from studio.runs.curves import updates_since
+from studio.runs.diagnosis import cure_of
 from studio.runs.history import RunHistory
 from studio.runs.log_tail import tail_of
-from studio.runs.state import cure_of, list_runs, summary_of
+from studio.runs.state import list_runs, summary_of
 from studio.runs.trash import delete_run, restore_run
 from studio.sizing.estimate import changed
 from studio.web.errors import PlainRoute
@@ -85,11 +86,14 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         return {"run": folder.id}
 
     @router.post("/{run_id}/retry")
-    def retry(run_id: str, cured: Annotated[bool, Body(embed=True)] = False) -> dict[str, str]:
-        """Start again, as it was or with what cures its failure; what that is, the page doesn't say."""
+    def retry(run_id: str, change: Annotated[dict[str, Any] | None, Body(embed=True)] = None) -> dict[str, str]:
+        """Run again, as it was or with the change of settings that the page has shown as a cure."""
         folder = folder_of(run_id)
+        if change is not None and change != cure_of(folder):
+            expected = "should be the change that the run's page shows"
+            raise FineTuneError.of(Code.VALUE_INVALID, field="change", value=str(change)[:80], expected=expected)
         config = manager.config_for_rerun(folder.id)
-        return {"run": manager.launch_new(changed(config, cure_of(folder)) if cured else config)}
+        return {"run": manager.launch_new(changed(config, change) if change else config)}
 
     @router.delete("/{run_id}")
     def delete(run_id: str) -> dict[str, str]:

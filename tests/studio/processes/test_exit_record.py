@@ -12,7 +12,8 @@ from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
 from studio.processes.exit_record import MemoryKills, counters_of, kills_in, write_exit_record
-from studio.runs.state import problem_of_run, run_state
+from studio.runs.diagnosis import problem_of_run
+from studio.runs.state import run_state
 from tests.conftest import ROOT, until
 from tests.support.memory_group import memory_group, run_in
 from trainer.training.event_log import EventLog

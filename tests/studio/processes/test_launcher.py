@@ -9,9 +9,9 @@ from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from studio.processes.launcher import LocalLauncher, trainer_command
+from studio.processes.launcher import LocalLauncher, launcher_of, trainer_command
 from tests.conftest import until
-from tests.support.fakes import fake_trainer
+from tests.support.fakes import FakeCluster, fake_trainer, on_a_cluster
 
 pytestmark = pytest.mark.process
 
@@ -65,3 +65,12 @@ def test_nothing_in_somebodys_folder_is_run_in_place_of_ours(
     origins = json.loads(folder.log.read_text())
     assert not any(str(trap) in origin for origin in origins)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_the_settings_of_a_home_name_its_launcher(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(launcher_of(home), LocalLauncher)
+    on_a_cluster(home, monkeypatch)
+    assert isinstance(launcher_of(home), FakeCluster)
+    write_json(home.settings, {"launcher": "nowhere"})
+    with pytest.raises(FineTuneError, match="should be one of fake, local"):
+        launcher_of(home)

@@ -13,7 +13,8 @@ from interfaces.events import Step, read_events
 from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
 from studio.processes.launcher import LocalLauncher
-from studio.runs.state import RunState, follow, problem_of_run, run_state
+from studio.runs.diagnosis import problem_of_run
+from studio.runs.state import RunState, follow, run_state
 from tests.conftest import until
 from tests.support.fake_runs import identity, start
 

@@ -219,10 +219,10 @@ def test_a_run_that_another_has_started_meanwhile_is_not_put_there_again(queue: 
 
     class Late(RunQueue):
         @contextlib.contextmanager
-        def _alone(self) -> Iterator[None]:
+        def alone(self) -> Iterator[None]:
             LocalLauncher().start(folder)
             until(lambda: has_ended(folder))
-            with super()._alone():
+            with super().alone():
                 yield
 
     assert Late(queue.home).submit(folder) is False

@@ -1,25 +1,21 @@
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from interfaces.device import GIB, Device
 from interfaces.errors import FineTuneError
 from interfaces.events import CheckpointCommitted, Event, Failed, Finished, Started, Step, Stopped, read_events
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
-from interfaces.texts import sentence
 from studio.processes.launcher import LocalLauncher
 from studio.runs.curves import updates_since
+from studio.runs.diagnosis import problem_of_run
 from studio.runs.history import RunHistory
 from studio.runs.state import (
-    cure_of,
     find_run,
     follow,
     list_runs,
-    problem_of_run,
     require_known,
     run_state,
     summarize,
@@ -198,34 +194,6 @@ def test_time_does_not_count_the_pause_between_two_attempts(home: Home) -> None:
                 stamp = {"attempt": attempt, "time": begin + (5 if isinstance(event, Stopped) else 0)}
                 file.write(event.model_copy(update=stamp).model_dump_json() + "\n")
     assert summarize(folder).seconds == 10
-
-
-@pytest.mark.parametrize(
-    ("memory", "change", "says"),
-    [
-        (1 * GIB, {}, "choose a smaller model"),
-        (
-            1000 * GIB,
-            {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
-            "Try again with per_device_train_batch_size: 4",
-        ),
-    ],
-)
-def test_a_cure_is_offered_only_where_one_would_help(
-    home: Home, monkeypatch: pytest.MonkeyPatch, memory: int, change: dict[str, Any], says: str
-) -> None:
-    monkeypatch.setattr("studio.runs.state.detect_devices", lambda: [Device("cpu", "a processor", memory, memory)])
-    ended = {"returncode": None, "signal": "SIGKILL", "cause": "out_of_memory"}
-    folder = run_of(home, STARTED, step(1), ended=ended)
-    settings = {
-        "model_name": "Qwen/Qwen2.5-7B-Instruct", "dataset": "rows", "per_device_train_batch_size": 8,
-        "gradient_accumulation_steps": 1,
-    }  # fmt: skip
-    folder.config.write_text(json.dumps(settings))
-    problem = problem_of_run(folder, read_events(folder.events))
-    assert problem is not None
-    assert problem.change == cure_of(folder) == change
-    assert says in sentence(problem)
 
 
 def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) -> None:

@@ -4,8 +4,9 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from studio.processes.launcher import LocalLauncher
+from studio.runs.queue import RunQueue
 from studio.runs.trash import delete_run, restore_run
-from tests.support.fakes import fake_trainer
+from tests.support.fakes import fake_trainer, on_a_cluster
 
 
 def run_in(home: Home) -> RunFolder:
@@ -35,3 +36,25 @@ def test_nothing_but_a_deleted_run_is_brought_back(home: Home, run_id: str) -> N
     with pytest.raises(FineTuneError) as raised:
         restore_run(home, run_id)
     assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
+
+
+def test_a_run_of_another_launcher_is_deleted_once_it_has_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = on_a_cluster(home, monkeypatch)
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    cluster.start(folder)
+    with pytest.raises(FineTuneError):
+        delete_run(folder)
+    cluster.finish(folder)
+    delete_run(folder)
+    assert not folder.path.exists()
+
+
+def test_nobody_starts_a_run_while_it_is_moved_to_the_trash(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.runs.queue.LOCK_SECONDS", 0.05)
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    with RunQueue(home).alone(), pytest.raises(FineTuneError) as raised:
+        delete_run(folder)
+    assert raised.value.problems[0].code is Code.QUEUE_HELD
+    assert folder.path.exists()

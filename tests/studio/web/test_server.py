@@ -20,7 +20,7 @@ from studio.models.catalog import CATALOG
 from studio.processes.launcher import LocalLauncher
 from studio.web.server import bound_socket, build_app, studio_token
 from tests.conftest import until
-from tests.support.fakes import fake_trainer
+from tests.support.fakes import fake_trainer, on_a_cluster
 from tests.support.fuzz import KINDS as FUZZED
 from tests.support.fuzz import mutated, seed_file
 from trainer.training.event_log import EventLog
@@ -405,3 +405,20 @@ def test_a_form_with_something_wrong_has_no_verdict_and_no_error(served: tuple[T
     unknown = client.post("/api/estimate", json={"config": {"model_name": "some/unknown-model"}}).json()
     assert "Nothing is known about the model" in unknown["detail"]
     assert "total_bytes" not in unknown
+
+
+def test_the_pages_show_runs_of_another_launcher(
+    served: tuple[TestClient, Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, home = served
+    cluster = on_a_cluster(home, monkeypatch)
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    cluster.start(folder)
+    assert client.get(f"/api/runs/{folder.id}").json()["state"] == "running"
+    assert client.get(f"/api/runs/{folder.id}/events").json()["status"]["state"] == "running"
+    assert client.delete(f"/api/runs/{folder.id}").status_code == 409
+    cluster.finish(folder)
+    assert next(run for run in client.get("/api/runs").json() if run["id"] == folder.id)["state"] == "finished"
+    assert client.delete(f"/api/runs/{folder.id}").json() == {"deleted": folder.id}
+    home.settings.unlink()

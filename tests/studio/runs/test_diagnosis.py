@@ -1,0 +1,83 @@
+"""Why a run failed, and the cure that is shown and applied."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from interfaces import Device
+from interfaces.events import read_events
+from interfaces.files import write_json
+from interfaces.folders import Home, RunFolder
+from interfaces.texts import sentence
+from studio.runs.diagnosis import cure_of, problem_of_run
+
+GIB = 2**30
+LARGE = {
+    "model_name": "Qwen/Qwen2.5-7B-Instruct", "dataset": "rows", "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+}  # fmt: skip
+
+
+def killed_for_memory(home: Home) -> RunFolder:
+    folder = home.create_run()
+    folder.config.write_text(json.dumps(LARGE))
+    attempt = folder.create_attempt()
+    write_json(attempt.exit, {"attempt": 1, "returncode": None, "signal": "SIGKILL", "cause": "out_of_memory"})
+    return folder
+
+
+def with_memory(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
+    monkeypatch.setattr("studio.sizing.devices.detect_devices", lambda: [Device("cpu", "a processor", memory, memory)])
+
+
+@pytest.mark.parametrize(
+    ("memory", "change", "says"),
+    [
+        (1 * GIB, {}, "choose a smaller model"),
+        (
+            1000 * GIB,
+            {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
+            "Try again with per_device_train_batch_size: 4",
+        ),
+    ],
+)
+def test_a_cure_is_offered_only_where_one_would_help(
+    home: Home, monkeypatch: pytest.MonkeyPatch, memory: int, change: dict[str, Any], says: str
+) -> None:
+    with_memory(monkeypatch, memory)
+    folder = killed_for_memory(home)
+    problem = problem_of_run(folder, read_events(folder.events))
+    assert problem is not None
+    assert problem.change == cure_of(folder) == change
+    assert says in sentence(problem)
+
+
+def test_the_cure_that_was_shown_stays_when_memory_is_freed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_memory(monkeypatch, 30 * GIB)
+    folder = killed_for_memory(home)
+    shown = cure_of(folder)
+    assert shown
+    with_memory(monkeypatch, 1000 * GIB)
+    assert cure_of(folder) == shown
+    folder.diagnosis.write_text("{}")  # somebody has damaged it
+    assert cure_of(folder) != shown
+
+
+def test_another_attempt_is_diagnosed_for_itself(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_memory(monkeypatch, 30 * GIB)
+    folder = killed_for_memory(home)
+    first = cure_of(folder)
+    write_json(
+        folder.create_attempt().exit, {"attempt": 2, "returncode": None, "signal": "SIGKILL", "cause": "out_of_memory"}
+    )
+    with_memory(monkeypatch, 1000 * GIB)
+    assert cure_of(folder) != first
+
+
+def test_asking_for_a_state_loads_no_estimator() -> None:
+    code = "import sys, studio.runs.state; print(any(name.startswith('studio.sizing') for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
