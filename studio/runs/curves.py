@@ -86,6 +86,7 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
     left = last["total_steps"] - last["step"] if last else 0
     return {
         "state": state.value,
+        "over": state.is_over,
         "name": str((read_record(history.folder.meta) or {}).get("name", "")),
         "phase": _phase(history, state, language),
         "done": progress.done if progress else None,

@@ -122,7 +122,8 @@ class RunSummary:
     sparkline: list[float]
 
     def to_record(self) -> dict[str, Any]:
-        return asdict(self)
+        """With `over`, so that no page has to know which states that is."""
+        return {**asdict(self), "over": self.state.is_over}
 
 
 def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummary:
@@ -186,6 +187,7 @@ def _stored(folder: RunFolder) -> RunSummary | None:
         return None
     if record.pop("schema_version", None) != SCHEMA_VERSION:
         return None  # a summary can be made again from what it sums up
+    record.pop("over", None)
     try:
         return RunSummary(**{**record, "state": RunState(record["state"])})
     except (TypeError, ValueError, ValidationError):

@@ -14,13 +14,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+from interfaces.kernel_sizes import BLOCK_ELEMENTS, CHUNK_ELEMENTS, LONGEST_KEPT, LONGEST_PRODUCT
 from studio.models.architecture import Architecture, Linear
 
 FP32 = 4
-LONGEST_PRODUCT, LONGEST_KEPT = 512, 256
-"""As in `trainer/kernels/flat_attention.py`."""
-CHUNK_ELEMENTS, BLOCK_ELEMENTS = 1 << 25, 1 << 20
-"""As in `trainer/kernels/chunked_loss.py`."""
 
 
 @dataclass(frozen=True)

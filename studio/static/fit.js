@@ -2,7 +2,6 @@
 "use strict";
 (() => {
   const { make, button, ask, post, poll, size, clock, setText, fill } = FinetuneStudio.parts;
-  const OVER = ["finished", "failed", "stopped", "interrupted"];
   const REFRESH_MS = 10000; // other programs come and go
 
   function fit(root, settings, gradio) {
@@ -47,12 +46,12 @@
     timing.append(timeIt, timed);
     async function askAfterTiming() {
       if (!times || timing.hidden) return;
-      let state;
-      try { ({ state } = await ask(`/api/runs/${encodeURIComponent(times)}`)); } catch (error) { if (!error.status) return; } // deleted, or nobody answers
-      if (state && !OVER.includes(state)) return;
+      let run = null;
+      try { run = await ask(`/api/runs/${encodeURIComponent(times)}`); } catch (error) { if (!error.status) return; } // deleted, or nobody answers
+      if (run && !run.over) return;
       times = "";
       timeIt.disabled = false;
-      setText(timed, state && state !== "finished" ? fill(texts.fit_timing_over, { state: texts[`state_${state}`] }) : "");
+      setText(timed, run && run.state !== "finished" ? fill(texts.fit_timing_over, { state: texts[`state_${run.state}`] }) : "");
     }
 
     async function refresh() {

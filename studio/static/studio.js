@@ -193,7 +193,7 @@ window.FinetuneStudio = (() => {
       const amount = status.unit === "bytes" && status.total ? ` ${size(status.done)} / ${size(status.total)}` : "";
       const within = status.stop_seconds === null ? "" : fill(texts.stop_within, { seconds: Math.ceil(status.stop_seconds) });
       setText(phase, within || status.phase + amount); bar.value = done;
-      over = ["stopped", "finished", "failed", "interrupted"].includes(status.state);
+      over = status.over;
       const seenGoing = wentOn; wentOn = !over;
       if (over && seenGoing && mayTell() && document.hidden) new Notification(`${status.name || id}: ${texts[`state_${status.state}`]}`, { body: status.problem || (status.loss === null ? "" : `${texts.loss} ${figure(status.loss)}`), tag: id });
       notify.hidden = over || !("Notification" in window) || Notification.permission !== "default";
@@ -266,7 +266,7 @@ window.FinetuneStudio = (() => {
     }
     function row(item) {
       const name = item.name || item.id, path = `/api/runs/${encodeURIComponent(item.id)}`;
-      const over = ["stopped", "finished", "failed", "interrupted"].includes(item.state);
+      const { over } = item;
       const fail = (error) => setText(said, error.message);
       const stop = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-stop`, onclick: () => post(`${path}/stop`, { discard: false }).then(refresh, fail) }, item.state === "queued" ? texts.queue_leave : texts.stop);
       const resume = make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-resume`, onclick: () => post(`${path}/resume`).then(refresh, fail) }, item.attempts ? texts.resume : texts.begin);

@@ -14,12 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
+from interfaces.kernel_sizes import BLOCK_ELEMENTS, CHUNK_ELEMENTS
 from trainer.tokens.token_store import IGNORE_INDEX
-
-CHUNK_ELEMENTS = 1 << 25
-"""Logits at a time: 64 MB in 16 bits, enough rows for a product at full speed."""
-BLOCK_ELEMENTS = 1 << 20
-"""Logits that are in 32 bits at a time on a CPU: they stay in its cache, and no fresh memory is asked for."""
 
 
 def use_chunked_loss(model: PreTrainedModel) -> None:

@@ -15,11 +15,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from interfaces.kernel_sizes import LONGEST_KEPT, LONGEST_PRODUCT
+
 FLAT = "finetune_flat"
-LONGEST_PRODUCT = 512
-"""Up to here bf16 matrix products beat torch's fused kernel on a CPU, by 2 to 4 times (docs/performance.md)."""
-LONGEST_KEPT = 256
-"""Up to here the probabilities are kept for the way back; above it they are computed again."""
 
 
 def flat_attention(

@@ -21,6 +21,7 @@ from studio.runs.state import (
     summarize,
     summary_of,
 )
+from tests.conftest import ROOT
 from tests.support.fakes import fake_trainer
 from trainer.training.event_log import EventLog
 
@@ -212,3 +213,13 @@ def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) 
     # A summary is no record of its own: one of another version is made again.
     write_json(good.summary, {**summary_of(good).to_record(), "state": "finished", "schema_version": 2})
     assert summary_of(good).state == "stopped"
+
+
+def test_which_states_are_over_is_said_and_no_script_lists_them(home: Home) -> None:
+    folder = run_of(home, STARTED, step(1), Stopped(step=1, resumable=True))
+    record = summary_of(folder).to_record()
+    assert (record["state"], record["over"]) == ("stopped", True)
+    assert summary_of(folder).to_record() == record  # as it is stored
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "studio/static").glob("*.js"))
+    assert '"interrupted"]' not in scripts
+    assert '"interrupted",' not in scripts

@@ -38,7 +38,8 @@ def reference(query: Any, key: Any, value: Any, scale: float, window: int | None
 def test_each_sequence_sees_itself_only(dtype: str, window: int | None) -> None:
     import torch
 
-    from trainer.kernels.flat_attention import LONGEST_KEPT, LONGEST_PRODUCT, flat_attention
+    from interfaces.kernel_sizes import LONGEST_KEPT, LONGEST_PRODUCT
+    from trainer.kernels.flat_attention import flat_attention
 
     assert 17 < LONGEST_KEPT < 300 < LONGEST_PRODUCT  # both ways back are taken
     inputs = tensors(getattr(torch, dtype))
