@@ -38,6 +38,7 @@ class Code(StrEnum):
     FORMAT_UNKNOWN = "format_unknown"
     FORMAT_ONE_TURN = "format_one_turn"
     FILE_SPLITS = "file_splits"
+    TABLE_CHOICE = "table_choice"
     BAD_ROWS = "bad_rows"
     ROW_BROKEN_JSON = "row_broken_json"
     ROW_BAD_ENCODING = "row_bad_encoding"

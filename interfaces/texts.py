@@ -96,7 +96,9 @@ def sentence(problem: Problem, language: str = "en") -> str:
     elif problem.change == {}:
         params["hint"] = parts.of("nothing_smaller")
     if "row" in params:
-        params["where"] = parts.filled("where_line" if params.get("line") else "where_row", params)
+        params["where"] = parts.filled(
+            "where_cell" if params.get("cell") else "where_line" if params.get("line") else "where_row", params
+        )
     named = [Problem.model_validate(row) for row in params.get("first", []) if isinstance(row, dict)]
     lines = [texts("problem", language).filled(problem.code, params)]
     lines += [f"  {sentence(row, language)}" for row in named]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.config import FineTuneConfig, fields
+from interfaces.data_files import SUFFIXES
 from interfaces.errors import FineTuneError
 from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.problems import Code, Problem
 
 SOURCES = ("llamafactory", "axolotl")
-_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz")
 _OURS = {name for name, _ in fields()} - {"dataset", "output_dir", "schema_version", "columns", "lora.target_modules"}
 _LORA = {name.removeprefix("lora."): name for name in _OURS if name.startswith("lora.")}
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -318,7 +318,7 @@ def _axolotl_places(entry: dict[str, Any], folder: Path) -> list[str]:
         Path(path).exists()
         or (folder / path).exists()
         or path.startswith(("/", "~", "."))
-        or path.lower().endswith(_SUFFIXES)
+        or path.lower().endswith(SUFFIXES)
     ):
         return [path]
     return [_hub(path, entry.get("name"), entry.get("split"))]

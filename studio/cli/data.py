@@ -30,7 +30,12 @@ ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", metavar="USE=NAME", help="Which column is the prompt, completion, messages, text, system, input, tools ...; may be repeated.")
 ]  # fmt: skip
 SampleOption = Annotated[
-    str, typer.Option("--sample-by", help="How plain text is split into examples: paragraph, line or document.")
+    str,
+    typer.Option(
+        "--sample-by",
+        "--table",
+        help="How plain text is split into examples (paragraph, line or document); of a workbook or database, the sheet or table.",
+    ),
 ]
 ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, or 'starter'.", callback=expanded)]
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from interfaces.data_files import BINARIES, SUFFIXES
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
@@ -22,7 +23,6 @@ from studio.processes.trainer_child import OnProgress, add_dataset, run_trainer
 MOST_BYTES = 20_000_000_000
 """The largest file that can be dropped on the page."""
 SHOWN_NAME = 120
-READ_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz")
 _EDITED_ROW = 20_000
 _UNFINISHED_SECONDS = 86_400
 
@@ -233,7 +233,7 @@ def describe(home: Home, dataset: str) -> dict[str, Any]:
         raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset)
     folder = home.dataset(dataset)
     source = folder.find_source()
-    packed = source is None or source.suffix in (".gz", ".parquet")
+    packed = source is None or source.suffix in (".gz", *BINARIES)
     return {
         **report,
         "id": dataset,
@@ -259,7 +259,7 @@ def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bo
                 break
             if number >= start:
                 found.append(json.loads(line))
-    if whole_rows and source is not None and source.suffix not in (".gz", ".parquet"):
+    if whole_rows and source is not None and source.suffix not in (".gz", *BINARIES):
         with source.open("rb") as raw:
             for record in found:
                 if record["offset"] is not None and record["length"] <= _EDITED_ROW:
@@ -292,9 +292,7 @@ def import_files(home: Home) -> list[dict[str, Any]]:
     """Files that wait in the home's `imports/`: for those that are too large to send through a browser."""
     if not home.imports.is_dir():
         return []
-    files = sorted(
-        path for path in home.imports.iterdir() if path.is_file() and path.name.lower().endswith(READ_SUFFIXES)
-    )
+    files = sorted(path for path in home.imports.iterdir() if path.is_file() and path.name.lower().endswith(SUFFIXES))
     return [{"name": path.name, "bytes": path.stat().st_size} for path in files]
 
 

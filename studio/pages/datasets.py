@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from interfaces.config import STARTER
+from interfaces.data_files import SUFFIXES
 from interfaces.texts import Texts
 from studio.datasets.library import MOST_BYTES
 from studio.models.catalog import CATALOG
@@ -15,5 +16,5 @@ def build_datasets_page(words: Texts, language: str) -> None:
     """A place to drop files, and the list of what was dropped. Filled by our own script from `/api`."""
     gr.Markdown(f"# {words['look_heading']}")
     models = [STARTER, *(entry.id for entry in CATALOG if entry.id != STARTER)]
-    live_part("dataset", language, "datasets-data", most_bytes=MOST_BYTES, models=models)
+    live_part("dataset", language, "datasets-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES, models=models)
     live_part("library", language, "datasets-library")

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from interfaces.config import STARTER, FineTuneConfig, config_problems, token_budget
+from interfaces.data_files import SUFFIXES
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
@@ -38,7 +39,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     own_model = gr.Textbox(label=words["own_model"], info=words["own_model_help"], elem_id="train-own-model")
     live_part("hub", language, "train-hub")
     gr.Markdown(f"## {words['data']}")
-    data = live_part("dataset", language, "train-data", most_bytes=MOST_BYTES)
+    data = live_part("dataset", language, "train-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES)
     told = live_part("config", language, "train-config", value=form_facts(start.model_dump(exclude={"output_dir"})))
     beside = data_form(language, widget_values(start, language))
     gr.Markdown(f"## {words['settings']}")

@@ -31,7 +31,7 @@
     const said = make("p", { class: "fs-said", role: "status", "aria-live": "polite", tabindex: -1 });
     const inWords = (error) => (error instanceof TypeError ? texts.no_connection : error.message || texts.no_connection);
     const bar = make("progress", { max: 100, value: 0, hidden: true, "aria-label": texts.checking });
-    const input = make("input", { type: "file", accept: ".json,.jsonl,.ndjson,.csv,.tsv,.parquet,.txt,.gz", class: "fs-file", id: "fs-file", "aria-describedby": "fs-drop-help" });
+    const input = make("input", { type: "file", accept: settings.suffixes.join(","), class: "fs-file", id: "fs-file", "aria-describedby": "fs-drop-help" });
     const zone = make("label", { class: "fs-drop", for: "fs-file" }, make("strong", {}, texts.drop), make("span", { id: "fs-drop-help" }, texts.drop_help), input);
     const sample = button(texts.take_sample, () => take(() => post("/api/datasets/sample")));
     const shown = make("div", { class: "fs-preview" });
@@ -68,7 +68,7 @@
     // ---- sending, reading -------------------------------------------------------------------------------------------
     let leaving = false; // a page that is left breaks off its requests, which is no end of the reading
     addEventListener("pagehide", () => { leaving = true; });
-    async function take(begin, keep = "", again = null, waiting = "") {
+    async function take(begin, keep = "", again = null, waiting = "", part = "paragraph") {
       if (input.disabled) return void setText(note, texts.one_at_a_time); // what is being read is not overtaken
       setText(note, "");
       root.classList.remove("fs-bad");
@@ -86,8 +86,10 @@
         root.classList.add("fs-bad");
         setText(said, inWords(error));
         const unknown = (error.problems || []).find((problem) => problem.code === "format_unknown");
-        if (keep) await open(keep, true).catch(() => {}); // what was there before stays usable
-        else if (unknown || again) shown.replaceChildren(mapping({ known_columns: unknown ? unknown.params.columns : again, columns: {}, job: job || waiting }));
+        const sheets = (error.problems || []).find((problem) => problem.code === "table_choice");
+        if (sheets && (job || waiting)) shown.replaceChildren(choice(sheets.params.known, job || waiting));
+        else if (keep) await open(keep, true).catch(() => {}); // what was there before stays usable
+        else if (unknown || again) shown.replaceChildren(mapping({ known_columns: unknown ? unknown.params.columns : again, columns: {}, job: job || waiting, sample_by: part }));
       } finally {
         sample.disabled = input.disabled = false; bar.hidden = true; input.value = "";
         if (!leaving) sessionStorage.removeItem("finetune-reading");
@@ -155,6 +157,12 @@
       const box = make("details", { class: "fs-mapping" }, make("summary", {}, texts.change_columns), mapping(found));
       return make("div", {}, ...lines, box);
     }
+    // A workbook with several sheets, or a database with several tables: one of them is read.
+    function choice(names, job) {
+      const select = make("select", { id: "fs-table" }, ...names.map((name) => make("option", { value: name }, name)));
+      const apply = button(texts.read_it, () => take(() => post(`/api/datasets/jobs/${job}/columns`, { columns: {}, sample_by: select.value }), "", null, job, select.value));
+      return make("div", { class: "fs-uses" }, make("div", { class: "fs-use" }, make("label", { for: "fs-table" }, texts.table), select), apply);
+    }
     function mapping(found) {
       const choices = {};
       const rows = USES.map((use) => {
@@ -167,7 +175,7 @@
       const apply = button(texts.apply_columns, () => {
         const columns = Object.fromEntries(Object.entries(choices).map(([use, select]) => [use, select.value]).filter(([, column]) => column));
         const place = found.job ? `/api/datasets/jobs/${found.job}/columns` : `/api/datasets/${found.id}/columns`;
-        take(() => post(place, { columns: isText ? {} : columns, sample_by: by.value }), found.id, found.known_columns, found.job);
+        take(() => post(place, { columns: isText ? {} : columns, sample_by: isText ? by.value : found.sample_by }), found.id, found.known_columns, found.job, found.sample_by);
       });
       return make("div", { class: "fs-uses" }, ...(isText ? [make("div", { class: "fs-use" }, make("label", { for: "fs-sample-by" }, texts.sample_by), by)] : rows), apply);
     }

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from interfaces.data_files import BINARIES
 from interfaces.errors import FineTuneError
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
@@ -29,7 +30,7 @@ def edit_rows(
     """
     report = report_of(folder)
     source = folder.find_source()
-    if source is None or kind_of_file(source) == ".parquet":
+    if source is None or kind_of_file(source) in BINARIES:
         raise FineTuneError.of(Code.NOT_EDITABLE, path=report["name"], reason="it is no text file")
     with open_data(source) as file:
         content = file.read(MOST_BYTES + 1)

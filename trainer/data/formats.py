@@ -181,15 +181,21 @@ def example_of(
     if row.problem is not None or row.values is None:
         return None, [row.problem or Problem.error(Code.ROW_NOT_OBJECT, value="null", **where)]
     cells = Cells()
+
+    def placed(params: dict[str, Any]) -> dict[str, Any]:
+        """With the cell of a sheet that the field is in."""
+        field = re.split(r"[.\[]", str(params.get("field")))[0]
+        return {**where, **params, **({"cell": row.cells[field]} if row.cells and field in row.cells else {})}
+
     try:
         refuse_media(row.values)
         example = _CONVERTERS[shape.kind](row.values, shape.columns, cells)
     except RowError as error:
-        return None, [Problem.error(error.code, **where, **error.params)]
+        return None, [Problem.error(error.code, **placed(error.params))]
     if unused_keys is not None:
         unused_keys.update(cells.unused)
     example = example.model_copy(update={"row": row.row, "line": row.line})
-    return example, [Problem.warning(code, **where, **params) for code, params in cells.doubts]
+    return example, [Problem.warning(code, **placed(params)) for code, params in cells.doubts]
 
 
 def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:

@@ -17,11 +17,12 @@ from typing import Any
 import huggingface_hub
 import yaml
 
+from interfaces.data_files import KINDS, SUFFIXES
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.data.inspection import OnProgress
-from trainer.data.reading import KINDS, SUFFIXES, kind_of_file
+from trainer.data.reading import kind_of_file
 from trainer.data.rows import open_data
 from trainer.models.hub import hub_problem
 

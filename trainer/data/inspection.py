@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from interfaces.data_files import BINARIES
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
@@ -158,7 +159,7 @@ class Inspection:
         self, rows: Iterator[Row], writer: ExampleWriter, problems: BinaryIO, raw: BinaryIO | None
     ) -> dict[str, int]:
         count = at_fault = doubtful = 0
-        most = written_bytes(self.source.stat().st_size, self.source.name.lower().endswith((".gz", ".parquet")))
+        most = written_bytes(self.source.stat().st_size, self.source.name.lower().endswith((".gz", *BINARIES)))
         for row in rows:
             count += 1
             if row.problem is not None:  # the file lies here under another name than a person gave it

@@ -17,15 +17,15 @@ from typing import Any, Literal
 
 import orjson
 
+from interfaces.data_files import DATABASES, KINDS, SUFFIXES, WORKBOOKS
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
 from trainer.data.column_json import column_rows
 from trainer.data.delimited import delimited_rows
 from trainer.data.json_array import array_rows
 from trainer.data.rows import BOM, MOST_ROW_BYTES, Row, as_row, mismatch, open_data, too_much, without_nulls
+from trainer.data.tables import SQLITE_MAGIC, check_table_file, database_rows, workbook_rows
 
-KINDS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
-SUFFIXES = (*KINDS, ".gz")
 _SCALARS = rb'(?:\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+)\s*,)*'
 _WRAPPED = re.compile(
     rb"\s*\{"
@@ -38,7 +38,8 @@ _HEAD_BYTES = 1 << 16
 
 
 def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
-    """The rows of a file, in order. `sample_by` (paragraph, line, document) is what a row of plain text is.
+    """The rows of a file, in order. `sample_by` (paragraph, line, document) is what a row of plain text is; of a workbook
+    or a database it is the sheet or the table.
 
     Raises:
         FineTuneError: the file as a whole can't be used (missing, empty, not what its suffix says).
@@ -46,6 +47,8 @@ def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
     kind, head = check_file(path)
     if kind == ".parquet":
         return _parquet_rows(path)
+    if kind in (*WORKBOOKS, *DATABASES):
+        return (workbook_rows if kind in WORKBOOKS else database_rows)(path, sample_by)
     if kind == ".txt":
         return _guarded(path, _text_rows(path, sample_by))
     if kind in (".csv", ".tsv"):
@@ -129,8 +132,15 @@ def _check_content(path: Path, kind: str, head: bytes) -> None:
         if path.name.lower().endswith(".gz"):
             raise mismatch(path, "a Parquet file is compressed inside; unpack it first")
         return
+    if kind in (*WORKBOOKS, *DATABASES):
+        if path.name.lower().endswith(".gz"):
+            raise mismatch(path, "workbooks and databases are read as they are; unpack it first")
+        check_table_file(path, kind, head)
+        return
     if head.startswith(_PARQUET_MAGIC):
         raise mismatch(path, "it is a Parquet file")
+    if head.startswith(SQLITE_MAGIC):
+        raise mismatch(path, "it is a SQLite database")
     if (
         head[:2] == b"\x1f\x8b"
         or head[:4] in (b"PK\x03\x04", b"(\xb5/\xfd")

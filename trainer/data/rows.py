@@ -33,6 +33,8 @@ class Row:
     problem: Problem | None = None
     offset: int | None = None
     length: int = 0
+    cells: dict[str, str] | None = None
+    """Of a sheet: where each field stands, as A1."""
 
 
 def open_data(path: Path) -> IO[bytes]:

@@ -43,7 +43,7 @@ from studio.web.errors import PlainRoute, detail_of
 SHOWN_ROWS = 20
 MOST_ROWS = 200
 WHOLE_SECONDS = 6 * 3600.0
-_CHOOSE_COLUMNS = {Code.FORMAT_UNKNOWN, Code.COLUMN_MISSING, Code.COLUMNS_INCOMPLETE}
+_CHOOSE_COLUMNS = {Code.TABLE_CHOICE, Code.FORMAT_UNKNOWN, Code.COLUMN_MISSING, Code.COLUMNS_INCOMPLETE}
 _ASKED = (
     "op", "position", "max_length", "batch", "long_rows", "accumulation", "budget", "kind", "text", "row", "from", "share", "seed", "bad_rows", "validation",
 )  # fmt: skip
