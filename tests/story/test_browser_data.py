@@ -14,6 +14,7 @@ from tests.conftest import write_rows
 from tests.story.conftest import LOOKS
 from tests.support.planted import clean_row, planted_jsonl
 from tests.support.served import Studio
+from tests.support.workbooks import write_xlsx
 
 pytestmark = pytest.mark.story
 sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
@@ -82,6 +83,22 @@ def test_every_format_is_read_and_shown_as_the_model_sees_it(
         assert learned(page) == wanted + ("<|im_end|>")
         if kind != "txt":
             page.get_by_text("Unused columns: topic").wait_for()
+
+
+def test_a_sheet_of_a_workbook_is_chosen_and_its_faults_are_named_by_cell(
+    new_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = new_page()
+    sheets = {"Notes": [["text"], ["hello"]], "Talks": [["ask", "reply"], ["q1", "a1"], ["q2", None]]}
+    drop(page, write_xlsx(tmp_path / "book.xlsx", sheets), "book.xlsx has several sheets or tables: Notes, Talks.")
+    page.get_by_label("Sheet or table").select_option("Talks")
+    page.get_by_role("button", name="Import").last.click()
+    page.locator(".fs-said", has_text="has the columns ask, reply, which match no known format").wait_for()
+    page.locator("#fs-use-prompt").select_option("ask")
+    page.locator("#fs-use-completion").select_option("reply")
+    page.get_by_role("button", name="Apply").click()
+    page.locator(".fs-said", has_text="book.xlsx: 2 rows, detected as mapped").wait_for()
+    page.get_by_text("1 of 2 rows are valid.").wait_for()
 
 
 def test_columns_can_be_chosen_and_changed(new_page: Callable[..., Any], tmp_path: Path) -> None:

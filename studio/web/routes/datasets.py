@@ -290,7 +290,14 @@ def _problem_record(record: dict[str, Any], language: str) -> dict[str, Any]:
     shown = {key: record.get(key) for key in ("row", "line", "offset", "text", "whole")}
     kind = problem.code.removeprefix("row_")
     reason = row_reason(problem, language)
-    return {**shown, "field": problem.params.get("field"), "kind": kind, "severity": problem.severity, "reason": reason}
+    field, cell = problem.params.get("field"), problem.params.get("cell")
+    return {
+        **shown,
+        "field": f"{field} ({cell})" if cell else field,
+        "kind": kind,
+        "severity": problem.severity,
+        "reason": reason,
+    }
 
 
 def _problems_as_csv(folder: DatasetFolder, language: str) -> Iterator[str]:
