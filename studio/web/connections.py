@@ -22,6 +22,8 @@ BODY_SECONDS = 60.0
 MOST_CONNECTIONS = 400
 KEPT_FILES = 100
 """File descriptors for everything else: logs, children, runs, uploads."""
+BACKLOG = 32
+"""Connections that are taken in one turn of the loop, before any of them can make room; asyncio takes as many as wait."""
 MOST_LINES, EACH_SECONDS = 20, 60.0
 """Of one logger: what comes beyond is counted."""
 
@@ -33,7 +35,7 @@ def make_room_for_files() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
-    room = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft - KEPT_FILES
+    room = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft - KEPT_FILES - BACKLOG
     return max(min(room, MOST_CONNECTIONS), 16)
 
 
@@ -47,7 +49,12 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
         if len(self.connections) > self.most:
-            silent = [one for one in self.connections if getattr(one, "_silent_since", None) is not None]
+            # One that is being ended already makes no more room: of many that come at once, each ends another.
+            silent = [
+                one
+                for one in self.connections
+                if getattr(one, "_silent_since", None) is not None and not one.transport.is_closing()
+            ]
             oldest: Any = min(silent, key=lambda one: one._silent_since, default=self)  # type: ignore[union-attr]
             oldest.transport.abort()
 

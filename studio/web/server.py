@@ -28,7 +28,7 @@ from studio.models.hub_access import fill_environment
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.devices import detect_devices, usable_device
 from studio.web.auth import LOCAL_NAMES, Auth
-from studio.web.connections import PatientProtocol, SlowBodies, bound_log, make_room_for_files
+from studio.web.connections import BACKLOG, PatientProtocol, SlowBodies, bound_log, make_room_for_files
 from studio.web.errors import add_error_handlers, language_of
 from studio.web.routes import devices, texts
 from studio.web.routes.datasets import datasets_router
@@ -119,7 +119,7 @@ def bound_socket(host: str, port: int | None) -> socket.socket:
         try:
             candidate.bind((host, number))
             # From here on a browser that comes early waits in line, and nobody else can take the port.
-            candidate.listen(128)
+            candidate.listen(BACKLOG)
         except OSError:
             candidate.close()
             continue
@@ -159,7 +159,7 @@ def serve(
         webbrowser.open(link)
     PatientProtocol.most = make_room_for_files()
     config = uvicorn.Config(
-        SlowBodies(app), http=PatientProtocol, backlog=128, log_level="warning", access_log=False, server_header=False,
+        SlowBodies(app), http=PatientProtocol, backlog=BACKLOG, log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=3,
     )  # fmt: skip
     bound_log()
