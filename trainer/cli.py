@@ -1,6 +1,5 @@
 """`python -m trainer`: what runs in a process of its own.
 
-    train CONFIG      a run in this very process (notebooks, batch scripts)
     run FOLDER        a prepared run folder: what the supervisor starts
     inspect FILE      a file becomes a dataset of the home
     check FILE        what is wrong with a file's rows; the home stays as it is
@@ -12,7 +11,7 @@
     search TEXT       models of the Hub
     export FOLDER     the adapter, out of a run folder
 
-All but the first two answer in JSON lines on stdout: {"progress": [done, total]}, then {"result": {...}} or
+All but the first answer in JSON lines on stdout: {"progress": [done, total]}, then {"result": {...}} or
 {"problems": [...]}. Those that read people's files have limits. Exit codes: 0 done, 1 the run failed, 2 bad input.
 """
 
@@ -32,14 +31,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 import yaml
 
-from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
 from interfaces.events import Failed
-from interfaces.files import write_json, write_text
 from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, Problem
-from interfaces.process import ProcessIdentity
 from interfaces.texts import sentence
 
 app = typer.Typer(
@@ -66,29 +62,6 @@ def main() -> None:
     for chatty in ("httpx", "httpx2", "httpcore2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     app()
-
-
-@app.command()
-def train(config: Path, home: HomeOption = None) -> None:
-    """Train in this process. CONFIG is a YAML file with the dials; the run lies in the home like any other."""
-    try:
-        values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        _fail(Problem.error(Code.CONFIG_UNREADABLE, path=str(config), reason=str(error).splitlines()[0]))
-    if not isinstance(values, dict):
-        _fail(Problem.error(Code.CONFIG_UNREADABLE, path=str(config), reason="it holds no 'key: value' lines"))
-    if errors := config_errors(values):
-        _fail(*errors)
-    checked = FineTuneConfig.model_validate(values)
-    folder = Home.of(home, os.environ).create_run()
-    attempt = folder.create_attempt()
-    identity = ProcessIdentity.of(os.getpid())
-    record = identity.to_record() if identity else None
-    write_json(attempt.pid, {"supervisor": record, "trainer": record})
-    write_text(folder.config, yaml.safe_dump(checked.model_dump(), sort_keys=False, allow_unicode=True))
-    code = _train(folder, attempt.number)
-    write_json(attempt.exit, {"attempt": attempt.number, "returncode": code, "signal": None})
-    raise typer.Exit(code)
 
 
 @app.command()

@@ -10,9 +10,7 @@ import pytest
 import yaml
 
 from interfaces.events import Finished, read_events
-from interfaces.files import read_json
-from interfaces.folders import Home, RunFolder
-from studio.runs.state import list_runs
+from interfaces.folders import Home
 
 
 def trainer(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -34,20 +32,11 @@ def test_inspect_names_what_is_wrong_and_exits_with_2(home: Home, tmp_path: Path
 
 
 @pytest.mark.tiny
-def test_train_in_this_process_is_a_run_like_any_other(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(tiny_config))
-    done = trainer("train", tmp_path / "c.yaml", "--home", home.path)
-    assert done.returncode == 0, done.stderr
-    [run] = list_runs(home)
-    assert (run.state, run.step) == ("finished", 8)
-    attempt = RunFolder(home.runs / run.id).attempt(1)
-    assert read_json(attempt.exit)["returncode"] == 0  # type: ignore[index]
-
-
-@pytest.mark.tiny
-def test_a_bad_config_is_a_sentence_and_exit_2(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump({**tiny_config, "model_name": "/no/such/model"}))
-    done = trainer("train", tmp_path / "c.yaml", "--home", home.path)
+def test_a_run_of_a_bad_config_is_a_sentence_and_exit_2(home: Home, tiny_config: dict[str, Any]) -> None:
+    folder = home.create_run()
+    folder.config.write_text(yaml.safe_dump({**tiny_config, "model_name": "/no/such/model"}))
+    folder.create_attempt()
+    done = trainer("run", folder.path)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("/no/such/model does not exist.")
 

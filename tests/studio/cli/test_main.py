@@ -65,7 +65,7 @@ def test_a_wrong_config_is_a_sentence(
         ("empty.jsonl", b"", "empty.jsonl is empty"),
         ("rows.parquet", b"not parquet", "is named '.parquet', but its content does not match"),
         ("rows.csv", b'{"a": 1}', "it holds JSON"),
-        ("rows.xlsx", b"PK\x03\x04", "ends in '.xlsx'"),
+        ("rows.docx", b"PK\x03\x04", "ends in '.docx'"),
         ("rows.jsonl", b'{"foo": 1}\n', "has the columns foo, which match no known format"),
         ("rows.jsonl", b'{"prompt": "a", "completion": "b"}\n\n{"prompt": "a"\n', "rows.jsonl line 3: invalid JSON"),
         ("rows.json", b'[{"prompt": "a", "completion": ""}]', "the field 'completion' is empty"),
