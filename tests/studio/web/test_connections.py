@@ -53,7 +53,7 @@ def test_a_crowd_of_silent_connections_keeps_nobody_out_and_fills_no_log(home: H
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with browser.open(f"http://127.0.0.1:{port}/favicon.ico?{link.rpartition('?')[2]}", timeout=20) as answer:
             assert answer.status == 200
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 10
         half = socket.create_connection(("127.0.0.1", port), timeout=30)
         half.sendall(b"GET / HTTP/1.1\r\nHost: 127")
         assert half.recv(100) == b"", "a head that never ends is ended"
