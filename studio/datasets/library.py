@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -216,7 +217,7 @@ def restore_dataset(home: Home, dataset: str) -> None:
         FineTuneError: it isn't there.
     """
     deleted = home.trash / f"dataset-{dataset}"
-    if not dataset.isalnum() or not deleted.is_dir():
+    if not dataset.isalnum() or not os.path.isdir(deleted):  # noqa: PTH112  a name may be too long
         raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset)
     if not home.dataset(dataset).report.is_file():  # or the same file was added again meanwhile
         deleted.rename(home.dataset(dataset).path)

@@ -1,6 +1,6 @@
 """Why a run failed, and with which settings it may be tried again. Found once, by the first who asks, and kept.
 
-What is free of a machine's memory changes: a cure that was found anew would not be the one that was shown.
+What is free of a machine's memory changes: a cure that was found again would not be the one that was shown.
 """
 
 from __future__ import annotations

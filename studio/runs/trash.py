@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
@@ -31,7 +33,7 @@ def restore_run(home: Home, run_id: str) -> RunFolder:
         FineTuneError: it isn't there.
     """
     deleted = home.trash / run_id
-    if not run_id or "/" in run_id or not (deleted / "config.yaml").is_file():
+    if not run_id or "/" in run_id or not os.path.isfile(deleted / "config.yaml"):  # noqa: PTH113  a name may be too long
         raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=str(home.trash))
     folder = home.run(run_id)
     deleted.rename(folder.path)

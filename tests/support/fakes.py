@@ -122,6 +122,15 @@ def install(folder: Path, name: str, version: str) -> None:
     (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
+STARTED = Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1)
+
+
+def first_step(total_steps: int) -> Step:
+    return Step(
+        step=1, total_steps=total_steps, epoch=1, loss=1, learning_rate=1, tokens=1, trained_tokens=1, seconds=1, memory_bytes=1
+    )  # fmt: skip
+
+
 class FakeCluster:
     """A second launcher: its jobs are files, not processes. A job runs until `finish` is called, or it is signaled."""
 
@@ -130,20 +139,8 @@ class FakeCluster:
         write_json(attempt.pid, {})
         (attempt.path / "job").touch()
         with EventLog(folder.events, attempt.number) as log:
-            log.append(Started(run=folder.id, model_name="m", device="cpu", dtype="float32", threads=1))
-            log.append(
-                Step(
-                    step=1,
-                    total_steps=2,
-                    epoch=1,
-                    loss=1,
-                    learning_rate=1,
-                    tokens=1,
-                    trained_tokens=1,
-                    seconds=1,
-                    memory_bytes=1,
-                )
-            )
+            log.append(STARTED.model_copy(update={"run": folder.id}))
+            log.append(first_step(2))
         return attempt
 
     def find(self, folder: RunFolder) -> Attempt | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
-from trainer.data.rows import Row, first_twice, mismatch, open_data, without_nulls
+from trainer.data.rows import Row, json_with_twice, mismatch, open_data, without_nulls
 
 _BEGINS = re.compile(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*[\[{]')
 SPLITS = {"train", "training", "test", "validation", "valid", "dev", "eval"}
@@ -36,14 +35,8 @@ def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
         if re.match(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*\{\s*"\d+"\s*:', head):
             raise mismatch(path, "it holds columns, not rows, and is too large to be turned; save it row by row")
         return None
-    twice: list[str] = []
-
-    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        twice.extend(first_twice(key for key, _ in pairs))
-        return dict(pairs)
-
     try:
-        table = json.loads(content.decode("utf-8-sig"), object_pairs_hook=checked)
+        table, twice = json_with_twice(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None  # several objects, or a broken one: told by who reads rows
     rows = _rows_of(table) or _only_split(path, table)

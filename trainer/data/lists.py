@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import io
-import json
 import tokenize
 from typing import Any
 
 from interfaces.problems import Code
 from trainer.data.cells import RowError
-from trainer.data.rows import first_twice, kind_of
+from trainer.data.rows import first_twice, json_with_twice, kind_of
 
 _WRAPPERS = {"array", "int64", "int32", "float64", "float32", "bool_", "str_"}
 _SKIPPED = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
@@ -37,15 +36,10 @@ def parsed(text: str, field: str) -> Any:
     Raises:
         RowError: a key stands twice in one of its objects, of which a parser would keep the last in silence.
     """
-    twice: list[str] = []
-
-    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        twice.extend(first_twice(key for key, _ in pairs))
-        return dict(pairs)
-
     try:
-        value = json.loads(text, object_pairs_hook=checked)
+        value, twice = json_with_twice(text)
     except (ValueError, RecursionError):
+        twice = []
         try:
             tree = _Printed(twice).visit(ast.parse(_with_commas(text.strip()), mode="eval"))
             value = ast.literal_eval(tree)

@@ -74,14 +74,24 @@ def _key_twice(raw: bytes, values: dict[str, Any]) -> str | None:
             left.extend(one)
     if written == count:
         return None
+    with contextlib.suppress(ValueError, RecursionError):
+        return next(iter(json_with_twice(raw)[1]), None)
+    return None
+
+
+def json_with_twice(text: str | bytes) -> tuple[Any, list[str]]:
+    """What a text says as JSON, and the keys that stand twice in one of its objects, of which a parser keeps the last.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or nested too deep.
+    """
     twice: list[str] = []
 
-    def look(pairs: list[tuple[str, Any]]) -> None:
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice.extend(first_twice(key for key, _ in pairs))
+        return dict(pairs)
 
-    with contextlib.suppress(ValueError, RecursionError):
-        json.loads(raw, object_pairs_hook=look)
-    return twice[0] if twice else None
+    return json.loads(text, object_pairs_hook=checked), twice
 
 
 def first_twice(keys: Iterable[Any]) -> list[str]:

@@ -64,11 +64,12 @@ def workbook_rows(path: Path, sheet: str = WHOLE) -> Iterator[Row]:
         book = pandas.ExcelFile(path, engine="calamine")
         names = [str(name) for name in book.sheet_names]
         sheets = {
-            name: pandas.read_excel(book, sheet_name=name, header=None, dtype=object, na_filter=False) for name in names
+            name: pandas.read_excel(book, sheet_name=name, header=None, dtype=object, na_filter=False)
+            for name in ([sheet] if sheet in names else names)
         }
     except (CalamineError, ValueError, OSError, KeyError, IndexError) as error:
         raise mismatch(path, (str(error).splitlines() or ["it is damaged"])[0][:200]) from None
-    chosen = _chosen(path, [name for name in names if not sheets[name].empty], names, sheet)
+    chosen = _chosen(path, [name for name in sheets if not sheets[name].empty], names, sheet)
     cells = [[_as_text(cell) for cell in row] for row in sheets[chosen].to_numpy().tolist()]
     begin = next((number for number, row in enumerate(cells) if _said(row)), 0)
     header = _header(path, cells[begin], cells[begin + 1 :])
@@ -112,10 +113,7 @@ def _chosen(path: Path, filled: list[str], names: list[str], wanted: str) -> str
     if wanted in names:
         return wanted
     if wanted != WHOLE or len(filled) > 1:
-        seen = "" if wanted == WHOLE else wanted
-        raise FineTuneError.of(
-            Code.TABLE_CHOICE, path=path.name, value=seen, known=[name[:80] for name in filled or names][:50]
-        )
+        raise FineTuneError.of(Code.TABLE_CHOICE, path=path.name, known=[name[:80] for name in filled or names][:50])
     if not filled:
         raise FineTuneError.of(Code.FILE_EMPTY, path=path.name)
     return filled[0]

@@ -202,8 +202,6 @@ def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: Dataset
 
     @router.post("/{dataset_id}/restore")
     def restore(dataset_id: str) -> dict[str, str]:
-        if not DATASET_ID.fullmatch(dataset_id):
-            raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset_id)
         restore_dataset(home, dataset_id)
         return {"dataset": dataset_id}
 

@@ -103,8 +103,6 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.post("/{run_id}/restore")
     def restore(run_id: str) -> dict[str, str]:
-        if not RUN_ID.fullmatch(run_id):
-            raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=manager.home.trash.name)
         return {"run": restore_run(manager.home, run_id).id}
 
     @router.get("/{run_id}/adapter.zip")

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from interfaces.errors import FineTuneError
-from interfaces.events import Finished, Started, Step
+from interfaces.events import Finished
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.presets import PRESETS
@@ -20,7 +20,7 @@ from studio.models.catalog import CATALOG
 from studio.processes.launcher import LocalLauncher
 from studio.web.server import bound_socket, build_app, studio_token
 from tests.conftest import until
-from tests.support.fakes import fake_trainer, on_a_cluster
+from tests.support.fakes import STARTED, fake_trainer, first_step, on_a_cluster
 from tests.support.fuzz import KINDS as FUZZED
 from tests.support.fuzz import mutated, seed_file
 from trainer.training.event_log import EventLog
@@ -46,20 +46,8 @@ def ended_run(home: Home) -> RunFolder:
     attempt = folder.create_attempt()
     write_json(attempt.pid, {})
     with EventLog(folder.events, 1) as log:
-        log.append(Started(run=folder.id, model_name="m", device="cpu", dtype="float32", threads=1))
-        log.append(
-            Step(
-                step=1,
-                total_steps=1,
-                epoch=1,
-                loss=1,
-                learning_rate=1,
-                tokens=1,
-                trained_tokens=1,
-                seconds=1,
-                memory_bytes=1,
-            )
-        )
+        log.append(STARTED.model_copy(update={"run": folder.id}))
+        log.append(first_step(1))
         log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
     write_json(attempt.exit, {"returncode": 0})
     folder.adapter.mkdir()
