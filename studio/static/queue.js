@@ -11,14 +11,16 @@
     const rows = make("tbody", {});
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...["queue_number", "name"].map((name) => make("th", { scope: "col" }, texts[name])), make("th", {}, ""), make("th", { scope: "col" }, texts.device_column))), rows);
     const scroll = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.queue }, table);
-    let now = { paused: false, waiting: [], running: {} }, shown = "";
+    let now = { paused: false, waiting: [], running: {} }, shown = "", asked = 0, answered = 0;
     const pause = button("", () => act(`/api/queue/${now.paused ? "resume" : "pause"}`));
     const box = make("section", { hidden: true }, make("div", { class: "fs-row" }, make("h2", {}, texts.queue), make("span", { class: "fs-spring" }), pause), said, told, scroll);
     root.append(box);
 
     async function act(path, body, words = "") {
-      try { await post(path, body); setText(told, words); } catch (error) { setText(told, error.message); }
-      await refresh();
+      try { await post(path, body); } catch (error) { words = error.message; }
+      await refresh(); // the new order first: who reads that a run has moved must not find the old one
+      setText(told, words);
+      if (words) box.hidden = false;
     }
     function leave(one) {
       const name = one.name || one.run, path = `/api/runs/${encodeURIComponent(one.run)}`;
@@ -42,7 +44,11 @@
         make("td", {}, make("div", { class: "fs-actions" }, small("up", texts.queue_up, () => move(one.position - 1), one.position === 1), small("down", texts.queue_down, () => move(one.position + 1), one.position === now.waiting.length), small("leave", texts.queue_leave, () => leave(one), false))), make("td", {}, one.device));
     }
     async function refresh() {
-      try { now = await ask("/api/queue"); } catch { return; } // the list below says that nobody answers
+      const number = ++asked;
+      let answer;
+      try { answer = await ask("/api/queue"); } catch { return; } // the list below says that the studio doesn't answer
+      if (number < answered) return; // overtaken by a later answer
+      [now, answered] = [answer, number];
       const text = JSON.stringify(now);
       if (text === shown) return;
       shown = text;

@@ -65,6 +65,7 @@ def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: 
     rows.nth(0).get_by_role("button", name=EN["queue_down"]).focus()
     page.keyboard.press("Enter")
     queue.get_by_text(EN["queue_moved"].format(name="finishes", position=2)).wait_for()
+    assert rows.nth(0).locator(f"a[href*='{b.id}']").count() == 1  # the rows are never older than what is said of them
     until(lambda: waiting(home) == [b.id, a.id])
     rows.nth(0).get_by_role("button", name=EN["queue_leave"]).click()
     queue.get_by_role("button", name=EN["undo"]).wait_for()
