@@ -45,7 +45,7 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic", modules=24),
+    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic", modules=26),
     _room("studio.web", 8, "The server: security around everything, `/api/*` in JSON, our own files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
     _room("studio.pages", 7, "The pages, in Gradio: a page wires, a plain function elsewhere does.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module a group of commands. `cli.main` alone starts `web.server`.", "psutil rich typer"),
@@ -65,7 +65,7 @@ ROOMS = (
     _room("trainer.artifacts", 5, "What a run leaves: checkpoints that are committed, the adapter, its card, exports.", "peft pydantic safetensors torch transformers"),
     _room("trainer.kernels", 4, "What makes it fast: flat attention, the chunked loss, LoRA's products.", "peft torch transformers"),
     _room("trainer.tokens", 3, "Text and tokens by the model's own template, and which of them are trained on.", "jinja2 numpy tokenizers torch transformers"),
-    _room("trainer.data", 2, "Files become rows, rows become examples, each problem with its line and field. No torch.", "huggingface_hub numpy orjson pandas pyarrow python_calamine yaml", modules=20),
+    _room("trainer.data", 2, "Files become rows, rows become examples, each problem with its line and field. No torch.", "datasets huggingface_hub numpy orjson pandas pyarrow python_calamine", modules=20),
     _room("trainer.models", 1, "A model's name becomes files, and files become a model. What downloads is free of torch.", "bitsandbytes filelock huggingface_hub psutil torch tqdm transformers"),
 )  # fmt: skip
 

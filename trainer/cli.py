@@ -151,6 +151,18 @@ def inspect(
     _answer(job, Path(file))
 
 
+@app.command("hub-splits")
+def hub_splits(reference: Annotated[str, typer.Argument(help="hub:NAME[:CONFIG]")]) -> None:
+    """The configs and splits of a dataset of the Hub, with the first rows."""
+
+    def job() -> dict[str, Any]:
+        from trainer.data.hub_dataset import hub_splits
+
+        return hub_splits(reference).model_dump()
+
+    _answer(job, Path(reference))
+
+
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(readable=False)], out: Path, columns: ColumnsOption = "{}",

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from interfaces.dataset_records import HubSplits
 from interfaces.errors import FineTuneError
 from interfaces.folders import unfinished
 from interfaces.problems import Code, Problem
@@ -198,6 +199,15 @@ def add_dataset(
     options = ["--columns", json.dumps(dict(columns or {})), "--sample-by", sample_by, "--name", name]
     arguments = ["inspect", "--home", str(home), *options, *(["--move"] if move else []), "--", path]
     return str(run_trainer(arguments, tell, inspect_seconds(size), name or Path(path).name, home)["dataset"])
+
+
+def hub_splits(name: str) -> HubSplits:
+    """What there is to choose from in a dataset of the Hub: `NAME` or `NAME:CONFIG`.
+
+    Raises:
+        FineTuneError: it isn't there, is out of reach, or has nothing that can be read.
+    """
+    return HubSplits(**run_trainer(["hub-splits", "--", f"hub:{name}"], seconds=HUB_SECONDS, subject=name))
 
 
 def download_model(home: Path, model: str, progress: Progress) -> Path:

@@ -50,7 +50,11 @@
     function otherPlaces() {
       const list = make("select", { "aria-label": texts.imports });
       const hub = make("input", { type: "text", placeholder: "owner/name:config:split", "aria-label": texts.hub_dataset, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); takeHub(); } } });
-      const takeHub = () => hub.value.trim() && take(() => post("/api/datasets/imports", { name: `hub:${hub.value.trim().replace(/^hub:/, "")}` }));
+      const takeHub = () => {
+        const name = hub.value.trim().replace(/^hub:/, "");
+        if (!name) return;
+        if (name.split(":").length > 2) fetchSplit(name); else lookOnHub(name);
+      };
       const hint = make("p", { class: "fs-hint" });
       const box = make("details", { class: "fs-elsewhere", ontoggle: async () => {
         if (!box.open) return;
@@ -63,6 +67,37 @@
       box.append(hint, make("div", { class: "fs-row" }, list, fetchButton), make("p", { class: "fs-hint" }, texts.hub_help),
         make("div", { class: "fs-row" }, hub, button(texts.read_it, takeHub, "fs-small")));
       return box;
+    }
+
+    // A dataset of the Hub with several configs or splits: a person sees what there is and chooses.
+    const fetchSplit = (name) => take(() => post("/api/datasets/imports", { name: `hub:${name}` }));
+    async function lookOnHub(name) {
+      if (input.disabled) return void setText(note, texts.one_at_a_time);
+      const mine = ++turn;
+      choose(""); shown.replaceChildren();
+      root.classList.remove("fs-bad");
+      setText(said, texts.hub_looking); setText(note, "");
+      bar.hidden = false; bar.removeAttribute("value");
+      try {
+        const found = await followJob((await post("/api/datasets/hub", { name })).job);
+        if (mine !== turn) return;
+        setText(said, fill(texts.hub_found, { name: found.name, count: found.splits.length }));
+        if (found.configs.length === 1 && found.splits.length === 1) return void fetchSplit(`${found.name}:${found.config}:${found.splits[0].name}`);
+        shown.replaceChildren(splitChoice(found));
+        shown.querySelector("select").focus();
+      } catch (error) {
+        if (mine !== turn) return;
+        root.classList.add("fs-bad");
+        setText(said, inWords(error));
+      } finally { if (mine === turn && !input.disabled) bar.hidden = true; }
+    }
+    function splitChoice(found) {
+      const config = make("select", { id: "fs-hub-config", onchange: () => lookOnHub(`${found.name}:${config.value}`) }, ...found.configs.map((one) => make("option", { value: one, selected: one === found.config }, one)));
+      const split = make("select", { id: "fs-hub-split" }, ...found.splits.map((one) => make("option", { value: one.name, selected: one.name === "train" }, `${one.name} (${size(one.bytes)})`)));
+      const fields = [[config, texts.hub_config], [split, texts.hub_split]].map(([select, label]) => make("div", { class: "fs-use" }, make("label", { for: select.id }, label), select));
+      const rows = found.first.map((row) => make("li", {}, make("code", {}, seen(row))));
+      return make("div", {}, make("div", { class: "fs-uses" }, ...fields, button(texts.read_it, () => fetchSplit(`${found.name}:${config.value}:${split.value}`))),
+        rows.length ? make("h3", {}, texts.hub_first) : null, rows.length ? make("ol", { class: "fs-rows" }, ...rows) : null);
     }
 
     // ---- sending, reading -------------------------------------------------------------------------------------------

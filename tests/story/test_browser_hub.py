@@ -9,18 +9,49 @@ import pytest
 
 from interfaces.folders import Home
 from interfaces.texts import texts
+from tests.conftest import write_rows
 from tests.support.hub_server import COMMIT, Hub, serve
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
 EN = texts("page")
-MODEL, GATED = "Qwen/Tiny-Qwen2", "meta/Gated-Model"
+MODEL, GATED, DATASET = "Qwen/Tiny-Qwen2", "meta/Gated-Model", "me/things"
 TOKEN = "hf_a_token_for_this_test"
 
 
+CARD = """---
+configs:
+- config_name: colors
+  default: true
+  data_files:
+  - {split: train, path: colors/train.jsonl}
+  - {split: validation, path: colors/validation.jsonl}
+  - {split: test, path: colors/test.jsonl}
+- config_name: animals
+  data_files:
+  - {split: train, path: animals/train.jsonl}
+  - {split: validation, path: animals/validation.jsonl}
+  - {split: test, path: animals/test.jsonl}
+---
+"""
+
+
 @pytest.fixture(scope="module")
-def hub(tiny_model: Path) -> Iterator[Hub]:
-    with serve({MODEL: tiny_model, GATED: tiny_model}) as served:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset with two configs and three splits each; the rows say where they are from."""
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "README.md").write_text(CARD)
+    for config in ("colors", "animals"):
+        (folder / config).mkdir()
+        for split, count in (("train", 3), ("validation", 2), ("test", 1)):
+            rows = [{"prompt": f"{config} {split} {row}?", "completion": "Yes."} for row in range(count)]
+            write_rows(folder / config / f"{split}.jsonl", rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hub(tiny_model: Path, dataset: Path) -> Iterator[Hub]:
+    with serve({MODEL: tiny_model, GATED: tiny_model, DATASET: dataset}) as served:
         yield served
 
 
@@ -156,3 +187,29 @@ def test_weights_that_arrive_damaged_are_said_to_be(
     page.get_by_role("button", name=EN["download_now"]).click()
     line.get_by_text("is corrupted").wait_for()
     assert not list((studio.home.path / "hf" / "hub" / "models--other--damaged-model").rglob("*.safetensors"))
+
+
+def test_config_and_split_of_a_dataset_are_chosen(
+    new_page: Callable[..., Any], studio: Studio, hub: Hub, tmp_path: Path
+) -> None:
+    page = new_page()
+    page.goto(f"{studio.url}/en/datasets")
+    page.get_by_text(EN["elsewhere"]).click()
+    page.get_by_label(EN["hub_dataset"]).fill("me/nothing")
+    page.keyboard.press("Enter")
+    page.locator(".fs-said", has_text="There is no dataset 'me/nothing'").wait_for()
+
+    page.get_by_label(EN["hub_dataset"]).fill(DATASET)
+    page.keyboard.press("Enter")
+    config, split = page.get_by_label(EN["hub_config"], exact=True), page.get_by_label(EN["hub_split"], exact=True)
+    split.wait_for()
+    assert config.locator("option").all_inner_texts() == ["colors", "animals"]
+    assert [text.split()[0] for text in split.locator("option").all_inner_texts()] == ["train", "validation", "test"]
+    page.get_by_text('"colors train 0?"').wait_for()
+    page.screenshot(path=tmp_path / "splits.png", full_page=True)
+    config.select_option("animals")
+    page.get_by_text('"animals train 0?"').wait_for()
+    split.select_option("validation")
+    page.locator(".fs-preview").get_by_role("button", name=EN["read_it"]).click()
+    page.locator(".fs-said", has_text=f"{DATASET}:animals:validation: 2 rows").wait_for()
+    page.get_by_text("animals validation 1?").first.wait_for()

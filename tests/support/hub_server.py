@@ -99,12 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _info(self, repository: str, rest: list[str]) -> object:
         folder = self.server.repositories[repository]
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         if rest[:1] == ["tree"]:
-            return [
-                {"type": "file", "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": _etag(path)}
-                for path in files
-            ]
+            return _tree(folder, folder / "/".join(rest[2:]), "recursive=true" in self.path.lower())
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         siblings = [{"rfilename": str(path.relative_to(folder)), "size": path.stat().st_size} for path in files]
         return {
             "id": repository,
@@ -161,6 +158,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(content[start : start + piece])
                 if piece < len(content):
                     time.sleep(0.1)
+
+
+def _tree(top: Path, folder: Path, recursive: bool) -> list[dict[str, object]]:
+    """What the Hub says is in a folder of a repository."""
+    paths = sorted(folder.rglob("*") if recursive else folder.glob("*"))
+    return [
+        {"type": "file", "path": str(path.relative_to(top)), "size": path.stat().st_size, "oid": _etag(path)}
+        if path.is_file()
+        else {"type": "directory", "path": str(path.relative_to(top)), "size": 0, "oid": "0" * 40}
+        for path in paths
+    ]
 
 
 def _etag(path: Path) -> str:

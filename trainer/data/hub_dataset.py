@@ -1,23 +1,28 @@
 """A dataset of the Hub by id, with config and split: its files are fetched into the standard cache and read as files.
 
-    hub:OWNER/NAME                the config "default" (or the only one), the split "train" (or the only one)
+    hub:OWNER/NAME                the default config (or the only one), the split "train" (or the only one)
     hub:OWNER/NAME:CONFIG:SPLIT   those; an empty CONFIG is the default
 
-Which files belong to which split is read as the Hub does: from `configs` in the dataset's card, else from the names
-of files and folders. Loading scripts are never run. `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` are as for models.
+Which configs, splits and files there are is what `datasets.load_dataset_builder` says; the files are read by our own
+readers, which know each row's line. No script of a repository is ever run. `HF_ENDPOINT`, `HF_TOKEN` and
+`HF_HUB_OFFLINE` are as for models.
 """
 
 from __future__ import annotations
 
-import fnmatch
+import contextlib
+import itertools
+import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import yaml
 
 from interfaces.data_files import KINDS, SUFFIXES
+from interfaces.dataset_records import HubSplit, HubSplits
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code
@@ -26,11 +31,54 @@ from trainer.data.reading import kind_of_file
 from trainer.data.rows import open_data
 from trainer.models.hub import hub_problem
 
-_SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}
+_ADDRESS = re.compile(r"hf://datasets/[^@]+@[^/]+/(.+)")
+"""How the library names a file: with repository and revision."""
+FIRST_ROWS, MOST_CHARACTERS = 5, 2000
+
+
+@dataclass(frozen=True)
+class HubReference:
+    """A dataset of the Hub as it was asked for: an empty config or split is the usual one."""
+
+    name: str
+    config: str = ""
+    split: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> HubReference:
+        name, _, rest = text.removeprefix("hub:").partition(":")
+        config, _, split = rest.partition(":")
+        return cls(name, config, split)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One revision of a dataset on the Hub, with one of its configs: files that can be read here, by their split."""
+
+    name: str
+    revision: str
+    configs: tuple[str, ...]
+    config: str
+    splits: dict[str, list[str]]
+    sizes: dict[str, int]
+
+
+def hub_splits(reference: str) -> HubSplits:
+    """The configs of a Hub dataset, the splits of one of them and its first rows, for a person who chooses.
+
+    Raises:
+        FineTuneError: not found, out of reach, no such config, or nothing in it that can be read.
+    """
+    asked = HubReference.of(reference)
+    with _in_our_words(asked.name):
+        found = _find(asked.name, asked.config, choose=False)
+        splits = tuple(
+            HubSplit(name=name, files=len(files), bytes=sum(found.sizes[file] for file in files))
+            for name, files in found.splits.items()
+        )
+        return HubSplits(
+            name=found.name, configs=found.configs, config=found.config, splits=splits, first=_first_rows(found)
+        )
 
 
 def fetch_dataset(home: Home, reference: str, tell: OnProgress) -> tuple[Path, str]:
@@ -39,17 +87,29 @@ def fetch_dataset(home: Home, reference: str, tell: OnProgress) -> tuple[Path, s
     Raises:
         FineTuneError: not found, out of reach, no such config or split, or nothing in it that can be read.
     """
-    name, _, rest = reference.removeprefix("hub:").partition(":")
-    config, _, split = rest.partition(":")
-    try:
-        info = huggingface_hub.HfApi().dataset_info(name)
-        revision = str(info.sha)
-        files = [file.rfilename for file in info.siblings or []]
-        chosen, split = files_of_split(name, files, _card(name, revision, files), config, split)
+    asked = HubReference.of(reference)
+    with _in_our_words(asked.name):
+        found = _find(asked.name, asked.config)
+        split = asked.split or ("train" if "train" in found.splits else next(iter(found.splits)))
+        if split not in found.splits or (not asked.split and split != "train" and len(found.splits) > 1):
+            raise _no_such(asked.name, "split", asked.split, list(found.splits))
+        chosen = found.splits[split]
         paths = []
         for number, file in enumerate(chosen):
             tell({"progress": [number, len(chosen)]})
-            paths.append(Path(huggingface_hub.hf_hub_download(name, file, repo_type="dataset", revision=revision)))
+            got = huggingface_hub.hf_hub_download(found.name, file, repo_type="dataset", revision=found.revision)
+            paths.append(Path(got))
+    title = ":".join(part for part in (asked.name, asked.config, split) if part)
+    if len(paths) == 1:
+        return paths[0], title
+    return _joined(home, paths, f"{found.name}-{found.revision[:12]}-{found.config}-{split}"), title
+
+
+@contextlib.contextmanager
+def _in_our_words(name: str) -> Iterator[None]:
+    """The Hub client's errors and those of `datasets` as ours."""
+    try:
+        yield
     except FineTuneError:
         raise
     except Exception as error:
@@ -59,113 +119,64 @@ def fetch_dataset(home: Home, reference: str, tell: OnProgress) -> tuple[Path, s
         problem = known.problems[0]
         code = {Code.MODEL_NOT_FOUND: Code.HUB_DATASET_NOT_FOUND, Code.MODEL_UNREACHABLE: Code.HUB_DATASET_UNREACHABLE}
         raise FineTuneError.of(code.get(problem.code, problem.code), value=name, **problem.params) from error
-    title = ":".join(part for part in (name, config, split) if part)
-    return (paths[0], title) if len(paths) == 1 else (_joined(home, paths, name, revision, split), title)
 
 
-def files_of_split(name: str, files: list[str], card: dict[str, Any], config: str, split: str) -> tuple[list[str], str]:
-    """The files of a split that can be read here, in order, and the split's name.
+def _find(name: str, config: str, choose: bool = True) -> _Found:
+    """What the Hub has of a dataset. A config that nobody named is the default; without one, `choose` wants it named."""
+    info = huggingface_hub.HfApi().dataset_info(name, files_metadata=True)
+    revision = str(info.sha)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
 
-    Raises:
-        FineTuneError: there is no such config or split, or no readable file.
-    """
-    readable = sorted(file for file in files if kind_of_file(Path(file)) in KINDS and not _is_about(file))
-    if not readable:
-        raise FineTuneError.of(Code.HUB_DATASET_EMPTY, value=name, known=list(SUFFIXES), seen=files[:12])
-    configs = card.get("configs") if isinstance(card.get("configs"), list) else None
-    splits: dict[str, list[str]]
-    if configs:
-        by_name = {str(entry.get("config_name", "default")): entry for entry in configs if isinstance(entry, dict)}
-        wanted = config or ("default" if "default" in by_name else next(iter(by_name)))
-        if wanted not in by_name or (not config and len(by_name) > 1 and "default" not in by_name):
-            raise _no_such(name, "config", config, list(by_name))
-        splits = _declared(by_name[wanted].get("data_files"), readable)
-    else:
-        folders = sorted({file.split("/")[0] for file in readable if "/" in file} - {"data"})
-        if config and config not in folders:
-            raise _no_such(name, "config", config, folders or ["default"])
-        splits = _by_name([file for file in readable if not config or file.startswith(config + "/")])
-    splits = {key: found for key, found in splits.items() if found}
-    if not splits:
-        raise FineTuneError.of(Code.HUB_DATASET_EMPTY, value=name, known=list(SUFFIXES), seen=files[:12])
-    wanted = split or ("train" if "train" in splits else next(iter(splits)))
-    if wanted not in splits or (not split and "train" not in splits and len(splits) > 1):
-        raise _no_such(name, "split", split, list(splits))
-    return splits[wanted], wanted
+    import datasets  # a second, and only for datasets of the Hub
+    from datasets.exceptions import DataFilesNotFoundError
+
+    datasets.config.USE_PARQUET_EXPORT = False  # it would ask another host than the endpoint that was chosen
+    try:
+        configs = datasets.get_dataset_config_names(name, revision=revision)
+        usual = datasets.get_dataset_default_config_name(name, revision=revision)
+        if (config and config not in configs) or (choose and not (config or usual)):
+            raise _no_such(name, "config", config, configs)
+        builder = datasets.load_dataset_builder(name, config or usual or configs[0], revision=revision)
+        by_split = builder.config.data_files or {}
+    except DataFilesNotFoundError:
+        by_split, builder, configs = {}, None, ["default"]
+    except ValueError as error:  # parts of different kinds, a card whose configs overlap
+        reason = (str(error).splitlines() or [""])[0][:300]
+        raise FineTuneError.of(Code.HUB_DATASET_UNCLEAR, value=name, reason=reason) from error
+    splits = {}
+    for split, addresses in by_split.items():
+        files = [found[1] for address in addresses if (found := _ADDRESS.fullmatch(str(address)))]
+        readable = [file for file in files if kind_of_file(Path(file)) in KINDS and file in sizes]
+        if readable:
+            splits[str(split)] = readable
+    if not splits or builder is None:
+        raise FineTuneError.of(Code.HUB_DATASET_EMPTY, value=name, known=list(SUFFIXES), seen=list(sizes)[:12])
+    return _Found(name, revision, tuple(configs), str(builder.config.name), splits, sizes)
 
 
 def _no_such(name: str, field: str, seen: str, known: list[str]) -> FineTuneError:
     return FineTuneError.of(Code.HUB_DATASET_CHOICE, value=name, field=field, seen=seen, known=known[:40])
 
 
-def _is_about(file: str) -> bool:
-    """Files beside the data: cards, licenses, lists of what is there."""
-    last = file.rsplit("/", 1)[-1].lower()
-    return last in (
-        "dataset_infos.json",
-        "dataset_dict.json",
-        "state.json",
-        "requirements.txt",
-        "license.txt",
-        "readme.txt",
-    ) or last.startswith(".")
+def _first_rows(found: _Found) -> tuple[str, ...]:
+    """The first rows of the first split, read from the Hub without fetching the file. A look: without it one can choose too."""
+    import datasets
 
-
-def _declared(data_files: Any, readable: list[str]) -> dict[str, list[str]]:
-    """A card's `data_files`: one pattern, a list of them, or a list of {split, path}."""
-    if isinstance(data_files, str):
-        return {"train": _matching(data_files, readable)}
-    splits: dict[str, list[str]] = {}
-    for entry in data_files if isinstance(data_files, list) else []:
-        split, patterns = (
-            (str(entry.get("split", "train")), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
+    taken: list[Any] = []
+    with contextlib.suppress(Exception):  # whatever a foreign file does to its reader
+        rows = datasets.load_dataset(
+            found.name, found.config, split=next(iter(found.splits)), revision=found.revision, streaming=True
         )
-        for pattern in patterns if isinstance(patterns, list) else [patterns]:
-            splits.setdefault(split, []).extend(_matching(str(pattern), readable))
-    return splits
+        taken += itertools.islice(rows, FIRST_ROWS)
+    return tuple(json.dumps(row, ensure_ascii=False, default=str)[:MOST_CHARACTERS] for row in taken)
 
 
-def _matching(pattern: str, readable: list[str]) -> list[str]:
-    return [file for file in readable if fnmatch.fnmatchcase(file, pattern.replace("**/", "*"))]
-
-
-def _by_name(readable: list[str]) -> dict[str, list[str]]:
-    """Files by the split that a part of their path names; without any such name, all are to train on."""
-    splits: dict[str, list[str]] = {}
-    for file in readable:
-        words = set(re.split(r"[^a-z0-9]+", file.lower()))
-        for split, names in _SPLITS.items():
-            if words & set(names):
-                splits.setdefault(split, []).append(file)
-                break
-    return splits or {"train": readable}
-
-
-def _card(name: str, revision: str, files: list[str]) -> dict[str, Any]:
-    """The head of the dataset's README, where configs are declared."""
-    if "README.md" not in files:
-        return {}
-    path = Path(huggingface_hub.hf_hub_download(name, "README.md", repo_type="dataset", revision=revision))
-    text = path.read_text(encoding="utf-8", errors="replace")
-    parts = text.split("\n---", 1)
-    if not text.startswith("---") or len(parts) < 2:
-        return {}
-    try:
-        card = yaml.safe_load(parts[0][3:])
-    except yaml.YAMLError:
-        return {}
-    return card if isinstance(card, dict) else {}
-
-
-def _joined(home: Home, paths: list[Path], name: str, revision: str, split: str) -> Path:
+def _joined(home: Home, paths: list[Path], name: str) -> Path:
     """Several files of one kind as one, rows one after the other."""
     kind = kind_of_file(paths[0])
     folder = home.cache / "hub-datasets"
     folder.mkdir(parents=True, exist_ok=True)
-    joined = (
-        folder
-        / f"{re.sub(r'[^A-Za-z0-9]+', '-', f'{name}-{revision[:12]}-{split}')}{'.jsonl' if kind == '.json' else kind}"
-    )
+    joined = folder / f"{re.sub(r'[^A-Za-z0-9]+', '-', name)}{'.jsonl' if kind == '.json' else kind}"
     if kind == ".parquet":
         import pyarrow.parquet as parquet
 

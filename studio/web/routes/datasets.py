@@ -36,7 +36,7 @@ from studio.datasets.library import (
 )
 from studio.datasets.sample import SAMPLE, SAMPLES
 from studio.jobs import DatasetJob, DatasetJobs
-from studio.processes.trainer_child import OnProgress, Previews, add_dataset
+from studio.processes.trainer_child import OnProgress, Previews, add_dataset, hub_splits
 from studio.sizing.lengths import remember_lengths
 from studio.web.errors import PlainRoute, detail_of
 
@@ -118,6 +118,11 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         if name not in [file["name"] for file in import_files(home)]:
             raise FineTuneError.of(Code.FILE_MISSING, path=name)
         return read_file(home.imports / name)
+
+    @router.post("/hub")
+    def look_on_hub(name: Annotated[str, Body(embed=True, max_length=300)]) -> dict[str, str]:
+        """What there is to choose from in a dataset of the Hub, in the background."""
+        return {"job": jobs.start(lambda _tell: hub_splits(name).model_dump(mode="json")).id}
 
     @router.post("/{dataset_id}/columns")
     def choose_columns(

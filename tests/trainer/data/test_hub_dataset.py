@@ -13,7 +13,7 @@ from interfaces.folders import Home
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
 from tests.support.hub_server import Hub, serve
-from trainer.data.hub_dataset import files_of_split
+from trainer.data.hub_dataset import hub_splits
 from trainer.data.resolve import load_dataset
 
 CARD = """---
@@ -23,12 +23,21 @@ configs:
   - split: train
     path: "main/train-*.jsonl"
   - split: test
-    path: main/test.csv
+    path: main/test.jsonl
+  - split: validation
+    path: main/validation.jsonl
 - config_name: small
   data_files: small.jsonl.gz
 ---
 # Rows
 """
+
+
+def _plain(place: Path) -> Path:
+    """A repository without a card whose files' names say nothing that is known beforehand."""
+    folder = place / "plain"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -38,11 +47,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     (folder / "README.md").write_text(CARD)
     write_rows(folder / "main" / "train-0.jsonl", alpaca_rows(5))
     write_rows(folder / "main" / "train-1.jsonl", alpaca_rows(9)[5:])
-    (folder / "main" / "test.csv").write_text("question,answer\nq,a\n")
+    (folder / "main" / "test.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    (folder / "main" / "validation.jsonl").write_text('{"question": "q2", "answer": "a"}\n' * 2)
     (folder / "small.jsonl.gz").write_bytes(gzip.compress(json.dumps(alpaca_rows(1)[0]).encode()))
-    with serve({"me/rows": folder}) as server:
+    with serve({"me/rows": folder, "me/plain": _plain(tmp_path)}) as server:
+        import datasets
         from huggingface_hub import constants
 
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", server.endpoint)
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -69,7 +82,7 @@ def test_config_and_split_choose_the_files(hub: Hub, home: Home, reference: str,
     ("reference", "code", "known"),
     [
         ("hub:me/rows:none", Code.HUB_DATASET_CHOICE, ["default", "small"]),
-        ("hub:me/rows:default:dev", Code.HUB_DATASET_CHOICE, ["train", "test"]),
+        ("hub:me/rows:default:dev", Code.HUB_DATASET_CHOICE, ["train", "test", "validation"]),
         ("hub:me/other", Code.HUB_DATASET_NOT_FOUND, None),
         ("hub:../etc", Code.HUB_DATASET_NOT_FOUND, None),
     ],
@@ -84,21 +97,48 @@ def test_what_is_not_there_says_what_is(hub: Hub, home: Home, reference: str, co
 @pytest.mark.parametrize(
     ("files", "asked", "wanted"),
     [
-        (["train.jsonl", "test.jsonl", "README.md"], ("", ""), ["train.jsonl"]),
-        (["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "data/test.parquet"], ("", "train"), ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]),
-        (["rows.csv", "dataset_infos.json"], ("", ""), ["rows.csv"]),
-        (["en/train.jsonl", "de/train.jsonl"], ("de", ""), ["de/train.jsonl"]),
-        (["dev.jsonl", "train.jsonl"], ("", "validation"), ["dev.jsonl"]),
-        (["a.json", "b.json"], ("", ""), ["a.json", "b.json"]),
+        (["train.jsonl", "test.jsonl", "README.md"], "", ["train.jsonl"]),
+        (["data/train-00000-of-00002.jsonl", "data/train-00001-of-00002.jsonl", "data/test-00000-of-00001.jsonl"], "::train", ["data/train-00000-of-00002.jsonl", "data/train-00001-of-00002.jsonl"]),
+        (["rows.jsonl", "dataset_infos.json"], "", ["rows.jsonl"]),
+        (["dev.jsonl", "train.jsonl"], "::validation", ["dev.jsonl"]),
+        (["a.json", "b.json"], "", ["a.json", "b.json"]),
     ],
 )  # fmt: skip
 def test_without_a_card_names_of_files_tell_the_split(
-    files: list[str], asked: tuple[str, str], wanted: list[str]
+    hub: Hub, home: Home, tmp_path: Path, files: list[str], asked: str, wanted: list[str]
 ) -> None:
-    assert files_of_split("x", files, {}, *asked)[0] == wanted
+    for name in files:
+        path = tmp_path / "plain" / name
+        path.parent.mkdir(exist_ok=True)
+        if name.endswith(".jsonl"):
+            write_rows(path, [{"prompt": name, "completion": "a"}])
+        else:
+            path.write_text("{}" if name == "dataset_infos.json" else json.dumps([{"prompt": name, "completion": "a"}]))
+    examples, used, _ = load_dataset(home, "hub:me/plain" + asked)
+    assert [examples[int(row)].messages[0].content for row in used] == wanted
 
 
-def test_a_repository_without_a_readable_file_says_what_it_has() -> None:
+def test_a_person_sees_what_there_is_before_anything_is_fetched(hub: Hub) -> None:
+    found = hub_splits("hub:me/rows")
+    assert (found.configs, found.config) == (("default", "small"), "default")
+    assert [(split.name, split.files) for split in found.splits] == [("train", 2), ("test", 1), ("validation", 1)]
+    assert found.splits[1].bytes == len('{"question": "q", "answer": "a"}\n')
+    assert json.loads(found.first[0]) == alpaca_rows(1)[0]
+    assert [split.name for split in hub_splits("hub:me/rows:small").splits] == ["train"]
+    assert not [path for method, path in hub.requests if method == "GET" and path.endswith("validation.jsonl")]
+
+
+def test_a_repository_without_a_readable_file_says_what_it_has(hub: Hub, home: Home, tmp_path: Path) -> None:
+    (tmp_path / "plain" / "images.tar").write_bytes(b"x")
     with pytest.raises(FineTuneError) as raised:
-        files_of_split("x", ["script.py", "images.tar"], {}, "", "")
-    assert raised.value.problems[0].code == Code.HUB_DATASET_EMPTY
+        load_dataset(home, "hub:me/plain")
+    problem = raised.value.problems[0]
+    assert (problem.code, problem.params["seen"]) == (Code.HUB_DATASET_EMPTY, ["images.tar"])
+
+
+def test_splits_of_different_kinds_are_a_sentence(hub: Hub, home: Home, tmp_path: Path) -> None:
+    write_rows(tmp_path / "plain" / "train.jsonl", alpaca_rows(1))
+    (tmp_path / "plain" / "test.csv").write_text("question,answer\nq,a\n")
+    with pytest.raises(FineTuneError) as raised:
+        hub_splits("hub:me/plain")
+    assert raised.value.problems[0].code == Code.HUB_DATASET_UNCLEAR
