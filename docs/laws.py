@@ -45,7 +45,7 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic", modules=26),
+    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic", modules=28),
     _room("studio.web", 8, "The server: security around everything, `/api/*` in JSON, our own files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
     _room("studio.pages", 7, "The pages, in Gradio: a page wires, a plain function elsewhere does.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module a group of commands. `cli.main` alone starts `web.server`.", "psutil rich typer"),

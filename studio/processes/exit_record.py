@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from interfaces.control_groups import memory_kill_counter, memory_kills
 from interfaces.files import write_json
 from interfaces.folders import FULL_DISK_BYTES, Attempt, RunFolder
 
-CGROUPS = Path("/sys/fs/cgroup")
 TAIL_BYTES = 1 << 16
 
 
@@ -23,37 +23,11 @@ class MemoryKills:
     """Whether the kernel has killed for memory since this was made, where process `pid` lives."""
 
     def __init__(self, pid: int) -> None:
-        self._counters = counters_of(pid)
-        self._before = self._read()
+        self._counter = memory_kill_counter(pid)
+        self._before = memory_kills(self._counter)
 
     def have_grown(self) -> bool:
-        return self._read() > self._before
-
-    def _read(self) -> int:
-        return max((kills_in(path) for path in self._counters), default=0)
-
-
-def counters_of(pid: int) -> list[Path]:
-    """The files that count: the process's own cgroup (version 2 or 1), or the whole machine's where it has none."""
-    found: list[Path] = []
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
-            _, controllers, path = line.split(":", 2)
-            if not controllers:
-                found.append(CGROUPS / path.strip("/") / "memory.events")
-            elif "memory" in controllers.split(","):
-                found.append(CGROUPS / "memory" / path.strip("/") / "memory.oom_control")
-    return [path for path in found if path.exists()] or [Path("/proc/vmstat")]
-
-
-def kills_in(counter: Path) -> int:
-    """The line `oom_kill N` of a counter; 0 where it can't be read."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in counter.read_text(encoding="ascii").splitlines():
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
-    return 0
+        return memory_kills(self._counter) > self._before
 
 
 def write_exit_record(folder: RunFolder, attempt: Attempt, returncode: int, killed_for_memory: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from interfaces.control_groups import memory_limits
 from interfaces.device import GIB, Device
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
@@ -28,7 +29,6 @@ CARDS = {
 REPORTED_SHARE = 0.97
 """Of its nominal memory a card reports a little less."""
 WITHOUT_BF16 = {"t4"}
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 def detect_devices() -> list[Device]:
@@ -148,13 +148,20 @@ def _amd(cards: Path = Path("/sys/class/drm")) -> list[Device]:
     """Cards of AMD, as Linux's driver tells of them; torch calls them cuda too, in its builds for ROCm."""
     found: list[Device] = []
     for place in sorted(cards.glob("card[0-9]*/device")):
-        total, used = _amount(place / "mem_info_vram_total"), _amount(place / "mem_info_vram_used")
+        total, used = (_amount(place / f"mem_info_vram_{name}") for name in ("total", "used"))
         if total and used is not None:
             name = "AMD GPU"
             with contextlib.suppress(OSError):
                 name = (place / "product_name").read_text(encoding="utf-8").strip() or name
             found.append(Device("cuda", name, total, total - used, len(found), bf16=True))
     return found
+
+
+def _amount(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _apple() -> list[Device]:
@@ -173,48 +180,6 @@ def _cpu() -> Device:
     for limit, used in memory_limits():
         total, free = min(total, limit), min(free, max(limit - used, 0))
     return Device("cpu", f"{name}, {cores} cores", total, free, bf16=bf16)
-
-
-def memory_limits(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> list[tuple[int, int]]:
-    """(limit, used) of each control group above this process that limits memory: a container's, a service's.
-
-    What a group holds of files counts as free, as the kernel gives it back when memory is short.
-    """
-    found = []
-    try:
-        lines = own.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root = groups / "memory" if controllers else groups
-        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
-        place = root / path.strip("/")
-        for folder in [place, *place.parents][: len(place.relative_to(root).parts) + 1]:
-            limit, used = _amount(folder / names[0]), _amount(folder / names[1])
-            if limit is not None and used is not None and limit < 1 << 60:
-                found.append((limit, max(used - _files_held(folder), 0)))
-    return found
-
-
-def _amount(path: Path) -> int | None:
-    """A number in a file of a control group; None for 'max', and where there is no such file."""
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-
-
-def _files_held(folder: Path) -> int:
-    try:
-        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next(
-        (int(line.split()[1]) for line in lines if line.startswith(("inactive_file ", "total_inactive_file "))), 0
-    )
 
 
 def _processor() -> tuple[str, set[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import resource
@@ -17,6 +16,7 @@ import psutil
 import torch
 
 from interfaces.config import FineTuneConfig
+from interfaces.control_groups import GROUPS, processor_shares
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
 
@@ -66,41 +66,14 @@ def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = Non
     return Compute(device, dtype, threads, tuple(warnings))
 
 
-def thread_counts(groups: Path = Path("/sys/fs/cgroup")) -> list[int]:
+def thread_counts(groups: Path = GROUPS) -> list[int]:
     """Numbers of threads worth a try: the cores that this process may use, and as many as there are real ones.
 
     A container's share of processor time counts too: it may see 64 cores and be given the time of two.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = min([allowed, *_processor_shares(groups)])
+    most = min([allowed, *processor_shares(groups)])
     return sorted({most, min(most, psutil.cpu_count(logical=False) or most)})
-
-
-def _processor_shares(groups: Path) -> list[int]:
-    """The processors' worth of time that control groups allow: each above this process (version 2), the root's (1)."""
-    shares = []
-    try:
-        own = (
-            Path("/proc/self/cgroup")
-            .read_text(encoding="utf-8", errors="replace")
-            .strip()
-            .splitlines()[-1]
-            .split(":", 2)[2]
-            .strip("/")
-        )
-    except (OSError, IndexError):
-        own = ""
-    for folder in {groups, *(groups / own, *(groups / own).parents)}:
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
-            shares.append(max(math.ceil(int(quota) / int(period)), 1))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = (
-            (groups / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period")
-        )
-        if int(quota) > 0:
-            shares.append(max(math.ceil(int(quota) / int(period)), 1))
-    return shares
 
 
 def fastest_threads(counts: list[int]) -> int:

@@ -1,6 +1,5 @@
 """What `exit.json` says; a kernel that kills for memory and a disk that is full are real where this machine allows it."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from interfaces.events import Failed
 from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
-from studio.processes.exit_record import MemoryKills, counters_of, kills_in, write_exit_record
+from studio.processes.exit_record import write_exit_record
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.state import run_state
 from tests.conftest import ROOT, until
@@ -51,14 +50,6 @@ def test_a_full_disk_that_the_trainer_has_told_of_is_the_cause(home: Home) -> No
     record = read_json(attempt.exit)
     assert record is not None
     assert record["cause"] == "disk_full"
-
-
-def test_counters_of_both_kinds_are_read(tmp_path: Path) -> None:
-    (tmp_path / "v1").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-    (tmp_path / "v2").write_text("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\n")
-    assert [kills_in(tmp_path / name) for name in ("v1", "v2", "absent")] == [3, 1, 0]
-    assert all(path.exists() for path in counters_of(os.getpid()))
-    assert not MemoryKills(os.getpid()).have_grown()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from studio.sizing.devices import (
     chosen_device,
     detect_devices,
     devices_now,
-    memory_limits,
     named_device,
     torch_is_cpu_build,
     usable_device,
@@ -57,20 +56,6 @@ def test_a_config_s_device_is_that_one_and_else_the_usable_one() -> None:
     assert chosen_device("cuda", [*cards, cpu]).name == "first"
     assert chosen_device("cpu", [*cards, cpu]) == cpu
     assert chosen_device("mps", [cpu]) == chosen_device("auto", [cpu]) == cpu
-
-
-def test_a_container_s_limit_is_the_machine_s_memory(tmp_path: Path) -> None:
-    inner = tmp_path / "outer" / "inner"
-    inner.mkdir(parents=True)
-    own = tmp_path / "cgroup"
-    own.write_text("0::/outer/inner\n")
-    (inner / "memory.max").write_text("max\n")
-    (inner / "memory.current").write_text("500\n")
-    (tmp_path / "outer" / "memory.max").write_text("8000\n")
-    (tmp_path / "outer" / "memory.current").write_text("3000\n")
-    (tmp_path / "outer" / "memory.stat").write_text("anon 1\ninactive_file 1000\n")
-    assert memory_limits(tmp_path, own) == [(8000, 2000)]
-    assert memory_limits(tmp_path, tmp_path / "absent") == []
 
 
 def test_a_card_of_amd_is_read_from_the_kernel(tmp_path: Path) -> None:
