@@ -45,12 +45,12 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic", modules=28),
+    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic yaml", modules=28),
     _room("studio.web", 8, "The server: security around everything, `/api/*` in JSON, our own files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
     _room("studio.pages", 7, "The pages, in Gradio: a page wires, a plain function elsewhere does.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module a group of commands. `cli.main` alone starts `web.server`.", "psutil rich typer"),
-    _room("studio.finetune_manager", 5, "Tasks: made, started, stopped, resumed, by the service that is injected.", "yaml"),
-    _room("studio.runs", 4, "What is on the disk of a run: its state, its curve, its place in the queue, its end.", "filelock pydantic pydantic_core yaml"),
+    _room("studio.finetune_manager", 5, "Tasks: made, started, stopped, resumed, by the service that is injected."),
+    _room("studio.runs", 4, "What is on the disk of a run: its state, its curve, its place in the queue, its end.", "filelock pydantic pydantic_core"),
     _room("studio.sizing", 3, "Will it fit, and how long will it take: devices and arithmetic, no torch.", "psutil pynvml"),
     _room("studio.models", 2, "Models: those on offer, their shapes, what is here of them, the way to the Hub.", "huggingface_hub"),
     _room("studio.datasets", 2, "The library of datasets, and the sample."),
@@ -59,7 +59,7 @@ ROOMS = (
     _room("studio.config_file", 1, "A YAML file and `--set` become a config.", "yaml"),
     _room("studio.foreign_config", 1, "Configs of LLaMA-Factory and axolotl become ours; what has no place is listed."),
     _room("trainer.__main__", 9, "`python -m trainer`."),
-    _room("trainer.cli", 8, "The commands of a child.", "typer yaml"),
+    _room("trainer.cli", 8, "The commands of a child.", "typer"),
     _room("trainer.lora_trainer", 7, "`LoRATrainer`: the contract, for one run folder."),
     _room("trainer.training", 6, "The story of a run: preparation, the loop, events, stops, failures.", "numpy packaging peft torch transformers"),
     _room("trainer.artifacts", 5, "What a run leaves: checkpoints that are committed, the adapter, its card, exports.", "peft pydantic safetensors torch transformers"),

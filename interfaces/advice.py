@@ -32,3 +32,9 @@ def smaller(config: FineTuneConfig) -> dict[str, Any]:
         return {"load_in_8bit": False, "load_in_4bit": True}
     shorter = max(config.max_length // 2, LEAST_LENGTH)
     return {"max_length": shorter} if shorter < config.max_length else {}
+
+
+def checkpointing_without_estimate(device_kind: str) -> bool:
+    """`gradient_checkpointing: auto` where nothing is known of the model: on for a card, whose memory is short; elsewhere
+    off, where recomputing costs time and memory is rarely what ends a run."""
+    return device_kind == "cuda"

@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from interfaces.advice import checkpointing_without_estimate
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
-from interfaces.files import write_json, write_text
+from interfaces.files import write_json
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
+from interfaces.run_config import read_run_config, write_run_config
 from studio.datasets.library import dataset_name
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_run, interrupted_runs, require_known, run_state, stop_requested
@@ -67,7 +67,7 @@ class FinetuneManager:
             write_json(folder.estimate, expected.run_record())
         snapshot = checked.model_dump(exclude={"output_dir"})
         # Last: a folder without a config is no run yet.
-        write_text(folder.config, yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True))
+        write_run_config(folder, snapshot)
         return folder.id
 
     def _expect(self, config: FineTuneConfig) -> Assessment | None:
@@ -80,7 +80,7 @@ class FinetuneManager:
             expected = assess(self.home, config, device)
         except FineTuneError:
             if config.gradient_checkpointing == "auto":
-                config.gradient_checkpointing = device.kind == "cuda"  # nothing is known: the way that needs less
+                config.gradient_checkpointing = checkpointing_without_estimate(device.kind)
             return None
         config.gradient_checkpointing = expected.config.gradient_checkpointing
         return expected
@@ -88,14 +88,7 @@ class FinetuneManager:
     def config(self, task_id: str) -> dict[str, Any]:
         """The stored config, with `output_dir` set to where the run lies now."""
         folder = self._folder(task_id)
-        reason = "it holds no 'key: value' lines"
-        try:
-            stored = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            stored, reason = None, str(error).splitlines()[0]
-        if not isinstance(stored, dict):
-            raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(folder.config), reason=reason)
-        return {**stored, "output_dir": str(folder.path)}
+        return {**read_run_config(folder), "output_dir": str(folder.path)}
 
     def start_training(self, task_id: str) -> dict[str, Any]:
         """Carry a task out through the injected service, and wait for its result (a `TrainingResult`).

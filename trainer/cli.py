@@ -29,13 +29,13 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-import yaml
 
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
 from interfaces.events import Failed
 from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, Problem
+from interfaces.run_config import read_run_config
 from interfaces.texts import sentence
 
 app = typer.Typer(
@@ -95,19 +95,14 @@ def _config_of(folder: RunFolder, attempt: int) -> dict[str, Any]:
     Raises:
         FineTuneError: somebody has damaged it; the run's last word says so.
     """
-    reason = "it holds no 'key: value' lines"
     try:
-        config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        config, reason = None, str(error).splitlines()[0]
-    if isinstance(config, dict):
-        return config
-    from trainer.training.event_log import EventLog
+        return read_run_config(folder)
+    except FineTuneError as error:
+        from trainer.training.event_log import EventLog
 
-    problem = Problem.error(Code.CONFIG_UNREADABLE, path=str(folder.config), reason=reason)
-    with EventLog(folder.events, attempt) as events:
-        events.append(Failed(step=0, problem=problem))
-    raise FineTuneError(problem)
+        with EventLog(folder.events, attempt) as events:
+            events.append(Failed(step=0, problem=error.problems[0]))
+        raise
 
 
 def _train(folder: RunFolder, attempt: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from interfaces.advice import smaller
@@ -19,6 +18,7 @@ from interfaces.events import Event, Failed, Finished, Stopped, read_tail
 from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import SCHEMA_VERSION, Code, Problem
+from interfaces.run_config import read_run_config
 from studio.runs.state import RunState, run_state
 
 
@@ -58,8 +58,8 @@ def _diagnosed(folder: RunFolder, attempt: Attempt, problem: Problem) -> Problem
         with contextlib.suppress(ValidationError):  # somebody has damaged it
             return Problem.model_validate(stored.get("problem"))
     try:
-        config = FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError):
+        config = FineTuneConfig.model_validate(read_run_config(folder))
+    except (FineTuneError, ValidationError):
         return problem
     seen = {"batch": config.per_device_train_batch_size, "max_length": config.max_length}
     found = problem.model_copy(update={"params": {**problem.params, **seen}, "change": _cure(folder.home, config)})

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from interfaces.device import Device
@@ -30,6 +29,7 @@ from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.records import read_record
+from interfaces.run_config import read_run_config
 from studio.processes.launcher import Launcher, launcher_of
 from studio.runs.state import is_being_started, run_state
 from studio.sizing.devices import chosen_device, detect_devices
@@ -297,8 +297,8 @@ class RunQueue:
 def device_of_run(folder: RunFolder) -> str:
     """The device that a run wants: cpu, mps, or a card by its number."""
     try:
-        wanted = (yaml.safe_load(folder.config.read_text(encoding="utf-8")) or {}).get("device", "auto")
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        wanted = read_run_config(folder).get("device", "auto")
+    except FineTuneError:
         wanted = "auto"  # the run itself will say what is wrong with its settings
     return wanted_device(str(wanted))
 

@@ -1,6 +1,6 @@
 import pytest
 
-from interfaces.advice import fewer_at_once, smaller
+from interfaces.advice import checkpointing_without_estimate, fewer_at_once, smaller
 from interfaces.config import FineTuneConfig
 
 
@@ -34,3 +34,8 @@ def test_of_an_odd_batch_an_update_still_sees_the_same_rows() -> None:
     assert fewer_at_once(8, 2) == (4, 4)
     assert fewer_at_once(3, 1) == (1, 3)
     assert fewer_at_once(6, 1) == (3, 2)
+
+
+@pytest.mark.parametrize(("kind", "on"), [("cuda", True), ("cpu", False), ("mps", False)])
+def test_checkpointing_is_on_for_a_card_where_nothing_is_known(kind: str, on: bool) -> None:
+    assert checkpointing_without_estimate(kind) is on

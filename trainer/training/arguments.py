@@ -39,7 +39,7 @@ def training_arguments(
         neftune_noise_alpha=config.neftune_noise_alpha or None,
         seed=config.seed,
         data_seed=config.seed,
-        activation_checkpointing=config.gradient_checkpointing is True,  # 'auto' is resolved by who starts the run
+        activation_checkpointing=config.gradient_checkpointing is True,
         activation_checkpointing_kwargs={"use_reentrant": False},
         # The base already lies in its number format and the adapter in fp32, between which PEFT casts.
         # fp16 needs a scaled loss, which comes with this switch.

@@ -8,18 +8,17 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from interfaces.config import FineTuneConfig
-from interfaces.events import CheckpointCommitted, Evaluated, Step, Warned
-from interfaces.folders import RunFolder
+from interfaces.events import CheckpointCommitted, Evaluated, Step
 from interfaces.problems import Code, Problem
 from trainer.artifacts.checkpoints import commit_checkpoint, rotate_checkpoints
-from trainer.models.device import Compute, memory_bytes, peak_memory_bytes
-from trainer.training.event_log import EventLog
-from trainer.training.loop import TrainingLoop, exploded, not_finite
+from trainer.models.device import memory_bytes, peak_memory_bytes
+from trainer.training.attempt import AttemptContext
+from trainer.training.loop import LoopCallback, exploded, not_finite
 from trainer.training.stop import StopBudget
 from trainer.training.stopper import EvalHistory
 
@@ -27,18 +26,17 @@ EXPLODED_SHARE, EXPLODED_POINTS = 1.5, 3
 """A run is given up when so many points of its curve in a row lie so far above guessing."""
 
 
-class EventCallback(TrainerCallback):
+class EventCallback(LoopCallback):
     """Tells each step and each evaluation as an event.
 
     A point of the curve is the mean over the steps since the last one. What it already holds goes into a checkpoint
     (`unlogged`), so that a resumed curve has the same points as an undisturbed one.
     """
 
-    def __init__(self, log: EventLog, compute: Compute, config: FineTuneConfig, validation_rows: int) -> None:
-        self._log, self._compute, self._config, self._validation_rows = log, compute, config, validation_rows
-        self.loop: TrainingLoop | None = None
+    def __init__(self, attempt: AttemptContext, validation_rows: int, unlogged: Mapping[str, float]) -> None:
+        self._attempt, self._log, self._config = attempt, attempt.log, attempt.config
+        self._validation_rows, self.unlogged = validation_rows, dict(unlogged)
         self._begun = 0.0
-        self.unlogged: dict[str, float] = {}
         self._first_loss: float | None = None
         self._lost = 0
 
@@ -46,21 +44,19 @@ class EventCallback(TrainerCallback):
         warmup = args.get_warmup_steps(state.max_steps)
         if not state.global_step and warmup >= state.max_steps > 1:
             reached = {"warmup": warmup, "steps": state.max_steps, "learning_rate": args.learning_rate}
-            self._log.append(Warned(problem=Problem.warning(Code.WARMUP_TOO_LONG, **reached)))
+            self._attempt.warn(Problem.warning(Code.WARMUP_TOO_LONG, **reached))
         patience = self._config.early_stopping_patience
         if not state.global_step and patience and args.do_eval:
             # The first evaluation is the best so far, and one after the last step has nothing left to stop.
             count = (state.max_steps - 1) // state.eval_steps
             if count <= patience:
                 reached = {"patience": patience, "steps": state.max_steps, "count": count}
-                self._log.append(Warned(problem=Problem.warning(Code.EARLY_STOPPING_UNREACHABLE, **reached)))
+                self._attempt.warn(Problem.warning(Code.EARLY_STOPPING_UNREACHABLE, **reached))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._begun = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.loop is None:
-            return
         step = {"steps": 1.0, "seconds": time.perf_counter() - self._begun, **self.loop.take_step()}
         self.unlogged = {name: self.unlogged.get(name, 0) + value for name, value in step.items()}
         # The last step is always told, and so is one that ends the run.
@@ -84,8 +80,8 @@ class EventCallback(TrainerCallback):
                 step=state.global_step, total_steps=state.max_steps, epoch=round(state.epoch or 0.0, 4),
                 loss=loss, learning_rate=logs["learning_rate"], grad_norm=grad_norm,
                 tokens=int(told["tokens"]), trained_tokens=int(told["trained_tokens"]),
-                seconds=round(told["seconds"], 4), memory_bytes=memory_bytes(self._compute.device),
-                peak_memory_bytes=peak_memory_bytes(self._compute.device),
+                seconds=round(told["seconds"], 4), memory_bytes=memory_bytes(self._attempt.compute.device),
+                peak_memory_bytes=peak_memory_bytes(self._attempt.compute.device),
             )
         )  # fmt: skip
         if not math.isfinite(loss):
@@ -102,7 +98,7 @@ class EventCallback(TrainerCallback):
             FineTuneError: the loss has stayed far above that of guessing, which is the logarithm of the vocabulary.
         """
         self._first_loss = self._first_loss or loss
-        vocabulary = self.loop.model.config.get_text_config().vocab_size if self.loop is not None else 1
+        vocabulary = self.loop.model.config.get_text_config().vocab_size
         limit = max(self._first_loss, math.log(vocabulary))
         self._lost = self._lost + 1 if loss > EXPLODED_SHARE * limit else 0
         if self._lost == EXPLODED_POINTS:
@@ -119,10 +115,15 @@ class CheckpointCallback(TrainerCallback):
     """Saves by the clock too, commits what the Trainer has saved, and rotates what is older."""
 
     def __init__(
-        self, folder: RunFolder, log: EventLog, config: FineTuneConfig, conditions: dict[str, Any],
-        event_callback: EventCallback, eval_history: EvalHistory, budget: StopBudget,
+        self, attempt: AttemptContext, conditions: dict[str, Any], event_callback: EventCallback,
+        eval_history: EvalHistory, budget: StopBudget,
     ) -> None:  # fmt: skip
-        self._folder, self._log, self._config, self._conditions = folder, log, config, conditions
+        self._folder, self._log, self._config, self._conditions = (
+            attempt.folder,
+            attempt.log,
+            attempt.config,
+            conditions,
+        )
         self._event_callback, self._eval_history, self._budget = event_callback, eval_history, budget
         self._saved = time.monotonic()
         self._verified: set[int] = set()

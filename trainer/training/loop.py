@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerControl, TrainerState
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from interfaces.advice import slower
 from interfaces.disk import require_space
@@ -22,18 +22,27 @@ from trainer.tokens.token_store import IGNORE_INDEX
 from trainer.training.stop import StopBudget
 
 
+class LoopCallback(TrainerCallback):
+    """A callback that asks the loop in which it stands, which the loop itself tells it."""
+
+    loop: TrainingLoop
+
+
 class TrainingLoop(Trainer):
-    """The stock loop."""
+    """The stock loop. `checkpoint_bytes` is about what a checkpoint needs on the disk."""
 
     control: TrainerControl
     measurement_left = False
     """Set by a callback while a measurement goes on: it is left without a result."""
-    checkpoint_bytes = 0
-    """About what a checkpoint needs on the disk."""
-    budget: StopBudget | None = None
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, budget: StopBudget | None = None, checkpoint_bytes: int = 0, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
+        self.budget, self.checkpoint_bytes = budget, checkpoint_bytes
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, LoopCallback):
+                callback.loop = self
         self._step_losses: list[torch.Tensor] = []
         self._step_tokens = self._step_trained = 0
 

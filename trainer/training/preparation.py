@@ -12,13 +12,10 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
-from interfaces.events import Warned
 from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
-from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from trainer.artifacts.adapter import ADAPTER_FILES, add_adapter, copy_adapter, find_adapter, settings_of
 from trainer.artifacts.checkpoints import committed_steps
@@ -28,13 +25,13 @@ from trainer.data.resolve import load_dataset
 from trainer.data.splitting import split_rows, without_leaks
 from trainer.kernels.fast_paths import FastPaths, use_fast_paths
 from trainer.models.base_model import load_model, parameter_count
-from trainer.models.device import Compute
 from trainer.models.model_files import ModelFiles, find_model
 from trainer.tokens.length_figures import figures
 from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, nothing_to_train, refuse_or_warn, selection_warnings
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import Findings, TokenView, select, tokenize
 from trainer.tokens.tokenizer import load_template
+from trainer.training.attempt import AttemptContext
 from trainer.training.event_log import EventLog
 from trainer.training.stop import StopRequest
 
@@ -54,36 +51,37 @@ class Prepared:
     """All that decides the numbers: a resume under other ones is not exact."""
 
 
-def prepare(
-    config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute,
-    recorded: dict[str, Any] | None,
-) -> Prepared:  # fmt: skip
-    """Read, fetch, check and load everything; quick checks first, so that bad input is told in seconds."""
+def prepare(attempt: AttemptContext, recorded: dict[str, Any] | None) -> Prepared:
+    """Read, fetch, check and load everything; quick checks first, so that bad input is reported in seconds.
+
+    `recorded` is what an earlier attempt of the same run computed with.
+    """
+    config, folder, log, stop, compute = attempt.config, attempt.folder, attempt.log, attempt.stop, attempt.compute
     log.phase("data")
-    data = _read_data(config, folder, log)
-    _begin_with(config, folder, log)
+    data = _read_data(attempt)
+    _begin_with(attempt)
     stop.check()
     log.phase("download")
     files = find_model(
         config.model_name, config.model_revision, folder.home, functools.partial(_tell_download, log, stop)
     )
-    _warn_of_base(config, folder, log, files)
+    _warn_of_base(attempt, files)
     template = load_template(files, config.model_name)
     if not stops_by_itself(template):
         end = {"token": template.end, "value": template.end_id}
-        warn(log, Problem.warning(Code.END_NOT_EOS, model=config.model_name, **end))
+        attempt.warn(Problem.warning(Code.END_NOT_EOS, model=config.model_name, **end))
     stop.check()
-    train, validation = _tokenize(template, config, folder, log, stop, data)
-    _write_lengths(train, config, folder)
+    train, validation = _tokenize(attempt, template, data)
+    _write_lengths(attempt, train)
     stop.check()
     log.phase("model")
     base = load_model(files, config, compute)
-    _check_reach(base, template, config, log, (train, validation))
+    _check_reach(attempt, base, template, (train, validation))
     fast_paths = use_fast_paths(base, config.model_name, recorded)
-    warn(log, *fast_paths.warnings)
+    attempt.warn(*fast_paths.warnings)
     if recorded is None:
-        _write_lineage(config, folder, files, data, compute, fast_paths)
-    _warn_of_tied(base, config, log)
+        _write_lineage(attempt, files, data, fast_paths)
+    _warn_of_tied(attempt, base)
     first = folder.first_adapter if config.adapter_name_or_path else None
     model = add_adapter(base, config, files, first)
     # Checkpoints to come: those kept, the best, the one in staging; and the result.
@@ -100,21 +98,22 @@ def prepare(
 
 
 def _check_reach(
-    base: PreTrainedModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, views: tuple[TokenView, ...]
+    attempt: AttemptContext, base: PreTrainedModel, template: ChatTemplate, views: tuple[TokenView, ...]
 ) -> None:
     """Rows against what the model was made for: its positions, and the tokens that it has embeddings of.
 
     Raises:
         FineTuneError: rows use tokens that the model doesn't know; looking one up would end the run half-way.
     """
+    config = attempt.config
     positions = getattr(base.config, "max_position_embeddings", None)
     if positions and config.max_length > positions:
         scaling = getattr(base.config, "rope_scaling", None) or {}
         kind = scaling.get("rope_type", scaling.get("type", "default"))
         hint = f" (with {kind} scaling)" if kind != "default" else ""
         found = {"max_length": config.max_length, "model": config.model_name, "value": positions, "hint": hint}
-        warn(log, Problem.warning(Code.POSITIONS_EXCEEDED, **found))
-    _warn_of_untrained(base, template, config, log, views[0])
+        attempt.warn(Problem.warning(Code.POSITIONS_EXCEEDED, **found))
+    _warn_of_untrained(attempt, base, template, views[0])
     known = base.get_input_embeddings().weight.shape[0]
     if len(template.tokenizer) <= known:
         return
@@ -129,9 +128,7 @@ def stops_by_itself(template: ChatTemplate) -> bool:
     return template.end_id is None or not template.stop_ids or template.end_id in template.stop_ids
 
 
-def _warn_of_untrained(
-    base: PreTrainedModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, view: TokenView
-) -> None:
+def _warn_of_untrained(attempt: AttemptContext, base: PreTrainedModel, template: ChatTemplate, view: TokenView) -> None:
     """Tokens of the rows whose embedding was never trained, as a base model's for chats: all zeros, which LoRA can't mend."""
     used = view.store.used_ids()
     found: set[int] = set()
@@ -142,18 +139,20 @@ def _warn_of_untrained(
             found |= set(ids[weight[ids].abs().amax(dim=1) == 0].tolist())
     if found:
         names = template.tokenizer.convert_ids_to_tokens(sorted(found)[:8])
-        warn(log, Problem.warning(Code.TOKENS_UNTRAINED, model=config.model_name, count=len(found), value=names))
+        model = attempt.config.model_name
+        attempt.warn(Problem.warning(Code.TOKENS_UNTRAINED, model=model, count=len(found), value=names))
 
 
-def _warn_of_tied(base: PreTrainedModel, config: FineTuneConfig, log: EventLog) -> None:
+def _warn_of_tied(attempt: AttemptContext, base: PreTrainedModel) -> None:
     """An adapter on a table that is the head and the embeddings at once can't be merged into one of them."""
+    config = attempt.config
     if config.adapter_name_or_path or isinstance(config.lora.target_modules, str):
         return
     if getattr(base.config.get_text_config(), "tie_word_embeddings", False):
         ends = ("lm_head", "embed_tokens", "wte", "embed_in", "embed_out", "word_embeddings")
         tied = [name for name in config.lora.target_modules if name.rsplit(".", 1)[-1] in ends]
         if tied:
-            warn(log, Problem.warning(Code.TARGET_TIED, value=", ".join(tied), model=config.model_name))
+            attempt.warn(Problem.warning(Code.TARGET_TIED, value=", ".join(tied), model=config.model_name))
 
 
 def checkpoint_size(model: PeftModel) -> int:
@@ -161,8 +160,9 @@ def checkpoint_size(model: PeftModel) -> int:
     return 12 * parameter_count(model)[0] + (1 << 16)
 
 
-def _begin_with(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> None:
+def _begin_with(attempt: AttemptContext) -> None:
     """Keep a copy of the adapter that this run goes on from."""
+    config, folder = attempt.config, attempt.folder
     if not config.adapter_name_or_path:
         return
     if not folder.first_adapter.is_dir():
@@ -174,14 +174,15 @@ def _begin_with(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> Non
         isinstance(lora.target_modules, list) and sorted(lora.target_modules) != targets
     ):
         kept_shape = {"r": shape.r, "lora_alpha": shape.lora_alpha, "target_modules": targets}
-        warn(log, Problem.warning(Code.ADAPTER_SETTINGS, **kept_shape))
+        attempt.warn(Problem.warning(Code.ADAPTER_SETTINGS, **kept_shape))
 
 
-def _warn_of_base(config: FineTuneConfig, folder: RunFolder, log: EventLog, files: ModelFiles) -> None:
+def _warn_of_base(attempt: AttemptContext, files: ModelFiles) -> None:
+    config, folder = attempt.config, attempt.folder
     if config.adapter_name_or_path:
         seen = str((read_json(folder.first_adapter / ADAPTER_FILES[0]) or {}).get("base_model_name_or_path"))
         if seen.removeprefix("./") not in (files.portable_name, str(files.path), config.model_name):
-            warn(log, Problem.warning(Code.ADAPTER_BASE, seen=seen, model=config.model_name))
+            attempt.warn(Problem.warning(Code.ADAPTER_BASE, seen=seen, model=config.model_name))
 
 
 @dataclass
@@ -196,10 +197,10 @@ class _Data:
     measured_report: dict[str, Any]
 
 
-def _read_data(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> _Data:
-    home = folder.home
+def _read_data(attempt: AttemptContext) -> _Data:
+    config, home = attempt.config, attempt.folder.home
     examples, used, report = load_dataset(home, config.dataset, config.columns, config.bad_rows)
-    warn(log, *data_warnings(report, config))
+    attempt.warn(*data_warnings(report, config))
     index = index_of(examples.folder)
     if not config.validation_dataset:
         training, kept_aside = split_rows(index, used, config.validation_split, config.seed)
@@ -211,7 +212,7 @@ def _read_data(config: FineTuneConfig, folder: RunFolder, log: EventLog) -> _Dat
     if len(leaked):
         first = [measured.entry(int(position))[2] for position in leaked[:SHOWN_ROWS]]
         counts = {"count": len(leaked), "rows": len(all_measured), "first": first}
-        warn(log, Problem.warning(Code.LEAK_REMOVED, **counts))
+        attempt.warn(Problem.warning(Code.LEAK_REMOVED, **counts))
     return _Data(examples, used, report, measured, kept_aside, measured_report)
 
 
@@ -220,22 +221,21 @@ def _tell_download(log: EventLog, stop: StopRequest, done: int, total: int) -> N
     stop.check()
 
 
-def _tokenize(
-    template: ChatTemplate, config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, data: _Data
-) -> tuple[TokenView, TokenView]:
-    """Tokens for both sides of the split; what was cut, left out or rewritten is told with its count."""
+def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: _Data) -> tuple[TokenView, TokenView]:
+    """Tokens for both sides of the split; what was cut, left out or rewritten is reported with its count."""
+    config = attempt.config
     split_at = config.max_length if config.long_rows == "split" else 0
 
     def tell(done: int, total: int) -> None:
-        log.phase("tokenize", done, total, "rows")
-        stop.check()
+        attempt.log.phase("tokenize", done, total, "rows")
+        attempt.stop.check()
 
     def view(examples: ExampleFile, used: Indices, tells: bool) -> tuple[TokenView, Findings]:
-        store = tokenize(folder.home, examples, template, split_at, tell)
+        store = tokenize(attempt.folder.home, examples, template, split_at, tell)
         chosen, findings = select(store, used, config.max_length, config.long_rows)
         warnings = refuse_or_warn(findings, store, template, examples, config)
         if tells:
-            warn(log, *warnings, *selection_warnings(findings, chosen.items, template, examples, config))
+            attempt.warn(*warnings, *selection_warnings(findings, chosen.items, template, examples, config))
         return chosen, findings
 
     separate = data.measured is not data.examples
@@ -249,21 +249,23 @@ def _tokenize(
         cut = len(findings.left_out) + findings.dropped
         raise FineTuneError(nothing_to_train(data.report["name"], rows, cut, template, config.max_length))
     if not len(validation) and (config.validation_split > 0 or separate):
-        warn(log, Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split))
+        attempt.warn(Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split))
     return train, validation
 
 
-def _write_lengths(train: TokenView, config: FineTuneConfig, folder: RunFolder) -> None:
+def _write_lengths(attempt: AttemptContext, train: TokenView) -> None:
     """The lengths of the run's own rows: the estimate that its peak is compared with is made from them."""
-    batch, rows = config.per_device_train_batch_size, len(train)
-    write_json(folder.lengths, figures(train.store, train.items, rows, config.max_length, batch, config.long_rows))
+    config, rows = attempt.config, len(train)
+    batch = config.per_device_train_batch_size
+    write_json(
+        attempt.folder.lengths, figures(train.store, train.items, rows, config.max_length, batch, config.long_rows)
+    )
 
 
-def _write_lineage(
-    config: FineTuneConfig, folder: RunFolder, files: ModelFiles, data: _Data, compute: Compute, fast_paths: FastPaths
-) -> None:
+def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: _Data, fast_paths: FastPaths) -> None:
     """Where the result comes from. A resume from a checkpoint goes on with the same data, base and numbers."""
-    base = {"name": files.portable_name, "requested": config.model_name, "revision": files.revision}
+    compute = attempt.compute
+    base = {"name": files.portable_name, "requested": attempt.config.model_name, "revision": files.revision}
     machine = {
         "device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads,
         "batches": fast_paths.batches, "logits": fast_paths.logits,
@@ -271,17 +273,12 @@ def _write_lineage(
     record = {"dataset": _origin(data.examples, data.report), "base": base, "machine": machine, "versions": versions()}
     if data.measured is not data.examples:
         record["validation_dataset"] = _origin(data.measured, data.measured_report)
-    write_json(folder.lineage, record)
+    write_json(attempt.folder.lineage, record)
 
 
 def _origin(examples: ExampleFile, report: dict[str, Any]) -> dict[str, Any]:
     kept = ("name", "sha256", "examples_sha256", "rows", "format", "columns", "parts")
     return {"id": examples.folder.id, **{key: report[key] for key in kept if key in report}}
-
-
-def warn(log: EventLog, *problems: Problem) -> None:
-    for problem in problems:
-        log.append(Warned(problem=problem))
 
 
 def versions() -> dict[str, str]:

@@ -8,21 +8,22 @@ import time
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.events import Evaluated, Event, Finished, Started, Step, Stopped, kept, read_events
+from interfaces.events import Evaluated, Finished, Started, Step, Stopped
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 from trainer.artifacts.adapter import save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
 from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
-from trainer.models.device import Compute, choose_compute, peak_memory_bytes
+from trainer.models.device import choose_compute, peak_memory_bytes
 from trainer.tokens.batches import flat_batch, padded_batch
 from trainer.tokens.packing import batched
 from trainer.training.arguments import training_arguments
+from trainer.training.attempt import AttemptContext, decided
 from trainer.training.callbacks import CheckpointCallback, EventCallback
 from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop
-from trainer.training.preparation import Prepared, checkpoint_size, prepare, stops_by_itself, versions, warn
+from trainer.training.preparation import Prepared, checkpoint_size, prepare, stops_by_itself, versions
 from trainer.training.samples import Sampler, tell_answers
 from trainer.training.stop import StopBudget, StopRequest, StopRequested
 from trainer.training.stopper import EvalHistory, Stopper
@@ -32,7 +33,7 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     """One attempt from start to end. Its last event is Finished or Stopped; anything else raises.
 
     Raises:
-        FineTuneError: something that the person can mend.
+        FineTuneError: something that the person can fix.
         Exception: what a library raised; `failures.problem_of` translates it.
     """
     begun = time.monotonic()
@@ -40,23 +41,26 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     lineage = read_record(folder.lineage) or {}  # one of another version is not written over
     recorded = lineage.get("machine") if resume_point.step is not None else None
     compute = choose_compute(config, recorded)
+    attempt = AttemptContext(decided(config, compute), folder, log, stop, compute)
     log.append(
         Started(
             run=folder.id, model_name=config.model_name, device=str(compute.device), dtype=compute.dtype_name,
             threads=compute.threads, resumed_from_step=resume_point.step,
         )
     )  # fmt: skip
-    warn(log, *compute.warnings, *resume_point.warnings)
+    attempt.warn(*compute.warnings, *resume_point.warnings)
     shutil.rmtree(folder.staging, ignore_errors=True)  # what was not committed does not exist
     try:
-        prepared = prepare(config, folder, log, stop, compute, recorded)
+        prepared = prepare(attempt, recorded)
         if resume_point.step is None:
-            _answer(prepared, config, log, stop, step=0)
+            tell_answers(attempt, prepared.model, prepared.template, step=0)
+            stop.check()
     except StopRequested:
         log.append(Stopped(step=resume_point.step or 0, resumable=resume_point.step is not None))
         return
-    eval_history = EvalHistory({event.step: event.loss for event in _told(folder) if isinstance(event, Evaluated)})
-    loop, stopper = _build_loop(config, folder, log, stop, compute, prepared, resume_point, eval_history)
+    told = {event.step: event.loss for event in attempt.events() if isinstance(event, Evaluated)}
+    eval_history = EvalHistory(told)
+    loop, stopper = _build_loop(attempt, prepared, resume_point, eval_history)
     log.phase("train")
     before = loop.fingerprint() if resume_point.step is None else None
     _learn(loop, stopper, eval_history, folder, resume_point)
@@ -65,13 +69,13 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     stop.budget = loop.budget  # the adapter is not saved yet
     shutil.rmtree(folder.staging, ignore_errors=True)
     step = given = loop.state.global_step
-    complete = not stopper.asked and _evaluate_end(loop, prepared, eval_history, log)
+    complete = not stopper.asked and _evaluate_end(attempt, loop, prepared, eval_history)
     if complete:
-        given = _choose(config, loop, folder, log, stopper, eval_history)
-        complete = _answer(prepared, config, log, stop, step)
+        given = _choose(attempt, loop, stopper, eval_history)
+        complete = tell_answers(attempt, prepared.model, prepared.template, step)
     if stop.mode != "discard":
         log.phase("save")
-        _save(prepared, config, folder, compute, given)
+        _save(attempt, prepared, given)
     if not complete:
         log.append(Stopped(step=step, resumable=newest_checkpoint(folder)[0] is not None))
         return
@@ -84,36 +88,27 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
 
 
 def _build_loop(
-    config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest, compute: Compute, prepared: Prepared,
-    resume_point: ResumePoint, eval_history: EvalHistory,
-) -> tuple[TrainingLoop, Stopper]:  # fmt: skip
-    warn(log, *no_longer_exact(resume_point, prepared.conditions))
+    attempt: AttemptContext, prepared: Prepared, resume_point: ResumePoint, eval_history: EvalHistory
+) -> tuple[TrainingLoop, Stopper]:
+    attempt.warn(*no_longer_exact(resume_point, prepared.conditions))
+    config, validation = attempt.config, prepared.validation
     size = checkpoint_size(prepared.model)
     budget = StopBudget(size)
-    stopper = Stopper(stop, budget, config.early_stopping_patience, eval_history, resume_point.step)
-    event_callback = EventCallback(log, compute, config, len(prepared.validation))
-    event_callback.unlogged = dict(resume_point.unlogged)
-    checkpoint_callback = CheckpointCallback(
-        folder, log, config, prepared.conditions, event_callback, eval_history, budget
-    )
+    stopper = Stopper(attempt, budget, eval_history, resume_point.step)
+    events = EventCallback(attempt, len(validation), resume_point.unlogged)
+    checkpoints = CheckpointCallback(attempt, prepared.conditions, events, eval_history, budget)
     pad = prepared.template.tokenizer.pad_token_id
+    flat = prepared.conditions["batches"] == "flat"
     loop = TrainingLoop(
         model=prepared.model,
-        args=training_arguments(config, folder, compute, evaluates=len(prepared.validation) > 0),
-        data_collator=flat_batch
-        if prepared.conditions["batches"] == "flat"
-        else functools.partial(padded_batch, pad_token_id=pad),
+        args=training_arguments(config, attempt.folder, attempt.compute, evaluates=len(validation) > 0),
+        data_collator=flat_batch if flat else functools.partial(padded_batch, pad_token_id=pad),
         train_dataset=batched(prepared.train, config),
-        eval_dataset=batched(prepared.validation, config) if len(prepared.validation) else None,
-        callbacks=[
-            event_callback,
-            stopper,
-            Sampler(prepared.model, prepared.template, config, log, stop),
-            checkpoint_callback,
-        ],
+        eval_dataset=batched(validation, config) if len(validation) else None,
+        callbacks=[events, stopper, Sampler(attempt, prepared.model, prepared.template), checkpoints],
+        budget=budget,
+        checkpoint_bytes=size,
     )
-    loop.budget, loop.checkpoint_bytes = budget, size
-    event_callback.loop = stopper.loop = loop
     return loop, stopper
 
 
@@ -133,70 +128,49 @@ def _learn(
         loop.train(resume_from_checkpoint=str(checkpoint))
 
 
-def _evaluate_end(loop: TrainingLoop, prepared: Prepared, eval_history: EvalHistory, log: EventLog) -> bool:
+def _evaluate_end(attempt: AttemptContext, loop: TrainingLoop, prepared: Prepared, eval_history: EvalHistory) -> bool:
     """The validation loss of the result itself, where the last step wasn't one of those that are measured.
 
     False when a stop has left it half-way.
     """
     step = loop.state.global_step
     if len(prepared.validation) and step not in eval_history.losses:
-        log.phase("evaluate")
+        attempt.log.phase("evaluate")
         loop.evaluate()
     return not len(prepared.validation) or step in eval_history.losses
 
 
-def _choose(
-    config: FineTuneConfig,
-    loop: TrainingLoop,
-    folder: RunFolder,
-    log: EventLog,
-    stopper: Stopper,
-    eval_history: EvalHistory,
-) -> int:
+def _choose(attempt: AttemptContext, loop: TrainingLoop, stopper: Stopper, eval_history: EvalHistory) -> int:
     """The step whose adapter is given out; why the run ended before its time, and why it is that step, is told."""
+    config, folder = attempt.config, attempt.folder
     best, step = eval_history.best_step, loop.state.global_step
     if best is None:
         return step
     params = {"step": step, "best": best, "loss": round(eval_history.losses[best], 4)}
     if stopper.exhausted:
-        warn(log, Problem.warning(Code.STOPPED_EARLY, patience=config.early_stopping_patience, **params))
+        attempt.warn(Problem.warning(Code.STOPPED_EARLY, patience=config.early_stopping_patience, **params))
     if not config.load_best_model_at_end or best == step:
         return step
     if rejected := verify_checkpoint(folder.checkpoint(best)):
-        warn(log, rejected)
+        attempt.warn(rejected)
         return step
     loop.load_weights(folder.checkpoint(best))
-    warn(log, Problem.warning(Code.BEST_ADAPTER, **params))
+    attempt.warn(Problem.warning(Code.BEST_ADAPTER, **params))
     return best
 
 
-def _answer(prepared: Prepared, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int) -> bool:
-    """The sample prompts before and after training; false when a stop has left some unanswered.
-
-    Raises:
-        StopRequested: before training.
-    """
-    complete = tell_answers(prepared.model, prepared.template, config, log, stop, step)
-    if step == 0:
-        stop.check()
-    return complete
-
-
-def _save(prepared: Prepared, config: FineTuneConfig, folder: RunFolder, compute: Compute, step: int) -> None:
-    events = [event for event in _told(folder) if not isinstance(event, Step | Evaluated) or event.step <= step]
+def _save(attempt: AttemptContext, prepared: Prepared, step: int) -> None:
+    events = [event for event in attempt.events() if not isinstance(event, Step | Evaluated) or event.step <= step]
     losses = [event.loss for event in events if isinstance(event, Step)]
     evaluations = [event.loss for event in events if isinstance(event, Evaluated)]
     facts = {
-        "base": prepared.files.portable_name, "revision": prepared.files.revision, "dtype": compute.dtype_name,
+        "base": prepared.files.portable_name, "revision": prepared.files.revision, "dtype": attempt.compute.dtype_name,
         "train_rows": len(prepared.train), "validation_rows": len(prepared.validation),
         "dataset_sha256": prepared.conditions["dataset_sha256"], "steps": step, "versions": versions(),
         "loss_first": losses[0] if losses else None, "loss_last": losses[-1] if losses else None,
         "eval_loss": evaluations[-1] if evaluations else None,
         "stop": None if stops_by_itself(prepared.template) else (prepared.template.end, prepared.template.end_id),
     }  # fmt: skip
-    save_adapter(prepared.model, prepared.template.tokenizer, prepared.files, folder.adapter, config, facts)
-
-
-def _told(folder: RunFolder) -> list[Event]:
-    """The run's events so far, as they count."""
-    return list(kept(read_events(folder.events)))
+    save_adapter(
+        prepared.model, prepared.template.tokenizer, prepared.files, attempt.folder.adapter, attempt.config, facts
+    )

@@ -17,20 +17,17 @@ from transformers import (
     TrainingArguments,
 )  # fmt: skip
 
-from interfaces.config import FineTuneConfig
 from interfaces.events import Sampled
 from trainer.tokens.template import ChatTemplate
-from trainer.training.event_log import EventLog
-from trainer.training.stop import StopRequest
+from trainer.training.attempt import AttemptContext
 
 
-def tell_answers(
-    model: PeftModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, stop: StopRequest, step: int
-) -> bool:
+def tell_answers(attempt: AttemptContext, model: PeftModel, template: ChatTemplate, step: int) -> bool:
     """The sample prompts, answered by the model as it is now, as events. A fresh adapter changes nothing: step 0 is the base.
 
     False when a stop has left some unanswered.
     """
+    config, log, stop = attempt.config, attempt.log, attempt.stop
     prompts = config.sample_prompts
     if prompts:
         log.phase("sample", 0, len(prompts), "prompts")
@@ -45,21 +42,17 @@ def tell_answers(
 class Sampler(TrainerCallback):
     """Answers the sample prompts at each evaluation; those of the last step are the result's, and told after it."""
 
-    def __init__(
-        self, model: PeftModel, template: ChatTemplate, config: FineTuneConfig, log: EventLog, stop: StopRequest
-    ) -> None:
-        self._model, self._template, self._config, self._log, self._stop = model, template, config, log, stop
+    def __init__(self, attempt: AttemptContext, model: PeftModel, template: ChatTemplate) -> None:
+        self._attempt, self._model, self._template = attempt, model, template
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if (
-            not (self._config.sample_while_training and self._config.sample_prompts)
-            or state.global_step >= state.max_steps
-        ):
+        config = self._attempt.config
+        if not (config.sample_while_training and config.sample_prompts) or state.global_step >= state.max_steps:
             return
         # Answered or not, training goes on with the same random numbers.
         with torch.random.fork_rng():
-            tell_answers(self._model, self._template, self._config, self._log, self._stop, state.global_step)
-        self._log.phase("train")
+            tell_answers(self._attempt, self._model, self._template, state.global_step)
+        self._attempt.log.phase("train")
 
 
 def answer_prompts(

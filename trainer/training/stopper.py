@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from trainer.training.loop import TrainingLoop
-from trainer.training.stop import StopBudget, StopRequest
+from trainer.training.attempt import AttemptContext
+from trainer.training.loop import LoopCallback
+from trainer.training.stop import StopBudget
 
 
 @dataclass
@@ -49,7 +50,7 @@ class RngState:
             torch.cuda.set_rng_state(self._cuda)
 
 
-class Stopper(TrainerCallback):
+class Stopper(LoopCallback):
     """Ends the loop when somebody asks, or when the validation loss has stopped falling.
 
     A request is obeyed after the batch that is being computed. What of a step was gathered until then is dropped,
@@ -57,14 +58,14 @@ class Stopper(TrainerCallback):
     """
 
     def __init__(
-        self, stop: StopRequest, budget: StopBudget, patience: int, eval_history: EvalHistory, resume_step: int | None
+        self, attempt: AttemptContext, budget: StopBudget, eval_history: EvalHistory, resume_step: int | None
     ) -> None:
-        self._stop, self._budget, self._patience, self._eval_history = stop, budget, patience, eval_history
+        self._stop, self._budget, self._eval_history = attempt.stop, budget, eval_history
+        self._patience = attempt.config.early_stopping_patience
         self._rng_state = RngState()
         self._saved_step = resume_step or 0
-        self.loop: TrainingLoop | None = None
         self.asked = False
-        self.exhausted = eval_history.is_exhausted(patience)
+        self.exhausted = eval_history.is_exhausted(self._patience)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._budget.begin()
@@ -87,7 +88,7 @@ class Stopper(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """A batch of a measurement: it is left, and made up for when the run goes on."""
-        if self._stop.mode is None or self.loop is None:
+        if self._stop.mode is None:
             return
         self.loop.measurement_left = True
         if state.global_step < state.max_steps:

@@ -1,0 +1,33 @@
+"""The settings of a run as its folder keeps them: `config.yaml`, written once, opened in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from interfaces.errors import FineTuneError
+from interfaces.files import write_text
+from interfaces.folders import RunFolder
+from interfaces.problems import Code
+
+
+def write_run_config(folder: RunFolder, settings: dict[str, Any]) -> None:
+    """Write it whole or not at all: a folder without it is no run yet."""
+    write_text(folder.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+
+def read_run_config(folder: RunFolder) -> dict[str, Any]:
+    """The settings, unchecked.
+
+    Raises:
+        FineTuneError: the file can't be read, or somebody has damaged it.
+    """
+    reason = "it holds no 'key: value' lines"
+    try:
+        stored = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        stored, reason = None, str(error).splitlines()[0]
+    if not isinstance(stored, dict):
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(folder.config), reason=reason)
+    return stored
