@@ -301,7 +301,7 @@ def stop(bench: Bench) -> dict[str, Any]:
     }
     manager = FinetuneManager(SupervisedTrainer(), bench.home)
     whole, folder = (launched(bench, manager, config) for _ in range(2))
-    until(lambda: any(event.kind == "step" and event.step >= 5 for event in events_of(folder)))
+    until(lambda: any(step >= 5 for step in history(folder).train.steps))
     asked = time.monotonic()
     manager.request_stop(folder.id)
     until(lambda: run_state(folder).is_over)
@@ -309,7 +309,7 @@ def stop(bench: Bench) -> dict[str, Any]:
     wait_until_gone(folder, LocalLauncher())
     bounds = [event.within_seconds for event in read_events(folder.events) if isinstance(event, Stopping)]
     resumed = finetune("resume", folder.id, home=bench.home)
-    losses = [[event.loss for event in events_of(one) if event.kind == "step"] for one in (whole, folder)]
+    losses = [list(history(one).train.losses) for one in (whole, folder)]
     same = len(losses[0]) == len(losses[1])
     furthest = max((abs(a - b) for a, b in zip(*losses, strict=True)), default=0.0) if same else None
     return {
@@ -338,10 +338,10 @@ def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.05)
 
 
-def events_of(folder: RunFolder) -> list[Any]:
-    from interfaces.events import kept
+def history(folder: RunFolder) -> Any:
+    from interfaces.history import RunHistory
 
-    return list(kept(read_events(folder.events))) if folder.events.is_file() else []
+    return RunHistory(folder).refresh()
 
 
 CHECKS: dict[str, Callable[[Bench], dict[str, Any]]] = {

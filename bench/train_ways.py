@@ -168,6 +168,7 @@ class MeteredLog(EventLog):
 
 def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any) -> dict[str, Any]:
     """The product: one run through `run_training`, as `finetune train` makes it."""
+    from interfaces.history import RunHistory
     from trainer.training.run import run_training
     from trainer.training.stop import StopRequest
 
@@ -185,7 +186,7 @@ def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any
     log.meter = meter
     if profiled:
         log.profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
-    run_training(config, folder, log, StopRequest(folder, 1))
+    run_training(config, RunHistory(folder), log, StopRequest(folder, 1))
     lines = folder.events.read_text().splitlines()
     steps = [event for event in map(json.loads, lines) if event["kind"] == "step"]
     told: dict[str, Any] = {

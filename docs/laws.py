@@ -45,12 +45,12 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic yaml", modules=28),
+    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic pydantic_core yaml", modules=28),
     _room("studio.web", 8, "The server: security around everything, `/api/*` in JSON, our own files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
     _room("studio.pages", 7, "The pages, in Gradio: a page wires, a plain function elsewhere does.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module a group of commands. `cli.main` alone starts `web.server`.", "psutil rich typer"),
     _room("studio.finetune_manager", 5, "Tasks: made, started, stopped, resumed, by the service that is injected."),
-    _room("studio.runs", 4, "What is on the disk of a run: its state, its curve, its place in the queue, its end.", "filelock pydantic pydantic_core"),
+    _room("studio.runs", 4, "What is on the disk of a run: its state, its curve, its place in the queue, its end.", "filelock pydantic"),
     _room("studio.sizing", 3, "Will it fit, and how long will it take: devices and arithmetic, no torch.", "psutil pynvml"),
     _room("studio.models", 2, "Models: those on offer, their shapes, what is here of them, the way to the Hub.", "huggingface_hub"),
     _room("studio.datasets", 2, "The library of datasets, and the sample."),

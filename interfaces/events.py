@@ -2,13 +2,12 @@
 
 The file is append-only with one writer. A reader stops at the last newline (a torn last line is not
 an event yet) and skips kinds it does not know. `seq` counts over all attempts of the run; after a
-resume, steps of an earlier attempt past `resumed_from_step` count no more (`kept`).
+resume, steps of an earlier attempt past `resumed_from_step` count no more (`interfaces/history.py`).
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -219,21 +218,3 @@ def read_tail(path: Path, size: int = TAIL_BYTES) -> list[Event]:
                 size *= 4
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return []
-
-
-def kept(events: Iterable[Event]) -> Iterator[Event]:
-    """The events that count: what a resume did again is told once, by the attempt that went on from it."""
-    events = list(events)
-    horizon: dict[int, int] = {}
-    for event in events:
-        if isinstance(event, Started):
-            # A retry from scratch (None) sets aside every step of the attempts before it.
-            resumed_from = event.resumed_from_step or 0
-            for earlier in range(1, event.attempt):
-                horizon[earlier] = min(horizon.get(earlier, resumed_from), resumed_from)
-    for event in events:
-        told_again = isinstance(event, Step | Evaluated | Sampled | CheckpointCommitted) and event.step > horizon.get(
-            event.attempt, event.step
-        )
-        if not told_again:
-            yield event

@@ -9,9 +9,10 @@ from typing import Any
 
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.errors import FineTuneError
-from interfaces.events import Failed, Started, Step, read_events
+from interfaces.events import Failed
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import RunFolder
+from interfaces.history import RunHistory
 from interfaces.result import result_of
 from trainer.artifacts.export import export_adapter
 from trainer.training.event_log import EventLog
@@ -42,6 +43,7 @@ class LoRATrainer(IFineTuneService):
             raise FineTuneError(*errors)
         checked = FineTuneConfig.model_validate(config)
         self.folder.path.mkdir(parents=True, exist_ok=True)
+        history = RunHistory(self.folder)
         with EventLog(self.folder.events, self._attempt) as events:
             watch = StopWatcher(self.stop, self.folder, events)
             if self.stop.listens:
@@ -51,19 +53,18 @@ class LoRATrainer(IFineTuneService):
                 require_versions()
                 from trainer.training.run import run_training  # torch and transformers: seconds
 
-                run_training(checked, self.folder, events, self.stop)
+                run_training(checked, history, events, self.stop)
             except Exception as error:
                 log.exception("The run failed")
-                told = read_events(self.folder.events)
-                step = next((event.step for event in reversed(told) if isinstance(event, Step)), 0)
-                device = next((event.device for event in reversed(told) if isinstance(event, Started)), "cpu")
+                latest = history.refresh().latest
+                step, device = latest.step if latest else 0, history.started.device if history.started else "cpu"
                 problem = problem_of(error, self.folder, checked, device)  # before what was staged makes room again
                 shutil.rmtree(self.folder.staging, ignore_errors=True)
                 events.append(Failed(step=step, problem=problem))
             finally:
                 watch.close()
         self.stop.forget_handmade()
-        return dict(result_of(self.folder, read_events(self.folder.events)))
+        return dict(result_of(history.refresh()))
 
     def export_model(self, output_path: Path) -> Path:
         return export_adapter(self.folder, Path(output_path))

@@ -12,8 +12,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
-from interfaces.events import Event, Stopped, Stopping, read_tail
+from interfaces.events import Event, Stopped, Stopping
 from interfaces.folders import Home, RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import BROKEN_RUN, Code, Problem
 from interfaces.texts import sentence, settings_words, size
 from studio.cli.console import program_name
@@ -116,9 +117,10 @@ def attach(
     next_steps: bool = True,
 ) -> int:
     """Follow a run to its end and tell the result; returns the exit code. What attempts before `since` said was told then."""
+    history = RunHistory(folder)
     try:
         with RunProgress(console, live=not as_json) as progress:
-            for events in follow(folder):
+            for events in follow(history):
                 if folder.is_waiting:
                     progress.wait()
                     manager.queue.tend()
@@ -131,7 +133,7 @@ def attach(
         if not _stop_on_interrupt(manager, folder, console):
             return 0
         wait_for_end(folder, console)
-    code = _tell_result(folder, console, as_json)
+    code = _tell_result(history, console, as_json)
     if next_steps and not as_json and run_state(folder) is RunState.FINISHED:
         tell_next(folder, console)
     return code
@@ -171,7 +173,7 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
 def wait_for_end(folder: RunFolder, console: Console) -> RunState:
     """Wait until a run is over and its processes are gone, and say until when it will be; returns how it ended."""
     attempt = len(folder.attempts())
-    for events in follow(folder):
+    for events in follow(RunHistory(folder)):
         for event in events:
             if isinstance(event, Stopping) and event.attempt == attempt:
                 console.print(stopping_words(event))
@@ -179,11 +181,12 @@ def wait_for_end(folder: RunFolder, console: Console) -> RunState:
     return run_state(folder)
 
 
-def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
+def _tell_result(history: RunHistory, console: Console, as_json: bool) -> int:
     """The last words, and the exit code, once memory and device are free for what comes next."""
+    folder = history.folder
     wait_until_gone(folder)
-    result = result_of_run(folder)
-    summary_of(folder)  # written once, for the lists
+    result = result_of_run(history)
+    summary_of(folder, {folder.id: history})  # written once, for the lists
     if as_json:
         keys = (
             "run",
@@ -207,11 +210,11 @@ def _tell_result(folder: RunFolder, console: Console, as_json: bool) -> int:
         )
         return 1
     if not as_json:
-        _print_summary(folder, result, console)
+        _print_summary(history, result, console)
     return 0
 
 
-def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) -> None:
+def _print_summary(history: RunHistory, result: dict[str, Any], console: Console) -> None:
     if result["train_loss_first"] is not None:
         first, last = result["train_loss_first"], result["train_loss_last"]
         console.print(
@@ -224,10 +227,11 @@ def _print_summary(folder: RunFolder, result: dict[str, Any], console: Console) 
         console.print(
             f"{result['tokens_per_second']:.0f} tokens/s, {memory} peak memory, {result['seconds']:.0f} s in total."
         )
+    folder = history.folder
     if not folder.attempts():
         console.print(f"Removed from the queue. 'finetune resume {folder.id}' starts it.")
     elif result["state"] == "stopped":
-        resumable = any(isinstance(event, Stopped) and event.resumable for event in read_tail(folder.events)[-1:])
+        resumable = isinstance(history.ending, Stopped) and history.ending.resumable
         console.print("Stopped." + (f" 'finetune resume {folder.id}' continues from here." if resumable else ""))
     if result["adapter"]:
         console.print(f"Adapter: {result['adapter']}")

@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from interfaces.events import Sampled, kept, read_events
 from interfaces.folders import RunFolder
+from interfaces.history import RunHistory
 from studio.cli.attach import attach, launch_or_wait, tell_next
 from studio.config_file import read_config_file
 from studio.datasets.library import ensure_dataset
@@ -52,9 +52,8 @@ def run_demo(manager: FinetuneManager, console: Console) -> int:
 def _compare(folder: RunFolder, console: Console) -> None:
     """Base and tuned, question by question."""
     answers: dict[str, dict[int, str]] = {}
-    for event in kept(read_events(folder.events)):
-        if isinstance(event, Sampled):
-            answers.setdefault(event.prompt, {})[event.step] = event.answer
+    for sample in RunHistory(folder).refresh().samples:
+        answers.setdefault(sample.prompt, {})[sample.step] = sample.answer
     right = {"base": 0, "tuned": 0}
     console.print("\n[bold]Ten prompts that were not in the training data[/]")
     for row in questions():

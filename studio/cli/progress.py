@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from interfaces.events import Evaluated, Event, Phase, Sampled, Started, Step, Stopping, Warned
+from interfaces.history import Pace
 from interfaces.texts import sentence, size, texts
 
 PLAIN_LINES = 20
@@ -29,8 +30,8 @@ class RunProgress:
         )  # fmt: skip
         self._task = self._live.add_task("Starting", total=None, more="", unit="")
         self._phase = ""
-        self._told_step = self._total_steps = 0
-        self._seconds_per_step = 0.0
+        self._total_steps = 0
+        self._pace = Pace()
         self._eval_loss: float | None = None
         self._training = False
 
@@ -55,7 +56,7 @@ class RunProgress:
             if isinstance(event, Started):
                 self._live.update(self._task, description="Starting")
                 text = f"{event.model_name} on {event.device}, {event.dtype}, {event.threads} threads"
-                self._told_step = event.resumed_from_step or 0
+                self._pace.forget_after(event.resumed_from_step or 0)
                 if event.resumed_from_step is not None:
                     text += f", resuming from step {event.resumed_from_step}"
                 self._say(text)
@@ -87,11 +88,8 @@ class RunProgress:
 
     def _show_step(self, event: Step) -> None:
         self._phase, self._total_steps = "train", event.total_steps
-        fresh = event.seconds / max(event.step - self._told_step, 1)
-        # The first step pays for what is set up once: forget it as soon as there is another.
-        forget = 1.0 if self._told_step <= 1 else 0.2
-        self._seconds_per_step += forget * (fresh - self._seconds_per_step)
-        left = (event.total_steps - event.step) * self._seconds_per_step
+        self._pace.add(event.step, event.seconds, event.tokens)
+        left = self._pace.seconds_left(event.total_steps) or 0.0
         speed = event.tokens / event.seconds if event.seconds else 0.0
         more = f"loss {event.loss:.4f}  {speed:.0f} tokens/s  {size(event.memory_bytes)}  {_clock(left)} left"
         self._live.update(
@@ -102,7 +100,6 @@ class RunProgress:
             event.step == 1 or event.step % every == 0 or event.step == event.total_steps
         ):
             self._say(f"step {event.step}/{event.total_steps}  {more}")
-        self._told_step = event.step
 
 
 def stopping_words(event: Stopping) -> str:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from interfaces.events import Event, Finished, Sampled, read_tail
+from interfaces.events import Sampled, read_tail
 from interfaces.folders import RunFolder
+from interfaces.history import Points, RunHistory
 from interfaces.records import read_record
 from interfaces.texts import sentence, texts
 from studio.runs.diagnosis import problem_of_run
-from studio.runs.history import Points, RunHistory
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, require_known, run_state
@@ -76,14 +76,11 @@ def _new_points(points: Points, seq: int) -> dict[str, Any]:
 def _status(history: RunHistory, language: str) -> dict[str, Any]:
     tail = read_tail(history.folder.events)
     state = run_state(history.folder, tail)
-    last = history.recent[-1] if history.recent else None
-    # The very first step pays for what is set up once.
-    recent = [record for record in history.recent if record["step"] > 1] or list(history.recent)
-    seconds = sum(record["seconds"] for record in recent)
+    last, pace = history.latest, history.pace
+    left = pace.seconds_left(last.total_steps) if last and not state.is_over else None
+    speed = pace.tokens_per_second
     progress = history.progress
     problem = problem_of_run(history.folder, tail) if state == "failed" else None
-    loss = float(last["loss"]) if last else math.nan
-    left = last["total_steps"] - last["step"] if last else 0
     return {
         "state": state.value,
         "over": state.is_over,
@@ -92,19 +89,19 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
         "done": progress.done if progress else None,
         "total": progress.total if progress else None,
         "unit": progress.unit if progress else "",
-        "step": last["step"] if last else 0,
-        "total_steps": last["total_steps"] if last else 0,
-        "epoch": last["epoch"] if last else 0.0,
-        "loss": _number(loss),
+        "step": last.step if last else 0,
+        "total_steps": last.total_steps if last else 0,
+        "epoch": last.epoch if last else 0.0,
+        "loss": _number(last.loss) if last else None,
         "validation_loss": _number(history.validation.losses[-1]) if history.validation.losses else None,
-        "eta_seconds": round(left * _seconds_per_step(recent), 1) if last and not state.is_over else None,
-        "tokens_per_second": round(sum(record["tokens"] for record in recent) / seconds, 1) if seconds else None,
-        "memory_bytes": last["memory_bytes"] if last else None,
-        "peak_memory_bytes": _peak(tail, last),
+        "eta_seconds": None if left is None else round(left, 1),
+        "tokens_per_second": None if speed is None else round(speed, 1),
+        "memory_bytes": last.memory_bytes if last else None,
+        "peak_memory_bytes": history.peak_memory_bytes,
         "estimated_bytes": comparable_bytes(expected) if (expected := estimate_of_run(history.folder)) else None,
         "attempt": history.started.attempt if history.started else 0,
         "resumed_from_step": history.started.resumed_from_step if history.started else None,
-        "saved_step": history.committed.step if history.committed else None,
+        "saved_step": history.checkpoints[-1].step if history.checkpoints else None,
         "stop_seconds": _stop_seconds(history, state),
         "problem": sentence(problem, language) if problem else "",
         "code": problem.code.value if problem else "",
@@ -134,26 +131,12 @@ def place_in_queue(folder: RunFolder, language: str) -> str:
     return words.of("queue_place", position=own.position, count=len(queue.waiting()), reason=reason)
 
 
-def _peak(tail: list[Event], last: dict[str, Any] | None) -> int | None:
-    """The most memory that the run has held: as its last word says, or its last step."""
-    if tail and isinstance(tail[-1], Finished):
-        return tail[-1].peak_memory_bytes
-    return int(last.get("peak_memory_bytes", 0)) or None if last else None
-
-
 def _stop_seconds(history: RunHistory, state: RunState) -> float | None:
     """Until a stop is done at the latest; None where none goes on, or where its bound isn't told yet."""
     asked = history.stopping
     if asked is None or state is not RunState.STOPPING:
         return None
     return round(max(asked.within_seconds - max(time.time() - asked.time, 0.0), 0.0), 1)
-
-
-def _seconds_per_step(steps: list[dict[str, Any]]) -> float:
-    """A point of the curve may stand for several steps."""
-    if len(steps) == 1:
-        return float(steps[0]["seconds"])
-    return float(sum(record["seconds"] for record in steps[1:]) / (steps[-1]["step"] - steps[0]["step"]))
 
 
 def _number(loss: float) -> float | None:

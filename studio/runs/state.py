@@ -18,7 +18,6 @@ from interfaces.events import (
     CheckpointCommitted,
     Evaluated,
     Event,
-    EventReader,
     Failed,
     Finished,
     Step,
@@ -28,10 +27,10 @@ from interfaces.events import (
 )
 from interfaces.files import SCHEMA_VERSION, read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 from studio.processes.launcher import Launcher, launcher_of
-from studio.runs.history import RunHistory
 
 STARTING_SECONDS = 10.0
 """An attempt without `pid.json` is being started for this long; after that its starter is gone."""
@@ -132,7 +131,7 @@ def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummar
     lineage, meta = read_record(folder.lineage) or {}, read_record(folder.meta) or {}
     with history.lock:
         history.refresh()
-        losses, last = history.train.losses, history.recent[-1] if history.recent else None
+        losses, last = history.train.losses, history.latest
         thinned = losses[:: max(-(-len(losses) // SPARKLINE_POINTS), 1)]
         return RunSummary(
             id=folder.id,
@@ -140,8 +139,8 @@ def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummar
             state=run_state(folder),
             model=str(_of(lineage, "base", "requested") or (history.started.model_name if history.started else "")),
             dataset=str(meta.get("dataset") or _of(lineage, "dataset", "name")),
-            step=last["step"] if last else 0,
-            total_steps=last["total_steps"] if last else 0,
+            step=last.step if last else 0,
+            total_steps=last.total_steps if last else 0,
             train_loss_first=_finite(losses[:1]),
             train_loss_last=_finite(losses[-1:]),
             eval_loss=_finite(history.validation.losses[-1:]),
@@ -259,13 +258,12 @@ def find_run(home: Home, run_id: str) -> RunFolder:
     return home.run(fitting[0])
 
 
-def follow(folder: RunFolder) -> Iterator[list[Event]]:
+def follow(history: RunHistory) -> Iterator[list[Event]]:
     """New events as they come, until the run is over; an empty list when nothing new was said."""
-    reader = EventReader(folder.events)
     while True:
         # The state is asked before reading, so that nothing said just before the end is missed.
-        over = run_state(folder).is_over
-        new = reader.read_new()
+        over = run_state(history.folder).is_over
+        new = history.read_new()
         yield new
         if over and not new:
             return

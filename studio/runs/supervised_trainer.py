@@ -8,9 +8,10 @@ from typing import Any
 
 from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
-from interfaces.events import read_events
+from interfaces.events import read_tail
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code
 from interfaces.result import result_of
 from studio.processes.launcher import Launcher, launcher_of
@@ -41,10 +42,11 @@ class SupervisedTrainer(IFineTuneService):
     def train(self, config: dict[str, Any]) -> dict[str, Any]:
         folder = self._submit(config)
         queue = RunQueue(folder.home, self._launcher)
-        for _ in follow(folder):
+        history = RunHistory(folder)
+        for _ in follow(history):
             if folder.is_waiting:
                 queue.tend()
-        return dict(result_of_run(folder))
+        return dict(result_of_run(history))
 
     def _submit(self, config: dict[str, Any]) -> RunFolder:
         if errors := config_errors(config):
@@ -77,11 +79,11 @@ def wait_until_gone(folder: RunFolder, launcher: Launcher | None = None) -> None
         time.sleep(0.05)
 
 
-def result_of_run(folder: RunFolder) -> dict[str, Any]:
+def result_of_run(history: RunHistory) -> dict[str, Any]:
     """The result as it stands on the disk, with the state and the problem of a trainer that left without a word."""
-    events = read_events(folder.events)
-    state = run_state(folder, events)
+    folder, tail = history.folder, read_tail(history.folder.events)
+    state = run_state(folder, tail)
     told = state.value if state.is_over else "interrupted"
-    result = dict(result_of(folder, events, told))  # type: ignore[arg-type]
-    problem = problem_of_run(folder, events) if state == "failed" else None
+    result = dict(result_of(history.refresh(), told))  # type: ignore[arg-type]
+    problem = problem_of_run(folder, tail) if state == "failed" else None
     return {**result, "problem": problem.model_dump(mode="json") if problem else None}

@@ -17,10 +17,11 @@ from typing import Any
 
 import yaml
 
-from interfaces.events import CheckpointCommitted, Evaluated, Event, Step, kept, read_events, read_tail
+from interfaces.events import CheckpointCommitted, Evaluated, Event, Step, read_events, read_tail
 from interfaces.files import write_text
 from interfaces.folders import Home, RunFolder
 from tests.conftest import ROOT, alpaca_rows, until, write_rows
+from tests.support.records import kept
 from trainer.artifacts.checkpoints import committed_steps, verify_checkpoint
 
 SEED = int(os.environ.get("FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)

@@ -11,12 +11,12 @@ import pytest
 
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code
 from interfaces.process import ProcessIdentity
 from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.runs.curves import updates_since
-from studio.runs.history import RunHistory
 from studio.runs.queue import RunQueue
 from studio.runs.supervised_trainer import SupervisedTrainer
 from tests.conftest import make_tiny_model, until

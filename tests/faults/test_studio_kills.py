@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.events import Started, Step, kept, read_events
+from interfaces.events import Started, Step, read_events
 from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from interfaces.process import ProcessIdentity
@@ -27,6 +27,7 @@ from studio.runs.supervised_trainer import SupervisedTrainer
 from tests.conftest import until
 from tests.faults.rig import SEED, Nursery, Result, check_equal, rounds, run_to_the_end
 from tests.support.fake_runs import identity, start
+from tests.support.records import kept
 from tests.support.served import Page, Studio
 
 pytestmark = pytest.mark.tiny

@@ -19,12 +19,12 @@ from interfaces.events import (
     Stopped,
     Stopping,
     Warned,
-    kept,
     parse_event,
     read_events,
     read_tail,
 )  # fmt: skip
 from interfaces.problems import Code, Problem
+from tests.support.records import kept
 
 PROBLEM = Problem.error(Code.FILE_MISSING, path="a")
 

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.events import Evaluated, Failed, Finished, Started, Step
+from interfaces.events import Evaluated, Event, Failed, Finished, Started, Step
 from interfaces.finetune import TrainingResult
 from interfaces.folders import RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.result import result_of
 
@@ -16,6 +17,12 @@ def step(number: int, loss: float, tokens: int = 100, seconds: float = 2.0) -> S
     )  # fmt: skip
 
 
+def told(folder: RunFolder, events: list[Event]) -> RunHistory:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.events.write_text("".join(event.model_dump_json() + "\n" for event in events))
+    return RunHistory(folder).refresh()
+
+
 STARTED = Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1, time=99.0)
 
 
@@ -24,7 +31,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     folder.adapter.mkdir(parents=True)
     finished = Finished(step=3, adapter="adapter", peak_memory_bytes=99, seconds=5.0, time=110.0)
     measured = Evaluated(step=3, loss=0.5, examples=2, seconds=0.1, time=104.0)
-    result = result_of(folder, [STARTED, step(1, 3.0), step(2, 2.0), step(3, 1.0), measured, finished])
+    result = result_of(told(folder, [STARTED, step(1, 3.0), step(2, 2.0), step(3, 1.0), measured, finished]))
     assert set(result) == set(TrainingResult.__annotations__)
     assert result["state"] == "finished"
     assert result["adapter"] == str(folder.adapter)
@@ -37,11 +44,11 @@ def test_a_finished_run(tmp_path: Path) -> None:
 
 def test_a_failed_run_says_why(tmp_path: Path) -> None:
     problem = Problem.error(Code.FILE_MISSING, path="a")
-    result = result_of(RunFolder(tmp_path / "r"), [STARTED, Failed(step=0, problem=problem)])
+    result = result_of(told(RunFolder(tmp_path / "r"), [STARTED, Failed(step=0, problem=problem)]))
     assert (result["state"], result["adapter"], result["steps"]) == ("failed", None, 0)
     assert Problem.model_validate(result["problem"]) == problem
 
 
 def test_a_run_that_left_without_a_word_was_interrupted(tmp_path: Path) -> None:
-    assert result_of(RunFolder(tmp_path / "r"), [STARTED, step(1, 3.0)])["state"] == "interrupted"
-    assert result_of(RunFolder(tmp_path / "r"), [])["state"] == "interrupted"
+    assert result_of(told(RunFolder(tmp_path / "r"), [STARTED, step(1, 3.0)]))["state"] == "interrupted"
+    assert result_of(told(RunFolder(tmp_path / "r"), []))["state"] == "interrupted"

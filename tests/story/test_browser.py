@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from interfaces.events import Event, Step, Stopped, kept, read_events
+from interfaces.events import Event, Step, Stopped, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.texts import texts
 from tests.conftest import SAMPLES, write_rows
 from tests.story.conftest import LOOKS
+from tests.support.records import kept
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story

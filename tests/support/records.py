@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Literal
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
-from interfaces.events import Finished, Started, Step
+from interfaces.events import CheckpointCommitted, Evaluated, Event, Finished, Sampled, Started, Step
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from studio.models.catalog import BY_ID
@@ -70,3 +71,35 @@ def step(number: int, total: int = 100, loss: float = 1.0) -> Step:
 
 
 STARTED = Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1)
+
+
+def kept(events: Iterable[Event]) -> Iterator[Event]:
+    """The events that count, from a list of all: what a resume did again is said once, by the attempt that went on from it.
+
+    The rule in another form than `interfaces.history` has it, to hold that against.
+    """
+    events = list(events)
+    horizon: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, Started):
+            # A retry from scratch (None) sets aside every step of the attempts before it.
+            resumed_from = event.resumed_from_step or 0
+            for earlier in range(1, event.attempt):
+                horizon[earlier] = min(horizon.get(earlier, resumed_from), resumed_from)
+    for event in events:
+        told_again = isinstance(event, Step | Evaluated | Sampled | CheckpointCommitted) and event.step > horizon.get(
+            event.attempt, event.step
+        )
+        if not told_again:
+            yield event
+
+
+def elapsed(events: list[Event]) -> float:
+    """Wall time over all attempts, the pauses between them left out."""
+    begun: dict[int, float] = {}
+    ended: dict[int, float] = {}
+    for event in events:
+        if isinstance(event, Started):
+            begun[event.attempt] = event.time
+        ended[event.attempt] = event.time
+    return sum(max(ended[attempt] - start, 0.0) for attempt, start in begun.items())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from interfaces.events import Step, kept, read_events
+from interfaces.events import Step, read_events
 from interfaces.folders import Home, RunFolder
+from tests.support.records import kept
 
 
 def train(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from interfaces.advice import checkpointing_without_estimate
 from interfaces.config import FineTuneConfig
-from interfaces.events import Event, Warned, kept, read_events
+from interfaces.events import Warned
 from interfaces.folders import RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Problem
 from trainer.models.device import Compute
 from trainer.training.event_log import EventLog
@@ -21,16 +22,14 @@ class AttemptContext:
     config: FineTuneConfig
     folder: RunFolder
     log: EventLog
+    history: RunHistory
+    """What the log holds, once it is refreshed."""
     stop: StopRequest
     compute: Compute
 
     def warn(self, *problems: Problem) -> None:
         for problem in problems:
             self.log.append(Warned(problem=problem))
-
-    def events(self) -> list[Event]:
-        """The run's events so far, as they count: none of steps that were taken back."""
-        return list(kept(read_events(self.folder.events)))
 
 
 def decided(config: FineTuneConfig, compute: Compute) -> FineTuneConfig:

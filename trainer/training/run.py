@@ -8,8 +8,9 @@ import time
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.events import Evaluated, Finished, Started, Step, Stopped
+from interfaces.events import Finished, Started, Stopped
 from interfaces.folders import RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 from trainer.artifacts.adapter import save_adapter
@@ -29,19 +30,19 @@ from trainer.training.stop import StopBudget, StopRequest, StopRequested
 from trainer.training.stopper import EvalHistory, Stopper
 
 
-def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop: StopRequest) -> None:
+def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, stop: StopRequest) -> None:
     """One attempt from start to end. Its last event is Finished or Stopped; anything else raises.
 
     Raises:
         FineTuneError: something that the person can fix.
         Exception: what a library raised; `failures.problem_of` translates it.
     """
-    begun = time.monotonic()
+    begun, folder = time.monotonic(), history.folder
     resume_point = find_resume_point(folder)
     lineage = read_record(folder.lineage) or {}  # one of another version is not written over
     recorded = lineage.get("machine") if resume_point.step is not None else None
     compute = choose_compute(config, recorded)
-    attempt = AttemptContext(decided(config, compute), folder, log, stop, compute)
+    attempt = AttemptContext(decided(config, compute), folder, log, history, stop, compute)
     log.append(
         Started(
             run=folder.id, model_name=config.model_name, device=str(compute.device), dtype=compute.dtype_name,
@@ -58,8 +59,8 @@ def run_training(config: FineTuneConfig, folder: RunFolder, log: EventLog, stop:
     except StopRequested:
         log.append(Stopped(step=resume_point.step or 0, resumable=resume_point.step is not None))
         return
-    told = {event.step: event.loss for event in attempt.events() if isinstance(event, Evaluated)}
-    eval_history = EvalHistory(told)
+    measured = history.refresh().validation
+    eval_history = EvalHistory(dict(zip(measured.steps, measured.losses, strict=True)))
     loop, stopper = _build_loop(attempt, prepared, resume_point, eval_history)
     log.phase("train")
     before = loop.fingerprint() if resume_point.step is None else None
@@ -160,15 +161,14 @@ def _choose(attempt: AttemptContext, loop: TrainingLoop, stopper: Stopper, eval_
 
 
 def _save(attempt: AttemptContext, prepared: Prepared, step: int) -> None:
-    events = [event for event in attempt.events() if not isinstance(event, Step | Evaluated) or event.step <= step]
-    losses = [event.loss for event in events if isinstance(event, Step)]
-    evaluations = [event.loss for event in events if isinstance(event, Evaluated)]
+    history = attempt.history.refresh()
+    losses, measured = history.train.up_to(step), history.validation.up_to(step)
     facts = {
         "base": prepared.files.portable_name, "revision": prepared.files.revision, "dtype": attempt.compute.dtype_name,
         "train_rows": len(prepared.train), "validation_rows": len(prepared.validation),
         "dataset_sha256": prepared.conditions["dataset_sha256"], "steps": step, "versions": versions(),
         "loss_first": losses[0] if losses else None, "loss_last": losses[-1] if losses else None,
-        "eval_loss": evaluations[-1] if evaluations else None,
+        "eval_loss": measured[-1] if measured else None,
         "stop": None if stops_by_itself(prepared.template) else (prepared.template.end, prepared.template.end_id),
     }  # fmt: skip
     save_adapter(

@@ -14,11 +14,11 @@ from fastapi.responses import StreamingResponse
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code
 from studio.finetune_manager import FinetuneManager
 from studio.runs.curves import updates_since
 from studio.runs.diagnosis import cure_of
-from studio.runs.history import RunHistory
 from studio.runs.log_tail import tail_of
 from studio.runs.state import list_runs, summary_of
 from studio.runs.trash import delete_run, restore_run

@@ -10,6 +10,7 @@ from rich.console import Console
 from interfaces.errors import FineTuneError
 from interfaces.events import Event
 from interfaces.folders import Home, RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code
 from studio.cli.attach import attach, launch_or_wait, start_run, wait_for_end
 from studio.finetune_manager import FinetuneManager
@@ -55,10 +56,10 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C as soon as a run is followed."""
     presses = [KeyboardInterrupt()]
 
-    def follow_or_not(folder: RunFolder) -> Iterator[list[Event]]:
+    def follow_or_not(history: RunHistory) -> Iterator[list[Event]]:
         if presses:
             raise presses.pop()
-        return follow(folder)
+        return follow(history)
 
     monkeypatch.setattr("studio.cli.attach.follow", follow_or_not)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from interfaces.events import Evaluated, Step, kept, read_events
+from interfaces.events import Evaluated, Step, read_events
 from interfaces.folders import Home, RunFolder
 from studio.processes.launcher import LocalLauncher
 from studio.runs.state import list_runs
@@ -19,6 +19,7 @@ from tests.conftest import alpaca_rows, make_tiny_model, until, write_rows
 from tests.support.fake_runs import let_go
 from tests.support.fakes import fake_trainer_package
 from tests.support.hub_server import COMMIT, serve
+from tests.support.records import kept
 from tests.support.terminal import FINETUNE, config_file, finetune, refused
 
 pytestmark = pytest.mark.process

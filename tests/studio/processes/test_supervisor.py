@@ -12,6 +12,7 @@ import pytest
 from interfaces.events import Step, read_events
 from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
+from interfaces.history import RunHistory
 from studio.processes.launcher import LocalLauncher
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.state import RunState, follow, run_state
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.process
 
 
 def wait_for_end(folder: RunFolder, attempt: Attempt) -> RunState:
-    for _ in follow(folder):
+    for _ in follow(RunHistory(folder)):
         pass
     until(lambda: LocalLauncher().state(attempt) == "gone")
     return run_state(folder, read_events(folder.events))

@@ -10,6 +10,7 @@ import pytest
 
 from interfaces.files import read_json
 from interfaces.folders import Attempt, Home, RunFolder
+from interfaces.history import RunHistory
 from interfaces.process import ProcessIdentity
 from studio.processes import warm_trainer as warm_trainer
 from studio.processes.launcher import LocalLauncher
@@ -71,7 +72,7 @@ def test_a_run_gets_the_pair_that_waits_and_ends_like_any_run(kept: Home) -> Non
     attempt = LocalLauncher().start(folder)
     assert pids(attempt.pid) == waits
     assert warm_trainer.warm_trainer_state(kept)["state"] == "none"
-    for _ in follow(folder):
+    for _ in follow(RunHistory(folder)):
         pass
     until(lambda: gone(attempt))
     assert (read_json(attempt.exit) or {})["returncode"] == 0

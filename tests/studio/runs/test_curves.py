@@ -8,9 +8,9 @@ import pytest
 from interfaces.events import Evaluated, Finished, Sampled, Stopped, Stopping
 from interfaces.files import write_json
 from interfaces.folders import Home
+from interfaces.history import RunHistory
 from interfaces.process import ProcessIdentity
 from studio.runs.curves import MOST_POINTS, thinned, updates_since
-from studio.runs.history import RunHistory
 from studio.runs.state import run_state
 from tests.support.records import STARTED, step
 from trainer.training.event_log import EventLog

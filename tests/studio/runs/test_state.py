@@ -7,11 +7,11 @@ from interfaces.errors import FineTuneError
 from interfaces.events import CheckpointCommitted, Event, Failed, Finished, Started, Step, Stopped, read_events
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from studio.processes.launcher import LocalLauncher
 from studio.runs.curves import updates_since
 from studio.runs.diagnosis import problem_of_run
-from studio.runs.history import RunHistory
 from studio.runs.state import (
     find_run,
     follow,
@@ -97,7 +97,7 @@ def test_following_a_live_run_tells_each_event_once(home: Home) -> None:
     folder = home.create_run()
     LocalLauncher(fake_trainer("waits")).start(folder)
     told: list[Event] = []
-    for new in follow(folder):
+    for new in follow(RunHistory(folder)):
         told += new
         if any(isinstance(event, Step) for event in new):
             assert run_state(folder, told) == "running"
@@ -223,3 +223,32 @@ def test_which_states_are_over_is_said_and_no_script_lists_them(home: Home) -> N
     scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "studio/static").glob("*.js"))
     assert '"interrupted"]' not in scripts
     assert '"interrupted",' not in scripts
+
+
+def test_a_diverged_run_is_a_line_of_the_list_that_json_can_carry(home: Home) -> None:
+    import json
+
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    folder.create_attempt()
+    with EventLog(folder.events, 1) as log:
+        for event in (STARTED, step(1), step(2).model_copy(update={"loss": float("nan")})):
+            log.append(event)
+    record = summarize(folder).to_record()
+    assert (record["train_loss_first"], record["train_loss_last"], record["sparkline"]) == (1.0, None, [1.0])
+    json.dumps(record, allow_nan=False)
+
+
+def test_a_list_reads_of_a_run_that_goes_on_only_what_is_new(home: Home) -> None:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    folder.create_attempt()
+    with EventLog(folder.events, 1) as log:
+        log.append(Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1))
+        log.append(step(1))
+        histories: dict[str, RunHistory] = {}
+        assert list_runs(home, histories)[0].step == 1
+        held = histories[folder.id]
+        log.append(step(2))
+        assert list_runs(home, histories)[0].step == 2
+        assert histories[folder.id] is held

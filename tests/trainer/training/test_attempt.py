@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from interfaces.config import FineTuneConfig
-from interfaces.events import Stopped, Warned
+from interfaces.events import Stopped
 from interfaces.folders import RunFolder
+from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from trainer.models.device import Compute
 from trainer.training.attempt import AttemptContext, decided
@@ -28,7 +29,12 @@ def test_a_warning_is_an_event_of_the_run(tmp_path: Path) -> None:
     config = FineTuneConfig(model_name="m", dataset="d")
     with EventLog(folder.events, 1) as log:
         attempt = AttemptContext(
-            config, folder, log, StopRequest(folder, 1), Compute(torch.device("cpu"), torch.float32, 1)
+            config,
+            folder,
+            log,
+            RunHistory(folder),
+            StopRequest(folder, 1),
+            Compute(torch.device("cpu"), torch.float32, 1),
         )
         problems = [
             Problem.warning(Code.NO_VALIDATION, rows=3, split=0.1),
@@ -36,4 +42,4 @@ def test_a_warning_is_an_event_of_the_run(tmp_path: Path) -> None:
         ]
         attempt.warn(*problems)
         log.append(Stopped(step=0, resumable=False))
-        assert [event.problem for event in attempt.events() if isinstance(event, Warned)] == problems
+        assert attempt.history.refresh().warnings == problems

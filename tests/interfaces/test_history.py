@@ -1,16 +1,23 @@
-"""What is remembered of a run's events; how it is told to a page is in test_curves.py."""
+"""What is remembered of a run's events."""
 
 import random
-from pathlib import Path
 
 import pytest
 
-from interfaces.events import Evaluated, Event, Sampled, Started, Step, kept, read_events
+from interfaces.events import (
+    CheckpointCommitted,
+    Evaluated,
+    Event,
+    Finished,
+    Phase,
+    Sampled,
+    Step,
+    Stopped,
+    read_events,
+)
 from interfaces.folders import Home
-from interfaces.result import elapsed
-from studio.runs.history import RunHistory
-from studio.runs.state import list_runs, summarize
-from tests.support.records import STARTED, step
+from interfaces.history import Pace, RunHistory
+from tests.support.records import STARTED, elapsed, kept, step
 from trainer.training.event_log import EventLog
 
 
@@ -52,6 +59,9 @@ def test_what_counts_after_resumes_is_what_the_contract_keeps(home: Home, seed: 
     assert list(history.train.losses) == [event.loss for event in steps]
     assert list(history.validation.losses) == [event.loss for event in measured]
     assert [sample.answer for sample in history.samples] == [e.answer for e in counted if isinstance(e, Sampled)]
+    tokens, seconds = sum(event.tokens for event in steps), sum(event.seconds for event in steps)
+    assert history.totals.tokens_per_second == (pytest.approx(tokens / seconds) if seconds else None)
+    assert (history.latest.step if history.latest else None) == (steps[-1].step if steps else None) or len(steps) > 10
     assert history.seconds == pytest.approx(elapsed(read_events(folder.events)))
 
 
@@ -72,30 +82,52 @@ def test_a_line_that_is_torn_damaged_or_of_a_later_version_is_no_event(home: Hom
     assert list(history.train.steps) == [1]
 
 
-def test_a_diverged_run_is_a_line_of_the_list_that_json_can_carry(home: Home) -> None:
-    import json
-
+def test_new_events_are_given_out_and_counted_once(home: Home) -> None:
     folder = home.create_run()
-    folder.config.write_text("{}")
-    folder.create_attempt()
+    history = RunHistory(folder)
     with EventLog(folder.events, 1) as log:
-        for event in (STARTED, step(1, loss=2.0), step(2, loss=float("nan"))):
-            log.append(event)
-    record = summarize(folder).to_record()
-    assert (record["train_loss_first"], record["train_loss_last"], record["sparkline"]) == (2.0, None, [2.0])
-    json.dumps(record, allow_nan=False)
-
-
-def test_a_list_reads_of_a_run_that_goes_on_only_what_is_new(home: Home, tmp_path: Path) -> None:
-    folder = home.create_run()
-    folder.config.write_text("{}")
-    folder.create_attempt()
-    with EventLog(folder.events, 1) as log:
-        log.append(Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1))
+        log.append(STARTED)
         log.append(step(1))
-        histories: dict[str, RunHistory] = {}
-        assert list_runs(home, histories)[0].step == 1
-        held = histories[folder.id]
-        log.append(step(2))
-        assert list_runs(home, histories)[0].step == 2
-        assert histories[folder.id] is held
+        assert [event.kind for event in history.read_new()] == ["started", "step"]
+        log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=10**9, seconds=1.0))
+        assert [event.kind for event in history.read_new()] == ["finished"]
+        assert history.read_new() == []
+    assert (list(history.train.steps), history.peak_memory_bytes) == ([1], 10**9)
+
+
+def test_another_attempt_begins_without_phase_ending_or_later_checkpoints(home: Home) -> None:
+    folder = home.create_run()
+    with EventLog(folder.events, 1) as log:
+        for event in (
+            STARTED,
+            step(1),
+            step(2),
+            CheckpointCommitted(step=2, path="c", size_bytes=1),
+            Phase(phase="save"),
+        ):
+            log.append(event)
+        log.append(Stopped(step=2, resumable=True))
+    history = RunHistory(folder).refresh()
+    assert (history.phase, history.checkpoints[-1].step) == ("save", 2)
+    assert isinstance(history.ending, Stopped)
+    with EventLog(folder.events, 2) as log:
+        log.append(STARTED.model_copy(update={"resumed_from_step": 1}))
+    history.refresh()
+    assert (history.phase, history.checkpoints, history.ending) == ("", [], None)
+
+
+@pytest.mark.parametrize(
+    ("points", "each", "left"),
+    [
+        ([], None, None),
+        ([(1, 9.0)], 9.0, 99 * 9.0),
+        ([(1, 9.0), (2, 2.0)], 2.0, 98 * 2.0),
+        ([(1, 9.0), (2, 2.0), (3, 4.0)], 4.0, 97 * 4.0),
+        ([(10, 9.0), (20, 40.0), (30, 60.0)], 5.0, 70 * 5.0),  # each point stands for ten steps
+    ],
+)
+def test_pace_is_of_the_newest_steps(points: list[tuple[int, float]], each: float | None, left: float | None) -> None:
+    pace = Pace()
+    for at, seconds in points:
+        pace.add(at, seconds, 10)
+    assert (pace.seconds_per_step, pace.seconds_left(100)) == (each, left)
