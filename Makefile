@@ -8,7 +8,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-long test-plain check format docs bench-startup bench-train bench-estimate bench-data gpu-check soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs bench-startup bench-train bench-estimate bench-data gpu-check soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,15 +51,24 @@ test-long: $(READY) starter  ## Run what takes minutes: the demo, timed steps, m
 test-plain: $(READY)  ## Run the quick tests: no torch, no processes
 	@$(BIN)/python -m pytest -m "not process and not tiny and not story"
 
-check: $(READY)  ## Lint, format, types and fresh documents: what CI runs before the tests
+# What checks the scripts of the pages needs Node; they themselves need nothing.
+NODE := $(shell node -e 'if (process.versions.node.split(".")[0] >= 20) console.log("node")' 2>/dev/null)
+node_modules/.ready: package.json
+	@npm install --no-audit --no-fund --no-package-lock --silent && touch $@
+
+check-pages: $(if $(NODE),node_modules/.ready)
+	@$(if $(NODE),npm run --silent check > node_modules/.log 2>&1 || { cat node_modules/.log; exit 1; },echo "Skipped: the scripts of the pages are checked with Node 20 or newer.")
+
+check: $(READY) check-pages  ## Lint, format, types and fresh documents: what CI runs before the tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python docs/generate.py --check
 
-format: $(READY)  ## Format the code and mend what the linter can mend
+format: $(READY) $(if $(NODE),node_modules/.ready)  ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(if $(NODE),npm run --silent format > /dev/null)
 
 docs: $(READY)  ## Write the documents that are derived from the code
 	@$(BIN)/python docs/generate.py
@@ -94,4 +103,4 @@ soak-faults: $(READY)  ## 200 kills and 200 TERMs of the trainer, 100 of the stu
 	@FAULT_STUDIO_KILLS=100 FAULT_PID_REUSES=20 $(SOAK) tests/faults/test_studio_kills.py
 
 clean:  ## Remove .venv and caches; runs, datasets and models stay
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache

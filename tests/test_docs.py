@@ -54,7 +54,7 @@ def test_the_readme_s_config_is_a_config() -> None:
 def test_the_readme_s_tree_is_the_tree() -> None:
     shown = set(re.findall(r"^    ([a-z]+)/  ", README, re.MULTILINE))
     real = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
-    assert shown == real - {"dist", "build"}
+    assert shown == real - {"dist", "build", "node_modules"}
 
 
 def test_the_readme_s_models_are_the_catalog() -> None:

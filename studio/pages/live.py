@@ -7,28 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-SCRIPTS = "".join(
-    [
-        f"<script src='/ui-assets/{name}'></script>"
-        for name in (
-            "plotly.min.js",
-            "studio.js",
-            "dataset.js",
-            "tokens.js",
-            "library.js",
-            "warm_trainer.js",
-            "rescue.js",
-            "fit.js",
-            "hub.js",
-            "queue.js",
-        )
-    ]
-    + ["<link rel='stylesheet' href='/ui-assets/studio.css'>"]
-)
+STYLES = "<link rel='stylesheet' href='/ui-assets/studio.css'><link rel='modulepreload' href='/ui-assets/start.js'>"
 
 
 def live_part(kind: str, language: str, elem_id: str, value: str = "", **facts: Any) -> gr.HTML:
-    """An empty element which `FinetuneStudio.<kind>` of static/studio.js makes into a live part of the page.
+    """An empty element which the module that static/start.js names for this kind makes into a live part of the page.
 
     Its value is a plain text that the script may set (a dataset's id); nothing of the data is ever HTML.
     """
@@ -36,8 +19,8 @@ def live_part(kind: str, language: str, elem_id: str, value: str = "", **facts: 
     return gr.HTML(
         value=value,
         html_template=f"<div class='fs-part fs-{kind}'></div>",
-        js_on_load=f"FinetuneStudio.start('{kind}', element.querySelector('.fs-part'), {settings}, {{props, trigger, watch}})",
-        head=SCRIPTS,
+        js_on_load=f"import('/ui-assets/start.js').then(({{ start }}) => start('{kind}', element.querySelector('.fs-part'), {settings}, {{ props, trigger, watch }}))",
+        head=STYLES,
         elem_id=elem_id,
         padding=False,
     )

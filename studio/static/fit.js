@@ -1,115 +1,324 @@
-// Will it fit: the verdict on the form's settings, as words, a bar and a badge on each model's card. Texts, never HTML.
-"use strict";
-(() => {
-  const { make, button, ask, post, poll, size, clock, setText, fill } = FinetuneStudio.parts;
-  const REFRESH_MS = 10000; // other programs come and go
+// Will it fit: the verdict on the form's settings, as words, a bar, and a badge on each model's card.
+// @ts-check
+import { Refused, ask, inWords, post, runPage, runPath } from "./api.js";
+import { button, fill, heads, make, poll, scrolling, setText, statusLine } from "./dom.js";
+import { clock, size } from "./format.js";
+import { formNow } from "./form.js";
 
-  function fit(root, settings, gradio) {
-    const { texts, language } = settings;
-    const said = make("p", { class: "fs-verdict", role: "status", "aria-live": "polite" });
-    const bar = make("div", { class: "fs-memory", role: "img", "aria-label": texts.fit_heading, hidden: true });
-    const legend = make("dl", { class: "fs-memory-parts" });
-    const note = make("p", { class: "fs-hint" });
-    const timing = make("p", { class: "fs-row", hidden: true });
-    const change = make("p", { class: "fs-row" });
-    const undone = make("p", { class: "fs-row", role: "status", hidden: true });
-    const rows = make("tbody", {});
-    const table = make("table", {}, make("thead", {}, make("tr", {}, ...["change", "memory", "cost"].map((name) => make("th", { scope: "col" }, texts[`fit_${name}`])), make("th", {}, make("span", { class: "fs-hidden" }, texts.fit_apply)))), rows);
-    const more = make("details", {}, make("summary", {}, texts.fit_savings), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_savings }, table));
-    const presetRows = make("tbody", {});
-    const presets = make("details", {}, make("summary", {}, texts.fit_presets), make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.fit_presets }, make("table", {}, make("thead", {}, make("tr", {}, ...[texts.preset, texts.fit_memory, texts.fit_model].map((name) => make("th", { scope: "col" }, name)))), presetRows)));
-    root.append(make("h3", {}, texts.fit_heading), said, timing, bar, legend, note, change, undone, more, presets);
-    let config = FinetuneStudio.parts.formNow().config ?? null, asked = 0, shown = "", times = "";
+/**
+ * @typedef {Record<string, unknown>} Changes
+ * @typedef {{ changes: Changes, costs: string[], total_bytes: number, practical: boolean, step_seconds: number }} Saving
+ * @typedef {{ verdict: string, total_bytes: number, fit: Saving | null, slow: boolean }} ModelVerdict
+ * @typedef {{
+ *   detail?: string, bytes?: Record<string, number>, total_bytes: number, verdict: string, steps: number | null,
+ *   seconds: [number, number] | null, download_bytes: number, disk_bytes: number, batch_tokens: number,
+ *   lengths_known: boolean, gradient_checkpointing: boolean, device: { name: string, free_bytes: number },
+ *   fit: Saving | null, savings: Saving[], models: Record<string, ModelVerdict>,
+ *   presets: Record<string, { verdict: string, total_bytes: number, model: string }>,
+ * }} Verdict
+ */
 
-    const words = (changes) => Object.entries(changes).map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`).join(", ");
-    const costs = (one) => one.costs.map((name) => texts[`cost_${name}`]).join("; ");
-    function set(changes) {
-      gradio.props.value = JSON.stringify({ ...changes, turn: Date.now() });
-      gradio.trigger("change");
-    }
-    const valueOf = (name) => name.split(".").reduce((inner, key) => inner[key], config);
-    function apply(changes) {
-      const before = Object.fromEntries(Object.keys(changes).map((name) => [name, valueOf(name)]));
-      set(changes);
-      undone.hidden = false;
-      undone.replaceChildren(make("span", {}, fill(texts.fit_changed, { changes: words(changes) })), button(texts.undo, () => { set(before); undone.hidden = true; }, "fs-small"));
-    }
+const REFRESH_MS = 10000; // other programs come and go
 
-    const timed = make("span", { role: "status" });
-    const timeIt = button(texts.fit_timing, async () => {
-      timeIt.disabled = true;
-      try {
-        times = (await post(`/api/estimate/time?language=${language}`, { config })).run;
-        timed.replaceChildren(texts.fit_timing_run, " ", make("a", { href: `run?run=${encodeURIComponent(times)}` }, times));
-      } catch (error) { timeIt.disabled = false; setText(timed, error.message); }
-    }, "fs-small");
-    timing.append(timeIt, timed);
-    async function askAfterTiming() {
-      if (!times || timing.hidden) return;
-      let run = null;
-      try { run = await ask(`/api/runs/${encodeURIComponent(times)}`); } catch (error) { if (!error.status) return; } // deleted, or nobody answers
-      if (run && !run.over) return;
-      times = "";
-      timeIt.disabled = false;
-      setText(timed, run && run.state !== "finished" ? fill(texts.fit_timing_over, { state: texts[`state_${run.state}`] }) : "");
-    }
+/** @param {Changes} changes */
+const changesInWords = (changes) =>
+  Object.entries(changes)
+    .map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`)
+    .join(", ");
 
-    async function refresh() {
-      if (!config) return;
-      const mine = ++asked;
-      let told;
-      try { told = await post(`/api/estimate?language=${language}`, { config }); } catch { return; }
-      if (mine !== asked) return; // a newer setting has been asked for
-      badges(told.models);
-      presetRows.replaceChildren(...Object.entries(told.presets).map(([name, one]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, make("span", { class: "fs-badge", "data-verdict": one.verdict }, `${size(one.total_bytes)} · ${texts[one.verdict]}`)), make("td", {}, one.model))));
-      presets.hidden = !presetRows.children.length;
-      const text = JSON.stringify(told);
-      if (text !== shown) { shown = text; show(told); }
-      askAfterTiming();
-    }
-    function show(told) {
-      const known = told.bytes !== undefined;
-      for (const part of [bar, legend, note, change, more]) part.hidden = !known;
-      timing.hidden = true;
-      if (!known) { root.dataset.verdict = ""; setText(said, told.detail || texts.fit_settings); return; }
-      const need = told.total_bytes, free = told.device.free_bytes, whole = Math.max(need, free);
-      root.dataset.verdict = told.verdict; root.dataset.total = String(need);
-      const time = told.steps === null ? "" : told.seconds === null ? fill(texts.fit_steps, { steps: told.steps }) : fill(texts.fit_time, { steps: told.steps, from: clock(told.seconds[0]), to: clock(told.seconds[1]) });
-      setText(said, [fill(texts[`verdict_${told.verdict}`], { need: size(need), free: size(free), device: told.device.name }), time].filter(Boolean).join(" "));
-      // What isn't here would be downloaded first, and what doesn't fit would fail.
-      timing.hidden = told.steps === null || told.seconds !== null || told.download_bytes > 0 || told.verdict === "too_big";
-      const parts = Object.keys(told.bytes).filter((name) => told.bytes[name] > 0);
-      bar.replaceChildren(...parts.map((name) => make("span", { class: `fs-part-${name}`, style: `width:${(told.bytes[name] / whole) * 100}%`, title: `${texts[`part_${name}`]}: ${size(told.bytes[name])}` })),
-        ...(need > free ? [make("i", { class: "fs-free", style: `left:${(free / whole) * 100}%`, title: fill(texts.fit_free, { free: size(free) }) })] : []));
-      bar.setAttribute("aria-label", parts.map((name) => `${texts[`part_${name}`]} ${size(told.bytes[name])}`).join(", "));
-      legend.replaceChildren(...parts.map((name) => make("div", {}, make("dt", {}, make("i", { class: `fs-swatch fs-part-${name}` }), texts[`part_${name}`]), make("dd", {}, size(told.bytes[name])))));
-      setText(note, [told.lengths_known ? fill(texts.fit_batch, { tokens: told.batch_tokens }) : fill(texts.fit_unknown, { tokens: told.batch_tokens }), told.gradient_checkpointing === true ? texts.fit_recomputed : "", fill(texts.fit_disk, { disk: size(told.disk_bytes + told.download_bytes) })].filter(Boolean).join(" "));
-      change.hidden = told.verdict === "fits";
-      change.replaceChildren(...(told.fit && !told.fit.practical
-        ? [make("span", {}, fill(texts.fit_impractical, { changes: words(told.fit.changes), time: clock(told.fit.step_seconds) }))]
-        : told.fit
-        ? [make("button", { type: "button", class: "fs-button fs-primary", id: "fs-make-it-fit", onclick: () => apply(told.fit.changes) }, texts.fit_make), make("span", {}, `${words(told.fit.changes)}: ${size(told.fit.total_bytes)} (${costs(told.fit)})`)]
-        : told.verdict === "fits" ? [] : [make("span", {}, texts.fit_nothing)]));
-      rows.replaceChildren(...told.savings.map((one) => make("tr", {}, make("th", { scope: "row" }, words(one.changes)), make("td", {}, `${size(one.total_bytes)} (−${size(need - one.total_bytes)})`), make("td", {}, costs(one)), make("td", {}, button(texts.fit_apply, () => apply(one.changes), "fs-small")))));
-      more.hidden = !told.savings.length;
-    }
-    function badges(models) {
-      for (const input of document.querySelectorAll("#train-model input[type=radio]")) {
-        const told = models[input.value], label = input.closest("label");
-        if (!told || !label) continue;
-        let badge = label.querySelector(".fs-badge");
-        if (!badge) { badge = make("span", { class: "fs-badge" }); (label.querySelector("span") ?? label).append(badge); }
-        const fits = told.fit && !told.fit.practical ? texts.fit_not : told.fit ? fill(texts.fit_with, { changes: words(told.fit.changes) }) : told.verdict === "fits" ? "" : texts.fit_not;
-        badge.dataset.verdict = told.verdict;
-        setText(badge, `${size(told.total_bytes)} · ${texts[told.verdict]}${told.slow ? ` · ${texts.slow}` : ""}`); 
-        let hint = label.querySelector(".fs-badge-more");
-        if (!hint) { hint = make("span", { class: "fs-badge-more" }); badge.after(hint); }
-        setText(hint, fits);
-      }
-    }
-    addEventListener("finetune-config", (event) => { config = event.detail?.config ?? null; refresh(); });
-    addEventListener("finetune-lengths", refresh);
-    poll(root, refresh, REFRESH_MS);
+class FitPart {
+  #asked = 0;
+  #shown = "";
+  #timingRun = "";
+
+  /** @param {HTMLElement} root @param {import("./start.js").Settings} settings @param {import("./start.js").Gradio} gradio */
+  constructor(root, settings, gradio) {
+    this.root = root;
+    this.gradio = gradio;
+    this.texts = settings.texts;
+    this.language = settings.language;
+    /** @type {Record<string, any> | null} */
+    this.config = formNow().config ?? null;
+    const { texts } = this;
+    this.said = statusLine({ class: "fs-verdict" });
+    this.bar = make("div", { class: "fs-memory", role: "img", "aria-label": texts.fit_heading, hidden: true });
+    this.legend = make("dl", { class: "fs-memory-parts" });
+    this.note = make("p", { class: "fs-hint" });
+    this.change = make("p", { class: "fs-row" });
+    this.undone = make("p", { class: "fs-row", role: "status", hidden: true });
+    this.timed = make("span", { role: "status" });
+    this.timeIt = button(texts.fit_timing, () => this.measure(), "fs-small");
+    this.timing = make("p", { class: "fs-row", hidden: true }, this.timeIt, this.timed);
+    this.rows = make("tbody");
+    this.presetRows = make("tbody");
+    this.more = this.table(
+      texts.fit_savings,
+      [texts.fit_change, texts.fit_memory, texts.fit_cost],
+      this.rows,
+      texts.fit_apply,
+    );
+    this.presets = this.table(texts.fit_presets, [texts.preset, texts.fit_memory, texts.fit_model], this.presetRows);
+    const heading = make("h3", {}, texts.fit_heading);
+    root.append(
+      heading,
+      this.said,
+      this.timing,
+      this.bar,
+      this.legend,
+      this.note,
+      this.change,
+      this.undone,
+      this.more,
+      this.presets,
+    );
   }
-  FinetuneStudio.fit = fit;
-})();
+
+  /** @param {string} title @param {string[]} columns @param {HTMLElement} rows @param {string} [hidden] a last head for those who can't see */
+  table(title, columns, rows, hidden = "") {
+    const head = heads(...columns);
+    if (hidden) head.append(make("th", {}, make("span", { class: "fs-hidden" }, hidden)));
+    const table = make("table", {}, make("thead", {}, head), rows);
+    return make("details", {}, make("summary", {}, title), scrolling(title, table));
+  }
+
+  /** @param {Saving} one */
+  costs(one) {
+    return one.costs.map((name) => this.texts[`cost_${name}`]).join("; ");
+  }
+
+  /** @param {Changes} changes */
+  set(changes) {
+    this.gradio.props.value = JSON.stringify({ ...changes, turn: Date.now() });
+    this.gradio.trigger("change");
+  }
+
+  /** Change the form's settings, with a way back. @param {Changes} changes */
+  apply(changes) {
+    const valueOf = (/** @type {string} */ name) =>
+      name.split(".").reduce((inner, key) => inner[key], this.config ?? {});
+    const before = Object.fromEntries(Object.keys(changes).map((name) => [name, valueOf(name)]));
+    this.set(changes);
+    const back = () => {
+      this.set(before);
+      this.undone.hidden = true;
+    };
+    const words = make("span", {}, fill(this.texts.fit_changed, { changes: changesInWords(changes) }));
+    this.undone.hidden = false;
+    this.undone.replaceChildren(words, button(this.texts.undo, back, "fs-small"));
+  }
+
+  /** Run a few steps, to know how long one takes. */
+  async measure() {
+    this.timeIt.disabled = true;
+    try {
+      this.#timingRun = (await post(`/api/estimate/time?language=${this.language}`, { config: this.config })).run;
+      const link = make("a", { href: runPage(this.#timingRun) }, this.#timingRun);
+      this.timed.replaceChildren(this.texts.fit_timing_run, " ", link);
+    } catch (error) {
+      this.timeIt.disabled = false;
+      setText(this.timed, inWords(error, this.texts));
+    }
+  }
+
+  async askAfterTiming() {
+    if (!this.#timingRun || this.timing.hidden) return;
+    let run = null;
+    try {
+      run = await ask(runPath(this.#timingRun));
+    } catch (error) {
+      if (!(error instanceof Refused)) return; // the studio doesn't answer; a refusal means that the run was deleted
+    }
+    if (run && !run.over) return;
+    this.#timingRun = "";
+    this.timeIt.disabled = false;
+    const over = run && run.state !== "finished";
+    setText(this.timed, over ? fill(this.texts.fit_timing_over, { state: this.texts[`state_${run.state}`] }) : "");
+  }
+
+  /** @param {Record<string, any> | null} config */
+  changed(config) {
+    this.config = config;
+    return this.refresh();
+  }
+
+  async refresh() {
+    if (!this.config) return;
+    const mine = ++this.#asked;
+    /** @type {Verdict} */
+    let verdict;
+    try {
+      verdict = await post(`/api/estimate?language=${this.language}`, { config: this.config });
+    } catch {
+      return;
+    }
+    if (mine !== this.#asked) return; // a newer setting has been asked for
+    this.showBadges(verdict.models);
+    this.showPresets(verdict);
+    const text = JSON.stringify(verdict);
+    if (text !== this.#shown) {
+      this.#shown = text;
+      this.show(verdict);
+    }
+    await this.askAfterTiming();
+  }
+
+  /** @param {Verdict} verdict */
+  showPresets(verdict) {
+    const badge = (/** @type {{ verdict: string, total_bytes: number }} */ one) =>
+      make(
+        "span",
+        { class: "fs-badge", "data-verdict": one.verdict },
+        `${size(one.total_bytes)} · ${this.texts[one.verdict]}`,
+      );
+    const rows = Object.entries(verdict.presets).map(([name, one]) =>
+      make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, badge(one)), make("td", {}, one.model)),
+    );
+    this.presetRows.replaceChildren(...rows);
+    this.presets.hidden = !rows.length;
+  }
+
+  /** @param {Verdict} verdict */
+  show(verdict) {
+    const { texts } = this;
+    const known = verdict.bytes !== undefined;
+    for (const part of [this.bar, this.legend, this.note, this.change, this.more]) part.hidden = !known;
+    this.timing.hidden = true;
+    if (!known) {
+      this.root.dataset.verdict = "";
+      return setText(this.said, verdict.detail || texts.fit_settings);
+    }
+    const [need, free] = [verdict.total_bytes, verdict.device.free_bytes];
+    Object.assign(this.root.dataset, { verdict: verdict.verdict, total: String(need) });
+    const words = fill(texts[`verdict_${verdict.verdict}`], {
+      need: size(need),
+      free: size(free),
+      device: verdict.device.name,
+    });
+    setText(this.said, [words, this.timeInWords(verdict)].filter(Boolean).join(" "));
+    // What isn't here would be downloaded first, and what doesn't fit would fail.
+    const possible = verdict.steps !== null && verdict.download_bytes === 0 && verdict.verdict !== "too_big";
+    this.timing.hidden = !possible || verdict.seconds !== null;
+    this.showMemory(verdict.bytes ?? {}, need, free);
+    this.showNote(verdict);
+    this.showChange(verdict);
+    this.showSavings(verdict.savings, need);
+  }
+
+  /** @param {Verdict} verdict */
+  timeInWords({ steps, seconds }) {
+    if (steps === null) return "";
+    if (seconds === null) return fill(this.texts.fit_steps, { steps });
+    return fill(this.texts.fit_time, { steps, from: clock(seconds[0]), to: clock(seconds[1]) });
+  }
+
+  /** The parts of the memory side by side, and a mark where what is free ends. @param {Record<string, number>} bytes @param {number} need @param {number} free */
+  showMemory(bytes, need, free) {
+    const { texts } = this;
+    const whole = Math.max(need, free);
+    const parts = Object.entries(bytes).filter(([, amount]) => amount > 0);
+    const named = (/** @type {[string, number]} */ [name, amount]) => `${texts[`part_${name}`]}: ${size(amount)}`;
+    const bars = parts.map(([name, amount]) =>
+      make("span", {
+        class: `fs-part-${name}`,
+        style: `width:${(amount / whole) * 100}%`,
+        title: named([name, amount]),
+      }),
+    );
+    const mark = {
+      class: "fs-free",
+      style: `left:${(free / whole) * 100}%`,
+      title: fill(texts.fit_free, { free: size(free) }),
+    };
+    this.bar.replaceChildren(...bars, ...(need > free ? [make("i", mark)] : []));
+    this.bar.setAttribute("aria-label", parts.map(named).join(", "));
+    const swatch = (/** @type {string} */ name) => make("i", { class: `fs-swatch fs-part-${name}` });
+    const lines = parts.map(([name, amount]) =>
+      make("div", {}, make("dt", {}, swatch(name), texts[`part_${name}`]), make("dd", {}, size(amount))),
+    );
+    this.legend.replaceChildren(...lines);
+  }
+
+  /** @param {Verdict} verdict */
+  showNote(verdict) {
+    const { texts } = this;
+    const lines = [
+      fill(verdict.lengths_known ? texts.fit_batch : texts.fit_unknown, { tokens: verdict.batch_tokens }),
+      verdict.gradient_checkpointing === true ? texts.fit_recomputed : "",
+      fill(texts.fit_disk, { disk: size(verdict.disk_bytes + verdict.download_bytes) }),
+    ];
+    setText(this.note, lines.filter(Boolean).join(" "));
+  }
+
+  /** The gentlest change that fits, at a click. @param {Verdict} verdict */
+  showChange({ verdict, fit }) {
+    const { texts } = this;
+    this.change.hidden = verdict === "fits";
+    const line = (/** @type {string} */ text) => make("span", {}, text);
+    if (!fit) return this.change.replaceChildren(...(verdict === "fits" ? [] : [line(texts.fit_nothing)]));
+    const changes = changesInWords(fit.changes);
+    if (!fit.practical)
+      return this.change.replaceChildren(line(fill(texts.fit_impractical, { changes, time: clock(fit.step_seconds) })));
+    const apply = button(texts.fit_make, () => this.apply(fit.changes), "fs-primary", { id: "fs-make-it-fit" });
+    this.change.replaceChildren(apply, line(`${changes}: ${size(fit.total_bytes)} (${this.costs(fit)})`));
+  }
+
+  /** @param {Saving[]} savings @param {number} need */
+  showSavings(savings, need) {
+    const cell = (/** @type {import("./dom.js").Child} */ part) => make("td", {}, part);
+    const row = (/** @type {Saving} */ one) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, changesInWords(one.changes)),
+        cell(`${size(one.total_bytes)} (−${size(need - one.total_bytes)})`),
+        cell(this.costs(one)),
+        cell(button(this.texts.fit_apply, () => this.apply(one.changes), "fs-small")),
+      );
+    this.rows.replaceChildren(...savings.map(row));
+    this.more.hidden = !savings.length;
+  }
+
+  /** A badge on the card of each model. @param {Record<string, ModelVerdict>} models */
+  showBadges(models) {
+    /** @type {NodeListOf<HTMLInputElement>} */
+    const inputs = document.querySelectorAll("#train-model input[type=radio]");
+    for (const input of inputs) {
+      const [told, label] = [models[input.value], input.closest("label")];
+      if (told && label) this.badge(label, told);
+    }
+  }
+
+  /** @param {HTMLElement} label @param {ModelVerdict} told */
+  badge(label, told) {
+    const { texts } = this;
+    /** @type {HTMLElement | null} */
+    let badge = label.querySelector(".fs-badge");
+    if (!badge) {
+      badge = make("span", { class: "fs-badge" });
+      (label.querySelector("span") ?? label).append(badge);
+    }
+    badge.dataset.verdict = told.verdict;
+    setText(badge, `${size(told.total_bytes)} · ${texts[told.verdict]}${told.slow ? ` · ${texts.slow}` : ""}`);
+    /** @type {HTMLElement | null} */
+    let hint = label.querySelector(".fs-badge-more");
+    if (!hint) {
+      hint = make("span", { class: "fs-badge-more" });
+      badge.after(hint);
+    }
+    const without = told.verdict === "fits" ? "" : texts.fit_not;
+    const fits = told.fit?.practical
+      ? fill(texts.fit_with, { changes: changesInWords(told.fit.changes) })
+      : texts.fit_not;
+    setText(hint, told.fit ? fits : without);
+  }
+}
+
+/** @type {import("./start.js").Part} */
+export function start(root, settings, gradio) {
+  const part = new FitPart(root, settings, gradio);
+  addEventListener("finetune-config", (event) =>
+    part.changed(/** @type {CustomEvent} */ (event).detail?.config ?? null),
+  );
+  addEventListener("finetune-lengths", () => part.refresh());
+  poll(root, () => part.refresh(), REFRESH_MS);
+}

@@ -1,118 +1,274 @@
-// More models: what is here, a search on the Hub, a download with its progress, and the way to the Hub. Texts, never HTML.
-"use strict";
-(() => {
-  const { make, button, ask, post, followJob, size, setText, fill } = FinetuneStudio.parts;
+// More models: what is here, a search on the Hub, a download with its progress, and the way to the Hub.
+// @ts-check
+import { ask, followJob, inWords, post, refusedFor } from "./api.js";
+import { button, fill, heads, make, number, onEnter, scrolling, setText, statusLine } from "./dom.js";
+import { parameters, size } from "./format.js";
+import { formNow, typeInto } from "./form.js";
 
-  function hub(root, settings) {
-    const { texts } = settings;
-    const inWords = (error) => (error instanceof TypeError ? texts.no_connection : error.message || texts.no_connection);
-    let model = "", asked = 0, running = "", online = false, halted = false;
+/**
+ * @typedef {{
+ *   id: string, parameters: number | null, path: string | null, download_bytes: number, license: string,
+ *   gated: boolean, downloads?: number,
+ * }} Model
+ * @typedef {{
+ *   endpoint: string, mirrors: string[], fixed: boolean, token: boolean, token_fixed: boolean, host: string,
+ * }} Access
+ */
 
-    // ---- the chosen model: here, or to be fetched ----------------------------------------------------------------
-    const said = make("span", { role: "status", "aria-live": "polite" });
-    const bar = make("progress", { max: 1, value: 0, hidden: true, "aria-label": texts.downloading });
-    const fetchIt = button(texts.download_now, start);
-    const look = button(texts.look_up, () => { online = true; refresh(); });
-    const stop = button(texts.download_stop, () => { halted = true; post("/api/models/download/stop", { model: running }); }, "fs-small");
-    const place = make("p", { class: "fs-row", id: "fs-chosen-model" }, said, bar, fetchIt, look, stop);
-    for (const control of [fetchIt, look, stop]) control.hidden = true;
-    async function refresh() {
-      if (!model || running) return;
-      const mine = ++asked;
-      try {
-        const told = await ask(`/api/models/facts?model=${encodeURIComponent(model)}&online=${online}`);
-        if (mine !== asked) return;
-        look.hidden = true; fetchIt.hidden = told.here;
-        if (told.job) return follow(told.job); // begun before this page was loaded
-        setText(said, told.here ? fill(texts.model_here, { model }) : fill(texts.model_away, { model, size: size(told.download_bytes) }));
-        if (online) dispatchEvent(new Event("finetune-lengths")); // its shape is known now
-      } catch (error) {
-        if (mine !== asked) return;
-        const unknown = (error.problems || []).some((problem) => problem.code === "model_not_known");
-        look.hidden = !unknown; fetchIt.hidden = true;
-        setText(said, unknown ? fill(texts.model_unknown, { model }) : inWords(error));
-        offerToken(error);
-      }
-    }
-    async function start() {
-      try { await follow((await post("/api/models/download", { model, revision: "main" })).job); } catch (error) { setText(said, inWords(error)); offerToken(error); }
-    }
-    async function follow(job) {
-      running = model; halted = false; fetchIt.hidden = true; bar.hidden = stop.hidden = false; bar.removeAttribute("value");
-      let failed = "";
-      try {
-        await followJob(job, (told) => {
-          const [done, total] = told.progress;
-          if (!total) return;
-          bar.value = done / total;
-          setText(said, `${fill(texts.downloading_model, { model: running })} ${size(done)} / ${size(total)}`);
-        });
-      } catch (error) { failed = halted ? "" : inWords(error); offerToken(error); }
-      running = ""; bar.hidden = stop.hidden = true;
-      await refresh();
-      if (failed) setText(said, failed);
-      readHere();
-    }
-
-    // ---- search ----------------------------------------------------------------------------------------------------
-    const text = make("input", { type: "search", id: "fs-hub-search", placeholder: "Qwen3", "aria-label": texts.hub_search, onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); search(); } } });
-    const found = make("div", {}), note = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
-    function choose(name) {
-      const input = document.querySelector("#train-own-model input, #train-own-model textarea");
-      input.value = name;
-      for (const kind of ["input", "change", "blur"]) input.dispatchEvent(new Event(kind, { bubbles: true }));
-      input.scrollIntoView({ block: "center" });
-    }
-    const numbers = (count) => (!count ? "–" : count >= 999.5e6 ? `${(count / 1e9).toFixed(1)}B` : `${Math.round(count / 1e6)}M`);
-    function table(models) {
-      const rows = models.map((one) => make("tr", {}, make("th", { scope: "row" }, one.id), make("td", {}, numbers(one.parameters)), make("td", {}, one.path ? texts.here : one.download_bytes ? size(one.download_bytes) : "–"),
-        make("td", {}, one.license || "–"), make("td", {}, one.gated ? texts.access_gated : texts.access_open), make("td", {}, one.downloads === undefined ? "" : Number(one.downloads || 0).toLocaleString()), make("td", {}, button(texts.choose, () => choose(one.id), "fs-small"))));
-      const header = ["model_column", "size_column", "download_column", "license_column", "access_column", "downloads_column"].map((name) => make("th", { scope: "col" }, texts[name]));
-      return make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.hub_heading }, make("table", {}, make("thead", {}, make("tr", {}, ...header, make("th", {}, make("span", { class: "fs-hidden" }, texts.choose)))), make("tbody", {}, ...rows)));
-    }
-    async function search() {
-      setText(note, texts.searching);
-      try {
-        const models = await ask(`/api/models/search?text=${encodeURIComponent(text.value)}`);
-        found.replaceChildren(...(models.length ? [table(models)] : []));
-        setText(note, models.length ? "" : texts.none_on_hub);
-      } catch (error) { setText(note, inWords(error)); offerToken(error); }
-    }
-    const here = make("div", {});
-    async function readHere() {
-      try { const models = await ask("/api/models/here"); here.replaceChildren(...(models.length ? [make("h4", {}, texts.models_here), table(models)] : [])); } catch { /* the list stays as it was */ }
-    }
-
-    // ---- the way to the Hub ------------------------------------------------------------------------------------------
-    const mirror = make("select", { id: "fs-mirror", onchange: () => change(post("/api/models/access", { endpoint: mirror.value })) });
-    const token = make("input", { type: "password", id: "fs-token", autocomplete: "off", placeholder: "hf_…" });
-    const keep = button(texts.token_keep, () => change(post("/api/models/token", { token: token.value })), "fs-small");
-    const forget = button(texts.token_forget, () => change(ask("/api/models/token", { method: "DELETE" })), "fs-small");
-    const kept = make("span", { role: "status", "aria-live": "polite" });
-    const access = make("details", { id: "fs-access" }, make("summary", {}, texts.access_heading),
-      make("div", { class: "fs-row" }, make("label", { for: "fs-mirror" }, texts.access_endpoint), mirror),
-      make("div", { class: "fs-row" }, make("label", { for: "fs-token" }, texts.access_token), token, keep, forget, kept), make("p", { class: "fs-hint" }, texts.access_help));
-    async function change(answer) {
-      try { showAccess(await answer); refresh(); } catch (error) { setText(kept, inWords(error)); }
-      token.value = ""; // never shown again, and not left lying in the page
-    }
-    function showAccess(told) {
-      const known = told.mirrors.includes(told.endpoint) ? told.mirrors : [told.endpoint, ...told.mirrors];
-      mirror.replaceChildren(...known.map((url) => make("option", { value: url, selected: url === told.endpoint }, url)));
-      mirror.disabled = told.fixed; token.disabled = keep.disabled = told.token_fixed; forget.hidden = !told.token || told.token_fixed;
-      setText(kept, told.token_fixed ? texts.token_fixed : told.token ? fill(texts.token_kept, { host: told.host }) : "");
-    }
-    function offerToken(error) {
-      if ((error.problems || []).some((problem) => ["model_gated", "model_unauthorized"].includes(problem.code))) access.open = true;
-    }
-
-    const more = make("details", { id: "fs-hub", ontoggle: () => more.open && readHere() }, make("summary", {}, texts.hub_heading),
-      make("div", { class: "fs-row" }, text, button(texts.hub_search, search)), note, found, here);
-    root.append(place, more, access);
-    ask("/api/models/access").then(showAccess, () => {});
-    const told = (form) => { if (form.model && form.model !== model) { model = form.model; online = false; refresh(); } };
-    addEventListener("finetune-config", (event) => told(event.detail || {}));
-    told(FinetuneStudio.parts.formNow());
+/** The way to the Hub: which server is asked, and with which token. */
+class HubAccess {
+  /** @param {Record<string, any>} texts @param {() => void} changed */
+  constructor(texts, changed) {
+    this.texts = texts;
+    this.changed = changed;
+    this.mirror = make("select", { id: "fs-mirror" });
+    this.mirror.addEventListener("change", () =>
+      this.change(post("/api/models/access", { endpoint: this.mirror.value })),
+    );
+    this.token = make("input", { type: "password", id: "fs-token", autocomplete: "off", placeholder: "hf_…" });
+    const keep = () => this.change(post("/api/models/token", { token: this.token.value }));
+    const forget = () => this.change(ask("/api/models/token", { method: "DELETE" }));
+    this.keep = button(texts.token_keep, keep, "fs-small");
+    this.forget = button(texts.token_forget, forget, "fs-small");
+    this.kept = make("span", { role: "status", "aria-live": "polite" });
+    const row = (/** @type {HTMLElement[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
+    this.element = make(
+      "details",
+      { id: "fs-access" },
+      make("summary", {}, texts.access_heading),
+      row(make("label", { for: "fs-mirror" }, texts.access_endpoint), this.mirror),
+      row(make("label", { for: "fs-token" }, texts.access_token), this.token, this.keep, this.forget, this.kept),
+      make("p", { class: "fs-hint" }, texts.access_help),
+    );
+    ask("/api/models/access").then(
+      (access) => this.show(access),
+      () => {},
+    );
   }
-  FinetuneStudio.hub = hub;
-})();
+
+  /** @param {Promise<Access>} answer */
+  async change(answer) {
+    try {
+      this.show(await answer);
+      this.changed();
+    } catch (error) {
+      setText(this.kept, inWords(error, this.texts));
+    }
+    this.token.value = ""; // never shown again, and not left lying in the page
+  }
+
+  /** @param {Access} access */
+  show(access) {
+    const known = access.mirrors.includes(access.endpoint) ? access.mirrors : [access.endpoint, ...access.mirrors];
+    const options = known.map((url) => make("option", { value: url, selected: url === access.endpoint }, url));
+    this.mirror.replaceChildren(...options);
+    this.mirror.disabled = access.fixed;
+    this.token.disabled = this.keep.disabled = access.token_fixed;
+    this.forget.hidden = !access.token || access.token_fixed;
+    const kept = access.token ? fill(this.texts.token_kept, { host: access.host }) : "";
+    setText(this.kept, access.token_fixed ? this.texts.token_fixed : kept);
+  }
+
+  /** Open where a refusal asks for a token. @param {unknown} error */
+  offer(error) {
+    if (refusedFor(error, "model_gated", "model_unauthorized")) this.element.open = true;
+  }
+}
+
+/** The chosen model: here, or to be downloaded. */
+class ChosenModel {
+  model = "";
+  online = false;
+  #asked = 0;
+  #running = "";
+  #halted = false;
+
+  /** @param {Record<string, any>} texts @param {HubAccess} access @param {() => void} downloaded */
+  constructor(texts, access, downloaded) {
+    this.texts = texts;
+    this.access = access;
+    this.downloaded = downloaded;
+    this.said = make("span", { role: "status", "aria-live": "polite" });
+    this.bar = make("progress", { max: 1, value: 0, hidden: true, "aria-label": texts.downloading });
+    this.fetch = button(texts.download_now, () => this.download(), "", { hidden: true });
+    this.look = button(texts.look_up, () => this.lookUp(), "", { hidden: true });
+    this.stop = button(texts.download_stop, () => this.halt(), "fs-small", { hidden: true });
+    const parts = [this.said, this.bar, this.fetch, this.look, this.stop];
+    this.element = make("p", { class: "fs-row", id: "fs-chosen-model" }, ...parts);
+  }
+
+  /** @param {string | undefined} model */
+  choose(model) {
+    if (!model || model === this.model) return;
+    this.model = model;
+    this.online = false;
+    this.refresh();
+  }
+
+  lookUp() {
+    this.online = true;
+    this.refresh();
+  }
+
+  halt() {
+    this.#halted = true;
+    post("/api/models/download/stop", { model: this.#running });
+  }
+
+  async refresh() {
+    const { model, online, texts } = this;
+    if (!model || this.#running) return;
+    const mine = ++this.#asked;
+    try {
+      const told = await ask(`/api/models/facts?model=${encodeURIComponent(model)}&online=${online}`);
+      if (mine !== this.#asked) return;
+      this.look.hidden = true;
+      this.fetch.hidden = told.here;
+      if (told.job) return await this.follow(told.job); // begun before this page was loaded
+      const away = () => fill(texts.model_away, { model, size: size(told.download_bytes) });
+      setText(this.said, told.here ? fill(texts.model_here, { model }) : away());
+      if (online) dispatchEvent(new Event("finetune-lengths")); // its shape is known now
+    } catch (error) {
+      if (mine !== this.#asked) return;
+      const unknown = refusedFor(error, "model_not_known");
+      this.look.hidden = !unknown;
+      this.fetch.hidden = true;
+      setText(this.said, unknown ? fill(texts.model_unknown, { model }) : inWords(error, texts));
+      this.access.offer(error);
+    }
+  }
+
+  async download() {
+    try {
+      await this.follow((await post("/api/models/download", { model: this.model, revision: "main" })).job);
+    } catch (error) {
+      setText(this.said, inWords(error, this.texts));
+      this.access.offer(error);
+    }
+  }
+
+  /** @param {string} job */
+  async follow(job) {
+    const { texts } = this;
+    this.#running = this.model;
+    this.#halted = false;
+    this.fetch.hidden = true;
+    this.bar.hidden = this.stop.hidden = false;
+    this.bar.removeAttribute("value");
+    let failed = "";
+    try {
+      await followJob(job, ({ progress: [done, total] }) => {
+        if (!total) return;
+        this.bar.value = done / total;
+        const words = fill(texts.downloading_model, { model: this.#running });
+        setText(this.said, `${words} ${size(done)} / ${size(total)}`);
+      });
+    } catch (error) {
+      failed = this.#halted ? "" : inWords(error, texts);
+      this.access.offer(error);
+    }
+    this.#running = "";
+    this.bar.hidden = this.stop.hidden = true;
+    await this.refresh();
+    if (failed) setText(this.said, failed);
+    this.downloaded();
+  }
+}
+
+/** Models to choose from: those on this machine, and a search on the Hub. */
+class ModelLists {
+  /** @param {Record<string, any>} texts @param {HubAccess} access */
+  constructor(texts, access) {
+    this.texts = texts;
+    this.access = access;
+    const attributes = { type: "search", id: "fs-hub-search", placeholder: "Qwen3", "aria-label": texts.hub_search };
+    this.text = make("input", attributes);
+    this.text.addEventListener(
+      "keydown",
+      onEnter(() => this.search()),
+    );
+    this.found = make("div");
+    this.here = make("div");
+    this.note = statusLine({ class: "fs-hint" });
+    const row = make(
+      "div",
+      { class: "fs-row" },
+      this.text,
+      button(texts.hub_search, () => this.search()),
+    );
+    const summary = make("summary", {}, texts.hub_heading);
+    this.element = make("details", { id: "fs-hub" }, summary, row, this.note, this.found, this.here);
+    this.element.addEventListener("toggle", () => this.element.open && this.readHere());
+  }
+
+  /** @param {string} name */
+  choose(name) {
+    typeInto("#train-own-model input, #train-own-model textarea", name)?.scrollIntoView({ block: "center" });
+  }
+
+  /** @param {Model} one */
+  row(one) {
+    const { texts } = this;
+    const fetched = one.download_bytes ? size(one.download_bytes) : "–";
+    const cells = [
+      parameters(one.parameters),
+      one.path ? texts.here : fetched,
+      one.license || "–",
+      one.gated ? texts.access_gated : texts.access_open,
+      one.downloads === undefined ? "" : number(one.downloads || 0),
+      button(texts.choose, () => this.choose(one.id), "fs-small"),
+    ];
+    return make("tr", {}, make("th", { scope: "row" }, one.id), ...cells.map((cell) => make("td", {}, cell)));
+  }
+
+  /** @param {Model[]} models */
+  table(models) {
+    const { texts } = this;
+    const columns = [
+      "model_column",
+      "size_column",
+      "download_column",
+      "license_column",
+      "access_column",
+      "downloads_column",
+    ];
+    const head = heads(...columns.map((name) => texts[name]));
+    head.append(make("th", {}, make("span", { class: "fs-hidden" }, texts.choose)));
+    const rows = make("tbody", {}, ...models.map((one) => this.row(one)));
+    return scrolling(texts.hub_heading, make("table", {}, make("thead", {}, head), rows));
+  }
+
+  async search() {
+    const { texts } = this;
+    setText(this.note, texts.searching);
+    try {
+      /** @type {Model[]} */
+      const models = await ask(`/api/models/search?text=${encodeURIComponent(this.text.value)}`);
+      this.found.replaceChildren(...(models.length ? [this.table(models)] : []));
+      setText(this.note, models.length ? "" : texts.none_on_hub);
+    } catch (error) {
+      setText(this.note, inWords(error, texts));
+      this.access.offer(error);
+    }
+  }
+
+  async readHere() {
+    try {
+      /** @type {Model[]} */
+      const models = await ask("/api/models/here");
+      this.here.replaceChildren(...(models.length ? [make("h4", {}, this.texts.models_here), this.table(models)] : []));
+    } catch {
+      /* the list stays as it was */
+    }
+  }
+}
+
+/** @type {import("./start.js").Part} */
+export function start(root, { texts }) {
+  const access = new HubAccess(texts, () => chosen.refresh());
+  const lists = new ModelLists(texts, access);
+  const chosen = new ChosenModel(texts, access, () => lists.readHere());
+  root.append(chosen.element, lists.element, access.element);
+  addEventListener("finetune-config", (event) => chosen.choose(/** @type {CustomEvent} */ (event).detail?.model));
+  chosen.choose(formNow().model);
+}

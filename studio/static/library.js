@@ -1,84 +1,184 @@
 // The library: all datasets with what is known of them; rename, mix, download, delete with undo.
-"use strict";
-(() => {
-  const { make, ask, post, followJob, size, setText, fill, poll, head, applyTheme } = FinetuneStudio.parts;
-  const POLL_MS = 3000;
+// @ts-check
+import { Latest, ask, followJob, inWords, post, refusedFor, runPage } from "./api.js";
+import { button, fill, heads, make, number, poll, replaceRows, scrolling, setText, statusLine } from "./dom.js";
+import { size } from "./format.js";
+import { head } from "./frame.js";
 
-  function library(root, settings) {
-    const { texts, language } = settings;
-    head(texts, language); applyTheme();
-    const said = make("p", { class: "fs-said", role: "status", "aria-live": "polite" });
-    const body = make("tbody", {});
-    const columns = ["name", "format", "rows_good", "size", "added", "used_by"];
-    const table = make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, texts.mix), ...columns.map((name) => make("th", { scope: "col" }, texts[`library_${name}`])), make("th", {}, ""))), body);
-    const scroll = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.datasets }, table);
-    const weights = new Map();
-    const mixButton = make("button", { type: "button", class: "fs-button", disabled: true, onclick: mix }, texts.mix_chosen);
-    root.append(make("h1", {}, texts.datasets), said, scroll, make("div", { class: "fs-row" }, mixButton, make("span", { class: "fs-hint" }, texts.mix_help)));
-    const fail = (error) => setText(said, error.message || texts.no_connection);
-    let shown = "";
+/**
+ * @typedef {{
+ *   id: string, name: string, format: string, good: number, rows: number, bytes: number, added: number,
+ *   version: number, versions: number, runs: string[],
+ * }} Dataset
+ */
 
-    async function mix() {
-      mixButton.disabled = true;
-      try {
-        const { job } = await post("/api/datasets/mix", { parts: Object.fromEntries(weights) });
-        await followJob(job);
-        weights.clear(); shown = "";
-      } catch (error) { fail(error); }
-      refresh();
-    }
-    function remove(item, sure = false) {
-      const path = `/api/datasets/${item.id}`;
-      ask(`${path}?although_used=${sure}`, { method: "DELETE" }).then(() => {
-        weights.delete(item.id);
-        const undo = make("button", { type: "button", class: "fs-button fs-small", onclick: () => post(`${path}/restore`).then(() => { line.remove(); refresh(); }, fail) }, texts.undo);
-        const line = make("span", { class: "fs-line" }, fill(texts.deleted, { name: item.name }), " ", undo);
-        if (!said.querySelector(".fs-line")) said.replaceChildren();
-        said.prepend(line); // each can be undone, also after another one
-        dispatchEvent(new CustomEvent("finetune-deleted", { detail: item.id }));
-        undo.focus();
-        refresh();
-      }, (error) => {
-        const used = (error.problems || []).some((problem) => problem.code === "dataset_in_use");
-        if (used && confirm(error.message)) remove(item, true); else if (!used) fail(error);
-      });
-    }
-    function rename(item) {
-      const name = prompt(texts.new_name, item.name);
-      if (name && name.trim() && name !== item.name) post(`/api/datasets/${item.id}/rename`, { name }).then(refresh, fail);
-    }
-    function row(item) {
-      const small = (key, text, onclick) => make("button", { type: "button", class: "fs-button fs-small", "data-key": `${item.id}-${key}`, onclick }, text);
-      const weight = make("input", { type: "number", min: 0.01, max: 100, step: "any", value: weights.get(item.id) ?? 1, class: "fs-weight", "aria-label": fill(texts.weight_of, { name: item.name }), hidden: !weights.has(item.id), oninput: () => weights.set(item.id, Number(weight.value)) });
-      const pick = make("input", { type: "checkbox", "data-key": `${item.id}-pick`, "aria-label": fill(texts.pick, { name: item.name }), onchange: () => {
-        if (pick.checked) weights.set(item.id, Number(weight.value)); else weights.delete(item.id);
-        weight.hidden = !pick.checked; mixButton.disabled = weights.size < 2;
-      } });
-      pick.checked = weights.has(item.id);
-      const version = item.versions > 1 ? make("small", {}, fill(texts.version, { version: item.version, versions: item.versions })) : null;
-      const runs = item.runs.slice(-3).map((run) => make("a", { href: `run?run=${encodeURIComponent(run)}` }, run));
-      return make("tr", {}, make("td", {}, pick, " ", weight), make("td", {}, make("a", { href: `datasets?dataset=${item.id}`, "data-key": `${item.id}-open` }, item.name), version, make("small", {}, item.id)),
-        make("td", {}, item.format), make("td", {}, `${item.good.toLocaleString()} / ${item.rows.toLocaleString()}`), make("td", {}, size(item.bytes)), make("td", {}, new Date(item.added * 1000).toLocaleString(language === "zh" ? "zh-CN" : "en")),
-        make("td", {}, ...(runs.length ? runs.flatMap((link, index) => (index ? [", ", link] : [link])) : ["–"]), item.runs.length > 3 ? ` +${item.runs.length - 3}` : null),
-        make("td", {}, make("div", { class: "fs-actions" }, make("a", { class: "fs-button fs-small", href: `./?dataset=${item.id}` }, texts.train_with), small("rename", texts.rename, () => rename(item)), small("delete", texts.delete, () => remove(item)))));
-    }
-    async function refresh() {
-      let list;
-      try { list = await ask("/api/datasets"); } catch (error) { fail(error instanceof TypeError ? {} : error); return; }
-      mixButton.disabled = weights.size < 2;
-      const now = JSON.stringify(list);
-      if (now === shown) return;
-      shown = now;
-      const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-      body.replaceChildren(...list.map(row));
-      if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-      scroll.hidden = !list.length;
-      if (!list.length && !said.childElementCount) setText(said, texts.no_datasets);
-      else if (said.textContent === texts.no_datasets) setText(said, "");
-    }
-    addEventListener("finetune-dataset", refresh);
-    poll(root, refresh, POLL_MS);
+const POLL_MS = 3000;
+const SHOWN_RUNS = 3;
+
+class Library {
+  #shown = "";
+  #latest = new Latest();
+  /** @type {Map<string, number>} what is chosen to be mixed, with its weight */
+  #weights = new Map();
+
+  /** @param {HTMLElement} root @param {Record<string, any>} texts @param {string} language */
+  constructor(root, texts, language) {
+    this.texts = texts;
+    this.language = language;
+    this.said = statusLine({ class: "fs-said" });
+    this.body = make("tbody");
+    const columns = ["name", "format", "rows_good", "size", "added", "used_by"].map((name) => texts[`library_${name}`]);
+    const table = make("table", {}, make("thead", {}, heads(texts.mix, ...columns, "")), this.body);
+    this.scroll = scrolling(texts.datasets, table);
+    this.mixing = button(texts.mix_chosen, () => this.mix(), "", { disabled: true });
+    const foot = make("div", { class: "fs-row" }, this.mixing, make("span", { class: "fs-hint" }, texts.mix_help));
+    root.append(make("h1", {}, texts.datasets), this.said, this.scroll, foot);
   }
 
-  FinetuneStudio.library = library;
-})();
+  /** @param {unknown} error */
+  fail(error) {
+    setText(this.said, inWords(error, this.texts));
+  }
+
+  async mix() {
+    this.mixing.disabled = true;
+    try {
+      const { job } = await post("/api/datasets/mix", { parts: Object.fromEntries(this.#weights) });
+      await followJob(job);
+      this.#weights.clear();
+      this.#shown = "";
+    } catch (error) {
+      this.fail(error);
+    }
+    await this.refresh();
+  }
+
+  /** @param {Dataset} item @param {boolean} [sure] delete it although runs have used it */
+  async remove(item, sure = false) {
+    const path = `/api/datasets/${item.id}`;
+    try {
+      await ask(`${path}?although_used=${sure}`, { method: "DELETE" });
+    } catch (error) {
+      if (!refusedFor(error, "dataset_in_use")) return this.fail(error);
+      if (confirm(inWords(error, this.texts))) await this.remove(item, true);
+      return;
+    }
+    this.#weights.delete(item.id);
+    const back = async () => {
+      try {
+        await post(`${path}/restore`);
+        line.remove();
+        await this.refresh();
+      } catch (error) {
+        this.fail(error);
+      }
+    };
+    const undo = button(this.texts.undo, back, "fs-small");
+    const line = make("span", { class: "fs-line" }, fill(this.texts.deleted, { name: item.name }), " ", undo);
+    if (!this.said.querySelector(".fs-line")) this.said.replaceChildren();
+    this.said.prepend(line); // each can be undone, also after another one
+    dispatchEvent(new CustomEvent("finetune-deleted", { detail: item.id }));
+    undo.focus();
+    await this.refresh();
+  }
+
+  /** @param {Dataset} item */
+  async rename(item) {
+    const name = prompt(this.texts.new_name, item.name);
+    if (!name?.trim() || name === item.name) return;
+    try {
+      await post(`/api/datasets/${item.id}/rename`, { name });
+      await this.refresh();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** A tick that adds the dataset to a mix, and its weight. @param {Dataset} item */
+  pick(item) {
+    const chosen = this.#weights.has(item.id);
+    const weight = make("input", {
+      type: "number", min: 0.01, max: 100, step: "any", value: this.#weights.get(item.id) ?? 1, class: "fs-weight",
+      "aria-label": fill(this.texts.weight_of, { name: item.name }), hidden: !chosen,
+    }); // prettier-ignore
+    weight.addEventListener("input", () => this.#weights.set(item.id, Number(weight.value)));
+    const tick = make("input", {
+      type: "checkbox", "data-key": `${item.id}-pick`, "aria-label": fill(this.texts.pick, { name: item.name }),
+    }); // prettier-ignore
+    tick.checked = chosen;
+    tick.addEventListener("change", () => {
+      if (tick.checked) this.#weights.set(item.id, Number(weight.value));
+      else this.#weights.delete(item.id);
+      weight.hidden = !tick.checked;
+      this.mixing.disabled = this.#weights.size < 2;
+    });
+    return make("td", {}, tick, " ", weight);
+  }
+
+  /** @param {Dataset} item */
+  usedBy(item) {
+    const links = item.runs.slice(-SHOWN_RUNS).map((run) => make("a", { href: runPage(run) }, run));
+    const listed = links.flatMap((link, index) => (index ? [", ", link] : [link]));
+    const more = item.runs.length > SHOWN_RUNS ? ` +${item.runs.length - SHOWN_RUNS}` : null;
+    return make("td", {}, ...(listed.length ? listed : ["–"]), more);
+  }
+
+  /** @param {Dataset} item */
+  row(item) {
+    const { texts } = this;
+    const { version, versions } = item;
+    const small = (/** @type {string} */ key, /** @type {string} */ text, /** @type {() => void} */ work) =>
+      button(text, work, "fs-small", { "data-key": `${item.id}-${key}` });
+    const link = make("a", { href: `datasets?dataset=${item.id}`, "data-key": `${item.id}-open` }, item.name);
+    const numbered = versions > 1 ? make("small", {}, fill(texts.version, { version, versions })) : null;
+    const added = new Date(item.added * 1000).toLocaleString(this.language === "zh" ? "zh-CN" : "en");
+    const train = make("a", { class: "fs-button fs-small", href: `./?dataset=${item.id}` }, texts.train_with);
+    const rename = small("rename", texts.rename, () => this.rename(item));
+    const remove = small("delete", texts.delete, () => this.remove(item));
+    const cell = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("td", {}, ...parts);
+    return make(
+      "tr",
+      {},
+      this.pick(item),
+      cell(link, numbered, make("small", {}, item.id)),
+      cell(item.format),
+      cell(`${number(item.good)} / ${number(item.rows)}`),
+      cell(size(item.bytes)),
+      cell(added),
+      this.usedBy(item),
+      cell(make("div", { class: "fs-actions" }, train, rename, remove)),
+    );
+  }
+
+  async refresh() {
+    const { texts } = this;
+    /** @type {Dataset[] | null} */
+    let list;
+    try {
+      list = await this.#latest.ask(() => ask("/api/datasets"));
+    } catch (error) {
+      return this.fail(error);
+    }
+    if (!list) return;
+    if (this.said.textContent === texts.no_connection) setText(this.said, ""); // it answers again
+    this.mixing.disabled = this.#weights.size < 2;
+    const now = JSON.stringify(list);
+    if (now === this.#shown) return;
+    this.#shown = now;
+    replaceRows(
+      this.body,
+      list.map((item) => this.row(item)),
+    );
+    this.scroll.hidden = !list.length;
+    if (!list.length && !this.said.childElementCount) setText(this.said, texts.no_datasets);
+    else if (this.said.textContent === texts.no_datasets) setText(this.said, "");
+  }
+}
+
+/** @type {import("./start.js").Part} */
+export function start(root, { texts, language }) {
+  head(texts, language);
+  const library = new Library(root, texts, language);
+  addEventListener("finetune-dataset", () => library.refresh());
+  poll(root, () => library.refresh(), POLL_MS);
+}

@@ -1,70 +1,148 @@
 // The runs that wait for their device: their order, a pause. Nothing is shown while nothing waits.
-"use strict";
-(() => {
-  const { make, button, ask, post, poll, setText, fill } = FinetuneStudio.parts;
-  const POLL_MS = 2000;
+// @ts-check
+import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
+import { button, fill, heads, make, poll, replaceRows, scrolling, setText, statusLine } from "./dom.js";
 
-  function queue(root, settings) {
-    const { texts } = settings;
-    const said = make("p", { class: "fs-hint", role: "status", "aria-live": "polite" });
-    const told = make("p", { class: "fs-said", role: "status", "aria-live": "polite" });
-    const rows = make("tbody", {});
-    const table = make("table", {}, make("thead", {}, make("tr", {}, ...["queue_number", "name"].map((name) => make("th", { scope: "col" }, texts[name])), make("th", {}, ""), make("th", { scope: "col" }, texts.device_column))), rows);
-    const scroll = make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": texts.queue }, table);
-    let now = { paused: false, waiting: [], running: {} }, shown = "", asked = 0, answered = 0;
-    const pause = button("", () => act(`/api/queue/${now.paused ? "resume" : "pause"}`));
-    const box = make("section", { hidden: true }, make("div", { class: "fs-row" }, make("h2", {}, texts.queue), make("span", { class: "fs-spring" }), pause), said, told, scroll);
-    root.append(box);
+const POLL_MS = 2000;
 
-    async function act(path, body, words = "") {
-      try { await post(path, body); } catch (error) { words = error.message; }
-      await refresh(); // the new order first: who reads that a run has moved must not find the old one
-      setText(told, words);
-      if (words) box.hidden = false;
-    }
-    function leave(one) {
-      const name = one.name || one.run, path = `/api/runs/${encodeURIComponent(one.run)}`;
-      post(`${path}/stop`, { discard: false }).then(() => {
-        const undo = button(texts.undo, async () => {
-          told.replaceChildren();
-          await act(`${path}/resume`);
-          await act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position: one.position });
-          rows.querySelector(`[data-key="${CSS.escape(one.run)}-leave"]`)?.focus();
-        }, "fs-small");
-        told.replaceChildren(fill(texts.queue_left, { name }), " ", undo);
-        undo.focus();
-        refresh();
-      }, (error) => setText(told, error.message));
-    }
-    function row(one) {
-      const name = one.name || one.run;
-      const move = (position) => act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position }, fill(texts.queue_moved, { name, position }));
-      const small = (key, text, work, off) => { const made = button(text, work, "fs-small"); made.dataset.key = `${one.run}-${key}`; made.disabled = off; made.setAttribute("aria-label", `${text}: ${name}`); return made; };
-      return make("tr", {}, make("td", {}, String(one.position)), make("td", {}, make("a", { href: `run?run=${encodeURIComponent(one.run)}` }, name), name === one.run ? null : make("small", {}, one.run)),
-        make("td", {}, make("div", { class: "fs-actions" }, small("up", texts.queue_up, () => move(one.position - 1), one.position === 1), small("down", texts.queue_down, () => move(one.position + 1), one.position === now.waiting.length), small("leave", texts.queue_leave, () => leave(one), false))), make("td", {}, one.device));
-    }
-    async function refresh() {
-      const number = ++asked;
-      let answer;
-      try { answer = await ask("/api/queue"); } catch { return; } // the list below says that the studio doesn't answer
-      if (number < answered) return; // overtaken by a later answer
-      [now, answered] = [answer, number];
-      const text = JSON.stringify(now);
-      if (text === shown) return;
-      shown = text;
-      const [device, run] = Object.entries(now.running)[0] ?? [];
-      box.hidden = !now.waiting.length && !now.paused && !told.childNodes.length;
-      scroll.hidden = !now.waiting.length;
-      setText(pause, now.paused ? texts.queue_go_on : texts.queue_pause);
-      const held = run ? fill(now.paused ? texts.queue_behind : texts.queue_running, { run, device }) : now.paused ? "" : texts.queue_free;
-      setText(said, `${now.paused ? texts.queue_paused : ""} ${held}`.trim());
-      const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-      rows.replaceChildren(...now.waiting.map(row));
-      const again = focused && rows.querySelector(`[data-key="${CSS.escape(focused)}"]`);
-      if (again) (again.disabled ? again.parentNode.querySelector("button:enabled") : again).focus(); // at the top there is no Up
-    }
-    poll(root, refresh, POLL_MS);
+/** @typedef {{ run: string, name: string, position: number, device: string }} Waiting */
+
+class Queue {
+  /** @type {{ paused: boolean, waiting: Waiting[], running: Record<string, string> }} */
+  #now = { paused: false, waiting: [], running: {} };
+  #shown = "";
+  #latest = new Latest();
+
+  /** @param {HTMLElement} root @param {Record<string, any>} texts */
+  constructor(root, texts) {
+    this.texts = texts;
+    this.said = statusLine({ class: "fs-hint" });
+    this.told = statusLine({ class: "fs-said" });
+    this.rows = make("tbody");
+    const head = make("thead", {}, heads(texts.queue_number, texts.name, "", texts.device_column));
+    this.scroll = scrolling(texts.queue, make("table", {}, head, this.rows));
+    this.pause = button("", () => this.act(`/api/queue/${this.#now.paused ? "resume" : "pause"}`));
+    const title = make(
+      "div",
+      { class: "fs-row" },
+      make("h2", {}, texts.queue),
+      make("span", { class: "fs-spring" }),
+      this.pause,
+    );
+    this.box = make("section", { hidden: true }, title, this.said, this.told, this.scroll);
+    root.append(this.box);
   }
 
-  FinetuneStudio.queue = queue;
-})();
+  /** @param {string} path @param {unknown} [body] @param {string} [words] what is said once it is done */
+  async act(path, body, words = "") {
+    try {
+      await post(path, body);
+    } catch (error) {
+      words = inWords(error, this.texts);
+    }
+    await this.refresh(); // the new order first: who reads that a run has moved must not find the old one
+    setText(this.told, words);
+    if (words) this.box.hidden = false;
+  }
+
+  /** @param {Waiting} one */
+  async leave(one) {
+    const path = runPath(one.run);
+    try {
+      await post(`${path}/stop`, { discard: false });
+    } catch (error) {
+      return setText(this.told, inWords(error, this.texts));
+    }
+    const back = async () => {
+      this.told.replaceChildren();
+      await this.act(`${path}/resume`);
+      await this.act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position: one.position });
+      /** @type {HTMLElement | null} */ (this.rows.querySelector(`[data-key="${CSS.escape(one.run)}-leave"]`))?.focus();
+    };
+    const undo = button(this.texts.undo, back, "fs-small");
+    this.told.replaceChildren(fill(this.texts.queue_left, { name: one.name || one.run }), " ", undo);
+    undo.focus();
+    await this.refresh();
+  }
+
+  /** @param {Waiting} one */
+  row(one) {
+    const { texts } = this;
+    const name = one.name || one.run;
+    const small = (
+      /** @type {string} */ key,
+      /** @type {string} */ text,
+      /** @type {() => void} */ work,
+      off = false,
+    ) =>
+      button(text, work, "fs-small", {
+        disabled: off,
+        "data-key": `${one.run}-${key}`,
+        "aria-label": `${text}: ${name}`,
+      });
+    const move = (/** @type {number} */ position) =>
+      this.act(
+        `/api/queue/${encodeURIComponent(one.run)}/move`,
+        { position },
+        fill(texts.queue_moved, { name, position }),
+      );
+    const actions = make(
+      "div",
+      { class: "fs-actions" },
+      small("up", texts.queue_up, () => move(one.position - 1), one.position === 1),
+      small("down", texts.queue_down, () => move(one.position + 1), one.position === this.#now.waiting.length),
+      small("leave", texts.queue_leave, () => this.leave(one)),
+    );
+    const named = make(
+      "td",
+      {},
+      make("a", { href: runPage(one.run) }, name),
+      name === one.run ? null : make("small", {}, one.run),
+    );
+    return make(
+      "tr",
+      {},
+      make("td", {}, String(one.position)),
+      named,
+      make("td", {}, actions),
+      make("td", {}, one.device),
+    );
+  }
+
+  async refresh() {
+    let answer;
+    try {
+      answer = await this.#latest.ask(() => ask("/api/queue"));
+    } catch {
+      return; // the list below says that the studio doesn't answer
+    }
+    if (!answer) return;
+    this.#now = answer;
+    const text = JSON.stringify(answer);
+    if (text === this.#shown) return;
+    this.#shown = text;
+    this.show();
+  }
+
+  show() {
+    const { texts } = this;
+    const { paused, waiting, running } = this.#now;
+    const [device, run] = Object.entries(running)[0] ?? [];
+    this.box.hidden = !waiting.length && !paused && !this.told.childNodes.length;
+    this.scroll.hidden = !waiting.length;
+    setText(this.pause, paused ? texts.queue_go_on : texts.queue_pause);
+    const free = paused ? "" : texts.queue_free;
+    const held = run ? fill(paused ? texts.queue_behind : texts.queue_running, { run, device }) : free;
+    setText(this.said, `${paused ? texts.queue_paused : ""} ${held}`.trim());
+    replaceRows(
+      this.rows,
+      waiting.map((one) => this.row(one)),
+    );
+  }
+}
+
+/** @type {import("./start.js").Part} */
+export function start(root, { texts }) {
+  const queue = new Queue(root, texts);
+  poll(root, () => queue.refresh(), POLL_MS);
+}

@@ -67,7 +67,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         return home.dataset(dataset_id)
 
     # Files whose columns nobody knows wait here until a person has said what they are.
-    waiting: dict[str, Path] = {}
+    waiting: dict[str, Path | str] = {}
 
     def read_file(path: Path | str, name: str = "", move: bool = False, **options: Any) -> dict[str, str]:
         def work(tell: OnProgress) -> dict[str, Any]:
@@ -82,8 +82,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
                     shutil.rmtree(Path(path).parent, ignore_errors=True)
 
         job = jobs.start(work)
-        if isinstance(path, Path):
-            waiting[job.id] = path
+        waiting[job.id] = path
         return {"job": job.id}
 
     @router.post("")
@@ -139,6 +138,8 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         job_id: str, columns: Annotated[dict[str, str], Body()], sample_by: Annotated[str, Body()] = "paragraph"
     ) -> dict[str, str]:
         path = waiting.get(job_id)
+        if isinstance(path, str):  # of the Hub, whose files are in its cache
+            return read_file(path, columns=columns, sample_by=sample_by)
         if path is None or not path.is_file():
             raise FineTuneError.of(Code.JOB_NOT_FOUND, value=job_id)
         return read_file(path, path.name, move=path.is_relative_to(uploads), columns=columns, sample_by=sample_by)

@@ -23,7 +23,7 @@ def client() -> TestClient:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", ["/", "/en/", "/api/runs", "/en/gradio_api/queue/join", "/ui-assets/studio.js"])
+@pytest.mark.parametrize("path", ["/", "/en/", "/api/runs", "/en/gradio_api/queue/join", "/ui-assets/start.js"])
 def test_without_the_cookie_nothing_behind_the_door_is_asked(client: TestClient, method: str, path: str) -> None:
     answer = client.request(method, path)
     assert answer.status_code == 401

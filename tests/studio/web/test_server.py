@@ -113,7 +113,7 @@ def test_the_first_page_is_in_the_person_s_language(
 
 def test_our_own_files_are_served(served: tuple[TestClient, Home]) -> None:
     client, _ = served
-    assert "FinetuneStudio" in client.get("/ui-assets/studio.js").text
+    assert "export async function start" in client.get("/ui-assets/start.js").text
     assert len(client.get("/ui-assets/plotly.min.js").content) > 1_000_000
     assert client.get("/favicon.ico").status_code == 200
     assert client.get("/ui-assets/../server.py").status_code == 404

@@ -1,0 +1,96 @@
+// Questions to the studio, and what it answers when it refuses: problem details (RFC 9457).
+// @ts-check
+import { pageLanguage } from "./dom.js";
+
+/** @typedef {{ code: string, params: Record<string, any>, severity: string }} Problem */
+
+const FOLLOW_MS = 300;
+
+/** What the studio refused, in a sentence, with its problems by code. */
+export class Refused extends Error {
+  /** @param {string} message @param {number} status @param {Problem[]} problems */
+  constructor(message, status, problems) {
+    super(message);
+    this.status = status;
+    this.problems = problems;
+  }
+
+  /** The first problem with this code. @param {string} code */
+  problem(code) {
+    return this.problems.find((one) => one.code === code);
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<any>}
+ * @throws {Refused} the studio refuses; a TypeError where it doesn't answer at all
+ */
+export async function ask(path, options = {}) {
+  const headers = { Accept: "application/json", "X-Finetune-Language": pageLanguage(), ...options.headers };
+  const answer = await fetch(path, { ...options, headers });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refused(body.detail || answer.statusText, answer.status, body.problems || []);
+  return body;
+}
+
+/** @param {string} path @param {unknown} [body] @param {string} [method] */
+export const post = (path, body, method = "POST") =>
+  ask(path, {
+    method,
+    headers: { "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+
+/** The address of a run. @param {string} id */
+export const runPath = (id) => `/api/runs/${encodeURIComponent(id)}`;
+
+/** The page of a run. @param {string} id */
+export const runPage = (id) => `run?run=${encodeURIComponent(id)}`;
+
+/**
+ * What went wrong, as a sentence.
+ * @param {unknown} error
+ * @param {Record<string, any>} texts
+ * @returns {string}
+ */
+export const inWords = (error, texts) =>
+  error instanceof TypeError || !(error instanceof Error) ? texts.no_connection : error.message || texts.no_connection;
+
+/** Whether the studio refused for this reason. @param {unknown} error @param {...string} codes */
+export const refusedFor = (error, ...codes) => error instanceof Refused && codes.some((code) => error.problem(code));
+
+/**
+ * A file that is being read, or anything else that the studio does in the background, until it has ended.
+ * @param {string} job
+ * @param {(told: any) => void} [tell]
+ */
+export async function followJob(job, tell = () => {}) {
+  for (;;) {
+    const told = await ask(`/api/datasets/jobs/${job}?language=${pageLanguage()}`);
+    if (told.done && told.result) return told.result;
+    if (told.done) throw new Refused(told.detail, 200, told.problems);
+    tell(told);
+    await new Promise((go) => setTimeout(go, FOLLOW_MS));
+  }
+}
+
+/** Asks one question at a time: an answer that a later question has overtaken is dropped. */
+export class Latest {
+  #asked = 0;
+  #answered = 0;
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} question
+   * @returns {Promise<T | null>} null where a later question was answered first
+   */
+  async ask(question) {
+    const turn = ++this.#asked;
+    const answer = await question();
+    if (turn < this.#answered) return null;
+    this.#answered = turn;
+    return answer;
+  }
+}

@@ -1,0 +1,175 @@
+// What is known of a dataset: how it was read, which rows are at fault and why, and its first conversations.
+// @ts-check
+import { ask } from "./api.js";
+import { button, fill, heads, make, number, scrolling, setText } from "./dom.js";
+import { seen } from "./format.js";
+
+/**
+ * @typedef {{ row: number | null, line: number | null, field: string | null, reason: string, text: string | null,
+ *   whole: string | null, severity: string }} Fault
+ * @typedef {{ role: string, content: string, reasoning?: string, train: boolean,
+ *   tool_calls?: { name: string, arguments: unknown }[] }} Message
+ * @typedef {{ text?: string | null, messages: Message[], tools?: { function: { name: string } }[] }} Example
+ * @typedef {{
+ *   id: string, name: string, format: string, rows: number, usable: number, good: number, at_fault: number, doubtful: number,
+ *   kinds: Record<string, number>, first: Fault[], columns: Record<string, string>, known_columns: string[],
+ *   unused_columns: string[], unused_keys: Record<string, number>, parts: unknown, editable: boolean, sample_by: string,
+ *   examples: Example[],
+ * }} Dataset
+ */
+
+const SHOWN_TALKS = 3;
+const SHOWN_TEXT = 2000;
+const SHOWN_TURN = 4000;
+const MOST_FIXED = 50;
+
+/** How the file was read. @param {Dataset} found @param {Record<string, any>} texts */
+export function detection(found, texts) {
+  const used = Object.entries(found.columns).map(([use, column]) => `${texts[`use_${use}`]}: ${column}`);
+  const keys = Object.entries(found.unused_keys).map(([key, count]) => `${key} (${number(count)})`);
+  const hint = (/** @type {string} */ text) => make("p", { class: "fs-hint" }, text);
+  return [
+    make("p", {}, fill(texts.read_as, { format: found.format || "–", used: used.join(" · ") || "–" })),
+    found.unused_columns.length ? hint(fill(texts.unused_columns, { columns: found.unused_columns.join(", ") })) : null,
+    keys.length ? hint(fill(texts.unused_keys, { keys: keys.join(", ") })) : null,
+  ];
+}
+
+/** @param {Dataset} found @param {Record<string, any>} texts */
+function counts(found, texts) {
+  const part = (/** @type {string} */ kind, /** @type {number} */ count, /** @type {string | string[]} */ text) =>
+    count ? make("span", { class: kind }, ` ${fill(text, { count: number(count) })}`) : null;
+  const valid = make("strong", {}, fill(texts.counts, { good: number(found.good), rows: number(found.rows) }));
+  const fault = part("fs-fault", found.at_fault, texts.at_fault);
+  return make("p", { class: "fs-counts" }, valid, fault, part("fs-doubt", found.doubtful, texts.doubtful));
+}
+
+/** @param {Fault} record */
+function faultRow(record) {
+  const raw = make("code", { class: "fs-raw" }, seen((record.text || "").replace(/\s+/g, " ")));
+  const cells = [
+    String(record.row ?? "–"),
+    String(record.line ?? "–"),
+    seen(record.field ?? "–"),
+    seen(record.reason),
+    raw,
+  ];
+  const kind = record.severity === "error" ? "fs-fault-row" : "";
+  return make("tr", { class: kind }, ...cells.map((cell) => make("td", {}, cell)));
+}
+
+/**
+ * How many rows are good, and what is wrong with the others, with ways to fix, leave out or download them.
+ * @param {Dataset} found
+ * @param {{ texts: Record<string, any>, language: string, chooses: boolean, save: (changes: Map<number, string | null>) => void }} options
+ */
+export function report(found, { texts, language, chooses, save }) {
+  const download = (/** @type {string} */ path, /** @type {string} */ text) =>
+    make("a", { class: "fs-button fs-small", href: `/api/datasets/${found.id}/${path}`, download: true }, text);
+  const rows = download("examples.jsonl", texts.download_rows);
+  const summary = counts(found, texts);
+  if (!found.first.length) return make("div", { class: "fs-report" }, summary, make("div", { class: "fs-row" }, rows));
+  const kinds = Object.entries(found.kinds).map(([kind, count]) => `${texts[`kind_${kind}`]} ${number(count)}`);
+  const columns = ["row", "line", "field", "what", "row_itself"].map((name) => texts[`column_${name}`]);
+  const caption = make("caption", { class: "fs-hidden" }, texts.problems);
+  const table = make(
+    "table",
+    {},
+    caption,
+    make("thead", {}, heads(...columns)),
+    make("tbody", {}, ...found.first.map(faultRow)),
+  );
+  const problems = download(`problems.csv?language=${language}`, texts.download_report);
+  const actions = make("div", { class: "fs-row" }, problems, rows);
+  const editor = make("div", { class: "fs-editor" });
+  if (found.editable)
+    actions.append(button(texts.mend, () => fixRows(found, editor, texts, language, save), "fs-small"));
+  if (found.at_fault && chooses) actions.append(make("span", { class: "fs-hint" }, texts.choose_bad_rows));
+  const total = Object.values(found.kinds).reduce((sum, count) => sum + count, 0);
+  const first = fill(texts.first_problems, { shown: found.first.length, total: number(total) });
+  const more = total > found.first.length ? make("p", { class: "fs-hint" }, first) : null;
+  const kindLine = make("p", { class: "fs-hint" }, kinds.join(" · "));
+  return make(
+    "div",
+    { class: "fs-report" },
+    summary,
+    kindLine,
+    scrolling(texts.problems, table),
+    more,
+    actions,
+    editor,
+  );
+}
+
+/**
+ * Rows at fault as texts to edit or leave out; they are saved together, as a new version.
+ * @param {Dataset} found
+ * @param {HTMLElement} editor
+ * @param {Record<string, any>} texts
+ * @param {string} language
+ * @param {(changes: Map<number, string | null>) => void} save
+ */
+async function fixRows(found, editor, texts, language, save) {
+  const path = `/api/datasets/${found.id}/problems?count=${MOST_FIXED}&whole=true&language=${language}`;
+  /** @type {Fault[]} */
+  const records = await ask(path);
+  /** @type {Map<number, string | null>} */
+  const changes = new Map();
+  /** @type {Map<number, Fault>} the first fault of each row that can be shown whole */
+  const rows = new Map();
+  for (const record of records)
+    if (record.whole !== null && record.row !== null && !rows.has(record.row)) rows.set(record.row, record);
+  const saving = button(texts.save_rows, () => save(changes), "fs-primary", { disabled: true });
+  const changed = (/** @type {number} */ row, /** @type {string | null} */ text) => {
+    changes.set(row, text);
+    saving.disabled = false;
+  };
+  const boxes = [...rows].map(([row, record]) => editBox(row, record, texts, changed));
+  editor.replaceChildren(...boxes, boxes.length ? saving : make("p", {}, texts.nothing_to_mend));
+  editor.querySelector("textarea")?.focus();
+}
+
+/** @param {number} row @param {Fault} record @param {Record<string, any>} texts @param {(row: number, text: string | null) => void} changed */
+function editBox(row, record, texts, changed) {
+  const id = `fs-mend-${row}`;
+  const area = make("textarea", { id, rows: 3, spellcheck: "false" });
+  area.value = record.whole ?? "";
+  area.addEventListener("input", () => changed(row, area.value));
+  const remove = button(
+    texts.remove_row,
+    () => {
+      area.disabled = !area.disabled;
+      changed(row, area.disabled ? null : area.value);
+      setText(remove, area.disabled ? texts.keep_row : texts.remove_row);
+    },
+    "fs-small",
+  );
+  const words = `${fill(texts.mend_row, { row, line: record.line ?? "–" })} ${seen(record.reason)}`;
+  return make("div", { class: "fs-mend" }, make("label", { for: id }, words), area, remove);
+}
+
+/** The first conversations, with what is trained on marked. @param {Example[]} examples @param {Record<string, any>} texts */
+export function talks(examples, texts) {
+  const turn = (/** @type {{ role: string, text: string, train: boolean }} */ one) => {
+    const role = make("small", {}, texts[`role_${one.role}`] + (one.train ? ` · ${texts.learned}` : ""));
+    return make("p", { class: `fs-turn fs-${one.role}` }, role, one.train ? make("mark", {}, one.text) : one.text);
+  };
+  const boxes = examples
+    .slice(0, SHOWN_TALKS)
+    .map((example) => make("div", { class: "fs-talk", tabindex: 0 }, ...turnsOf(example).map(turn)));
+  return make("div", {}, make("h3", {}, texts.conversations), make("div", { class: "fs-talks" }, ...boxes));
+}
+
+/** @param {Example} example */
+function turnsOf(example) {
+  if (example.text !== undefined && example.text !== null)
+    return [{ role: "text", text: seen(example.text.slice(0, SHOWN_TEXT)), train: true }];
+  const names = (example.tools ?? []).map((tool) => seen(tool.function.name)).join(", ");
+  const tools = names ? [{ role: "tools", text: names, train: false }] : [];
+  const turns = example.messages.map((message) => {
+    const calls = (message.tool_calls ?? []).map((call) => `${call.name}(${JSON.stringify(call.arguments)})`);
+    const text = [message.reasoning, message.content, ...calls].filter(Boolean).join("\n");
+    return { role: message.role, train: message.train, text: seen(text.slice(0, SHOWN_TURN)) };
+  });
+  return [...tools, ...turns];
+}

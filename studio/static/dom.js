@@ -1,0 +1,118 @@
+// Elements, made of texts and never of HTML, and work that is done again and again while an element is there.
+// @ts-check
+import { fillIn } from "./format.js";
+
+/** @typedef {Node | string | null | undefined} Child */
+
+/**
+ * An element with its attributes, listeners (`onclick`) and children.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false)
+      node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(.../** @type {(Node | string)[]} */ (children.filter((child) => child !== null && child !== undefined)));
+  return node;
+}
+
+/**
+ * A button that does `work`.
+ * @param {string} text
+ * @param {(event: MouseEvent) => void} work
+ * @param {string} [kind] more classes: "fs-small", "fs-primary"
+ * @param {Record<string, any>} [attributes]
+ */
+export const button = (text, work, kind = "", attributes = {}) =>
+  make("button", { type: "button", class: `fs-button ${kind}`, onclick: work, ...attributes }, text);
+
+/** A line that is read aloud when it changes. @param {Record<string, any>} [attributes] */
+export const statusLine = (attributes = {}) => make("p", { role: "status", "aria-live": "polite", ...attributes });
+
+/** The heads of a table's columns. @param {...string} texts */
+export const heads = (...texts) => make("tr", {}, ...texts.map((text) => make("th", { scope: "col" }, text)));
+
+/** A table that scrolls by itself, with a name for those who can't see it. @param {string} name @param {HTMLTableElement} table */
+export const scrolling = (name, table) =>
+  make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": name }, table);
+
+/** A list of options. @param {string[]} names @param {Record<string, any>} [attributes] @param {string} [chosen] */
+export const choice = (names, attributes = {}, chosen = "") =>
+  make("select", attributes, ...names.map((name) => make("option", { value: name, selected: name === chosen }, name)));
+
+/** A label above its control. @param {string} text @param {HTMLElement} control */
+export const labelled = (text, control) =>
+  make("div", { class: "fs-use" }, make("label", { for: control.id }, text), control);
+
+/** @param {Node} node @param {string} text */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** A listener for Enter in a field. @param {() => void} work @returns {(event: KeyboardEvent) => void} */
+export const onEnter = (work) => (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  work();
+};
+
+/** The page's language, whatever a cookie says. @returns {"en" | "zh"} */
+export const pageLanguage = () => (document.documentElement.lang.startsWith("zh") ? "zh" : "en");
+
+/** @param {string | string[]} text @param {Record<string, unknown>} values */
+export const fill = (text, values) => fillIn(pageLanguage(), text, values);
+
+/** A number with the separators of the page's language. @param {number} value */
+export const number = (value) => Number(value).toLocaleString(pageLanguage() === "zh" ? "zh-CN" : "en");
+
+/**
+ * Do `work` now and every so often, one at a time, until the element is gone; not while nobody looks.
+ * @param {HTMLElement} element
+ * @param {() => Promise<unknown>} work
+ * @param {number} every milliseconds
+ * @param {() => boolean} [inBackground] whether to go on in a tab that nobody looks at
+ * @returns {() => void} ends it
+ */
+export function poll(element, work, every, inBackground = () => false) {
+  let busy = false;
+  const end = () => {
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", tick);
+  };
+  const tick = async () => {
+    if (!element.isConnected) return end();
+    if (busy || (document.hidden && !inBackground())) return;
+    busy = true;
+    try {
+      await work();
+    } finally {
+      busy = false;
+    }
+  };
+  const timer = setInterval(tick, every);
+  document.addEventListener("visibilitychange", tick);
+  tick();
+  return end;
+}
+
+/** Replace rows and keep the focus on the control with the same `data-key`. @param {HTMLElement} body @param {HTMLElement[]} rows */
+export function replaceRows(body, rows) {
+  const active = /** @type {HTMLElement | null} */ (document.activeElement);
+  const key = body.contains(active) ? active?.dataset.key : null;
+  body.replaceChildren(...rows);
+  if (!key) return;
+  /** @type {HTMLButtonElement | null} */
+  const again = body.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (!again) return;
+  const able = again.disabled
+    ? /** @type {HTMLElement | null} */ (again.parentElement?.querySelector("button:enabled"))
+    : again;
+  able?.focus(); // at the top there is no Up
+}

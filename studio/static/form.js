@@ -1,0 +1,41 @@
+// What the form of the page says: it tells by an element of its own, and is told through its own inputs.
+// @ts-check
+
+/** @typedef {import("./start.js").Part} Part */
+
+/** @type {Record<string, any>} */
+let now = {};
+
+/** The form's values as they are; empty on a page without a form. */
+export const formNow = () => now;
+
+/** @type {Part} */
+export function start(root, _settings, gradio) {
+  root.hidden = true;
+  const changed = () => {
+    try {
+      now = JSON.parse(gradio.props.value || "{}");
+    } catch {
+      return;
+    }
+    dispatchEvent(new CustomEvent("finetune-config", { detail: now }));
+  };
+  gradio.watch("value", changed);
+  changed();
+}
+
+/** Write into an input as a person would. @param {string} selector @param {unknown} value */
+export function typeInto(selector, value) {
+  /** @type {HTMLInputElement | null} */
+  const input = document.querySelector(selector);
+  if (!input || input.value === String(value)) return null;
+  input.value = String(value);
+  for (const kind of ["input", "change", "blur"]) input.dispatchEvent(new Event(kind, { bubbles: true }));
+  return input;
+}
+
+/** @param {string} name a setting @param {unknown} value */
+export function setField(name, value) {
+  const id = `#cfg-${name.replace(/_/g, "-")}`;
+  typeInto(`${id} input, ${id} textarea`, value);
+}

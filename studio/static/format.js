@@ -1,0 +1,48 @@
+// Figures and texts as a person reads them. Nothing here touches a page.
+// @ts-check
+
+/** Bytes with a unit, powers of ten. @param {number} bytes */
+export function size(bytes) {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes >= 1e5) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes >= 100 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} B`;
+}
+
+/** A loss; a dash where there is none. @param {number | string | null | undefined} value */
+export const figure = (value) =>
+  value === null || value === undefined || value === "NaN" ? "–" : Number(value).toFixed(4);
+
+/** Seconds as 0:42, 12:05 or 3:10:00. @param {number | null | undefined} seconds */
+export function clock(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+/** A count of parameters: 494M, 1.5B. @param {number | null | undefined} count */
+export function parameters(count) {
+  if (!count) return "–";
+  return count >= 999.5e6 ? `${(count / 1e9).toFixed(1)}B` : `${Math.round(count / 1e6)}M`;
+}
+
+const CODES =
+  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+/** What can't be seen, or would turn the direction of reading, is written out. @param {string} text */
+export const seen = (text) =>
+  text.replace(CODES, (one) => `⟨U+${(one.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+
+/**
+ * A text with its values in it. One with several forms is the list of them: `count` chooses, by the language's rules.
+ * @param {string} language
+ * @param {string | string[]} text
+ * @param {Record<string, unknown>} values
+ */
+export function fillIn(language, text, values) {
+  const forms = Array.isArray(text) ? text : [text];
+  const one = new Intl.PluralRules(language).select(Number(values.count)) === "one";
+  const form = forms[one ? 0 : forms.length - 1];
+  return form.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+}

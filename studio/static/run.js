@@ -1,0 +1,328 @@
+// The page of one run: its state and figures, the curves, the answers, the log, and what can be done with it.
+// @ts-check
+import { ask, inWords, post, runPage, runPath } from "./api.js";
+import { LossChart } from "./chart.js";
+import { button, fill, heads, make, poll, scrolling, setText } from "./dom.js";
+import { figure, size } from "./format.js";
+import { head } from "./frame.js";
+import { FACTS, changesOf, factsOf, named, offered, phaseOf, progressOf } from "./run_view.js";
+
+/**
+ * @typedef {import("./run_view.js").Status} Status
+ * @typedef {import("./run_view.js").Sample} Sample
+ * @typedef {{ last: number, reset: boolean, train: any, validation: any, status: Status }} Update
+ */
+
+const POLL_MS = 1000;
+const MOST_POINTS = 4000;
+const NEAR_END = 40;
+
+const canTell = () => "Notification" in window;
+const mayTell = () => canTell() && Notification.permission === "granted";
+
+/** What is filled again and again. @param {Record<string, any>} texts @param {string} id */
+function makeParts(texts, id) {
+  const title = make("h1", {}, id);
+  const below = make("p", { class: "fs-hint" });
+  const state = make("span", { class: "fs-state", role: "status", "aria-live": "polite" });
+  const phase = make("span", { class: "fs-phase" });
+  const bar = make("progress", { max: 1, value: 0, "aria-label": texts.step });
+  const problem = make("p", { class: "fs-problem", role: "alert" });
+  const facts = Object.fromEntries(FACTS.map((name) => [name, make("dd", { id: `fact-${name}` }, "–")]));
+  const next = make(
+    "p",
+    { class: "fs-hint", hidden: true },
+    texts.next_adapter,
+    " ",
+    make("a", { href: "./" }, texts.next_own),
+  );
+  const evidenceText = make("pre", { class: "fs-log", tabindex: 0 });
+  const evidence = make("details", { hidden: true }, make("summary", {}, texts.evidence), evidenceText);
+  const waiting = make("p", { class: "fs-hint" }, texts.waiting_for_points);
+  const notes = make("ul", { class: "fs-notes" });
+  const answers = make("div", { class: "fs-answers" });
+  const log = make("pre", { class: "fs-log", tabindex: 0 });
+  const logBox = make("details", {}, make("summary", {}, texts.log), log);
+  return {
+    title,
+    below,
+    state,
+    phase,
+    bar,
+    problem,
+    facts,
+    next,
+    evidenceText,
+    evidence,
+    waiting,
+    notes,
+    answers,
+    log,
+    logBox,
+  };
+}
+
+class RunPage {
+  #last = 0;
+  #going = false;
+  over = false;
+  /** @type {Record<string, unknown>} the change that is shown is the one that is asked for */
+  #cure = {};
+
+  /** @param {HTMLElement} root @param {import("./start.js").Settings} settings @param {string} id */
+  constructor(root, settings, id) {
+    this.root = root;
+    this.texts = settings.texts;
+    this.language = settings.language;
+    this.id = id;
+    this.base = runPath(id);
+    this.say = (/** @type {string} */ key, /** @type {Record<string, unknown>} */ values) =>
+      fill(this.texts[key], values);
+    this.chart = new LossChart(this.texts, id);
+    this.controls = this.makeControls();
+    this.parts = makeParts(this.texts, id);
+    this.scale = button(this.texts.logarithmic, () => this.switchScale(), "fs-small");
+    const { logBox } = this.parts;
+    logBox.addEventListener("toggle", () => logBox.open && this.readLog());
+    root.append(...this.layout());
+    for (const control of Object.values(this.controls)) control.hidden = true; // until it is known which make sense
+  }
+
+  /** @returns {Record<string, HTMLButtonElement | HTMLAnchorElement>} */
+  makeControls() {
+    const { texts, base, id } = this;
+    const discard = () => confirm(texts.discard_sure) && this.act(`${base}/stop`, { discard: true });
+    const download = { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true };
+    const goOn = { class: "fs-button", title: texts.go_on_help, href: `./?from=${encodeURIComponent(id)}` };
+    return {
+      notify: button(texts.notify_me, () => this.askToTell()),
+      stop: button(texts.stop, () => this.act(`${base}/stop`, { discard: false })),
+      discard: button(texts.discard, discard, "fs-danger"),
+      resume: button(texts.resume, () => this.act(`${base}/resume`)),
+      retry: button(texts.retry, () => this.again(this.controls.retry), "", { title: texts.retry_help }),
+      go_on: make("a", goOn, texts.go_on),
+      download: make("a", download, texts.download_adapter),
+      cure: button("", () => this.again(this.controls.cure, { change: this.#cure }), "fs-primary"),
+    };
+  }
+
+  /** Everything in its place, top to bottom. @returns {HTMLElement[]} */
+  layout() {
+    const { texts, controls } = this;
+    const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
+    const spring = () => make("span", { class: "fs-spring" });
+    const { notify, stop, discard, resume, retry, go_on: goOn, download, cure } = controls;
+    const tiles = FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name]));
+    return /** @type {HTMLElement[]} */ ([
+      this.parts.title,
+      this.parts.below,
+      row(
+        this.parts.state,
+        this.parts.phase,
+        this.parts.bar,
+        spring(),
+        notify,
+        stop,
+        discard,
+        resume,
+        retry,
+        goOn,
+        download,
+      ),
+      this.parts.problem,
+      this.parts.next,
+      make("p", { class: "fs-row" }, cure),
+      this.parts.evidence,
+      make("dl", { class: "fs-facts" }, ...tiles),
+      row(make("h2", {}, texts.curve), spring(), this.scale),
+      this.parts.waiting,
+      this.chart.element,
+      this.parts.notes,
+      this.parts.answers,
+      this.parts.logBox,
+    ]);
+  }
+
+  switchScale() {
+    this.chart.switchScale();
+    setText(this.scale, this.chart.logarithmic ? this.texts.linear : this.texts.logarithmic);
+  }
+
+  async askToTell() {
+    await Notification.requestPermission();
+    this.controls.notify.hidden = Notification.permission !== "default";
+  }
+
+  /** @param {string} path @param {unknown} [body] */
+  async act(path, body) {
+    try {
+      await post(path, body);
+      await this.refresh();
+    } catch (error) {
+      setText(this.parts.problem, inWords(error, this.texts));
+    }
+  }
+
+  /** Run again and go there. @param {HTMLElement} pressed @param {unknown} [body] */
+  async again(pressed, body) {
+    const control = /** @type {HTMLButtonElement} */ (pressed);
+    control.disabled = true;
+    try {
+      location.href = runPage((await post(`${this.base}/retry`, body)).run);
+    } catch (error) {
+      control.disabled = false;
+      setText(this.parts.problem, inWords(error, this.texts));
+    }
+  }
+
+  async refresh() {
+    /** @type {Update} */
+    let update;
+    try {
+      update = await ask(`${this.base}/events?since=${this.#last}&language=${this.language}`);
+    } catch (error) {
+      if (/** @type {any} */ (error).status === 404) this.gone();
+      else setText(this.parts.phase, inWords(error, this.texts));
+      return;
+    }
+    this.#last = update.last;
+    this.show(update.status);
+    await this.chart.add(update.train, update.validation, update.reset);
+    this.parts.waiting.hidden = this.chart.count > 0;
+    if (this.chart.count > MOST_POINTS) this.#last = 0; // thinned anew by the server
+  }
+
+  /** There is no such run: say so, and ask no more. */
+  gone() {
+    this.end?.();
+    const problem = make("p", { class: "fs-problem", role: "alert" }, `${this.id}: ${this.texts.no_run} `);
+    this.root.replaceChildren(make("h1", {}, this.texts.run), problem, make("a", { href: "runs" }, this.texts.runs));
+  }
+
+  /** @param {Status} status */
+  show(status) {
+    const { texts } = this;
+    const { attempt, resumed_from_step: step } = status;
+    const again = step === null ? "" : fill(texts.resumed_from, { attempt, step });
+    setText(this.parts.title, status.name || this.id);
+    setText(this.parts.below, [status.name ? this.id : "", again].filter(Boolean).join(" · "));
+    setText(this.parts.state, texts[`state_${status.state}`]);
+    this.parts.state.dataset.state = status.state;
+    setText(this.parts.phase, phaseOf(status, this.say));
+    this.parts.bar.value = progressOf(status);
+    this.parts.bar.hidden = status.over || status.state === "queued";
+    this.over = status.over;
+    this.tellEnd(status);
+    for (const [name, text] of Object.entries(factsOf(status, this.say))) setText(this.parts.facts[name], text);
+    this.showProblem(status);
+    this.showActions(status);
+    if (this.parts.notes.childElementCount !== status.warnings.length)
+      this.parts.notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
+    this.showAnswers(status.samples);
+  }
+
+  /** @param {Status} status */
+  showProblem(status) {
+    setText(this.parts.problem, status.problem);
+    this.#cure = status.cure;
+    setText(this.controls.cure, fill(this.texts.try_again, { changes: changesOf(status.cure) }));
+    this.parts.evidence.hidden = !status.evidence.length;
+    setText(this.parts.evidenceText, status.evidence.join("\n"));
+  }
+
+  /** @param {Status} status */
+  showActions(status) {
+    for (const [name, on] of Object.entries(offered(status))) this.controls[name].hidden = !on;
+    for (const [name, text] of Object.entries(named(status))) setText(this.controls[name], this.texts[text]);
+    this.controls.notify.hidden = status.over || !canTell() || Notification.permission !== "default";
+    this.parts.next.hidden = status.state !== "finished";
+  }
+
+  /** A tab in the background says that its run has ended. @param {Status} status */
+  tellEnd(status) {
+    const ended = status.over && this.#going;
+    this.#going = !status.over;
+    if (!ended || !mayTell() || !document.hidden) return;
+    const loss = status.loss === null ? "" : `${this.texts.loss} ${figure(status.loss)}`;
+    const title = `${status.name || this.id}: ${this.texts[`state_${status.state}`]}`;
+    new Notification(title, { body: status.problem || loss, tag: this.id });
+  }
+
+  /** @param {Sample[]} samples */
+  showAnswers(samples) {
+    const shown = JSON.stringify(samples);
+    if (this.parts.answers.dataset.shown === shown) return;
+    this.parts.answers.dataset.shown = shown;
+    if (!samples.length) return this.parts.answers.replaceChildren();
+    const { texts } = this;
+    const cell = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("td", {}, ...parts);
+    const rows = samples.map((pair) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, pair.prompt),
+        cell(pair.before),
+        cell(pair.after, this.earlier(pair)),
+      ),
+    );
+    const table = make(
+      "table",
+      {},
+      make("thead", {}, heads(texts.prompt, texts.before, texts.after)),
+      make("tbody", {}, ...rows),
+    );
+    this.parts.answers.replaceChildren(make("h2", {}, texts.answers), scrolling(texts.answers, table));
+  }
+
+  /** What it said on the way, newest first. @param {Sample} pair */
+  earlier(pair) {
+    if (pair.answers.length < 2) return null;
+    const line = (/** @type {{ step: number, answer: string }} */ one) =>
+      make("li", {}, make("small", {}, fill(this.texts.at_step, { step: one.step })), " ", one.answer);
+    const said = pair.answers.slice(0, -1).reverse().map(line);
+    const summary = make("summary", {}, fill(this.texts.on_the_way, { count: said.length }));
+    return make("details", {}, summary, make("ul", {}, ...said));
+  }
+
+  async readLog() {
+    try {
+      const { text } = await ask(`${this.base}/log`);
+      const atEnd = this.parts.log.scrollHeight - this.parts.log.scrollTop - this.parts.log.clientHeight < NEAR_END;
+      setText(this.parts.log, text);
+      if (atEnd) this.parts.log.scrollTop = this.parts.log.scrollHeight;
+    } catch {
+      /* the next poll tries again */
+    }
+  }
+
+  async showDevice() {
+    if (this.over) return setText(this.parts.facts.device, "–");
+    try {
+      const used = (await ask("/api/devices")).find((/** @type {any} */ device) => device.used);
+      const busy = used.busy_percent === null ? "–" : Math.round(used.busy_percent);
+      const held = size(used.total_bytes - used.free_bytes);
+      setText(this.parts.facts.device, fill(this.texts.device_now, { busy, held, total: size(used.total_bytes) }));
+    } catch {
+      /* the next poll tries again */
+    }
+  }
+
+  follow() {
+    const look = async () => {
+      await this.refresh();
+      await this.showDevice();
+      if (this.parts.logBox.open) await this.readLog();
+    };
+    this.end = poll(this.root, look, POLL_MS, () => mayTell() && !this.over);
+  }
+}
+
+/** @type {import("./start.js").Part} */
+export function start(root, settings) {
+  const { texts, language } = settings;
+  head(texts, language);
+  const id = new URLSearchParams(location.search).get("run");
+  if (!id)
+    return root.append(make("p", { role: "status" }, texts.no_run, " ", make("a", { href: "runs" }, texts.runs)));
+  new RunPage(root, settings, id).follow();
+}

@@ -1,0 +1,99 @@
+// What the page of a run shows for a status: which actions make sense, and every figure as text. Nothing here touches a page.
+// @ts-check
+import { clock, figure, size } from "./format.js";
+
+/**
+ * @typedef {{ prompt: string, before: string, after: string, answers: { step: number, answer: string }[] }} Sample
+ * @typedef {{
+ *   state: string, over: boolean, name: string, phase: string, done: number | null, total: number | null, unit: string,
+ *   step: number, total_steps: number, epoch: number, loss: number | null, validation_loss: number | null,
+ *   eta_seconds: number | null, tokens_per_second: number | null, memory_bytes: number | null,
+ *   peak_memory_bytes: number | null, estimated_bytes: number | null, attempt: number,
+ *   resumed_from_step: number | null, saved_step: number | null, stop_seconds: number | null, problem: string,
+ *   cure: Record<string, unknown>, evidence: string[], warnings: string[], samples: Sample[], adapter: boolean,
+ * }} Status
+ */
+
+/** Which actions are offered, by their names. @param {Status} status @returns {Record<string, boolean>} */
+export function offered(status) {
+  const { over, state } = status;
+  const unbegun = status.attempt === 0 && state !== "failed";
+  return {
+    stop: !over && state !== "stopping",
+    discard: !over && state !== "queued",
+    resume: over && state !== "finished" && (status.saved_step !== null || unbegun),
+    retry: over && !(unbegun && state === "stopped"),
+    go_on: over && (status.adapter || status.saved_step !== null),
+    download: status.adapter,
+    cure: Object.keys(status.cure).length > 0,
+  };
+}
+
+/** What the first two actions are called: they mean something else for a run that has not begun. @param {Status} status */
+export const named = (status) => ({
+  stop: status.state === "queued" ? "queue_leave" : "stop",
+  resume: status.attempt === 0 && status.state !== "failed" ? "begin" : "resume",
+});
+
+/** How far a run or its phase is, from 0 to 1. @param {Status} status */
+export function progressOf(status) {
+  if (status.total_steps) return status.step / status.total_steps;
+  return status.total ? (status.done ?? 0) / status.total : 0;
+}
+
+/**
+ * The line beside the state: what goes on, or until when a stop is done.
+ * @param {Status} status
+ * @param {(key: string, values: Record<string, unknown>) => string} say
+ */
+export function phaseOf(status, say) {
+  if (status.stop_seconds !== null) return say("stop_within", { seconds: Math.ceil(status.stop_seconds) });
+  const amount = status.unit === "bytes" && status.total ? ` ${size(status.done ?? 0)} / ${size(status.total)}` : "";
+  return status.phase + amount;
+}
+
+/** The tiles of a run by the names of their facts, in their order. */
+export const FACTS = [
+  "step", "epoch", "loss", "validation_loss", "eta", "speed", "memory", "peak_memory", "device", "saved_step",
+]; // prettier-ignore
+
+/**
+ * Every tile's text; the device's own is asked for elsewhere.
+ * @param {Status} status
+ * @param {(key: string, values: Record<string, unknown>) => string} say
+ * @returns {Record<string, string>}
+ */
+export function factsOf(status, say) {
+  const peak = status.peak_memory_bytes ? size(status.peak_memory_bytes) : "–";
+  const expected = status.estimated_bytes;
+  return {
+    step: status.total_steps ? `${status.step} / ${status.total_steps}` : "–",
+    epoch: status.epoch ? status.epoch.toFixed(2) : "–",
+    loss: figure(status.loss),
+    validation_loss: figure(status.validation_loss),
+    eta: clock(status.eta_seconds),
+    speed: status.tokens_per_second ? say("tokens_per_second", { n: Math.round(status.tokens_per_second) }) : "–",
+    saved_step: String(status.saved_step ?? "–"),
+    memory: status.memory_bytes ? size(status.memory_bytes) : "–",
+    peak_memory: expected ? say("peak_estimated", { measured: peak, estimated: size(expected) }) : peak,
+  };
+}
+
+/** Settings as a person reads them. @param {Record<string, unknown>} changes */
+export const changesOf = (changes) =>
+  Object.entries(changes)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join(", ");
+
+/**
+ * The points of a small curve in a box of 80 by 22, as an SVG polyline has them; empty for fewer than two.
+ * @param {(number | null)[]} losses
+ */
+export function sparkPoints(losses) {
+  const real = losses.filter((loss) => typeof loss === "number");
+  if (real.length < 2) return "";
+  const [low, high] = [Math.min(...real), Math.max(...real)];
+  const at = (/** @type {number} */ loss, /** @type {number} */ index) =>
+    `${(index / (real.length - 1)) * 80},${20 - ((loss - low) / (high - low || 1)) * 18}`;
+  return real.map(at).join(" ");
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  changesOf,
+  factsOf,
+  named,
+  offered,
+  phaseOf,
+  progressOf,
+  sparkPoints,
+} from "../../../studio/static/run_view.js";
+
+const RUNNING = {
+  state: "running", over: false, name: "", phase: "Training", done: null, total: null, unit: "", step: 5, total_steps: 20,
+  epoch: 0.5, loss: 1.5, validation_loss: null, eta_seconds: 61, tokens_per_second: 99.6, memory_bytes: 2e9,
+  peak_memory_bytes: 3e9, estimated_bytes: null, attempt: 1, resumed_from_step: null, saved_step: null, stop_seconds: null,
+  problem: "", cure: {}, evidence: [], warnings: [], samples: [], adapter: false,
+}; // prettier-ignore
+const say = (key, values) => `${key} ${JSON.stringify(values)}`;
+const on = (status) =>
+  Object.entries(offered({ ...RUNNING, ...status })).flatMap(([name, shown]) => (shown ? [name] : []));
+
+test("each state offers what makes sense in it", () => {
+  assert.deepEqual(on({}), ["stop", "discard"]);
+  assert.deepEqual(on({ state: "queued", attempt: 0 }), ["stop"]);
+  assert.deepEqual(on({ state: "stopping" }), ["discard"]);
+  assert.deepEqual(on({ state: "stopped", over: true, saved_step: 4 }), ["resume", "retry", "go_on"]);
+  assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume"]); // it has left the queue
+  assert.deepEqual(on({ state: "finished", over: true, adapter: true, saved_step: 20 }), [
+    "retry",
+    "go_on",
+    "download",
+  ]);
+  const cure = { max_length: 512 };
+  assert.deepEqual(on({ state: "failed", over: true, cure }), ["retry", "cure"]);
+});
+
+test("actions of a run that has not begun have their own names", () => {
+  assert.deepEqual(named({ ...RUNNING, state: "queued", attempt: 0 }), { stop: "queue_leave", resume: "begin" });
+  assert.deepEqual(named(RUNNING), { stop: "stop", resume: "resume" });
+});
+
+test("progress is of the run's steps, or of its phase before them", () => {
+  assert.equal(progressOf(RUNNING), 0.25);
+  assert.equal(progressOf({ ...RUNNING, total_steps: 0, done: 1, total: 4 }), 0.25);
+  assert.equal(progressOf({ ...RUNNING, total_steps: 0 }), 0);
+});
+
+test("a stop counts down, a download says its bytes", () => {
+  assert.equal(phaseOf({ ...RUNNING, stop_seconds: 1.2 }, say), 'stop_within {"seconds":2}');
+  assert.equal(
+    phaseOf({ ...RUNNING, phase: "Downloading", unit: "bytes", done: 1e6, total: 2e6 }, say),
+    "Downloading 1.0 MB / 2.0 MB",
+  );
+});
+
+test("every tile has a text, a dash where nothing is known", () => {
+  const facts = factsOf(
+    { ...RUNNING, total_steps: 0, epoch: 0, memory_bytes: null, peak_memory_bytes: null, eta_seconds: null },
+    say,
+  );
+  assert.deepEqual([facts.step, facts.epoch, facts.memory, facts.peak_memory, facts.eta], ["–", "–", "–", "–", "–"]);
+  assert.equal(
+    factsOf({ ...RUNNING, estimated_bytes: 4e9 }, say).peak_memory,
+    'peak_estimated {"measured":"3.0 GB","estimated":"4.0 GB"}',
+  );
+});
+
+test("a cure is read as settings", () => {
+  assert.equal(changesOf({ max_length: 512, bf16: true }), "max_length: 512, bf16: true");
+});
+
+test("a small curve has a point for each loss, and none for fewer than two", () => {
+  assert.equal(sparkPoints([2, null, 1]), "0,2 80,20");
+  assert.equal(sparkPoints([1, 1]), "0,20 80,20");
+  assert.equal(sparkPoints([1]), "");
+});
