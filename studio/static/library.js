@@ -1,9 +1,10 @@
 // The library: all datasets with what is known of them; rename, mix, download, delete with undo.
 // @ts-check
-import { Latest, ask, followJob, inWords, post, refusedFor, runPage } from "./api.js";
-import { button, fill, heads, make, number, poll, replaceRows, scrolling, setText, statusLine } from "./dom.js";
+import { ask, followJob, inWords, post, refusedFor, runPage } from "./api.js";
+import { button, fill, make, number, poll } from "./dom.js";
 import { size } from "./format.js";
 import { head } from "./frame.js";
+import { LiveTable } from "./live_table.js";
 
 /**
  * @typedef {{
@@ -16,8 +17,6 @@ const POLL_MS = 3000;
 const SHOWN_RUNS = 3;
 
 class Library {
-  #shown = "";
-  #latest = new Latest();
   /** @type {Map<string, number>} what is chosen to be mixed, with its weight */
   #weights = new Map();
 
@@ -25,19 +24,19 @@ class Library {
   constructor(root, texts, language) {
     this.texts = texts;
     this.language = language;
-    this.said = statusLine({ class: "fs-said" });
-    this.body = make("tbody");
     const columns = ["name", "format", "rows_good", "size", "added", "used_by"].map((name) => texts[`library_${name}`]);
-    const table = make("table", {}, make("thead", {}, heads(texts.mix, ...columns, "")), this.body);
-    this.scroll = scrolling(texts.datasets, table);
+    /** @type {LiveTable<Dataset>} */
+    this.list = new LiveTable(texts, {
+      name: texts.datasets,
+      columns: [texts.mix, ...columns, ""],
+      path: "/api/datasets",
+      empty: texts.no_datasets,
+      row: (item) => this.row(item),
+    });
+    this.said = this.list.said;
     this.mixing = button(texts.mix_chosen, () => this.mix(), "", { disabled: true });
     const foot = make("div", { class: "fs-row" }, this.mixing, make("span", { class: "fs-hint" }, texts.mix_help));
-    root.append(make("h1", {}, texts.datasets), this.said, this.scroll, foot);
-  }
-
-  /** @param {unknown} error */
-  fail(error) {
-    setText(this.said, inWords(error, this.texts));
+    root.append(make("h1", {}, texts.datasets), this.said, this.list.scroll, foot);
   }
 
   async mix() {
@@ -46,9 +45,9 @@ class Library {
       const { job } = await post("/api/datasets/mix", { parts: Object.fromEntries(this.#weights) });
       await followJob(job);
       this.#weights.clear();
-      this.#shown = "";
+      this.list.forget();
     } catch (error) {
-      this.fail(error);
+      this.list.fail(error);
     }
     await this.refresh();
   }
@@ -59,7 +58,7 @@ class Library {
     try {
       await ask(`${path}?although_used=${sure}`, { method: "DELETE" });
     } catch (error) {
-      if (!refusedFor(error, "dataset_in_use")) return this.fail(error);
+      if (!refusedFor(error, "dataset_in_use")) return this.list.fail(error);
       if (confirm(inWords(error, this.texts))) await this.remove(item, true);
       return;
     }
@@ -70,7 +69,7 @@ class Library {
         line.remove();
         await this.refresh();
       } catch (error) {
-        this.fail(error);
+        this.list.fail(error);
       }
     };
     const undo = button(this.texts.undo, back, "fs-small");
@@ -90,7 +89,7 @@ class Library {
       await post(`/api/datasets/${item.id}/rename`, { name });
       await this.refresh();
     } catch (error) {
-      this.fail(error);
+      this.list.fail(error);
     }
   }
 
@@ -151,27 +150,8 @@ class Library {
   }
 
   async refresh() {
-    const { texts } = this;
-    /** @type {Dataset[] | null} */
-    let list;
-    try {
-      list = await this.#latest.ask(() => ask("/api/datasets"));
-    } catch (error) {
-      return this.fail(error);
-    }
-    if (!list) return;
-    if (this.said.textContent === texts.no_connection) setText(this.said, ""); // it answers again
+    await this.list.refresh();
     this.mixing.disabled = this.#weights.size < 2;
-    const now = JSON.stringify(list);
-    if (now === this.#shown) return;
-    this.#shown = now;
-    replaceRows(
-      this.body,
-      list.map((item) => this.row(item)),
-    );
-    this.scroll.hidden = !list.length;
-    if (!list.length && !this.said.childElementCount) setText(this.said, texts.no_datasets);
-    else if (this.said.textContent === texts.no_datasets) setText(this.said, "");
   }
 }
 

@@ -1,9 +1,10 @@
 // All runs in a table: their state, figures and small curves; stop, resume, and delete with undo.
 // @ts-check
-import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
-import { button, fill, heads, make, poll, replaceRows, scrolling, setText, statusLine } from "./dom.js";
+import { post, runPage, runPath } from "./api.js";
+import { button, fill, make, poll } from "./dom.js";
 import { clock, figure } from "./format.js";
 import { head } from "./frame.js";
+import { LiveTable } from "./live_table.js";
 import { sparkPoints } from "./run_view.js";
 
 /**
@@ -30,27 +31,29 @@ function spark(losses) {
 }
 
 class RunsPage {
-  #shown = "";
-  #latest = new Latest();
-
   /** @param {HTMLElement} root @param {Record<string, any>} texts */
   constructor(root, texts) {
     this.texts = texts;
-    this.said = statusLine({ class: "fs-said" });
-    this.body = make("tbody");
-    const columns = ["name", "state", "model_column", "data_column", "step", "loss", "time"];
-    const head = make("thead", {}, heads(...columns.map((name) => texts[name]), ""));
-    this.scroll = scrolling(texts.runs, make("table", {}, head, this.body));
-    root.append(make("h1", {}, texts.runs), this.said, this.scroll);
+    const columns = ["name", "state", "model_column", "data_column", "step", "loss", "time"].map((name) => texts[name]);
+    /** @type {LiveTable<Run>} */
+    this.list = new LiveTable(texts, {
+      name: texts.runs,
+      columns: [...columns, ""],
+      path: "/api/runs",
+      empty: texts.no_runs,
+      row: (item) => this.row(item),
+    });
+    this.said = this.list.said;
+    root.append(make("h1", {}, texts.runs), this.said, this.list.scroll);
   }
 
   /** @param {Promise<unknown>} work */
   async act(work) {
     try {
       await work;
-      await this.refresh();
+      await this.list.refresh();
     } catch (error) {
-      setText(this.said, inWords(error, this.texts));
+      this.list.fail(error);
     }
   }
 
@@ -60,7 +63,7 @@ class RunsPage {
     try {
       await post(path, undefined, "DELETE");
     } catch (error) {
-      return setText(this.said, inWords(error, this.texts));
+      return this.list.fail(error);
     }
     const back = async () => {
       await this.act(post(`${path}/restore`));
@@ -68,7 +71,7 @@ class RunsPage {
     };
     const undo = button(this.texts.undo, back, "fs-small");
     this.said.replaceChildren(fill(this.texts.deleted, { name: item.name || item.id }), " ", undo);
-    await this.refresh();
+    await this.list.refresh();
   }
 
   /** @param {Run} item */
@@ -103,34 +106,11 @@ class RunsPage {
     ];
     return make("tr", {}, ...cells.map((parts) => make("td", {}, ...parts)));
   }
-
-  async refresh() {
-    const { texts } = this;
-    /** @type {Run[] | null} */
-    let list;
-    try {
-      list = await this.#latest.ask(() => ask("/api/runs"));
-    } catch (error) {
-      return setText(this.said, inWords(error, texts));
-    }
-    if (!list) return;
-    if (this.said.textContent === texts.no_connection) setText(this.said, ""); // it answers again
-    const now = JSON.stringify(list);
-    if (now === this.#shown) return;
-    this.#shown = now;
-    replaceRows(
-      this.body,
-      list.map((item) => this.row(item)),
-    );
-    this.scroll.hidden = !list.length;
-    if (!list.length && !this.said.childElementCount) setText(this.said, texts.no_runs);
-    else if (this.said.textContent === texts.no_runs) setText(this.said, "");
-  }
 }
 
 /** @type {import("./start.js").Part} */
 export function start(root, { texts, language }) {
   head(texts, language);
   const page = new RunsPage(root, texts);
-  poll(root, () => page.refresh(), POLL_MS);
+  poll(root, () => page.list.refresh(), POLL_MS);
 }

@@ -1,0 +1,55 @@
+// A table that stays as the studio's list is: asked for again and again, drawn anew only when something has changed.
+// @ts-check
+import { Latest, ask, inWords } from "./api.js";
+import { heads, make, replaceRows, scrolling, setText, statusLine } from "./dom.js";
+
+/** @template Item */
+export class LiveTable {
+  #shown = "";
+  #latest = new Latest();
+
+  /**
+   * @param {Record<string, any>} texts
+   * @param {{ name: string, columns: string[], path: string, empty: string, row: (item: Item) => HTMLElement }} options
+   *   the table's name for those who can't see it, its heads, where the list is asked for, what is said of an empty one
+   */
+  constructor(texts, { name, columns, path, empty, row }) {
+    this.texts = texts;
+    this.path = path;
+    this.empty = empty;
+    this.row = row;
+    this.said = statusLine({ class: "fs-said" });
+    this.body = make("tbody");
+    this.scroll = scrolling(name, make("table", {}, make("thead", {}, heads(...columns)), this.body));
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
+    setText(this.said, inWords(error, this.texts));
+  }
+
+  /** Draw the list anew even if it is the same. */
+  forget() {
+    this.#shown = "";
+  }
+
+  async refresh() {
+    /** @type {Item[] | null} */
+    let list;
+    try {
+      list = await this.#latest.ask(() => ask(this.path));
+    } catch (error) {
+      return this.fail(error);
+    }
+    if (!list) return;
+    if (this.said.textContent === this.texts.no_connection) setText(this.said, ""); // it answers again
+    const now = JSON.stringify(list);
+    if (now === this.#shown) return;
+    this.#shown = now;
+    const rows = list.map((item) => this.row(item));
+    replaceRows(this.body, rows);
+    this.scroll.hidden = !list.length;
+    if (!list.length && !this.said.childElementCount) setText(this.said, this.empty);
+    else if (this.said.textContent === this.empty) setText(this.said, "");
+  }
+}
