@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.problems import Code, Problem
+from interfaces.validation import expectation_of, merged
 
 SCHEMA_VERSION = 1
 STARTER = "starter"
@@ -67,7 +68,7 @@ class LoraSettings(BaseModel):
         if isinstance(value, str) and value != "all-linear":
             value = [name.strip() for name in value.split(",") if name.strip()]
         if not value:
-            raise ValueError("should name at least one layer, or be all-linear")
+            raise ValueError("layers_or_all_linear")
         return value
 
 
@@ -258,7 +259,7 @@ class FineTuneConfig(BaseModel):
     def _no_nul(cls, value: str | dict[str, float]) -> str | dict[str, float]:
         for text in [value] if isinstance(value, str) else value:
             if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-                raise ValueError("should be plain text")
+                raise ValueError("plain_text")
         return value
 
     @field_validator("dataset", mode="before")
@@ -270,28 +271,28 @@ class FineTuneConfig(BaseModel):
     @classmethod
     def _weights(cls, value: str | dict[str, float]) -> str | dict[str, float]:
         if isinstance(value, dict) and not all(0 < weight <= 100 for weight in value.values()):
-            raise ValueError("should have weights above 0 and at most 100")
+            raise ValueError("weights_above_0")
         return value
 
     @field_validator("*", mode="before")
     @classmethod
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
-            raise ValueError("should be a number, not true or false")
+            raise ValueError("number_no_boolean")
         return value
 
     @field_validator("max_steps")
     @classmethod
     def _some_steps_or_all(cls, value: int) -> int:
         if value == 0:
-            raise ValueError("should be at least 1, or -1 for as many as the epochs have")
+            raise ValueError("steps_or_minus_1")
         return value
 
     @field_validator("warmup_steps", "eval_steps", "save_steps")
     @classmethod
     def _whole_or_share(cls, value: float) -> float:
         if value >= 1 and value != int(value):
-            raise ValueError("should be a whole number of steps when it is 1 or more")
+            raise ValueError("whole_steps")
         return value
 
 
@@ -341,8 +342,7 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
     for problem in problems:
         key = (problem.code, problem.params["field"])
         if key in by_field:
-            known = str(by_field[key].params["expected"])
-            both = known if problem.params["expected"] in known else f"{known}, or {problem.params['expected']}"
+            both = merged(by_field[key].params["expected"], problem.params["expected"])
             problem = Problem.error(problem.code, **{**problem.params, "expected": both})
         by_field[key] = problem
     return list(by_field.values())
@@ -366,11 +366,8 @@ def _problem_of(details: dict[str, Any]) -> Problem:
         return Problem.error(Code.UNKNOWN_KEY, field=field, suggestion=close[0] if close else "")
     if details["type"] == "missing":
         return Problem.error(Code.VALUE_MISSING, field=field)
-    seen = details.get("input")
-    expected = str(details["msg"]).removeprefix("Value error, ")
-    for word in ("Input ", "String ", "Value ", "List "):
-        expected = expected.removeprefix(word)
-    return Problem.error(Code.VALUE_INVALID, field=field, value=_short(seen), expected=expected)
+    seen, expected = _short(details.get("input")), [expectation_of(details)]
+    return Problem.error(Code.VALUE_INVALID, field=field, value=seen, expected=expected)
 
 
 def _short(value: Any) -> str:
@@ -387,11 +384,11 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     if config.bf16 is True and config.fp16:
         yield Problem.error(Code.VALUES_CONFLICT, field="bf16", other="fp16")
     if config.fp16 and not config.lora.autocast_adapter_dtype:
-        needs = "should be true with fp16, whose scaled gradients need an adapter in 32 bits"
-        yield Problem.error(Code.VALUE_INVALID, field="lora.autocast_adapter_dtype", value="False", expected=needs)
+        found = {"value": "False", "expected": "true_with_fp16"}
+        yield Problem.error(Code.VALUE_INVALID, field="lora.autocast_adapter_dtype", **found)
     if config.packing and 0 < config.max_tokens_per_batch < config.max_length:
-        value, needs = str(config.max_tokens_per_batch), f"should be at least max_length ({config.max_length}), or 0"
-        yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", value=value, expected=needs)
+        found = {"value": str(config.max_tokens_per_batch), "expected": "at_least_max_length"}
+        yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", **found, known=config.max_length)
     measures = config.validation_split or config.validation_dataset
     needs_measures = config.early_stopping_patience or config.load_best_model_at_end
     if needs_measures and not (config.eval_steps and measures):

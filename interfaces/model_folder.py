@@ -35,9 +35,9 @@ def find_folder(name: str) -> Path:
         return path
     if not os.path.isfile(path):  # noqa: PTH113
         raise FineTuneError.of(Code.FILE_MISSING, path=str(path))
-    reason = "it is a file. Give the folder with config.json and *.safetensors"
+    reason = "model_is_a_file"
     if path.suffix.lower() == ".gguf":
-        reason = "it is a GGUF file, made for answering. Give the folder, or the Hub id, of the model it was made from"
+        reason = "is_gguf"
     raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason=reason)
 
 
@@ -49,9 +49,9 @@ def check_config(config: Mapping[str, Any], model: str) -> None:
     # transformers has trusted these keys of a model's own config before (CVE-2026-4372, CVE-2026-5241).
     for key in ("_attn_implementation_internal", "trust_remote_code"):
         if key in config:
-            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason=f"its config.json sets {key}")
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="config_sets", seen=key)
     if config.get("is_encoder_decoder") is True:
-        reason = "it reads with an encoder and writes with a decoder; only decoders are trained here"
+        reason = "encoder_decoder"
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason=reason)
     stored = config.get("quantization_config")
     if stored is None:
@@ -60,11 +60,8 @@ def check_config(config: Mapping[str, Any], model: str) -> None:
     if method is None and isinstance(stored, Mapping) and (stored.get("load_in_4bit") or stored.get("load_in_8bit")):
         method = "bitsandbytes"
     if str(method).lower() not in TRAINABLE:
-        reason = (
-            f"its weights are stored {f'as {str(method)[:40].upper()}' if method else 'in an unknown format'}, which is "
-            "made for answering. Take the model it was made from, with load_in_4bit where memory is short"
-        )
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason=reason)
+        reason, seen = "stored_quantized" if method else "stored_unknown", str(method)[:40].upper()
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason=reason, seen=seen)
 
 
 def check_weights(path: Path, model: str) -> None:
@@ -77,8 +74,7 @@ def check_weights(path: Path, model: str) -> None:
     if not weights:
         pickled = [name for name in names if name.endswith(PICKLED)]
         if pickled:
-            reason = f"its weights are pickled ({pickled[0]}), and a pickle can run code"
-            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason=reason)
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="pickled", seen=pickled[0])
         missing = "a .safetensors file"
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
     for name in [*weights, *({"tokenizer.json", "tokenizer.model"} & set(names))]:
@@ -97,7 +93,6 @@ def _check_index(index: Mapping[str, Any], path: Path, model_name: str, names: s
     named = {str(file) for file in parts.values()} if isinstance(parts, dict) else set()
     for file in sorted(named):
         if "/" in file or "\\" in file or not file.endswith(".safetensors"):
-            reason = f"model.safetensors.index.json names {file[:80]!r}, which is no plain .safetensors file"
-            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason=reason)
+            raise FineTuneError.of(Code.MODEL_UNSAFE, model=model_name, reason="index_names", seen=repr(file[:80]))
     if missing := sorted(named - names):
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing[0], found=sorted(names)[:12])

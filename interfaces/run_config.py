@@ -23,7 +23,7 @@ def read_run_config(folder: RunFolder) -> dict[str, Any]:
     Raises:
         FineTuneError: the file can't be read, or somebody has damaged it.
     """
-    reason = "it holds no 'key: value' lines"
+    reason = "no_key_values"
     try:
         stored = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -83,12 +83,12 @@ def _catalog(language: str) -> dict[str, Texts]:
 
 def row_reason(problem: Problem, language: str = "en") -> str:
     """What is wrong with a row, without saying again where it stands."""
-    return texts("problem", language).filled(problem.code, problem.params).lstrip(":： ")
+    return texts("problem", language).filled(problem.code, _spoken(problem.params, language)).lstrip(":： ")
 
 
 def sentence(problem: Problem, language: str = "en") -> str:
     """The problem in words; a BAD_ROWS problem takes one more line for each row it names."""
-    params, parts = dict(problem.params), texts("part", language)
+    params, parts = _spoken(problem.params, language), texts("part", language)
     if params.get("suggestion"):
         params["hint"] = parts.of("did_you_mean", value=params["suggestion"])
     elif problem.change:
@@ -105,6 +105,23 @@ def sentence(problem: Problem, language: str = "en") -> str:
     if named and params["count"] > len(named):
         lines.append(parts.of("more", count=params["count"] - len(named)))
     return "\n".join(lines)
+
+
+def _spoken(params: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """A problem's values with its sub-codes in words: what was expected, why it was refused. Other texts are foreign words."""
+    reasons = texts("reason", language)
+
+    def said(value: Any, values: Mapping[str, Any]) -> Any:
+        if isinstance(value, dict) and "code" in value:
+            return said(value["code"], value) if value["code"] in reasons else value.get("words", value["code"])
+        if isinstance(value, list) and value and all(isinstance(one, dict) and "code" in one for one in value):
+            return texts("part", language)["or"].join(said(one, values) for one in value)
+        return reasons.filled(value, values) if isinstance(value, str) and value in reasons else value
+
+    return {
+        **params,
+        **{name: said(params[name], params) for name in ("reason", "expected", "value") if name in params},
+    }
 
 
 def settings_words(change: Mapping[str, Any]) -> str:

@@ -53,7 +53,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise FineTuneError.of(Code.FILE_MISSING, path=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        reason = getattr(error, "strerror", None) or "no_utf8_text"
         raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason=reason) from None
     try:
         values = yaml.load(text, _NoKeyTwice)  # noqa: S506  a safe loader
@@ -65,7 +65,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     if values is None:
         raise FineTuneError.of(Code.FILE_EMPTY, path=str(path))
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason="it holds no 'key: value' lines")
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason="no_key_values")
     return values
 
 

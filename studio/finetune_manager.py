@@ -182,7 +182,7 @@ class FinetuneManager:
         elif place.is_dir():
             return str(place)
         elif "/" in adapter:
-            raise FineTuneError.of(Code.ADAPTER_UNUSABLE, value=adapter, reason="there is no such folder")
+            raise FineTuneError.of(Code.ADAPTER_UNUSABLE, value=adapter, reason="no_such_folder")
         folder = find_run(self.home, adapter)
         if not (folder.adapter.is_dir() or any(folder.checkpoints.glob("step-*"))):
             raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=run_state(folder).value)

@@ -79,8 +79,9 @@ class Translation:
         else:
             self.config[name] = value
 
-    def refuse(self, key: str, value: Any, reason: str) -> None:
-        self.refused.append(Problem.error(Code.FOREIGN_UNSUPPORTED, field=key, value=str(value)[:80], reason=reason))
+    def refuse(self, key: str, value: Any, reason: str, seen: str = "") -> None:
+        found = {"field": key, "value": str(value)[:80], "reason": reason, "seen": seen}
+        self.refused.append(Problem.error(Code.FOREIGN_UNSUPPORTED, **found))
 
 
 def translated(values: dict[str, Any], source: str, folder: Path) -> Translation:
@@ -90,8 +91,9 @@ def translated(values: dict[str, Any], source: str, folder: Path) -> Translation
         FineTuneError: nothing is known of `source`.
     """
     if source not in SOURCES:
-        expected = f"should be one of {', '.join(SOURCES)}"
-        raise FineTuneError.of(Code.VALUE_INVALID, field="--from", value=repr(source), expected=expected)
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="--from", value=repr(source), expected="one_of", known=list(SOURCES)
+        )
     found = Translation()
     for name, value in _DEFAULTS[source].items():
         found.put(name, value)
@@ -101,7 +103,7 @@ def translated(values: dict[str, Any], source: str, folder: Path) -> Translation
     if source == "llamafactory" and "lora_alpha" not in values:
         found.put("lora.lora_alpha", 2 * found.config["lora"]["r"])
     if source == "axolotl" and not values.get("adapter"):
-        found.refuse("adapter", "none", "all weights would be trained; only LoRA is done here (adapter: lora)")
+        found.refuse("adapter", "none", "only_lora_adapter")
     return found
 
 
@@ -145,22 +147,20 @@ def _one(found: Translation, key: str, value: Any, values: dict[str, Any], folde
 
 def _lora_alone(found: Translation, value: Any, *_: Any) -> None:
     if value not in ("lora", "qlora"):
-        found.refuse("adapter / finetuning_type", value, "all weights or other methods; only LoRA is done here")
+        found.refuse("adapter / finetuning_type", value, "only_lora")
 
 
 def _supervised(found: Translation, value: Any, *_: Any) -> None:
     if value not in ("sft", "pt"):
-        found.refuse("stage", value, "only supervised fine-tuning (sft) and plain text (pt) are done here")
+        found.refuse("stage", value, "only_sft_pt")
 
 
 def _no_rl(found: Translation, value: Any, *_: Any) -> None:
-    found.refuse("rl", value, "only supervised fine-tuning is done here")
+    found.refuse("rl", value, "only_sft")
 
 
 def _answers_alone(found: Translation, value: Any, *_: Any) -> None:
-    found.refuse(
-        "train_on_inputs / train_on_prompt", value, "only answers are learned here; a plain text is learned whole"
-    )
+    found.refuse("train_on_inputs / train_on_prompt", value, "only_answers")
 
 
 def _targets(found: Translation, value: Any, *_: Any) -> None:
@@ -177,7 +177,7 @@ def _bits(found: Translation, value: Any, values: dict[str, Any], *_: Any) -> No
     if values.get("quantization_method", values.get("quant_method", "bnb")) not in ("bnb", "bitsandbytes") or str(
         value
     ) not in ("4", "8"):
-        return found.refuse("quantization_bit", value, "bitsandbytes with 4 or 8 bits is done here")
+        return found.refuse("quantization_bit", value, "only_bitsandbytes")
     return found.put(f"load_in_{value}bit", True)
 
 
@@ -252,7 +252,7 @@ def _factory_data(found: Translation, value: Any, values: dict[str, Any], folder
         elif Path(name).is_file() or (folder / name).is_file() or name.startswith("hub:"):
             datasets.append(name)
         else:
-            found.refuse("dataset", name, f"it is neither a file nor described in {place / 'dataset_info.json'}")
+            found.refuse("dataset", name, "no_file_nor_described", str(place / "dataset_info.json"))
     found.put("dataset", datasets)
     if columns:
         found.put("columns", columns)
@@ -287,8 +287,8 @@ def _entry_columns(found: Translation, entry: dict[str, Any], stage: str) -> dic
     tags = entry.get("tags")
     for tag, name in tags.items() if isinstance(tags, dict) else ():
         if str(name) not in _FACTORY_TAGS.get(tag, ()):
-            ours = ", ".join(sorted(_FACTORY_TAGS.get(tag, ()))) or "nothing"
-            found.refuse(f"dataset_info.tags.{tag}", name, f"turns are marked by {ours} here; rename it in the file")
+            ours = ", ".join(sorted(_FACTORY_TAGS.get(tag, ()))) or "-"
+            found.refuse(f"dataset_info.tags.{tag}", name, "other_tags", ours)
     named = entry.get("columns")
     if stage == "pt" and entry.get("formatting") != "sharegpt":  # pre-training reads the prompt's column alone
         return {"text": str(named.get("prompt", "instruction")) if isinstance(named, dict) else "instruction"}
@@ -301,7 +301,7 @@ def _axolotl_data(found: Translation, value: Any, _values: dict[str, Any], folde
     columns: dict[str, str] = {}
     for entry in value if isinstance(value, list) else [value]:
         if not isinstance(entry, dict) or not entry.get("path"):
-            found.refuse("datasets", entry, "each needs a path")
+            found.refuse("datasets", entry, "needs_path")
             continue
         datasets += _axolotl_places(entry, folder)
         columns |= _axolotl_columns(found, entry)

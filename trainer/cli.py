@@ -173,7 +173,7 @@ def check(
         for path in (file, against):
             if path is not None and not path.is_file():
                 code = Code.FILE_UNREADABLE if path.exists() else Code.FILE_MISSING
-                raise FineTuneError.of(code, path=str(path), reason="it is not a file")
+                raise FineTuneError.of(code, path=str(path), reason="not_a_file")
         chosen = json.loads(columns)
         trained = groups_of(against, chosen, sample_by) if against else None
         return Inspection(file, DatasetFolder(out), chosen, sample_by, _say, trained=trained).run()
@@ -287,7 +287,7 @@ def export(
     from trainer.artifacts.export import export_adapter
 
     if to != "adapter":
-        _fail(Problem.error(Code.VALUE_INVALID, field="--to", value=to, expected="should be 'adapter'"))
+        _fail(Problem.error(Code.VALUE_INVALID, field="--to", value=to, expected="only_adapter"))
 
     def job() -> dict[str, Any]:
         return {"path": str(export_adapter(RunFolder(folder.absolute()), out))}

@@ -203,13 +203,9 @@ def mix(
             dataset = find_dataset(place, name if equals else part).id
             weights[dataset] = weights.get(dataset, 0) + (float(weight) if equals else 1.0)
         except ValueError:
-            raise FineTuneError.of(
-                Code.VALUE_INVALID, field=part, value=weight, expected="should end in a number"
-            ) from None
+            raise FineTuneError.of(Code.VALUE_INVALID, field=part, value=weight, expected="ends_in_number") from None
     if not all(0 < weight <= 100 for weight in weights.values()):
-        raise FineTuneError.of(
-            Code.VALUE_INVALID, field="weight", value=str(weights), expected="should be above 0 and at most 100"
-        )
+        raise FineTuneError.of(Code.VALUE_INVALID, field="weight", value=str(weights), expected="above_0_at_most_100")
     print(mix_datasets(place, weights))
 
 

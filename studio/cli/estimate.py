@@ -76,9 +76,7 @@ def estimate(
     from studio.sizing.devices import chosen_device, detect_devices, named_device
 
     if loss not in ("trained", "full"):
-        raise FineTuneError.of(
-            Code.VALUE_INVALID, field="--loss", value=repr(loss), expected="should be 'trained' or 'full'"
-        )
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--loss", value=repr(loss), expected="trained_or_full")
     place, machine = home_of(home), named_device(device)
     values = read_settings(config, settings, source)
     full, used = with_preset(values, machine, preset)
@@ -92,7 +90,7 @@ def estimate(
     if device == "detected":
         machine = chosen_device(checked.device, detect_devices())
     elif time:
-        expected = "should be left out: --time times this machine"
+        expected = "left_out_with_time"
         raise FineTuneError.of(Code.VALUE_INVALID, field="--device", value=repr(device), expected=expected)
     lengths, way = _lengths_of(place, checked, quiet=as_json), cast("Loss", loss)
     found = assess(place, checked, machine, way, online=True, lengths=lengths)
@@ -129,8 +127,9 @@ def _time(home: Home, found: Assessment, wait: bool) -> None:
     from studio.sizing.calibration import forget_calibration, timing_config
 
     if found.facts.download_bytes:
-        expected = f"has to be on this machine for --time: finetune download {found.facts.name}"
-        raise FineTuneError.of(Code.VALUE_INVALID, field="model_name", value=repr(found.facts.name), expected=expected)
+        name = found.facts.name
+        seen = {"value": repr(name), "expected": "here_for_time", "known": name}
+        raise FineTuneError.of(Code.VALUE_INVALID, field="model_name", **seen)
     manager, console = manager_of(home), open_console(stderr=True)
     settings = timing_config(found.config.model_dump(exclude={"output_dir"}))
     folder, interrupted = begin_run(manager, settings, console, wait)

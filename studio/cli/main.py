@@ -173,7 +173,7 @@ def export(
     from studio.runs.supervised_trainer import SupervisedTrainer
 
     if to != "adapter":
-        raise FineTuneError.of(Code.VALUE_INVALID, field="--to", value=repr(to), expected="should be 'adapter'")
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--to", value=repr(to), expected="only_adapter")
     folder = find_run(home_of(home), run)
     if not folder.adapter.is_dir():
         raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=summary_of(folder).state.value)

@@ -89,7 +89,7 @@ def _start_again(
     if cured:
         cure = cure_of(folder)
         if not cure:
-            expected = "should be a failed run with a known cure; without --cured it is started as it was"
+            expected = "run_with_cure"
             raise FineTuneError.of(Code.VALUE_INVALID, field="--cured", value=folder.id, expected=expected)
         config = changed(config, cure)
     config = apply_settings(config, settings or [])

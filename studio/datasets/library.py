@@ -188,9 +188,7 @@ def rename_dataset(home: Home, dataset: str, name: str) -> None:
     """Give a dataset another name; its id and its rows stay."""
     plain = "".join(character for character in name if character.isprintable()).strip()[:SHOWN_NAME]
     if not plain:
-        raise FineTuneError.of(
-            Code.VALUE_INVALID, field="name", value=repr(name), expected="should hold a printable character"
-        )
+        raise FineTuneError.of(Code.VALUE_INVALID, field="name", value=repr(name), expected="printable")
     write_json(home.dataset(dataset).meta, {"name": plain})
 
 

@@ -167,14 +167,15 @@ def read_architecture(config: Mapping[str, Any], name: str = "") -> Architecture
     kind = str(config.get("model_type") or "")
     classes = config.get("architectures")
     if isinstance(classes, list) and classes and not any(word in str(one) for one in classes for word in WRITES):
-        reason = f"it is {classes[0]}, which doesn't write text"
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name or kind, reason=reason)
+        seen = str(classes[0])[:80]
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name or kind, reason="no_language_model", seen=seen)
     try:
         return _read(config, kind)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         missing = str(error).strip("'\"") or type(error).__name__
-        reason = f"its config.json doesn't say enough of its shape ({missing})"
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name or kind or "this model", reason=reason) from error
+        raise FineTuneError.of(
+            Code.MODEL_UNSUPPORTED, model=name or kind or "?", reason="shape_unknown", seen=missing
+        ) from error
 
 
 def _read(config: Mapping[str, Any], kind: str) -> Architecture:

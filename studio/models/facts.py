@@ -92,15 +92,14 @@ def look_up(name: str, revision: str = "main") -> dict[str, Any]:
 def _shape_of(path: Path, name: str) -> Architecture:
     config = read_json(path)
     if config is None and path.exists():
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason="its config.json can't be read")
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason="config_json_unreadable")
     if config is None:
         found = sorted(file.name for file in path.parent.iterdir())[:12] or ["nothing"]
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path.parent), missing="config.json", found=found)
     check_config(config, name)
     kind, known = str(config.get("model_type") or ""), causal_model_types()
     if known and kind not in known:
-        reason = f"its architecture '{kind[:40]}' is none that the installed transformers trains to write text"
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason=reason)
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason="architecture_unknown", seen=kind[:40])
     return read_architecture(config, name)
 
 

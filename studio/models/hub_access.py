@@ -75,7 +75,8 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
             Code.VALUE_INVALID,
             field="HF_ENDPOINT",
             value=endpoint[:80],
-            expected=f"should be one of {', '.join(MIRRORS)}",
+            expected="one_of",
+            known=list(MIRRORS),
         )
     access = access_of(home)
     if access["fixed"]:
@@ -103,7 +104,7 @@ def keep_token(home: Home, token: str) -> None:
             Code.VALUE_INVALID,
             field="token",
             value="what was given",
-            expected="should be a token of the Hub, such as hf_...",
+            expected="hub_token",
         )
     _write_tokens(home, {_host(os.environ.get("HF_ENDPOINT", HUB)): token})
 

@@ -82,7 +82,7 @@ class LocalLauncher:
             text=True,
         )
         if started.returncode != 0:
-            reason = (started.stderr.strip().splitlines() or ["the supervisor ended at once"])[-1]
+            reason = (started.stderr.strip().splitlines() or ["supervisor_ended"])[-1]
             raise FineTuneError.of(Code.START_FAILED, reason=reason)
         return attempt
 
@@ -119,6 +119,6 @@ def launcher_of(home: Home) -> Launcher:
     if name not in LAUNCHERS:
         known = ", ".join(sorted(LAUNCHERS))
         raise FineTuneError.of(
-            Code.VALUE_INVALID, field="launcher", value=repr(name[:40]), expected=f"should be one of {known}"
+            Code.VALUE_INVALID, field="launcher", value=repr(name[:40]), expected="one_of", known=known
         )
     return LAUNCHERS[name]()

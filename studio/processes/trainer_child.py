@@ -112,7 +112,7 @@ class TrainerChild:
             return Problem.error(
                 Code.CHILD_OVER_LIMIT, path=self._subject, field=_LIMITS[signal.Signals(-code)], limit="amount"
             )
-        return Problem.error(Code.START_FAILED, reason=self._last or f"exit code {code}")
+        return Problem.error(Code.START_FAILED, reason=self._last or "exit_code", seen=code)
 
     def _wait(self, seconds: float) -> bool:
         try:

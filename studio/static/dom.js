@@ -36,8 +36,8 @@ export const button = (text, work, kind = "", attributes = {}) =>
 /** A line that is read aloud when it changes. @param {Record<string, any>} [attributes] */
 export const statusLine = (attributes = {}) => make("p", { role: "status", "aria-live": "polite", ...attributes });
 
-/** The heads of a table's columns. @param {...string} texts */
-export const heads = (...texts) => make("tr", {}, ...texts.map((text) => make("th", { scope: "col" }, text)));
+/** The heads of a table's columns. @param {...string} names */
+export const heads = (...names) => make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
 
 /** A table that scrolls by itself, with a name for those who can't see it. @param {string} name @param {HTMLTableElement} table */
 export const scrolling = (name, table) =>

@@ -24,6 +24,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 from interfaces.texts import LANGUAGES, sentence
+from interfaces.validation import expectation_of
 
 MEDIA_TYPE = "application/problem+json"
 STATUS: dict[Code, HTTPStatus] = {
@@ -134,10 +135,8 @@ def _of_validation(error: RequestValidationError) -> Sequence[Problem]:
         elif one["type"] == "missing":
             problems.append(Problem.error(Code.VALUE_MISSING, field=field))
         else:
-            expected = str(one["msg"]).removeprefix("Input ").removeprefix("String ")
-            problems.append(
-                Problem.error(Code.VALUE_INVALID, field=field, value=repr(one.get("input"))[:120], expected=expected)
-            )
+            seen, expected = repr(one.get("input"))[:120], [expectation_of(one)]
+            problems.append(Problem.error(Code.VALUE_INVALID, field=field, value=seen, expected=expected))
     return problems
 
 
@@ -153,7 +152,7 @@ class PlainRoute(APIRoute):
 
         async def with_plain_values(request: Request) -> Response:
             if any("\0" in value for value in request.query_params.values()):
-                raise FineTuneError.of(Code.BODY_UNREADABLE, reason="a value in the address holds a NUL character")
+                raise FineTuneError.of(Code.BODY_UNREADABLE, reason="nul_in_address")
             return await handle(_PlainRequest(request.scope, request.receive))
 
         return with_plain_values
@@ -168,7 +167,7 @@ class _PlainRequest(Request):
         except json.JSONDecodeError:
             raise
         except (ValueError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            reason = "nested_too_deep" if isinstance(error, RecursionError) else str(error)
             raise json.JSONDecodeError(reason, "", 0) from None
         return value
 

@@ -1,5 +1,7 @@
+import ast
 import re
 import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,39 @@ def test_texts_keep_to_the_glossary(term: str, chinese: list[str], banned: list[
             english, translated = " / ".join(texts(context).forms(key)), texts(context, "zh")[key]
             assert not [word for word in banned if word in english or word in translated], (context, key)
             assert not said.search(english) or any(word in translated for word in chinese), (context, key, translated)
+
+
+def literals() -> Iterator[tuple[str, ast.AST]]:
+    """Every text that the code gives as a reason, or as what was expected."""
+    names, makers = {"reason", "expected"}, {"mismatch": 1, "unusable": 1, "_rejected": 1, "refuse": 2}
+    for path in (path for package in ("interfaces", "studio", "trainer") for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            given: list[ast.expr] = []
+            if isinstance(node, ast.keyword) and node.arg in names:
+                given = [node.value]
+            elif isinstance(node, ast.Dict):
+                given = [
+                    v
+                    for k, v in zip(node.keys, node.values, strict=True)
+                    if isinstance(k, ast.Constant) and k.value in names
+                ]
+            elif isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                given = node.args[makers[name] : makers[name] + 1] if name in makers else []
+            for value in given:
+                yield f"{path.relative_to(ROOT)}:{value.lineno}", value
+
+
+def test_reasons_are_sub_codes_and_not_english() -> None:
+    """A text of our own is a key of the catalogs; what an operating system or a library says stays as it is."""
+    known = set(texts("reason"))
+    assert set(texts("reason", "zh")) == known
+    wrong, used = [], 0
+    for place, value in literals():
+        for node in ast.walk(value):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                used += node.value in known
+                if " " in node.value.strip(": ") and not isinstance(value, ast.JoinedStr):
+                    wrong.append(f"{place} {node.value}")
+    assert wrong == []
+    assert used > 60

@@ -67,7 +67,7 @@ def add_adapter(
     except (RuntimeError, ValueError) as error:
         if first is None:
             raise
-        raise unusable(config.adapter_name_or_path, f"it doesn't fit {config.model_name}") from error
+        raise unusable(config.adapter_name_or_path, "other_base", config.model_name) from error
     use_lora_linear(adapted)
     # Each save looks the base's config up by this name: as a path it never asks the network.
     adapted.peft_config["default"].base_model_name_or_path = str(files.path)
@@ -87,7 +87,7 @@ def find_adapter(value: str, home: Home) -> Path:
         folder = run.checkpoint(step) if step is not None else run.adapter
     missing = [name for name in ADAPTER_FILES if not (folder / name).is_file()]
     if missing:
-        raise unusable(value, f"there is no {missing[0]} in {folder}")
+        raise unusable(value, "file_not_there", str(folder / missing[0]))
     settings_of(folder, value)
     return folder
 
@@ -111,35 +111,30 @@ def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: s
     try:
         settings = PeftConfig.from_pretrained(str(folder))
     except (TypeError, ValueError, KeyError) as error:
-        raise unusable(value, f"{ADAPTER_FILES[0]} is not PEFT's") from error
+        raise unusable(value, "no_peft", ADAPTER_FILES[0]) from error
     if not isinstance(settings, LoraConfig):
-        raise unusable(value, f"it is {settings.peft_type}, not LORA")
+        raise unusable(value, "no_lora", str(settings.peft_type).removeprefix("PeftType."))
     if settings.modules_to_save:
-        raise unusable(value, f"it trains whole layers too ({', '.join(settings.modules_to_save)})")
+        raise unusable(value, "whole_layers", ", ".join(settings.modules_to_save))
     if settings.init_lora_weights in CHANGES_BASE:
-        reason = f"it was begun with init_lora_weights: {settings.init_lora_weights}, which changes the base's own weights too"
-        raise unusable(value, f"{reason}; save it by PEFT's path_initial_model_for_weight_conversion first")
+        raise unusable(value, "changes_base", str(settings.init_lora_weights))
     if getattr(settings, "alora_invocation_tokens", None):
-        raise unusable(
-            value, "it is an activated LoRA (alora_invocation_tokens), which answers only behind its own words"
-        )
+        raise unusable(value, "activated_lora")
     for name in ("target_modules", "exclude_modules"):
         value_of = getattr(settings, name, None)
         if isinstance(value_of, str) and value_of != "all-linear":
-            raise unusable(
-                value, f"its {name} is a regular expression, which may take for ever; name the layers in a list"
-            )
+            raise unusable(value, "setting_is_regex", name)
     for name in ("rank_pattern", "alpha_pattern"):
         if odd := [key for key in getattr(settings, name, None) or {} if not _PLAIN_NAME.fullmatch(key)]:
-            raise unusable(value, f"its {name} holds a regular expression ({odd[0][:40]}); name the layers plainly")
+            raise unusable(value, "setting_holds_regex", f"{name} ({odd[0][:40]})")
     settings.inference_mode, settings.lora_dropout, settings.revision = False, lora_dropout, revision
     settings.init_lora_weights = True  # all weights are loaded: no other way of beginning has a say
     return settings
 
 
-def unusable(value: str, reason: str) -> FineTuneError:
-    """An adapter that can't be gone on from."""
-    return FineTuneError.of(Code.ADAPTER_UNUSABLE, value=value, reason=reason)
+def unusable(value: str, reason: str, seen: str = "") -> FineTuneError:
+    """An adapter that training can't continue from."""
+    return FineTuneError.of(Code.ADAPTER_UNUSABLE, value=value, reason=reason, seen=seen)
 
 
 def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
@@ -150,10 +145,10 @@ def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
     try:
         weights = load_file(folder / ADAPTER_FILES[1])
     except SafetensorError as error:
-        raise unusable(value, f"{ADAPTER_FILES[1]} is damaged") from error
+        raise unusable(value, "file_damaged", ADAPTER_FILES[1]) from error
     known = ("lora_", "modules_to_save", "trainable_tokens")
     if whole := [name for name in weights if not any(part in name for part in known) and not name.endswith(".bias")]:
-        raise unusable(value, f"it holds whole layers too ({whole[0]}), as of a vocabulary that was made larger")
+        raise unusable(value, "holds_whole_layers", whole[0])
     result = set_peft_model_state_dict(model, weights)
     absent = [name for name in result.missing_keys if "lora_" in name]
     if absent or result.unexpected_keys:

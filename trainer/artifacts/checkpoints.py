@@ -119,22 +119,22 @@ def verify_checkpoint(path: Path) -> Problem | None:
     except FineTuneError as error:
         return _rejected(path, str(error))
     if manifest is None:
-        return _rejected(path, f"{MANIFEST} is missing or damaged")
+        return _rejected(path, "missing_or_damaged")
     if path.name != f"step-{manifest.step:07d}":
-        return _rejected(path, f"{MANIFEST} is that of step {manifest.step}")
+        return _rejected(path, "of_other_step", seen=manifest.step)
     if missing := sorted(NEEDED - manifest.files.keys()):
-        return _rejected(path, f"{MANIFEST} doesn't list {missing[0]}")
+        return _rejected(path, "not_listed", seen=missing[0])
     for name, expected in manifest.files.items():
         file = path / name
         if not file.is_file():
-            return _rejected(path, f"{name} is missing")
+            return _rejected(path, "is_missing", name)
         if file.stat().st_size != expected.size:
-            return _rejected(path, f"{name} has {file.stat().st_size} bytes instead of {expected.size}")
+            return _rejected(path, "other_size", name, seen=file.stat().st_size, expected=expected.size)
         try:
             if sha256_of(file) != expected.sha256:
-                return _rejected(path, f"{name} has another sha256 than when it was saved")
+                return _rejected(path, "other_sha256", name)
         except OSError as error:
-            return _rejected(path, f"{name} can't be read ({error.strerror})")
+            return _rejected(path, "unreadable_file", name, seen=error.strerror)
     return None
 
 
@@ -164,5 +164,5 @@ def _short(value: Any) -> str:
     return str(value)[:16]
 
 
-def _rejected(path: Path, reason: str) -> Problem:
-    return Problem.warning(Code.CHECKPOINT_REJECTED, path=path.name, reason=reason)
+def _rejected(path: Path, reason: str, name: str = MANIFEST, **found: Any) -> Problem:
+    return Problem.warning(Code.CHECKPOINT_REJECTED, path=path.name, reason=reason, name=name, **found)

@@ -16,10 +16,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile(r"<\|[a-zA-Z][\w ]{0,30}\|>")
 _NO_VALUES = {"nan", "none", "null", "undefined", "n/a", "#n/a", "nil", "<na>"}
 _OPEN_ENDS = {
-    ",": "it ends with a comma",
-    "(": "a bracket is left open",
-    "[": "a bracket is left open",
-    "{": "a bracket is left open",
+    ",": "ends_with_comma",
+    "(": "bracket_open",
+    "[": "bracket_open",
+    "{": "bracket_open",
 }
 _CUT_MARKS = ("[truncated]", "<truncated>", "...(truncated)", "[cut]", "(truncated)")
 
@@ -66,10 +66,10 @@ class Cells:
         if not required and (value is None or value == [] or value == {}):
             return ""
         if not isinstance(value, str):
-            raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="text", value=kind_of(value))
+            raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="type_text", value=kind_of(value))
         if not value.isascii() and _SURROGATE.search(value):
-            half = "text with half a character (a lone surrogate)"
-            raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="text", value=half)
+            half = "half_character"
+            raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="type_text", value=half)
         if required and not value.strip():
             raise RowError(Code.ROW_FIELD_EMPTY, field=field)
         self.look(value, field, any_length)
@@ -100,13 +100,13 @@ class Cells:
     def _look_at_end(self, value: str, field: str) -> None:
         text = value.rstrip()
         if text.count("```") % 2:
-            reason = "a code block is left open"
+            reason = "code_block_open"
         elif text.rfind("<think>") > text.rfind("</think>"):
-            reason = "its thinking is left open"
+            reason = "thinking_open"
         elif text[-1:] in _OPEN_ENDS and len(text) > 40:
             reason = _OPEN_ENDS[text[-1]]
         elif text.lower().endswith(_CUT_MARKS):
-            reason = "it says so at its end"
+            reason = "says_truncated"
         else:
             return
         self.doubt(Code.ROW_ANSWER_CUT, field, reason=reason)

@@ -33,7 +33,7 @@ def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         if re.match(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*\{\s*"\d+"\s*:', head):
-            raise mismatch(path, "it holds columns, not rows, and is too large to be turned; save it row by row")
+            raise mismatch(path, "columns_too_large")
         return None
     try:
         table, twice = json_with_twice(content.decode("utf-8-sig"))
@@ -41,7 +41,7 @@ def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
         return None  # several objects, or a broken one: told by who reads rows
     rows = _rows_of(table) or _only_split(path, table)
     if rows and twice:
-        raise mismatch(path, f"the key {twice[0][:40]!r} stands twice in one object, and only the last would count")
+        raise mismatch(path, "key_twice", repr(twice[0][:40]))
     return None if rows is None else (Row(number, None, without_nulls(row)) for number, row in enumerate(rows, start=1))
 
 

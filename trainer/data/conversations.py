@@ -68,13 +68,13 @@ def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
     Raises:
         RowError: a turn can't be used; its field says which.
     """
-    listed = as_list(turns, field, "a list of turns")
+    listed = as_list(turns, field, "list_of_turns")
     if not listed:
         raise RowError(Code.ROW_FIELD_EMPTY, field=field)
     messages: list[Message] = []
     for number, turn in enumerate(listed):
         if not isinstance(turn, dict):
-            raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="an object", value=kind_of(turn))
+            raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="type_object", value=kind_of(turn))
         for one in _apart(turn):
             message = message_of(one, f"{field}[{number}]", cells)
             if message is not None:
@@ -201,7 +201,7 @@ def _parts_of(content: Any, field: str, cells: Cells) -> _Parts | None:
                 if isinstance(part, dict)
                 else kind_of(part)
             )
-            raise RowError(Code.ROW_FIELD_TYPE, field=where, expected="a text part with 'text' or 'value'", value=keys)
+            raise RowError(Code.ROW_FIELD_TYPE, field=where, expected="text_part", value=keys)
         elif kind in _REASONING_PARTS:
             found.reasoning += said
         else:
@@ -239,7 +239,7 @@ def _weight(turn: dict[str, Any], field: str) -> bool:
         if isinstance(mark, str):
             mark = {"true": 1, "false": 0, "1": 1, "0": 0, "1.0": 1, "0.0": 0}.get(mark.strip().lower(), mark)
         if not isinstance(mark, int | float) or mark not in (0, 1):
-            raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.{key}", expected="0 or 1", value=str(mark)[:40])
+            raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.{key}", expected="zero_or_one", value=str(mark)[:40])
         trained = trained and bool(mark)
     return trained
 
@@ -248,7 +248,7 @@ def _calls(turn: dict[str, Any], field: str) -> Iterator[ToolCall]:
     if turn.get("function_call") is not None:  # OpenAI's older way
         yield _call(turn["function_call"], f"{field}.function_call")
     if turn.get("tool_calls") is not None:
-        for number, call in enumerate(as_list(turn["tool_calls"], f"{field}.tool_calls", "a list of calls")):
+        for number, call in enumerate(as_list(turn["tool_calls"], f"{field}.tool_calls", "list_of_calls")):
             yield _call(call, f"{field}.tool_calls[{number}]")
 
 
@@ -269,23 +269,23 @@ def _json(text: str, field: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise RowError(
-            Code.ROW_FIELD_TYPE, field=field, expected="a call as JSON", value="text that is no JSON"
-        ) from None
+        raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="call_as_json", value="no_json_text") from None
 
 
 def _call(call: Any, field: str) -> ToolCall:
     """{"name", "arguments"}, or the same inside "function"; arguments as an object or as its JSON."""
     inner = call.get("function", call) if isinstance(call, dict) else call
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or not inner["name"].strip():
-        raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="a call with a name", value=kind_of(inner))
+        raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="call_with_name", value=kind_of(inner))
     arguments: Any = next((inner[key] for key in ("arguments", "parameters") if inner.get(key) is not None), {})
     if isinstance(arguments, str):  # what a text says, no kind of file has changed: its nulls are meant
         arguments = _json(arguments, f"{field}.arguments") if arguments.strip() else {}
     else:
         arguments = without_nulls(arguments)
     if not isinstance(arguments, dict):
-        raise RowError(Code.ROW_FIELD_TYPE, field=f"{field}.arguments", expected="an object", value=kind_of(arguments))
+        raise RowError(
+            Code.ROW_FIELD_TYPE, field=f"{field}.arguments", expected="type_object", value=kind_of(arguments)
+        )
     return ToolCall(name=inner["name"], arguments=arguments, id=_id(call.get("id")))
 
 
@@ -295,7 +295,7 @@ def tools_of(value: Any, field: str) -> tuple[dict[str, Any], ...]:
         return ()
     if isinstance(value, str):
         value = _json(value, field)
-    listed = as_list(value, field, "a list of tools")
+    listed = as_list(value, field, "list_of_tools")
     tools = []
     for number, tool in enumerate(listed):
         if not isinstance(tool, dict) or not isinstance(
@@ -303,7 +303,7 @@ def tools_of(value: Any, field: str) -> tuple[dict[str, Any], ...]:
             str,
         ):
             raise RowError(
-                Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="a tool with a name", value=kind_of(tool)
+                Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="tool_with_name", value=kind_of(tool)
             )
         tools.append({"type": "function", "function": without_nulls(inner)})
     return tuple(tools)

@@ -44,7 +44,7 @@ def add_dataset(
     """
     if not source.is_file():
         code = Code.FILE_UNREADABLE if source.exists() else Code.FILE_MISSING
-        raise FineTuneError.of(code, path=str(source), reason="it is not a file")
+        raise FineTuneError.of(code, path=str(source), reason="not_a_file")
     name = name or source.name
     Inspection(source, home.dataset(""), columns, sample_by, tell, name).preview()
     sha256 = sha256_of(source)

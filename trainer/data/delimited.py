@@ -67,15 +67,13 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise mismatch(path, f"its header: {error}") from None
+            raise mismatch(path, "header_invalid", str(error)) from None
         if found := NO_UTF8.search("".join(header)):
             byte = f"0x{ord(found[0]) - 0xDC00:02x}"
-            raise mismatch(
-                path, f"its header is not UTF-8 (byte {byte}), as in files saved as GBK or ANSI; save it as UTF-8"
-            )
+            raise mismatch(path, "header_no_utf8", byte)
         twice = min((name for name, times in Counter(header).items() if times > 1), default=None)
         if twice is not None:
-            raise mismatch(path, f"two columns are called {twice!r}")
+            raise mismatch(path, "columns_named_twice", repr(twice))
         yield from _data_rows(path.name, lines, header, delimiter)
 
 
@@ -99,9 +97,9 @@ def _data_rows(name: str, lines: _Lines, header: list[str], delimiter: str) -> I
             return
         except csv.Error as error:
             number += 1
-            reason = "a quote is opened and never closed" if "unexpected end" in str(error) else str(error)
+            reason = "quote_never_closed" if "unexpected end" in str(error) else str(error)
             if "field larger" in reason:
-                reason = "a quote is opened and not closed soon"
+                reason = "quote_not_closed_soon"
             problem = Problem.error(Code.ROW_BROKEN_CSV, path=name, row=number, line=lines.row_line, reason=reason)
             lines.back_to_second_line()
             yield Row(number, lines.row_line, None, problem, lines.row_offset, lines.offset - lines.row_offset)

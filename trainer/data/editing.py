@@ -31,12 +31,12 @@ def edit_rows(
     report = report_of(folder)
     source = folder.find_source()
     if source is None or kind_of_file(source) in BINARIES:
-        raise FineTuneError.of(Code.NOT_EDITABLE, path=report["name"], reason="it is no text file")
+        raise FineTuneError.of(Code.NOT_EDITABLE, path=report["name"], reason="no_text_file")
     with open_data(source) as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise FineTuneError.of(
-            Code.NOT_EDITABLE, path=report["name"], reason=f"it has more than {MOST_BYTES // 1_000_000} MB"
+            Code.NOT_EDITABLE, path=report["name"], reason="more_than_mb", seen=MOST_BYTES // 1_000_000
         )
     rows = {row.row: row for row in read_rows(source, report["sample_by"])}
     missing = next((row for row in changes if row not in rows or rows[row].offset is None), None)

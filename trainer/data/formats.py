@@ -282,11 +282,11 @@ def _history(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -
     if "history" not in columns or values.get(columns["history"]) in (None, "", []):
         return
     field = columns["history"]
-    for number, turn in enumerate(as_list(values[field], field, "a list of turns")):
-        pair = as_list(turn, f"{field}[{number}]", "a question and its answer")
+    for number, turn in enumerate(as_list(values[field], field, "list_of_turns")):
+        pair = as_list(turn, f"{field}[{number}]", "question_and_answer")
         if len(pair) != 2:
             raise RowError(
-                Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="a question and its answer",
+                Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="question_and_answer",
                 value=f"a list of {len(pair)}",
             )  # fmt: skip
         named = {"0": pair[0], "1": pair[1]}

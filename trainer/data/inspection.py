@@ -297,9 +297,9 @@ def _half_characters(example: Example) -> dict[str, str] | None:
     for message in example.messages:
         said = message.model_dump(include={"tool_calls", "name", "tool_call_id"}, exclude_defaults=True)
         if said and _holds_half(said):
-            return {"field": "tool_calls", "expected": "text", "value": "text with half a character (a lone surrogate)"}
+            return {"field": "tool_calls", "expected": "type_text", "value": "half_character"}
     if example.tools and _holds_half(example.tools):
-        return {"field": "tools", "expected": "text", "value": "text with half a character (a lone surrogate)"}
+        return {"field": "tools", "expected": "type_text", "value": "half_character"}
     return None
 
 

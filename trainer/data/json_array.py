@@ -146,7 +146,7 @@ def _separator(stream: _Stream) -> str:
         stream.forward(stream.at + 1)
         return ""
     # The end, and a missing end, are told by the caller.
-    return "" if character in ("]", "") else f"expected ',' or ']' after the row, found {character!r}"
+    return "" if character in ("]", "") else "separator_missing"
 
 
 def _row(name: str, number: int, line: int, offset: int, values: Any, text: str) -> Row:
@@ -188,8 +188,8 @@ def _other_list(stream: _Stream) -> str:
 def _after_end(stream: _Stream, character: str, wrapped: bool) -> str:
     """What is wrong behind the last element: no end, or more text, of which nothing may be lost in silence."""
     if character != "]":
-        return "the array is not closed: the file seems to be cut off"
+        return "array_not_closed"
     stream.forward(stream.at + 1)
     if wrapped and stream.skip_blank() and (rest := _OBJECT_END.match(stream.text, stream.at)):
         stream.forward(rest.end())
-    return "text after the end of the array" if stream.skip_blank() else ""
+    return "text_after_array" if stream.skip_blank() else ""

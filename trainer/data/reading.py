@@ -108,13 +108,13 @@ def check_file(path: Path) -> tuple[str, bytes]:
         with path.open("rb") as file:
             packed = file.read(4)
         if packed and kind in KINDS and path.name.lower().endswith(".gz") and packed[:2] != b"\x1f\x8b":
-            raise mismatch(path, "it is not compressed")
+            raise mismatch(path, "not_compressed")
         with open_data(path) as opened:
             head = opened.read(_HEAD_BYTES)
     except FileNotFoundError:
         raise FineTuneError.of(Code.FILE_MISSING, path=str(path)) from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise mismatch(path, "its compressed content is damaged") from None
+        raise mismatch(path, "damaged_archive") from None
     except OSError as error:
         raise FineTuneError.of(Code.FILE_UNREADABLE, path=str(path), reason=error.strerror or str(error)) from None
     if kind not in KINDS:
@@ -128,40 +128,40 @@ def check_file(path: Path) -> tuple[str, bytes]:
 def _check_content(path: Path, kind: str, head: bytes) -> None:
     if kind == ".parquet":
         if not head.startswith(_PARQUET_MAGIC):
-            raise mismatch(path, "it does not start with PAR1")
+            raise mismatch(path, "no_parquet")
         if path.name.lower().endswith(".gz"):
-            raise mismatch(path, "a Parquet file is compressed inside; unpack it first")
+            raise mismatch(path, "parquet_in_archive")
         return
     if kind in (*WORKBOOKS, *DATABASES):
         if path.name.lower().endswith(".gz"):
-            raise mismatch(path, "workbooks and databases are read as they are; unpack it first")
+            raise mismatch(path, "table_in_archive")
         check_table_file(path, kind, head)
         return
     if head.startswith(_PARQUET_MAGIC):
-        raise mismatch(path, "it is a Parquet file")
+        raise mismatch(path, "is_parquet")
     if head.startswith(SQLITE_MAGIC):
-        raise mismatch(path, "it is a SQLite database")
+        raise mismatch(path, "is_sqlite")
     if (
         head[:2] == b"\x1f\x8b"
         or head[:4] in (b"PK\x03\x04", b"(\xb5/\xfd")
         or head[:3] == b"BZh"
         or head[:5] == b"\xfd7zXZ"
     ):
-        raise mismatch(path, "it is a compressed archive")
+        raise mismatch(path, "is_archive")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise mismatch(path, "it is UTF-16; save it as UTF-8")
+        raise mismatch(path, "is_utf16")
     if head.startswith(b"%PDF"):
-        raise mismatch(path, "it is a PDF document")
+        raise mismatch(path, "is_pdf")
     if kind not in (".json", ".parquet") and b"\r" in head[:-1] and b"\n" not in head:
-        raise mismatch(path, "its lines end in CR alone, as on old Macs; save it with LF or CRLF")
+        raise mismatch(path, "cr_lines")
     # One NUL may be a slip inside a row, which that row's own problem tells; many are another kind of file.
     if head.count(b"\0") > max(len(head) // 100, 3):
-        raise mismatch(path, "it holds NUL bytes, as binary and UTF-16 files do")
+        raise mismatch(path, "nul_bytes")
     start = head.removeprefix(BOM).lstrip()[:1]
     if kind in (".json", ".jsonl", ".ndjson") and start not in (b"[", b"{") and b"{" not in head:
-        raise mismatch(path, f"it starts with {head.lstrip()[:20].decode('utf-8', 'replace')!r}, not with {{ or [")
+        raise mismatch(path, "starts_with", repr(head.lstrip()[:20].decode("utf-8", "replace")))
     if kind in (".csv", ".tsv") and start in (b"[", b"{"):
-        raise mismatch(path, "it holds JSON")
+        raise mismatch(path, "is_json")
 
 
 def _guarded(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
@@ -169,7 +169,7 @@ def _guarded(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
     try:
         yield from rows
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise mismatch(path, "its compressed content is damaged or cut off") from None
+        raise mismatch(path, "archive_cut_off") from None
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
@@ -273,4 +273,4 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 number += 1
                 yield Row(number, None, {name: without_nulls(value) for name, value in values.items()})
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise mismatch(path, (str(error).splitlines() or ["it is damaged"])[0]) from None
+        raise mismatch(path, (str(error).splitlines() or ["is_damaged"])[0]) from None

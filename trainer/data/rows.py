@@ -20,7 +20,7 @@ MOST_ROW_BYTES = 1 << 25
 BOM = b"\xef\xbb\xbf"
 NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What Python's decoder makes of a byte that is no UTF-8, when asked to go on (surrogateescape)."""
-TOO_DEEP = "nested too deep"
+TOO_DEEP = "nested_too_deep"
 
 
 @dataclass(slots=True)
@@ -42,8 +42,8 @@ def open_data(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
-def mismatch(path: Path, reason: str) -> FineTuneError:
-    return FineTuneError.of(Code.CONTENT_MISMATCH, path=path.name, suffix=path.suffix, reason=reason)
+def mismatch(path: Path, reason: str, seen: str = "") -> FineTuneError:
+    return FineTuneError.of(Code.CONTENT_MISMATCH, path=path.name, suffix=path.suffix, reason=reason, seen=seen)
 
 
 def as_row(name: str, number: int, line: int | None, values: Any, offset: int | None, raw: bytes) -> Row:
@@ -101,13 +101,13 @@ def first_twice(keys: Iterable[Any]) -> list[str]:
 
 def too_much(error: Exception) -> str:
     """What Python's own limits refuse."""
-    return TOO_DEEP if isinstance(error, RecursionError) else "a number with too many digits"
+    return TOO_DEEP if isinstance(error, RecursionError) else "too_many_digits"
 
 
 def kind_of(value: Any) -> str:
     """A value's type in JSON's words."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
-    return names.get(type(value), "null" if value is None else type(value).__name__)
+    names = {dict: "object", list: "list", str: "text", bool: "boolean", int: "number", float: "number"}
+    return f"type_{names[type(value)]}" if type(value) in names else "null" if value is None else type(value).__name__
 
 
 def without_nulls(value: Any) -> Any:

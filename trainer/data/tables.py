@@ -34,19 +34,19 @@ def check_table_file(path: Path, kind: str, head: bytes) -> None:
     """
     if kind in DATABASES:
         if not head.startswith(SQLITE_MAGIC):
-            raise mismatch(path, "it is no SQLite database")
+            raise mismatch(path, "no_sqlite")
         return
     if kind == ".xls":
         if not head.startswith(_OLE):
-            raise mismatch(path, "it is no workbook of Excel 97-2003")
+            raise mismatch(path, "no_xls")
         return
     if head.startswith(_OLE):
-        raise mismatch(path, "it is protected by a password, or of Excel 97-2003; save it without one, as .xlsx")
+        raise mismatch(path, "protected_or_xls")
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
     except (zipfile.BadZipFile, OSError):
-        raise mismatch(path, "it is no workbook") from None
+        raise mismatch(path, "no_workbook") from None
     if unpacked > MOST_UNPACKED:
         raise FineTuneError.of(Code.UNPACKS_TOO_LARGE, path=path.name, size=unpacked, limit=MOST_UNPACKED)
 
@@ -68,7 +68,7 @@ def workbook_rows(path: Path, sheet: str = WHOLE) -> Iterator[Row]:
             for name in ([sheet] if sheet in names else names)
         }
     except (CalamineError, ValueError, OSError, KeyError, IndexError) as error:
-        raise mismatch(path, (str(error).splitlines() or ["it is damaged"])[0][:200]) from None
+        raise mismatch(path, (str(error).splitlines() or ["is_damaged"])[0][:200]) from None
     chosen = _chosen(path, [name for name in sheets if not sheets[name].empty], names, sheet)
     cells = [[_as_text(cell) for cell in row] for row in sheets[chosen].to_numpy().tolist()]
     begin = next((number for number, row in enumerate(cells) if _said(row)), 0)
@@ -129,7 +129,7 @@ def _header(path: Path, names: list[str | None], rows: list[list[str | None]]) -
             header[column] = f"column {_letters(column)}"
     twice = first_twice(header.values())
     if twice:
-        raise mismatch(path, f"two columns are called {twice[0]!r}")
+        raise mismatch(path, "columns_named_twice", repr(twice[0]))
     return header
 
 

@@ -80,7 +80,7 @@ def _take_flat_attention(model: PreTrainedModel) -> str:
     """Sequences side by side must give what each gives alone."""
     # What a trial this short can't show: a window or chunk of attention that only the mask knows of, and not the layer.
     if not model._supports_flash_attn:
-        return "its attention needs a mask"
+        return "attention_needs_mask"
     sequences = _random_sequences(model)
     alone = torch.cat([_own_logits(model, input_ids=sequence[None])[0] for sequence in sequences])
     batch = flat_batch([{"input_ids": sequence.tolist(), "labels": sequence.tolist()} for sequence in sequences])
@@ -89,10 +89,10 @@ def _take_flat_attention(model: PreTrainedModel) -> str:
     def trial(attention: str) -> str:
         model.set_attn_implementation(attention)
         if model.config._attn_implementation != attention:
-            return "its attention can't be exchanged"
+            return "attention_fixed"
         if not _same(alone, _own_logits(model, **inputs)[0]):
-            return "its layers mix sequences that lie side by side"
-        return "its layers mix sequences that lie side by side, if only a little" if _leaks(model) else ""
+            return "sequences_mix"
+        return "sequences_mix_little" if _leaks(model) else ""
 
     if model.device.type == "cuda" and is_flash_attn_2_available() and not _try(lambda: trial("flash_attention_2")):
         return ""
@@ -142,19 +142,19 @@ def _take_chunked_loss(model: PreTrainedModel) -> str:
     if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
         return f"it changes its logits ({changed[0]})"
     if getattr(model.config, "output_router_logits", False):
-        return "its experts' balance is a part of its loss"
+        return "expert_balance"
     sequence = _random_sequences(model)[1][None]
     logits = _own_logits(model, input_ids=sequence)
     head, body = model.get_output_embeddings(), model.get_decoder()
     if head is None or body is model:
-        return "its head can't be told from its layers"
+        return "head_unknown"
     hidden = body(input_ids=sequence, use_cache=False).last_hidden_state
     if not _same(logits, head(hidden)):
-        return "its logits are not its head's output"
+        return "logits_changed"
     own = torch.nn.functional.cross_entropy(logits[0, :-1].float(), sequence[0, 1:])
     use_chunked_loss(model)
     ours = model(input_ids=sequence, labels=sequence).loss
-    return "" if torch.allclose(own, ours, rtol=_tolerance(logits)) else "its loss comes out otherwise"
+    return "" if torch.allclose(own, ours, rtol=_tolerance(logits)) else "loss_differs"
 
 
 def _random_sequences(model: PreTrainedModel, lengths: tuple[int, ...] = TRIAL_LENGTHS) -> list[torch.Tensor]:

@@ -39,7 +39,7 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=_reason(error)) from error
     except Exception as error:
         if isinstance(error, RuntimeError) and "ignore_mismatched_sizes" in str(error):
-            reason = "its weights have other sizes than its config.json says (vocab_size, hidden_size or the like)"
+            reason = "weight_sizes"
             raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=config.model_name, reason=reason) from error
         if type(error).__name__ == "SafetensorError":
             code = Code.MODEL_DAMAGED if files.is_fetched else Code.FOLDER_DAMAGED

@@ -111,7 +111,7 @@ def _choose_device(wanted: str) -> tuple[torch.device, list[Problem]]:
             Code.VALUE_INVALID,
             field="device",
             value=repr(wanted),
-            expected="should be auto, or a device that torch can use here",
+            expected="usable_device",
         )
     if kind in ("cpu", "mps"):
         return torch.device(kind), []

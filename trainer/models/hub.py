@@ -36,9 +36,9 @@ def download_model(model: str, revision: str, progress: Progress) -> tuple[Path,
     path = _snapshot(model, revision, progress, WANTED)
     _verify(path, known)
     if not (path / "config.json").is_file():
-        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="it has no config.json")
+        raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model, reason="no_config_json")
     if not any(path.glob("*.safetensors")):
-        raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="it has no safetensors weights")
+        raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="no_safetensors")
     return path, path.name
 
 
@@ -138,7 +138,7 @@ def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | 
         wait = str(response.headers.get("retry-after", "60"))
         return FineTuneError.of(Code.HUB_BUSY, seconds=wait, **where)
     if status is not None:
-        return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=f"HTTP {status}", **where)
+        return FineTuneError.of(Code.MODEL_UNREACHABLE, reason="http_status", seen=status, **where)
     no_network = (
         errors.LocalEntryNotFoundError,
         errors.OfflineModeIsEnabled,
@@ -151,7 +151,7 @@ def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | 
         "httpcore",
         "httpcore2",
     ):
-        reason = "offline mode is on" if constants.HF_HUB_OFFLINE else _first_line(error)
+        reason = "offline_mode" if constants.HF_HUB_OFFLINE else _first_line(error)
         return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=reason, **where)
     return None
 

@@ -46,7 +46,7 @@ def look_up(model: str, revision: str) -> dict[str, Any]:
     files = {file.rfilename: file.size or 0 for file in info.siblings or []}
     weights = {name: size for name, size in files.items() if name.endswith(".safetensors") and "/" not in name}
     if not weights:
-        raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="it has no safetensors weights")
+        raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="no_safetensors")
     return {**_record(info), "revision": info.sha, "config": config, "download_bytes": sum(weights.values())}
 
 

@@ -73,7 +73,7 @@ def _check_files(path: Path, model_name: str) -> None:
     names = sorted(file.name for file in path.iterdir())
     config = read_json(path / "config.json")
     if config is None and "adapter_config.json" in names:
-        reason = "it is an adapter. Name its base as model_name, and this folder as adapter_name_or_path"
+        reason = "is_an_adapter"
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason=reason)
     if config is None:
         raise FineTuneError.of(

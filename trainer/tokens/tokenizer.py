@@ -26,7 +26,7 @@ def load_template(files: ModelFiles, model_name: str) -> ChatTemplate:
     """
     tokenizer = _load(files, model_name)
     if not tokenizer.is_fast:
-        reason = "it has no fast tokenizer (tokenizer.json)"
+        reason = "no_fast_tokenizer"
         raise FineTuneError.of(Code.TOKENIZER_UNUSABLE, model=model_name, reason=reason)
     named = tokenizer.chat_template
     if not named or (isinstance(named, dict) and "default" not in named):
@@ -44,7 +44,7 @@ def _load(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
         if is_of_the_disk(error):
             raise
         log.exception("The tokenizer can't be read")
-        reason = "its files can't be read; tokenizer.json is missing or damaged"
+        reason = "tokenizer_unreadable"
         raise FineTuneError.of(Code.TOKENIZER_UNUSABLE, model=model_name, reason=reason) from error
 
 

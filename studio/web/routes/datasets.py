@@ -130,7 +130,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         folder = folder_of(dataset_id)
         source = folder.find_source()
         if source is None:
-            raise FineTuneError.of(Code.NOT_EDITABLE, path=dataset_id, reason="it is a mix of others")
+            raise FineTuneError.of(Code.NOT_EDITABLE, path=dataset_id, reason="is_a_mix")
         return read_file(source, describe(home, dataset_id)["name"], columns=columns, sample_by=sample_by)
 
     @router.post("/jobs/{job_id}/columns")
@@ -183,9 +183,7 @@ def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: Dataset
         for dataset_id, weight in parts.items():
             folder_of(dataset_id)
             if not 0 < weight <= 100:
-                raise FineTuneError.of(
-                    Code.VALUE_INVALID, field="weight", value=weight, expected="should be above 0 and at most 100"
-                )
+                raise FineTuneError.of(Code.VALUE_INVALID, field="weight", value=weight, expected="above_0_at_most_100")
         return {"job": jobs.start(lambda _tell: {"dataset": mix_datasets(home, parts)}).id}
 
     @router.get("/{dataset_id}")

@@ -90,7 +90,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         """Run again, as it was or with the change of settings that the page has shown as a cure."""
         folder = folder_of(run_id)
         if change is not None and change != cure_of(folder):
-            expected = "should be the change that the run's page shows"
+            expected = "shown_change"
             raise FineTuneError.of(Code.VALUE_INVALID, field="change", value=str(change)[:80], expected=expected)
         config = manager.config_for_rerun(folder.id)
         return {"run": manager.launch_new(changed(config, change) if change else config)}

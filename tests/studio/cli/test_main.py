@@ -45,7 +45,7 @@ def test_an_empty_home_is_no_error(home: Home) -> None:
     ("change", "says"),
     [
         ({"learning_rat": 1}, "Did you mean 'learning_rate'?"),
-        ({"max_length": 3}, "max_length is 3, but it should be greater than or equal to 16."),
+        ({"max_length": 3}, "max_length is 3, but it should be at least 16."),
         ({"dataset": ""}, "dataset is not set"),
         ({"dataset": "/no/such/file.jsonl"}, "/no/such/file.jsonl does not exist."),
         ({"load_in_8bit": True, "load_in_4bit": True}, "load_in_8bit and load_in_4bit are both on"),
@@ -65,7 +65,7 @@ def test_a_wrong_config_is_a_sentence(
     [
         ("empty.jsonl", b"", "empty.jsonl is empty"),
         ("rows.parquet", b"not parquet", "is named '.parquet', but its content does not match"),
-        ("rows.csv", b'{"a": 1}', "it holds JSON"),
+        ("rows.csv", b'{"a": 1}', "it contains JSON"),
         ("rows.docx", b"PK\x03\x04", "ends in '.docx'"),
         ("rows.jsonl", b'{"foo": 1}\n', "has the columns foo, which match no known format"),
         ("rows.jsonl", b'{"prompt": "a", "completion": "b"}\n\n{"prompt": "a"\n', "rows.jsonl line 3: invalid JSON"),

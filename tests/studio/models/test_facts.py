@@ -60,8 +60,8 @@ GPTQ = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
         ({**QWEN2, "quantization_config": {"quant_method": "awq"}}, "stored as AWQ"),
         ({**QWEN2, "quantization_config": 4}, "unknown format"),
         ({**QWEN2, "model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}, "encoder"),
-        ({**QWEN2, "model_type": "chatglm"}, "'chatglm' is none"),
-        ({**QWEN2, "model_type": "nobody-knows"}, "'nobody-knows' is none"),
+        ({**QWEN2, "model_type": "chatglm"}, "architecture 'chatglm'"),
+        ({**QWEN2, "model_type": "nobody-knows"}, "architecture 'nobody-knows'"),
         ({**QWEN2, "trust_remote_code": True}, "trust_remote_code"),
     ],
 )  # fmt: skip

@@ -85,5 +85,5 @@ def test_splits_tables_and_named_rows_are_rows(tmp_path: Path, content: str) -> 
 def test_two_splits_and_a_column_twice_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FineTuneError, match="'test' follows the first one"):
         rows(tmp_path, '{"train": {"text": ["a"]}, "test": {"text": ["b"]}}')
-    with pytest.raises(FineTuneError, match="'output' stands twice"):
+    with pytest.raises(FineTuneError, match="'output' appears twice"):
         rows(tmp_path, '{"instruction": ["a"], "output": ["c"], "output": ["e"]}')

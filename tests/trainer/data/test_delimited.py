@@ -51,7 +51,7 @@ def test_a_broken_row_is_named_and_those_behind_it_are_read(tmp_path: Path, bad:
 def test_a_header_with_one_name_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FineTuneError) as raised:
         rows(tmp_path / "a.csv", "a,b,a\n1,2,3\n")
-    assert "two columns are called 'a'" in str(raised.value)
+    assert "two columns are named 'a'" in str(raised.value)
 
 
 def test_what_excel_and_pandas_add_of_their_own_is_understood(tmp_path: Path) -> None:

@@ -35,5 +35,5 @@ def test_a_key_that_stands_twice_is_named(text: str) -> None:
 
 def test_what_is_no_list_is_refused_with_its_kind() -> None:
     with pytest.raises(RowError) as raised:
-        as_list("[not a list", "turns", "a list of turns")
-    assert raised.value.params["value"] == "text"
+        as_list("[not a list", "turns", "list_of_turns")
+    assert raised.value.params["value"] == "type_text"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.problems import Code
+from interfaces.texts import texts
 from trainer.data.rows import as_row, kind_of, mismatch, open_data
 
 
@@ -21,7 +22,7 @@ def test_a_row_is_an_object_and_all_else_is_a_problem_with_its_place() -> None:
     [({}, "an object"), ([], "a list"), ("", "text"), (True, "true or false"), (1.5, "a number"), (None, "null")],
 )
 def test_a_value_s_type_is_said_in_json_s_words(value: object, words: str) -> None:
-    assert kind_of(value) == words
+    assert texts("reason").get(kind_of(value), kind_of(value)) == words
 
 
 def test_a_compressed_file_is_opened_as_what_is_inside(tmp_path: Path) -> None:
@@ -31,8 +32,8 @@ def test_a_compressed_file_is_opened_as_what_is_inside(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_something_else_is_named_with_its_suffix() -> None:
-    (problem,) = mismatch(Path("folder/a.csv"), "it holds JSON").problems
-    assert problem.params == {"path": "a.csv", "suffix": ".csv", "reason": "it holds JSON"}
+    (problem,) = mismatch(Path("folder/a.csv"), "is_json").problems
+    assert problem.params == {"path": "a.csv", "suffix": ".csv", "reason": "is_json", "seen": ""}
 
 
 @pytest.mark.parametrize(

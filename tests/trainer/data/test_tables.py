@@ -97,12 +97,12 @@ def test_a_database_is_read_and_never_written_or_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.xlsx", b"instruction,output\n", "it is no workbook"),
-        ("a.xlsx", b"\xd0\xcf\x11\xe0" + b"\0" * 600, "protected by a password"),
-        ("a.xlsx", b"PK\x03\x04broken", "it is no workbook"),
-        ("a.xls", b"PK\x03\x04", "it is no workbook of Excel 97-2003"),
+        ("a.xlsx", b"instruction,output\n", "it is not a workbook"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0" + b"\0" * 600, "password-protected"),
+        ("a.xlsx", b"PK\x03\x04broken", "it is not a workbook"),
+        ("a.xls", b"PK\x03\x04", "it is not an Excel 97-2003 workbook"),
         ("a.ods", b"PK\x05\x06" + b"\0" * 18, "content does not match"),
-        ("a.db", b"not a database at all", "it is no SQLite database"),
+        ("a.db", b"not a database at all", "it is not a SQLite database"),
         ("a.db", tables.SQLITE_MAGIC + b"\0" * 200, "content does not match"),
     ],
 )
@@ -125,5 +125,5 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = write_xlsx(tmp_path / "a.xlsx", {"Rows": [["text", "text"], ["a", "b"]]})
-    with pytest.raises(FineTuneError, match="two columns are called 'text'"):
+    with pytest.raises(FineTuneError, match="two columns are named 'text'"):
         values(path)

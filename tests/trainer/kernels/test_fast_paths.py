@@ -34,7 +34,7 @@ SLOWER = {
     "Gemma 2": ("gemma2", {"final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0}, ("softcap", "softcapping")),
     "Cohere": ("cohere", {"logit_scale": 0.5}, ("", "logit_scale")),
     "Granite": ("granite", {"logits_scaling": 4.0}, ("", "logits_scaling")),
-    "GPT-Neo": ("gpt_neo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global"], 2]]}, ("exchanged", "")),
+    "GPT-Neo": ("gpt_neo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global"], 2]]}, ("can't be replaced", "")),
     "Mixtral": ("mixtral", {"num_local_experts": 4, "output_router_logits": True}, ("", "balance")),
     "LFM2": ("lfm2", {"layer_types": ["conv", "full_attention"], "block_ff_dim": 64}, ("mix sequences", "")),
 }  # fmt: skip

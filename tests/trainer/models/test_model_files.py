@@ -7,6 +7,7 @@ import pytest
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code
+from interfaces.texts import sentence
 from trainer.models.model_files import find_model
 
 
@@ -57,7 +58,7 @@ def test_a_config_that_asks_for_trust_is_refused(home: Home, tmp_path: Path, key
 def test_pickled_weights_are_refused(home: Home, tmp_path: Path) -> None:
     problem = refused(model_folder(tmp_path / "a", "pytorch_model.bin", config={}), home).problems[0]
     assert problem.code == Code.MODEL_UNSAFE
-    assert "pytorch_model.bin" in problem.params["reason"]
+    assert "pickled (pytorch_model.bin)" in sentence(problem)
 
 
 @pytest.mark.parametrize("named", ["pytorch_model.bin", "../other/model.safetensors", "sub/model.safetensors"])
@@ -87,9 +88,9 @@ def test_a_snapshot_in_the_hub_s_cache_is_called_by_the_model_s_name(home: Home,
 def test_a_file_is_named_as_what_it_is(home: Home, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     problem = refused(str(tmp_path / "model.gguf"), home).problems[0]
-    assert (problem.code, "GGUF" in problem.params["reason"]) == (Code.MODEL_UNSUPPORTED, True)
+    assert (problem.code, "GGUF" in sentence(problem)) == (Code.MODEL_UNSUPPORTED, True)
     (tmp_path / "weights.txt").write_bytes(b"x")
-    assert "it is a file" in refused(str(tmp_path / "weights.txt"), home).problems[0].params["reason"]
+    assert "it is a file" in sentence(refused(str(tmp_path / "weights.txt"), home).problems[0])
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
@@ -105,4 +106,4 @@ def test_pointers_of_git_lfs_are_told_with_how_to_get_what_they_stand_for(
 
 def test_weights_in_a_form_made_for_answering_are_refused_with_a_way_out(home: Home, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "a", "model.safetensors", config={"quantization_config": {"quant_method": "awq"}})
-    assert "load_in_4bit" in refused(folder, home).problems[0].params["reason"]
+    assert "load_in_4bit" in sentence(refused(folder, home).problems[0])
