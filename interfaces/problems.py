@@ -5,7 +5,6 @@ Problem                  what is stored and sent: code, severity, parameters, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -225,15 +224,3 @@ class Problem(BaseModel):
     @classmethod
     def warning(cls, code: Code, /, **params: Any) -> Problem:
         return cls(code=code, severity="warning", params=params)
-
-
-def blocking_rows(report: Mapping[str, Any], bad_rows: str) -> Problem | None:
-    """The rows of a dataset's report that forbid a start, as one problem; None when it can start.
-
-    `bad_rows` is the setting: "stop" needs a dataset without rows at fault, "skip" one good row.
-    """
-    if report["good"] if bad_rows == "skip" else report["usable"] and not report["at_fault"]:
-        return None
-    first = [record["problem"] for record in report["first"] if record["problem"]["severity"] == "error"]
-    count = report["at_fault"] or report["doubtful"]
-    return Problem.error(Code.BAD_ROWS, path=report["name"], count=count, rows=report["rows"], first=first)

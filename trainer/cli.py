@@ -176,7 +176,9 @@ def check(
                 raise FineTuneError.of(code, path=str(path), reason="not_a_file")
         chosen = json.loads(columns)
         trained = groups_of(against, chosen, sample_by) if against else None
-        return Inspection(file, DatasetFolder(out), chosen, sample_by, _say, trained=trained).run()
+        return (
+            Inspection(file, DatasetFolder(out), chosen, sample_by, _say, trained=trained).run().model_dump(mode="json")
+        )
 
     _answer(job, file)
 

@@ -49,6 +49,7 @@ def check(
     home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Check every row of FILE and report errors and warnings by line and field."""
+    from interfaces.dataset_records import DatasetReport
     from interfaces.folders import DatasetFolder
     from studio.cli.data_report import print_report, tell_report
     from studio.datasets.library import describe
@@ -58,7 +59,8 @@ def check(
         if file.startswith("hub:") or not Path(file).exists():
             known = home_of(home)
             dataset = _added(known, file, column, sample_by, quiet=as_json)
-            folder, report = known.dataset(dataset), describe(known, dataset)
+            folder = known.dataset(dataset)
+            report: DatasetReport = describe(known, dataset)
         else:
             folder = DatasetFolder(Path(place))
             options = ["--columns", json.dumps(_columns(column)), "--sample-by", sample_by]
@@ -66,12 +68,13 @@ def check(
             size = sum(read_size(path) for path in (Path(file), against) if path is not None)
             arguments = ["check", *options, "--", str(Path(file).absolute()), place]
             with _Bar(quiet=as_json) as tell:
-                report = run_trainer(arguments, tell, inspect_seconds(size), Path(file).name)
+                found = run_trainer(arguments, tell, inspect_seconds(size), Path(file).name)
+            report = DatasetReport.model_validate(found)
         if as_json:
             print_report(folder, report)
         else:
             tell_report(folder, report)
-    sys.exit(1 if report["good"] < report["rows"] else 0)
+    sys.exit(1 if report.good < report.rows else 0)
 
 
 @data.command()
@@ -100,15 +103,16 @@ def preview(
         )
         if found["position"] is None:
             report = describe(place, dataset)
-            raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=row, rows=report["usable"])
+            raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report.name, value=row, rows=report.usable)
         where = {"dataset": dataset, "position": found["position"]}
     shown = _asked(place, model, {"op": "row", **where, "max_length": max_length})
     if as_json:
         print(json.dumps(shown, ensure_ascii=True))
         return
+    from interfaces.dataset_records import ShownRow
     from studio.cli.data_report import tell_row
 
-    tell_row(shown)
+    tell_row(ShownRow.model_validate(shown))
 
 
 @data.command()

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from interfaces.dataset_records import DatasetReport, ShownRow
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Problem
 from interfaces.texts import row_reason, sentence
@@ -17,74 +18,72 @@ from studio.datasets.library import problem_lines
 SHOWN_PROBLEMS = 20
 
 
-def print_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
+def print_report(folder: DatasetFolder, report: DatasetReport) -> None:
     """The whole report as one JSON object, written as it is read: a million problems are not held in memory."""
-    shown = ("format", "rows", "good", "at_fault", "doubtful", "columns", "unused_columns", "unused_keys")
-    head = json.dumps({key: report[key] for key in shown}, ensure_ascii=False)
+    shown = {"format", "rows", "good", "at_fault", "doubtful", "columns", "unused_columns", "unused_keys"}
+    head = json.dumps(report.model_dump(include=shown), ensure_ascii=False)
     sys.stdout.write(head[:-1] + ', "problems": [')
     for number, record in enumerate(problem_lines(folder)):
-        problem = Problem.model_validate(record["problem"])
+        problem = record.problem
         line = {
-            "row": record["row"], "line": record["line"], "offset": record["offset"], "field": problem.params.get("field"),
+            "row": record.row, "line": record.line, "offset": record.offset, "field": problem.params.get("field"),
             "kind": problem.code.removeprefix("row_"), "severity": problem.severity, "reason": row_reason(problem),
         }  # fmt: skip
         sys.stdout.write((", " if number else "") + json.dumps(line, ensure_ascii=True))
     sys.stdout.write("]}\n")
 
 
-def tell_report(folder: DatasetFolder, report: dict[str, Any]) -> None:
+def tell_report(folder: DatasetFolder, report: DatasetReport) -> None:
     """What was found in a file, for a person."""
-    used = ", ".join(f"{role}: {column}" for role, column in report["columns"].items())
+    used = ", ".join(f"{role}: {column}" for role, column in report.columns.items())
     print(
         plain(
-            f"{report['name']}: {report['rows']} rows, detected as {report['format'] or 'no known format'}"
+            f"{report.name}: {report.rows} rows, detected as {report.format or 'no known format'}"
             + (f" ({used})" if used else "")
         )
     )
-    if report["unused_columns"]:
-        print(plain(f"Unused columns: {', '.join(report['unused_columns'])}"))
-    if report["unused_keys"]:
-        keys = ", ".join(f"{key} ({count})" for key, count in report["unused_keys"].items())
+    if report.unused_columns:
+        print(plain(f"Unused columns: {', '.join(report.unused_columns)}"))
+    if report.unused_keys:
+        keys = ", ".join(f"{key} ({count})" for key, count in report.unused_keys.items())
         print(plain(f"Unused keys in messages: {keys}"))
-    print(f"{report['good']} valid, {report['doubtful']} with warnings, {report['at_fault']} with errors")
+    print(f"{report.good} valid, {report.doubtful} with warnings, {report.at_fault} with errors")
     for number, record in enumerate(problem_lines(folder)):
         if number == SHOWN_PROBLEMS:
-            print(f"  ... and {sum(report['kinds'].values()) - SHOWN_PROBLEMS} more ('--json' has all)")
+            print(f"  ... and {sum(report.kinds.values()) - SHOWN_PROBLEMS} more ('--json' has all)")
             break
-        print(plain("  " + sentence(Problem.model_validate(record["problem"]))))
+        print(plain("  " + sentence(record.problem)))
 
 
-def tell_row(shown: dict[str, Any]) -> None:
+def tell_row(shown: ShownRow) -> None:
     """One row as a model sees it, what is learned marked by color, or by brackets where there are none."""
     console = Console(highlight=False, soft_wrap=True)
     text = Text()
-    for index, token in enumerate(shown["tokens"]):
-        style = "black on green" if token["trained"] else "dim"
-        if index >= shown["max_length"]:
+    for index, token in enumerate(shown.tokens):
+        style = "black on green" if token.trained else "dim"
+        if index >= shown.max_length:
             style = "strike dim"
         # Without colors brackets tell what is learned.
-        begins = token["trained"] and (index == 0 or not shown["tokens"][index - 1]["trained"])
-        ends = token["trained"] and (index + 1 == len(shown["tokens"]) or not shown["tokens"][index + 1]["trained"])
-        piece = plain(token["text"], keep="\n\t")
+        begins = token.trained and (index == 0 or not shown.tokens[index - 1].trained)
+        ends = token.trained and (index + 1 == len(shown.tokens) or not shown.tokens[index + 1].trained)
+        piece = plain(token.text, keep="\n\t")
         text.append(piece if console.color_system else f"{'[[' if begins else ''}{piece}{']]' if ends else ''}", style)
     console.print(text)
-    stop = shown["stop"]
+    stop = shown.stop
     fates = {
         "trained": "is trained on",
         "read": "is only context: the model won't learn to stop",
         "cut": "is truncated",
         "none": "",
     }
+    print(f"\n{shown.length} tokens, {shown.trained} trained on, {shown.cut} beyond max_length {shown.max_length}")
     print(
-        f"\n{shown['length']} tokens, {shown['trained']} trained on, {shown['cut']} beyond max_length {shown['max_length']}"
-    )
-    print(
-        f"The end-of-turn token {stop['token']} {fates[stop['fate']]}."
-        if stop["token"]
+        f"The end-of-turn token {stop.token} {fates[stop.fate]}."
+        if stop.token
         else "There is no end-of-turn token: the model won't learn to stop."
     )
-    for note in shown["notes"]:
-        print(plain(sentence(Problem.model_validate(note))))
+    for note in shown.notes:
+        print(plain(sentence(note)))
 
 
 def tell_stats(found: dict[str, Any]) -> None:

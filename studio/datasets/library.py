@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.data_files import BINARIES, SUFFIXES
+from interfaces.dataset_records import DatasetReport, NamedReport, RowProblem
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
 from interfaces.folders import DatasetFolder, Home, unfinished
-from interfaces.problems import Code, blocking_rows
+from interfaces.problems import Code
 from interfaces.records import read_record
 from studio.processes.trainer_child import OnProgress, add_dataset, run_trainer
 
@@ -25,6 +26,8 @@ MOST_BYTES = 20_000_000_000
 """The largest file that can be dropped on the page."""
 SHOWN_NAME = 120
 _EDITED_ROW = 20_000
+MOST_EDITED = 50_000_000
+"""Bytes of a file whose rows can be edited on the page."""
 _UNFINISHED_SECONDS = 86_400
 
 
@@ -55,32 +58,38 @@ def list_datasets(home: Home) -> list[DatasetSummary]:
     for path in home.datasets.iterdir() if home.datasets.is_dir() else ():
         folder = DatasetFolder(path)
         try:
-            report = None if path.name.startswith(".") else read_record(folder.report)
+            report = None if path.name.startswith(".") else DatasetReport.of(folder)
         except FineTuneError:
-            report = {"name": folder.id}
+            report = _unknown(folder)
         if report is not None:
             reports.append((folder, report))
-    reports.sort(key=lambda pair: pair[1].get("added", 0.0))
+    reports.sort(key=lambda pair: pair[1].added)
     used = _runs_of_datasets(home)
     names = [_name(folder, report) for folder, report in reports]
     seen: dict[str, int] = {}
     summaries = []
     for (folder, report), name in zip(reports, names, strict=True):
         seen[name] = seen.get(name, 0) + 1
-        counts = {key: int(report.get(key, 0)) for key in ("rows", "good", "at_fault", "doubtful", "bytes")}
+        counts = report.model_dump(include={"rows", "good", "at_fault", "doubtful", "bytes", "added"})
         summaries.append(
             DatasetSummary(
                 id=folder.id,
                 name=name,
-                format=str(report.get("format") or "-"),
+                format=report.format or "-",
                 **counts,
-                added=float(report.get("added", 0)),
                 version=seen[name],
                 versions=names.count(name),
                 runs=tuple(used.get(folder.id, ())),
             )
         )
     return summaries[::-1]
+
+
+def _unknown(folder: DatasetFolder) -> DatasetReport:
+    """In the place of a report that another version wrote."""
+    return DatasetReport(
+        name=folder.id, format=None, sources=[], rows=0, good=0, at_fault=0, doubtful=0, usable=0, bytes=0
+    )
 
 
 def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
@@ -155,7 +164,7 @@ def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("dataset", "validation_dataset"):
         if config.get(key):
             found[key] = ensure_dataset(home, config[key], columns)
-            if refused := blocking_rows(describe(home, found[key]), str(config.get("bad_rows", "stop"))):
+            if refused := describe(home, found[key]).blocking(str(config.get("bad_rows", "stop"))):
                 raise FineTuneError(refused)
     return found
 
@@ -221,7 +230,7 @@ def restore_dataset(home: Home, dataset: str) -> None:
         deleted.rename(home.dataset(dataset).path)
 
 
-def describe(home: Home, dataset: str) -> dict[str, Any]:
+def describe(home: Home, dataset: str) -> NamedReport:
     """A dataset's report with what a person called it.
 
     Raises:
@@ -233,12 +242,8 @@ def describe(home: Home, dataset: str) -> dict[str, Any]:
     folder = home.dataset(dataset)
     source = folder.find_source()
     packed = source is None or source.suffix in (".gz", *BINARIES)
-    return {
-        **report,
-        "id": dataset,
-        "name": _name(folder, report),
-        "editable": not packed and int(report["bytes"]) <= 50_000_000,
-    }
+    more = {"id": dataset, "name": _name(folder, report), "editable": not packed and report.bytes <= MOST_EDITED}
+    return NamedReport(**{**dict(report), **more})
 
 
 def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, Any]]:
@@ -247,7 +252,7 @@ def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, 
     return [json.loads(examples.line(position)) for position in range(max(start, 0), min(start + count, len(examples)))]
 
 
-def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[dict[str, Any]]:
+def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[RowProblem]:
     """What was found at fault or doubtful, in the order of the file; with the whole row where it is to be mended."""
     folder = home.dataset(dataset)
     source = folder.find_source()
@@ -257,13 +262,13 @@ def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bo
             if number >= start + count:
                 break
             if number >= start:
-                found.append(json.loads(line))
+                found.append(RowProblem.model_validate_json(line))
     if whole_rows and source is not None and source.suffix not in (".gz", *BINARIES):
         with source.open("rb") as raw:
             for record in found:
-                if record["offset"] is not None and record["length"] <= _EDITED_ROW:
-                    raw.seek(record["offset"])
-                    record["whole"] = _own_text(raw.read(record["length"]), source.suffix)
+                if record.offset is not None and record.length <= _EDITED_ROW:
+                    raw.seek(record.offset)
+                    record.whole = _own_text(raw.read(record.length), source.suffix)
     return found
 
 
@@ -273,11 +278,11 @@ def _own_text(raw: bytes, suffix: str) -> str:
     return text.removesuffix(",").rstrip() if suffix == ".json" else text
 
 
-def problem_lines(folder: DatasetFolder) -> Iterable[dict[str, Any]]:
+def problem_lines(folder: DatasetFolder) -> Iterable[RowProblem]:
     """Every problem of a dataset, one record at a time."""
     with folder.problems.open("rb") as file:
         for line in file:
-            yield json.loads(line)
+            yield RowProblem.model_validate_json(line)
 
 
 def forget_unfinished(home: Home) -> None:
@@ -295,13 +300,13 @@ def import_files(home: Home) -> list[dict[str, Any]]:
     return [{"name": path.name, "bytes": path.stat().st_size} for path in files]
 
 
-def _name(folder: DatasetFolder, report: Mapping[str, Any]) -> str:
-    return str((read_record(folder.meta) or {}).get("name") or report.get("name") or folder.id)
+def _name(folder: DatasetFolder, report: DatasetReport) -> str:
+    return str((read_record(folder.meta) or {}).get("name") or report.name or folder.id)
 
 
-def _report(home: Home, reference: str) -> dict[str, Any] | None:
+def _report(home: Home, reference: str) -> DatasetReport | None:
     is_plain_name = reference not in ("", ".", "..") and "/" not in reference and "\0" not in reference
     try:
-        return read_record(home.dataset(reference).report) if is_plain_name else None
+        return DatasetReport.of(home.dataset(reference)) if is_plain_name else None
     except OSError:  # a name that is too long for the disk
         return None

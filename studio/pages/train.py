@@ -14,7 +14,6 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
-from interfaces.problems import blocking_rows
 from interfaces.texts import Texts, sentence, size
 from studio.datasets.library import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
 from studio.datasets.sample import SAMPLE, questions
@@ -220,11 +219,11 @@ def data_lines(home: Home, config: dict[str, Any], words: Texts, language: str) 
         report = describe(home, config["dataset"])
     except FineTuneError as error:
         return [sentence(problem, language) for problem in error.problems]
-    refused = blocking_rows(report, config["bad_rows"])
+    refused = report.blocking(config["bad_rows"])
     if refused is None:
         return []
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
-    return [words.of("rows_to_mend", name=report["name"], **counts)]
+    return [words.of("rows_to_mend", name=report.name, **counts)]
 
 
 def escaped(text: str) -> str:

@@ -3,7 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from interfaces.dataset_records import HubSplits
+from interfaces.dataset_records import DatasetReport, HubSplits, RowProblem
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home
+from interfaces.problems import Code, Problem
 
 WHOLE = {"name": "me/rows", "configs": ["default"], "config": "default", "splits": [{"name": "train", "files": 2, "bytes": 9}]}  # fmt: skip
 
@@ -16,3 +19,40 @@ def test_what_a_child_says_is_read_whole() -> None:
 def test_half_a_record_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         HubSplits.model_validate({**WHOLE, **change})
+
+
+@pytest.mark.parametrize(
+    ("good", "usable", "at_fault", "stop", "skip"),
+    [(5, 5, 0, None, None), (3, 4, 1, 1, None), (0, 4, 1, 1, 1), (0, 4, 0, None, 4), (0, 0, 2, 2, 2)],
+)
+def test_rows_forbid_a_start_as_the_setting_says(
+    good: int, usable: int, at_fault: int, stop: int | None, skip: int | None
+) -> None:
+    counts = {
+        "rows": usable + at_fault,
+        "good": good,
+        "usable": usable,
+        "at_fault": at_fault,
+        "doubtful": usable - good,
+    }
+    report = DatasetReport(name="a", format=None, bytes=1, sources=["a"], **counts)
+    for setting, count in (("stop", stop), ("skip", skip)):
+        refused = report.blocking(setting)
+        assert (refused.params["count"] if refused else None) == count
+
+
+def test_a_report_comes_back_as_it_was_written(home: Home) -> None:
+    problem = Problem.warning(Code.ROW_DUPLICATE, path="a", row=2, line=2, field=None, first_row=1)
+    report = DatasetReport(
+        name="你好", format="text", rows=2, good=1, at_fault=0, doubtful=1, usable=2, bytes=9, sources=["你好"],
+        first=[RowProblem(row=2, line=2, problem=problem, text="x")],
+    )  # fmt: skip
+    folder = home.dataset("0123456789abcdef")
+    folder.path.mkdir(parents=True)
+    assert DatasetReport.of(folder) is None
+    report.write(folder)
+    assert DatasetReport.required(folder) == report
+    folder.report.write_text("{}")
+    with pytest.raises(FineTuneError) as raised:
+        DatasetReport.required(folder)
+    assert raised.value.problems[0].code == Code.DATASET_NOT_FOUND

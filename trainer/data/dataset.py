@@ -18,13 +18,13 @@ from typing import Any
 import numpy
 import numpy.typing
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example_file import INDEX_FIELDS
-from interfaces.files import publish, sha256_of, write_json
+from interfaces.files import publish, sha256_of
 from interfaces.folders import DatasetFolder, Home, unfinished_name
 from interfaces.problems import Code
-from interfaces.records import read_record
 from trainer.data.inspection import Inspection, OnProgress, say_nothing
 from trainer.data.reading import kind_of_file
 
@@ -58,8 +58,8 @@ def add_dataset(
         kept = staging.source(kind_of_file(source) + (".gz" if source.name.lower().endswith(".gz") else ""))
         shutil.move(source, kept) if move else shutil.copyfile(source, kept)
         report = Inspection(kept, staging, columns, sample_by, tell, name).run()
-        report |= {"sha256": sha256, "examples_sha256": sha256_of(staging.examples), "added": time.time()}
-        write_json(staging.report, report)
+        sums = {"sha256": sha256, "examples_sha256": sha256_of(staging.examples), "added": time.time()}
+        report.model_copy(update=sums).write(staging)
         shutil.rmtree(folder.path, ignore_errors=True)
         publish(staging.path, folder.path)
     except FineTuneError as error:
@@ -82,22 +82,10 @@ def _id_of(sha256: str, kind: str, columns: Mapping[str, str] | None, sample_by:
 
 def is_whole(folder: DatasetFolder) -> bool:
     """Whether the dataset is there as it was added."""
-    report = read_record(folder.report)
+    report = DatasetReport.of(folder)
     if report is None or not (folder.examples.is_file() and folder.index.is_file()):
         return False
-    return sha256_of(folder.examples) == report.get("examples_sha256")
-
-
-def report_of(folder: DatasetFolder) -> dict[str, Any]:
-    """What was found when the dataset was added.
-
-    Raises:
-        FineTuneError: there is none.
-    """
-    report = read_record(folder.report)
-    if report is None:
-        raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=folder.id)
-    return report
+    return sha256_of(folder.examples) == report.examples_sha256
 
 
 def index_of(folder: DatasetFolder) -> numpy.typing.NDArray[Any]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interfaces.data_files import BINARIES
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
-from trainer.data.dataset import add_dataset, report_of
+from trainer.data.dataset import add_dataset
 from trainer.data.inspection import OnProgress, say_nothing
 from trainer.data.reading import check_file, json_form, kind_of_file, read_rows
 from trainer.data.rows import Row, open_data
@@ -28,20 +29,18 @@ def edit_rows(
     Raises:
         FineTuneError: the dataset has no text file, it is too large, or there is no such row.
     """
-    report = report_of(folder)
+    report = DatasetReport.required(folder)
     source = folder.find_source()
     if source is None or kind_of_file(source) in BINARIES:
-        raise FineTuneError.of(Code.NOT_EDITABLE, path=report["name"], reason="no_text_file")
+        raise FineTuneError.of(Code.NOT_EDITABLE, path=report.name, reason="no_text_file")
     with open_data(source) as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise FineTuneError.of(
-            Code.NOT_EDITABLE, path=report["name"], reason="more_than_mb", seen=MOST_BYTES // 1_000_000
-        )
-    rows = {row.row: row for row in read_rows(source, report["sample_by"])}
+        raise FineTuneError.of(Code.NOT_EDITABLE, path=report.name, reason="more_than_mb", seen=MOST_BYTES // 1_000_000)
+    rows = {row.row: row for row in read_rows(source, report.sample_by)}
     missing = next((row for row in changes if row not in rows or rows[row].offset is None), None)
     if missing is not None:
-        raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report["name"], value=missing, rows=len(rows))
+        raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report.name, value=missing, rows=len(rows))
     kind, head = check_file(source)
     in_array = kind in (".json", ".jsonl", ".ndjson") and json_form(kind, head)[0] in ("array", "wrapped")
     texts = {
@@ -51,9 +50,9 @@ def edit_rows(
     with tempfile.TemporaryDirectory(dir=home.cache) as place:
         path = Path(place) / ("rows" + kind_of_file(source))
         path.write_bytes(content)
-        name = str(report["name"]).removesuffix(".gz")
-        columns = report["columns"] if report["format"] == "mapped" else None
-        return add_dataset(home, path, columns, report["sample_by"], name, tell)
+        name = report.name.removesuffix(".gz")
+        columns = report.columns if report.format == "mapped" else None
+        return add_dataset(home, path, columns, report.sample_by, name, tell)
 
 
 def _as_array(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes | None]) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from interfaces.data_files import BINARIES
+from interfaces.dataset_records import DatasetReport, RowProblem
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
@@ -57,12 +58,12 @@ class Inspection:
         self._unused_keys: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
         self._kinds_at_fault: Counter[str] = Counter()
-        self._first: list[dict[str, Any]] = []
+        self._first: list[RowProblem] = []
         self._seen: dict[int, int] = {}
         self._problem_lines = 0
         self._told = 0.0
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> DatasetReport:
         """Read everything.
 
         Raises:
@@ -88,11 +89,11 @@ class Inspection:
             "usable": writer.count,
             "kinds": dict(self._kinds.most_common()),
             "kinds_at_fault": dict(self._kinds_at_fault),
-            "first": self._first,
+            "first": [one.model_dump(mode="json") for one in self._first],
             "bytes": self.source.stat().st_size,
             "sources": [self.name],
         }
-        return dict(orjson.loads(as_json(report)))
+        return DatasetReport.model_validate_json(as_json(report))
 
     def preview(self) -> None:
         """Tell the first rows, before the file is read to its end.
@@ -209,14 +210,16 @@ class Inspection:
         for problem in said:
             self._kinds[problem.code] += 1
             self._kinds_at_fault[problem.code] += problem.severity == "error"
+            line = problem.params.get("line", row.line)
             record = {
-                "row": row.row, "line": problem.params.get("line", row.line), "offset": row.offset, "length": row.length,
+                "row": row.row, "line": line, "offset": row.offset, "length": row.length,
                 "problem": problem.model_dump(mode="json"), "text": excerpt,
             }  # fmt: skip
-            file.write(as_json(record) + b"\n")
+            written = as_json(record)
+            file.write(written + b"\n")
             self._problem_lines += 1
             if len(self._first) < SHOWN_PROBLEMS:
-                self._first.append(record)
+                self._first.append(RowProblem.model_validate_json(written))
 
     def _excerpt(self, row: Row, raw: BinaryIO | None) -> str:
         """The row itself, or its beginning. A compressed file would have to be unpacked again for it."""

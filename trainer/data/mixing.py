@@ -12,12 +12,14 @@ from collections.abc import Mapping
 
 import orjson
 
+from interfaces.dataset_records import DatasetReport, Part
 from interfaces.disk import require_space
 from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
-from interfaces.files import publish, sha256_of, write_json
+from interfaces.files import publish, sha256_of
 from interfaces.folders import DatasetFolder, Home, unfinished_name
 from interfaces.records import read_record
-from trainer.data.dataset import is_whole, report_of
+from trainer.data.dataset import is_whole
+from trainer.data.inspection import SHOWN_PROBLEMS
 
 
 def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> DatasetFolder:
@@ -26,8 +28,12 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
     Raises:
         FineTuneError: a part isn't there.
     """
-    reports = [{**report_of(home.dataset(part)), **(read_record(home.dataset(part).meta) or {})} for part in parts]
-    recipe = json.dumps([sorted(parts.items()), seed, [report["examples_sha256"] for report in reports]])
+    reports = [DatasetReport.required(home.dataset(part)) for part in parts]
+    named = [
+        str((read_record(home.dataset(part).meta) or {}).get("name") or report.name)
+        for part, report in zip(parts, reports, strict=True)
+    ]
+    recipe = json.dumps([sorted(parts.items()), seed, [report.examples_sha256 for report in reports]])
     folder = home.dataset(hashlib.sha256(recipe.encode()).hexdigest()[:16])
     if is_whole(folder):
         return folder
@@ -43,22 +49,17 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
             doubtful += _append(writer, ExampleFile(home.dataset(part)), source, weight, seed, doubts)
         writer.close()
         staging.problems.touch()
-        name = " + ".join(
-            f"{report['name']} x {weight:g}" for report, weight in zip(reports, parts.values(), strict=True)
-        )
-        formats = sorted({str(report["format"]) for report in reports})
-        summed = {key: sum(report[key] for report in reports) for key in ("at_fault", "bytes")}
-        kinds = doubts + sum((Counter(report["kinds_at_fault"]) for report in reports), Counter())
-        report = {
-            "name": name, "format": " + ".join(formats), "columns": {}, "known_columns": [], "unused_columns": [], "unused_keys": {},
-            "rows": writer.count + summed["at_fault"], "good": writer.count - doubtful, "usable": writer.count,
-            "doubtful": doubtful, **summed, "kinds": dict(kinds.most_common()), "kinds_at_fault": {}, "first": [record for report in reports for record in report["first"]][:20],
-            "sources": [report["name"] for report in reports],
-            "parts": [{"id": part, "weight": weight} for part, weight in parts.items()],
-            "sha256": hashlib.sha256(recipe.encode()).hexdigest(), "examples_sha256": sha256_of(staging.examples),
-            "added": time.time(),
-        }  # fmt: skip
-        write_json(staging.report, report)
+        at_fault = sum(report.at_fault for report in reports)
+        kinds = doubts + sum((Counter(report.kinds_at_fault) for report in reports), Counter())
+        DatasetReport(
+            name=" + ".join(f"{name} x {weight:g}" for name, weight in zip(named, parts.values(), strict=True)),
+            format=" + ".join(sorted({str(report.format) for report in reports})),
+            rows=writer.count + at_fault, good=writer.count - doubtful, usable=writer.count, doubtful=doubtful,
+            at_fault=at_fault, bytes=sum(report.bytes for report in reports), kinds=dict(kinds.most_common()),
+            first=[one for report in reports for one in report.first][:SHOWN_PROBLEMS], sources=named,
+            parts=[Part(id=part, weight=weight) for part, weight in parts.items()],
+            sha256=hashlib.sha256(recipe.encode()).hexdigest(), examples_sha256=sha256_of(staging.examples), added=time.time(),
+        ).write(staging)  # fmt: skip
         shutil.rmtree(folder.path, ignore_errors=True)
         publish(staging.path, folder.path)
     finally:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example_file import DOUBTFUL, ExampleFile
 from interfaces.files import sha256_of
 from interfaces.folders import DatasetFolder, Home
-from interfaces.problems import Code, blocking_rows
-from interfaces.records import read_record
-from trainer.data.dataset import Indices, add_dataset, index_of, report_of
+from interfaces.problems import Code
+from trainer.data.dataset import Indices, add_dataset, index_of
 from trainer.data.hub_dataset import fetch_dataset
 from trainer.data.inspection import OnProgress, say_nothing
 from trainer.data.mixing import mix_datasets
@@ -40,7 +39,7 @@ def find_dataset(
     if reference.startswith("hub:"):
         path, name = fetch_dataset(home, reference, tell)
         return add_dataset(home, path, columns, name=name, tell=tell)
-    if _is_id(reference) and read_record(home.dataset(reference).report) is not None:
+    if _is_id(reference) and DatasetReport.of(home.dataset(reference)) is not None:
         return home.dataset(reference)
     source = Path(reference).expanduser()
     if _is_id(reference) and not source.exists():
@@ -50,7 +49,7 @@ def find_dataset(
 
 def load_dataset(
     home: Home, reference: str | Mapping[str, float], columns: Mapping[str, str] | None = None, bad_rows: str = "stop"
-) -> tuple[ExampleFile, Indices, dict[str, Any]]:
+) -> tuple[ExampleFile, Indices, DatasetReport]:
     """A dataset's rows, the positions of those to use, and its report.
 
     Raises:
@@ -58,12 +57,12 @@ def load_dataset(
             `bad_rows` is "stop".
     """
     folder = find_dataset(home, reference, columns)
-    report = report_of(folder)
+    report = DatasetReport.required(folder)
     seen = sha256_of(folder.examples) if folder.examples.is_file() else "missing"
-    if seen != report.get("examples_sha256"):
-        expected = str(report.get("examples_sha256"))[:12]
+    if seen != report.examples_sha256:
+        expected = report.examples_sha256[:12]
         raise FineTuneError.of(Code.DATASET_CHANGED, path=str(folder.examples), seen=seen[:12], expected=expected)
-    if refused := blocking_rows(report, bad_rows):
+    if refused := report.blocking(bad_rows):
         raise FineTuneError(refused)
     examples = ExampleFile(folder)
     used = numpy.arange(len(examples))

@@ -17,13 +17,14 @@ from typing import Any
 import numpy
 
 from interfaces.config import FineTuneConfig
+from interfaces.dataset_records import DatasetReport, ShownRow, SourceSplit, SplitCounts, Stop, Token
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import DOUBTFUL, ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 from interfaces.steps import packs_about, rows_kept_aside, updates_per_epoch
-from trainer.data.dataset import index_of, report_of
+from trainer.data.dataset import index_of
 from trainer.data.inspection import Inspection
 from trainer.data.splitting import split_rows, without_leaks
 from trainer.tokens.length_figures import HasTokens, figures, steps_per_epoch
@@ -59,44 +60,45 @@ class Previewer:
         if "file" in request:
             file, columns = Path(request["file"]), request["columns"]
             inspection = Inspection(file, self.home.dataset(""), columns, request["sample_by"])
-            return self.shown(inspection.example_at(int(request["row"])), int(request["max_length"]))
+            return self.shown(inspection.example_at(int(request["row"])), int(request["max_length"])).model_dump(
+                mode="json"
+            )
         examples = self._examples(str(request["dataset"]))
         if request["op"] == "row":
-            return self.row(examples, int(request["position"]), int(request["max_length"]))
+            return self.row(examples, int(request["position"]), int(request["max_length"])).model_dump(mode="json")
         if request["op"] == "find":
             return self.find(examples, request)
         if request["op"] == "split":
-            return split_counts(self.home, examples, request)
+            return split_counts(self.home, examples, request).model_dump()
         return self.stats(examples, request, tell)
 
     def _examples(self, dataset: str) -> ExampleFile:
         if dataset not in self._open:
             folder = self.home.dataset(dataset)
-            report_of(folder)
+            DatasetReport.required(folder)
             self._open[dataset] = ExampleFile(folder)
         return self._open[dataset]
 
-    def row(self, examples: ExampleFile, position: int, max_length: int) -> dict[str, Any]:
+    def row(self, examples: ExampleFile, position: int, max_length: int) -> ShownRow:
         """A row of a dataset by its position, as the model sees it."""
         if not 0 <= position < len(examples):
-            name = report_of(examples.folder)["name"]
+            name = DatasetReport.required(examples.folder).name
             raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=name, value=position + 1, rows=len(examples))
-        return {"position": position, "rows": len(examples), **self.shown(examples[position], max_length)}
+        place = {"position": position, "rows": len(examples)}
+        return self.shown(examples[position], max_length).model_copy(update=place)
 
-    def shown(self, example: Example, max_length: int) -> dict[str, Any]:
+    def shown(self, example: Example, max_length: int) -> ShownRow:
         """One example as the model sees it: text, tokens with whether each is trained, and what became of its end."""
         made = self.template.tokens(example)
         tokens = self._listed(made)
         kept = tokens[:max_length]
-        return {
-            "row": example.row, "line": example.line,
-            "text": made.rendered.text, "tokens": tokens, "length": len(tokens), "max_length": max_length,
-            "cut": max(len(tokens) - max_length, 0), "trained": sum(token["trained"] for token in kept[1:]),
-            "stop": self._stop(kept, tokens), "doubts": list(example.doubts),
-            "notes": [problem.model_dump(mode="json") for problem in self._notes(made, example.row)],
-        }  # fmt: skip
+        return ShownRow(
+            row=example.row, line=example.line, text=made.rendered.text, tokens=tokens, length=len(tokens),
+            max_length=max_length, cut=max(len(tokens) - max_length, 0), trained=sum(token.trained for token in kept[1:]),
+            stop=self._stop(kept, tokens), doubts=list(example.doubts), notes=self._notes(made, example.row),
+        )  # fmt: skip
 
-    def _listed(self, made: Tokens) -> list[dict[str, Any]]:
+    def _listed(self, made: Tokens) -> list[Token]:
         """Every token with its piece of the text; the pieces together are the text."""
         text, end = made.rendered.text, 0
         special = set(self.template.tokenizer.all_special_ids) | set(self.template.tokenizer.added_tokens_decoder)
@@ -104,22 +106,21 @@ class Previewer:
         count = len(made.ids)
         for index, (token, (_, stop)) in enumerate(zip(made.ids.tolist(), made.encoding.offsets, strict=True)):
             stop = len(text) if index == count - 1 else max(stop, end)
-            record = {"id": token, "text": text[end:stop], "trained": bool(made.trained[index])}
-            if token in special:
-                record["special"] = True
-            tokens.append(record)
+            trained = bool(made.trained[index])
+            tokens.append(Token(id=token, text=text[end:stop], trained=trained, special=token in special))
             end = stop
         return tokens
 
-    def _stop(self, kept: list[dict[str, Any]], tokens: list[dict[str, Any]]) -> dict[str, Any]:
+    def _stop(self, kept: list[Token], tokens: list[Token]) -> Stop:
         """Whether the model learns to stop: the last end-of-turn token, and what becomes of it."""
-        ends = [index for index, token in enumerate(tokens) if token["text"].strip() in self.template.ends]
-        learned = [index for index in ends if tokens[index]["trained"]]
+        ends = [index for index, token in enumerate(tokens) if token.text.strip() in self.template.ends]
+        learned = [index for index in ends if tokens[index].trained]
         shown = [index for index in learned if index < len(kept)]
         if not ends:
-            return {"token": None, "fate": "none"}
-        fate, last = ("trained", shown[-1]) if shown else ("cut", learned[-1]) if learned else ("read", ends[-1])
-        return {"token": tokens[last]["text"].strip(), "fate": fate}
+            return Stop(token=None, fate="none")
+        if shown:
+            return Stop(token=tokens[shown[-1]].text.strip(), fate="trained")
+        return Stop(token=tokens[(learned or ends)[-1]].text.strip(), fate="cut" if learned else "read")
 
     def _notes(self, made: Tokens, row: int) -> list[Problem]:
         rendered, model = made.rendered, self.template.model_name
@@ -218,25 +219,29 @@ class Previewer:
         return sample, sample.items, True
 
 
-def split_counts(home: Home, examples: ExampleFile, request: dict[str, Any]) -> dict[str, Any]:
+def split_counts(home: Home, examples: ExampleFile, request: dict[str, Any]) -> SplitCounts:
     """How many rows are trained and how many measured with, by source; by the code that splits them for a run."""
-    report, index = report_of(examples.folder), index_of(examples.folder)
+    report, index = DatasetReport.required(examples.folder), index_of(examples.folder)
     used = numpy.arange(len(index))
     if request.get("bad_rows") == "skip":
         used = used[index["flags"] & DOUBTFUL == 0]
     if request.get("validation"):
         other = home.dataset(Path(str(request["validation"])).name)
-        report_of(other)
+        DatasetReport.required(other)
         measured = index_of(other)
         kept, leaked = without_leaks(index[used], measured, numpy.arange(len(measured)))
         rows = measured["row"][leaked[:20]].tolist()
-        return {"train": len(used), "validation": len(kept), "leaked": len(leaked), "leaked_rows": rows, "sources": []}
+        return SplitCounts(train=len(used), validation=len(kept), leaked=len(leaked), leaked_rows=rows)
     training, kept = split_rows(index, used, float(request["share"]), int(request["seed"]))
     sources = [
-        {"name": name, "train": int((index[training]["source"] == number).sum()), "validation": int((index[kept]["source"] == number).sum())}
-        for number, name in enumerate(report["sources"])
-    ]  # fmt: skip
-    return {"train": len(training), "validation": len(kept), "leaked": 0, "leaked_rows": [], "sources": sources}
+        SourceSplit(
+            name=name,
+            train=int((index[training]["source"] == number).sum()),
+            validation=int((index[kept]["source"] == number).sum()),
+        )
+        for number, name in enumerate(report.sources)
+    ]
+    return SplitCounts(train=len(training), validation=len(kept), sources=sources)
 
 
 class _Sample:

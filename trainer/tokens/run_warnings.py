@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy
 
 from interfaces.config import FineTuneConfig
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.problems import Code, Problem
@@ -28,22 +26,20 @@ from trainer.tokens.token_store import (
 SHOWN_ROWS = 20
 
 
-def data_warnings(report: Mapping[str, Any], config: FineTuneConfig) -> list[Problem]:
+def data_warnings(report: DatasetReport, config: FineTuneConfig) -> list[Problem]:
     """Doubtful rows that are trained all the same, or rows that are left out as asked."""
-    counts = {"rows": report["rows"], "reason": kinds_in_words(report)}
-    left_out = report["at_fault"] + report["doubtful"]
+    counts = {"rows": report.rows, "reason": kinds_in_words(report)}
+    left_out = report.at_fault + report.doubtful
     if config.bad_rows == "skip" and left_out:
         return [Problem.warning(Code.ROWS_SKIPPED, count=left_out, **counts)]
-    if report["doubtful"]:
-        return [Problem.warning(Code.DOUBTFUL_ROWS, count=report["doubtful"], **counts)]
+    if report.doubtful:
+        return [Problem.warning(Code.DOUBTFUL_ROWS, count=report.doubtful, **counts)]
     return []
 
 
-def kinds_in_words(report: Mapping[str, Any]) -> str:
+def kinds_in_words(report: DatasetReport) -> str:
     """'14 duplicate, 1 answer cut': the kinds of what was found, with their counts."""
-    return ", ".join(
-        f"{count} {kind.removeprefix('row_').replace('_', ' ')}" for kind, count in report["kinds"].items()
-    )
+    return ", ".join(f"{count} {kind.removeprefix('row_').replace('_', ' ')}" for kind, count in report.kinds.items())
 
 
 def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy
 import numpy.typing
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
@@ -31,7 +32,7 @@ from interfaces.example_file import ExampleFile
 from interfaces.files import publish, read_json, write_json
 from interfaces.folders import Home, unfinished_name
 from interfaces.problems import Code
-from trainer.data.dataset import Indices, report_of
+from trainer.data.dataset import Indices
 from trainer.models.starter import Progress
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
@@ -333,7 +334,7 @@ def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
 
 
 def _path(home: Home, examples: ExampleFile, template: ChatTemplate, split_at: int) -> Path:
-    facts = [VERSION, report_of(examples.folder)["examples_sha256"], tokenizer_hash(template), split_at]
+    facts = [VERSION, DatasetReport.required(examples.folder).examples_sha256, tokenizer_hash(template), split_at]
     return home.tokens / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 

@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
@@ -89,8 +90,8 @@ def prepare(attempt: AttemptContext, recorded: dict[str, Any] | None) -> Prepare
     require_space(folder.path, checkpoint_size(model) * missing)
     stop.check()
     conditions = {
-        "config_sha256": hash_of(config), "dataset_sha256": data.report["sha256"],
-        "validation_sha256": data.measured_report["sha256"], "world_size": 1, "device": str(compute.device),
+        "config_sha256": hash_of(config), "dataset_sha256": data.report.sha256,
+        "validation_sha256": data.measured_report.sha256, "world_size": 1, "device": str(compute.device),
         "dtype": compute.dtype_name, "threads": compute.threads, "batches": fast_paths.batches, "logits": fast_paths.logits,
         "attention": base.config._attn_implementation, "versions": versions(),
     }  # fmt: skip
@@ -191,10 +192,10 @@ class _Data:
 
     examples: ExampleFile
     training: Indices
-    report: dict[str, Any]
+    report: DatasetReport
     measured: ExampleFile
     kept_aside: Indices
-    measured_report: dict[str, Any]
+    measured_report: DatasetReport
 
 
 def _read_data(attempt: AttemptContext) -> _Data:
@@ -247,7 +248,7 @@ def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: _Data) -> t
     rows = len(both)
     if not len(train):
         cut = len(findings.left_out) + findings.dropped
-        raise FineTuneError(nothing_to_train(data.report["name"], rows, cut, template, config.max_length))
+        raise FineTuneError(nothing_to_train(data.report.name, rows, cut, template, config.max_length))
     if not len(validation) and (config.validation_split > 0 or separate):
         attempt.warn(Problem.warning(Code.NO_VALIDATION, rows=rows, split=config.validation_split))
     return train, validation
@@ -276,9 +277,9 @@ def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: _Data, fast
     write_json(attempt.folder.lineage, record)
 
 
-def _origin(examples: ExampleFile, report: dict[str, Any]) -> dict[str, Any]:
-    kept = ("name", "sha256", "examples_sha256", "rows", "format", "columns", "parts")
-    return {"id": examples.folder.id, **{key: report[key] for key in kept if key in report}}
+def _origin(examples: ExampleFile, report: DatasetReport) -> dict[str, Any]:
+    kept = {"name", "sha256", "examples_sha256", "rows", "format", "columns", "parts"}
+    return {"id": examples.folder.id, **report.model_dump(include=kept, exclude_none=True)}
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
 
+from interfaces.dataset_records import RowProblem
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.folders import DatasetFolder, Home
@@ -131,7 +132,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         source = folder.find_source()
         if source is None:
             raise FineTuneError.of(Code.NOT_EDITABLE, path=dataset_id, reason="is_a_mix")
-        return read_file(source, describe(home, dataset_id)["name"], columns=columns, sample_by=sample_by)
+        return read_file(source, describe(home, dataset_id).name, columns=columns, sample_by=sample_by)
 
     @router.post("/jobs/{job_id}/columns")
     def choose_first_columns(
@@ -190,9 +191,12 @@ def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: Dataset
     def read(dataset_id: str, language: Language = "en") -> dict[str, Any]:
         folder_of(dataset_id)
         found = describe(home, dataset_id)
-        found["first"] = [_problem_record(record, language) for record in found["first"]]
-        found["kinds"] = {kind.removeprefix("row_"): count for kind, count in found["kinds"].items()}
-        return {**found, "examples": rows_of(home, dataset_id, 0, SHOWN_ROWS)}
+        return {
+            **found.model_dump(mode="json"),
+            "first": [_problem_record(record, language) for record in found.first],
+            "kinds": {kind.removeprefix("row_"): count for kind, count in found.kinds.items()},
+            "examples": rows_of(home, dataset_id, 0, SHOWN_ROWS),
+        }
 
     @router.post("/{dataset_id}/rename")
     def rename(dataset_id: str, name: Annotated[str, Body(embed=True)]) -> dict[str, str]:
@@ -286,10 +290,10 @@ def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJo
         return {"job": jobs.start(work).id}
 
 
-def _problem_record(record: dict[str, Any], language: str) -> dict[str, Any]:
+def _problem_record(record: RowProblem, language: str) -> dict[str, Any]:
     """A problem of a row for a page: the sentence's part that says what is wrong, in its language."""
-    problem = Problem.model_validate(record["problem"])
-    shown = {key: record.get(key) for key in ("row", "line", "offset", "text", "whole")}
+    problem = record.problem
+    shown = record.model_dump(include={"row", "line", "offset", "text", "whole"})
     kind = problem.code.removeprefix("row_")
     reason = row_reason(problem, language)
     field, cell = problem.params.get("field"), problem.params.get("cell")
@@ -321,7 +325,7 @@ def _problems_as_csv(folder: DatasetFolder, language: str) -> Iterator[str]:
 
 
 def _as_file(home: Home, dataset_id: str, kind: str) -> dict[str, str]:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", str(describe(home, dataset_id)["name"])).strip("-.")[:60] or "dataset"
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", describe(home, dataset_id).name).strip("-.")[:60] or "dataset"
     return {"Content-Disposition": f'attachment; filename="{stem}-{kind}"'}
 
 

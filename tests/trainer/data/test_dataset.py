@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import ExampleFile
-from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.problems import Code
 from tests.conftest import SAMPLES, alpaca_rows, write_rows
-from trainer.data.dataset import add_dataset, report_of
+from trainer.data.dataset import add_dataset
 from trainer.data.resolve import load_dataset
 
 
@@ -27,9 +27,8 @@ def refused(home: Home, path: Path) -> FineTuneError:
 def test_a_file_becomes_a_dataset_once(home: Home, rows_file: Path) -> None:
     folder = add_dataset(home, rows_file)
     assert folder.source(".jsonl").read_bytes() == rows_file.read_bytes()
-    report = read_json(folder.report)
-    assert report is not None
-    assert (report["name"], report["format"], report["rows"], report["good"]) == ("rows.jsonl", "alpaca", 8, 8)
+    report = DatasetReport.required(folder)
+    assert (report.name, report.format, report.rows, report.good) == ("rows.jsonl", "alpaca", 8, 8)
     assert add_dataset(home, rows_file) == folder
     assert len(list(home.datasets.iterdir())) == 1
 
@@ -52,8 +51,8 @@ def test_a_folder_or_nothing_is_no_file(home: Home, tmp_path: Path) -> None:
 def test_the_samples_that_come_with_the_product_are_sound(home: Home) -> None:
     rows = {"lumo-lantern.jsonl": 100, "lumo-support-chat.jsonl": 24, "lumo-lantern-zh.jsonl": 40}
     for name, count in rows.items():
-        report = report_of(add_dataset(home, SAMPLES / name))
-        assert (report["good"], report["first"]) == (count, []), name
+        report = DatasetReport.required(add_dataset(home, SAMPLES / name))
+        assert (report.good, report.first) == (count, []), name
     questions = [json.loads(line) for line in (SAMPLES / "lumo-lantern-questions.jsonl").read_text().splitlines()]
     trained = [example.messages for example in examples_of(home, SAMPLES / "lumo-lantern.jsonl")]
     assert len(questions) == 10
@@ -76,5 +75,5 @@ def test_the_same_bytes_under_another_suffix_are_other_rows(home: Home, tmp_path
     path = write_rows(tmp_path / "rows.txt", alpaca_rows(3))
     as_text = add_dataset(home, path)
     as_rows = add_dataset(home, path.rename(tmp_path / "rows.jsonl"))
-    assert (report_of(as_text)["format"], report_of(as_rows)["format"]) == ("text", "alpaca")
+    assert (DatasetReport.required(as_text).format, DatasetReport.required(as_rows).format) == ("text", "alpaca")
     assert add_dataset(home, path.parent / "rows.jsonl") == as_rows

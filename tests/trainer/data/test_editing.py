@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code
-from trainer.data.dataset import add_dataset, report_of
+from trainer.data.dataset import add_dataset
 from trainer.data.editing import edit_rows
 
 ROW = '{"prompt": "%s", "completion": "%s"}'
@@ -34,13 +35,13 @@ def added(request: pytest.FixtureRequest, home: Home, tmp_path: Path):
 
 def test_rows_are_mended_where_they_stand(home: Home, added) -> None:
     name, folder = added
-    assert report_of(folder)["at_fault"] == 2
+    assert DatasetReport.required(folder).at_fault == 2
     text = MENDED.get(name, ROW % ("q2", "a2"))
     mended = edit_rows(home, folder, {2: text, 3: text.replace("2", "3")})
-    report = report_of(mended)
-    assert (report["good"], report["rows"], report["name"]) == (4, 4, name)
+    report = DatasetReport.required(mended)
+    assert (report.good, report.rows, report.name) == (4, 4, name)
     assert [answer.replace("\n", "") for answer in answers(home, mended)] == ["a1", "a2", "a3", "a4"]
-    assert report_of(folder)["at_fault"] == 2  # the old one stays
+    assert DatasetReport.required(folder).at_fault == 2  # the old one stays
 
 
 @pytest.mark.parametrize("gone", [(2,), (2, 3), (1, 2, 3), (2, 3, 4)])
@@ -49,7 +50,7 @@ def test_rows_are_taken_out_and_the_file_stays_one(home: Home, added, gone: tupl
     changed = edit_rows(home, folder, dict.fromkeys(gone))
     left = [answer for number, answer in ((1, "a1"), (4, "a4")) if number not in gone]
     assert [answer.replace("\n", "") for answer in answers(home, changed)] == left
-    assert report_of(changed)["rows"] == 4 - len(gone)
+    assert DatasetReport.required(changed).rows == 4 - len(gone)
 
 
 def test_what_cannot_be_mended_says_why(home: Home, added, tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 )  # fmt: skip
 def test_config_and_split_choose_the_files(hub: Hub, home: Home, reference: str, rows: int, shape: str) -> None:
     _, used, report = load_dataset(home, reference)
-    assert (len(used), report["format"]) == (rows, shape)
-    assert report["name"].startswith("me/rows")
+    assert (len(used), report.format) == (rows, shape)
+    assert report.name.startswith("me/rows")
 
 
 @pytest.mark.parametrize(

@@ -42,15 +42,15 @@ def test_every_planted_fault_is_found_on_its_line_and_nothing_else(
     planted = planted_jsonl(tmp_path / "rows.jsonl", rows, faults, seed)
     report, problems = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
     assert found_in(problems) == [(fault.row, fault.line, fault.kind) for fault in planted]
-    assert (report["rows"], report["good"]) == (rows, rows - len(planted))
-    assert report["at_fault"] + report["doubtful"] == len(planted)
+    assert (report.rows, report.good) == (rows, rows - len(planted))
+    assert report.at_fault + report.doubtful == len(planted)
 
 
 def test_a_clean_file_has_no_problem(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     assert planted_jsonl(path, MOST_ROWS, 0, seed=1) == []
     report, problems = inspected(path, tmp_path / "out")
-    assert (problems, report["good"]) == ([], MOST_ROWS)
+    assert (problems, report.good) == ([], MOST_ROWS)
 
 
 def test_compressed_files_have_the_same_lines_and_offsets(tmp_path: Path) -> None:
@@ -82,14 +82,14 @@ def test_an_array_loses_no_row_behind_a_broken_one(tmp_path: Path, seed: int) ->
     lines = as_array(tmp_path / "rows.jsonl", tmp_path / "rows.json")
     report, problems = inspected(tmp_path / "rows.json", tmp_path / "out")
     assert found_in(problems) == [(fault.row, lines[fault.row - 1], fault.kind) for fault in planted]
-    assert (report["rows"], report["good"]) == (200, 160)
+    assert (report.rows, report.good) == (200, 160)
 
 
 def test_examples_are_read_back_by_position_with_their_rows(tmp_path: Path) -> None:
     planted = {fault.row for fault in planted_jsonl(tmp_path / "rows.jsonl", 300, 30, 7)}
     report, _ = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
     examples = ExampleFile(DatasetFolder(tmp_path / "out"))
-    assert len(examples) == report["usable"]
+    assert len(examples) == report.usable
     clean = [example for example in examples if not example.doubts]
     assert [example.row for example in clean] == [row for row in range(1, 301) if row not in planted]
     for example in clean:
@@ -119,15 +119,15 @@ def test_one_row_is_fetched_without_reading_on(tmp_path: Path) -> None:
 def test_a_file_broken_from_its_first_row_on_is_reported_and_has_no_shape(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"a": \n{"b": \n')
     report, problems = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
-    assert (report["format"], report["rows"], report["usable"]) == (None, 2, 0)
+    assert (report.format, report.rows, report.usable) == (None, 2, 0)
     assert [record["problem"]["code"] for record in problems] == [Code.ROW_BROKEN_JSON] * 2
 
 
 def test_columns_that_are_not_used_are_told(tmp_path: Path) -> None:
     rows = [{"question": f"q{n}", "answer": f"a{n}", "id": n, "topic": "x"} for n in range(3)]
     report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
-    assert (report["format"], report["columns"]) == ("question_answer", {"prompt": "question", "completion": "answer"})
-    assert report["unused_columns"] == ["id", "topic"]
+    assert (report.format, report.columns) == ("question_answer", {"prompt": "question", "completion": "answer"})
+    assert report.unused_columns == ["id", "topic"]
 
 
 def test_null_says_the_same_in_every_kind_of_file(tmp_path: Path) -> None:
@@ -153,15 +153,15 @@ def test_keys_inside_of_turns_that_are_not_used_are_counted(tmp_path: Path) -> N
     answer = {"role": "assistant", "content": "a", "mood": "calm"}
     rows = [{"messages": [{"role": "user", "content": f"q{n}"}, answer]} for n in range(3)]
     report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
-    assert report["unused_keys"] == {"mood": 3}
+    assert report.unused_keys == {"mood": 3}
 
 
 def test_a_column_that_shows_up_late_is_used_from_there_on_and_told(tmp_path: Path) -> None:
     rows = [{"instruction": f"q{n}", "output": f"a{n}"} for n in range(300)]
     rows[250] |= {"input": "CONTEXT", "system": "SYSTEM", "other": 1}
     report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
-    assert report["columns"] == {"prompt": "instruction", "completion": "output", "input": "input", "system": "system"}
-    assert report["unused_columns"] == ["other"]
+    assert report.columns == {"prompt": "instruction", "completion": "output", "input": "input", "system": "system"}
+    assert report.unused_columns == ["other"]
     example = ExampleFile(DatasetFolder(tmp_path / "out"))[250]
     assert [message.content for message in example.messages] == ["SYSTEM", "q250\nCONTEXT", "a250"]
 
@@ -170,7 +170,7 @@ def test_a_hundred_broken_rows_do_not_hide_the_shape_of_those_behind(tmp_path: P
     good = json.dumps({"prompt": "q", "completion": "a"})
     (tmp_path / "rows.jsonl").write_text("{broken\n" * 150 + good + "\n")
     report, _ = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
-    assert (report["format"], report["rows"], report["good"]) == ("prompt_completion", 151, 1)
+    assert (report.format, report.rows, report.good) == ("prompt_completion", 151, 1)
 
 
 def test_rows_that_differ_in_tools_or_in_what_is_learned_are_no_duplicates(tmp_path: Path) -> None:

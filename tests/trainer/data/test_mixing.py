@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
-from trainer.data.dataset import add_dataset, report_of
+from trainer.data.dataset import add_dataset
 from trainer.data.mixing import mix_datasets
 from trainer.data.resolve import load_dataset
 
@@ -29,8 +30,8 @@ def test_a_weight_is_how_often_a_row_is_seen(home: Home, parts: tuple[str, str])
     assert (
         sorted(Counter((example.source, example.row) for example in examples).values()) == [1] * 5 + [2] * 2 + [3] * 2
     )
-    report = report_of(folder)
-    assert (report["usable"], report["at_fault"], report["sources"]) == (15, 1, ["a.jsonl", "b.jsonl"])
+    report = DatasetReport.required(folder)
+    assert (report.usable, report.at_fault, report.sources) == (15, 1, ["a.jsonl", "b.jsonl"])
 
 
 def test_a_mix_is_made_once_and_known_by_its_recipe(home: Home, parts: tuple[str, str]) -> None:
@@ -55,12 +56,12 @@ def test_a_part_that_is_not_there_is_a_problem(home: Home, parts: tuple[str, str
 def test_counts_of_a_mix_are_those_of_its_rows(home: Home, tmp_path: Path) -> None:
     same = add_dataset(home, write_rows(tmp_path / "same.jsonl", alpaca_rows(1) * 10)).id
     good = add_dataset(home, write_rows(tmp_path / "good.jsonl", alpaca_rows(11)[1:])).id
-    report = report_of(mix_datasets(home, {same: 2, good: 1}))
-    assert (report["rows"], report["doubtful"], report["good"], report["kinds"]) == (30, 18, 12, {"row_duplicate": 18})
+    report = DatasetReport.required(mix_datasets(home, {same: 2, good: 1}))
+    assert (report.rows, report.doubtful, report.good, report.kinds) == (30, 18, 12, {"row_duplicate": 18})
     folder = mix_datasets(home, {same: 0.5, good: 0.5})
-    report = report_of(folder)
-    assert report["good"] + report["doubtful"] == report["rows"] == 10
-    assert len(load_dataset(home, folder.id, bad_rows="skip")[1]) == report["good"]
+    report = DatasetReport.required(folder)
+    assert report.good + report.doubtful == report.rows == 10
+    assert len(load_dataset(home, folder.id, bad_rows="skip")[1]) == report.good
 
 
 def test_two_names_of_one_content_are_one_part_with_both_weights(home: Home, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
-from trainer.data.dataset import add_dataset, report_of
+from trainer.data.dataset import add_dataset
 from trainer.data.resolve import find_dataset, load_dataset
 
 
@@ -26,8 +27,8 @@ def test_a_dataset_that_was_tampered_with_is_refused(home: Home, rows_file: Path
 def test_rows_at_fault_are_named_stop_a_start_and_can_be_left_out(home: Home, tmp_path: Path) -> None:
     rows = [*alpaca_rows(30), *({"instruction": f"q{number}"} for number in range(25))]
     folder = add_dataset(home, write_rows(tmp_path / "bad.jsonl", rows))
-    report = report_of(folder)
-    assert (report["rows"], report["good"], report["at_fault"]) == (55, 30, 25)
+    report = DatasetReport.required(folder)
+    assert (report.rows, report.good, report.at_fault) == (55, 30, 25)
     with pytest.raises(FineTuneError) as raised:
         load_dataset(home, folder.id)
     problem = raised.value.problems[0]
