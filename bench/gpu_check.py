@@ -124,11 +124,11 @@ def tests(bench: Bench) -> dict[str, Any]:
 
 
 def preset(bench: Bench) -> dict[str, Any]:
-    """The dials for an RTX 3060, as they are but for the model and a few steps."""
+    """The settings for an RTX 3060, as they are but for the model and a few steps."""
     from interfaces.presets import PRESETS
 
-    dials = PRESETS["rtx_3060"]().model_dump(exclude_defaults=True)
-    config = {**dials, "model_name": str(bench.model(bench.shapes[-1])), "max_steps": 6, "device": bench.device}
+    settings = PRESETS["rtx_3060"]().model_dump(exclude_defaults=True)
+    config = {**settings, "model_name": str(bench.model(bench.shapes[-1])), "max_steps": 6, "device": bench.device}
     config |= {"max_length": 128, "load_in_8bit": False} if bench.tiny else {}
     folder, told = start(bench, config)
     return {

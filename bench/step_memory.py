@@ -79,7 +79,7 @@ def held_by_tensors() -> int:
 
 
 def rows_of(job: dict[str, Any], vocabulary: int) -> list[dict[str, list[int]]]:
-    """Random rows of the asked lengths, again and again; of each the last part is learned."""
+    """Random rows of the asked lengths, again and again; of each the last part is trained on."""
     generator = torch.Generator().manual_seed(job["seed"])
     rows = []
     for length in job["lengths"] * COUNTED_STEP * job["config"]["gradient_accumulation_steps"]:

@@ -51,7 +51,7 @@ def _messages(row: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def rows_of_length(rows: int, tokens: int) -> list[dict[str, Any]]:
-    """Rows of about so many tokens, of which all but the question are learned."""
+    """Rows of about so many tokens, of which all but the question are trained on."""
     answer = " ".join(["one two three four five six seven eight"] * 300).split()[: tokens - 20]
     made = [{"role": "assistant", "content": " ".join(answer)}]
     return [{"messages": [{"role": "user", "content": f"Count, number {n}."}, *made]} for n in range(rows)]

@@ -166,7 +166,7 @@ class MeteredLog(EventLog):
         return said
 
 
-def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any) -> dict[str, Any]:
+def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **settings: Any) -> dict[str, Any]:
     """The product: one run through `run_training`, as `finetune train` makes it."""
     from interfaces.history import RunHistory
     from trainer.training.run import run_training
@@ -175,11 +175,11 @@ def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **dials: Any
     home = Home(Path(job["folder"]) / "home")
     rows = Path(job["folder"]) / "rows.jsonl"
     rows.write_text("".join(json.dumps({"messages": row["messages"]}) + "\n" for row in job["rows"]))
-    lora = {**LORA, **dials.pop("lora", {})}
+    lora = {**LORA, **settings.pop("lora", {})}
     config = FineTuneConfig(
         model_name=job["model"], dataset=str(rows), max_length=job["length"], per_device_train_batch_size=BATCH, lora=lora,
         gradient_accumulation_steps=1, num_train_epochs=1, learning_rate=RATE, warmup_steps=0, seed=SEED, save_steps=0,
-        validation_split=0, bad_rows="skip", cpu_threads=job["threads"], device="cuda" if ON_CARD else "cpu", **{"bf16": True, **dials},
+        validation_split=0, bad_rows="skip", cpu_threads=job["threads"], device="cuda" if ON_CARD else "cpu", **{"bf16": True, **settings},
     )  # fmt: skip
     folder = home.create_run()
     log = MeteredLog(folder.events, 1)
@@ -231,7 +231,7 @@ def shares(profiler: torch.profiler.profile) -> list[tuple[str, float, int]]:
 
 
 def tokens_of(row: dict[str, Any], tokenizer: Any, length: int) -> dict[str, list[int]]:
-    """A row's ids, of which the answer is learned."""
+    """A row's ids, of which the answer is trained on."""
     options = {"tokenize": True, "return_dict": True}
     ids = tokenizer.apply_chat_template(row["messages"], **options)["input_ids"][:length]
     prompt = tokenizer.apply_chat_template(row["messages"][:-1], add_generation_prompt=True, **options)["input_ids"]

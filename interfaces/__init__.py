@@ -1,7 +1,7 @@
 """The contract between the studio and the trainer: standard library and pydantic only.
 
-In the order data meets them: folders (where things lie), files (records that are whole or not there), config (the dials), presets (dials for a
-machine), example (what is learned from), finetune (what a trainer promises), events (what a run
+In the order data meets them: folders (where things lie), files (records that are whole or not there), config (the settings), presets (settings for a
+machine), example (what is trained on), finetune (what a trainer promises), events (what a run
 says), problems (what can go wrong) and texts (how that, and every page, reads in a person's language).
 
 The names below are loaded on first use, so that a process which needs only `interfaces.folders`

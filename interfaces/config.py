@@ -1,4 +1,4 @@
-"""The board of dials: every setting of a run, with its default, bounds, unit and one sentence of help.
+"""Every setting of a run, with its default, bounds, unit and one sentence of help.
 
 Nothing else holds a default. The form, the command line, the YAML file, the table in the docs and
 the run's record are all derived from `FineTuneConfig`. Names are transformers' and PEFT's own.

@@ -97,7 +97,7 @@ class DatasetReport(BaseModel):
     def blocking(self, bad_rows: str) -> Problem | None:
         """The rows that forbid a start, as one problem; None when it can start.
 
-        `bad_rows` is the setting: "stop" needs a dataset without rows at fault, "skip" one good row.
+        `bad_rows` is the setting: "stop" needs a dataset without invalid rows, "skip" one good row.
         """
         if self.good if bad_rows == "skip" else self.usable and not self.at_fault:
             return None

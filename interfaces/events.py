@@ -111,14 +111,14 @@ class Stopping(_Event):
 
 
 class Warned(_Event):
-    """Something the person should know; the run goes on."""
+    """Something the person should know; the run continues."""
 
     kind: Literal["warned"] = "warned"
     problem: Problem
 
 
 class Failed(_Event):
-    """The last word of a run that could not go on."""
+    """The last word of a run that could not continue."""
 
     kind: Literal["failed"] = "failed"
     step: int

@@ -1,4 +1,4 @@
-"""What is learned from: one conversation and which of its turns are trained, or one plain text."""
+"""What is trained on: one conversation and which of its turns are trained, or one plain text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Message(BaseModel):
 class Example(BaseModel):
     """One row of a dataset in the one shape that everything after reading works on.
 
-    Either `messages` is a conversation, or `text` is a plain text of which every token is learned. `row` counts
+    Either `messages` is a conversation, or `text` is a plain text of which every token is trained on. `row` counts
     rows of the source from 1; `line` is the line of the source file on which the row starts, from 1, or None
     where the format has no lines (Parquet). `tools` are JSON schemas of functions. `source` says which of the
     parts of a mixed dataset the row comes from. `doubts` are the codes of what was noticed about it.

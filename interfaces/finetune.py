@@ -45,7 +45,7 @@ class IFineTuneService(ABC):
         """
 
     def submit(self, config: dict[str, Any]) -> None:
-        """Have `train` carried out, and return as soon as it goes on without the caller, or waits for its turn.
+        """Have `train` carried out, and return as soon as it continues without the caller, or waits for its turn.
 
         Here is the way of a service that trains in its caller's process and so can't: it trains to the end.
 

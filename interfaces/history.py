@@ -1,4 +1,4 @@
-"""A run's events, folded once: its curves, its last words, its pace, its time. Everything that is said of a run derives from it.
+"""A run's events, folded once: its curves, its last words, its throughput, its time. Everything that is said of a run derives from it.
 
 Read from the start, then only what is new. A million steps are 48 MB.
 """
@@ -87,7 +87,7 @@ class Totals:
         return self._memory[-1]
 
 
-class Pace:
+class Throughput:
     """How fast the newest steps were. The very first pays for what is set up once, and counts only while it is alone."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Pace:
 class RunHistory:
     """Shared by all who look at the run: hold `lock` from `refresh` until what was read is used.
 
-    What a resume does again counts once: with an attempt that goes on from a step, all that earlier attempts said of
+    What a resume does again counts once: with an attempt that continues from a step, all that earlier attempts said of
     later steps is taken back.
     """
 
@@ -135,7 +135,7 @@ class RunHistory:
     train: Points = field(default_factory=Points)
     validation: Points = field(default_factory=Points)
     totals: Totals = field(default_factory=Totals)
-    pace: Pace = field(default_factory=Pace)
+    throughput: Throughput = field(default_factory=Throughput)
     started: Started | None = None
     restarted: int = 0
     """The event that began the attempt that took points back; 0 when none did."""
@@ -199,7 +199,7 @@ class RunHistory:
                 step, seconds, tokens = record["step"], record["seconds"], record["tokens"]
                 self.totals.append(tokens, seconds, max(record["memory_bytes"], record.get("peak_memory_bytes", 0)))
                 self.train.append(record["seq"], step, float(record["loss"]))
-                self.pace.add(step, seconds, tokens)
+                self.throughput.add(step, seconds, tokens)
                 self._lines.append((step, line))
                 self.last, self.phase, self.progress = record["seq"], "train", None
                 return
@@ -239,7 +239,7 @@ class RunHistory:
         self.train.forget_after(step)
         self.validation.forget_after(step)
         self.totals.cut(len(self.train.steps))
-        self.pace.forget_after(step)
+        self.throughput.forget_after(step)
         self.samples = [sample for sample in self.samples if sample.step <= step]
         self.checkpoints = [one for one in self.checkpoints if one.step <= step]
         self._lines = deque(((at, line) for at, line in self._lines if at <= step), maxlen=RECENT_STEPS)

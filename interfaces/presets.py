@@ -1,4 +1,4 @@
-"""Dials for a machine. The first four carry the requirements' own values; a preset is a start, not a cage."""
+"""Settings for a machine. The first four carry the requirements' own values; a preset is a start, not a cage."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class PresetConfigs:
 
     @classmethod
     def for_device(cls, device: Device) -> FineTuneConfig:
-        """The preset for `device`. Pure: the same device gives the same dials."""
+        """The preset for `device`. Pure: the same device gives the same settings."""
         return PRESETS[cls.name_for_device(device)]()
 
 

@@ -100,7 +100,7 @@ class FinetuneManager:
         return self.trainer.train(config)
 
     def launch(self, task_id: str) -> None:
-        """As `start_training`, but return once the run goes on without this process, or waits in the queue.
+        """As `start_training`, but return once the run continues without this process, or waits in the queue.
 
         Raises:
             FineTuneError: it could not be started.
@@ -145,7 +145,7 @@ class FinetuneManager:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
 
     def resume_interrupted(self) -> list[str]:
-        """Have all interrupted runs go on, one after the other on each device; returns which.
+        """Have all interrupted runs continue, one after the other on each device; returns which.
 
         One that was interrupted again and again is left to a person: it may be what brings the machine down.
         """
@@ -164,7 +164,7 @@ class FinetuneManager:
         """The settings of a run for another one: from where it began itself, or going on from its adapter.
 
         Raises:
-            FineTuneError: there is no such run, or it has nothing yet to go on from.
+            FineTuneError: there is no such run, or it has nothing yet to continue from.
         """
         config = {key: value for key, value in self.config(task_id).items() if key != "output_dir"}
         if go_on:
@@ -173,7 +173,7 @@ class FinetuneManager:
         return {**config, "adapter_name_or_path": str(first)} if first.is_dir() else config
 
     def _source_of(self, adapter: str) -> str:
-        """An adapter to go on from: a folder by its whole path, a run by its whole id."""
+        """An adapter to continue from: a folder by its whole path, a run by its whole id."""
         if not adapter:
             return ""
         place = Path(adapter).expanduser().absolute()

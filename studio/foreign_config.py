@@ -46,7 +46,7 @@ _BY_ITSELF = {
     "double_quantization", "quantization_method", "lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "torch_dtype", "upcast_layernorm",
     "use_fast_tokenizer", "low_cpu_mem_usage", "val_strategy", "resize_token_embeddings_to_32x", "lora_fan_in_fan_out", "eval_table_size",
 }  # fmt: skip
-"""Where results and logs go, and what is for speed: done here by itself, and it changes nothing in what is learned."""
+"""Where results and logs go, and what is for speed: done here by itself, and it changes nothing in what is trained on."""
 _WITHOUT = {
     "template": "the model's own chat template is used", "chat_template": "the model's own chat template is used",
     "chat_template_jinja": "the model's own chat template is used", "trust_remote_code": "a model's own code is never run",

@@ -4,7 +4,7 @@
     inspect FILE      a file becomes a dataset of the home
     check FILE        what is wrong with a file's rows; the home stays as it is
     mix PARTS         several datasets become one
-    edit DATASET      rows of a dataset are mended or taken out: a new dataset
+    edit DATASET      rows of a dataset are fixed or taken out: a new dataset
     preview           what a model sees of datasets; answers requests on stdin (trainer/tokens/preview.py)
     download MODEL    a model comes to this machine
     look-up MODEL     what the Hub says of a model, without its weights
@@ -131,7 +131,7 @@ def inspect(
     name: Annotated[str, typer.Option(help="What a person calls the file.")] = "",
     move: Annotated[bool, typer.Option("--move", help="Take the file instead of copying it.")] = False,
 ) -> None:
-    """Read FILE to its end and add it to the home's datasets, rows at fault counted and named."""
+    """Read FILE to its end and add it to the home's datasets, invalid rows counted and named."""
 
     def job() -> dict[str, Any]:
         from trainer.data.dataset import add_dataset

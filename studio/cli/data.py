@@ -1,6 +1,6 @@
 """`finetune data`: look at files and datasets before anything is trained. The same children as behind the pages.
 
-Exit codes of `check`: 0 clean, 1 rows at fault or doubtful, 2 the file can't be read at all.
+Exit codes of `check`: 0 clean, 1 invalid rows or doubtful, 2 the file can't be read at all.
 """
 
 from __future__ import annotations

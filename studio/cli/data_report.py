@@ -56,14 +56,14 @@ def tell_report(folder: DatasetFolder, report: DatasetReport) -> None:
 
 
 def tell_row(shown: ShownRow) -> None:
-    """One row as a model sees it, what is learned marked by color, or by brackets where there are none."""
+    """One row as a model sees it, what is trained on marked by color, or by brackets where there are none."""
     console = Console(highlight=False, soft_wrap=True)
     text = Text()
     for index, token in enumerate(shown.tokens):
         style = "black on green" if token.trained else "dim"
         if index >= shown.max_length:
             style = "strike dim"
-        # Without colors brackets tell what is learned.
+        # Without colors brackets tell what is trained on.
         begins = token.trained and (index == 0 or not shown.tokens[index - 1].trained)
         ends = token.trained and (index + 1 == len(shown.tokens) or not shown.tokens[index + 1].trained)
         piece = plain(token.text, keep="\n\t")

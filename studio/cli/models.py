@@ -45,17 +45,17 @@ def download(model: Annotated[str, typer.Argument(help="A Hub id, or 'starter'."
 
 
 def _on_offer(home: Home) -> list[dict[str, Any]]:
-    """The list, with the memory that each takes with the dials for this machine."""
+    """The list, with the memory that each takes with the settings for this machine."""
     from interfaces.presets import PresetConfigs
     from studio.models.catalog import CATALOG
     from studio.sizing.assess import assess
     from studio.sizing.devices import detect_devices, usable_device
 
     device = usable_device(detect_devices())
-    dials = PresetConfigs.for_device(device)
+    settings = PresetConfigs.for_device(device)
     records = []
     for entry in CATALOG:
-        found = assess(home, dials.model_copy(update={"model_name": entry.id}), device)
+        found = assess(home, settings.model_copy(update={"model_name": entry.id}), device)
         fit = found.fit()
         records.append(
             {"id": entry.id, "tier": entry.tier, "parameters_millions": entry.parameters, "context": entry.context,

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from interfaces.events import Evaluated, Event, Phase, Sampled, Started, Step, Stopping, Warned
-from interfaces.history import Pace
+from interfaces.history import Throughput
 from interfaces.texts import sentence, size, texts
 
 PLAIN_LINES = 20
@@ -31,7 +31,7 @@ class RunProgress:
         self._task = self._live.add_task("Starting", total=None, more="", unit="")
         self._phase = ""
         self._total_steps = 0
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._eval_loss: float | None = None
         self._training = False
 
@@ -56,7 +56,7 @@ class RunProgress:
             if isinstance(event, Started):
                 self._live.update(self._task, description="Starting")
                 text = f"{event.model_name} on {event.device}, {event.dtype}, {event.threads} threads"
-                self._pace.forget_after(event.resumed_from_step or 0)
+                self._throughput.forget_after(event.resumed_from_step or 0)
                 if event.resumed_from_step is not None:
                     text += f", resuming from step {event.resumed_from_step}"
                 self._say(text)
@@ -88,8 +88,8 @@ class RunProgress:
 
     def _show_step(self, event: Step) -> None:
         self._phase, self._total_steps = "train", event.total_steps
-        self._pace.add(event.step, event.seconds, event.tokens)
-        left = self._pace.seconds_left(event.total_steps) or 0.0
+        self._throughput.add(event.step, event.seconds, event.tokens)
+        left = self._throughput.seconds_left(event.total_steps) or 0.0
         speed = event.tokens / event.seconds if event.seconds else 0.0
         more = f"loss {event.loss:.4f}  {speed:.0f} tokens/s  {size(event.memory_bytes)}  {_clock(left)} left"
         self._live.update(

@@ -158,7 +158,7 @@ def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
     """A config whose datasets are ids of the home, checked: what a run is made of.
 
     Raises:
-        FineTuneError: a file can't be used, or rows of it are at fault and the config says to stop then.
+        FineTuneError: a file can't be used, or rows of it are invalid and the config says to stop then.
     """
     columns, found = config.get("columns") or {}, dict(config)
     for key in ("dataset", "validation_dataset"):
@@ -253,7 +253,7 @@ def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, 
 
 
 def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[RowProblem]:
-    """What was found at fault or doubtful, in the order of the file; with the whole row where it is to be mended."""
+    """What was found at fault or doubtful, in the order of the file; with the whole row where it is to be fixed."""
     folder = home.dataset(dataset)
     source = folder.find_source()
     found = []

@@ -17,7 +17,7 @@ HIDDEN = {"schema_version", "output_dir", "model_name", "dataset", "columns"}
 
 
 @dataclass(frozen=True)
-class Dial:
+class Control:
     """One setting as a form shows it."""
 
     name: str
@@ -32,12 +32,12 @@ class Dial:
     most: float | None = None
 
 
-def dials(language: str) -> list[Dial]:
+def controls(language: str) -> list[Control]:
     """Every setting of the form, in the order of the config."""
-    return [_dial(name, field, language) for name, field in fields() if name not in HIDDEN]
+    return [_control(name, field, language) for name, field in fields() if name not in HIDDEN]
 
 
-def _dial(name: str, field: FieldInfo, language: str) -> Dial:
+def _control(name: str, field: FieldInfo, language: str) -> Control:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     words, unit = field.description or "", str(extra.get("unit", ""))
     if language != "en":
@@ -46,7 +46,7 @@ def _dial(name: str, field: FieldInfo, language: str) -> Dial:
     least = next((float(getattr(bounds[kind], key)) for kind, key in ((Ge, "ge"), (Gt, "gt")) if kind in bounds), None)
     most = next((float(getattr(bounds[kind], key)) for kind, key in ((Le, "le"), (Lt, "lt")) if kind in bounds), None)
     kind, choices = _kind(field)
-    return Dial(
+    return Control(
         name=name,
         kind=kind,
         group=str(extra["group"]),
@@ -84,11 +84,11 @@ def _kind(field: FieldInfo) -> tuple[Kind, tuple[str, ...]]:
     return "text", ()
 
 
-def to_widget(dial: Dial, value: Any) -> Any:
+def to_widget(control: Control, value: Any) -> Any:
     """A setting's value as its widget holds it."""
-    if dial.kind == "lines":
+    if control.kind == "lines":
         return "\n".join(value)
-    if dial.kind == "choice":
+    if control.kind == "choice":
         return str(value).lower() if isinstance(value, bool) else value
     return ", ".join(value) if isinstance(value, list) else value
 
@@ -96,19 +96,19 @@ def to_widget(dial: Dial, value: Any) -> Any:
 def from_widgets(values: dict[str, Any], language: str = "en") -> dict[str, Any]:
     """What the widgets hold as the dict that a config is made of, unchecked. An emptied field takes its default."""
     config: dict[str, Any] = {}
-    for dial in dials(language):
-        value = values.get(dial.name)
-        if value is None or (value == "" and dial.kind != "text"):
-            value = dial.default
-        elif dial.kind == "lines" and isinstance(value, str):
+    for control in controls(language):
+        value = values.get(control.name)
+        if value is None or (value == "" and control.kind != "text"):
+            value = control.default
+        elif control.kind == "lines" and isinstance(value, str):
             value = [line.strip() for line in value.splitlines() if line.strip()]
-        elif dial.kind == "choice" and value in ("true", "false"):
+        elif control.kind == "choice" and value in ("true", "false"):
             value = value == "true"
-        group, dot, name = dial.name.partition(".")
+        group, dot, name = control.name.partition(".")
         if dot:
             config.setdefault(group, {})[name] = value
         else:
-            config[dial.name] = value
+            config[control.name] = value
     return config
 
 
@@ -116,4 +116,4 @@ def widget_values(config: FineTuneConfig, language: str = "en") -> dict[str, Any
     """A config as the widgets hold it, by the settings' dotted names."""
     flat = config.model_dump()
     flat |= {f"lora.{name}": value for name, value in flat.pop("lora").items()}
-    return {dial.name: to_widget(dial, flat[dial.name]) for dial in dials(language)}
+    return {control.name: to_widget(control, flat[control.name]) for control in controls(language)}

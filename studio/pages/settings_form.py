@@ -1,4 +1,4 @@
-"""The widgets of the settings, made from the form's dials."""
+"""The widgets of the settings, made from the form's controls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from interfaces.texts import Texts
-from studio.pages.form import Dial, dials, to_widget
+from studio.pages.form import Control, controls, to_widget
 
 GROUPS = ("training", "lora", "data", "model", "memory", "saving")
 
@@ -18,7 +18,7 @@ BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
 
 def data_form(language: str, start: dict[str, Any]) -> dict[str, Any]:
     """The widgets that stand beside the data."""
-    by_name = {dial.name: dial for dial in dials(language)}
+    by_name = {control.name: control for control in controls(language)}
     with gr.Row(elem_classes="fs-basic"):
         return {name: _widget(by_name[name], start[name]) for name in BESIDE_THE_DATA}
 
@@ -26,34 +26,34 @@ def data_form(language: str, start: dict[str, Any]) -> dict[str, Any]:
 def settings_form(words: Texts, language: str, start: dict[str, Any]) -> dict[str, Any]:
     """All other widgets by their settings' names: the few that matter open, the rest folded by group."""
     widgets: dict[str, Any] = {}
-    known = [dial for dial in dials(language) if dial.name not in BESIDE_THE_DATA]
+    known = [control for control in controls(language) if control.name not in BESIDE_THE_DATA]
     with gr.Row(elem_classes="fs-basic"):
-        for dial in (dial for dial in known if dial.basic):
-            widgets[dial.name] = _widget(dial, start[dial.name])
+        for control in (control for control in known if control.basic):
+            widgets[control.name] = _widget(control, start[control.name])
     with gr.Accordion(words["more"], open=False, elem_id="train-more"):
         for group in GROUPS:
-            folded = [dial for dial in known if dial.group == group and not dial.basic]
+            folded = [control for control in known if control.group == group and not control.basic]
             if not folded:
                 continue
             gr.Markdown(f"### {words['group_' + group]}")
             with gr.Row(elem_classes="fs-basic"):
-                for dial in folded:
-                    widgets[dial.name] = _widget(dial, start[dial.name])
+                for control in folded:
+                    widgets[control.name] = _widget(control, start[control.name])
     return widgets
 
 
-def _widget(dial: Dial, value: Any) -> Any:
+def _widget(control: Control, value: Any) -> Any:
     common = {
-        "label": dial.label, "info": dial.help, "value": to_widget(dial, value) if dial.kind == "lines" and isinstance(value, list) else value,
-        "elem_id": "cfg-" + dial.name.replace(".", "-").replace("_", "-"), "min_width": 220, "interactive": True,
+        "label": control.label, "info": control.help, "value": to_widget(control, value) if control.kind == "lines" and isinstance(value, list) else value,
+        "elem_id": "cfg-" + control.name.replace(".", "-").replace("_", "-"), "min_width": 220, "interactive": True,
     }  # fmt: skip
-    if dial.kind == "switch":
+    if control.kind == "switch":
         return gr.Checkbox(**common)
-    if dial.kind == "choice" and dial.name in BESIDE_THE_DATA:
-        return gr.Radio(choices=list(dial.choices), **common)
-    if dial.kind == "choice":
-        return gr.Dropdown(choices=list(dial.choices), **common)
-    if dial.kind in ("number", "whole"):
+    if control.kind == "choice" and control.name in BESIDE_THE_DATA:
+        return gr.Radio(choices=list(control.choices), **common)
+    if control.kind == "choice":
+        return gr.Dropdown(choices=list(control.choices), **common)
+    if control.kind in ("number", "whole"):
         # No minimum in the widget: it would clamp in silence. What is out of bounds is said in the review.
-        return gr.Number(precision=0 if dial.kind == "whole" else None, **common)
-    return gr.Textbox(lines=3 if dial.kind == "lines" else 1, **common)
+        return gr.Number(precision=0 if control.kind == "whole" else None, **common)
+    return gr.Textbox(lines=3 if control.kind == "lines" else 1, **common)

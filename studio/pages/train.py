@@ -67,7 +67,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
 
     def on_preset(name: str) -> dict[Any, Any]:
         config = PRESETS[name]()
-        chosen = {widgets[dial]: value for dial, value in widget_values(config, language).items()}
+        chosen = {widgets[control]: value for control, value in widget_values(config, language).items()}
         return {model: config.model_name if config.model_name in PRESET_MODELS else gr.skip(), **chosen}
 
     def on_fit(told: str) -> dict[Any, Any]:
@@ -92,7 +92,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         return words["starting"], task
 
     def on_load(values: dict[str, Any] | None, from_run: str) -> list[Any]:
-        # An adapter to go on from is chosen each time anew: nobody is to meet that of a run long ago.
+        # An adapter to continue from is chosen each time anew: nobody is to meet that of a run long ago.
         shown = {**(values or {}), _argument("adapter_name_or_path"): ""}
         if from_run:
             with contextlib.suppress(FineTuneError):  # a run that is gone: the form as it was
@@ -111,7 +111,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     started.then(None, run_id, None, js=to_run)
     block = gr.context.Context.root_block
     if block is not None:
-        # `?from=RUN`: another run that goes on from that one's adapter.
+        # `?from=RUN`: another run that continues from that one's adapter.
         from_address = "(kept) => [kept, new URLSearchParams(window.location.search).get('from') || '']"
         block.load(on_load, [kept, source], list(form.values()), js=from_address, **plain)
 
@@ -223,7 +223,7 @@ def data_lines(home: Home, config: dict[str, Any], words: Texts, language: str) 
     if refused is None:
         return []
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
-    return [words.of("rows_to_mend", name=report.name, **counts)]
+    return [words.of("rows_to_fix", name=report.name, **counts)]
 
 
 def escaped(text: str) -> str:

@@ -76,9 +76,9 @@ def _new_points(points: Points, seq: int) -> dict[str, Any]:
 def _status(history: RunHistory, language: str) -> dict[str, Any]:
     tail = read_tail(history.folder.events)
     state = run_state(history.folder, tail)
-    last, pace = history.latest, history.pace
-    left = pace.seconds_left(last.total_steps) if last and not state.is_over else None
-    speed = pace.tokens_per_second
+    last, throughput = history.latest, history.throughput
+    left = throughput.seconds_left(last.total_steps) if last and not state.is_over else None
+    speed = throughput.tokens_per_second
     progress = history.progress
     problem = problem_of_run(history.folder, tail) if state == "failed" else None
     return {

@@ -24,7 +24,7 @@ LEAVING_SECONDS = 60.0
 
 
 class SupervisedTrainer(IFineTuneService):
-    """Puts a run in the queue, which starts it when its device is free; it goes on if this object, or its process, goes away.
+    """Puts a run in the queue, which starts it when its device is free; it continues if this object, or its process, goes away.
 
     The config's `output_dir` says which run folder is meant; `FinetuneManager` fills it in.
     """

@@ -21,7 +21,7 @@ MOST_DRAWS = 20_000
 
 @dataclass(frozen=True)
 class Lengths:
-    """Rows by their tokens: `counts[i]` rows of about `tokens[i]` tokens, of which `trained_share` are learned."""
+    """Rows by their tokens: `counts[i]` rows of about `tokens[i]` tokens, of which `trained_share` are trained on."""
 
     tokens: tuple[int, ...]
     counts: tuple[int, ...]
@@ -77,7 +77,7 @@ def kept_rows(lengths: Lengths, limit: int, long_rows: str) -> tuple[tuple[int, 
 
 
 def trained_in(rows: tuple[int, ...], lengths: Lengths | None) -> int:
-    """How many tokens of a batch are learned; without figures all but each row's first."""
+    """How many tokens of a batch are trained on; without figures all but each row's first."""
     if lengths is None:
         return sum(rows) - len(rows)
     return max(round(sum(rows) * lengths.trained_share), 1)

@@ -1,6 +1,6 @@
 """'Make it fit': the gentlest change of the settings with which a run fits, and what each change costs and saves.
 
-Gentle is what changes nothing in what is learned: recomputing, and smaller batches with as many more of them. Then comes
+Gentle is what changes nothing in what is trained on: recomputing, and smaller batches with as many more of them. Then comes
 a base model in fewer bits, and only at last what is lost for good: shorter rows, a smaller rank.
 """
 

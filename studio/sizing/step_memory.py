@@ -25,7 +25,7 @@ class StepSpec:
     """How one batch goes through the model.
 
     `lengths` are the rows' tokens as they lie in the batch: with their padding, where it is `padded`. `trained` is how
-    many of them are learned. `width` and `adapter_width` are bytes of one number of the base and of the adapter.
+    many of them are trained on. `width` and `adapter_width` are bytes of one number of the base and of the adapter.
     """
 
     lengths: tuple[int, ...]

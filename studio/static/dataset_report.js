@@ -83,7 +83,7 @@ export function report(found, { texts, language, chooses, save }) {
   const actions = make("div", { class: "fs-row" }, problems, rows);
   const editor = make("div", { class: "fs-editor" });
   if (found.editable)
-    actions.append(button(texts.mend, () => fixRows(found, editor, texts, language, save), "fs-small"));
+    actions.append(button(texts.fix_rows, () => fixRows(found, editor, texts, language, save), "fs-small"));
   if (found.at_fault && chooses) actions.append(make("span", { class: "fs-hint" }, texts.choose_bad_rows));
   const total = Object.values(found.kinds).reduce((sum, count) => sum + count, 0);
   const first = fill(texts.first_problems, { shown: found.first.length, total: number(total) });
@@ -125,13 +125,13 @@ async function fixRows(found, editor, texts, language, save) {
     saving.disabled = false;
   };
   const boxes = [...rows].map(([row, record]) => editBox(row, record, texts, changed));
-  editor.replaceChildren(...boxes, boxes.length ? saving : make("p", {}, texts.nothing_to_mend));
+  editor.replaceChildren(...boxes, boxes.length ? saving : make("p", {}, texts.nothing_to_fix));
   editor.querySelector("textarea")?.focus();
 }
 
 /** @param {number} row @param {Fault} record @param {Record<string, any>} texts @param {(row: number, text: string | null) => void} changed */
 function editBox(row, record, texts, changed) {
-  const id = `fs-mend-${row}`;
+  const id = `fs-fix-${row}`;
   const area = make("textarea", { id, rows: 3, spellcheck: "false" });
   area.value = record.whole ?? "";
   area.addEventListener("input", () => changed(row, area.value));
@@ -144,14 +144,14 @@ function editBox(row, record, texts, changed) {
     },
     "fs-small",
   );
-  const words = `${fill(texts.mend_row, { row, line: record.line ?? "–" })} ${seen(record.reason)}`;
-  return make("div", { class: "fs-mend" }, make("label", { for: id }, words), area, remove);
+  const words = `${fill(texts.fix_row, { row, line: record.line ?? "–" })} ${seen(record.reason)}`;
+  return make("div", { class: "fs-fix" }, make("label", { for: id }, words), area, remove);
 }
 
 /** The first conversations, with what is trained on marked. @param {Example[]} examples @param {Record<string, any>} texts */
 export function talks(examples, texts) {
   const turn = (/** @type {{ role: string, text: string, train: boolean }} */ one) => {
-    const role = make("small", {}, texts[`role_${one.role}`] + (one.train ? ` · ${texts.learned}` : ""));
+    const role = make("small", {}, texts[`role_${one.role}`] + (one.train ? ` · ${texts.trained_on}` : ""));
     return make("p", { class: `fs-turn fs-${one.role}` }, role, one.train ? make("mark", {}, one.text) : one.text);
   };
   const boxes = examples

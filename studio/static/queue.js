@@ -130,7 +130,7 @@ class Queue {
     const [device, run] = Object.entries(running)[0] ?? [];
     this.box.hidden = !waiting.length && !paused && !this.told.childNodes.length;
     this.scroll.hidden = !waiting.length;
-    setText(this.pause, paused ? texts.queue_go_on : texts.queue_pause);
+    setText(this.pause, paused ? texts.queue_resume : texts.queue_pause);
     const free = paused ? "" : texts.queue_free;
     const held = run ? fill(paused ? texts.queue_behind : texts.queue_running, { run, device }) : free;
     setText(this.said, `${paused ? texts.queue_paused : ""} ${held}`.trim());

@@ -93,14 +93,14 @@ class RunPage {
     const { texts, base, id } = this;
     const discard = () => confirm(texts.discard_sure) && this.act(`${base}/stop`, { discard: true });
     const download = { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true };
-    const goOn = { class: "fs-button", title: texts.go_on_help, href: `./?from=${encodeURIComponent(id)}` };
+    const goOn = { class: "fs-button", title: texts.continue_training_help, href: `./?from=${encodeURIComponent(id)}` };
     return {
       notify: button(texts.notify_me, () => this.askToTell()),
       stop: button(texts.stop, () => this.act(`${base}/stop`, { discard: false })),
       discard: button(texts.discard, discard, "fs-danger"),
       resume: button(texts.resume, () => this.act(`${base}/resume`)),
       retry: button(texts.retry, () => this.again(this.controls.retry), "", { title: texts.retry_help }),
-      go_on: make("a", goOn, texts.go_on),
+      continue_training: make("a", goOn, texts.continue_training),
       download: make("a", download, texts.download_adapter),
       cure: button("", () => this.again(this.controls.cure, { change: this.#cure }), "fs-primary"),
     };
@@ -111,7 +111,7 @@ class RunPage {
     const { texts, controls } = this;
     const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
     const spring = () => make("span", { class: "fs-spring" });
-    const { notify, stop, discard, resume, retry, go_on: goOn, download, cure } = controls;
+    const { notify, stop, discard, resume, retry, continue_training: goOn, download, cure } = controls;
     const tiles = FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name]));
     return /** @type {HTMLElement[]} */ ([
       this.parts.title,

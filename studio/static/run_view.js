@@ -23,7 +23,7 @@ export function offered(status) {
     discard: !over && state !== "queued",
     resume: over && state !== "finished" && (status.saved_step !== null || unbegun),
     retry: over && !(unbegun && state === "stopped"),
-    go_on: over && (status.adapter || status.saved_step !== null),
+    continue_training: over && (status.adapter || status.saved_step !== null),
     download: status.adapter,
     cure: Object.keys(status.cure).length > 0,
   };

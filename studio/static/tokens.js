@@ -57,7 +57,7 @@ export class TokenPreview {
       class: "fs-tokens",
       tabindex: 0,
       role: "region",
-      "aria-label": texts.sight,
+      "aria-label": texts.token_preview,
       dir: "ltr",
     });
     this.notes = make("ul", { class: "fs-notes" });
@@ -80,7 +80,7 @@ export class TokenPreview {
     );
     const label = make("label", { for: "fs-tokens-model" }, texts.model_column);
     const which = this.models ? make("div", { class: "fs-row" }, label, this.models) : "";
-    root.append(make("h3", {}, texts.sight), which, this.said, this.offer, this.body);
+    root.append(make("h3", {}, texts.token_preview), which, this.said, this.offer, this.body);
   }
 
   tools() {
@@ -268,7 +268,7 @@ export class TokenPreview {
     const lines = [...stats.warnings];
     const reason = stats.first_refused[0]?.reason ?? "";
     if (stats.refused) lines.push(fill(texts.refused, { count: number(stats.refused), reason }));
-    if (stats.nothing_to_learn) lines.push(fill(texts.nothing_learned, { count: number(stats.nothing_to_learn) }));
+    if (stats.nothing_to_learn) lines.push(fill(texts.nothing_trained, { count: number(stats.nothing_to_learn) }));
     const rows = split.leaked_rows.join(", ");
     if (split.leaked) lines.push(fill(texts.leaked, { count: number(split.leaked), rows }));
     if (split.sources.length > 1)

@@ -1,4 +1,4 @@
-"""What is learned, against references that know nothing of our way to find it: templates of well-known families from
+"""What is trained on, against references that know nothing of our way to find it: templates of well-known families from
 an installed package, where it marks what is generated, and expectations written by hand where it doesn't."""
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def marked(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
 
 
 def pieces(tokenizer: Any, ids: list[int], mask: list[int]) -> list[str]:
-    """The stretches that are learned, as text."""
+    """The stretches that are trained on, as text."""
     cut = "".join("1" if learned else "0" for learned in mask)
     return [tokenizer.decode(ids[part.start() : part.end()]) for part in re.finditer("1+", cut)]
 

@@ -1,4 +1,4 @@
-"""The power goes at a random moment: what was acknowledged is still there, and the run goes on to the same weights."""
+"""The power goes at a random moment: what was acknowledged is still there, and the run continues to the same weights."""
 
 import json
 import random

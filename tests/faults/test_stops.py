@@ -1,4 +1,4 @@
-"""A stop in each phase is done within its bound, leaves no process, and the run goes on to the same weights."""
+"""A stop in each phase is done within its bound, leaves no process, and the run continues to the same weights."""
 
 import random
 import time

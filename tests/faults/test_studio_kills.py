@@ -1,4 +1,4 @@
-"""The studio is killed while runs go on, alone and together with everything else: nothing is lost, nothing doubled."""
+"""The studio is killed while runs continue, alone and together with everything else: nothing is lost, nothing doubled."""
 
 from __future__ import annotations
 

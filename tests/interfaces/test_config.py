@@ -15,10 +15,10 @@ from interfaces.texts import sentence
 GROUPS = {"model", "data", "lora", "training", "memory", "saving"}
 
 
-def test_every_dial_says_what_it_does_and_where_it_belongs() -> None:
-    dials = dict(fields())
-    assert len(dials) >= 40
-    for name, field in dials.items():
+def test_every_setting_says_what_it_does_and_where_it_belongs() -> None:
+    settings = dict(fields())
+    assert len(settings) >= 40
+    for name, field in settings.items():
         extra = field.json_schema_extra
         assert isinstance(extra, dict), name
         assert field.description, name
@@ -66,7 +66,7 @@ def test_each_assignment_is_checked() -> None:
     with pytest.raises(ValidationError):
         config.lora.r = 0
     with pytest.raises(ValidationError):
-        config.no_such_dial = 1  # type: ignore[attr-defined]
+        config.no_such_setting = 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_config_survives_a_round_trip() -> None:
 
 @pytest.mark.parametrize("field", ["warmup_steps", "eval_steps", "learning_rate", "save_minutes"])
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_no_dial_is_infinite(field: str, value: float) -> None:
+def test_no_setting_is_infinite(field: str, value: float) -> None:
     assert [problem.params["field"] for problem in config_problems({"dataset": "x", field: value})] == [field]
 
 

@@ -16,7 +16,7 @@ from interfaces.events import (
     read_events,
 )
 from interfaces.folders import Home
-from interfaces.history import Pace, RunHistory
+from interfaces.history import RunHistory, Throughput
 from tests.support.records import STARTED, elapsed, kept, step
 from trainer.training.event_log import EventLog
 
@@ -127,7 +127,7 @@ def test_another_attempt_begins_without_phase_ending_or_later_checkpoints(home: 
     ],
 )
 def test_pace_is_of_the_newest_steps(points: list[tuple[int, float]], each: float | None, left: float | None) -> None:
-    pace = Pace()
+    throughput = Throughput()
     for at, seconds in points:
-        pace.add(at, seconds, 10)
-    assert (pace.seconds_per_step, pace.seconds_left(100)) == (each, left)
+        throughput.add(at, seconds, 10)
+    assert (throughput.seconds_per_step, throughput.seconds_left(100)) == (each, left)

@@ -152,8 +152,8 @@ def test_bad_rows_are_named_mended_and_the_report_is_downloaded(new_page: Callab
     # Mended: one row gets an answer, one is taken out.
     page.get_by_role("button", name="Fix rows").click()
     answered = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello to you"}]}
-    page.locator("#fs-mend-7").fill(json.dumps(answered))
-    page.locator(".fs-mend", has_text="Row 41").get_by_role("button").click()
+    page.locator("#fs-fix-7").fill(json.dumps(answered))
+    page.locator(".fs-fix", has_text="Row 41").get_by_role("button").click()
     page.get_by_role("button", name="Save and check again").click()
     page.get_by_text("39 of 40 rows are valid.").wait_for()
     page.get_by_label("stop", exact=True).check()
@@ -319,7 +319,7 @@ def test_data_is_readable_for_everybody(
     drop(page, tmp_path / "rows.jsonl", "rows.jsonl: 60 rows")
     see(page)
     page.get_by_role("button", name="Fix rows").click()
-    page.locator(".fs-mend").first.wait_for()
+    page.locator(".fs-fix").first.wait_for()
     page.locator(".fs-library tbody tr").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]

@@ -94,7 +94,7 @@ def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: 
     page.locator("#runs-list .fs-state[data-state=finished]").wait_for()
     until(lambda: LocalLauncher().find(first) is None)
     assert waiting(home) == [a.id, b.id]
-    queue.get_by_role("button", name=EN["queue_go_on"]).click()
+    queue.get_by_role("button", name=EN["queue_resume"]).click()
     page.wait_for_function("document.querySelectorAll('#runs-list .fs-state[data-state=finished]').length === 3")
     queue.locator("section").wait_for(state="hidden")
 

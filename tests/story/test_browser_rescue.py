@@ -117,7 +117,7 @@ def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
     assert yaml.safe_load(again.config.read_text()) == yaml.safe_load(run.config.read_text())
 
     page.goto(f"{studio.url}/en/run?run={run.id}")
-    page.get_by_role("link", name=words["go_on"]).click()
+    page.get_by_role("link", name=words["continue_training"]).click()
     page.get_by_text(f"Training starts from the adapter of {run.id}").wait_for()
     page.screenshot(path=tmp_path / "further.png", full_page=True)
     page.get_by_label("(num_train_epochs)").fill("1")

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def rows_of_tokens(count: int = 60) -> list[dict[str, list[int]]]:
-    """Sequences of 4 to 60 tokens, of which the second half is learned."""
+    """Sequences of 4 to 60 tokens, of which the second half is trained on."""
     import torch
 
     torch.manual_seed(3)

@@ -2,7 +2,7 @@
 
 `report.json` is written last, so its presence means that the dataset is whole. The id is the start of the content's
 sha256 (with the choice of columns, where one was made): the same file is added once, and a run knows exactly what
-it learned from. A dataset with rows at fault is added too, so that they can be looked at, mended or left out.
+it learned from. A dataset with invalid rows is added too, so that they can be looked at, fixed or left out.
 """
 
 from __future__ import annotations

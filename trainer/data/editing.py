@@ -1,4 +1,4 @@
-"""Rows of a dataset's file are mended or taken out; the result is a new dataset, and the old one stays as it is."""
+"""Rows of a dataset's file are fixed or taken out; the result is a new dataset, and the old one stays as it is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.data.reading import check_file, json_form, kind_of_file, read_rows
 from trainer.data.rows import Row, open_data
 
 MOST_BYTES = 50_000_000
-"""Larger files are mended with tools that are made for them."""
+"""Larger files are fixed with tools that are made for them."""
 
 
 def edit_rows(

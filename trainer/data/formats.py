@@ -2,8 +2,8 @@
 
 conversation   one column holds the turns: messages (role, content), conversations (from, value), or a transcript
 pair           one column asks and one answers: alpaca, prompt_completion, question_answer
-preference     a conversation or a prompt, with chosen and rejected: the chosen answer is learned
-text           one column of plain text, every token of which is learned
+preference     a conversation or a prompt, with chosen and rejected: the chosen answer is trained on
+text           one column of plain text, every token of which is trained on
 """
 
 from __future__ import annotations

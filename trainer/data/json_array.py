@@ -1,6 +1,6 @@
 """The elements of one JSON array, read as a stream, each with the line on which it starts. No torch.
 
-After an element that is broken, reading goes on at the next one that begins as the others do: with a brace and a key
+After an element that is broken, reading continues at the next one that begins as the others do: with a brace and a key
 of rows. So one slip doesn't hide the rows behind it.
 """
 

@@ -53,7 +53,7 @@ def load_dataset(
     """A dataset's rows, the positions of those to use, and its report.
 
     Raises:
-        FineTuneError: no such dataset; it is not what it was when it was added; or rows of it are at fault and
+        FineTuneError: no such dataset; it is not what it was when it was added; or rows of it are invalid and
             `bad_rows` is "stop".
     """
     folder = find_dataset(home, reference, columns)

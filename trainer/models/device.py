@@ -40,7 +40,7 @@ class Compute:
 def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = None) -> Compute:
     """The device, number format and threads for a run; sets torch's thread count.
 
-    `recorded` is what an earlier attempt of the same run chose: it goes on with that, or it would not be the same run.
+    `recorded` is what an earlier attempt of the same run chose: it continues with that, or it would not be the same run.
 
     Raises:
         FineTuneError: the config asks for a number format that the device can't train in.

@@ -22,7 +22,7 @@ class HasTokens(Protocol):
     refused: list[dict[str, Any]]
 
     def trained_within(self, items: Items, max_length: int) -> int:
-        """How many tokens of items longer than max_length are learned before they are cut."""
+        """How many tokens of items longer than max_length are trained on before they are cut."""
 
 
 def figures(
@@ -37,7 +37,7 @@ def figures(
 
     `histogram.edges` has one more value than `histogram.counts`; `histogram.cut[i]` and `.lost[i]` are how many rows
     would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length. A plain
-    text is never cut: it goes on in the next window.
+    text is never cut: it continues in the next window.
     """
     items = items[items["flags"] & REFUSED == 0]
     whole = items["length"].astype(numpy.int64)
@@ -72,7 +72,7 @@ def _used(items: Items, max_length: int, long_rows: str) -> Items:
 
 
 def _kept_lengths(used: Items, max_length: int) -> Any:
-    """Tokens of each item of which something is learned, as they are trained."""
+    """Tokens of each item of which something is trained on, as they are trained."""
     learns = (used["trained"] > 0) & (used["first"] < max_length)
     return numpy.minimum(used["length"][learns].astype(numpy.int64), max_length)
 

@@ -27,7 +27,7 @@ SHOWN_ROWS = 20
 
 
 def data_warnings(report: DatasetReport, config: FineTuneConfig) -> list[Problem]:
-    """Doubtful rows that are trained all the same, or rows that are left out as asked."""
+    """Suspicious rows that are trained all the same, or rows that are left out as asked."""
     counts = {"rows": report.rows, "reason": kinds_in_words(report)}
     left_out = report.at_fault + report.doubtful
     if config.bad_rows == "skip" and left_out:
@@ -102,10 +102,10 @@ def nothing_to_train(path: str, rows: int, cut: int, template: ChatTemplate, max
 def refuse_or_warn(
     findings: Findings, store: TokenStore, template: ChatTemplate, examples: ExampleFile, config: FineTuneConfig
 ) -> list[Problem]:
-    """Rows that the template refuses are rows at fault: they stop the start, or are left out and counted.
+    """Rows that the template refuses are invalid rows: they stop the start, or are left out and counted.
 
     Raises:
-        FineTuneError: there are such rows, and the config says to stop at rows at fault.
+        FineTuneError: there are such rows, and the config says to stop at invalid rows.
     """
     if not len(findings.refused):
         return []

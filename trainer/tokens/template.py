@@ -1,8 +1,8 @@
 """Examples become tokens, and it is said of each token whether the model learns to write it.
 
-What is learned: the text of each trained assistant turn (its reasoning and tool calls included) and the end-of-turn
+What is trained on: the text of each trained assistant turn (its reasoning and tool calls included) and the end-of-turn
 token after it. What is only read: system, user and tool turns, the headers between turns, and the line break that
-some templates write after the end-of-turn token, since generation has stopped by then. Of a plain text all is learned.
+some templates write after the end-of-turn token, since generation has stopped by then. Of a plain text all is trained on.
 
 A template that marks itself what is generated ({% generation %}) is taken at its word. In all others a turn's place
 is found by rendering the conversation once more with another answer in it: what stays the same before and after is
@@ -44,7 +44,7 @@ _ENDS = (
 
 @dataclass(frozen=True)
 class Rendered:
-    """One example as text. `spans` are the character ranges that are learned."""
+    """One example as text. `spans` are the character ranges that are trained on."""
 
     text: str
     spans: list[tuple[int, int]]
@@ -53,7 +53,7 @@ class Rendered:
     ends: bool = True
     """False when the template writes no end-of-turn token after a trained turn."""
     stops: bool = True
-    """False when no end-of-turn token is learned, since the template's own marks leave it out."""
+    """False when no end-of-turn token is trained on, since the template's own marks leave it out."""
     done: frozenset[Code] = frozenset()
     """What had to be done for the template, and what of the row should be told."""
     plain: bool = False
@@ -61,7 +61,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Tokens:
-    """One example for the model: ids and whether each is learned, of the same length, not cut."""
+    """One example for the model: ids and whether each is trained on, of the same length, not cut."""
 
     ids: numpy.typing.NDArray[numpy.int32]
     trained: numpy.typing.NDArray[numpy.bool_]
@@ -131,7 +131,7 @@ class ChatTemplate:
         return Tokens(ids, trained, rendered, encoding)
 
     def rendered(self, example: Example) -> Rendered:
-        """One example as text, with what of it is learned.
+        """One example as text, with what of it is trained on.
 
         Raises:
             FineTuneError: the template refuses it, or takes too long.
@@ -369,7 +369,7 @@ def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
         end -= last is None
     if first is None or last is None:
         return 0, 0
-    # A token that begins in the header and ends in the answer is learned: without it the answer would be cut short.
+    # A token that begins in the header and ends in the answer is trained on: without it the answer would be cut short.
     # A character may take several tokens, which all have its place.
     place, count = encoding.token_to_chars(last), len(encoding.ids)
     while last + 1 < count and encoding.token_to_chars(last + 1) == place:

@@ -1,7 +1,7 @@
 """The tokens of a dataset for one model, made once and then mapped into memory: a second start doesn't tokenize again.
 
     cache/tokens/<key>/ids.bin        int32, all tokens one after the other, never cut
-                       trained.bin    bool, whether each is learned
+                       trained.bin    bool, whether each is trained on
                        items.bin      where each example's tokens lie (`ITEM`)
                        meta.json      what was noticed; written last
 
@@ -67,7 +67,7 @@ class TokenStore:
         return self._ids[int(item["start"]) : int(item["start"]) + int(item["length"])]
 
     def trained(self, item: Any) -> numpy.typing.NDArray[numpy.bool_]:
-        """Whether each token of an item is learned (length,)."""
+        """Whether each token of an item is trained on (length,)."""
         return self._trained[int(item["start"]) : int(item["start"]) + int(item["length"])]
 
     def used_ids(self) -> numpy.typing.NDArray[numpy.int32]:
@@ -75,7 +75,7 @@ class TokenStore:
         return numpy.unique(self._ids[:1_000_000])
 
     def trained_within(self, items: Items, max_length: int) -> int:
-        """How many tokens of items longer than max_length are learned before they are cut."""
+        """How many tokens of items longer than max_length are trained on before they are cut."""
         if not len(items):
             return 0
         starts = items["start"].astype(numpy.int64)
@@ -169,7 +169,7 @@ def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) ->
 
 
 def windows_of(items: Items, max_length: int) -> Items:
-    """Items with each long plain text replaced by windows of at most max_length tokens, all of which are learned."""
+    """Items with each long plain text replaced by windows of at most max_length tokens, all of which are trained on."""
     long = (items["flags"] & PLAIN != 0) & (items["length"] > max_length)
     if not long.any():
         return items

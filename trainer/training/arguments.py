@@ -1,4 +1,4 @@
-"""The one translation from our dials to transformers' `TrainingArguments`.
+"""The one translation from our settings to transformers' `TrainingArguments`.
 
 Every argument that we decide is passed by name, so that no second default decides in silence.
 """

@@ -142,7 +142,7 @@ class TrainingLoop(Trainer):
         self.model.eval()
         self.measurement_left = False
         total, count = 0.0, 0
-        # A data loader draws a random number: measured or not, training goes on with the same ones.
+        # A data loader draws a random number: measured or not, training continues with the same ones.
         with torch.no_grad(), torch.random.fork_rng():
             for inputs in self.get_eval_dataloader(eval_dataset):
                 batch = self._prepare_inputs(inputs)

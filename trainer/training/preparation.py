@@ -130,7 +130,7 @@ def stops_by_itself(template: ChatTemplate) -> bool:
 
 
 def _warn_of_untrained(attempt: AttemptContext, base: PreTrainedModel, template: ChatTemplate, view: TokenView) -> None:
-    """Tokens of the rows whose embedding was never trained, as a base model's for chats: all zeros, which LoRA can't mend."""
+    """Tokens of the rows whose embedding was never trained, as a base model's for chats: all zeros, which LoRA can't fix."""
     used = view.store.used_ids()
     found: set[int] = set()
     for table in (base.get_input_embeddings(), base.get_output_embeddings()):
@@ -162,7 +162,7 @@ def checkpoint_size(model: PeftModel) -> int:
 
 
 def _begin_with(attempt: AttemptContext) -> None:
-    """Keep a copy of the adapter that this run goes on from."""
+    """Keep a copy of the adapter that this run continues from."""
     config, folder = attempt.config, attempt.folder
     if not config.adapter_name_or_path:
         return
@@ -264,7 +264,7 @@ def _write_lengths(attempt: AttemptContext, train: TokenView) -> None:
 
 
 def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: _Data, fast_paths: FastPaths) -> None:
-    """Where the result comes from. A resume from a checkpoint goes on with the same data, base and numbers."""
+    """Where the result comes from. A resume from a checkpoint continues with the same data, base and numbers."""
     compute = attempt.compute
     base = {"name": files.portable_name, "requested": attempt.config.model_name, "revision": files.revision}
     machine = {

@@ -49,7 +49,7 @@ class Sampler(TrainerCallback):
         config = self._attempt.config
         if not (config.sample_while_training and config.sample_prompts) or state.global_step >= state.max_steps:
             return
-        # Answered or not, training goes on with the same random numbers.
+        # Answered or not, training continues with the same random numbers.
         with torch.random.fork_rng():
             tell_answers(self._attempt, self._model, self._template, state.global_step)
         self._attempt.log.phase("train")
@@ -97,7 +97,7 @@ class _Leaving(StoppingCriteria):
 
 
 def _end_ids(model: PeftModel, template: ChatTemplate) -> list[int]:
-    """All that ends an answer: the model's own end tokens, the tokenizer's, and the one that is learned as its end."""
+    """All that ends an answer: the model's own end tokens, the tokenizer's, and the one that is trained on as its end."""
     own = model.get_base_model().generation_config.eos_token_id
     ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id, template.end_id}
     return sorted(token for token in ids if token is not None)

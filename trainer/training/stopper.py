@@ -87,7 +87,7 @@ class Stopper(LoopCallback):
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """A batch of a measurement: it is left, and made up for when the run goes on."""
+        """A batch of a measurement: it is left, and made up for when the run continues."""
         if self._stop.mode is None:
             return
         self.loop.measurement_left = True

@@ -74,7 +74,7 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
     @router.post("/download/stop")
     def stop_download(model: Annotated[str, Body(embed=True)]) -> dict[str, bool]:
-        """What has come stays, and a later download goes on from there."""
+        """What has come stays, and a later download continues from there."""
         with guard:
             running = downloads.get(model)
         if running:

@@ -33,9 +33,9 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def write_config(place: Path, **dials: Any) -> str:
+def write_config(place: Path, **settings: Any) -> str:
     path = place / "config.json"
-    path.write_text(json.dumps(dials))
+    path.write_text(json.dumps(settings))
     return str(path)
 
 

@@ -2,17 +2,17 @@ import pytest
 
 from interfaces.config import FineTuneConfig, config_problems, fields
 from interfaces.presets import PRESETS
-from studio.pages.form import HIDDEN, dials, from_widgets, widget_values
+from studio.pages.form import HIDDEN, controls, from_widgets, widget_values
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_setting_has_a_widget_with_its_own_name_and_its_help(language: str) -> None:
-    made = {dial.name: dial for dial in dials(language)}
+    made = {control.name: control for control in controls(language)}
     assert set(made) == {name for name, _ in fields()} - HIDDEN
-    for name, dial in made.items():
-        assert dial.label.endswith(f"({name})")
-        assert len(dial.help) > 5
-    assert [name for name, dial in made.items() if dial.basic] == [
+    for name, control in made.items():
+        assert control.label.endswith(f"({name})")
+        assert len(control.help) > 5
+    assert [name for name, control in made.items() if control.basic] == [
         "max_length", "lora.r", "num_train_epochs", "per_device_train_batch_size", "learning_rate",
     ]  # fmt: skip
     assert "16 - 131072" in made["max_length"].help

@@ -18,13 +18,13 @@ LENGTHS = Lengths((100,), (1000,), 0.5)
 SHAPE = BY_ID["starter"].shape
 
 
-def config(**dials: Any) -> FineTuneConfig:
+def config(**settings: Any) -> FineTuneConfig:
     options = {
         "model_name": "starter",
         "validation_split": 0,
         "num_train_epochs": 2,
         "gradient_accumulation_steps": 2,
-        **dials,
+        **settings,
     }
     return FineTuneConfig(dataset="x", **options)
 

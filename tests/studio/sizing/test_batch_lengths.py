@@ -9,8 +9,8 @@ FIGURES = {
 }  # fmt: skip
 
 
-def config(**dials: Any) -> FineTuneConfig:
-    return FineTuneConfig(dataset="x", **{"max_length": 512, "per_device_train_batch_size": 4, **dials})
+def config(**settings: Any) -> FineTuneConfig:
+    return FineTuneConfig(dataset="x", **{"max_length": 512, "per_device_train_batch_size": 4, **settings})
 
 
 def test_without_data_each_row_is_as_long_as_it_may_be() -> None:

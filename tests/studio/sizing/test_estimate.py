@@ -28,8 +28,8 @@ CARD = Device("cuda", "a card", 12 * GIB, 12 * GIB, bf16=True)
 QWEN = BY_ID["Qwen/Qwen2.5-0.5B-Instruct"].shape
 
 
-def config(**dials: Any) -> FineTuneConfig:
-    return FineTuneConfig(dataset="x", **{"gradient_checkpointing": False, **dials})
+def config(**settings: Any) -> FineTuneConfig:
+    return FineTuneConfig(dataset="x", **{"gradient_checkpointing": False, **settings})
 
 
 def test_a_model_s_weights_are_two_bytes_each_in_16_bits() -> None:

@@ -13,9 +13,10 @@ from studio.sizing.fitting import make_it_fit, resolve_checkpointing, savings
 SHAPE = BY_ID["Qwen/Qwen2.5-1.5B-Instruct"].shape
 
 
-def config(**dials: Any) -> FineTuneConfig:
+def config(**settings: Any) -> FineTuneConfig:
     return FineTuneConfig(
-        dataset="x", **{"max_length": 2048, "per_device_train_batch_size": 8, "gradient_checkpointing": False, **dials}
+        dataset="x",
+        **{"max_length": 2048, "per_device_train_batch_size": 8, "gradient_checkpointing": False, **settings},
     )
 
 

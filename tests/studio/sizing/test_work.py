@@ -11,8 +11,8 @@ LENGTHS = Lengths((100,), (1000,), 0.5)
 SHAPE = BY_ID["starter"].shape
 
 
-def config(**dials: Any) -> FineTuneConfig:
-    return FineTuneConfig(dataset="x", **{"validation_split": 0, "gradient_accumulation_steps": 2, **dials})
+def config(**settings: Any) -> FineTuneConfig:
+    return FineTuneConfig(dataset="x", **{"validation_split": 0, "gradient_accumulation_steps": 2, **settings})
 
 
 def test_recomputing_costs_a_third_pass() -> None:
@@ -44,6 +44,6 @@ def test_with_packing_batches_are_counted_in_tokens() -> None:
 
 
 def test_a_step_s_tokens_are_its_rows_or_as_many_as_max_length_allows() -> None:
-    dials = {"per_device_train_batch_size": 4, "max_length": 512}
-    assert tokens_of_step(config(**dials), LENGTHS) == pytest.approx(800)
-    assert tokens_of_step(config(**dials), None) == 2 * 4 * 512
+    settings = {"per_device_train_batch_size": 4, "max_length": 512}
+    assert tokens_of_step(config(**settings), LENGTHS) == pytest.approx(800)
+    assert tokens_of_step(config(**settings), None) == 2 * 4 * 512

@@ -25,11 +25,11 @@ test("each state offers what makes sense in it", () => {
   assert.deepEqual(on({}), ["stop", "discard"]);
   assert.deepEqual(on({ state: "queued", attempt: 0 }), ["stop"]);
   assert.deepEqual(on({ state: "stopping" }), ["discard"]);
-  assert.deepEqual(on({ state: "stopped", over: true, saved_step: 4 }), ["resume", "retry", "go_on"]);
+  assert.deepEqual(on({ state: "stopped", over: true, saved_step: 4 }), ["resume", "retry", "continue_training"]);
   assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume"]); // it has left the queue
   assert.deepEqual(on({ state: "finished", over: true, adapter: true, saved_step: 20 }), [
     "retry",
-    "go_on",
+    "continue_training",
     "download",
   ]);
   const cure = { max_length: 512 };

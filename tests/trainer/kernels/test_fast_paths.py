@@ -52,7 +52,7 @@ def base_model(kind: str, settings: dict[str, Any]) -> Any:
 
 
 def examples() -> list[dict[str, list[int]]]:
-    """Four sequences of which the second half is learned; one has a single learned token."""
+    """Four sequences of which the second half is trained on; one has a single learned token."""
     import torch
 
     torch.manual_seed(5)

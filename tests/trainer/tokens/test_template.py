@@ -1,4 +1,4 @@
-"""What is learned, token by token: the answers and their end, nothing else."""
+"""What is trained on, token by token: the answers and their end, nothing else."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every dial of training reaches transformers."""
+"""Every setting of training reaches transformers."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from interfaces.folders import RunFolder
 
 pytestmark = pytest.mark.tiny
 
-# Dials that are no argument of the Trainer: they act elsewhere, and tests of that place say so.
+# Settings that are no argument of the Trainer: they act elsewhere, and tests of that place say so.
 ELSEWHERE = {
     "schema_version", "name", "output_dir", "model_name", "model_revision", "load_in_8bit", "load_in_4bit", "dataset",
     "validation_split", "max_length", "sample_prompts", "sample_while_training", "sample_max_new_tokens", "lora", "bf16", "cpu_threads",
@@ -37,7 +37,7 @@ def arguments(**settings: Any) -> Any:
     )
 
 
-def test_every_dial_is_known_here() -> None:
+def test_every_setting_is_known_here() -> None:
     assert set(FineTuneConfig.model_fields) == ELSEWHERE | set(CHANGED) | {"gradient_checkpointing"}
 
 
@@ -60,7 +60,7 @@ def test_every_lora_setting_arrives_in_peft(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_each_dial_arrives_under_its_own_name(name: str) -> None:
+def test_each_setting_arrives_under_its_own_name(name: str) -> None:
     assert getattr(arguments(**{name: CHANGED[name]}), name) == CHANGED[name] != getattr(arguments(), name)
 
 

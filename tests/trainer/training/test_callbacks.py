@@ -126,7 +126,7 @@ def test_a_damaged_best_checkpoint_falls_back_to_the_last_adapter(home: Home, ti
 def test_an_adapter_of_a_stop_is_gone_once_the_run_is_further(
     home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever downloads it, or goes on from it, is to have the newest."""
+    """Whoever downloads it, or continues from it, is to have the newest."""
     from trainer.artifacts.adapter import find_adapter
     from trainer.lora_trainer import LoRATrainer
     from trainer.training.loop import TrainingLoop

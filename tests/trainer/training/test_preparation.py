@@ -1,4 +1,4 @@
-"""An adapter to go on from, and what is asked of the disk; data, tokens and records are seen in test_run.py."""
+"""An adapter to continue from, and what is asked of the disk; data, tokens and records are seen in test_run.py."""
 
 import json
 import shutil
@@ -168,13 +168,13 @@ def test_a_run_keeps_the_lengths_of_its_own_rows_and_takes_the_steps_that_were_f
     from trainer.tokens.tokenizer import load_template
 
     rows = write_rows(tmp_path / "many.jsonl", alpaca_rows(50))
-    dials = {
+    settings = {
         "validation_split": 0.1,
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 2,
         "max_steps": -1,
     }
-    config = {**tiny_config, **dials, "dataset": str(rows), "num_train_epochs": 1, "max_length": 256}
+    config = {**tiny_config, **settings, "dataset": str(rows), "num_train_epochs": 1, "max_length": 256}
     folder, _ = train(home, config)
     steps = [event for event in read_events(folder.events) if isinstance(event, Step)]
     files = find_model(config["model_name"], "main", home, lambda _done, _total: None)
