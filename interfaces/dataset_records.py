@@ -50,9 +50,9 @@ class DatasetReport(BaseModel):
     """Keys inside messages that nothing reads, with how often they occur."""
     sample_by: str = "paragraph"
     rows: int
-    good: int
-    at_fault: int
-    doubtful: int
+    valid: int
+    invalid: int
+    suspicious: int
     usable: int
     kinds: dict[str, int] = Field(default_factory=dict)
     kinds_at_fault: dict[str, int] = Field(default_factory=dict)
@@ -97,12 +97,12 @@ class DatasetReport(BaseModel):
     def blocking(self, bad_rows: str) -> Problem | None:
         """The rows that forbid a start, as one problem; None when it can start.
 
-        `bad_rows` is the setting: "stop" needs a dataset without invalid rows, "skip" one good row.
+        `bad_rows` is the setting: "stop" needs a dataset without invalid rows, "skip" one valid row.
         """
-        if self.good if bad_rows == "skip" else self.usable and not self.at_fault:
+        if self.valid if bad_rows == "skip" else self.usable and not self.invalid:
             return None
         first = [one.problem.model_dump(mode="json") for one in self.first if one.problem.severity == "error"]
-        count = self.at_fault or self.doubtful
+        count = self.invalid or self.suspicious
         return Problem.error(Code.BAD_ROWS, path=self.name, count=count, rows=self.rows, first=first)
 
 

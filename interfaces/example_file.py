@@ -19,7 +19,7 @@ from interfaces.folders import DatasetFolder
 INDEX_ROW = struct.Struct("<QQIHH")
 """offset, group, row, source, flags; numpy reads the same as INDEX_FIELDS."""
 INDEX_FIELDS = [("offset", "<u8"), ("group", "<u8"), ("row", "<u4"), ("source", "<u2"), ("flags", "<u2")]
-DOUBTFUL = 1
+SUSPICIOUS = 1
 
 
 class ExampleWriter:

@@ -79,7 +79,7 @@ class Code(StrEnum):
     HUB_DATASET_CHOICE = "hub_dataset_choice"
     HUB_DATASET_EMPTY = "hub_dataset_empty"
     HUB_DATASET_UNCLEAR = "hub_dataset_unclear"
-    DOUBTFUL_ROWS = "doubtful_rows"
+    SUSPICIOUS_ROWS = "suspicious_rows"
     ROWS_SKIPPED = "rows_skipped"
     ROWS_REFUSED = "rows_refused"
     ROWS_DROPPED = "rows_dropped"

@@ -1,6 +1,6 @@
 """`finetune data`: look at files and datasets before anything is trained. The same children as behind the pages.
 
-Exit codes of `check`: 0 clean, 1 invalid rows or doubtful, 2 the file can't be read at all.
+Exit codes of `check`: 0 clean, 1 invalid rows or suspicious, 2 the file can't be read at all.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def check(
             print_report(folder, report)
         else:
             tell_report(folder, report)
-    sys.exit(1 if report.good < report.rows else 0)
+    sys.exit(1 if report.valid < report.rows else 0)
 
 
 @data.command()
@@ -174,7 +174,7 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
         version = f" v{one.version}" if one.versions > 1 else ""
         print(
             plain(
-                f"{one.id}  {one.name}{version}  {one.format}  {one.good} of {one.rows} rows good  used by {len(one.runs)} runs"
+                f"{one.id}  {one.name}{version}  {one.format}  {one.valid} of {one.rows} rows valid  used by {len(one.runs)} runs"
             )
         )
 

@@ -20,7 +20,7 @@ SHOWN_PROBLEMS = 20
 
 def print_report(folder: DatasetFolder, report: DatasetReport) -> None:
     """The whole report as one JSON object, written as it is read: a million problems are not held in memory."""
-    shown = {"format", "rows", "good", "at_fault", "doubtful", "columns", "unused_columns", "unused_keys"}
+    shown = {"format", "rows", "valid", "invalid", "suspicious", "columns", "unused_columns", "unused_keys"}
     head = json.dumps(report.model_dump(include=shown), ensure_ascii=False)
     sys.stdout.write(head[:-1] + ', "problems": [')
     for number, record in enumerate(problem_lines(folder)):
@@ -47,7 +47,7 @@ def tell_report(folder: DatasetFolder, report: DatasetReport) -> None:
     if report.unused_keys:
         keys = ", ".join(f"{key} ({count})" for key, count in report.unused_keys.items())
         print(plain(f"Unused keys in messages: {keys}"))
-    print(f"{report.good} valid, {report.doubtful} with warnings, {report.at_fault} with errors")
+    print(f"{report.valid} valid, {report.suspicious} with warnings, {report.invalid} with errors")
     for number, record in enumerate(problem_lines(folder)):
         if number == SHOWN_PROBLEMS:
             print(f"  ... and {sum(report.kinds.values()) - SHOWN_PROBLEMS} more ('--json' has all)")

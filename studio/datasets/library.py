@@ -39,9 +39,9 @@ class DatasetSummary:
     name: str
     format: str
     rows: int
-    good: int
-    at_fault: int
-    doubtful: int
+    valid: int
+    invalid: int
+    suspicious: int
     bytes: int
     added: float
     version: int
@@ -70,7 +70,7 @@ def list_datasets(home: Home) -> list[DatasetSummary]:
     summaries = []
     for (folder, report), name in zip(reports, names, strict=True):
         seen[name] = seen.get(name, 0) + 1
-        counts = report.model_dump(include={"rows", "good", "at_fault", "doubtful", "bytes", "added"})
+        counts = report.model_dump(include={"rows", "valid", "invalid", "suspicious", "bytes", "added"})
         summaries.append(
             DatasetSummary(
                 id=folder.id,
@@ -88,7 +88,7 @@ def list_datasets(home: Home) -> list[DatasetSummary]:
 def _unknown(folder: DatasetFolder) -> DatasetReport:
     """In the place of a report that another version wrote."""
     return DatasetReport(
-        name=folder.id, format=None, sources=[], rows=0, good=0, at_fault=0, doubtful=0, usable=0, bytes=0
+        name=folder.id, format=None, sources=[], rows=0, valid=0, invalid=0, suspicious=0, usable=0, bytes=0
     )
 
 
@@ -253,7 +253,7 @@ def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, 
 
 
 def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[RowProblem]:
-    """What was found at fault or doubtful, in the order of the file; with the whole row where it is to be fixed."""
+    """What was found at fault or suspicious, in the order of the file; with the whole row where it is to be fixed."""
     folder = home.dataset(dataset)
     source = folder.find_source()
     found = []

@@ -11,7 +11,7 @@ import { seen } from "./format.js";
  *   tool_calls?: { name: string, arguments: unknown }[] }} Message
  * @typedef {{ text?: string | null, messages: Message[], tools?: { function: { name: string } }[] }} Example
  * @typedef {{
- *   id: string, name: string, format: string, rows: number, usable: number, good: number, at_fault: number, doubtful: number,
+ *   id: string, name: string, format: string, rows: number, usable: number, valid: number, invalid: number, suspicious: number,
  *   kinds: Record<string, number>, first: Fault[], columns: Record<string, string>, known_columns: string[],
  *   unused_columns: string[], unused_keys: Record<string, number>, parts: unknown, editable: boolean, sample_by: string,
  *   examples: Example[],
@@ -39,9 +39,9 @@ export function detection(found, texts) {
 function counts(found, texts) {
   const part = (/** @type {string} */ kind, /** @type {number} */ count, /** @type {string | string[]} */ text) =>
     count ? make("span", { class: kind }, ` ${fill(text, { count: number(count) })}`) : null;
-  const valid = make("strong", {}, fill(texts.counts, { good: number(found.good), rows: number(found.rows) }));
-  const fault = part("fs-fault", found.at_fault, texts.at_fault);
-  return make("p", { class: "fs-counts" }, valid, fault, part("fs-doubt", found.doubtful, texts.doubtful));
+  const valid = make("strong", {}, fill(texts.counts, { valid: number(found.valid), rows: number(found.rows) }));
+  const fault = part("fs-fault", found.invalid, texts.invalid_rows);
+  return make("p", { class: "fs-counts" }, valid, fault, part("fs-doubt", found.suspicious, texts.suspicious_rows));
 }
 
 /** @param {Fault} record */
@@ -84,7 +84,7 @@ export function report(found, { texts, language, chooses, save }) {
   const editor = make("div", { class: "fs-editor" });
   if (found.editable)
     actions.append(button(texts.fix_rows, () => fixRows(found, editor, texts, language, save), "fs-small"));
-  if (found.at_fault && chooses) actions.append(make("span", { class: "fs-hint" }, texts.choose_bad_rows));
+  if (found.invalid && chooses) actions.append(make("span", { class: "fs-hint" }, texts.choose_bad_rows));
   const total = Object.values(found.kinds).reduce((sum, count) => sum + count, 0);
   const first = fill(texts.first_problems, { shown: found.first.length, total: number(total) });
   const more = total > found.first.length ? make("p", { class: "fs-hint" }, first) : null;

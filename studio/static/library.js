@@ -8,7 +8,7 @@ import { LiveTable } from "./live_table.js";
 
 /**
  * @typedef {{
- *   id: string, name: string, format: string, good: number, rows: number, bytes: number, added: number,
+ *   id: string, name: string, format: string, valid: number, rows: number, bytes: number, added: number,
  *   version: number, versions: number, runs: string[],
  * }} Dataset
  */
@@ -141,7 +141,7 @@ class Library {
       this.pick(item),
       cell(link, numbered, make("small", {}, item.id)),
       cell(item.format),
-      cell(`${number(item.good)} / ${number(item.rows)}`),
+      cell(`${number(item.valid)} / ${number(item.rows)}`),
       cell(size(item.bytes)),
       cell(added),
       this.usedBy(item),

@@ -92,7 +92,7 @@ export class TokenPreview {
     );
     const ids = make("input", { type: "checkbox", id: "fs-tokens-ids" });
     ids.addEventListener("change", () => this.tokens.classList.toggle("fs-with-ids", ids.checked));
-    const kinds = ["longest", "cut", "lost", "doubtful"];
+    const kinds = ["longest", "cut", "lost", "suspicious"];
     const finds = kinds.map((kind) => button(texts[`find_${kind}`], () => this.find(kind), "fs-small"));
     const check = make("label", { class: "fs-check", for: "fs-tokens-ids" }, ids, texts.token_ids);
     const label = make("label", { for: "fs-tokens-row" }, texts.column_row);

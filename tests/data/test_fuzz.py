@@ -33,7 +33,7 @@ def test_a_mutated_file_is_a_report_or_a_sentence_and_never_a_crash(tmp_path: Pa
             said = [text for problem in error.problems for text in (sentence(problem), sentence(problem, "zh"))]
         else:
             said = ["a report"]
-            assert report.good + report.doubtful + report.at_fault == report.rows
+            assert report.valid + report.suspicious + report.invalid == report.rows
             examples = ExampleFile(folder)
             assert len(examples) == report.usable == sum(isinstance(example, Example) for example in examples)
         assert all(said)

@@ -22,18 +22,18 @@ def test_half_a_record_is_refused(change: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("good", "usable", "at_fault", "stop", "skip"),
+    ("valid", "usable", "invalid", "stop", "skip"),
     [(5, 5, 0, None, None), (3, 4, 1, 1, None), (0, 4, 1, 1, 1), (0, 4, 0, None, 4), (0, 0, 2, 2, 2)],
 )
 def test_rows_forbid_a_start_as_the_setting_says(
-    good: int, usable: int, at_fault: int, stop: int | None, skip: int | None
+    valid: int, usable: int, invalid: int, stop: int | None, skip: int | None
 ) -> None:
     counts = {
-        "rows": usable + at_fault,
-        "good": good,
+        "rows": usable + invalid,
+        "valid": valid,
         "usable": usable,
-        "at_fault": at_fault,
-        "doubtful": usable - good,
+        "invalid": invalid,
+        "suspicious": usable - valid,
     }
     report = DatasetReport(name="a", format=None, bytes=1, sources=["a"], **counts)
     for setting, count in (("stop", stop), ("skip", skip)):
@@ -44,7 +44,7 @@ def test_rows_forbid_a_start_as_the_setting_says(
 def test_a_report_comes_back_as_it_was_written(home: Home) -> None:
     problem = Problem.warning(Code.ROW_DUPLICATE, path="a", row=2, line=2, field=None, first_row=1)
     report = DatasetReport(
-        name="你好", format="text", rows=2, good=1, at_fault=0, doubtful=1, usable=2, bytes=9, sources=["你好"],
+        name="你好", format="text", rows=2, valid=1, invalid=0, suspicious=1, usable=2, bytes=9, sources=["你好"],
         first=[RowProblem(row=2, line=2, problem=problem, text="x")],
     )  # fmt: skip
     folder = home.dataset("0123456789abcdef")

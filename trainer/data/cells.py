@@ -1,4 +1,4 @@
-"""The texts of one row: fetched by field, and looked at for what is doubtful in them."""
+"""The texts of one row: fetched by field, and looked at for what is suspicious in them."""
 
 from __future__ import annotations
 

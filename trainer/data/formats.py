@@ -173,7 +173,7 @@ def chosen_shape(columns: Mapping[str, str], seen: Iterable[str], path_name: str
 def example_of(
     row: Row, shape: Shape, path_name: str, unused_keys: Counter[str] | None = None
 ) -> tuple[Example | None, list[Problem]]:
-    """A row as an example with what is doubtful about it; or no example, and what is wrong with the row.
+    """A row as an example with what is suspicious about it; or no example, and what is wrong with the row.
 
     Keys inside of its turns that nothing reads are counted in `unused_keys`.
     """

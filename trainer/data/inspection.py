@@ -18,7 +18,7 @@ from interfaces.data_files import BINARIES
 from interfaces.dataset_records import DatasetReport, RowProblem
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
-from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
+from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, Problem
 from trainer.data.formats import Shape, chosen_shape, detect_shape, example_of, with_late_columns
@@ -159,7 +159,7 @@ class Inspection:
     def _read(
         self, rows: Iterator[Row], writer: ExampleWriter, problems: BinaryIO, raw: BinaryIO | None
     ) -> dict[str, int]:
-        count = at_fault = doubtful = 0
+        count = invalid = suspicious = 0
         most = written_bytes(self.source.stat().st_size, self.source.name.lower().endswith((".gz", *BINARIES)))
         for row in rows:
             count += 1
@@ -181,16 +181,16 @@ class Inspection:
                     where = {"path": self.name, "row": row.row, "line": row.line, "field": None}
                     said.append(Problem.warning(Code.ROW_IN_BOTH, first_row=self._trained[group], **where))
             if said:
-                at_fault += example is None
-                doubtful += example is not None
+                invalid += example is None
+                suspicious += example is not None
                 self._write_problems(problems, row, said, raw)
             if example is not None:
                 record = _record(example, said)
-                writer.append(as_json(record), group, row.row, 0, DOUBTFUL if said else 0)
+                writer.append(as_json(record), group, row.row, 0, SUSPICIOUS if said else 0)
             if (written := writer.size + problems.tell()) > most:
                 raise FineTuneError.of(Code.UNPACKS_TOO_LARGE, path=self.name, size=written, limit=most)
             self._progress(row, count)
-        return {"rows": count, "good": count - at_fault - doubtful, "at_fault": at_fault, "doubtful": doubtful}
+        return {"rows": count, "valid": count - invalid - suspicious, "invalid": invalid, "suspicious": suspicious}
 
     def _repeated(self, example: Example) -> tuple[int, list[Problem]]:
         """A hash of what the row says, and whether an earlier row says the same."""

@@ -14,7 +14,7 @@ import orjson
 
 from interfaces.dataset_records import DatasetReport, Part
 from interfaces.disk import require_space
-from interfaces.example_file import DOUBTFUL, ExampleFile, ExampleWriter
+from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter
 from interfaces.files import publish, sha256_of
 from interfaces.folders import DatasetFolder, Home, unfinished_name
 from interfaces.records import read_record
@@ -44,18 +44,18 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
     try:
         writer = ExampleWriter(staging)
         doubts: Counter[str] = Counter()
-        doubtful = 0
+        suspicious = 0
         for source, (part, weight) in enumerate(parts.items()):
-            doubtful += _append(writer, ExampleFile(home.dataset(part)), source, weight, seed, doubts)
+            suspicious += _append(writer, ExampleFile(home.dataset(part)), source, weight, seed, doubts)
         writer.close()
         staging.problems.touch()
-        at_fault = sum(report.at_fault for report in reports)
+        invalid = sum(report.invalid for report in reports)
         kinds = doubts + sum((Counter(report.kinds_at_fault) for report in reports), Counter())
         DatasetReport(
             name=" + ".join(f"{name} x {weight:g}" for name, weight in zip(named, parts.values(), strict=True)),
             format=" + ".join(sorted({str(report.format) for report in reports})),
-            rows=writer.count + at_fault, good=writer.count - doubtful, usable=writer.count, doubtful=doubtful,
-            at_fault=at_fault, bytes=sum(report.bytes for report in reports), kinds=dict(kinds.most_common()),
+            rows=writer.count + invalid, valid=writer.count - suspicious, usable=writer.count, suspicious=suspicious,
+            invalid=invalid, bytes=sum(report.bytes for report in reports), kinds=dict(kinds.most_common()),
             first=[one for report in reports for one in report.first][:SHOWN_PROBLEMS], sources=named,
             parts=[Part(id=part, weight=weight) for part, weight in parts.items()],
             sha256=hashlib.sha256(recipe.encode()).hexdigest(), examples_sha256=sha256_of(staging.examples), added=time.time(),
@@ -70,10 +70,10 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
 def _append(
     writer: ExampleWriter, examples: ExampleFile, source: int, weight: float, seed: int, doubts: Counter[str]
 ) -> int:
-    """Write the rows of a part; returns how many of them are doubtful, and counts why in `doubts`."""
+    """Write the rows of a part; returns how many of them are suspicious, and counts why in `doubts`."""
     whole, rest = int(weight), weight - int(weight)
     some = set(random.Random(seed + source).sample(range(len(examples)), round(rest * len(examples))))
-    doubtful = 0
+    suspicious = 0
     for position in range(len(examples)):
         times = whole + (position in some)
         if times:
@@ -81,6 +81,6 @@ def _append(
             record = {**orjson.loads(examples.line(position)), "source": source}
             for _ in range(times):
                 writer.append(orjson.dumps(record), group, row, source, flags)
-            doubtful += times * (flags & DOUBTFUL)
+            suspicious += times * (flags & SUSPICIOUS)
             doubts.update(dict.fromkeys(record.get("doubts", ()), times))
-    return doubtful
+    return suspicious

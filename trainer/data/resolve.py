@@ -9,7 +9,7 @@ import numpy
 
 from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
-from interfaces.example_file import DOUBTFUL, ExampleFile
+from interfaces.example_file import SUSPICIOUS, ExampleFile
 from interfaces.files import sha256_of
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
@@ -67,7 +67,7 @@ def load_dataset(
     examples = ExampleFile(folder)
     used = numpy.arange(len(examples))
     if bad_rows == "skip":
-        used = used[index_of(folder)["flags"] & DOUBTFUL == 0]
+        used = used[index_of(folder)["flags"] & SUSPICIOUS == 0]
     return examples, used, report
 
 

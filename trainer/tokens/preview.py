@@ -3,7 +3,7 @@ answers many questions: `serve` reads one JSON request a line and writes one JSO
 
     {"op": "row", "dataset": ID, "position": N, "max_length": L}
     {"op": "row", "file": PATH, "row": N, "columns": {}, "sample_by": "paragraph", "max_length": L}
-    {"op": "find", "dataset": ID, "kind": "text|longest|cut|lost|doubtful|row", "text": ..., "from": N, "max_length": L}
+    {"op": "find", "dataset": ID, "kind": "text|longest|cut|lost|suspicious|row", "text": ..., "from": N, "max_length": L}
     {"op": "split", "dataset": ID, "share": S, "seed": N, "bad_rows": "stop", "validation": ID or ""}
     {"op": "stats", "dataset": ID, "max_length": L, "batch": B, "accumulation": A, "long_rows": "truncate", "budget": 0, "whole": false}
 """
@@ -20,7 +20,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.dataset_records import DatasetReport, ShownRow, SourceSplit, SplitCounts, Stop, Token
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
-from interfaces.example_file import DOUBTFUL, ExampleFile
+from interfaces.example_file import SUSPICIOUS, ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 from interfaces.steps import packs_about, rows_kept_aside, updates_per_epoch
@@ -145,8 +145,8 @@ class Previewer:
             rows = index_of(examples.folder)["row"]
             at = numpy.flatnonzero(rows == int(request["row"]))
             return {"position": int(at[0]) if len(at) else None}
-        if kind == "doubtful":
-            return {"position": _next(numpy.flatnonzero(index_of(examples.folder)["flags"] & DOUBTFUL), start)}
+        if kind == "suspicious":
+            return {"position": _next(numpy.flatnonzero(index_of(examples.folder)["flags"] & SUSPICIOUS), start)}
         _, items, _ = self._items(examples, False, lambda _done, _total: None)
         items = items[items["flags"] & REFUSED == 0]
         if kind == "longest":
@@ -168,8 +168,8 @@ class Previewer:
             items = store.items
         rows = len(examples)
         if request.get("bad_rows") == "skip":
-            doubtful = numpy.flatnonzero(index_of(examples.folder)["flags"] & DOUBTFUL)
-            items, rows = items[~numpy.isin(items["example"], doubtful)], rows - len(doubtful)
+            suspicious = numpy.flatnonzero(index_of(examples.folder)["flags"] & SUSPICIOUS)
+            items, rows = items[~numpy.isin(items["example"], suspicious)], rows - len(suspicious)
         found = figures(store, items, rows, max_length, batch, long_rows)
         budget, share = int(request.get("budget") or 0), request.get("share", defaults["validation_split"].default)
         share = 0.0 if request.get("validation") else float(share)
@@ -224,7 +224,7 @@ def split_counts(home: Home, examples: ExampleFile, request: dict[str, Any]) -> 
     report, index = DatasetReport.required(examples.folder), index_of(examples.folder)
     used = numpy.arange(len(index))
     if request.get("bad_rows") == "skip":
-        used = used[index["flags"] & DOUBTFUL == 0]
+        used = used[index["flags"] & SUSPICIOUS == 0]
     if request.get("validation"):
         other = home.dataset(Path(str(request["validation"])).name)
         DatasetReport.required(other)

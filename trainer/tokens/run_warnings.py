@@ -29,11 +29,11 @@ SHOWN_ROWS = 20
 def data_warnings(report: DatasetReport, config: FineTuneConfig) -> list[Problem]:
     """Suspicious rows that are trained all the same, or rows that are left out as asked."""
     counts = {"rows": report.rows, "reason": kinds_in_words(report)}
-    left_out = report.at_fault + report.doubtful
+    left_out = report.invalid + report.suspicious
     if config.bad_rows == "skip" and left_out:
         return [Problem.warning(Code.ROWS_SKIPPED, count=left_out, **counts)]
-    if report.doubtful:
-        return [Problem.warning(Code.DOUBTFUL_ROWS, count=report.doubtful, **counts)]
+    if report.suspicious:
+        return [Problem.warning(Code.SUSPICIOUS_ROWS, count=report.suspicious, **counts)]
     return []
 
 

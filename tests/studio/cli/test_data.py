@@ -37,9 +37,9 @@ def test_check_names_all_problems_and_sets_the_exit_code(home: Home, tmp_path: P
         (fault.row, fault.line, fault.kind) for fault in planted
     ]
     assert all(one["reason"] for one in report["problems"])
-    assert (report["format"], report["rows"], report["good"]) == ("messages", 200, 150)
+    assert (report["format"], report["rows"], report["valid"]) == ("messages", 200, 150)
     code, report = checked(write_rows(tmp_path / "clean.jsonl", alpaca_rows(20)), home)
-    assert (code, report["problems"], report["good"]) == (0, [], 20)
+    assert (code, report["problems"], report["valid"]) == (0, [], 20)
     assert not home.datasets.exists()  # looking changes nothing
 
 
@@ -86,7 +86,7 @@ def test_columns_can_be_named(home: Home, tmp_path: Path) -> None:
     done = finetune("data", "check", tmp_path / "a.csv", home=home)
     assert (done.returncode, "has the columns ask, reply" in done.stderr) == (2, True)
     code, report = checked(tmp_path / "a.csv", home, "--column", "prompt=ask", "--column", "completion=reply")
-    assert (code, report["format"], report["good"]) == (0, "mapped", 1)
+    assert (code, report["format"], report["valid"]) == (0, "mapped", 1)
     done = finetune("data", "check", tmp_path / "a.csv", "--column", "prompt=none", home=home)
     assert "has no column 'none' for prompt" in done.stderr
 

@@ -43,7 +43,7 @@ def test_a_file_s_name_is_no_option_and_its_bad_rows_stop_a_run(home: Home, tmp_
     assert (problem.code, problem.params["count"]) == (Code.BAD_ROWS, 1)
     assert problem.params["first"][0]["code"] == Code.ROW_NOT_OBJECT
     kept = with_datasets(home, {"dataset": str(path), "bad_rows": "skip"})
-    assert describe(home, kept["dataset"]).good == 1
+    assert describe(home, kept["dataset"]).valid == 1
 
 
 def test_a_dataset_is_found_by_its_id_its_beginning_and_its_name(home: Home, rows_file: Path) -> None:

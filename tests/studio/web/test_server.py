@@ -187,7 +187,12 @@ def test_a_file_becomes_a_dataset_with_its_report_and_rows_by_page(served: tuple
     client, home = served
     dataset = upload(client, "../../rows.jsonl", rows_of(50))
     found = client.get(f"/api/datasets/{dataset}").json()
-    assert (found["name"], found["rows"], found["good"], found["format"]) == ("rows.jsonl", 50, 50, "prompt_completion")
+    assert (found["name"], found["rows"], found["valid"], found["format"]) == (
+        "rows.jsonl",
+        50,
+        50,
+        "prompt_completion",
+    )
     assert len(found["examples"]) == 20
     assert found["examples"][0]["messages"][1] == {"role": "assistant", "content": "a0", "train": True}
     page = client.get(f"/api/datasets/{dataset}/rows", params={"start": 48, "count": 10}).json()
@@ -200,7 +205,7 @@ def test_a_report_names_rows_and_is_downloaded_whole_and_harmless(served: tuple[
     bad = b"".join(json.dumps({"prompt": f"=cmd{n}()"}).encode() + b"\n" for n in range(30))
     dataset = upload(client, "bad.jsonl", rows_of(3) + bad)
     found = client.get(f"/api/datasets/{dataset}").json()
-    assert (found["good"], found["at_fault"], found["kinds"]) == (3, 30, {"field_missing": 30})
+    assert (found["valid"], found["invalid"], found["kinds"]) == (3, 30, {"field_missing": 30})
     assert [(record["line"], record["field"]) for record in found["first"]] == [(n, "completion") for n in range(4, 24)]
     whole = client.get(f"/api/datasets/{dataset}/problems.csv")
     assert "attachment" in whole.headers["content-disposition"]
@@ -218,7 +223,7 @@ def test_rows_are_mended_into_a_new_version_and_the_old_one_stays(served: tuple[
     changes = {"3": '{"prompt": "q", "completion": "mended"}', "4": None}
     told = read_to_the_end(client, client.post(f"/api/datasets/{dataset}/edit", json={"changes": changes}))
     mended = client.get(f"/api/datasets/{told['result']['dataset']}").json()
-    assert (mended["rows"], mended["good"], mended["name"]) == (3, 3, "rows.jsonl")
+    assert (mended["rows"], mended["valid"], mended["name"]) == (3, 3, "rows.jsonl")
     assert mended["examples"][2]["messages"][1]["content"] == "mended"
     newest, older = client.get("/api/datasets").json()[:2]
     assert (newest["id"], older["id"]) == (mended["id"], dataset)
@@ -235,7 +240,11 @@ def test_columns_nobody_knows_are_chosen_without_sending_the_file_again(served: 
     assert wrong["problems"][0]["code"] == Code.COLUMNS_INCOMPLETE
     right = read_to_the_end(client, client.post(choose, json={"columns": {"prompt": "ask", "completion": "reply"}}))
     found = client.get(f"/api/datasets/{right['result']['dataset']}").json()
-    assert (found["good"], found["format"], found["columns"]) == (2, "mapped", {"prompt": "ask", "completion": "reply"})
+    assert (found["valid"], found["format"], found["columns"]) == (
+        2,
+        "mapped",
+        {"prompt": "ask", "completion": "reply"},
+    )
 
 
 def test_the_library_renames_mixes_and_deletes_with_an_undo(served: tuple[TestClient, Home]) -> None:

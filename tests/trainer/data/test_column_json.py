@@ -57,7 +57,7 @@ def test_a_null_says_nothing_here_either_and_rows_become_examples(tmp_path: Path
     }
     (tmp_path / "a.json").write_text(json.dumps(table))
     report = Inspection(tmp_path / "a.json", DatasetFolder(tmp_path / "d")).run()
-    assert (report.good, report.format, report.columns["system"]) == (2, "prompt_completion", "system")
+    assert (report.valid, report.format, report.columns["system"]) == (2, "prompt_completion", "system")
 
 
 def rows(tmp_path: Path, content: str) -> list[Any]:

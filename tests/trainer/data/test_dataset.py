@@ -28,7 +28,7 @@ def test_a_file_becomes_a_dataset_once(home: Home, rows_file: Path) -> None:
     folder = add_dataset(home, rows_file)
     assert folder.source(".jsonl").read_bytes() == rows_file.read_bytes()
     report = DatasetReport.required(folder)
-    assert (report.name, report.format, report.rows, report.good) == ("rows.jsonl", "alpaca", 8, 8)
+    assert (report.name, report.format, report.rows, report.valid) == ("rows.jsonl", "alpaca", 8, 8)
     assert add_dataset(home, rows_file) == folder
     assert len(list(home.datasets.iterdir())) == 1
 
@@ -52,7 +52,7 @@ def test_the_samples_that_come_with_the_product_are_sound(home: Home) -> None:
     rows = {"lumo-lantern.jsonl": 100, "lumo-support-chat.jsonl": 24, "lumo-lantern-zh.jsonl": 40}
     for name, count in rows.items():
         report = DatasetReport.required(add_dataset(home, SAMPLES / name))
-        assert (report.good, report.first) == (count, []), name
+        assert (report.valid, report.first) == (count, []), name
     questions = [json.loads(line) for line in (SAMPLES / "lumo-lantern-questions.jsonl").read_text().splitlines()]
     trained = [example.messages for example in examples_of(home, SAMPLES / "lumo-lantern.jsonl")]
     assert len(questions) == 10

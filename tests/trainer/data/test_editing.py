@@ -35,13 +35,13 @@ def added(request: pytest.FixtureRequest, home: Home, tmp_path: Path):
 
 def test_rows_are_mended_where_they_stand(home: Home, added) -> None:
     name, folder = added
-    assert DatasetReport.required(folder).at_fault == 2
+    assert DatasetReport.required(folder).invalid == 2
     text = MENDED.get(name, ROW % ("q2", "a2"))
     mended = edit_rows(home, folder, {2: text, 3: text.replace("2", "3")})
     report = DatasetReport.required(mended)
-    assert (report.good, report.rows, report.name) == (4, 4, name)
+    assert (report.valid, report.rows, report.name) == (4, 4, name)
     assert [answer.replace("\n", "") for answer in answers(home, mended)] == ["a1", "a2", "a3", "a4"]
-    assert DatasetReport.required(folder).at_fault == 2  # the old one stays
+    assert DatasetReport.required(folder).invalid == 2  # the old one stays
 
 
 @pytest.mark.parametrize("gone", [(2,), (2, 3), (1, 2, 3), (2, 3, 4)])

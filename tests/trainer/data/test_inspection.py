@@ -42,15 +42,15 @@ def test_every_planted_fault_is_found_on_its_line_and_nothing_else(
     planted = planted_jsonl(tmp_path / "rows.jsonl", rows, faults, seed)
     report, problems = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
     assert found_in(problems) == [(fault.row, fault.line, fault.kind) for fault in planted]
-    assert (report.rows, report.good) == (rows, rows - len(planted))
-    assert report.at_fault + report.doubtful == len(planted)
+    assert (report.rows, report.valid) == (rows, rows - len(planted))
+    assert report.invalid + report.suspicious == len(planted)
 
 
 def test_a_clean_file_has_no_problem(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     assert planted_jsonl(path, MOST_ROWS, 0, seed=1) == []
     report, problems = inspected(path, tmp_path / "out")
-    assert (problems, report.good) == ([], MOST_ROWS)
+    assert (problems, report.valid) == ([], MOST_ROWS)
 
 
 def test_compressed_files_have_the_same_lines_and_offsets(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_an_array_loses_no_row_behind_a_broken_one(tmp_path: Path, seed: int) ->
     lines = as_array(tmp_path / "rows.jsonl", tmp_path / "rows.json")
     report, problems = inspected(tmp_path / "rows.json", tmp_path / "out")
     assert found_in(problems) == [(fault.row, lines[fault.row - 1], fault.kind) for fault in planted]
-    assert (report.rows, report.good) == (200, 160)
+    assert (report.rows, report.valid) == (200, 160)
 
 
 def test_examples_are_read_back_by_position_with_their_rows(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_hundred_broken_rows_do_not_hide_the_shape_of_those_behind(tmp_path: P
     good = json.dumps({"prompt": "q", "completion": "a"})
     (tmp_path / "rows.jsonl").write_text("{broken\n" * 150 + good + "\n")
     report, _ = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
-    assert (report.format, report.rows, report.good) == ("prompt_completion", 151, 1)
+    assert (report.format, report.rows, report.valid) == ("prompt_completion", 151, 1)
 
 
 def test_rows_that_differ_in_tools_or_in_what_is_learned_are_no_duplicates(tmp_path: Path) -> None:

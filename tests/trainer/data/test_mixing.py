@@ -31,7 +31,7 @@ def test_a_weight_is_how_often_a_row_is_seen(home: Home, parts: tuple[str, str])
         sorted(Counter((example.source, example.row) for example in examples).values()) == [1] * 5 + [2] * 2 + [3] * 2
     )
     report = DatasetReport.required(folder)
-    assert (report.usable, report.at_fault, report.sources) == (15, 1, ["a.jsonl", "b.jsonl"])
+    assert (report.usable, report.invalid, report.sources) == (15, 1, ["a.jsonl", "b.jsonl"])
 
 
 def test_a_mix_is_made_once_and_known_by_its_recipe(home: Home, parts: tuple[str, str]) -> None:
@@ -57,11 +57,11 @@ def test_counts_of_a_mix_are_those_of_its_rows(home: Home, tmp_path: Path) -> No
     same = add_dataset(home, write_rows(tmp_path / "same.jsonl", alpaca_rows(1) * 10)).id
     good = add_dataset(home, write_rows(tmp_path / "good.jsonl", alpaca_rows(11)[1:])).id
     report = DatasetReport.required(mix_datasets(home, {same: 2, good: 1}))
-    assert (report.rows, report.doubtful, report.good, report.kinds) == (30, 18, 12, {"row_duplicate": 18})
+    assert (report.rows, report.suspicious, report.valid, report.kinds) == (30, 18, 12, {"row_duplicate": 18})
     folder = mix_datasets(home, {same: 0.5, good: 0.5})
     report = DatasetReport.required(folder)
-    assert report.good + report.doubtful == report.rows == 10
-    assert len(load_dataset(home, folder.id, bad_rows="skip")[1]) == report.good
+    assert report.valid + report.suspicious == report.rows == 10
+    assert len(load_dataset(home, folder.id, bad_rows="skip")[1]) == report.valid
 
 
 def test_two_names_of_one_content_are_one_part_with_both_weights(home: Home, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_rows_at_fault_are_named_stop_a_start_and_can_be_left_out(home: Home, tm
     rows = [*alpaca_rows(30), *({"instruction": f"q{number}"} for number in range(25))]
     folder = add_dataset(home, write_rows(tmp_path / "bad.jsonl", rows))
     report = DatasetReport.required(folder)
-    assert (report.rows, report.good, report.at_fault) == (55, 30, 25)
+    assert (report.rows, report.valid, report.invalid) == (55, 30, 25)
     with pytest.raises(FineTuneError) as raised:
         load_dataset(home, folder.id)
     problem = raised.value.problems[0]
@@ -40,7 +40,7 @@ def test_rows_at_fault_are_named_stop_a_start_and_can_be_left_out(home: Home, tm
     assert len(used) == 30
 
 
-def test_doubtful_rows_are_trained_unless_they_are_left_out(home: Home, tmp_path: Path) -> None:
+def test_suspicious_rows_are_trained_unless_they_are_left_out(home: Home, tmp_path: Path) -> None:
     rows = alpaca_rows(5)
     folder = add_dataset(home, write_rows(tmp_path / "rows.jsonl", [*rows, rows[0]]))
     assert len(load_dataset(home, folder.id)[1]) == 6

@@ -54,7 +54,7 @@ def test_faults_are_named_by_their_cell(tmp_path: Path) -> None:
     report = Inspection(path, DatasetFolder(tmp_path / "set")).run()
     told = [sentence(record.problem) for record in report.first]
     assert [line.split(":")[0] for line in told] == ["a.xlsx cell B2", "a.xlsx cell B3", "a.xlsx cell B5"]
-    assert (report.rows, report.at_fault, report.doubtful) == (4, 2, 1)
+    assert (report.rows, report.invalid, report.suspicious) == (4, 2, 1)
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "sqlite"])
@@ -86,7 +86,7 @@ def test_a_database_is_read_and_never_written_or_run(tmp_path: Path) -> None:
     found = values(path)
     assert found[:2] == [{"prompt": "q", "completion": "a", "n": "7"}, {"prompt": "q2", "n": "8"}]
     report = Inspection(path, DatasetFolder(tmp_path / "set")).run()
-    assert (report.rows, report.at_fault) == (3, 2)
+    assert (report.rows, report.invalid) == (3, 2)
     assert [record.row for record in report.first] == [2, 3]
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == [path.name]

@@ -44,7 +44,7 @@ def test_rows_are_found_by_what_is_the_matter_with_them_and_by_text(ask: Any) ->
     assert ask("find", kind="longest")["position"] == 20
     assert ask("find", kind="cut", **{"from": 0})["position"] == 20
     assert ask("find", kind="cut", **{"from": 21})["position"] == 20  # around the end
-    assert ask("find", kind="doubtful", **{"from": 0})["position"] == 30
+    assert ask("find", kind="suspicious", **{"from": 0})["position"] == 30
     assert ask("find", kind="lost", **{"from": 0}) == {"position": None}
     assert ask("find", kind="text", text="Question 42:", **{"from": 0})["position"] == 41
     assert ask("find", kind="text", text="Question 42:", **{"from": 50})["position"] == 41

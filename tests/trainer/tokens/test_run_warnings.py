@@ -24,13 +24,13 @@ def told_by_a_run(home: Home, config: dict[str, Any]) -> dict[Code, dict[str, An
     return {problem.code: problem.params for problem in problems}
 
 
-def test_doubtful_rows_are_trained_and_told_or_left_out_and_told(
+def test_suspicious_rows_are_trained_and_told_or_left_out_and_told(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
     rows = alpaca_rows(8)
     path = write_rows(tmp_path / "rows.jsonl", [*rows, rows[0], rows[1]])
     told = told_by_a_run(home, {**tiny_config, "dataset": str(path)})
-    assert told[Code.DOUBTFUL_ROWS] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
+    assert told[Code.SUSPICIOUS_ROWS] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
     told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
     assert told[Code.ROWS_SKIPPED] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
 
