@@ -225,7 +225,7 @@ def test_wrong_files_get_a_sentence_and_a_half_filled_form_survives(
     page.get_by_text("lumo-lantern.jsonl: 100 rows").wait_for()
     sync_api.expect(page.get_by_label("(learning_rate)")).to_have_value("0.00123")
     page.get_by_label("(max_length)").fill("3")
-    page.get_by_text("max_length is 3, but it should be greater than or equal to 16.").wait_for()
+    page.get_by_text("max_length is 3, but it should be at least 16.").wait_for()
 
 
 def test_five_rows_and_five_thousand_steps_both_give_a_useful_curve(
