@@ -6,7 +6,6 @@ import bisect
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from interfaces.events import Sampled, read_tail
 from interfaces.folders import RunFolder
@@ -17,6 +16,7 @@ from studio.runs.diagnosis import problem_of_run
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, require_known, run_state
+from studio.runs.status import AnswerAt, Curve, RunStatus, RunUpdate, SamplePair
 from studio.sizing.calibration import comparable_bytes, estimate_of_run
 
 MOST_POINTS = 2000
@@ -45,12 +45,8 @@ def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> 
     return [xs[index] for index in order], [_number(ys[index]) for index in order]
 
 
-def updates_since(history: RunHistory, seq: int, language: str) -> dict[str, Any]:
-    """What a page needs that has seen everything up to `seq`.
-
-    `reset` is true when the page must forget its points: a resume took some of them back, or there are too
-    many new ones to send one by one.
-    """
+def updates_since(history: RunHistory, seq: int, language: str) -> RunUpdate:
+    """What a page needs that has seen everything up to the event `seq`."""
     if seq == 0:
         require_known(history.folder)
     with history.lock:
@@ -58,22 +54,22 @@ def updates_since(history: RunHistory, seq: int, language: str) -> dict[str, Any
         many = history.train.count_since(seq) > MOST_POINTS
         reset = seq == 0 or seq < history.restarted or many
         told = 0 if reset else seq
-        return {
-            "last": history.last,
-            "reset": reset,
-            "train": _new_points(history.train, told),
-            "validation": _new_points(history.validation, told),
-            "status": _status(history, language),
-        }
+        return RunUpdate(
+            last=history.last,
+            reset=reset,
+            train=_new_points(history.train, told),
+            validation=_new_points(history.validation, told),
+            status=_status(history, language),
+        )
 
 
-def _new_points(points: Points, seq: int) -> dict[str, Any]:
+def _new_points(points: Points, seq: int) -> Curve:
     start = bisect.bisect_right(points.seqs, seq)
     xs, ys = thinned(points.steps[start:], points.losses[start:])
-    return {"x": xs, "y": ys}
+    return Curve(x=xs, y=ys)
 
 
-def _status(history: RunHistory, language: str) -> dict[str, Any]:
+def _status(history: RunHistory, language: str) -> RunStatus:
     tail = read_tail(history.folder.events)
     state = run_state(history.folder, tail)
     last, throughput = history.latest, history.throughput
@@ -81,36 +77,36 @@ def _status(history: RunHistory, language: str) -> dict[str, Any]:
     speed = throughput.tokens_per_second
     progress = history.progress
     problem = problem_of_run(history.folder, tail) if state == "failed" else None
-    return {
-        "state": state.value,
-        "over": state.is_over,
-        "name": str((read_record(history.folder.meta) or {}).get("name", "")),
-        "phase": _phase(history, state, language),
-        "done": progress.done if progress else None,
-        "total": progress.total if progress else None,
-        "unit": progress.unit if progress else "",
-        "step": last.step if last else 0,
-        "total_steps": last.total_steps if last else 0,
-        "epoch": last.epoch if last else 0.0,
-        "loss": _number(last.loss) if last else None,
-        "validation_loss": _number(history.validation.losses[-1]) if history.validation.losses else None,
-        "eta_seconds": None if left is None else round(left, 1),
-        "tokens_per_second": None if speed is None else round(speed, 1),
-        "memory_bytes": last.memory_bytes if last else None,
-        "peak_memory_bytes": history.peak_memory_bytes,
-        "estimated_bytes": comparable_bytes(expected) if (expected := estimate_of_run(history.folder)) else None,
-        "attempt": history.started.attempt if history.started else 0,
-        "resumed_from_step": history.started.resumed_from_step if history.started else None,
-        "saved_step": history.checkpoints[-1].step if history.checkpoints else None,
-        "stop_seconds": _stop_seconds(history, state),
-        "problem": sentence(problem, language) if problem else "",
-        "code": problem.code.value if problem else "",
-        "cure": (problem.change or {}) if problem else {},
-        "evidence": last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
-        "warnings": [sentence(warning, language) for warning in history.warnings],
-        "samples": _pairs(history.samples),
-        "adapter": history.folder.adapter.is_dir(),
-    }
+    return RunStatus(
+        state=state.value,
+        over=state.is_over,
+        name=str((read_record(history.folder.meta) or {}).get("name", "")),
+        phase=_phase(history, state, language),
+        done=progress.done if progress else None,
+        total=progress.total if progress else None,
+        unit=progress.unit if progress else "",
+        step=last.step if last else 0,
+        total_steps=last.total_steps if last else 0,
+        epoch=last.epoch if last else 0.0,
+        loss=_number(last.loss) if last else None,
+        validation_loss=_number(history.validation.losses[-1]) if history.validation.losses else None,
+        eta_seconds=None if left is None else round(left, 1),
+        tokens_per_second=None if speed is None else round(speed, 1),
+        memory_bytes=last.memory_bytes if last else None,
+        peak_memory_bytes=history.peak_memory_bytes,
+        estimated_bytes=comparable_bytes(expected) if (expected := estimate_of_run(history.folder)) else None,
+        attempt=history.started.attempt if history.started else 0,
+        resumed_from_step=history.started.resumed_from_step if history.started else None,
+        saved_step=history.checkpoints[-1].step if history.checkpoints else None,
+        stop_seconds=_stop_seconds(history, state),
+        problem=sentence(problem, language) if problem else "",
+        code=problem.code.value if problem else "",
+        cure=(problem.change or {}) if problem else {},
+        evidence=last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
+        warnings=[sentence(warning, language) for warning in history.warnings],
+        samples=_pairs(history.samples),
+        adapter=history.folder.adapter.is_dir(),
+    )
 
 
 def _phase(history: RunHistory, state: RunState, language: str) -> str:
@@ -143,16 +139,16 @@ def _number(loss: float) -> float | None:
     return loss if math.isfinite(loss) else None
 
 
-def _pairs(samples: list[Sampled]) -> list[dict[str, Any]]:
+def _pairs(samples: list[Sampled]) -> list[SamplePair]:
     """Each prompt with its answers before and after; after is the newest, and empty until there is one."""
-    pairs: dict[str, dict[str, Any]] = {}
+    pairs: dict[str, SamplePair] = {}
     for event in samples:
-        pair = pairs.setdefault(event.prompt, {"prompt": event.prompt, "before": "", "after": "", "answers": []})
+        pair = pairs.setdefault(event.prompt, SamplePair(prompt=event.prompt))
         if event.step == 0:
-            pair["before"] = event.answer
+            pair.before = event.answer
             continue
-        pair["after"] = event.answer
-        # The last step's may be told again, by the adapter that is given out.
-        told = [one for one in pair["answers"] if one["step"] != event.step]
-        pair["answers"] = [*told, {"step": event.step, "answer": event.answer}]
+        pair.after = event.answer
+        # The last step's may come again, by the adapter that is kept.
+        others = [one for one in pair.answers if one.step != event.step]
+        pair.answers = [*others, AnswerAt(step=event.step, answer=event.answer)]
     return list(pairs.values())

@@ -109,15 +109,15 @@ def gone_model(scene: Scene) -> None:
 def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
     """What a page shows of a failed run, in both languages; returns the English."""
     history = RunHistory(folder)
-    english, chinese = (updates_since(history, 0, language)["status"] for language in ("en", "zh"))
-    assert (english["state"], english["code"] in codes) == ("failed", True), english["problem"]
-    assert english["evidence"] == chinese["evidence"]
-    assert english["problem"] != chinese["problem"]
-    assert "Traceback" not in "".join(english["evidence"])
-    for text in (english["problem"], chinese["problem"]):
+    english, chinese = (updates_since(history, 0, language).status for language in ("en", "zh"))
+    assert (english.state, english.code in codes) == ("failed", True), english.problem
+    assert english.evidence == chinese.evidence
+    assert english.problem != chinese.problem
+    assert "Traceback" not in "".join(english.evidence)
+    for text in (english.problem, chinese.problem):
         assert "Traceback" not in text
         assert "{" not in text
-    return dict(english)
+    return english.model_dump()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_trainer_that_is_killed_leaves_its_signal_and_a_way_on(
     trainer.send(signal.SIGKILL)
     until(lambda: folder.attempts()[0].exit.exists())
     assert_told(folder, Code.TRAINER_KILLED)
-    assert f"finetune resume {folder.id}" in updates_since(RunHistory(folder), 0, "en")["status"]["problem"]
+    assert f"finetune resume {folder.id}" in updates_since(RunHistory(folder), 0, "en").status.problem
 
 
 def test_settings_that_were_damaged_while_the_run_waited_are_its_last_word(

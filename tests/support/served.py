@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
+import itertools
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,13 +18,25 @@ from typing import Any
 
 from interfaces.folders import Home
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.count(20_000 + 1000 * _WORKER)
+
+
+def own_port() -> int:
+    """A port that no other studio of these tests is given, also while this one is down: below those that the kernel picks."""
+    for port in _PORTS:
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no end of ports")
+
 
 class Studio:
     """`finetune studio` as a process, on a port of its own."""
 
     def __init__(self, home: Home, *options: str, environment: dict[str, str] | None = None) -> None:
         self.home, self.options, self.environment = home, options, environment or {}
-        self.port: int | None = None
+        self.port = own_port()
         self.start()
 
     def start(self) -> None:
@@ -32,9 +47,9 @@ class Studio:
             *self.options,
             "--home",
             str(self.home.path),
+            "--port",
+            str(self.port),
         ]
-        if self.port is not None:
-            command += ["--port", str(self.port)]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -48,7 +63,7 @@ class Studio:
         for line in self.process.stdout:
             said.append(line)
             if found := re.search(r"http://127\.0\.0\.1:(\d+)/\?token=\S+", line):
-                self.link, self.port = found[0], int(found[1])
+                self.link = found[0]
                 return
         raise AssertionError("the studio did not start: " + "".join(said))
 

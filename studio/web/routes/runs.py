@@ -21,6 +21,7 @@ from studio.runs.curves import updates_since
 from studio.runs.diagnosis import cure_of
 from studio.runs.log_tail import tail_of
 from studio.runs.state import list_runs, summary_of
+from studio.runs.status import RunUpdate
 from studio.runs.trash import delete_run, restore_run
 from studio.sizing.estimate import changed
 from studio.web.errors import PlainRoute
@@ -66,7 +67,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         run_id: str,
         since: Annotated[int, Query(ge=0, le=10**12)] = 0,
         language: Annotated[str, Query(pattern="^(en|zh)$")] = "en",
-    ) -> dict[str, Any]:
+    ) -> RunUpdate:
         folder = folder_of(run_id)
         return updates_since(histories.setdefault(run_id, RunHistory(folder)), since, language)
 

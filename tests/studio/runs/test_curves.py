@@ -12,6 +12,7 @@ from interfaces.history import RunHistory
 from interfaces.process import ProcessIdentity
 from studio.runs.curves import MOST_POINTS, thinned, updates_since
 from studio.runs.state import run_state
+from studio.runs.status import Curve
 from tests.support.records import STARTED, step
 from trainer.training.event_log import EventLog
 
@@ -42,36 +43,36 @@ def test_a_page_gets_everything_once_and_then_only_what_is_new(history: RunHisto
         log.append(STARTED)
         log.append(step(1))
         first = updates_since(history, 0, "en")
-        assert (first["reset"], first["train"]["x"], first["last"]) == (True, [1], 2)
+        assert (first.reset, first.train.x, first.last) == (True, [1], 2)
         log.append(step(2, loss=0.5))
         log.append(Evaluated(step=2, loss=0.7, examples=1, seconds=0.1))
-        second = updates_since(history, first["last"], "en")
-        assert (second["reset"], second["train"], second["validation"]) == (
-            False, {"x": [2], "y": [0.5]}, {"x": [2], "y": [0.7]},
+        second = updates_since(history, first.last, "en")
+        assert (second.reset, second.train, second.validation) == (
+            False, Curve(x=[2], y=[0.5]), Curve(x=[2], y=[0.7]),
         )  # fmt: skip
-        assert second["status"]["eta_seconds"] == pytest.approx(49)
-        assert updates_since(history, second["last"], "en")["train"]["x"] == []
+        assert second.status.eta_seconds == pytest.approx(49)
+        assert updates_since(history, second.last, "en").train.x == []
 
 
 def test_after_a_resume_a_page_forgets_what_was_taken_back(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         for event in (STARTED, step(1), step(2), step(3)):
             log.append(event)
-    seen = updates_since(history, 0, "en")["last"]
+    seen = updates_since(history, 0, "en").last
     history.folder.create_attempt()
     with EventLog(history.folder.events, 2) as log:
         log.append(STARTED.model_copy(update={"resumed_from_step": 1}))
         log.append(step(2, loss=9.0))
     told = updates_since(history, seen, "en")
-    assert (told["reset"], told["train"]) == (True, {"x": [1, 2], "y": [1.0, 9.0]})
+    assert (told.reset, told.train) == (True, Curve(x=[1, 2], y=[1.0, 9.0]))
 
 
 def test_a_loss_that_is_no_number_is_a_gap(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         log.append(step(1, loss=math.nan))
     told = updates_since(history, 0, "en")
-    assert told["train"]["y"] == [None]
-    assert told["status"]["loss"] is None
+    assert told.train.y == [None]
+    assert told.status.loss is None
 
 
 def test_samples_come_in_pairs(history: RunHistory) -> None:
@@ -79,10 +80,12 @@ def test_samples_come_in_pairs(history: RunHistory) -> None:
         for event in (Sampled(step=0, prompt="q", answer="a"), step(1), Sampled(step=1, prompt="q", answer="b")):
             log.append(event)
         log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
-    status = updates_since(history, 0, "en")["status"]
+    status = updates_since(history, 0, "en").status
     answers = [{"step": 1, "answer": "b"}]
-    assert status["samples"] == [{"prompt": "q", "before": "a", "after": "b", "answers": answers}]
-    assert (status["state"], status["phase"], status["eta_seconds"]) == ("finished", "", None)
+    assert [one.model_dump() for one in status.samples] == [
+        {"prompt": "q", "before": "a", "after": "b", "answers": answers}
+    ]
+    assert (status.state, status.phase, status.eta_seconds) == ("finished", "", None)
 
 
 def test_five_thousand_steps_are_told_in_two_thousand_points(history: RunHistory, tmp_path: Path) -> None:
@@ -91,8 +94,8 @@ def test_five_thousand_steps_are_told_in_two_thousand_points(history: RunHistory
             step(number, 5000).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 5001)
         )
     told = updates_since(history, 0, "zh")
-    assert 1000 <= len(told["train"]["x"]) <= MOST_POINTS
-    assert (told["train"]["x"][0], told["train"]["x"][-1]) == (1, 5000)
+    assert 1000 <= len(told.train.x) <= MOST_POINTS
+    assert (told.train.x[0], told.train.x[-1]) == (1, 5000)
 
 
 def test_many_tabs_at_once_double_nothing(history: RunHistory) -> None:
@@ -103,7 +106,7 @@ def test_many_tabs_at_once_double_nothing(history: RunHistory) -> None:
             step(number, 1500).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 1501)
         )
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: updates_since(history, 0, "en")["train"]["x"], range(16)))
+        answers = list(pool.map(lambda _: updates_since(history, 0, "en").train.x, range(16)))
     assert all(answer == list(range(1, 1501)) for answer in answers)
 
 
@@ -118,7 +121,7 @@ def test_the_time_left_counts_steps_where_a_point_stands_for_several(history: Ru
     with EventLog(history.folder.events, 1) as log:
         for number in (1, 10, 20):
             log.append(step(number))
-    assert updates_since(history, 0, "en")["status"]["eta_seconds"] == pytest.approx(80 * 0.05)
+    assert updates_since(history, 0, "en").status.eta_seconds == pytest.approx(80 * 0.05)
 
 
 def test_a_stop_counts_down_to_its_bound(history: RunHistory) -> None:
@@ -126,11 +129,11 @@ def test_a_stop_counts_down_to_its_bound(history: RunHistory) -> None:
         log.append(step(1))
         log.append(Stopping(mode="save", within_seconds=60))
         write_json(history.folder.attempt(1).pid, {"trainer": own_identity(), "supervisor": None})
-        status = updates_since(history, 0, "en")["status"]
-        assert status["state"] == "stopping"
-        assert 50 < status["stop_seconds"] <= 60
+        status = updates_since(history, 0, "en").status
+        assert status.state == "stopping"
+        assert 50 < status.stop_seconds <= 60
         log.append(Stopped(step=1, resumable=True))
-        assert updates_since(history, 0, "en")["status"]["stop_seconds"] is None
+        assert updates_since(history, 0, "en").status.stop_seconds is None
 
 
 def own_identity() -> dict[str, object]:
@@ -145,10 +148,10 @@ def test_a_million_events_are_read_once_and_followed_quickly(history: RunHistory
     with history.folder.events.open("w") as file:
         file.writelines(line % (number, number) + "\n" for number in range(1, count + 1))
     first = updates_since(history, 0, "en")
-    assert (first["last"], first["status"]["step"]) == (count, count)
+    assert (first.last, first.status.step) == (count, count)
     begun = time.process_time()
     with EventLog(history.folder.events, 1) as log:
         log.append(step(count + 1, 10**6))
-    assert updates_since(history, count, "en")["train"]["x"] == [count + 1]
+    assert updates_since(history, count, "en").train.x == [count + 1]
     assert run_state(history.folder) == "starting"
     assert time.process_time() - begun < 0.1
