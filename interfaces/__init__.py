@@ -1,8 +1,9 @@
-"""The contract between the studio and the trainer: standard library and pydantic only.
+"""The contract between the studio and the trainer: standard library, pydantic, Babel and PyYAML only.
 
-In the order data meets them: folders (where things lie), files (records that are whole or not there), config (the settings), presets (settings for a
-machine), example (what is trained on), finetune (what a trainer promises), events (what a run
-says), problems (what can go wrong) and texts (how that, and every page, reads in a person's language).
+In the order data meets them: folders (where things are), files (records that are whole or not there), config (the
+settings), presets (settings for a machine), run_config (a run's own settings), dataset_records (what is known of a
+dataset and its rows), example (what is trained on), finetune (what a trainer promises), events (what a run logs),
+history (all that derives from a log), problems (what can go wrong) and texts (how that, and every page, reads).
 
 The names below are loaded on first use, so that a process which needs only `interfaces.folders`
 (the supervisor) stays on the standard library.

@@ -221,13 +221,13 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
     def job(request: dict[str, Any]) -> dict[str, Any]:
         nonlocal previewer
         if previewer is None:
-            from trainer.models.model_files import find_tokenizer
+            from trainer.models.model_files import embeddings_of, find_tokenizer
             from trainer.tokens.preview import Previewer
             from trainer.tokens.tokenizer import load_template
 
             files = find_tokenizer(model, revision, place, _print_progress)
             limit_memory(PREVIEW_MEMORY)
-            previewer = Previewer(place, load_template(files, model))
+            previewer = Previewer(place, load_template(files, model), embeddings_of(files))
         answer: dict[str, Any] = previewer.answer(request, _print_progress)
         return answer
 

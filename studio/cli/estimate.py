@@ -176,7 +176,7 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
 
 
 def _tell(found: Assessment) -> None:
-    from interfaces.texts import size
+    from interfaces.texts import sentence, size
 
     told = found.estimate
     device = told.device
@@ -193,6 +193,8 @@ def _tell(found: Assessment) -> None:
     print(
         f"Largest batch: {rows}. Gradient checkpointing: {'on' if found.config.gradient_checkpointing is True else 'off'}."
     )
+    for warning in found.warnings():
+        print(f"Note: {sentence(warning)}")
     if found.facts.download_bytes:
         print(f"To download: about {size(found.facts.download_bytes)}.")
     print(f"Disk space: up to {size(told.disk_bytes)}.")

@@ -9,6 +9,7 @@ from typing import Any
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from interfaces.folders import Home
+from interfaces.problems import Code, Problem
 from studio.models.architecture import Architecture
 from studio.models.facts import ModelFacts, model_facts
 from studio.sizing.batch_lengths import Lengths
@@ -49,11 +50,20 @@ class Assessment:
     def savings(self) -> list[Fit]:
         return savings(self.facts.shape, self.config, self.estimate.device, self.lengths, self.correction)
 
+    def warnings(self) -> list[Problem]:
+        """What the run would warn of, as far as it is known before it begins."""
+        positions, length = self.facts.shape.context, self.config.max_length
+        if not positions or length <= positions:
+            return []
+        found = {"max_length": length, "model": self.facts.name, "value": positions}
+        return [Problem.warning(Code.POSITIONS_EXCEEDED, **found)]
+
     def to_record(self) -> dict[str, Any]:
         return {
             **self.estimate.to_record(), "model": self.facts.name, "parameters": self.facts.shape.parameters, "loss": self.loss,
             "download_bytes": self.facts.download_bytes, "lengths_known": self.lengths is not None, "correction": self.correction,
             "gradient_checkpointing": self.config.gradient_checkpointing,
+            "warnings": [problem.model_dump(mode="json") for problem in self.warnings()],
         }  # fmt: skip
 
     def run_record(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import { formNow } from "./form.js";
  * @typedef {{
  *   detail?: string, bytes?: Record<string, number>, total_bytes: number, verdict: string, steps: number | null,
  *   seconds: [number, number] | null, download_bytes: number, disk_bytes: number, batch_tokens: number,
- *   lengths_known: boolean, gradient_checkpointing: boolean, device: { name: string, free_bytes: number },
+ *   lengths_known: boolean, gradient_checkpointing: boolean, warnings: string[], device: { name: string, free_bytes: number },
  *   fit: Saving | null, savings: Saving[], models: Record<string, ModelVerdict>,
  *   presets: Record<string, { verdict: string, total_bytes: number, model: string }>,
  * }} Verdict
@@ -244,6 +244,7 @@ class FitPart {
     const lines = [
       fill(verdict.lengths_known ? texts.fit_batch : texts.fit_unknown, { tokens: verdict.batch_tokens }),
       verdict.gradient_checkpointing === true ? texts.fit_recomputed : "",
+      ...verdict.warnings,
       fill(texts.fit_disk, { disk: size(verdict.disk_bytes + verdict.download_bytes) }),
     ];
     setText(this.note, lines.filter(Boolean).join(" "));

@@ -83,3 +83,11 @@ def _check_files(path: Path, model_name: str) -> None:
     if not {"tokenizer.json", "tokenizer.model", "vocab.json"} & set(names):
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing="tokenizer.json", found=names[:12])
     check_weights(path, model_name)
+
+
+def embeddings_of(files: ModelFiles) -> int:
+    """How many tokens a model has embeddings of, as its config.json says; 0 where that says nothing."""
+    config = read_json(files.path / "config.json") or {}
+    inner = config.get("text_config")
+    count = (inner if isinstance(inner, dict) else config).get("vocab_size")
+    return count if isinstance(count, int) else 0

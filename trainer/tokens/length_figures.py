@@ -21,6 +21,9 @@ class HasTokens(Protocol):
 
     refused: list[dict[str, Any]]
 
+    def highest_id(self, item: Any) -> int:
+        """The highest token id of an item."""
+
     def trained_within(self, items: Items, max_length: int) -> int:
         """How many tokens of items longer than max_length are trained on before they are cut."""
 

@@ -44,8 +44,9 @@ WHOLE_BYTES = 16_000_000
 class Previewer:
     """Answers about the datasets of one home, as one model sees them."""
 
-    def __init__(self, home: Home, template: ChatTemplate) -> None:
-        self.home, self.template = home, template
+    def __init__(self, home: Home, template: ChatTemplate, embeddings: int = 0) -> None:
+        """`embeddings` is the number of tokens that the model has embeddings of; 0 where nobody knows it."""
+        self.home, self.template, self.embeddings = home, template, embeddings
         self._open: dict[str, ExampleFile] = {}
         self._samples: dict[str, _Sample] = {}
 
@@ -187,20 +188,31 @@ class Previewer:
             "sampled": sampled,
             "refused": refused,
             "first_refused": store.refused[:3],
-            "warnings": self._warnings(items, found),
+            "warnings": self._warnings(store, items, found),
             "steps_per_epoch": steps,
             "batch": batch,
             "accumulation": accumulation,
             **found,
         }
 
-    def _warnings(self, items: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
-        """What would be trained otherwise than a person may think."""
-        problems = template_warnings(items, self.template)
+    def _warnings(self, store: HasTokens, items: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
+        """What would be trained otherwise than a person may think, or would end the run at its start."""
+        problems = [*self._unknown_tokens(store, items), *template_warnings(items, self.template)]
         if found["counted"] and found["lost"] + found["nothing_to_learn"] == found["counted"]:
             nothing = nothing_to_train("", found["counted"], found["lost"], self.template, found["max_length"])
             problems.insert(0, nothing)
         return [problem.model_dump(mode="json") for problem in problems]
+
+    def _unknown_tokens(self, store: HasTokens, items: Any) -> list[Problem]:
+        """Rows with tokens that the model has no embeddings of: the run would refuse them."""
+        if not self.embeddings or len(self.template.tokenizer) <= self.embeddings:
+            return []
+        highest = [store.highest_id(item) for item in items if item["length"]]
+        beyond = [one for one in highest if one >= self.embeddings]
+        if not beyond:
+            return []
+        counts = {"count": len(beyond), "rows": len(items), "value": beyond[0], "expected": self.embeddings}
+        return [Problem.error(Code.TOKENS_UNKNOWN, model=self.template.model_name, **counts)]
 
     def _items(
         self, examples: ExampleFile, whole: bool, tell: Callable[[int, int], None]
@@ -253,6 +265,7 @@ class _Sample:
         positions = numpy.unique(numpy.linspace(0, len(examples) - 1, count).astype(int)).tolist()
         self.refused: list[dict[str, Any]] = []
         self._trained: dict[int, Any] = {}
+        self._highest: dict[int, int] = {}
         items = []
         for position in positions:
             example = examples[position]
@@ -263,8 +276,12 @@ class _Sample:
                 made = TokenizedRow(position, example.row)
             if made.tokens is not None:
                 self._trained[position] = made.tokens.trained
+                self._highest[position] = int(made.tokens.ids.max(initial=0))
             items.append(item_of(made, position))
         self.items = numpy.array(items, dtype=ITEM)
+
+    def highest_id(self, item: Any) -> int:
+        return self._highest[int(item["start"])]
 
     def trained_within(self, items: Any, max_length: int) -> int:
         return sum(int(self._trained[int(item["start"])][1:max_length].sum()) for item in items)

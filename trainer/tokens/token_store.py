@@ -70,6 +70,10 @@ class TokenStore:
         """Whether each token of an item is trained on (length,)."""
         return self._trained[int(item["start"]) : int(item["start"]) + int(item["length"])]
 
+    def highest_id(self, item: Any) -> int:
+        """The highest token id of an item; an item has one at least."""
+        return int(self.ids(item).max())
+
     def used_ids(self) -> numpy.typing.NDArray[numpy.int32]:
         """The different ids of the first million tokens."""
         return numpy.unique(self._ids[:1_000_000])

@@ -12,7 +12,7 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS
-from interfaces.texts import texts
+from interfaces.texts import sentence, texts
 from studio.datasets.library import find_dataset, with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.models.catalog import CATALOG
@@ -44,7 +44,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
             "presets": {name: _preset(home, checked, name, device) for name in PRESETS},
         }
         try:
-            return {**_whole(assess(home, checked, device)), **others}
+            return {**_whole(assess(home, checked, device), language), **others}
         except FineTuneError as error:
             return {"detail": detail_of(error.problems, language), **others}
 
@@ -59,11 +59,12 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
     return router
 
 
-def _whole(verdict: Assessment) -> dict[str, Any]:
+def _whole(verdict: Assessment, language: str) -> dict[str, Any]:
     fit = verdict.fit()
     return {
         **verdict.to_record(), "fit": fit.to_record() if fit else None,
         "savings": [one.to_record() for one in verdict.savings()],
+        "warnings": [sentence(problem, language) for problem in verdict.warnings()],
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pytest
 from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
 from interfaces.folders import Home
+from interfaces.problems import Code
 from studio.models.catalog import BY_ID
 from studio.sizing.assess import assess, duration, step_seconds
 from studio.sizing.batch_lengths import Lengths
@@ -88,3 +89,12 @@ def test_a_step_s_time_is_that_of_this_machine_where_it_is_known() -> None:
     flops = flops_per_token(SHAPE, config(), LENGTHS)
     known = Calibration((replace(TRIAL, tokens_per_second=500, slowest=400, fastest=625, flops_per_token=flops),))
     assert step_seconds(SHAPE, config(), CPU, LENGTHS, known) == pytest.approx(800 / 625)
+
+
+def test_rows_longer_than_the_model_s_positions_are_a_warning_before_the_start(home: Home) -> None:
+    context = assess(home, config(), CPU).facts.shape.context
+    assert context
+    for length, codes in ((context, []), (context + 1, [Code.POSITIONS_EXCEEDED])):
+        found = assess(home, config(max_length=length), CPU)
+        assert [problem.code for problem in found.warnings()] == codes
+        assert [one["code"] for one in found.to_record()["warnings"]] == codes

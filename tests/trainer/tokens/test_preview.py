@@ -5,7 +5,7 @@ import pytest
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
-from interfaces.problems import Code
+from interfaces.problems import Code, Problem
 from tests.conftest import alpaca_rows, write_rows
 from tests.support.planted import clean_row
 
@@ -95,3 +95,28 @@ def test_a_file_outside_of_the_home_is_shown_without_adding_it(ask: Any, home: H
     shown = ask("row", file=str(path), row=3, columns={}, sample_by="paragraph")
     assert alpaca_rows(5)[2]["output"] in shown["text"]
     assert len(list(home.datasets.iterdir())) == 1
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_tokens_that_the_model_does_not_know_are_reported_before_the_start(
+    home: Home, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampled: bool
+) -> None:
+    from trainer.data.dataset import add_dataset
+    from trainer.models.model_files import ModelFiles, embeddings_of
+    from trainer.tokens import preview
+    from trainer.tokens.tokenizer import load_template
+
+    if sampled:
+        monkeypatch.setattr(preview, "WHOLE_AT_ONCE", 1)
+    files = ModelFiles(tiny_model, "tiny", None)
+    template, known = load_template(files, "tiny"), embeddings_of(files)
+    assert known >= len(template.tokenizer)
+    dataset = add_dataset(home, write_rows(tmp_path / "rows.jsonl", alpaca_rows(8))).id
+    for embeddings, codes in ((known, []), (0, []), (3, [Code.TOKENS_UNKNOWN])):
+        previewer = preview.Previewer(home, template, embeddings)
+        found = previewer.answer({"op": "stats", "dataset": dataset, "max_length": 400})
+        told = [Problem.model_validate(one) for one in found["warnings"] if one["code"] == Code.TOKENS_UNKNOWN]
+        assert [one.code for one in told] == codes
+        assert [(one.params["count"], one.params["rows"], one.params["expected"]) for one in told] == [(8, 8, 3)] * len(
+            codes
+        )
