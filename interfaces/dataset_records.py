@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json
@@ -50,12 +50,15 @@ class DatasetReport(BaseModel):
     """Keys inside messages that nothing reads, with how often they occur."""
     sample_by: str = "paragraph"
     rows: int
-    valid: int
-    invalid: int
-    suspicious: int
+    # Under their first names too: datasets that were added before are not to be added again.
+    valid: int = Field(validation_alias=AliasChoices("valid", "good"))
+    invalid: int = Field(validation_alias=AliasChoices("invalid", "at_fault"))
+    suspicious: int = Field(validation_alias=AliasChoices("suspicious", "doubtful"))
     usable: int
     kinds: dict[str, int] = Field(default_factory=dict)
-    kinds_at_fault: dict[str, int] = Field(default_factory=dict)
+    kinds_invalid: dict[str, int] = Field(
+        default_factory=dict, validation_alias=AliasChoices("kinds_invalid", "kinds_at_fault")
+    )
     first: list[RowProblem] = Field(default_factory=list)
     bytes: int
     sources: list[str]

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from interfaces.dataset_records import DatasetReport, HubSplits, RowProblem
 from interfaces.errors import FineTuneError
+from interfaces.files import write_json
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 
@@ -56,3 +57,12 @@ def test_a_report_comes_back_as_it_was_written(home: Home) -> None:
     with pytest.raises(FineTuneError) as raised:
         DatasetReport.required(folder)
     assert raised.value.problems[0].code == Code.DATASET_NOT_FOUND
+
+
+def test_a_report_under_the_first_names_of_its_counts_is_read(home: Home) -> None:
+    folder = home.dataset("0123456789abcdef")
+    counts = {"rows": 5, "good": 3, "at_fault": 1, "doubtful": 1, "usable": 4, "bytes": 9}
+    write_json(folder.report, {"name": "a", "format": "text", "sources": ["a"], **counts})
+    report = DatasetReport.required(folder)
+    assert (report.valid, report.invalid, report.suspicious) == (3, 1, 1)
+    assert {"valid", "invalid", "suspicious"} <= report.model_dump().keys()

@@ -57,7 +57,7 @@ class Inspection:
         self._seen_columns: dict[str, None] = {}
         self._unused_keys: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
-        self._kinds_at_fault: Counter[str] = Counter()
+        self._kinds_invalid: Counter[str] = Counter()
         self._first: list[RowProblem] = []
         self._seen: dict[int, int] = {}
         self._problem_lines = 0
@@ -88,7 +88,7 @@ class Inspection:
             **counts,
             "usable": writer.count,
             "kinds": dict(self._kinds.most_common()),
-            "kinds_at_fault": dict(self._kinds_at_fault),
+            "kinds_invalid": dict(self._kinds_invalid),
             "first": [one.model_dump(mode="json") for one in self._first],
             "bytes": self.source.stat().st_size,
             "sources": [self.name],
@@ -209,7 +209,7 @@ class Inspection:
         excerpt = self._excerpt(row, raw) if self._problem_lines < _EXCERPTS else ""
         for problem in said:
             self._kinds[problem.code] += 1
-            self._kinds_at_fault[problem.code] += problem.severity == "error"
+            self._kinds_invalid[problem.code] += problem.severity == "error"
             line = problem.params.get("line", row.line)
             record = {
                 "row": row.row, "line": line, "offset": row.offset, "length": row.length,

@@ -50,7 +50,7 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
         writer.close()
         staging.problems.touch()
         invalid = sum(report.invalid for report in reports)
-        kinds = doubts + sum((Counter(report.kinds_at_fault) for report in reports), Counter())
+        kinds = doubts + sum((Counter(report.kinds_invalid) for report in reports), Counter())
         DatasetReport(
             name=" + ".join(f"{name} x {weight:g}" for name, weight in zip(named, parts.values(), strict=True)),
             format=" + ".join(sorted({str(report.format) for report in reports})),
