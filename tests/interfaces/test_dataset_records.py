@@ -61,6 +61,7 @@ def test_a_report_comes_back_as_it_was_written(home: Home) -> None:
 
 def test_a_report_under_the_first_names_of_its_counts_is_read(home: Home) -> None:
     folder = home.dataset("0123456789abcdef")
+    folder.path.mkdir(parents=True)
     counts = {"rows": 5, "good": 3, "at_fault": 1, "doubtful": 1, "usable": 4, "bytes": 9}
     write_json(folder.report, {"name": "a", "format": "text", "sources": ["a"], **counts})
     report = DatasetReport.required(folder)
