@@ -43,7 +43,7 @@ def memory_limits(groups: Path = GROUPS, membership: Path = OWN) -> list[tuple[i
     found = []
     for folder, second in groups_above("memory", groups, membership):
         names = ("memory.max", "memory.current") if second else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        limit, used = (_amount(folder / name) for name in names)
+        limit, used = (kernel_number(folder / name) for name in names)
         if limit is not None and used is not None and limit < UNLIMITED:
             found.append((limit, max(used - _files_held(folder), 0)))
     return found
@@ -84,8 +84,8 @@ def memory_kills(counter: Path) -> int:
     return 0
 
 
-def _amount(path: Path) -> int | None:
-    """A number in a file of a group; None for 'max', and where there is no such file."""
+def kernel_number(path: Path) -> int | None:
+    """A number in a file that the kernel writes; None for 'max', and where there is no such file."""
     try:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):

@@ -167,10 +167,9 @@ class RunHistory:
 
     def read_new(self) -> list[Event]:
         """Read what was appended, and return it too."""
-        lines = self._reader.read_lines()
-        for line in lines:
-            self._take(line)
-        return [event for line in lines if (event := parse_event(line, self.folder.events)) is not None]
+        taken = ((line, self._take(line)) for line in self._reader.read_lines())
+        events = (event or parse_event(line, self.folder.events) for line, event in taken)
+        return [event for event in events if event is not None]
 
     @property
     def latest(self) -> Step | None:
@@ -189,8 +188,8 @@ class RunHistory:
         """Wall time over all attempts, the pauses between them left out."""
         return sum(max(self._ended[attempt] - start, 0.0) for attempt, start in self._begun.items())
 
-    def _take(self, line: bytes) -> None:
-        """Most lines are steps: those are not made into events first, which takes three times as long."""
+    def _take(self, line: bytes) -> Event | None:
+        """Most lines are steps: those are not made into events first, which takes three times as long. Returns the others."""
         try:
             record = from_json(line)
             require_schema(self.folder.events, record["schema_version"], SCHEMA_VERSION)
@@ -202,13 +201,14 @@ class RunHistory:
                 self.throughput.add(step, seconds, tokens)
                 self._lines.append((step, line))
                 self.last, self.phase, self.progress = record["seq"], "train", None
-                return
+                return None
         except (ValueError, TypeError, KeyError):
-            return
+            return None
         event = parse_event(line, self.folder.events)
         if event is not None:
             self.last = event.seq
             self._take_event(event)
+        return event
 
     def _take_event(self, event: Event) -> None:
         if isinstance(event, Started):

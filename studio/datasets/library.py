@@ -253,7 +253,7 @@ def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, 
 
 
 def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[RowProblem]:
-    """What was found at fault or suspicious, in the order of the file; with the whole row where it is to be fixed."""
+    """What was found invalid or suspicious, in the order of the file; with the whole row where it is to be fixed."""
     folder = home.dataset(dataset)
     source = folder.find_source()
     found = []

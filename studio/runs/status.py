@@ -1,4 +1,4 @@
-"""What a page is told of a run: the state it is in, its figures, and the points it hasn't seen yet."""
+"""What a page shows of a run: the state it is in, its figures, and the points it hasn't seen yet."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from interfaces.control_groups import memory_limits
+from interfaces.control_groups import kernel_number, memory_limits
 from interfaces.device import GIB, Device
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
@@ -148,20 +148,13 @@ def _amd(cards: Path = Path("/sys/class/drm")) -> list[Device]:
     """Cards of AMD, as Linux's driver tells of them; torch calls them cuda too, in its builds for ROCm."""
     found: list[Device] = []
     for place in sorted(cards.glob("card[0-9]*/device")):
-        total, used = (_amount(place / f"mem_info_vram_{name}") for name in ("total", "used"))
+        total, used = (kernel_number(place / f"mem_info_vram_{name}") for name in ("total", "used"))
         if total and used is not None:
             name = "AMD GPU"
             with contextlib.suppress(OSError):
                 name = (place / "product_name").read_text(encoding="utf-8").strip() or name
             found.append(Device("cuda", name, total, total - used, len(found), bf16=True))
     return found
-
-
-def _amount(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
 
 
 def _apple() -> list[Device]:

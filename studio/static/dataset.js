@@ -177,7 +177,7 @@ class DatasetPart {
     let job = "";
     try {
       ({ job } = await begin());
-      sessionStorage.setItem(READING, job); // a reload in the middle goes on with it
+      sessionStorage.setItem(READING, job); // a reload in the middle continues with it
       const found = await this.follow(job, mine);
       await this.open(found.dataset);
     } catch (error) {

@@ -1,4 +1,4 @@
-// What is known of a dataset: how it was read, which rows are at fault and why, and its first conversations.
+// What is known of a dataset: how it was read, which rows are invalid and why, and its first conversations.
 // @ts-check
 import { ask } from "./api.js";
 import { button, fill, heads, make, number, scrolling, setText } from "./dom.js";
@@ -102,7 +102,7 @@ export function report(found, { texts, language, chooses, save }) {
 }
 
 /**
- * Rows at fault as texts to edit or leave out; they are saved together, as a new version.
+ * Invalid rows as texts to edit or leave out; they are saved together, as a new version.
  * @param {Dataset} found
  * @param {HTMLElement} editor
  * @param {Record<string, any>} texts

@@ -1,4 +1,4 @@
-// What the form of the page says: it tells by an element of its own, and is told through its own inputs.
+// What the form of the page says: read from an element of its own, written through its inputs.
 // @ts-check
 
 /** @typedef {import("./start.js").Part} Part */

@@ -1,4 +1,4 @@
-// A table that stays as the studio's list is: asked for again and again, drawn anew only when something has changed.
+// A table that stays as the studio's list is: asked for again and again, redrawn only when something has changed.
 // @ts-check
 import { Latest, ask, inWords } from "./api.js";
 import { heads, make, replaceRows, scrolling, setText, statusLine } from "./dom.js";
@@ -28,7 +28,7 @@ export class LiveTable {
     setText(this.said, inWords(error, this.texts));
   }
 
-  /** Draw the list anew even if it is the same. */
+  /** Redraw the list even if it is the same. */
   forget() {
     this.#shown = "";
   }

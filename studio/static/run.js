@@ -189,7 +189,7 @@ class RunPage {
     this.show(update.status);
     await this.chart.add(update.train, update.validation, update.reset);
     this.parts.waiting.hidden = this.chart.count > 0;
-    if (this.chart.count > MOST_POINTS) this.#last = 0; // thinned anew by the server
+    if (this.chart.count > MOST_POINTS) this.#last = 0; // thinned again by the server
   }
 
   /** There is no such run: say so, and ask no more. */

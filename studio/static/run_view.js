@@ -42,7 +42,7 @@ export function progressOf(status) {
 }
 
 /**
- * The line beside the state: what goes on, or until when a stop is done.
+ * The line beside the state: what is going on, or until when a stop is done.
  * @param {Status} status
  * @param {(key: string, values: Record<string, unknown>) => string} say
  */

@@ -17,7 +17,7 @@ from trainer.training.stop import StopRequest
 
 @dataclass(frozen=True)
 class AttemptContext:
-    """One attempt of a run: its settings and folder, the log that is told, the stop that may come, the device."""
+    """One attempt of a run: its settings and folder, its log, the stop that may come, the device."""
 
     config: FineTuneConfig
     folder: RunFolder
