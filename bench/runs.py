@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 from estimate import kind_of  # noqa: E402
 
 from interfaces.folders import Home  # noqa: E402
-from studio.sizing.calibration import comparable_bytes, estimate_of_run  # noqa: E402
+from studio.sizing.calibration import estimate_of_run  # noqa: E402
 
 SHAPES = {"5M": (256, 704, 4, 8, 2), "40M": (512, 1408, 8, 8, 4), "110M": (768, 2048, 12, 12, 4)}
 """hidden, intermediate, layers, heads, kv heads; the vocabulary is the starter's."""
@@ -116,10 +116,12 @@ def run(home: Home, config: dict[str, Any], steps: int, draw: random.Random) -> 
     """What a run of so many steps with full rows took, and what was estimated for it, uncorrected, in bytes."""
     rows = steps * config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
     told = train(home, config, draw, config["max_length"], rows)
-    expected = estimate_of_run(home.run(told["run"])) or {}
+    expected = estimate_of_run(home.run(told["run"]))
+    if expected is None:
+        raise SystemExit(f"nothing was estimated for {told['run']}")
     return {
-        "config": config, "measured": told["peak_memory_bytes"], "estimated": round(comparable_bytes(expected) / expected["correction"]),
-        "parts": expected["bytes"],
+        "config": config, "measured": told["peak_memory_bytes"], "estimated": round(expected.comparable_bytes / expected.correction),
+        "parts": expected.bytes,
     }  # fmt: skip
 
 

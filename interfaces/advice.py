@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from interfaces.config import FineTuneConfig
+from interfaces.problems import Changes
 
 LEAST_LENGTH = 16
 
 
-def slower(learning_rate: float) -> dict[str, Any]:
+def slower(learning_rate: float) -> Changes:
     """The change for a run that diverged."""
     return {"learning_rate": float(f"{learning_rate / 5:.1e}")}
 
@@ -20,7 +19,7 @@ def fewer_at_once(batch: int, turns: int) -> tuple[int, int]:
     return fewer, turns * batch // fewer
 
 
-def smaller(config: FineTuneConfig) -> dict[str, Any]:
+def smaller(config: FineTuneConfig) -> Changes:
     """The gentlest change that needs less memory, or none; the effective batch stays the same where it can."""
     batch, accumulation = config.per_device_train_batch_size, config.gradient_accumulation_steps
     if batch > 1:

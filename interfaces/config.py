@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.problems import Code, Problem
@@ -312,14 +313,14 @@ def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterato
             yield prefix + name, field
 
 
-def token_budget(values: Mapping[str, Any]) -> int:
+def token_budget(config: FineTuneConfig) -> int:
     """How many tokens a batch may hold with packing; 0 where a batch is counted in examples."""
-    if not values["packing"]:
+    if not config.packing:
         return 0
-    return int(values["max_tokens_per_batch"] or values["per_device_train_batch_size"] * values["max_length"])
+    return config.max_tokens_per_batch or config.per_device_train_batch_size * config.max_length
 
 
-def config_problems(config: dict[str, Any]) -> list[Problem]:
+def config_problems(config: Mapping[str, object]) -> list[Problem]:
     """Everything that is wrong with `config`, all at once; an empty list means it can be trained.
 
     Warnings are included: `validate_config` looks only for errors.
@@ -327,11 +328,11 @@ def config_problems(config: dict[str, Any]) -> list[Problem]:
     try:
         checked = FineTuneConfig.model_validate(config)
     except ValidationError as error:
-        return _merged(_problem_of(dict(details)) for details in error.errors())
+        return _merged(_problem_of(details) for details in error.errors())
     return list(_conflicts(checked))
 
 
-def config_errors(config: dict[str, Any]) -> list[Problem]:
+def config_errors(config: Mapping[str, object]) -> list[Problem]:
     """Those of `config_problems` that forbid a start."""
     return [problem for problem in config_problems(config) if problem.severity == "error"]
 
@@ -348,7 +349,7 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
     return list(by_field.values())
 
 
-def _problem_of(details: dict[str, Any]) -> Problem:
+def _problem_of(details: ErrorDetails) -> Problem:
     """One of pydantic's error records as a Problem."""
     # A union reports each arm: keep the field's name only, not the arm's.
     known = [name for name, _ in fields()] + ["lora"]

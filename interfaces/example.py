@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, PlainSerializer, model_validator
 
 SCHEMA_VERSION = 2
 Role = Literal["system", "user", "assistant", "tool"]
@@ -16,7 +16,7 @@ class ToolCall(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     id: str | None = None
 
 
@@ -51,7 +51,7 @@ class Example(BaseModel):
     schema_version: int = SCHEMA_VERSION
     messages: tuple[Message, ...] = ()
     text: str | None = None
-    tools: tuple[dict[str, Any], ...] = ()
+    tools: tuple[dict[str, object], ...] = ()
     row: int
     line: int | None = None
     source: int = 0
@@ -63,6 +63,10 @@ class Example(BaseModel):
             raise ValueError("should have messages or a text")
         return self
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, object]:
         """What is written to disk: without the fields that are as by default."""
         return self.model_dump(exclude_defaults=True) | {"schema_version": self.schema_version}
+
+
+ExampleRecord = Annotated[Example, PlainSerializer(Example.to_record)]
+"""An example inside an answer, as short as on the disk."""

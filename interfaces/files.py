@@ -8,12 +8,11 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 SCHEMA_VERSION = 1
 
 
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
+def write_json(path: Path, record: Mapping[str, object]) -> None:
     """Write a record whole or not at all, and have it on the disk when this returns.
 
     tmp + fsync + rename + fsync of the folder: a new name without fsync came back empty after a
@@ -23,7 +22,7 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
     write_text(path, text)
 
 
-def write_private_json(path: Path, record: Mapping[str, Any]) -> None:
+def write_private_json(path: Path, record: Mapping[str, object]) -> None:
     """As `write_json`, readable by its owner alone from the first byte on."""
     previous = os.umask(0o077)
     try:
@@ -77,7 +76,7 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, object] | None:
     """A record, or None where there is none (or one so damaged that it says nothing)."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from interfaces.run_config import Settings
+
 RESULT_SCHEMA_VERSION = 1
 
 
@@ -26,7 +28,7 @@ class TrainingResult(TypedDict):
     peak_memory_bytes: int | None
     """Largest memory of the trainer: process memory on a CPU, the allocator's on a GPU."""
     seconds: float
-    problem: dict[str, Any] | None
+    problem: dict[str, object] | None
     """A `Problem` as a dict when the state is 'failed'."""
 
 
@@ -44,7 +46,7 @@ class IFineTuneService(ABC):
             FineTuneError: the config holds errors; its `problems` name each one.
         """
 
-    def submit(self, config: dict[str, Any]) -> None:
+    def submit(self, config: Settings) -> None:
         """Have `train` carried out, and return as soon as it continues without the caller, or waits for its turn.
 
         Here is the way of a service that trains in its caller's process and so can't: it trains to the end.

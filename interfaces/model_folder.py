@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json
@@ -41,7 +40,7 @@ def find_folder(name: str) -> Path:
     raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=name, reason=reason)
 
 
-def check_config(config: Mapping[str, Any], model: str) -> None:
+def check_config(config: Mapping[str, object], model: str) -> None:
     """
     Raises:
         FineTuneError: a config.json asks for code to be run, or is of a model that can't be trained here.
@@ -87,7 +86,7 @@ def check_weights(path: Path, model: str) -> None:
         _check_index(index, path, model, set(names))
 
 
-def _check_index(index: Mapping[str, Any], path: Path, model_name: str, names: set[str]) -> None:
+def _check_index(index: Mapping[str, object], path: Path, model_name: str, names: set[str]) -> None:
     """The files that an index names are plain names of safetensors beside it: a path leads elsewhere, a pickle runs code."""
     parts = index.get("weight_map")
     named = {str(file) for file in parts.values()} if isinstance(parts, dict) else set()

@@ -202,6 +202,10 @@ BROKEN_RUN = frozenset(
 """Problems of a run that was rightly asked for. All others are bad input: the terminal exits with 2, not 1."""
 
 
+Changes = dict[str, bool | int | float | str]
+"""Settings by their names in a config, `lora.r` inside a part of it, with new values."""
+
+
 class Problem(BaseModel):
     """One thing that is wrong.
 
@@ -215,7 +219,7 @@ class Problem(BaseModel):
     code: Code
     severity: Severity = "error"
     params: dict[str, Any] = Field(default_factory=dict)
-    change: dict[str, Any] | None = None
+    change: Changes | None = None
 
     @classmethod
     def error(cls, code: Code, /, **params: Any) -> Problem:

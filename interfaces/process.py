@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,18 @@ class ProcessIdentity:
         return cls(pid, start_time, _boot_id()) if start_time else None
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any] | None) -> ProcessIdentity | None:
+    def from_record(cls, record: object) -> ProcessIdentity | None:
         """Read back what `to_record` made; None where it makes no sense."""
         try:
-            return cls(int(record["pid"]), str(record["start_time"]), str(record["boot_id"])) if record else None
+            return (
+                cls(int(str(record["pid"])), str(record["start_time"]), str(record["boot_id"]))
+                if isinstance(record, Mapping)
+                else None
+            )
         except (KeyError, TypeError, ValueError):
             return None
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, object]:
         return asdict(self)
 
     def is_alive(self) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from interfaces.errors import FineTuneError
 from interfaces.files import SCHEMA_VERSION, read_json
 from interfaces.problems import Code
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> dict[str, object] | None:
     """As `read_json`, for a record of ours that lies on the disk for good.
 
     Raises:

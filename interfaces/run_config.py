@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import yaml
 
 from interfaces.errors import FineTuneError
@@ -11,13 +9,16 @@ from interfaces.files import write_text
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 
+Settings = dict[str, object]
+"""Settings by their names, as a person or a program gave them: unchecked, until `FineTuneConfig` has read them."""
 
-def write_run_config(folder: RunFolder, settings: dict[str, Any]) -> None:
+
+def write_run_config(folder: RunFolder, settings: Settings) -> None:
     """Write it whole or not at all: a folder without it is no run yet."""
     write_text(folder.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
-def read_run_config(folder: RunFolder) -> dict[str, Any]:
+def read_run_config(folder: RunFolder) -> Settings:
     """The settings, unchecked.
 
     Raises:

@@ -20,7 +20,7 @@ from gettext import c2py
 from pathlib import Path
 from typing import Any
 
-from interfaces.problems import Problem
+from interfaces.problems import Changes, Problem
 
 LANGUAGES = ("en", "zh")
 LOCALE = Path(__file__).parent / "locale"
@@ -124,7 +124,7 @@ def _spoken(params: Mapping[str, Any], language: str) -> dict[str, Any]:
     }
 
 
-def settings_words(change: Mapping[str, Any]) -> str:
+def settings_words(change: Changes) -> str:
     """A change of settings as it stands in a config file."""
     return ", ".join(
         f"{field}: {str(value).lower() if isinstance(value, bool) else value}" for field, value in change.items()

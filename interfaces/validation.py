@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Required, TypedDict
+
+from pydantic_core import ErrorDetails
 
 _LIMITS = ("gt", "ge", "lt", "le", "max_length", "min_length", "expected")
 """Where pydantic's error types hold the figure or the choices that a value missed."""
@@ -14,7 +15,15 @@ _SAME = {
 }  # fmt: skip
 
 
-def expectation_of(details: Mapping[str, Any]) -> dict[str, Any]:
+class Expectation(TypedDict, total=False):
+    """A sub-code with the limit or the choices that were missed, or pydantic's own words."""
+
+    code: Required[str]
+    words: str
+    known: object
+
+
+def expectation_of(details: ErrorDetails) -> Expectation:
     """One of pydantic's error records as {"code", "known"}: a sub-code, and the limit or the choices.
 
     A validator of our own raises ValueError with a sub-code; what neither names stays in pydantic's words.
@@ -23,10 +32,12 @@ def expectation_of(details: Mapping[str, Any]) -> dict[str, Any]:
     if kind in ("value_error", "assertion_error"):
         return {"code": str(context.get("error") or details["msg"])}
     known = next((context[name] for name in _LIMITS if name in context), context.get("pattern"))
-    expectation: dict[str, Any] = {"code": f"pydantic_{_SAME.get(kind, kind)}", "words": str(details["msg"])}
-    return expectation if known is None else {**expectation, "known": known}
+    expectation: Expectation = {"code": f"pydantic_{_SAME.get(kind, kind)}", "words": str(details["msg"])}
+    if known is not None:
+        expectation["known"] = known
+    return expectation
 
 
-def merged(one: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def merged(one: list[Expectation], more: list[Expectation]) -> list[Expectation]:
     """What the arms of a union (`true or auto`) expected, each once."""
     return [*one, *(other for other in more if other not in one)]

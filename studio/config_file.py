@@ -12,6 +12,7 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.problems import Code
+from interfaces.run_config import Settings
 
 
 class _NoKeyTwice(yaml.SafeLoader):
@@ -42,7 +43,7 @@ def _whole_number(loader: _NoKeyTwice, node: yaml.ScalarNode) -> int:
 _NoKeyTwice.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
+def read_config_file(path: Path) -> Settings:
     """The settings of a YAML (or JSON) file, unchecked.
 
     Raises:
@@ -69,7 +70,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+def apply_settings(values: Settings, settings: list[str]) -> Settings:
     """`values` with each `key=value` of the command line put over it; `lora.r=8` reaches inside.
 
     Raises:
@@ -93,7 +94,7 @@ def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any
     return merged
 
 
-def with_preset(values: dict[str, Any], device: Device, preset: str | None) -> tuple[dict[str, Any], str]:
+def with_preset(values: Settings, device: Device, preset: str | None) -> tuple[Settings, str]:
     """What `values` leave open is taken from a preset: the one named, or the one for `device`.
 
     Returns the whole config as a dict, unchecked, and the preset's name.
@@ -113,7 +114,7 @@ def with_preset(values: dict[str, Any], device: Device, preset: str | None) -> t
     return merged, name
 
 
-def resolved_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+def resolved_paths(values: Settings, folder: Path) -> Settings:
     """A relative dataset or model folder is meant from where the person stands, or from beside the config file."""
     found = dict(values)
     for key in ("dataset", "validation_dataset", "model_name", "adapter_name_or_path"):

@@ -6,17 +6,18 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from interfaces.advice import checkpointing_without_estimate
 from interfaces.config import FineTuneConfig, config_errors
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json
-from interfaces.finetune import IFineTuneService
+from interfaces.finetune import IFineTuneService, TrainingResult
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from interfaces.run_config import read_run_config, write_run_config
+from interfaces.run_config import Settings, read_run_config, write_run_config
+from interfaces.run_records import RunMeta
 from studio.datasets.library import dataset_name
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_run, interrupted_runs, require_known, run_state, stop_requested
@@ -44,7 +45,7 @@ class FinetuneManager:
         self.home = home or Home.of(None, os.environ)
         self.queue = RunQueue(self.home)
 
-    def create_task(self, config: dict[str, Any], dataset_title: str = "") -> str:
+    def create_task(self, config: Settings, dataset_title: str = "") -> str:
         """Store a config as a new run, whose snapshot nothing edits afterwards; returns the task's id.
 
         Its dataset is best an id of the home (`ensure_dataset`): then the file it came from may change.
@@ -61,10 +62,10 @@ class FinetuneManager:
         folder = self.home.create_run()
         reference = checked.dataset if isinstance(checked.dataset, str) else " + ".join(checked.dataset)
         title = dataset_title or dataset_name(self.home, reference)
-        ids = {"dataset_id": reference, "validation_id": checked.validation_dataset}
-        write_json(folder.meta, {"name": checked.name, "dataset": title, **ids})
+        validation = checked.validation_dataset
+        RunMeta(name=checked.name, dataset=title, dataset_id=reference, validation_id=validation).write(folder)
         if expected is not None:
-            write_json(folder.estimate, expected.run_record())
+            write_json(folder.estimate, expected.run_record().to_json())
         snapshot = checked.model_dump(exclude={"output_dir"})
         # Last: a folder without a config is no run yet.
         write_run_config(folder, snapshot)
@@ -85,19 +86,19 @@ class FinetuneManager:
         config.gradient_checkpointing = expected.config.gradient_checkpointing
         return expected
 
-    def config(self, task_id: str) -> dict[str, Any]:
+    def config(self, task_id: str) -> Settings:
         """The stored config, with `output_dir` set to where the run lies now."""
         folder = self._folder(task_id)
         return {**read_run_config(folder), "output_dir": str(folder.path)}
 
-    def start_training(self, task_id: str) -> dict[str, Any]:
+    def start_training(self, task_id: str) -> TrainingResult:
         """Carry a task out through the injected service, and wait for its result (a `TrainingResult`).
 
         Raises:
             FineTuneError: there is no such task, or it can't be started.
         """
         config = self.config(task_id)
-        return self.trainer.train(config)
+        return cast("TrainingResult", self.trainer.train(config))
 
     def launch(self, task_id: str) -> None:
         """As `start_training`, but return once the run continues without this process, or waits in the queue.
@@ -107,7 +108,7 @@ class FinetuneManager:
         """
         self.trainer.submit(self.config(task_id))
 
-    def launch_new(self, config: dict[str, Any]) -> str:
+    def launch_new(self, config: Settings) -> str:
         """Make a run of a config and launch it; returns its id. Of one that can't be started nothing is left.
 
         Raises:
@@ -160,7 +161,7 @@ class FinetuneManager:
                 log.exception("The run %s could not be resumed", run.id)
         return resumed
 
-    def config_for_rerun(self, task_id: str, go_on: bool = False) -> dict[str, Any]:
+    def config_for_rerun(self, task_id: str, go_on: bool = False) -> Settings:
         """The settings of a run for another one: from where it began itself, or going on from its adapter.
 
         Raises:

@@ -17,11 +17,12 @@ from interfaces.data_files import SUFFIXES
 from interfaces.errors import FineTuneError
 from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.problems import Code, Problem
+from interfaces.run_config import Settings
 
 SOURCES = ("llamafactory", "axolotl")
 _OURS = {name for name, _ in fields()} - {"dataset", "output_dir", "schema_version", "columns", "lora.target_modules"}
 _LORA = {name.removeprefix("lora."): name for name in _OURS if name.startswith("lora.")}
-_DEFAULTS: dict[str, dict[str, Any]] = {
+_DEFAULTS: dict[str, Settings] = {
     "llamafactory": {
         "max_length": 2048, "learning_rate": 5e-5, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
         "num_train_epochs": 3.0, "warmup_steps": 0.0, "lr_scheduler_type": "linear", "validation_split": 0.0,
@@ -69,22 +70,27 @@ _WITHOUT = {
 class Translation:
     """A config of ours, what of theirs has no place in it with the reason, and what forbids a start."""
 
-    config: dict[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+    lora: Settings = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     refused: list[Problem] = field(default_factory=list)
 
+    @property
+    def config(self) -> Settings:
+        return {**self.settings, "lora": self.lora} if self.lora else self.settings
+
     def put(self, name: str, value: Any) -> None:
         if name in _LORA.values() or name == "lora.target_modules":
-            self.config.setdefault("lora", {})[name.removeprefix("lora.")] = value
+            self.lora[name.removeprefix("lora.")] = value
         else:
-            self.config[name] = value
+            self.settings[name] = value
 
     def refuse(self, key: str, value: Any, reason: str, seen: str = "") -> None:
         found = {"field": key, "value": str(value)[:80], "reason": reason, "seen": seen}
         self.refused.append(Problem.error(Code.FOREIGN_UNSUPPORTED, **found))
 
 
-def translated(values: dict[str, Any], source: str, folder: Path) -> Translation:
+def translated(values: Settings, source: str, folder: Path) -> Translation:
     """A config of `source` (see `SOURCES`) that lies in `folder`.
 
     Raises:
@@ -101,13 +107,13 @@ def translated(values: dict[str, Any], source: str, folder: Path) -> Translation
         if value is not None and not (key in _OFF and value in _OFF[key]):
             _one(found, key, value, values, folder)
     if source == "llamafactory" and "lora_alpha" not in values:
-        found.put("lora.lora_alpha", 2 * found.config["lora"]["r"])
+        found.put("lora.lora_alpha", 2 * int(str(found.lora["r"])))
     if source == "axolotl" and not values.get("adapter"):
         found.refuse("adapter", "none", "only_lora_adapter")
     return found
 
 
-def looks_like(values: dict[str, Any]) -> str | None:
+def looks_like(values: Settings) -> str | None:
     """Whose config this seems to be, by the keys that only they have."""
     marks = {
         "llamafactory": {"model_name_or_path", "finetuning_type", "cutoff_len", "stage", "lora_rank", "lora_target"},
@@ -132,7 +138,7 @@ _OFF: dict[str, tuple[Any, ...]] = {
 """Settings that say nothing with these values."""
 
 
-def _one(found: Translation, key: str, value: Any, values: dict[str, Any], folder: Path) -> None:
+def _one(found: Translation, key: str, value: Any, values: Settings, folder: Path) -> None:
     if key in _SPECIAL:
         _SPECIAL[key](found, value, values, folder)
     elif key in _BY_ITSELF or key.startswith(("wandb_", "mlflow_", "comet_", "swanlab_", "gc_", "ray_", "use_swanlab")):
@@ -173,7 +179,7 @@ def _all_linear(found: Translation, value: Any, *_: Any) -> None:
         found.put("lora.target_modules", "all-linear")
 
 
-def _bits(found: Translation, value: Any, values: dict[str, Any], *_: Any) -> None:
+def _bits(found: Translation, value: Any, values: Settings, *_: Any) -> None:
     if values.get("quantization_method", values.get("quant_method", "bnb")) not in ("bnb", "bitsandbytes") or str(
         value
     ) not in ("4", "8"):
@@ -198,8 +204,8 @@ def _optimizer(found: Translation, value: Any, *_: Any) -> None:
 
 
 def _per_epoch(name: str) -> Callable[..., None]:
-    def put(found: Translation, value: Any, values: dict[str, Any], *_: Any) -> None:
-        epochs = float(values.get("num_epochs") or 1)
+    def put(found: Translation, value: Any, values: Settings, *_: Any) -> None:
+        epochs = float(str(values.get("num_epochs") or 1))
         found.put(name, 1 / (float(value) * epochs) if float(value) * epochs > 1 else 0.5)
 
     return put
@@ -234,7 +240,7 @@ def _bf16(found: Translation, value: Any, *_: Any) -> None:
     found.put("bf16", value if value in (True, False, "auto") else "auto")
 
 
-def _factory_data(found: Translation, value: Any, values: dict[str, Any], folder: Path) -> None:
+def _factory_data(found: Translation, value: Any, values: Settings, folder: Path) -> None:
     """Names in `dataset_info.json` of `dataset_dir`; a name that is a file is that file."""
     names = value if isinstance(value, list) else [name.strip() for name in str(value).split(",") if name.strip()]
     place = Path(str(values.get("dataset_dir") or "data"))
@@ -258,7 +264,7 @@ def _factory_data(found: Translation, value: Any, values: dict[str, Any], folder
         found.put("columns", columns)
 
 
-def _entry_place(entry: dict[str, Any], place: Path) -> str:
+def _entry_place(entry: Settings, place: Path) -> str:
     if entry.get("file_name"):
         return str(place / str(entry["file_name"]))
     return _hub(entry.get("hf_hub_url"), entry.get("subset"), entry.get("split"))
@@ -280,7 +286,7 @@ _FACTORY_TAGS = {
 """What its `tags` may say of turns, and which of it the reading of turns knows."""
 
 
-def _entry_columns(found: Translation, entry: dict[str, Any], stage: str) -> dict[str, str]:
+def _entry_columns(found: Translation, entry: Settings, stage: str) -> dict[str, str]:
     """LLaMA-Factory's names for uses of columns; its defaults are found here by themselves."""
     if entry.get("num_samples") is not None:
         found.left["dataset_info.num_samples"] = "all rows are used"
@@ -296,7 +302,7 @@ def _entry_columns(found: Translation, entry: dict[str, Any], stage: str) -> dic
     return {_FACTORY_COLUMNS[use]: str(column) for use, column in known if use in _FACTORY_COLUMNS and column}
 
 
-def _axolotl_data(found: Translation, value: Any, _values: dict[str, Any], folder: Path) -> None:
+def _axolotl_data(found: Translation, value: Any, _values: Settings, folder: Path) -> None:
     datasets: list[str] = []
     columns: dict[str, str] = {}
     for entry in value if isinstance(value, list) else [value]:
@@ -310,7 +316,7 @@ def _axolotl_data(found: Translation, value: Any, _values: dict[str, Any], folde
         found.put("columns", columns)
 
 
-def _axolotl_places(entry: dict[str, Any], folder: Path) -> list[str]:
+def _axolotl_places(entry: Settings, folder: Path) -> list[str]:
     path, files = str(entry["path"]), entry.get("data_files")
     if files:
         return [str(file) for file in (files if isinstance(files, list) else [files])]
@@ -330,7 +336,7 @@ _AXOLOTL_COLUMNS = {
 }  # fmt: skip
 
 
-def _axolotl_columns(found: Translation, entry: dict[str, Any]) -> dict[str, str]:
+def _axolotl_columns(found: Translation, entry: Settings) -> dict[str, str]:
     kind = entry.get("type")
     told = {**entry, **kind} if isinstance(kind, dict) else entry
     if isinstance(kind, dict) and kind.get("format"):
@@ -351,7 +357,7 @@ def _axolotl_columns(found: Translation, entry: dict[str, Any]) -> dict[str, str
     return {ours: str(told[key]) for key, ours in _AXOLOTL_COLUMNS.items() if told.get(key)}
 
 
-def _axolotl_validation(found: Translation, value: Any, _values: dict[str, Any], folder: Path) -> None:
+def _axolotl_validation(found: Translation, value: Any, _values: Settings, folder: Path) -> None:
     entries = [
         entry
         for entry in (value if isinstance(value, list) else [value])

@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+
+from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
-from studio.processes.trainer_child import OnProgress
+from interfaces.trainer_jobs import FormatPreview, JobProgress, OnProgress
 
 KEPT_SECONDS = 3600.0
 
@@ -25,20 +26,18 @@ class DatasetJob:
     id: str
     progress: tuple[int, int] = (0, 0)
     rows: int = 0
-    preview: dict[str, Any] | None = None
-    result: dict[str, Any] | None = None
+    preview: FormatPreview | None = None
+    result: BaseModel | None = None
     problems: tuple[Problem, ...] = ()
     ended: float | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def tell(self, told: dict[str, Any]) -> None:
-        """Take in what the child says."""
+    def update(self, update: JobProgress) -> None:
+        """Take in a line of the child's."""
         with self._guard:
-            if "progress" in told:
-                done, total = told["progress"]
-                self.progress = (int(done), int(total))
-            self.rows = int(told.get("rows", self.rows))
-            self.preview = told.get("preview", self.preview)
+            self.progress = update.progress or self.progress
+            self.rows = self.rows if update.rows is None else update.rows
+            self.preview = update.preview or self.preview
 
 
 class DatasetJobs:
@@ -51,7 +50,7 @@ class DatasetJobs:
         self._jobs: dict[str, DatasetJob] = {}
         self._turns = threading.Semaphore(self.AT_ONCE)
 
-    def start(self, work: Callable[[OnProgress], dict[str, Any]], at_once: bool = False) -> DatasetJob:
+    def start(self, work: Callable[[OnProgress], BaseModel], at_once: bool = False) -> DatasetJob:
         """Do `work` on a thread; its result, or what went wrong, is the job's. `at_once` is for what has begun already.
 
         Raises:
@@ -68,7 +67,7 @@ class DatasetJobs:
         def run() -> None:
             try:
                 with contextlib.nullcontext() if at_once else self._turns:
-                    job.result = work(job.tell)
+                    job.result = work(job.update)
             except FineTuneError as error:
                 job.problems = error.problems
             except OSError as error:

@@ -1,7 +1,9 @@
 """The laws of the house (docs/laws.py): who may import whom, what stays light, and that nothing goes untested."""
 
 import ast
+import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -119,6 +121,34 @@ def test_no_file_grows_beyond_one_noun() -> None:
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
+UNTYPED = re.compile(r"\b(?:dict|Mapping|MutableMapping)\[str, Any\]")
+DOORS = {"train", "validate_config"}
+"""The methods of `IFineTuneService` whose signatures the requirements give."""
+
+
+def test_nothing_untyped_crosses_a_room_or_a_process() -> None:
+    crossing, elsewhere = [], 0
+    for module, file in modules().items():
+        text = file.read_text(encoding="utf-8")
+        elsewhere += len(UNTYPED.findall(text))
+        tree = ast.parse(text)
+        classes = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
+        for node in itertools.chain(tree.body, *classes):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+                continue
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            hints = [ast.unparse(hint) for one in given if (hint := one.annotation)]
+            hints += [ast.unparse(node.returns)] if node.returns else []
+            if any(map(UNTYPED.search, hints)) and node.name not in DOORS:
+                crossing.append(f"{module}.{node.name}")
+    assert crossing == LIBRARIES_OWN
+    assert elsewhere <= 40
+
+
+LIBRARIES_OWN = ["interfaces.texts.filled", "trainer.tokens.batches.flat_batch", "trainer.training.loop.training_step"]
+"""Values for a template of a text, and batches of tensors, as transformers' Trainer hands them over."""
+
+
 def modules_loaded_by(names: Iterable[str]) -> set[str]:
     """Top-level names in sys.modules of a fresh process that imported these modules."""
     code = (
@@ -172,7 +202,17 @@ def test_every_module_has_its_test_file(package: str) -> None:
 ELSEWHERE = {
     *(
         f"web/routes/{name}"
-        for name in ("datasets", "devices", "estimates", "models", "queue", "runs", "texts", "warm_trainer")
+        for name in (
+            "datasets",
+            "dataset_answers",
+            "devices",
+            "estimates",
+            "models",
+            "queue",
+            "runs",
+            "texts",
+            "warm_trainer",
+        )
     ),
     *(f"pages/{name}" for name in ("datasets", "run", "train", "live", "settings_form")),
 }

@@ -24,11 +24,12 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from pydantic import BaseModel, TypeAdapter
 
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
@@ -37,6 +38,7 @@ from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, Problem
 from interfaces.run_config import read_run_config
 from interfaces.texts import sentence
+from interfaces.trainer_jobs import AddedDataset, HubModels, JobProgress, PreviewRequest, WrittenPath
 
 app = typer.Typer(
     help="The trainer of Finetune Studio, one job a process.",
@@ -90,7 +92,7 @@ def wait(ready: Path) -> None:
     raise typer.Exit(_train(folder, int(request["attempt"])))
 
 
-def _config_of(folder: RunFolder, attempt: int) -> dict[str, Any]:
+def _config_of(folder: RunFolder, attempt: int) -> dict[str, object]:
     """
     Raises:
         FineTuneError: somebody has damaged it; the run's last word says so.
@@ -133,15 +135,15 @@ def inspect(
 ) -> None:
     """Read FILE to its end and add it to the home's datasets, invalid rows counted and named."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.data.dataset import add_dataset
         from trainer.data.resolve import find_dataset
 
         _limit(file)
         place, chosen = Home.of(home, os.environ), json.loads(columns)
         if file.startswith("hub:"):
-            return {"dataset": find_dataset(place, file, chosen, _say).id}
-        return {"dataset": add_dataset(place, Path(file), chosen, sample_by, name, _say, move).id}
+            return AddedDataset(dataset=find_dataset(place, file, chosen, _print_update).id)
+        return AddedDataset(dataset=add_dataset(place, Path(file), chosen, sample_by, name, _print_update, move).id)
 
     _answer(job, Path(file))
 
@@ -150,10 +152,10 @@ def inspect(
 def hub_splits(reference: Annotated[str, typer.Argument(help="hub:NAME[:CONFIG]")]) -> None:
     """The configs and splits of a dataset of the Hub, with the first rows."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.data.hub_dataset import hub_splits
 
-        return hub_splits(reference).model_dump()
+        return hub_splits(reference)
 
     _answer(job, Path(reference))
 
@@ -166,7 +168,7 @@ def check(
 ) -> None:  # fmt: skip
     """Read FILE to its end; the report is the answer, and the folder OUT gets every problem in problems.jsonl."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.data.inspection import Inspection, groups_of
 
         _limit(str(file))
@@ -176,9 +178,7 @@ def check(
                 raise FineTuneError.of(code, path=str(path), reason="not_a_file")
         chosen = json.loads(columns)
         trained = groups_of(against, chosen, sample_by) if against else None
-        return (
-            Inspection(file, DatasetFolder(out), chosen, sample_by, _say, trained=trained).run().model_dump(mode="json")
-        )
+        return Inspection(file, DatasetFolder(out), chosen, sample_by, _print_update, trained=trained).run()
 
     _answer(job, file)
 
@@ -187,10 +187,10 @@ def check(
 def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], home: HomeOption = None) -> None:
     """Make one dataset of several, each with a weight."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.data.mixing import mix_datasets
 
-        return {"dataset": mix_datasets(Home.of(home, os.environ), json.loads(parts)).id}
+        return AddedDataset(dataset=mix_datasets(Home.of(home, os.environ), json.loads(parts)).id)
 
     _answer(job, Path(parts))
 
@@ -199,13 +199,13 @@ def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], hom
 def edit(dataset: str, changes: Path, home: HomeOption = None) -> None:
     """Make a new dataset in which rows of DATASET are as CHANGES says: a JSON file of {row number: text or null}."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.data.editing import edit_rows
 
         place = Home.of(home, os.environ)
         _limit("")
         wanted = {int(row): text for row, text in json.loads(changes.read_text(encoding="utf-8")).items()}
-        return {"dataset": edit_rows(place, place.dataset(dataset), wanted, _say).id}
+        return AddedDataset(dataset=edit_rows(place, place.dataset(dataset), wanted, _print_update).id)
 
     _answer(job, changes)
 
@@ -218,7 +218,7 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
     place = Home.of(home, os.environ)
     previewer: Any = None
 
-    def job(request: dict[str, Any]) -> dict[str, Any]:
+    def job(line: str) -> BaseModel:
         nonlocal previewer
         if previewer is None:
             from trainer.models.model_files import embeddings_of, find_tokenizer
@@ -228,12 +228,13 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
             files = find_tokenizer(model, revision, place, _print_progress)
             limit_memory(PREVIEW_MEMORY)
             previewer = Previewer(place, load_template(files, model), embeddings_of(files))
-        answer: dict[str, Any] = previewer.answer(request, _print_progress)
+        request: PreviewRequest = TypeAdapter(PreviewRequest).validate_python(json.loads(line))
+        answer: BaseModel = previewer.answer(request, _print_progress)
         return answer
 
     for line in sys.stdin:
         with contextlib.suppress(typer.Exit):  # a problem is an answer; the next request is another matter
-            _answer(functools.partial(job, json.loads(line)), Path(model))
+            _answer(functools.partial(job, line), Path(model))
 
 
 def _limit(file: str) -> None:
@@ -248,11 +249,11 @@ def _limit(file: str) -> None:
 def download(model: str, revision: str = "main", home: HomeOption = None) -> None:
     """Bring MODEL (a Hub id, or 'starter') to this machine."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.models.model_files import find_model
 
         found = find_model(model, revision, Home.of(home, os.environ), _print_progress)
-        return {"path": str(found.path), "revision": found.revision}
+        return WrittenPath(path=str(found.path))
 
     _answer(job, Path(model))
 
@@ -261,7 +262,7 @@ def download(model: str, revision: str = "main", home: HomeOption = None) -> Non
 def look_up_model(model: str, revision: str = "main") -> None:
     """What the Hub says of MODEL, without its weights."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.models.hub_models import look_up
 
         return look_up(model, revision)
@@ -273,10 +274,10 @@ def look_up_model(model: str, revision: str = "main") -> None:
 def search(text: str) -> None:
     """Models of the Hub whose names hold TEXT."""
 
-    def job() -> dict[str, Any]:
+    def job() -> BaseModel:
         from trainer.models.hub_models import search_models
 
-        return {"models": search_models(text)}
+        return HubModels(models=search_models(text))
 
     _answer(job, Path(text))
 
@@ -291,16 +292,16 @@ def export(
     if to != "adapter":
         _fail(Problem.error(Code.VALUE_INVALID, field="--to", value=to, expected="only_adapter"))
 
-    def job() -> dict[str, Any]:
-        return {"path": str(export_adapter(RunFolder(folder.absolute()), out))}
+    def job() -> BaseModel:
+        return WrittenPath(path=str(export_adapter(RunFolder(folder.absolute()), out)))
 
     _answer(job, out)
 
 
-def _answer(job: Callable[[], dict[str, Any]], place: Path) -> None:
+def _answer(job: Callable[[], BaseModel], place: Path) -> None:
     """Do a short job and print its result, or what is wrong, as one JSON line."""
     try:
-        _say({"result": job()})
+        _print_line({"result": job().model_dump(mode="json")})
     except FineTuneError as error:
         _fail(*error.problems)
     except OSError as error:
@@ -324,20 +325,24 @@ def _unexpected(error: Exception, place: Path) -> Problem:
 
 
 def _fail(*problems: Problem) -> NoReturn:
-    _say({"problems": [problem.model_dump(mode="json") for problem in problems]})
+    _print_line({"problems": [problem.model_dump(mode="json") for problem in problems]})
     for problem in problems:
         print(sentence(problem), file=sys.stderr)
     raise typer.Exit(2)
 
 
 def _print_progress(done: int, total: int) -> None:
-    _say({"progress": [done, total]})
+    _print_update(JobProgress(progress=(done, total)))
 
 
-def _say(record: dict[str, Any]) -> None:
-    """One JSON line, whole: downloads report from several threads."""
+def _print_update(update: JobProgress) -> None:
+    _print_line(update.model_dump(mode="json", exclude_defaults=True))
+
+
+def _print_line(line: Mapping[str, object]) -> None:
+    """A `JobLine`, whole: downloads report from several threads."""
     # Half a character, which a file's own names may hold, is no JSON for those who read this.
-    text = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace").decode()
+    text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode()
     with _SAYING:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,9 +12,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
 from interfaces.events import Event, Stopped, Stopping
+from interfaces.finetune import TrainingResult
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import BROKEN_RUN, Code, Problem
+from interfaces.run_config import Settings
 from interfaces.texts import sentence, settings_words, size
 from studio.cli.console import program_name
 from studio.cli.progress import RunProgress, stopping_words
@@ -30,7 +31,7 @@ from studio.runs.trash import delete_run
 
 
 def start_run(
-    manager: FinetuneManager, config: dict[str, Any], console: Console, as_json: bool, detach: bool, wait: bool,
+    manager: FinetuneManager, config: Settings, console: Console, as_json: bool, detach: bool, wait: bool,
     note: str = "",
 ) -> int:  # fmt: skip
     """Check a config, make a run of it, and start it: attached, or detached; returns the exit code.
@@ -48,7 +49,7 @@ def start_run(
 
 
 def begin_run(
-    manager: FinetuneManager, config: dict[str, Any], console: Console, wait: bool, note: str = ""
+    manager: FinetuneManager, config: Settings, console: Console, wait: bool, note: str = ""
 ) -> tuple[RunFolder, bool]:
     """Check a config, make a run of it, and start it or have it wait; and whether Ctrl-C came meanwhile.
 
@@ -188,16 +189,8 @@ def _tell_result(history: RunHistory, console: Console, as_json: bool) -> int:
     result = result_of_run(history)
     summary_of(folder, {folder.id: history})  # written once, for the lists
     if as_json:
-        keys = (
-            "run",
-            "state",
-            "adapter",
-            "train_loss_first",
-            "train_loss_last",
-            "tokens_per_second",
-            "peak_memory_bytes",
-        )
-        print(json.dumps({key: result[key] for key in keys}), flush=True)
+        left_out = ("schema_version", "steps", "eval_loss", "seconds", "problem")
+        print(json.dumps({key: value for key, value in result.items() if key not in left_out}), flush=True)
     if result["problem"]:
         problem = Problem.model_validate(result["problem"])
         console.print(f"[red]Failed.[/] {escape(sentence(problem))}")
@@ -214,9 +207,9 @@ def _tell_result(history: RunHistory, console: Console, as_json: bool) -> int:
     return 0
 
 
-def _print_summary(history: RunHistory, result: dict[str, Any], console: Console) -> None:
-    if result["train_loss_first"] is not None:
-        first, last = result["train_loss_first"], result["train_loss_last"]
+def _print_summary(history: RunHistory, result: TrainingResult, console: Console) -> None:
+    first, last = result["train_loss_first"], result["train_loss_last"]
+    if first is not None and last is not None:
         console.print(
             f"Loss {first:.4f} at the first step, {last:.4f} at the last of {result['steps']} ({last / first - 1:+.0%})."
         )

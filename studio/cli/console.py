@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from interfaces.folders import Home
+    from interfaces.run_config import Settings
     from studio.finetune_manager import FinetuneManager
 
 
@@ -57,7 +58,7 @@ def home_of(chosen: Path | None) -> Home:
     return home
 
 
-def read_settings(config: Path, settings: list[str] | None, source: str | None) -> dict[str, Any]:
+def read_settings(config: Path, settings: list[str] | None, source: str | None) -> Settings:
     """The settings of a config file, ours or of `source`, with those of the command line over them, and paths resolved.
 
     What of a foreign one has no place here is told on stderr.

@@ -9,14 +9,20 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from studio.cli.console import HomeOption, JsonOption, expanded, home_of
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from interfaces.folders import Home
+    from interfaces.trainer_jobs import JobProgress, OnProgress
+    from studio.processes.trainer_child import Previews
+
+Answer = TypeVar("Answer", bound="BaseModel")
 
 data = typer.Typer(help="Check and manage datasets.", no_args_is_help=True)
 FileArgument = Annotated[
@@ -68,8 +74,7 @@ def check(
             size = sum(read_size(path) for path in (Path(file), against) if path is not None)
             arguments = ["check", *options, "--", str(Path(file).absolute()), place]
             with _Bar(quiet=as_json) as tell:
-                found = run_trainer(arguments, tell, inspect_seconds(size), Path(file).name)
-            report = DatasetReport.model_validate(found)
+                report = run_trainer(arguments, DatasetReport, tell, inspect_seconds(size), Path(file).name)
         if as_json:
             print_report(folder, report)
         else:
@@ -84,35 +89,34 @@ def preview(
     column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Show one row exactly as MODEL will see it, token by token, with the trained tokens marked."""
+    from interfaces.dataset_records import ShownRow
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
+    from interfaces.trainer_jobs import FileRowRequest, FindRequest, FoundRow, RowRequest
+    from studio.cli.data_report import tell_row
     from studio.datasets.library import describe
 
     place = home_of(home)
     if Path(file).is_file():
-        where: dict[str, Any] = {
-            "file": str(Path(file).absolute()),
-            "row": row,
-            "columns": _columns(column),
-            "sample_by": sample_by,
-        }
+        request: BaseModel = FileRowRequest(
+            file=str(Path(file).absolute()),
+            row=row,
+            columns=_columns(column),
+            sample_by=sample_by,
+            max_length=max_length,
+        )
     else:
         dataset = _added(place, file, column, sample_by, quiet=as_json)
-        found = _asked(
-            place, model, {"op": "find", "kind": "row", "row": row, "dataset": dataset, "max_length": max_length}
-        )
-        if found["position"] is None:
+        found = _asked(place, model, FindRequest(kind="row", row=row, dataset=dataset), FoundRow)
+        if found.position is None:
             report = describe(place, dataset)
             raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=report.name, value=row, rows=report.usable)
-        where = {"dataset": dataset, "position": found["position"]}
-    shown = _asked(place, model, {"op": "row", **where, "max_length": max_length})
+        request = RowRequest(dataset=dataset, position=found.position, max_length=max_length)
+    shown = _asked(place, model, request, ShownRow)
     if as_json:
-        print(json.dumps(shown, ensure_ascii=True))
-        return
-    from interfaces.dataset_records import ShownRow
-    from studio.cli.data_report import tell_row
-
-    tell_row(ShownRow.model_validate(shown))
+        print(json.dumps(shown.model_dump(mode="json"), ensure_ascii=True))
+    else:
+        tell_row(shown)
 
 
 @data.command()
@@ -131,31 +135,25 @@ def stats(
     """Token lengths of all rows for MODEL: what max_length truncates, what is trained on, steps per epoch. Adds FILE to the library."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
+    from interfaces.row_lengths import TokenStats
+    from interfaces.trainer_jobs import StatsRequest
+    from studio.cli.data_report import tell_stats
 
     if 0 < budget < max_length:
         needs = f"should be at least --max-length ({max_length}), or 0"
         raise FineTuneError.of(Code.VALUE_INVALID, field="--max-tokens-per-batch", value=str(budget), expected=needs)
     place = home_of(home)
     dataset = _added(place, file, column, sample_by, quiet=as_json)
-    wanted = {
-        "op": "stats",
-        "dataset": dataset,
-        "max_length": max_length,
-        "batch": batch,
-        "accumulation": accumulation,
-        "share": share,
-        "budget": budget,
-        "long_rows": long_rows,
-        "whole": not sample,
-    }
+    request = StatsRequest(
+        dataset=dataset, max_length=max_length, batch=batch, accumulation=accumulation, share=share, budget=budget,
+        long_rows=long_rows, whole=not sample,
+    )  # fmt: skip
     with _Bar(quiet=as_json) as tell:
-        found = _asked(place, model, wanted, tell, 6 * 3600.0)
+        found = _asked(place, model, request, TokenStats, tell, 6 * 3600.0)
     if as_json:
-        print(json.dumps(found))
-        return
-    from studio.cli.data_report import tell_stats
-
-    tell_stats(found)
+        print(json.dumps(found.model_dump(mode="json")))
+    else:
+        tell_stats(found)
 
 
 @data.command("list")
@@ -166,7 +164,7 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     found = list_datasets(home_of(home))
     if as_json:
-        print(json.dumps([summary.to_record() for summary in found], indent=2, ensure_ascii=False))
+        print(json.dumps([summary.model_dump() for summary in found], indent=2, ensure_ascii=False))
         return
     if not found:
         print("No datasets yet. 'finetune data add FILE' adds one.")
@@ -287,9 +285,15 @@ def _added(home: Home, file: str, column: list[str] | None, sample_by: str, quie
 
 
 def _asked(
-    home: Home, model: str, request: dict[str, Any], tell: Any = lambda _record: None, seconds: float = 600.0
-) -> dict[str, Any]:
+    home: Home,
+    model: str,
+    request: BaseModel,
+    answer: type[Answer],
+    tell: OnProgress | None = None,
+    seconds: float = 600.0,
+) -> Answer:
     global _previews  # one child answers all questions of a command
+    from interfaces.trainer_jobs import ignore_progress
     from studio.processes.trainer_child import Previews
 
     if _previews is None:
@@ -297,11 +301,10 @@ def _asked(
 
         _previews = Previews(home.path)
         atexit.register(_previews.close)
-    answer: dict[str, Any] = _previews.ask(_model(model), "main", request, tell, seconds)
-    return answer
+    return _previews.ask(_model(model), "main", request, answer, tell or ignore_progress, seconds)
 
 
-_previews: Any = None
+_previews: Previews | None = None
 
 
 def _model(name: str) -> str:
@@ -325,10 +328,10 @@ class _Bar:
         self._bar.start()
         return self._tell
 
-    def _tell(self, told: dict[str, Any]) -> None:
-        if "progress" in told:
-            done, total = told["progress"]
-            rows = f"{told['rows']} rows" if "rows" in told else "Reading"
+    def _tell(self, update: JobProgress) -> None:
+        if update.progress is not None:
+            done, total = update.progress
+            rows = "Reading" if update.rows is None else f"{update.rows} rows"
             self._bar.update(self._task, completed=done, total=total or None, description=rows)
 
     def __exit__(self, *_: object) -> None:

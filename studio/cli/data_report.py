@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from interfaces.dataset_records import DatasetReport, ShownRow
 from interfaces.folders import DatasetFolder
-from interfaces.problems import Problem
+from interfaces.row_lengths import TokenStats
 from interfaces.texts import row_reason, sentence
 from studio.datasets.library import problem_lines
 
@@ -86,29 +85,33 @@ def tell_row(shown: ShownRow) -> None:
         print(plain(sentence(note)))
 
 
-def tell_stats(found: dict[str, Any]) -> None:
+def tell_stats(found: TokenStats) -> None:
     """Figures of all rows, with a histogram."""
-    of = f"{found['counted']} of {found['rows']} rows (a sample)" if found["sampled"] else f"{found['rows']} rows"
-    print(f"{of}: {found['tokens']} tokens, median {found['median']}, longest {found['longest']}")
+    of = f"{found.counted} of {found.rows} rows (a sample)" if found.sampled else f"{found.rows} rows"
+    print(f"{of}: {found.tokens} tokens, median {found.median}, longest {found.longest}")
     print(
-        f"At max_length {found['max_length']}: {found['cut']} rows truncated, {found['lost']} lose their whole answer, {found['trained_tokens']} tokens trained on"
+        f"At max_length {found.max_length}: {found.cut} rows truncated, {found.lost} lose their whole answer, {found.trained_tokens} tokens trained on"
     )
     print(
-        f"{found['steps_per_epoch']} steps per epoch with batches of {found['batch']}, {found['accumulation']} per step, "
-        f"without padding ({found['padding_share']:.0%} of padded batches would be padding)"
+        f"{found.steps_per_epoch} steps per epoch with batches of {found.batch}, {found.accumulation} per step, "
+        f"without padding ({found.padding_share:.0%} of padded batches would be padding)"
     )
-    bars, edges = found["histogram"]["counts"], found["histogram"]["edges"]
+    bars, edges = found.histogram.counts, found.histogram.edges
     most = max([*bars, 1])
     for count, start, end in zip(bars, edges, edges[1:], strict=False):
         if count:
-            mark = " <- max_length" if start < found["max_length"] <= end else ""
+            mark = " <- max_length" if start < found.max_length <= end else ""
             print(f"{start:>7} - {end:<7} {'#' * max(round(40 * count / most), 1)} {count}{mark}")
-    if found["nothing_to_learn"]:
-        print(f"{found['nothing_to_learn']} rows have nothing to train on at any length")
-    if found["refused"]:
-        print(plain(f"{found['refused']} rows are rejected by the chat template: {found['first_refused']}"))
-    for problem in found["warnings"]:
-        print(plain(sentence(Problem.model_validate(problem))))
+    if found.nothing_to_learn:
+        print(f"{found.nothing_to_learn} rows have nothing to train on at any length")
+    if found.refused:
+        print(
+            plain(
+                f"{found.refused} rows are rejected by the chat template: {'; '.join(f'row {one.row}: {one.reason}' for one in found.first_refused)}"
+            )
+        )
+    for problem in found.warnings:
+        print(plain(sentence(problem)))
 
 
 def plain(text: str, keep: str = "") -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 
 from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
+from interfaces.run_config import Settings
 from studio.cli.attach import attach, launch_or_wait, tell_next
 from studio.config_file import read_config_file
 from studio.datasets.library import ensure_dataset
@@ -16,13 +15,13 @@ from studio.finetune_manager import FinetuneManager
 from studio.runs.state import RunState, run_state
 
 
-def demo_config() -> dict[str, Any]:
+def demo_config() -> Settings:
     """The sample's settings, with its held-out questions as sample prompts."""
     config = read_config_file(SAMPLES / "lumo-lantern.yaml")
     return {
         **config,
-        "dataset": str(SAMPLES / config["dataset"]),
-        "sample_prompts": [row["question"] for row in questions()],
+        "dataset": str(SAMPLES / str(config["dataset"])),
+        "sample_prompts": [row.question for row in questions()],
     }
 
 
@@ -37,7 +36,7 @@ def run_demo(manager: FinetuneManager, console: Console) -> int:
     console.print(
         "Fine-tuning the starter model on a product it can't know: 100 rows, one or two minutes on two cores."
     )
-    run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, config["dataset"])})
+    run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, str(config["dataset"]))})
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]")
     launch_or_wait(manager, folder, console, wait=True)
@@ -57,11 +56,11 @@ def _compare(folder: RunFolder, console: Console) -> None:
     right = {"base": 0, "tuned": 0}
     console.print("\n[bold]Ten prompts that were not in the training data[/]")
     for row in questions():
-        told = answers.get(row["question"], {})
-        console.print(f"\n{row['question']}", markup=False, style="bold")
+        told = answers.get(row.question, {})
+        console.print(f"\n{row.question}", markup=False, style="bold")
         for who, step in (("base", 0), ("tuned", max(told, default=0))):
             answer = told.get(step, "").replace("\n", " ")
-            good = is_right(answer, row["expect"])
+            good = is_right(answer, row.expect)
             right[who] += good
             console.print(f"  {who:5} {'correct' if good else 'wrong'}  {answer[:150]}", markup=False)
     console.print(f"\nCorrect answers: base {right['base']} of 10, fine-tuned {right['tuned']} of 10.")

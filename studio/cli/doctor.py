@@ -5,59 +5,91 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from typing import Any
 
 import psutil
+from pydantic import BaseModel
 
 from interfaces.device import Device
 from interfaces.disk import free_bytes
 from interfaces.folders import Home
 from interfaces.presets import PresetConfigs
-from studio.processes.warm_trainer import warm_trainer_state
+from studio.processes.warm_trainer import WarmTrainerState, warm_trainer_state
 from studio.sizing.calibration import calibration_of
 from studio.sizing.devices import detect_devices, torch_is_cpu_build, usable_device
+from studio.sizing.records import DeviceMemory
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "huggingface_hub", "pydantic")
 LEAST_FREE_BYTES = 2_000_000_000
 LEAST_MEMORY_BYTES = 7_000_000_000
 
 
-def examine(home: Home) -> dict[str, Any]:
-    """Versions, devices, memory, disk, environment, and `hindrances`: sentences, none on a sound machine."""
+class DoctorDevice(DeviceMemory):
+    used: bool
+    """Whether runs are trained on it."""
+
+
+class FreeMemory(BaseModel):
+    total_bytes: int
+    available_bytes: int
+
+
+class EstimateError(BaseModel):
+    """How far estimates of memory were off over finished runs (median, as a share), and the factor that corrects them."""
+
+    runs: int
+    error: float | None
+    correction: float
+
+
+class Examination(BaseModel):
+    """What `finetune doctor --json` prints; `hindrances` are sentences, none on a sound machine."""
+
+    schema_version: int = 1
+    python: str
+    system: str
+    versions: dict[str, str | None]
+    devices: list[DoctorDevice]
+    preset: str
+    memory: FreeMemory
+    home: str
+    disk_free_bytes: int
+    starter: bool
+    warm_trainer: WarmTrainerState
+    estimates: EstimateError
+    hub_endpoint: str
+    hindrances: list[str]
+
+
+def examine(home: Home) -> Examination:
+    """Versions, devices, memory, disk, environment, and what would hinder a run."""
     devices = detect_devices()
     usable = usable_device(devices)
     memory = psutil.virtual_memory()
-    return {
-        "schema_version": 1,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "versions": {package: _version(package) for package in ("finetune-studio", *PACKAGES)},
-        "devices": [
-            {"kind": device.kind, "name": device.name, "total_bytes": device.total_memory_bytes,
-             "free_bytes": device.free_memory_bytes, "bf16": device.bf16, "used": device == usable}
-            for device in devices
-        ],
-        "preset": PresetConfigs.name_for_device(usable),
-        "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
-        "home": str(home.path),
-        "disk_free_bytes": free_bytes(home.path),
-        "starter": home.has_starter(),
-        "warm_trainer": warm_trainer_state(home),
-        "estimates": _estimates(home, usable),
-        "hub_endpoint": os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
-        "hindrances": _hindrances(home, memory.available),
-    }  # fmt: skip
+    return Examination(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        versions={package: _version(package) for package in ("finetune-studio", *PACKAGES)},
+        devices=[DoctorDevice.of(device, used=device == usable) for device in devices],
+        preset=PresetConfigs.name_for_device(usable),
+        memory=FreeMemory(total_bytes=memory.total, available_bytes=memory.available),
+        home=str(home.path),
+        disk_free_bytes=free_bytes(home.path),
+        starter=home.has_starter(),
+        warm_trainer=warm_trainer_state(home),
+        estimates=_estimates(home, usable),
+        hub_endpoint=os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
+        hindrances=_hindrances(home, memory.available),
+    )
 
 
-def _estimates(home: Home, device: Device) -> dict[str, Any]:
-    """How far estimates of memory were off over finished runs (median, as a share), and what is made of it."""
+def _estimates(home: Home, device: Device) -> EstimateError:
     calibration = calibration_of(home)
     error = calibration.error()
-    return {
-        "runs": len(calibration.finished),
-        "error": None if error is None else round(error, 4),
-        "correction": round(calibration.correction(device), 4),
-    }
+    return EstimateError(
+        runs=len(calibration.finished),
+        error=None if error is None else round(error, 4),
+        correction=round(calibration.correction(device), 4),
+    )
 
 
 def _version(package: str) -> str | None:

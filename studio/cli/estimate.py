@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -25,10 +25,11 @@ from studio.cli.console import (
 if TYPE_CHECKING:
     from interfaces.config import FineTuneConfig
     from interfaces.folders import Home
+    from interfaces.problems import Changes
     from studio.sizing.assess import Assessment
     from studio.sizing.batch_lengths import Lengths
-    from studio.sizing.estimate import Loss
     from studio.sizing.fitting import Fit
+    from studio.sizing.records import Loss
 
 estimate_commands = typer.Typer()
 
@@ -99,8 +100,9 @@ def estimate(
         found = assess(place, checked, machine, way, online=True, lengths=lengths)
     fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None
     if as_json:
-        record: dict[str, Any] = {**found.to_record(), "preset": used, "fit": fit.to_record() if fit else None}
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        record = found.to_record().model_dump(mode="json")
+        more = {"preset": used, "fit": fit.to_record().model_dump() if fit else None}
+        print(json.dumps({**record, **more}, indent=2, ensure_ascii=False))
     else:
         _tell(found)
         if fit and fit.is_practical:
@@ -145,6 +147,8 @@ def _time(home: Home, found: Assessment, wait: bool) -> None:
 def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | None:
     """The real lengths of a config's rows: as counted before, or counted now by a child; None without data or tokenizer."""
     from interfaces.errors import FineTuneError
+    from interfaces.row_lengths import TokenStats
+    from interfaces.trainer_jobs import StatsRequest
     from studio.cli.console import open_console
     from studio.datasets.library import with_datasets
     from studio.processes.trainer_child import Previews
@@ -153,16 +157,16 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
 
     if not isinstance(config.dataset, str) or not config.dataset:
         return None
-    dataset = with_datasets(home, {"dataset": config.dataset, "columns": config.columns})["dataset"]
+    dataset = str(with_datasets(home, {"dataset": config.dataset, "columns": config.columns})["dataset"])
     if known := known_lengths(home, dataset, config.model_name):
         return known
     previews = Previews(home.path)
     try:
-        request = {
-            "op": "stats", "dataset": dataset, "max_length": config.max_length, "batch": config.per_device_train_batch_size,
-            "accumulation": config.gradient_accumulation_steps, "long_rows": config.long_rows, "whole": False,
-        }  # fmt: skip
-        figures = previews.ask(config.model_name, config.model_revision, request)
+        request = StatsRequest(
+            dataset=dataset, max_length=config.max_length, batch=config.per_device_train_batch_size,
+            accumulation=config.gradient_accumulation_steps, long_rows=config.long_rows,
+        )  # fmt: skip
+        figures = previews.ask(config.model_name, config.model_revision, request, TokenStats)
     except FineTuneError as error:
         if not quiet:
             open_console(stderr=True).print(
@@ -218,7 +222,7 @@ def _costs(fit: Fit) -> str:
     return "; ".join(texts("page")[f"cost_{cost}"] for cost in fit.costs)
 
 
-def _changes(changes: dict[str, Any]) -> str:
+def _changes(changes: Changes) -> str:
     return ", ".join(
         f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items()
     )

@@ -188,28 +188,26 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     report = examine(home_of(home))
     if as_json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print(json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
-        print(f"Python {report['python']} on {report['system']}")
-        print("\n".join(f"  {name:16} {version or 'not installed'}" for name, version in report["versions"].items()))
-        for device in report["devices"]:
-            used = f"  <- used, preset {report['preset']}" if device["used"] else ""
-            print(
-                f"{device['kind']:5} {device['name']}: {size(device['total_bytes'])}, {size(device['free_bytes'])} free{used}"
-            )
+        print(f"Python {report.python} on {report.system}")
+        print("\n".join(f"  {name:16} {version or 'not installed'}" for name, version in report.versions.items()))
+        for device in report.devices:
+            used = f"  <- used, preset {report.preset}" if device.used else ""
+            print(f"{device.kind:5} {device.name}: {size(device.total_bytes)}, {size(device.free_bytes)} free{used}")
         print(
-            f"home  {report['home']}: {size(report['disk_free_bytes'])} free; starter model {'downloaded' if report['starter'] else 'not downloaded'}"
+            f"home  {report.home}: {size(report.disk_free_bytes)} free; starter model {'downloaded' if report.starter else 'not downloaded'}"
         )
-        print(f"hub   {report['hub_endpoint']}")
-        if report["warm_trainer"]["state"] != "none":
-            print(f"warm trainer: running, uses {size(report['warm_trainer']['memory_bytes'])}")
-        if report["estimates"]["runs"]:
-            told = report["estimates"]
+        print(f"hub   {report.hub_endpoint}")
+        if report.warm_trainer.state != "none":
+            print(f"warm trainer: running, uses {size(report.warm_trainer.memory_bytes)}")
+        if report.estimates.runs:
+            told = report.estimates
             print(
-                f"memory estimates: median error {told['error']:.1%} over {told['runs']} runs; corrected by a factor of {told['correction']:.2f}"
+                f"memory estimates: median error {told.error:.1%} over {told.runs} runs; corrected by a factor of {told.correction:.2f}"
             )
-        print("\n".join(report["hindrances"]) or "No problems found.")
-    sys.exit(1 if report["hindrances"] else 0)
+        print("\n".join(report.hindrances) or "No problems found.")
+    sys.exit(1 if report.hindrances else 0)
 
 
 @app.command()

@@ -23,13 +23,10 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
     told.advance()  # a supervisor may have been killed, and nobody else been there
     record = told.to_record()
     if as_json:
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        print(json.dumps(record.model_dump(), indent=2, ensure_ascii=False))
         return
-    rows = [["-", run, device, "running"] for device, run in sorted(record["running"].items())]
-    rows += [
-        [str(one["position"]), one["run"], one["device"], f"queued  {one['name']}".rstrip()]
-        for one in record["waiting"]
-    ]
+    rows = [["-", run, device, "running"] for device, run in sorted(record.running.items())]
+    rows += [[str(one.position), one.run, one.device, f"queued  {one.name}".rstrip()] for one in record.waiting]
     if rows:
         print_table(["POSITION", "RUN", "DEVICE", "STATE"], rows)
     else:

@@ -133,7 +133,7 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     RunQueue(place).advance()  # a supervisor may have been killed, and nobody else been there
     summaries = list_runs(place)
     if as_json:
-        print(json.dumps([summary.to_record() for summary in summaries], indent=2, ensure_ascii=False))
+        print(json.dumps([summary.model_dump(mode="json") for summary in summaries], indent=2, ensure_ascii=False))
         return
     if not summaries:
         print("No runs yet. 'finetune demo' makes one from the sample data.")

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import BaseModel
+
+from interfaces.config import FineTuneConfig, config_errors
 from interfaces.data_files import BINARIES, SUFFIXES
 from interfaces.dataset_records import DatasetReport, NamedReport, RowProblem
 from interfaces.errors import FineTuneError
+from interfaces.example import Example
 from interfaces.example_file import ExampleFile
-from interfaces.files import read_json, write_json
-from interfaces.folders import DatasetFolder, Home, unfinished
+from interfaces.files import write_json
+from interfaces.folders import DatasetFolder, Home, RunFolder, unfinished
 from interfaces.problems import Code
 from interfaces.records import read_record
-from studio.processes.trainer_child import OnProgress, add_dataset, run_trainer
+from interfaces.run_config import Settings
+from interfaces.run_records import Lineage, RunMeta
+from interfaces.trainer_jobs import AddedDataset, OnProgress, ignore_progress
+from studio.processes.trainer_child import add_dataset, run_trainer
 
 MOST_BYTES = 20_000_000_000
 """The largest file that can be dropped on the page."""
@@ -31,8 +37,7 @@ MOST_EDITED = 50_000_000
 _UNFINISHED_SECONDS = 86_400
 
 
-@dataclass(frozen=True)
-class DatasetSummary:
+class DatasetSummary(BaseModel):
     """One line of the library. `version` counts the datasets of one name by age, from 1."""
 
     id: str
@@ -48,8 +53,19 @@ class DatasetSummary:
     versions: int
     runs: tuple[str, ...]
 
-    def to_record(self) -> dict[str, Any]:
-        return asdict(self)
+
+class ImportFile(BaseModel):
+    """A file in the home's `imports/`."""
+
+    name: str
+    bytes: int
+
+
+class Imports(BaseModel):
+    """The home's `imports/`, and the files that wait there."""
+
+    folder: str
+    files: list[ImportFile]
 
 
 def list_datasets(home: Home) -> list[DatasetSummary]:
@@ -96,15 +112,14 @@ def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
     """The runs that learned from each dataset. Small JSON records: reading every config would take seconds."""
     used: dict[str, list[str]] = {}
     for path in sorted(home.runs.iterdir()) if home.runs.is_dir() else ():
-        meta, lineage = read_json(path / "meta.json") or {}, read_json(path / "lineage.json") or {}
-        ids = {meta.get("dataset_id"), meta.get("validation_id")}
-        ids |= {
-            origin.get("id")
-            for key in ("dataset", "validation_dataset")
-            if isinstance(origin := lineage.get(key), dict)
-        }
-        for dataset in ids - {None, ""}:
-            used.setdefault(str(dataset), []).append(path.name)
+        folder = RunFolder(path)
+        with contextlib.suppress(FineTuneError):  # another version wrote it
+            meta, lineage = RunMeta.of(folder), Lineage.of(folder)
+            ids = {meta.dataset_id, meta.validation_id}
+            origins = (lineage.dataset, lineage.validation_dataset) if lineage else ()
+            ids |= {origin.id for origin in origins if origin is not None}
+            for dataset in ids - {""}:
+                used.setdefault(dataset, []).append(path.name)
     return used
 
 
@@ -136,7 +151,7 @@ def ensure_dataset(
     home: Home,
     reference: str | Mapping[str, float],
     columns: Mapping[str, str] | None = None,
-    tell: OnProgress = lambda _record: None,
+    tell: OnProgress = ignore_progress,
 ) -> str:
     """The id of a dataset of the home; a file is checked, normalized and added first, several are mixed.
 
@@ -154,28 +169,31 @@ def ensure_dataset(
     return reference
 
 
-def with_datasets(home: Home, config: Mapping[str, Any]) -> dict[str, Any]:
+def with_datasets(home: Home, config: Settings) -> Settings:
     """A config whose datasets are ids of the home, checked: what a run is made of.
 
     Raises:
-        FineTuneError: a file can't be used, or rows of it are invalid and the config says to stop then.
+        FineTuneError: the config holds errors, a file can't be used, or rows of it are invalid and the config says to stop.
     """
-    columns, found = config.get("columns") or {}, dict(config)
-    for key in ("dataset", "validation_dataset"):
-        if config.get(key):
-            found[key] = ensure_dataset(home, config[key], columns)
-            if refused := describe(home, found[key]).blocking(str(config.get("bad_rows", "stop"))):
+    if errors := config_errors(config):
+        raise FineTuneError(*errors)
+    checked, found = FineTuneConfig.model_validate(config), dict(config)
+    for key, reference in (("dataset", checked.dataset), ("validation_dataset", checked.validation_dataset)):
+        if reference:
+            found[key] = dataset = ensure_dataset(home, reference, checked.columns)
+            if refused := describe(home, dataset).blocking(checked.bad_rows):
                 raise FineTuneError(refused)
     return found
 
 
 def mix_datasets(home: Home, parts: Mapping[str, float]) -> str:
     """A dataset of the rows of others, by their ids, each with a weight."""
-    return str(run_trainer(["mix", "--home", str(home.path), "--", json.dumps(dict(parts))], home=home.path)["dataset"])
+    arguments = ["mix", "--home", str(home.path), "--", json.dumps(dict(parts))]
+    return run_trainer(arguments, AddedDataset, home=home.path).dataset
 
 
 def edit_dataset(
-    home: Home, dataset: str, changes: Mapping[int, str | None], tell: OnProgress = lambda _record: None
+    home: Home, dataset: str, changes: Mapping[int, str | None], tell: OnProgress = ignore_progress
 ) -> str:
     """A new dataset in which rows are as `changes` says (None: gone); returns its id.
 
@@ -186,11 +204,8 @@ def edit_dataset(
     with tempfile.TemporaryDirectory(dir=home.cache) as place:
         asked = Path(place) / "changes.json"
         asked.write_text(json.dumps({str(row): text for row, text in changes.items()}), encoding="utf-8")
-        return str(
-            run_trainer(["edit", "--home", str(home.path), "--", dataset, str(asked)], tell, 600, home=home.path)[
-                "dataset"
-            ]
-        )
+        arguments = ["edit", "--home", str(home.path), "--", dataset, str(asked)]
+        return run_trainer(arguments, AddedDataset, tell, 600, home=home.path).dataset
 
 
 def rename_dataset(home: Home, dataset: str, name: str) -> None:
@@ -246,10 +261,10 @@ def describe(home: Home, dataset: str) -> NamedReport:
     return NamedReport(**{**dict(report), **more})
 
 
-def rows_of(home: Home, dataset: str, start: int, count: int) -> list[dict[str, Any]]:
-    """Rows by position, as the records that were written."""
+def rows_of(home: Home, dataset: str, start: int, count: int) -> list[Example]:
+    """Rows by position."""
     examples = ExampleFile(home.dataset(dataset))
-    return [json.loads(examples.line(position)) for position in range(max(start, 0), min(start + count, len(examples)))]
+    return [examples[position] for position in range(max(start, 0), min(start + count, len(examples)))]
 
 
 def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[RowProblem]:
@@ -292,12 +307,12 @@ def forget_unfinished(home: Home) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def import_files(home: Home) -> list[dict[str, Any]]:
+def import_files(home: Home) -> list[ImportFile]:
     """Files that wait in the home's `imports/`: for those that are too large to send through a browser."""
     if not home.imports.is_dir():
         return []
     files = sorted(path for path in home.imports.iterdir() if path.is_file() and path.name.lower().endswith(SUFFIXES))
-    return [{"name": path.name, "bytes": path.stat().st_size} for path in files]
+    return [ImportFile(name=path.name, bytes=path.stat().st_size) for path in files]
 
 
 def _name(folder: DatasetFolder, report: DatasetReport) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 SAMPLE = "lumo-lantern.jsonl"
 SAMPLES = Path(str(files("assets"))) / "samples"
 
 
-def questions() -> list[dict[str, Any]]:
-    """The held-out questions: `question`, and `expect`, all of which a right answer holds."""
+class Question(BaseModel):
+    """A held-out question; a right answer holds each piece of `expect`."""
+
+    question: str
+    expect: list[str]
+
+
+def questions() -> list[Question]:
     lines = (SAMPLES / "lumo-lantern-questions.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return [Question.model_validate_json(line) for line in lines]

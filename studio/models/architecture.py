@@ -155,15 +155,16 @@ class Architecture:
         return self.layers * used + self.table_weights
 
 
-def read_architecture(config: Mapping[str, Any], name: str = "") -> Architecture:
+def read_architecture(config: Mapping[str, object], name: str = "") -> Architecture:
     """The shape that a config.json describes; a model with pictures too is read by its language part.
 
     Raises:
         FineTuneError: it isn't a language model's, or says too little.
     """
     for inner in ("text_config", "llm_config", "language_config"):
-        if isinstance(config.get(inner), Mapping):
-            config = {**config, **config[inner]}
+        part = config.get(inner)
+        if isinstance(part, Mapping):
+            config = {**config, **part}
     kind = str(config.get("model_type") or "")
     classes = config.get("architectures")
     if isinstance(classes, list) and classes and not any(word in str(one) for one in classes for word in WRITES):
@@ -178,11 +179,12 @@ def read_architecture(config: Mapping[str, Any], name: str = "") -> Architecture
         ) from error
 
 
-def _read(config: Mapping[str, Any], kind: str) -> Architecture:
+def _read(config: Mapping[str, object], kind: str) -> Architecture:
     def number(key: str, default: int | None = None) -> int:
         for known in (key, *ALIASES.get(key, ())):
-            if config.get(known) is not None:
-                value = int(config[known])
+            found: Any = config.get(known)
+            if found is not None:
+                value = int(found)
                 if not 0 <= value < (MOST_PARTS if key in COUNTED else 1 << 40):
                     raise ValueError(f"{known} is {value}")
                 return value

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import BaseModel
 
 from interfaces.config import STARTER
 from interfaces.folders import Home
 from studio.models.architecture import Architecture
+
+
+class LocalModel(BaseModel):
+    """A model in the Hugging Face cache."""
+
+    id: str
+    path: str
+    download_bytes: int
+
 
 Tier = Literal["best", "alternative", "caution", "more", "starter"]
 
@@ -130,7 +141,7 @@ CATALOG = (
 BY_ID = {entry.id: entry for entry in CATALOG}
 
 
-def local_models() -> list[dict[str, Any]]:
+def local_models() -> list[LocalModel]:
     """Models in the Hugging Face cache that could be trained: those with a config and safetensors."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
@@ -144,8 +155,9 @@ def local_models() -> list[dict[str, Any]]:
         files = {file.file_name: file.size_on_disk for revision in repository.revisions for file in revision.files}
         weights = [size for name, size in files.items() if name.endswith(".safetensors")]
         if repository.repo_type == "model" and weights and "config.json" in files:
-            found.append({"id": repository.repo_id, "path": str(repository.repo_path), "download_bytes": sum(weights)})
-    return sorted(found, key=lambda record: str(record["id"]))
+            place = str(repository.repo_path)
+            found.append(LocalModel(id=repository.repo_id, path=place, download_bytes=sum(weights)))
+    return sorted(found, key=lambda model: model.id)
 
 
 def local_path(entry: CatalogEntry, home: Home) -> Path | None:

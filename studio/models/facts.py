@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from interfaces.config import STARTER
 from interfaces.errors import FineTuneError
@@ -16,6 +15,7 @@ from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.model_folder import PICKLED, check_config, check_weights, find_folder, is_path
 from interfaces.problems import Code
+from interfaces.trainer_jobs import HubModel, HubModelFacts
 from studio.models.architecture import Architecture, read_architecture
 from studio.models.catalog import BY_ID
 from studio.models.known_types import causal_model_types
@@ -64,7 +64,7 @@ def model_facts(home: Home, name: str, revision: str = "main", online: bool = Fa
         return ModelFacts(name, BY_ID[name].shape, None, BY_ID[name].download_bytes)
     if online:
         found = look_up(name, revision)
-        return ModelFacts(name, _shape_of(Path(found["config"]), name), None, found["download_bytes"])
+        return ModelFacts(name, _shape_of(Path(found.config), name), None, found.download_bytes)
     raise FineTuneError.of(Code.MODEL_NOT_KNOWN, model=name)
 
 
@@ -80,13 +80,14 @@ def cached_file(name: str, revision: str, file: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def look_up(name: str, revision: str = "main") -> dict[str, Any]:
-    """What the Hub says of a model (see `trainer/models/hub_models.py`); its config.json is in the cache afterwards.
+def look_up(name: str, revision: str = "main") -> HubModelFacts:
+    """What the Hub says of a model; its config.json is in the cache afterwards.
 
     Raises:
         FineTuneError: it isn't there, or the Hub can't be reached.
     """
-    return run_trainer(["look-up", f"--revision={revision}", "--", name], seconds=HUB_SECONDS, subject=name)
+    arguments = ["look-up", f"--revision={revision}", "--", name]
+    return run_trainer(arguments, HubModelFacts, seconds=HUB_SECONDS, subject=name)
 
 
 def _shape_of(path: Path, name: str) -> Architecture:
@@ -103,17 +104,24 @@ def _shape_of(path: Path, name: str) -> Architecture:
     return read_architecture(config, name)
 
 
-def found_on_hub(text: str) -> list[dict[str, Any]]:
+class FoundModel(HubModel):
+    """A model that the Hub has. `path` is its folder where it is here already."""
+
+    path: str | None
+
+
+def found_on_hub(text: str) -> list[FoundModel]:
     """What the Hub has, and whether it is here already.
 
     Raises:
         FineTuneError: the Hub is out of reach, or asks to wait.
     """
     return [
-        {**record, "path": _place(cached_file(record["id"], "main", "config.json"))} for record in search_models(text)
+        FoundModel(**dict(model), path=_place(cached_file(model.id, "main", "config.json")))
+        for model in search_models(text)
     ]
 
 
-def _place(config: Any) -> str | None:
+def _place(config: Path | None) -> str | None:
     """The folder of a cached model, where its weights are there too."""
     return str(config.parent) if config is not None and any(config.parent.glob("*.safetensors")) else None

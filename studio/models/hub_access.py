@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json, write_private_json
@@ -25,6 +26,17 @@ _filled: set[str] = set()
 """Names of the environment that we have filled, and may change."""
 
 
+class HubAccess(BaseModel):
+    """Which Hub is asked, and whether there is a token for it. What is fixed comes from the environment."""
+
+    endpoint: str
+    fixed: bool
+    mirrors: tuple[str, ...]
+    token: bool
+    token_fixed: bool
+    host: str
+
+
 def fill_environment(home: Home, environment: MutableMapping[str, str] = os.environ) -> None:
     """Give the children of this process the address and the token that the page was told, where there are none."""
     chosen = (read_record(home.settings) or {}).get("hf_endpoint")
@@ -33,7 +45,7 @@ def fill_environment(home: Home, environment: MutableMapping[str, str] = os.envi
     _fill(environment, "HF_ENDPOINT", mirror)
     # What 'hf auth login' has left is for the Hub too: under a mirror it is not looked at.
     _fill(environment, "HF_TOKEN_PATH", str(home.path / "no-token") if "HF_ENDPOINT" in _filled else None)
-    tokens = (read_record(home.secrets) or {}).get("hub_tokens", {})
+    tokens = _tokens_of(home)
     _fill(environment, "HF_TOKEN", tokens.get(_host(environment.get("HF_ENDPOINT", HUB))))
 
 
@@ -53,15 +65,14 @@ def _fill(environment: MutableMapping[str, str], name: str, value: str | None) -
         _filled.discard(name)
 
 
-def access_of(home: Home, environment: MutableMapping[str, str] = os.environ) -> dict[str, Any]:
+def access_of(home: Home, environment: MutableMapping[str, str] = os.environ) -> HubAccess:
     """What a page shows of it; never the token."""
     endpoint = environment.get("HF_ENDPOINT", HUB)
-    tokens = (read_record(home.secrets) or {}).get("hub_tokens", {})
-    return {
-        "endpoint": _without_secrets(endpoint), "fixed": "HF_ENDPOINT" in environment and "HF_ENDPOINT" not in _filled,
-        "mirrors": list(MIRRORS), "token": _host(endpoint) in tokens,
-        "token_fixed": _has_own_token(environment), "host": _host(endpoint),
-    }  # fmt: skip
+    tokens = _tokens_of(home)
+    return HubAccess(
+        endpoint=_without_secrets(endpoint), fixed="HF_ENDPOINT" in environment and "HF_ENDPOINT" not in _filled,
+        mirrors=MIRRORS, token=_host(endpoint) in tokens, token_fixed=_has_own_token(environment), host=_host(endpoint),
+    )  # fmt: skip
 
 
 def choose_endpoint(home: Home, endpoint: str) -> None:
@@ -79,9 +90,9 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
             known=list(MIRRORS),
         )
     access = access_of(home)
-    if access["fixed"]:
+    if access.fixed:
         raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_ENDPOINT")
-    if access["token_fixed"] and endpoint != HUB:
+    if access.token_fixed and endpoint != HUB:
         raise FineTuneError.of(
             Code.VALUES_CONFLICT,
             field="HF_ENDPOINT",
@@ -117,9 +128,15 @@ def forget_token(home: Home) -> None:
 def _write_tokens(home: Home, changes: dict[str, str | None]) -> None:
     home.path.mkdir(parents=True, exist_ok=True)
     secrets = read_record(home.secrets) or {}
-    tokens = {host: token for host, token in {**secrets.get("hub_tokens", {}), **changes}.items() if token}
+    tokens = {host: token for host, token in {**_tokens_of(home), **changes}.items() if token}
     write_private_json(home.secrets, {**secrets, "hub_tokens": tokens})
     fill_environment(home)
+
+
+def _tokens_of(home: Home) -> dict[str, str]:
+    """Tokens by their hosts."""
+    stored = (read_record(home.secrets) or {}).get("hub_tokens")
+    return {str(host): str(token) for host, token in stored.items()} if isinstance(stored, dict) else {}
 
 
 def _host(endpoint: str) -> str:

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from interfaces.config import FineTuneConfig, fields
+from interfaces.run_config import Settings
 from interfaces.texts import texts
 
 Kind = Literal["number", "whole", "choice", "switch", "text", "lines"]
@@ -93,9 +94,10 @@ def to_widget(control: Control, value: Any) -> Any:
     return ", ".join(value) if isinstance(value, list) else value
 
 
-def from_widgets(values: dict[str, Any], language: str = "en") -> dict[str, Any]:
+def from_widgets(values: Settings, language: str = "en") -> Settings:
     """What the widgets hold as the dict that a config is made of, unchecked. An emptied field takes its default."""
-    config: dict[str, Any] = {}
+    config: Settings = {}
+    groups: dict[str, Settings] = {}
     for control in controls(language):
         value = values.get(control.name)
         if value is None or (value == "" and control.kind != "text"):
@@ -106,13 +108,13 @@ def from_widgets(values: dict[str, Any], language: str = "en") -> dict[str, Any]
             value = value == "true"
         group, dot, name = control.name.partition(".")
         if dot:
-            config.setdefault(group, {})[name] = value
+            groups.setdefault(group, {})[name] = value
         else:
             config[control.name] = value
-    return config
+    return {**config, **groups}
 
 
-def widget_values(config: FineTuneConfig, language: str = "en") -> dict[str, Any]:
+def widget_values(config: FineTuneConfig, language: str = "en") -> Settings:
     """A config as the widgets hold it, by the settings' dotted names."""
     flat = config.model_dump()
     flat |= {f"lora.{name}": value for name, value in flat.pop("lora").items()}

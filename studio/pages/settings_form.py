@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
+from interfaces.run_config import Settings
 from interfaces.texts import Texts
 from studio.pages.form import Control, controls, to_widget
 
@@ -16,16 +18,16 @@ BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
 """Settings that are decided by looking at the data."""
 
 
-def data_form(language: str, start: dict[str, Any]) -> dict[str, Any]:
+def data_form(language: str, start: Settings) -> dict[str, Component]:
     """The widgets that stand beside the data."""
     by_name = {control.name: control for control in controls(language)}
     with gr.Row(elem_classes="fs-basic"):
         return {name: _widget(by_name[name], start[name]) for name in BESIDE_THE_DATA}
 
 
-def settings_form(words: Texts, language: str, start: dict[str, Any]) -> dict[str, Any]:
+def settings_form(words: Texts, language: str, start: Settings) -> dict[str, Component]:
     """All other widgets by their settings' names: the few that matter open, the rest folded by group."""
-    widgets: dict[str, Any] = {}
+    widgets: dict[str, Component] = {}
     known = [control for control in controls(language) if control.name not in BESIDE_THE_DATA]
     with gr.Row(elem_classes="fs-basic"):
         for control in (control for control in known if control.basic):
@@ -42,8 +44,8 @@ def settings_form(words: Texts, language: str, start: dict[str, Any]) -> dict[st
     return widgets
 
 
-def _widget(control: Control, value: Any) -> Any:
-    common = {
+def _widget(control: Control, value: object) -> Component:
+    common: Any = {
         "label": control.label, "info": control.help, "value": to_widget(control, value) if control.kind == "lines" and isinstance(value, list) else value,
         "elem_id": "cfg-" + control.name.replace(".", "-").replace("_", "-"), "min_width": 220, "interactive": True,
     }  # fmt: skip

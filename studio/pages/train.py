@@ -14,6 +14,7 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
+from interfaces.run_config import Settings
 from interfaces.texts import Texts, sentence, size
 from studio.datasets.library import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
 from studio.datasets.sample import SAMPLE, questions
@@ -61,7 +62,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     }
     kept = gr.BrowserState({}, storage_key="finetune-form", secret=secret)
 
-    def on_change(**values: Any) -> tuple[str, dict[str, Any], str]:
+    def on_change(**values: Any) -> tuple[str, Settings, str]:
         config = config_of(values, language)
         return review_text(manager.home, config, words, language), values, form_facts(config)
 
@@ -85,13 +86,13 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         try:
             # A page names datasets of the library, never files by their paths.
             for key in ("dataset", "validation_dataset"):
-                config[key] = config[key] and find_dataset(manager.home, config[key]).id
+                config[key] = config[key] and find_dataset(manager.home, str(config[key])).id
             task = manager.launch_new(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
         except FineTuneError as error:
             return "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems), ""
         return words["starting"], task
 
-    def on_load(values: dict[str, Any] | None, from_run: str) -> list[Any]:
+    def on_load(values: Settings | None, from_run: str) -> list[Any]:
         # An adapter to continue from is chosen each time anew: nobody is to meet that of a run long ago.
         shown = {**(values or {}), _argument("adapter_name_or_path"): ""}
         if from_run:
@@ -100,7 +101,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         return [shown.get(name, gr.skip()) for name in form]
 
     # Without Gradio's queue: its event stream would hold a connection of each tab, and break when the page is left.
-    plain: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    plain: Any = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     changes = [component.change for component in form.values()]
     gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept, told], trigger_mode="always_last", **plain)
     # `input` fires when the box merely loses focus, and would undo what a person has set.
@@ -151,7 +152,7 @@ def model_choices(home: Home, words: Texts, language: str) -> list[tuple[str, st
     return cards
 
 
-def form_values(config: dict[str, Any], language: str) -> dict[str, Any]:
+def form_values(config: Settings, language: str) -> Settings:
     """What the form shows for a config, by its own names: the other way round than `config_of`."""
     checked = FineTuneConfig.model_validate(config)
     own = "" if checked.model_name in PRESET_MODELS else checked.model_name
@@ -160,7 +161,7 @@ def form_values(config: dict[str, Any], language: str) -> dict[str, Any]:
     return {**settings, "model": checked.model_name if not own else gr.skip(), "own_model": own, "dataset": dataset}
 
 
-def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:
+def config_of(values: Settings, language: str) -> Settings:
     """What the form holds as a config, unchecked."""
     settings = {name.replace("__", "."): value for name, value in values.items()}
     own = str(settings.get("own_model") or "").strip()
@@ -168,58 +169,58 @@ def config_of(values: dict[str, Any], language: str) -> dict[str, Any]:
     return {**from_widgets(settings, language), "model_name": model, "dataset": str(settings.get("dataset") or "")}
 
 
-def form_facts(config: dict[str, Any]) -> str:
+def form_facts(config: Settings) -> str:
     """What of the form decides how the data is seen, for our own script."""
     facts = {
         "config": config, "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
-        "accumulation": config["gradient_accumulation_steps"], "budget": 0 if config_problems(config) else token_budget(config), "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
+        "accumulation": config["gradient_accumulation_steps"], "budget": 0 if config_problems(config) else token_budget(FineTuneConfig.model_validate(config)), "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
         "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"],
     }  # fmt: skip
     return json.dumps(facts)
 
 
-def with_held_out_questions(home: Home, config: dict[str, Any]) -> dict[str, Any]:
+def with_held_out_questions(home: Home, config: Settings) -> Settings:
     """The sample brings questions that are not in it: a few are asked before and after, when the person asks none."""
-    if config.get("sample_prompts") or dataset_name(home, config["dataset"]) != SAMPLE:
+    if config.get("sample_prompts") or dataset_name(home, str(config["dataset"])) != SAMPLE:
         return config
     return {
         **config,
-        "sample_prompts": [row["question"] for row in questions()[:QUESTIONS_ASKED]],
+        "sample_prompts": [row.question for row in questions()[:QUESTIONS_ASKED]],
         "sample_max_new_tokens": 40,
         "sample_while_training": False,  # nobody asked for them: they are not to cost time on the way
     }
 
 
-def review_text(home: Home, config: dict[str, Any], words: Texts, language: str) -> str:
+def review_text(home: Home, config: Settings, words: Texts, language: str) -> str:
     """In words: what is missing or wrong, or what will happen."""
     problems = config_problems(config)
     lines = [
         words["missing_data"] if problem.params.get("field") == "dataset" else sentence(problem, language)
         for problem in problems
     ]
-    if not problems:
-        lines = data_lines(home, config, words, language)
-    if lines:
+    checked = None if problems else FineTuneConfig.model_validate(config)
+    if checked is not None:
+        lines = data_lines(home, checked, words, language)
+    if lines or checked is None:
         return "\n".join(f"- {escaped(line)}" for line in lines)
-    budget = token_budget(config)
+    budget, turns = token_budget(checked), checked.gradient_accumulation_steps
     ready = words.of(
         "ready_packed" if budget else "ready",
-        model=config["model_name"], data=dataset_name(home, config["dataset"]), epochs=f"{config['num_train_epochs']:g}",
-        batch=config["per_device_train_batch_size"] * config["gradient_accumulation_steps"],
-        tokens=budget * config["gradient_accumulation_steps"],
+        model=checked.model_name, data=dataset_name(home, str(checked.dataset)), epochs=f"{checked.num_train_epochs:g}",
+        batch=checked.per_device_train_batch_size * turns, tokens=budget * turns,
     )  # fmt: skip
-    adapter = config.get("adapter_name_or_path")
+    adapter = checked.adapter_name_or_path
     further = words.of("ready_further", adapter=adapter) if adapter else ""
     return escaped(ready + further)
 
 
-def data_lines(home: Home, config: dict[str, Any], words: Texts, language: str) -> list[str]:
+def data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str) -> list[str]:
     """What of the chosen dataset forbids a start."""
     try:
-        report = describe(home, config["dataset"])
+        report = describe(home, str(config.dataset))
     except FineTuneError as error:
         return [sentence(problem, language) for problem in error.problems]
-    refused = report.blocking(config["bad_rows"])
+    refused = report.blocking(config.bad_rows)
     if refused is None:
         return []
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}

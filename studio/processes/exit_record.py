@@ -10,7 +10,6 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from interfaces.control_groups import memory_kill_counter, memory_kills
 from interfaces.files import write_json
@@ -57,13 +56,14 @@ def _cause(folder: RunFolder, returncode: int, killed_for_memory: bool) -> str:
         return "out_of_memory"
     if returncode < 0:
         return "killed"
-    problem = (_last_event(folder.events).get("problem") or {}).get("code")
+    told = _last_event(folder.events).get("problem")
+    problem = told.get("code") if isinstance(told, dict) else None
     if problem == "disk_full" or (returncode and not problem and shutil.disk_usage(folder.path).free < FULL_DISK_BYTES):
         return "disk_full"
     return "failed" if returncode else "ended"
 
 
-def _last_event(path: Path) -> dict[str, Any]:
+def _last_event(path: Path) -> dict[str, object]:
     with contextlib.suppress(OSError, ValueError, IndexError), path.open("rb") as file:
         file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
         last = json.loads(file.read().splitlines()[-1])

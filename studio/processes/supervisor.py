@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, RunFolder, WarmTrainerFolder
@@ -105,7 +104,8 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
         visited, _, _ = select.select([inbox], [], [], 1.0)
         asked = os.read(inbox, 65536) if visited else b""
         # Whoever removed the folder may have put another's in its place.
-        own = ((read_json(warm_trainer.record) or {}).get("supervisor") or {}).get("pid") == os.getpid()
+        owner = ProcessIdentity.from_record((read_json(warm_trainer.record) or {}).get("supervisor"))
+        own = owner is not None and owner.pid == os.getpid()
         unwanted = terminated or time.monotonic() > deadline or not own
         too_large = resident_bytes(trainer.pid) > WARM_TRAINER_BYTES or available_bytes() < SHORT_OF_MEMORY_BYTES
         if not asked and (unwanted or too_large or trainer.poll() is not None):
@@ -168,7 +168,7 @@ def _take_charge() -> list[bool]:
     return terminated
 
 
-def _identities(trainer: subprocess.Popen[bytes]) -> dict[str, Any]:
+def _identities(trainer: subprocess.Popen[bytes]) -> dict[str, object]:
     found = {"supervisor": ProcessIdentity.of(os.getpid()), "trainer": ProcessIdentity.of(trainer.pid)}
     return {who: identity.to_record() if identity else None for who, identity in found.items()}
 

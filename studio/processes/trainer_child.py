@@ -19,15 +19,27 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from interfaces.dataset_records import HubSplits
 from interfaces.errors import FineTuneError
 from interfaces.folders import unfinished
 from interfaces.problems import Code, Problem
+from interfaces.trainer_jobs import (
+    AddedDataset,
+    HubModel,
+    HubModels,
+    JobLine,
+    JobProgress,
+    OnProgress,
+    WrittenPath,
+    ignore_progress,
+)
 
 Progress = Callable[[int, int], None]
-OnProgress = Callable[[dict[str, Any]], None]
+Answer = TypeVar("Answer", bound=BaseModel)
 _LIMITS = {signal.SIGXCPU: "processor time", signal.SIGKILL: "memory"}
 _LINES_BYTES = 1 << 16
 HUB_SECONDS = 60.0
@@ -57,7 +69,7 @@ class TrainerChild:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: Mapping[str, Any] | None, tell: OnProgress, seconds: float) -> dict[str, Any]:
+    def ask(self, request: BaseModel | None, answer: type[Answer], tell: OnProgress, seconds: float) -> Answer:
         """The result of one request; without one, of what the child was started for.
 
         Raises:
@@ -66,17 +78,19 @@ class TrainerChild:
         if request is not None:
             with contextlib.suppress(BrokenPipeError):
                 assert self._process.stdin is not None
-                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.write(json.dumps(request.model_dump(mode="json")).encode() + b"\n")
                 self._process.stdin.flush()
         deadline = time.monotonic() + seconds
         while (line := self._line(deadline)) is not None:
-            told = _parse(line)
-            if "result" in told:
-                return dict(told["result"])
-            if "problems" in told:
-                raise FineTuneError(*(Problem.model_validate(problem) for problem in told["problems"]))
-            if told:
-                tell(told)
+            try:
+                update = JobLine.model_validate_json(line)
+            except ValidationError:  # what a library printed in between
+                continue
+            if update.result is not None:
+                return answer.model_validate(update.result)
+            if update.problems is not None:
+                raise FineTuneError(*update.problems)
+            tell(update)
         raise FineTuneError(self._ended(seconds))
 
     def _line(self, deadline: float) -> bytes | None:
@@ -148,9 +162,9 @@ class TrainerChild:
 
 
 def run_trainer(
-    arguments: list[str], tell: OnProgress = lambda _record: None, seconds: float = 86_400.0, subject: str = "",
+    arguments: list[str], answer: type[Answer], tell: OnProgress = ignore_progress, seconds: float = 86_400.0, subject: str = "",
     home: Path | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Answer:  # fmt: skip
     """The result of `python -m trainer <arguments>`.
 
     Raises:
@@ -158,18 +172,9 @@ def run_trainer(
     """
     child = TrainerChild(arguments, subject, home=home)
     try:
-        return child.ask(None, tell, seconds)
+        return child.ask(None, answer, tell, seconds)
     finally:
         child.close()
-
-
-def _parse(line: bytes) -> dict[str, Any]:
-    """A line of the answer; whatever a library printed in between is nothing."""
-    try:
-        told = json.loads(line)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def inspect_seconds(size: int) -> float:
@@ -186,7 +191,7 @@ def read_size(path: Path) -> int:
 
 def add_dataset(
     home: Path, file: Path | str, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
-    name: str = "", move: bool = False, tell: OnProgress = lambda _record: None,
+    name: str = "", move: bool = False, tell: OnProgress = ignore_progress,
 ) -> str:  # fmt: skip
     """Add a file, or a dataset of the Hub, to the home's datasets; returns the dataset's id.
 
@@ -198,7 +203,8 @@ def add_dataset(
     size = 1 << 32 if from_hub else read_size(Path(path))
     options = ["--columns", json.dumps(dict(columns or {})), "--sample-by", sample_by, "--name", name]
     arguments = ["inspect", "--home", str(home), *options, *(["--move"] if move else []), "--", path]
-    return str(run_trainer(arguments, tell, inspect_seconds(size), name or Path(path).name, home)["dataset"])
+    subject = name or Path(path).name
+    return run_trainer(arguments, AddedDataset, tell, inspect_seconds(size), subject, home).dataset
 
 
 def hub_splits(name: str) -> HubSplits:
@@ -207,7 +213,7 @@ def hub_splits(name: str) -> HubSplits:
     Raises:
         FineTuneError: it isn't there, is out of reach, or has nothing that can be read.
     """
-    return HubSplits(**run_trainer(["hub-splits", "--", f"hub:{name}"], seconds=HUB_SECONDS, subject=name))
+    return run_trainer(["hub-splits", "--", f"hub:{name}"], HubSplits, seconds=HUB_SECONDS, subject=name)
 
 
 def download_model(home: Path, model: str, progress: Progress) -> Path:
@@ -217,20 +223,20 @@ def download_model(home: Path, model: str, progress: Progress) -> Path:
         FineTuneError: it can't be had.
     """
 
-    def tell(told: dict[str, Any]) -> None:
-        if "progress" in told:
-            progress(*told["progress"])
+    def tell(update: JobProgress) -> None:
+        if update.progress is not None:
+            progress(*update.progress)
 
-    return Path(run_trainer(["download", "--home", str(home), "--", model], tell)["path"])
+    return Path(run_trainer(["download", "--home", str(home), "--", model], WrittenPath, tell).path)
 
 
-def search_models(text: str) -> list[dict[str, Any]]:
+def search_models(text: str) -> list[HubModel]:
     """Models of the Hub (see `trainer/models/hub_models.py`).
 
     Raises:
         FineTuneError: the Hub is out of reach, or asks to wait.
     """
-    return list(run_trainer(["search", "--", text], seconds=HUB_SECONDS, subject=text)["models"])
+    return run_trainer(["search", "--", text], HubModels, seconds=HUB_SECONDS, subject=text).models
 
 
 @dataclass
@@ -263,9 +269,9 @@ class Previews:
         self._reaper: threading.Timer | None = None
 
     def ask(
-        self, model: str, revision: str, request: Mapping[str, Any], tell: OnProgress = lambda _record: None,
+        self, model: str, revision: str, request: BaseModel, answer: type[Answer], tell: OnProgress = ignore_progress,
         seconds: float = ANSWER_SECONDS, offline: bool = False,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> Answer:  # fmt: skip
         """What the model's child answers. With `offline` a tokenizer that isn't here yet is not fetched.
 
         Raises:
@@ -276,7 +282,7 @@ class Previews:
             if not held.asking.acquire(timeout=self.WAIT_SECONDS):
                 raise FineTuneError.of(Code.STUDIO_BUSY, count=held.users)
             try:
-                return held.child.ask(request, tell, seconds)
+                return held.child.ask(request, answer, tell, seconds)
             finally:
                 held.asking.release()
         finally:

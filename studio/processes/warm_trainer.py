@@ -19,10 +19,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import psutil
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
 from interfaces.files import read_json
 from interfaces.folders import Attempt, Home, RunFolder
@@ -35,13 +36,19 @@ TAKEN_SECONDS = 5.0
 _OF_NO_MATTER = ("_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "TERM", "GRADIO_", "PYTEST_")
 
 
-def warm_trainer_state(home: Home) -> dict[str, Any]:
-    """`state` (none, loading, waiting), and the memory that it holds in bytes."""
+class WarmTrainerState(BaseModel):
+    """Whether a trainer waits, and the memory that it holds."""
+
+    state: Literal["none", "loading", "waiting"]
+    memory_bytes: int
+
+
+def warm_trainer_state(home: Home) -> WarmTrainerState:
     trainer = _who(home, "trainer")
     if trainer is None or not trainer.is_alive():
-        return {"state": "none", "memory_bytes": 0}
-    state = "waiting" if home.warm_trainer.ready.exists() else "loading"
-    return {"state": state, "memory_bytes": resident_bytes(trainer.pid)}
+        return WarmTrainerState(state="none", memory_bytes=0)
+    waits = home.warm_trainer.ready.exists()
+    return WarmTrainerState(state="waiting" if waits else "loading", memory_bytes=resident_bytes(trainer.pid))
 
 
 def keep_warm_trainer(home: Home, command: list[str] | None = None) -> bool:
@@ -52,7 +59,7 @@ def keep_warm_trainer(home: Home, command: list[str] | None = None) -> bool:
     with _alone(home) as alone:
         if not alone:
             return False
-        if warm_trainer_state(home)["state"] != "none":
+        if warm_trainer_state(home).state != "none":
             if (read_json(home.warm_trainer.record) or {}).get("fingerprint") == wanted:
                 return True
             _end(home)
@@ -85,7 +92,7 @@ def take_warm_trainer(folder: RunFolder, attempt: Attempt) -> bool:
     if not home.warm_trainer.record.exists():
         return False
     with _alone(home) as alone:
-        state, supervisor = warm_trainer_state(home)["state"], _who(home, "supervisor")
+        state, supervisor = warm_trainer_state(home).state, _who(home, "supervisor")
         if not alone or supervisor is None or state == "none":
             return False
         if (read_json(home.warm_trainer.record) or {}).get("fingerprint") != fingerprint(os.environ):

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from interfaces.events import Sampled, read_tail
 from interfaces.folders import RunFolder
 from interfaces.history import Points, RunHistory
-from interfaces.records import read_record
+from interfaces.run_records import RunMeta
 from interfaces.texts import sentence, texts
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, require_known, run_state
 from studio.runs.status import AnswerAt, Curve, RunStatus, RunUpdate, SamplePair
-from studio.sizing.calibration import comparable_bytes, estimate_of_run
+from studio.sizing.calibration import estimate_of_run
 
 MOST_POINTS = 2000
 EVIDENCE_LINES = 12
@@ -80,7 +80,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
     return RunStatus(
         state=state.value,
         over=state.is_over,
-        name=str((read_record(history.folder.meta) or {}).get("name", "")),
+        name=RunMeta.of(history.folder).name,
         phase=_phase(history, state, language),
         done=progress.done if progress else None,
         total=progress.total if progress else None,
@@ -94,7 +94,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         tokens_per_second=None if speed is None else round(speed, 1),
         memory_bytes=last.memory_bytes if last else None,
         peak_memory_bytes=history.peak_memory_bytes,
-        estimated_bytes=comparable_bytes(expected) if (expected := estimate_of_run(history.folder)) else None,
+        estimated_bytes=expected.comparable_bytes if (expected := estimate_of_run(history.folder)) else None,
         attempt=history.started.attempt if history.started else 0,
         resumed_from_step=history.started.resumed_from_step if history.started else None,
         saved_step=history.checkpoints[-1].step if history.checkpoints else None,

@@ -6,7 +6,6 @@ What is free of a machine's memory changes: a cure that was found again would no
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,7 +16,7 @@ from interfaces.errors import FineTuneError
 from interfaces.events import Event, Failed, Finished, Stopped, read_tail
 from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
-from interfaces.problems import SCHEMA_VERSION, Code, Problem
+from interfaces.problems import SCHEMA_VERSION, Changes, Code, Problem
 from interfaces.run_config import read_run_config
 from studio.runs.state import RunState, run_state
 
@@ -44,7 +43,7 @@ def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
     return Problem.error(Code.TRAINER_ENDED, code=ended.get("returncode"), path=str(folder.log))
 
 
-def cure_of(folder: RunFolder) -> dict[str, Any]:
+def cure_of(folder: RunFolder) -> Changes:
     """The change of settings with which a failed run may be tried again; empty where none is known."""
     events = read_tail(folder.events)
     problem = problem_of_run(folder, events) if run_state(folder, events) is RunState.FAILED else None
@@ -69,7 +68,7 @@ def _diagnosed(folder: RunFolder, attempt: Attempt, problem: Problem) -> Problem
     return found
 
 
-def _cure(home: Home, config: FineTuneConfig) -> dict[str, Any]:
+def _cure(home: Home, config: FineTuneConfig) -> Changes:
     """The gentlest settings that fit by the estimate; the next smaller ones where that saw no need, or knows nothing."""
     # Here, so that asking for a state loads no estimator.
     from studio.sizing.assess import assess

@@ -13,8 +13,9 @@ import logging
 import os
 import subprocess
 import urllib.request
-from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel
 
 from interfaces.events import read_tail
 from interfaces.files import read_json
@@ -28,18 +29,34 @@ log = logging.getLogger(__name__)
 COMMAND_SECONDS, WEBHOOK_SECONDS = 60.0, 15.0
 
 
-def news_of(folder: RunFolder) -> dict[str, Any]:
-    """What is told of a run that has ended."""
+class News(BaseModel):
+    """What a command or a webhook gets of a run that has ended. Losses in nats per trained token."""
+
+    run: str
+    name: str
+    state: str
+    model: str
+    dataset: str
+    step: int
+    total_steps: int
+    train_loss: float | None
+    eval_loss: float | None
+    seconds: float
+    problem: str
+    message: str
+
+
+def news_of(folder: RunFolder) -> News:
     events = read_tail(folder.events)
     summary, state = summary_of(folder), run_state(folder, events)
     problem = problem_of_run(folder, events) if state == "failed" else None
     name = f"{summary.name} ({folder.id})" if summary.name else folder.id
     message = f"{name}: {state.value}" + (f", loss {summary.train_loss_last:.4f}" if summary.train_loss_last else "")
-    return {
-        "run": folder.id, "name": summary.name, "state": state.value, "model": summary.model, "dataset": summary.dataset,
-        "step": summary.step, "total_steps": summary.total_steps, "train_loss": summary.train_loss_last, "eval_loss": summary.eval_loss,
-        "seconds": summary.seconds, "problem": sentence(problem) if problem else "", "message": message,
-    }  # fmt: skip
+    return News(
+        run=folder.id, name=summary.name, state=state.value, model=summary.model, dataset=summary.dataset,
+        step=summary.step, total_steps=summary.total_steps, train_loss=summary.train_loss_last, eval_loss=summary.eval_loss,
+        seconds=summary.seconds, problem=sentence(problem) if problem else "", message=message,
+    )  # fmt: skip
 
 
 def tell(folder: RunFolder) -> None:
@@ -59,21 +76,21 @@ def tell(folder: RunFolder) -> None:
                 log.error("The %s of %s failed: %s", name, folder.home.notify, type(error).__name__)
 
 
-def _run(command: Any, news: dict[str, Any]) -> None:
+def _run(command: object, news: News) -> None:
     if not (isinstance(command, list) and all(isinstance(word, str) for word in command)):
         raise TypeError("a command is a list of words")
-    told = {"FINETUNE_RUN": news["run"], "FINETUNE_STATE": news["state"], "FINETUNE_MESSAGE": news["message"]}
+    told = {"FINETUNE_RUN": news.run, "FINETUNE_STATE": news.state, "FINETUNE_MESSAGE": news.message}
     subprocess.run(
-        command, input=json.dumps(news, ensure_ascii=False) + "\n", text=True, encoding="utf-8", timeout=COMMAND_SECONDS, check=True,
+        command, input=json.dumps(news.model_dump(), ensure_ascii=False) + "\n", text=True, encoding="utf-8", timeout=COMMAND_SECONDS, check=True,
         env={**os.environ, **told}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
 
-def _post(address: Any, news: dict[str, Any]) -> None:
+def _post(address: object, news: News) -> None:
     if urlsplit(str(address)).scheme not in ("http", "https"):
         raise ValueError("a webhook is an address of http or https")
     request = urllib.request.Request(  # noqa: S310  its scheme has just been looked at
-        str(address), json.dumps(news).encode(), {"Content-Type": "application/json"}, method="POST"
+        str(address), json.dumps(news.model_dump()).encode(), {"Content-Type": "application/json"}, method="POST"
     )
     with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS):  # noqa: S310
         pass

@@ -16,11 +16,11 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
@@ -28,8 +28,8 @@ from interfaces.events import Step, read_tail
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from interfaces.records import read_record
 from interfaces.run_config import read_run_config
+from interfaces.run_records import RunMeta
 from studio.processes.launcher import Launcher, launcher_of
 from studio.runs.state import is_being_started, run_state
 from studio.sizing.devices import chosen_device, detect_devices
@@ -46,13 +46,21 @@ TEND_SECONDS = 2.0
 _DEVICE = re.compile(r"cpu|mps|cuda:\d{1,3}")
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(BaseModel):
     """A run in the queue; `position` counts from 1, over all devices."""
 
     run: str
+    name: str
     device: str
     position: int
+
+
+class QueueRecord(BaseModel):
+    """The queue as the page and `finetune queue --json` get it. `running` are runs by their devices."""
+
+    paused: bool
+    running: dict[str, str]
+    waiting: list[Waiting]
 
 
 class RunQueue:
@@ -73,11 +81,11 @@ class RunQueue:
             key=lambda ticket: (_number(ticket[0].get("order")), ticket[1]),
         )
         return [
-            Waiting(run, self._device_of(run, record), position)
+            Waiting(run=run, name=self._name_of(run), device=self._device_of(run, record), position=position)
             for position, (record, run) in enumerate(tickets, start=1)
         ]
 
-    def _device_of(self, run: str, ticket: Mapping[str, Any]) -> str:
+    def _device_of(self, run: str, ticket: Mapping[str, object]) -> str:
         """As the ticket says; where somebody has damaged it, as the run's settings want."""
         device = str(ticket.get("device"))
         return device if _DEVICE.fullmatch(device) else device_of_run(self.home.run(run))
@@ -95,18 +103,11 @@ class RunQueue:
     def paused(self) -> bool:
         return self.home.queue_paused.exists()
 
-    def to_record(self) -> dict[str, Any]:
-        """For the page and `finetune queue --json`."""
-        return {
-            "paused": self.paused, "running": self.running(),
-            "waiting": [
-                {"run": one.run, "name": self._name_of(one.run), "device": one.device, "position": one.position}
-                for one in self.waiting()
-            ],
-        }  # fmt: skip
+    def to_record(self) -> QueueRecord:
+        return QueueRecord(paused=self.paused, running=self.running(), waiting=self.waiting())
 
     def _name_of(self, run: str) -> str:
-        return str((read_record(self.home.run(run).meta) or {}).get("name", ""))
+        return RunMeta.of(self.home.run(run)).name
 
     def holder_of(self, device: str) -> RunFolder | None:
         """The run whose processes have a device, or are about to be there."""

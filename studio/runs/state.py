@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, computed_field
 
 from interfaces.errors import FineTuneError
 from interfaces.events import (
@@ -30,6 +27,7 @@ from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
+from interfaces.run_records import Lineage, RunMeta
 from studio.processes.launcher import Launcher, launcher_of
 
 STARTING_SECONDS = 10.0
@@ -100,8 +98,7 @@ def is_being_started(attempt: Attempt) -> bool:
     return not attempt.pid.exists() and abs(time.time() - attempt.path.stat().st_mtime) < STARTING_SECONDS
 
 
-@dataclass(frozen=True)
-class RunSummary:
+class RunSummary(BaseModel):
     """One line of the list of runs. Losses in nats per trained token, `started` in seconds since 1970."""
 
     id: str
@@ -120,25 +117,27 @@ class RunSummary:
     resumable: bool
     sparkline: list[float]
 
-    def to_record(self) -> dict[str, Any]:
-        """With `over`, so that no page has to know which states that is."""
-        return {**asdict(self), "over": self.state.is_over}
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def over(self) -> bool:
+        """So that no page has to know which states that is."""
+        return self.state.is_over
 
 
 def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummary:
     """A run in one line, read from its events; use `summary_of` for a list."""
     history = history or RunHistory(folder)
-    lineage, meta = read_record(folder.lineage) or {}, read_record(folder.meta) or {}
+    lineage, meta = Lineage.of(folder), RunMeta.of(folder)
     with history.lock:
         history.refresh()
         losses, last = history.train.losses, history.latest
         thinned = losses[:: max(-(-len(losses) // SPARKLINE_POINTS), 1)]
         return RunSummary(
             id=folder.id,
-            name=str(meta.get("name", "")),
+            name=meta.name,
             state=run_state(folder),
-            model=str(_of(lineage, "base", "requested") or (history.started.model_name if history.started else "")),
-            dataset=str(meta.get("dataset") or _of(lineage, "dataset", "name")),
+            model=lineage.base.requested if lineage else history.started.model_name if history.started else "",
+            dataset=meta.dataset or (lineage.dataset.name if lineage else ""),
             step=last.step if last else 0,
             total_steps=last.total_steps if last else 0,
             train_loss_first=_finite(losses[:1]),
@@ -157,12 +156,6 @@ def _finite(losses: Sequence[float]) -> float | None:
     return losses[0] if losses and math.isfinite(losses[0]) else None
 
 
-def _of(record: dict[str, Any], part: str, name: str) -> str:
-    """A name inside a part of a record; empty where somebody has damaged it."""
-    inner = record.get(part)
-    return str(inner.get(name) or "") if isinstance(inner, dict) else ""
-
-
 def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None) -> RunSummary:
     """As `summarize`, from `summary.json` where that still tells of the last attempt.
 
@@ -176,7 +169,7 @@ def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None
     # Only a run whose process is gone too has said its last word.
     if summary.state.is_over and launcher_of(folder.home).find(folder) is None:
         with contextlib.suppress(OSError):  # a full or read-only disk: the list can be told all the same
-            write_json(folder.summary, json.loads(json.dumps(summary.to_record())))
+            write_json(folder.summary, summary.model_dump(mode="json"))
     return summary
 
 
@@ -186,10 +179,9 @@ def _stored(folder: RunFolder) -> RunSummary | None:
         return None
     if record.pop("schema_version", None) != SCHEMA_VERSION:
         return None  # a summary can be made again from what it sums up
-    record.pop("over", None)
     try:
-        return RunSummary(**{**record, "state": RunState(record["state"])})
-    except (TypeError, ValueError, ValidationError):
+        return RunSummary.model_validate(record)
+    except ValidationError:
         return None  # somebody has damaged it
 
 

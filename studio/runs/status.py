@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, Field
+
+from interfaces.problems import Changes
 
 
 class Curve(BaseModel):
@@ -58,7 +58,7 @@ class RunStatus(BaseModel):
     """Until a stop is done at the latest."""
     problem: str
     code: str
-    cure: dict[str, Any]
+    cure: Changes
     """A change of settings that would let the run succeed."""
     evidence: list[str]
     """The last lines of the log of a run that failed."""

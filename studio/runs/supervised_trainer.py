@@ -9,11 +9,13 @@ from typing import Any
 from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
 from interfaces.events import read_tail
-from interfaces.finetune import IFineTuneService
+from interfaces.finetune import IFineTuneService, TrainingResult
 from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code
 from interfaces.result import result_of
+from interfaces.run_config import Settings
+from interfaces.trainer_jobs import WrittenPath
 from studio.processes.launcher import Launcher, launcher_of
 from studio.processes.trainer_child import run_trainer
 from studio.runs.diagnosis import problem_of_run
@@ -36,7 +38,7 @@ class SupervisedTrainer(IFineTuneService):
     def validate_config(self, config: dict[str, Any]) -> bool:
         return not config_errors(config)
 
-    def submit(self, config: dict[str, Any]) -> None:
+    def submit(self, config: Settings) -> None:
         self._submit(config)
 
     def train(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -48,12 +50,12 @@ class SupervisedTrainer(IFineTuneService):
                 queue.tend()
         return dict(result_of_run(history))
 
-    def _submit(self, config: dict[str, Any]) -> RunFolder:
+    def _submit(self, config: Settings) -> RunFolder:
         if errors := config_errors(config):
             raise FineTuneError(*errors)
         if not config.get("output_dir"):
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
-        folder = self._folder = RunFolder(Path(config["output_dir"]))
+        folder = self._folder = RunFolder(Path(str(config["output_dir"])))
         wait_until_gone(folder, self._launcher)
         RunQueue(folder.home, self._launcher).submit(folder)
         return folder
@@ -62,7 +64,8 @@ class SupervisedTrainer(IFineTuneService):
         if self._folder is None:
             raise FineTuneError.of(Code.VALUE_MISSING, field="output_dir")
         folder = str(self._folder.path)
-        return Path(run_trainer(["export", folder, "--out", str(Path(output_path).expanduser().absolute())])["path"])
+        out = str(Path(output_path).expanduser().absolute())
+        return Path(run_trainer(["export", folder, "--out", out], WrittenPath).path)
 
 
 def wait_until_gone(folder: RunFolder, launcher: Launcher | None = None) -> None:
@@ -79,11 +82,12 @@ def wait_until_gone(folder: RunFolder, launcher: Launcher | None = None) -> None
         time.sleep(0.05)
 
 
-def result_of_run(history: RunHistory) -> dict[str, Any]:
+def result_of_run(history: RunHistory) -> TrainingResult:
     """The result as it stands on the disk, with the state and the problem of a trainer that left without a word."""
     folder, tail = history.folder, read_tail(history.folder.events)
     state = run_state(folder, tail)
     told = state.value if state.is_over else "interrupted"
-    result = dict(result_of(history.refresh(), told))  # type: ignore[arg-type]
+    result = result_of(history.refresh(), told)  # type: ignore[arg-type]
     problem = problem_of_run(folder, tail) if state == "failed" else None
-    return {**result, "problem": problem.model_dump(mode="json") if problem else None}
+    result["problem"] = problem.model_dump(mode="json") if problem else None
+    return result

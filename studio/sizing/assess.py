@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
@@ -14,9 +13,10 @@ from studio.models.architecture import Architecture
 from studio.models.facts import ModelFacts, model_facts
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Calibration, calibration_of, variant_name
-from studio.sizing.estimate import Estimate, Loss, estimate, with_changes
+from studio.sizing.estimate import Estimate, estimate, with_changes
 from studio.sizing.fitting import Fit, make_it_fit, resolve_checkpointing, savings
 from studio.sizing.lengths import known_lengths
+from studio.sizing.records import AssessmentRecord, Loss, RunEstimate
 from studio.sizing.work import CPU_FLOPS, flops_per_token, tokens_of_step, work_of
 
 START_SECONDS = 10.0
@@ -58,20 +58,18 @@ class Assessment:
         found = {"max_length": length, "model": self.facts.name, "value": positions}
         return [Problem.warning(Code.POSITIONS_EXCEEDED, **found)]
 
-    def to_record(self) -> dict[str, Any]:
-        return {
-            **self.estimate.to_record(), "model": self.facts.name, "parameters": self.facts.shape.parameters, "loss": self.loss,
-            "download_bytes": self.facts.download_bytes, "lengths_known": self.lengths is not None, "correction": self.correction,
-            "gradient_checkpointing": self.config.gradient_checkpointing,
-            "warnings": [problem.model_dump(mode="json") for problem in self.warnings()],
-        }  # fmt: skip
+    def to_record(self) -> AssessmentRecord:
+        """As `finetune estimate --json` and the page get it."""
+        return AssessmentRecord(
+            **dict(self.estimate.to_record()), model=self.facts.name, parameters=self.facts.shape.parameters, loss=self.loss,
+            download_bytes=self.facts.download_bytes, lengths_known=self.lengths is not None, correction=self.correction,
+            gradient_checkpointing=self.config.gradient_checkpointing is True, warnings=self.warnings(),
+        )  # fmt: skip
 
-    def run_record(self) -> dict[str, Any]:
-        """What a run keeps of it, in `estimate.json`: the answer, and the question, to be asked again with its own rows."""
-        return {
-            **self.estimate.to_record(), "correction": self.correction, "shape": asdict(self.facts.shape),
-            "config": self.config.model_dump(exclude={"output_dir"}),
-        }  # fmt: skip
+    def run_record(self) -> RunEstimate:
+        """What a run keeps of it."""
+        found = dict(self.estimate.to_record())
+        return RunEstimate(**found, correction=self.correction, shape=self.facts.shape, config=self.config)
 
 
 def assess(
@@ -127,5 +125,5 @@ def step_seconds(
 def _speeds(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, calibration: Calibration
 ) -> tuple[float, float] | None:
-    variant = variant_name(config.model_dump())
+    variant = variant_name(config)
     return calibration.tokens_per_second(device, config.model_name, variant, flops_per_token(shape, config, lengths))

@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import math
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from interfaces.config import FineTuneConfig, token_budget
+from interfaces.row_lengths import RowLengths
 
 MOST_DRAWS = 20_000
 """Rows drawn at most: a larger dataset's largest batch is hardly larger."""
@@ -32,12 +31,12 @@ class Lengths:
         return sum(self.counts)
 
     @classmethod
-    def of_figures(cls, figures: Mapping[str, Any]) -> Lengths | None:
-        """From what `trainer/tokens/length_figures.py` tells of a dataset; None where there are no rows."""
-        edges, counts = figures["histogram"]["edges"], figures["histogram"]["counts"]
-        scale = max(figures["rows"] / max(figures["counted"], 1), 1.0)
+    def of_figures(cls, figures: RowLengths) -> Lengths | None:
+        """From what was counted of a dataset; None where there are no rows."""
+        edges, counts = figures.histogram.edges, figures.histogram.counts
+        scale = max(figures.rows / max(figures.counted, 1), 1.0)
         pairs = [
-            (min((edges[bar] + edges[bar + 1]) // 2, figures["longest"]), round(count * scale))
+            (min((edges[bar] + edges[bar + 1]) // 2, figures.longest), round(count * scale))
             for bar, count in enumerate(counts)
             if count
         ]
@@ -45,9 +44,9 @@ class Lengths:
             return None
         # The longest row is known, not only its bar.
         last, count = pairs[-1]
-        pairs[-1:] = [(last, count - 1)] * (count > 1) + [(figures["longest"], 1)]
+        pairs[-1:] = [(last, count - 1)] * (count > 1) + [(figures.longest, 1)]
         tokens, amounts = zip(*pairs, strict=True)
-        share = figures["trained_tokens"] / figures["tokens_kept"] if figures["tokens_kept"] else 1.0
+        share = figures.trained_tokens / figures.tokens_kept if figures.tokens_kept else 1.0
         return cls(tokens, amounts, share)
 
 
@@ -56,7 +55,7 @@ def worst_batch(config: FineTuneConfig, lengths: Lengths | None, padded: bool = 
 
     `padded` batches count with their padding: there one long row makes a large batch.
     """
-    batch, budget = config.per_device_train_batch_size, token_budget(config.model_dump())
+    batch, budget = config.per_device_train_batch_size, token_budget(config)
     limit = config.max_length
     kept = kept_rows(lengths, limit, config.long_rows) if lengths else ()
     if not kept:

@@ -13,18 +13,20 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import ValidationError
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from interfaces.events import Finished, Step, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.records import read_record
-from studio.models.architecture import Architecture
+from interfaces.row_lengths import RowLengths
+from interfaces.run_config import Settings
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.estimate import estimate
+from studio.sizing.records import RunEstimate
 from studio.sizing.work import flops_per_token
 
 NEWEST = 40
@@ -113,18 +115,13 @@ class Calibration:
         return None
 
 
-def variant_name(config: dict[str, Any]) -> str:
-    bits = "4" if config.get("load_in_4bit") else "8" if config.get("load_in_8bit") else "16"
-    return f"{bits} bits{', recomputed' if config.get('gradient_checkpointing') is True else ''}"
+def variant_name(config: FineTuneConfig) -> str:
+    bits = "4" if config.load_in_4bit else "8" if config.load_in_8bit else "16"
+    return f"{bits} bits{', recomputed' if config.gradient_checkpointing is True else ''}"
 
 
-def comparable_bytes(record: dict[str, Any]) -> int:
-    """Of an estimate what is measured on its kind of device."""
-    return int(record["tensor_bytes" if record["device"]["kind"] == "cuda" else "total_bytes"])
-
-
-def estimate_of_run(folder: RunFolder) -> dict[str, Any] | None:
-    """What a run was estimated to need (`Estimate.to_record`): with the lengths of its own rows, once they are known.
+def estimate_of_run(folder: RunFolder) -> RunEstimate | None:
+    """What a run was estimated to need: with the lengths of its own rows, once they are known.
 
     None where nothing was estimated.
     """
@@ -133,26 +130,27 @@ def estimate_of_run(folder: RunFolder) -> dict[str, Any] | None:
 
 
 @functools.lru_cache(maxsize=2 * MOST_RUNS)
-def _estimate_of_run(folder: RunFolder, _estimated: int, _counted: int) -> dict[str, Any] | None:
+def _estimate_of_run(folder: RunFolder, _estimated: int, _counted: int) -> RunEstimate | None:
     record, figures = read_record(folder.estimate), read_record(folder.lengths)
-    lengths = Lengths.of_figures(figures) if figures else None
-    if record is None or lengths is None or "config" not in record:
-        return record
-    config, shape, seen = (
-        FineTuneConfig.model_validate(record["config"]),
-        Architecture(**record["shape"]),
-        record["device"],
+    try:
+        before = RunEstimate.model_validate(record)
+        lengths = Lengths.of_figures(RowLengths.model_validate(figures)) if figures else None
+    except ValidationError:  # made by hand, or damaged
+        return None
+    if lengths is None:
+        return before
+    shape, config = before.shape, before.config
+    found = estimate(shape, config, before.device.device(), lengths, correction=before.correction).to_record()
+    as_before = {"steps": before.steps, "seconds": before.seconds}
+    return before.model_copy(
+        update={**dict(found), **as_before, "flops_per_token": flops_per_token(shape, config, lengths)}
     )
-    device = Device(seen["kind"], seen["name"], seen["total_bytes"], seen["free_bytes"], bf16=seen["bf16"])
-    told = estimate(shape, config, device, lengths, correction=record["correction"])
-    as_before = {key: record[key] for key in ("correction", "config", "shape", "steps", "seconds")}
-    return {**told.to_record(), **as_before, "flops_per_token": flops_per_token(shape, config, lengths)}
 
 
 def trial_of(folder: RunFolder) -> Trial | None:
     """A run's trial, where it was estimated, its rows were counted, and it has timed a few steps."""
-    record = estimate_of_run(folder)
-    if record is None or "flops_per_token" not in record:
+    expected = estimate_of_run(folder)
+    if expected is None or expected.flops_per_token is None:
         return None
     events = read_tail(folder.events)
     try:
@@ -166,17 +164,17 @@ def trial_of(folder: RunFolder) -> Trial | None:
         seconds = sum(step.seconds for step in timed)
         speeds = sorted(step.tokens / step.seconds for step in timed) or [0.0]
         return Trial(
-            run=folder.id, device=record["device"]["name"], model=record["config"]["model_name"],
-            estimated_bytes=round(comparable_bytes(record) / record["correction"]), measured_bytes=measured,
+            run=folder.id, device=expected.device.name, model=expected.config.model_name,
+            estimated_bytes=round(expected.comparable_bytes / expected.correction), measured_bytes=measured,
             tokens_per_second=sum(step.tokens for step in timed) / seconds if seconds else 0.0,
             slowest=speeds[len(speeds) // 10], fastest=speeds[-1 - len(speeds) // 10],
-            flops_per_token=record["flops_per_token"], variant=variant_name(record["config"]),
+            flops_per_token=expected.flops_per_token, variant=variant_name(expected.config),
         )  # fmt: skip
-    except (KeyError, TypeError, ZeroDivisionError):
+    except ZeroDivisionError:
         return None
 
 
-def timing_config(config: Mapping[str, Any], name: str = f"{TIMED_STEPS} timed steps") -> dict[str, Any]:
+def timing_config(config: Settings, name: str = f"{TIMED_STEPS} timed steps") -> Settings:
     """The settings of a run that only teaches their speed: its batches are theirs, and nothing is measured, answered or saved on the way."""
     return {
         **config, "name": name, "max_steps": TIMED_STEPS, "gradient_accumulation_steps": 1,

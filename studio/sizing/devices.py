@@ -15,6 +15,7 @@ from interfaces.control_groups import kernel_number, memory_limits
 from interfaces.device import GIB, Device
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
+from studio.sizing.records import DeviceMemory
 
 T = TypeVar("T")
 CARDS = {
@@ -43,14 +44,22 @@ def chosen_device(wanted: str, devices: list[Device]) -> Device:
     return found[0] if found else usable_device(devices)
 
 
-def devices_now() -> list[dict[str, Any]]:
-    """Every device with its memory and how busy it is, in percent; None where that can't be asked."""
+class DeviceStatus(DeviceMemory):
+    """A device as it is now. `used` is the one that runs are trained on, `processes` count other programs on it."""
+
+    index: int
+    busy_percent: float | None
+    """None where that can't be asked."""
+    used: bool
+    processes: int
+
+
+def devices_now() -> list[DeviceStatus]:
+    """Every device with its memory and how busy it is."""
     devices = detect_devices()
     used = usable_device(devices)
     return [
-        {"kind": device.kind, "name": device.name, "index": device.index, "total_bytes": device.total_memory_bytes,
-         "free_bytes": device.free_memory_bytes, "busy_percent": _busy(device), "used": device == used,
-         "processes": _processes(device)}
+        DeviceStatus.of(device, index=device.index, busy_percent=_busy(device), used=device == used, processes=_processes(device))
         for device in devices
     ]  # fmt: skip
 

@@ -8,18 +8,17 @@ their sources and how far they were off.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
+from interfaces.problems import Changes
+from interfaces.run_config import Settings
 from studio.models.architecture import STORED_BYTES, Architecture, Linear
 from studio.sizing.batch_lengths import Lengths, trained_in, worst_batch
+from studio.sizing.records import DeviceMemory, EstimateRecord, FitLevel, Loss
 from studio.sizing.step_memory import FP32, Ledger, StepSpec, simulate_step
 
-FitLevel = Literal["fits", "tight", "too_big"]
-Loss = Literal["trained", "full"]
 COMFORTABLE = 0.9
 """The share of the free memory up to which a run fits: the rest is for what else the machine does meanwhile."""
 PROCESS_BYTES = {"cpu": 800_000_000, "cuda": 500_000_000, "mps": 500_000_000}
@@ -82,13 +81,13 @@ class Estimate:
             return "fits"
         return "tight" if self.total_bytes <= free else "too_big"
 
-    def to_record(self) -> dict[str, Any]:
-        """As `finetune estimate --json` and the page get it."""
-        return {
-            "bytes": {part: self.parts[part] for part in PARTS if part in self.parts}, "total_bytes": self.total_bytes, "verdict": self.verdict, "seconds": self.seconds, "steps": self.steps,
-            "tensor_bytes": self.tensor_bytes, "host_bytes": self.host_bytes, "disk_bytes": self.disk_bytes, "batch_tokens": sum(self.lengths),
-            "device": {"kind": self.device.kind, "name": self.device.name, "total_bytes": self.device.total_memory_bytes, "free_bytes": self.device.free_memory_bytes, "bf16": self.device.bf16},
-        }  # fmt: skip
+    def to_record(self) -> EstimateRecord:
+        return EstimateRecord(
+            bytes={part: self.parts[part] for part in PARTS if part in self.parts}, total_bytes=self.total_bytes,
+            verdict=self.verdict, seconds=self.seconds, steps=self.steps, tensor_bytes=self.tensor_bytes,
+            host_bytes=self.host_bytes, disk_bytes=self.disk_bytes, batch_tokens=sum(self.lengths),
+            device=DeviceMemory.of(self.device),
+        )  # fmt: skip
 
 
 def estimate(
@@ -221,13 +220,13 @@ def disk_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig) -> i
     return (config.save_total_limit + 3) * 12 * adapter_parameters(shape, spec)
 
 
-def with_changes(config: FineTuneConfig, changes: Mapping[str, Any]) -> FineTuneConfig:
+def with_changes(config: FineTuneConfig, changes: Changes) -> FineTuneConfig:
     """A copy with some fields set; `lora.r` reaches inside."""
     lora = {key.removeprefix("lora."): value for key, value in changes.items() if key.startswith("lora.")}
     outer = {key: value for key, value in changes.items() if "." not in key}
     return config.model_copy(update={**outer, **({"lora": config.lora.model_copy(update=lora)} if lora else {})})
 
 
-def changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def changed(config: Settings, changes: Changes) -> Settings:
     """As `with_changes`, of a config as it is stored."""
     return with_changes(FineTuneConfig.model_validate(config), changes).model_dump(exclude={"output_dir"})

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 from interfaces.advice import fewer_at_once
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
+from interfaces.problems import Changes
 from studio.models.architecture import Architecture
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.estimate import Estimate, estimate, with_changes
+from studio.sizing.records import FitRecord
 from studio.sizing.work import rows_trained
 
 CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 2.5
@@ -27,7 +28,7 @@ BITS = 2
 """Where in `_options` the bits of the base are."""
 
 
-Option = tuple[float, dict[str, Any], str]
+Option = tuple[float, Changes, str]
 """(dislike, changes, the name of what it costs)"""
 
 
@@ -35,7 +36,7 @@ Option = tuple[float, dict[str, Any], str]
 class Fit:
     """A change of settings, what it costs (`costs` are keys of sentences), and the memory with it."""
 
-    changes: dict[str, Any]
+    changes: Changes
     costs: tuple[str, ...]
     estimate: Estimate
     step_seconds: float | None = None
@@ -45,15 +46,11 @@ class Fit:
     def is_practical(self) -> bool:
         return self.step_seconds is None or self.step_seconds <= LONGEST_STEP
 
-    def to_record(self) -> dict[str, Any]:
-        return {
-            "changes": self.changes,
-            "costs": list(self.costs),
-            "total_bytes": self.estimate.total_bytes,
-            "verdict": self.estimate.verdict,
-            "step_seconds": self.step_seconds,
-            "practical": self.is_practical,
-        }
+    def to_record(self) -> FitRecord:
+        return FitRecord(
+            changes=self.changes, costs=list(self.costs), total_bytes=self.estimate.total_bytes,
+            verdict=self.estimate.verdict, step_seconds=self.step_seconds, practical=self.is_practical,
+        )  # fmt: skip
 
 
 def resolve_checkpointing(
@@ -147,7 +144,7 @@ def _batches(config: FineTuneConfig, lengths: Lengths | None) -> list[Option]:
     while batch > 1 and fewer_at_once(batch, turns)[1] <= 4096:
         (batch, turns), dislike = fewer_at_once(batch, turns), dislike + HALVED
         turns = min(turns, max(rows // batch, 1)) if rows else turns
-        changes: dict[str, Any] = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}
+        changes: Changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}
         if config.packing and budget:
             changes["max_tokens_per_batch"] = max(
                 budget // (config.per_device_train_batch_size // batch), config.max_length

@@ -30,7 +30,7 @@ def work_of(config: FineTuneConfig, lengths: Lengths) -> Work | None:
         return None
     rows = rows_trained(config, all_rows)
     tokens = rows * sum(tokens * count for tokens, count in kept) / all_rows
-    budget = token_budget(config.model_dump())
+    budget = token_budget(config)
     batches = packs_about(tokens, budget) if budget else math.ceil(rows / config.per_device_train_batch_size)
     per_epoch = updates_per_epoch(batches, config.gradient_accumulation_steps)
     steps = max(math.ceil(per_epoch * config.num_train_epochs), 1)

@@ -12,7 +12,7 @@ import { seen } from "./format.js";
  * @typedef {{ text?: string | null, messages: Message[], tools?: { function: { name: string } }[] }} Example
  * @typedef {{
  *   id: string, name: string, format: string, rows: number, usable: number, valid: number, invalid: number, suspicious: number,
- *   kinds: Record<string, number>, first: Fault[], columns: Record<string, string>, known_columns: string[],
+ *   kinds: Record<string, number>, first_problems: Fault[], columns: Record<string, string>, known_columns: string[],
  *   unused_columns: string[], unused_keys: Record<string, number>, parts: unknown, editable: boolean, sample_by: string,
  *   examples: Example[],
  * }} Dataset
@@ -68,7 +68,8 @@ export function report(found, { texts, language, chooses, save }) {
     make("a", { class: "fs-button fs-small", href: `/api/datasets/${found.id}/${path}`, download: true }, text);
   const rows = download("examples.jsonl", texts.download_rows);
   const summary = counts(found, texts);
-  if (!found.first.length) return make("div", { class: "fs-report" }, summary, make("div", { class: "fs-row" }, rows));
+  if (!found.first_problems.length)
+    return make("div", { class: "fs-report" }, summary, make("div", { class: "fs-row" }, rows));
   const kinds = Object.entries(found.kinds).map(([kind, count]) => `${texts[`kind_${kind}`]} ${number(count)}`);
   const columns = ["row", "line", "field", "what", "row_itself"].map((name) => texts[`column_${name}`]);
   const caption = make("caption", { class: "fs-hidden" }, texts.problems);
@@ -77,7 +78,7 @@ export function report(found, { texts, language, chooses, save }) {
     {},
     caption,
     make("thead", {}, heads(...columns)),
-    make("tbody", {}, ...found.first.map(faultRow)),
+    make("tbody", {}, ...found.first_problems.map(faultRow)),
   );
   const problems = download(`problems.csv?language=${language}`, texts.download_report);
   const actions = make("div", { class: "fs-row" }, problems, rows);
@@ -86,8 +87,8 @@ export function report(found, { texts, language, chooses, save }) {
     actions.append(button(texts.fix_rows, () => fixRows(found, editor, texts, language, save), "fs-small"));
   if (found.invalid && chooses) actions.append(make("span", { class: "fs-hint" }, texts.choose_bad_rows));
   const total = Object.values(found.kinds).reduce((sum, count) => sum + count, 0);
-  const first = fill(texts.first_problems, { shown: found.first.length, total: number(total) });
-  const more = total > found.first.length ? make("p", { class: "fs-hint" }, first) : null;
+  const first = fill(texts.first_problems, { shown: found.first_problems.length, total: number(total) });
+  const more = total > found.first_problems.length ? make("p", { class: "fs-hint" }, first) : null;
   const kindLine = make("p", { class: "fs-hint" }, kinds.join(" · "));
   return make(
     "div",

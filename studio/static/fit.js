@@ -10,12 +10,15 @@ import { formNow } from "./form.js";
  * @typedef {{ changes: Changes, costs: string[], total_bytes: number, practical: boolean, step_seconds: number }} Saving
  * @typedef {{ verdict: string, total_bytes: number, fit: Saving | null, slow: boolean }} ModelVerdict
  * @typedef {{
- *   detail?: string, bytes?: Record<string, number>, total_bytes: number, verdict: string, steps: number | null,
+ *   bytes: Record<string, number>, total_bytes: number, verdict: string, steps: number | null,
  *   seconds: [number, number] | null, download_bytes: number, disk_bytes: number, batch_tokens: number,
- *   lengths_known: boolean, gradient_checkpointing: boolean, warnings: string[], device: { name: string, free_bytes: number },
- *   fit: Saving | null, savings: Saving[], models: Record<string, ModelVerdict>,
- *   presets: Record<string, { verdict: string, total_bytes: number, model: string }>,
+ *   lengths_known: boolean, gradient_checkpointing: boolean, remarks: string[], device: { name: string, free_bytes: number },
+ *   fit: Saving | null, savings: Saving[],
  * }} Verdict
+ * @typedef {{
+ *   estimate: Verdict | null, detail: string, models: Record<string, ModelVerdict>,
+ *   presets: Record<string, { verdict: string, total_bytes: number, model: string }>,
+ * }} Answer
  */
 
 const REFRESH_MS = 10000; // other programs come and go
@@ -144,48 +147,47 @@ class FitPart {
   async refresh() {
     if (!this.config) return;
     const mine = ++this.#asked;
-    /** @type {Verdict} */
-    let verdict;
+    /** @type {Answer} */
+    let answer;
     try {
-      verdict = await post(`/api/estimate?language=${this.language}`, { config: this.config });
+      answer = await post(`/api/estimate?language=${this.language}`, { config: this.config });
     } catch {
       return;
     }
     if (mine !== this.#asked) return; // a newer setting has been asked for
-    this.showBadges(verdict.models);
-    this.showPresets(verdict);
-    const text = JSON.stringify(verdict);
+    this.showBadges(answer.models);
+    this.showPresets(answer);
+    const text = JSON.stringify(answer);
     if (text !== this.#shown) {
       this.#shown = text;
-      this.show(verdict);
+      this.show(answer);
     }
     await this.askAfterTiming();
   }
 
-  /** @param {Verdict} verdict */
-  showPresets(verdict) {
+  /** @param {Answer} answer */
+  showPresets({ presets }) {
     const badge = (/** @type {{ verdict: string, total_bytes: number }} */ one) =>
       make(
         "span",
         { class: "fs-badge", "data-verdict": one.verdict },
         `${size(one.total_bytes)} · ${this.texts[one.verdict]}`,
       );
-    const rows = Object.entries(verdict.presets).map(([name, one]) =>
+    const rows = Object.entries(presets).map(([name, one]) =>
       make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, badge(one)), make("td", {}, one.model)),
     );
     this.presetRows.replaceChildren(...rows);
     this.presets.hidden = !rows.length;
   }
 
-  /** @param {Verdict} verdict */
-  show(verdict) {
+  /** @param {Answer} answer */
+  show({ estimate: verdict, detail }) {
     const { texts } = this;
-    const known = verdict.bytes !== undefined;
-    for (const part of [this.bar, this.legend, this.note, this.change, this.more]) part.hidden = !known;
+    for (const part of [this.bar, this.legend, this.note, this.change, this.more]) part.hidden = !verdict;
     this.timing.hidden = true;
-    if (!known) {
+    if (!verdict) {
       this.root.dataset.verdict = "";
-      return setText(this.said, verdict.detail || texts.fit_settings);
+      return setText(this.said, detail || texts.fit_settings);
     }
     const [need, free] = [verdict.total_bytes, verdict.device.free_bytes];
     Object.assign(this.root.dataset, { verdict: verdict.verdict, total: String(need) });
@@ -198,7 +200,7 @@ class FitPart {
     // What isn't here would be downloaded first, and what doesn't fit would fail.
     const possible = verdict.steps !== null && verdict.download_bytes === 0 && verdict.verdict !== "too_big";
     this.timing.hidden = !possible || verdict.seconds !== null;
-    this.showMemory(verdict.bytes ?? {}, need, free);
+    this.showMemory(verdict.bytes, need, free);
     this.showNote(verdict);
     this.showChange(verdict);
     this.showSavings(verdict.savings, need);
@@ -244,7 +246,7 @@ class FitPart {
     const lines = [
       fill(verdict.lengths_known ? texts.fit_batch : texts.fit_unknown, { tokens: verdict.batch_tokens }),
       verdict.gradient_checkpointing === true ? texts.fit_recomputed : "",
-      ...verdict.warnings,
+      ...verdict.remarks,
       fill(texts.fit_disk, { disk: size(verdict.disk_bytes + verdict.download_bytes) }),
     ];
     setText(this.note, lines.filter(Boolean).join(" "));

@@ -10,11 +10,11 @@ import { LengthBars } from "./lengths.js";
  * @typedef {{ id: number, text: string, trained: boolean, special: boolean }} Token
  * @typedef {{
  *   rows: number, row: number, line: number | null, length: number, trained: number, cut: number, max_length: number,
- *   tokens: Token[], stop: { token: string, fate: string }, notes: string[],
+ *   tokens: Token[], stop: { token: string, fate: string }, remarks: string[],
  * }} Row
  * @typedef {import("./lengths.js").Lengths & {
  *   tokens: number, trained_tokens: number, steps_per_epoch: number, batch: number, accumulation: number,
- *   padding_share: number, sampled: boolean, counted: number, rows: number, warnings: string[], refused: number,
+ *   padding_share: number, sampled: boolean, counted: number, rows: number, remarks: string[], refused: number,
  *   first_refused: { reason: string }[], nothing_to_learn: number,
  * }} Stats
  * @typedef {{
@@ -176,7 +176,7 @@ export class TokenPreview {
   /** @param {string} kind @param {Record<string, unknown>} [more] */
   find(kind, more = {}) {
     return this.guarded(async () => {
-      const answer = await this.see({ op: "find", kind, from: this.#position + 1, ...more });
+      const answer = await this.see({ op: "find", kind, start: this.#position + 1, ...more });
       if (answer.position === null) throw new Error(this.texts.none_found);
       await this.showRow(answer.position);
     });
@@ -218,7 +218,7 @@ export class TokenPreview {
       fill(texts.row_facts, facts),
       row.stop.token ? fill(texts[`stop_${row.stop.fate}`], { token: row.stop.token }) : texts.stop_none,
       ...(row.cut ? [fill(texts.row_cut, { cut: number(row.cut), max: number(row.max_length) })] : []),
-      ...row.notes,
+      ...row.remarks,
     ];
     this.notes.replaceChildren(...lines.map((text) => make("li", {}, text)));
   }
@@ -265,7 +265,7 @@ export class TokenPreview {
   /** @param {Stats} stats @param {Split} split */
   remarks(stats, split) {
     const { texts } = this;
-    const lines = [...stats.warnings];
+    const lines = [...stats.remarks];
     const reason = stats.first_refused[0]?.reason ?? "";
     if (stats.refused) lines.push(fill(texts.refused, { count: number(stats.refused), reason }));
     if (stats.nothing_to_learn) lines.push(fill(texts.nothing_trained, { count: number(stats.nothing_to_learn) }));

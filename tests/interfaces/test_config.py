@@ -134,10 +134,10 @@ def test_settings_that_do_not_go_together_are_named(change: dict[str, object], f
 
 
 def test_the_budget_of_a_batch_is_said_once() -> None:
-    values = FineTuneConfig(dataset="x", max_length=100, per_device_train_batch_size=4).model_dump()
-    assert token_budget(values) == 0
-    assert token_budget({**values, "packing": True}) == 400
-    assert token_budget({**values, "packing": True, "max_tokens_per_batch": 150}) == 150
+    config = FineTuneConfig(dataset="x", max_length=100, per_device_train_batch_size=4)
+    assert token_budget(config) == 0
+    assert token_budget(config.model_copy(update={"packing": True})) == 400
+    assert token_budget(config.model_copy(update={"packing": True, "max_tokens_per_batch": 150})) == 150
 
 
 @pytest.mark.parametrize(

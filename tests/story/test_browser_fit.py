@@ -163,5 +163,7 @@ def test_timed_steps_give_a_duration_and_a_peak_beside_the_estimate(
     page.screenshot(path=tmp_path / "peak.png")
     finished = read_events(folder.events)[-1]
     assert isinstance(finished, Finished)
-    estimated = (estimate_of_run(folder) or {})["total_bytes"]
+    expected = estimate_of_run(folder)
+    assert expected is not None
+    estimated = expected.total_bytes
     assert 0.75 < estimated / finished.peak_memory_bytes < 1.35

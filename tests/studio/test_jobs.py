@@ -4,7 +4,9 @@ import pytest
 
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
+from interfaces.trainer_jobs import AddedDataset, FormatPreview, JobProgress, OnProgress
 from studio.jobs import DatasetJob, DatasetJobs
+from tests.conftest import until
 
 
 def ended(job: DatasetJob) -> DatasetJob:
@@ -18,18 +20,19 @@ def ended(job: DatasetJob) -> DatasetJob:
 def test_a_job_tells_how_far_it_is_and_what_came_out() -> None:
     jobs, may_end = DatasetJobs(), threading.Event()
 
-    def work(tell):
-        tell({"preview": {"name": "a"}})
-        tell({"progress": [5, 10], "rows": 3})
+    preview = FormatPreview(name="a", format="text", columns={}, known_columns=[], examples=[])
+
+    def work(tell: OnProgress) -> AddedDataset:
+        tell(JobProgress(preview=preview))
+        tell(JobProgress(progress=(5, 10), rows=3))
         may_end.wait(10)
-        return {"dataset": "x"}
+        return AddedDataset(dataset="x")
 
     job = jobs.start(work)
-    while job.rows == 0:
-        pass
-    assert (job.ended, job.progress, job.preview) == (None, (5, 10), {"name": "a"})
+    until(lambda: job.rows > 0 or job.ended is not None, 10)
+    assert (job.ended, job.progress, job.preview) == (None, (5, 10), preview)
     may_end.set()
-    assert ended(jobs.get(job.id)).result == {"dataset": "x"}
+    assert ended(jobs.get(job.id)).result == AddedDataset(dataset="x")
 
 
 @pytest.mark.parametrize(

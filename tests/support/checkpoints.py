@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from interfaces.folders import RunFolder
-from trainer.artifacts.checkpoints import NEEDED, commit_checkpoint
+from trainer.artifacts.checkpoints import NEEDED, Conditions, commit_checkpoint
+
+CONDITIONS = Conditions(
+    config_sha256="a", dataset_sha256="b", validation_sha256="b", world_size=1, device="cpu", dtype="float32", threads=2,
+    batches="flat", logits="trained", attention="sdpa", versions={"torch": "2.13.0"},
+)  # fmt: skip
 
 
 def commit(folder: RunFolder, step: int) -> Path:
@@ -17,7 +22,7 @@ def commit(folder: RunFolder, step: int) -> Path:
     for name in NEEDED:
         (staged / name).write_bytes(name.encode() * 50 + str(step).encode())
     (staged / "training_args.bin").write_bytes(b"a token may be in here")
-    path, size = commit_checkpoint(folder, step, {"threads": 2}, {"loss": 0.1})
+    path, size = commit_checkpoint(folder, step, CONDITIONS, {"loss": 0.1})
     assert size == sum(50 * len(name) + len(str(step)) for name in NEEDED)
     return path
 

@@ -11,6 +11,7 @@ from interfaces.device import Device
 from interfaces.events import CheckpointCommitted, Evaluated, Event, Finished, Sampled, Started, Step
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
+from interfaces.row_lengths import RowLengths
 from studio.models.catalog import BY_ID
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Trial
@@ -38,10 +39,10 @@ def add_run(
     device = Device(kind, device_name, 1 << 34, 1 << 34)
     before, own = (
         estimate(SHAPE, CONFIG, device, lengths, correction=by)
-        for lengths, by in ((None, correction), (Lengths.of_figures(LENGTHS), 1.0))
+        for lengths, by in ((None, correction), (Lengths.of_figures(RowLengths.model_validate(LENGTHS)), 1.0))
     )
     question = {"correction": correction, "shape": asdict(SHAPE), "config": CONFIG.model_dump(exclude={"output_dir"})}
-    write_json(folder.estimate, {**before.to_record(), **question})
+    write_json(folder.estimate, {**before.to_record().model_dump(), **question})
     write_json(folder.lengths, LENGTHS)
     measured = round((own.tensor_bytes if kind == "cuda" else own.total_bytes) * ratio)
     steps = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
@@ -19,7 +18,7 @@ from interfaces.files import publish
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.artifacts.checkpoints import newest_checkpoint
-from trainer.artifacts.model_card import model_card
+from trainer.artifacts.model_card import CardFacts, model_card
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
@@ -172,14 +171,14 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
 
 def save_adapter(
     model: PeftModel, tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path, config: FineTuneConfig,
-    facts: dict[str, Any],
+    facts: CardFacts,
 ) -> None:  # fmt: skip
     """Adapter, tokenizer and model card into `folder`, whole or not at all; what lies there gives way."""
     staging = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
     # What leaves this machine names its base as another machine would. A folder's name alone would be looked up on the
     # Hub, where a stranger's model may have it: as a path it never is.
-    named = facts["base"] if "/" in facts["base"] else f"./{facts['base']}"
+    named = facts.base if "/" in facts.base else f"./{facts.base}"
     model.peft_config["default"].base_model_name_or_path = named
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     _save_tokenizer(tokenizer, files, staging)

@@ -8,6 +8,7 @@ checkpoint whose every file still has its sha256.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,34 +33,51 @@ class _File(BaseModel):
     sha256: str
 
 
+class Conditions(BaseModel):
+    """All that decides the numbers: a resume under other conditions is not exact."""
+
+    config_sha256: str
+    dataset_sha256: str
+    validation_sha256: str
+    world_size: int
+    device: str
+    dtype: str
+    threads: int
+    batches: str
+    logits: str
+    attention: str
+    versions: dict[str, str]
+
+
 class Manifest(BaseModel):
     """What a checkpoint holds, and under which conditions a resume from it is exact."""
 
     step: int
     files: dict[str, _File]
-    conditions: dict[str, Any]
-    """Config, data, number format, threads, way of computing, versions: all that decides the numbers."""
+    conditions: dict[str, object]
+    """The `Conditions` of the version that wrote it, which may have had others."""
     unlogged: dict[str, float]
     """What the next point of the curve already holds of steps before this one."""
 
 
 def commit_checkpoint(
-    folder: RunFolder, step: int, conditions: dict[str, Any], unlogged: dict[str, float]
+    folder: RunFolder, step: int, conditions: Conditions, unlogged: dict[str, float]
 ) -> tuple[Path, int]:
     """Move the Trainer's `staging/checkpoint-<step>` to its place; returns the place and its size in bytes."""
     staged, target = folder.staging / f"checkpoint-{step}", folder.checkpoint(step)
     (staged / SECRET).unlink(missing_ok=True)
-    files: dict[str, Any] = {}
+    files = {}
     for path in sorted(path for path in staged.rglob("*") if path.is_file()):
-        files[str(path.relative_to(staged))] = {"size": path.stat().st_size, "sha256": sha256_of(path)}
-    write_json(staged / MANIFEST, {"step": step, "conditions": conditions, "unlogged": unlogged, "files": files})
+        files[str(path.relative_to(staged))] = _File(size=path.stat().st_size, sha256=sha256_of(path))
+    manifest = Manifest(step=step, conditions=conditions.model_dump(), unlogged=unlogged, files=files)
+    write_json(staged / MANIFEST, manifest.model_dump())
     if not folder.checkpoints.exists():
         folder.checkpoints.mkdir()
         fsync(folder.path)
     if target.exists():  # a damaged one that was passed over
         _remove(folder, step)
     publish(staged, target)
-    return target, sum(file["size"] for file in files.values())
+    return target, sum(file.size for file in files.values())
 
 
 def rotate_checkpoints(folder: RunFolder, keep: int, best: int | None, verified: set[int]) -> None:
@@ -149,14 +167,15 @@ def newest_checkpoint(folder: RunFolder) -> tuple[int | None, list[Problem]]:
     return None, passed_over
 
 
-def changed_conditions(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def changed_conditions(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """What a resume would not find as it was: 'threads 2 -> 4', 'torch 2.13.0 -> 2.14.0'."""
     changes: list[str] = []
-    for name in now:
-        if isinstance(now[name], dict) and isinstance(before.get(name), dict):
-            changes += changed_conditions(before[name], now[name])
-        elif before.get(name) != now[name]:
-            changes.append(f"{name} {_short(before.get(name))} -> {_short(now[name])}")
+    for name, value in now.items():
+        earlier = before.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            changes += changed_conditions(earlier, value)
+        elif earlier != value:
+            changes.append(f"{name} {_short(earlier)} -> {_short(value)}")
     return changes
 
 

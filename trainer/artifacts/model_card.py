@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from interfaces.config import STARTER, FineTuneConfig
 from trainer.models import starter
@@ -62,17 +62,38 @@ Answers end with `{token}`, at which the base doesn't stop by itself: `model.gen
 """
 
 
-def model_card(config: FineTuneConfig, facts: dict[str, Any]) -> str:
-    """The card's Markdown. `facts`: base, revision, kind of base, dtype, rows, sha256 of the data, losses, versions."""
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says beside the config. Losses in nats per trained token."""
+
+    base: str
+    revision: str | None
+    dtype: str
+    train_rows: int
+    validation_rows: int
+    dataset_sha256: str
+    steps: int
+    versions: dict[str, str]
+    loss_first: float | None
+    loss_last: float | None
+    eval_loss: float | None
+    stop: tuple[str, int | None] | None
+    """The token that ends an answer and its id, where the base doesn't stop there by itself."""
+
+
+def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
+    """The card's Markdown."""
     # The Hub would look for a base that was a folder under its bare name.
-    base = [f"base_model: {facts['base']}"] if "/" in facts["base"] else []
+    base = [f"base_model: {facts.base}"] if "/" in facts.base else []
     front = ["---", "library_name: peft", *base, "tags: [lora, finetune-studio]", "---"]
     lora = config.lora
-    steps = f"{facts['steps']} steps of {config.per_device_train_batch_size} x {config.gradient_accumulation_steps} examples"
+    steps = (
+        f"{facts.steps} steps of {config.per_device_train_batch_size} x {config.gradient_accumulation_steps} examples"
+    )
     rows = [
-        ("Base model", facts["base"] + (f" at {facts['revision']}" if facts["revision"] else "")),
-        ("Rows trained / kept aside", f"{facts['train_rows']} / {facts['validation_rows']}"),
-        ("sha256 of the data", facts["dataset_sha256"]),
+        ("Base model", facts.base + (f" at {facts.revision}" if facts.revision else "")),
+        ("Rows trained / kept aside", f"{facts.train_rows} / {facts.validation_rows}"),
+        ("sha256 of the data", facts.dataset_sha256),
         (
             "Training",
             f"{steps}, learning rate {config.learning_rate:g}, length {config.max_length}, seed {config.seed}",
@@ -81,26 +102,26 @@ def model_card(config: FineTuneConfig, facts: dict[str, Any]) -> str:
             "Adapter",
             f"LoRA r={lora.r}, alpha={lora.lora_alpha:g}, dropout={lora.lora_dropout:g}, on {_targets(config)}",
         ),
-        ("Loss, first and last step", f"{_figure(facts['loss_first'])} / {_figure(facts['loss_last'])}"),
-        ("Validation loss", _figure(facts["eval_loss"])),
-        ("Base loaded in", _base_format(config, facts["dtype"])),
-        ("Made with", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
+        ("Loss, first and last step", f"{_figure(facts.loss_first)} / {_figure(facts.loss_last)}"),
+        ("Validation loss", _figure(facts.eval_loss)),
+        ("Base loaded in", _base_format(config, facts.dtype)),
+        ("Made with", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     title = config.name or "LoRA adapter"
-    stop = _STOP.format(token=facts["stop"][0], id=facts["stop"][1]) if facts.get("stop") else ""
+    stop = _STOP.format(token=facts.stop[0], id=facts.stop[1]) if facts.stop else ""
     return "\n".join([*front, "", f"# {title}", "", *table, "", "## Load it", "", _loading(config, facts), stop])
 
 
-def _loading(config: FineTuneConfig, facts: dict[str, Any]) -> str:
+def _loading(config: FineTuneConfig, facts: CardFacts) -> str:
     if config.model_name == STARTER:
         return _LOAD_STARTER.format(
             package=starter.PACKAGE, version=starter.VERSION, gguf=starter.GGUF,
-            sha256=starter.GGUF_SHA256, dtype=facts["dtype"],
+            sha256=starter.GGUF_SHA256, dtype=facts.dtype,
         )  # fmt: skip
-    if facts["revision"] is None:
-        return _LOAD_FOLDER.format(base=facts["base"], dtype=facts["dtype"])
-    return _LOAD_HUB.format(base=facts["base"], revision=f', revision="{facts["revision"]}"', dtype=facts["dtype"])
+    if facts.revision is None:
+        return _LOAD_FOLDER.format(base=facts.base, dtype=facts.dtype)
+    return _LOAD_HUB.format(base=facts.base, revision=f', revision="{facts.revision}"', dtype=facts.dtype)
 
 
 def _targets(config: FineTuneConfig) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 from interfaces.config import FineTuneConfig
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
-from trainer.artifacts.checkpoints import changed_conditions, committed_steps, newest_checkpoint, read_manifest
+from trainer.artifacts.checkpoints import (
+    Conditions,
+    changed_conditions,
+    committed_steps,
+    newest_checkpoint,
+    read_manifest,
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class ResumePoint:
     """`step` is that of the checkpoint, None for a run that begins anew."""
 
     step: int | None
-    conditions: dict[str, Any] = field(default_factory=dict)
+    conditions: dict[str, object] = field(default_factory=dict)
     unlogged: dict[str, float] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
@@ -36,9 +41,11 @@ def find_resume_point(folder: RunFolder) -> ResumePoint:
     return ResumePoint(step, manifest.conditions, manifest.unlogged, tuple(passed_over))
 
 
-def no_longer_exact(resume_point: ResumePoint, conditions: dict[str, Any]) -> list[Problem]:
+def no_longer_exact(resume_point: ResumePoint, conditions: Conditions) -> list[Problem]:
     """A warning where a resume meets other conditions than the checkpoint was made under."""
-    if resume_point.step is None or not (changed := changed_conditions(resume_point.conditions, conditions)):
+    if resume_point.step is None or not (
+        changed := changed_conditions(resume_point.conditions, conditions.model_dump())
+    ):
         return []
     return [Problem.warning(Code.RESUME_NOT_EXACT, step=resume_point.step, changed=changed)]
 

@@ -41,7 +41,7 @@ class Cells:
     """What was noticed in one row's texts."""
 
     def __init__(self) -> None:
-        self.doubts: list[tuple[Code, dict[str, Any]]] = []
+        self.doubts: list[tuple[Code, dict[str, object]]] = []
         self.unused: set[str] = set()
         """Keys inside of turns that nothing here reads."""
 
@@ -49,7 +49,7 @@ class Cells:
         self.doubts.append((code, {"field": field, **params}))
 
     def text(
-        self, values: dict[str, Any], key: str, within: str = "", required: bool = True, answer: bool = False,
+        self, values: dict[str, object], key: str, within: str = "", required: bool = True, answer: bool = False,
         any_length: bool = False,
     ) -> str:  # fmt: skip
         """The text of a field. An optional one may be missing or null; a required one must hold more than blanks.

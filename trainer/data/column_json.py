@@ -45,7 +45,7 @@ def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
     return None if rows is None else (Row(number, None, without_nulls(row)) for number, row in enumerate(rows, start=1))
 
 
-def _only_split(path: Path, table: Any) -> list[dict[str, Any]] | None:
+def _only_split(path: Path, table: Any) -> list[dict[str, object]] | None:
     """The rows of the one split that a table of splits holds."""
     if not isinstance(table, dict) or not table or not {str(name).lower() for name in table} <= SPLITS:
         return None
@@ -57,11 +57,11 @@ def _only_split(path: Path, table: Any) -> list[dict[str, Any]] | None:
     return next(iter(splits.values()))
 
 
-def _records(part: Any) -> list[dict[str, Any]] | None:
+def _records(part: Any) -> list[dict[str, object]] | None:
     return part if isinstance(part, list) and part and all(isinstance(row, dict) for row in part) else None
 
 
-def _rows_of(table: Any) -> list[dict[str, Any]] | None:
+def _rows_of(table: Any) -> list[dict[str, object]] | None:
     if not isinstance(table, dict) or not table:
         return None
     columns, values = list(table), list(table.values())
@@ -88,7 +88,7 @@ def _rows_of(table: Any) -> list[dict[str, Any]] | None:
     return None
 
 
-def _split_rows(columns: Any, data: Any) -> list[dict[str, Any]] | None:
+def _split_rows(columns: Any, data: Any) -> list[dict[str, object]] | None:
     """pandas' orient split: names once, and a list of cells for each row."""
     if not isinstance(columns, list) or not isinstance(data, list) or not all(isinstance(one, str) for one in columns):
         return None

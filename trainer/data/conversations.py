@@ -84,15 +84,15 @@ def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
     return messages
 
 
-def _apart(turn: dict[str, Any]) -> list[dict[str, Any]]:
+def _apart(turn: dict[str, object]) -> list[dict[str, object]]:
     """The turns that one object holds: a question and its answer, as Firefly's do, or results in <tool_response>."""
     role_key = next((key for key in ROLE_KEYS if key in turn), None)
     if role_key is not None:
-        text_key = next((key for key in TEXT_KEYS if isinstance(turn.get(key), str)), None)
-        if text_key is None or _ROLES.get(str(turn[role_key]).strip().lower()) != "tool":
+        text_key, text = next(((key, found) for key in TEXT_KEYS if isinstance(found := turn.get(key), str)), ("", ""))
+        if not text_key or _ROLES.get(str(turn[role_key]).strip().lower()) != "tool":
             return [turn]
-        results = _RESPONSE.findall(turn[text_key])
-        if not results or _RESPONSE.sub("", turn[text_key]).strip():
+        results = _RESPONSE.findall(text)
+        if not results or _RESPONSE.sub("", text).strip():
             return [turn]
         return [{**turn, text_key: result} for result in results]
     named = {key.lower(): key for key in reversed(list(turn))}
@@ -104,7 +104,7 @@ def _apart(turn: dict[str, Any]) -> list[dict[str, Any]]:
     return [*system, {"role": "user", "content": turn[asks]}, {"role": "assistant", "content": turn[answers], **rest}]
 
 
-def transcript_of(text: str) -> list[dict[str, Any]]:
+def transcript_of(text: str) -> list[dict[str, object]]:
     """The turns of a text that is written as `Human: ... Assistant: ...` (hh-rlhf) or with `User:`; none where it is not.
 
     A last `Assistant:` without an answer, as a prompt ends with, is no turn.
@@ -124,7 +124,7 @@ def transcript_of(text: str) -> list[dict[str, Any]]:
     return turns if turns[-1]["content"] or turns[-1]["role"] == "user" else turns[:-1]
 
 
-def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None:
+def message_of(turn: dict[str, object], field: str, cells: Cells) -> Message | None:
     """One turn; None for an empty system turn, which says nothing."""
     if len(turn) > 2:
         refuse_media(turn, field)
@@ -139,7 +139,7 @@ def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None
         where = f"{field}.{role_key}"
         raise RowError(Code.ROW_ROLE_UNKNOWN, field=where, value=name[:40], known=sorted([*_ROLES, *_CALLS]))
     parts = _parts_of(turn.get(text_key), f"{field}.{text_key}", cells)
-    content = turn if parts is None else {text_key: parts.text}
+    content: dict[str, object] = turn if parts is None else {text_key: parts.text}
     if role != "assistant":
         text = cells.text(content, text_key, field, required=role == "user")
         if role == "system" and not text.strip():
@@ -148,7 +148,7 @@ def message_of(turn: dict[str, Any], field: str, cells: Cells) -> Message | None
         return Message(role=role, content=text, name=_name(turn), tool_call_id=_id(called))
     calls = (*_calls(turn, field), *(parts.calls if parts else ()))
     reasoning = next(
-        (turn[key] for key in _REASONING_KEYS if isinstance(turn.get(key), str) and turn[key].strip()),
+        (said for key in _REASONING_KEYS if isinstance(said := turn.get(key), str) and said.strip()),
         parts.reasoning or None if parts else None,
     )
     text = cells.text(content, text_key, field, required=not calls, answer=True)
@@ -224,12 +224,12 @@ def _id(value: Any) -> str | None:
     return str(value) or None
 
 
-def _name(turn: dict[str, Any]) -> str | None:
+def _name(turn: dict[str, object]) -> str | None:
     name = turn.get("name")
     return name if isinstance(name, str) and name else None
 
 
-def _weight(turn: dict[str, Any], field: str) -> bool:
+def _weight(turn: dict[str, object], field: str) -> bool:
     """Whether an assistant's turn is trained on: yes, unless one of the marks that are known says 0 or false."""
     trained = True
     for key in _MARKS:
@@ -244,7 +244,7 @@ def _weight(turn: dict[str, Any], field: str) -> bool:
     return trained
 
 
-def _calls(turn: dict[str, Any], field: str) -> Iterator[ToolCall]:
+def _calls(turn: dict[str, object], field: str) -> Iterator[ToolCall]:
     if turn.get("function_call") is not None:  # OpenAI's older way
         yield _call(turn["function_call"], f"{field}.function_call")
     if turn.get("tool_calls") is not None:
@@ -252,7 +252,7 @@ def _calls(turn: dict[str, Any], field: str) -> Iterator[ToolCall]:
             yield _call(call, f"{field}.tool_calls[{number}]")
 
 
-def _call_turn(turn: dict[str, Any], text_key: str, field: str, cells: Cells) -> Message:
+def _call_turn(turn: dict[str, object], text_key: str, field: str, cells: Cells) -> Message:
     where = f"{field}.{text_key}"
     value: Any = turn.get(text_key)
     if not isinstance(value, dict | list):
@@ -289,7 +289,7 @@ def _call(call: Any, field: str) -> ToolCall:
     return ToolCall(name=inner["name"], arguments=arguments, id=_id(call.get("id")))
 
 
-def tools_of(value: Any, field: str) -> tuple[dict[str, Any], ...]:
+def tools_of(value: Any, field: str) -> tuple[dict[str, object], ...]:
     """The functions that a row offers, each as {"type": "function", "function": {...}}; often a JSON text."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()

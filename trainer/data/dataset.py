@@ -25,7 +25,8 @@ from interfaces.example_file import INDEX_FIELDS
 from interfaces.files import publish, sha256_of
 from interfaces.folders import DatasetFolder, Home, unfinished_name
 from interfaces.problems import Code
-from trainer.data.inspection import Inspection, OnProgress, say_nothing
+from interfaces.trainer_jobs import OnProgress, ignore_progress
+from trainer.data.inspection import Inspection
 from trainer.data.reading import kind_of_file
 
 Indices = numpy.typing.NDArray[numpy.int64]
@@ -33,7 +34,7 @@ Indices = numpy.typing.NDArray[numpy.int64]
 
 def add_dataset(
     home: Home, source: Path, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
-    name: str = "", tell: OnProgress = say_nothing, move: bool = False,
+    name: str = "", tell: OnProgress = ignore_progress, move: bool = False,
 ) -> DatasetFolder:  # fmt: skip
     """Copy `source` into the home and normalize it. A file added before is found again by its content.
 

@@ -110,7 +110,7 @@ def _data_rows(name: str, lines: _Lines, header: list[str], delimiter: str) -> I
         number += 1
         length = lines.offset - lines.row_offset
         problem_found = _row_problem(name, number, lines, cells, header)
-        values = None if problem_found else dict(zip(header, cells, strict=True))
+        values: dict[str, object] | None = None if problem_found else dict(zip(header, cells, strict=True))
         yield Row(number, lines.row_line, values, problem_found, lines.row_offset, length)
 
 

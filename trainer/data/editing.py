@@ -12,8 +12,8 @@ from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
+from interfaces.trainer_jobs import OnProgress, ignore_progress
 from trainer.data.dataset import add_dataset
-from trainer.data.inspection import OnProgress, say_nothing
 from trainer.data.reading import check_file, json_form, kind_of_file, read_rows
 from trainer.data.rows import Row, open_data
 
@@ -22,7 +22,7 @@ MOST_BYTES = 50_000_000
 
 
 def edit_rows(
-    home: Home, folder: DatasetFolder, changes: Mapping[int, str | None], tell: OnProgress = say_nothing
+    home: Home, folder: DatasetFolder, changes: Mapping[int, str | None], tell: OnProgress = ignore_progress
 ) -> DatasetFolder:
     """A dataset in which rows have another text, or with None are gone.
 

@@ -72,13 +72,13 @@ class Shape:
         return next(kind for kind in ("messages", "chosen", "prompt", "text") if kind in self.columns)
 
 
-def detect_shape(rows: Iterable[Mapping[str, Any]], path_name: str = "") -> Shape:
+def detect_shape(rows: Iterable[Mapping[str, object]], path_name: str = "") -> Shape:
     """The shape whose columns the first rows have.
 
     Raises:
         FineTuneError: none fits; the problem names the columns seen and the shapes known.
     """
-    seen: dict[str, Any] = {}
+    seen: dict[str, object] = {}
     for row in rows:
         for column, value in row.items():
             if seen.get(column) is None:
@@ -104,7 +104,7 @@ def with_late_columns(shape: Shape, seen: Iterable[str]) -> Shape:
     return Shape(shape.name, columns)
 
 
-def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
+def _detected(seen: dict[str, object]) -> tuple[str, dict[str, str]] | None:
     chosen, rejected = _named(seen, ("chosen", "chosen_messages")), _named(seen, ("rejected", "rejected_messages"))
     turns = _named(seen, _CONVERSATION)
     pair = next(
@@ -126,12 +126,12 @@ def _detected(seen: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
     if pair is not None:
         return pair[0], {"prompt": pair[1], "completion": pair[2]}
     text = _named(seen, _TEXT)
-    if text is not None and isinstance(seen[text], str) and transcript_of(seen[text]):
+    if text is not None and isinstance(written := seen[text], str) and transcript_of(written):
         return "transcript", {"messages": text}
     return ("text", {"text": text}) if text is not None else None
 
 
-def _is_one_turn(seen: Mapping[str, Any]) -> bool:
+def _is_one_turn(seen: Mapping[str, object]) -> bool:
     """Whether a row is a single message: a role and a text beside it."""
     role, text = _named(seen, (*ROLE_KEYS, "type")), _named(seen, TEXT_KEYS)
     if role is None or text is None:
@@ -182,7 +182,7 @@ def example_of(
         return None, [row.problem or Problem.error(Code.ROW_NOT_OBJECT, value="null", **where)]
     cells = Cells()
 
-    def placed(params: dict[str, Any]) -> dict[str, Any]:
+    def placed(params: dict[str, object]) -> dict[str, object]:
         """With the cell of a sheet that the field is in."""
         field = re.split(r"[.\[]", str(params.get("field")))[0]
         return {**where, **params, **({"cell": row.cells[field]} if row.cells and field in row.cells else {})}
@@ -198,7 +198,7 @@ def example_of(
     return example, [Problem.warning(code, **placed(params)) for code, params in cells.doubts]
 
 
-def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+def _conversation(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
     field = columns["messages"]
     if field not in values:
         raise RowError(Code.ROW_FIELD_MISSING, field=field)
@@ -209,7 +209,7 @@ def _conversation(values: dict[str, Any], columns: Mapping[str, str], cells: Cel
     return _with_rest(messages, field, values, columns, cells)
 
 
-def _pair(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+def _pair(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
     if isinstance(values.get(columns["prompt"]), list) and isinstance(values.get(columns["completion"]), list):
         # Both as turns: those of the prompt are only read.
         asked = messages_of(values[columns["prompt"]], columns["prompt"], cells)
@@ -235,7 +235,7 @@ def _pair(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> E
     return _with_rest(messages, columns["prompt"], values, columns, cells)
 
 
-def _preference(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+def _preference(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
     """Chosen against rejected without a conversation column: the prompt is a text, or inside of chosen."""
     messages: list[Message] = []
     if "prompt" in columns:
@@ -253,14 +253,14 @@ def _preference(values: dict[str, Any], columns: Mapping[str, str], cells: Cells
     return _with_rest(messages + chosen, columns["chosen"], values, columns, cells)
 
 
-def _plain_text(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Example:
+def _plain_text(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
     return Example(text=cells.text(values, columns["text"], any_length=True), row=0)
 
 
 _CONVERTERS = {"messages": _conversation, "prompt": _pair, "chosen": _preference, "text": _plain_text}
 
 
-def _chosen(values: dict[str, Any], field: str, cells: Cells) -> list[Message]:
+def _chosen(values: dict[str, object], field: str, cells: Cells) -> list[Message]:
     """The chosen answer: a text, one turn, or the whole conversation with it."""
     chosen = values.get(field)
     if isinstance(chosen, dict):
@@ -277,7 +277,7 @@ def _chosen(values: dict[str, Any], field: str, cells: Cells) -> list[Message]:
     return [Message(role="assistant", content=text, train=True)]
 
 
-def _history(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -> Iterable[list[Message]]:
+def _history(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Iterable[list[Message]]:
     """Alpaca's earlier turns: a list of [question, answer]."""
     if "history" not in columns or values.get(columns["history"]) in (None, "", []):
         return
@@ -298,7 +298,7 @@ def _history(values: dict[str, Any], columns: Mapping[str, str], cells: Cells) -
 
 
 def _with_rest(
-    messages: list[Message], field: str, values: dict[str, Any], columns: Mapping[str, str], cells: Cells
+    messages: list[Message], field: str, values: dict[str, object], columns: Mapping[str, str], cells: Cells
 ) -> Example:
     """The whole example: with the system text and the tools of the row, if it has them, and something to learn."""
     system = cells.text(values, columns["system"], required=False) if "system" in columns else ""

@@ -26,7 +26,7 @@ from interfaces.dataset_records import HubSplit, HubSplits
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code
-from trainer.data.inspection import OnProgress
+from interfaces.trainer_jobs import JobProgress, OnProgress
 from trainer.data.reading import kind_of_file
 from trainer.data.rows import open_data
 from trainer.models.hub import hub_problem
@@ -96,7 +96,7 @@ def fetch_dataset(home: Home, reference: str, tell: OnProgress) -> tuple[Path, s
         chosen = found.splits[split]
         paths = []
         for number, file in enumerate(chosen):
-            tell({"progress": [number, len(chosen)]})
+            tell(JobProgress(progress=(number, len(chosen))))
             got = huggingface_hub.hf_hub_download(found.name, file, repo_type="dataset", revision=found.revision)
             paths.append(Path(got))
     title = ":".join(part for part in (asked.name, asked.config, split) if part)

@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from interfaces.example import Example
 from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, Problem
+from interfaces.trainer_jobs import FormatPreview, JobProgress, OnProgress, ignore_progress
 from trainer.data.formats import Shape, chosen_shape, detect_shape, example_of, with_late_columns
 from trainer.data.limits import written_bytes
 from trainer.data.reading import read_rows
@@ -35,11 +36,6 @@ _MOST_KEYS = 50
 _EXCERPT = 400
 _EXCERPTS = 10_000
 _TELL_SECONDS = 0.2
-OnProgress = Callable[[dict[str, Any]], None]
-
-
-def say_nothing(_record: dict[str, Any]) -> None:
-    """For callers who wait for the end."""
 
 
 class Inspection:
@@ -47,7 +43,7 @@ class Inspection:
 
     def __init__(
         self, source: Path, folder: DatasetFolder, columns: Mapping[str, str] | None = None,
-        sample_by: str = "paragraph", tell: OnProgress = say_nothing, name: str = "", trained: Mapping[int, int] | None = None,
+        sample_by: str = "paragraph", tell: OnProgress = ignore_progress, name: str = "", trained: Mapping[int, int] | None = None,
     ) -> None:  # fmt: skip
         """`trained` are the groups of the rows that are trained, each with its row: rows here that say the same are leaks."""
         self._trained = trained or {}
@@ -103,7 +99,7 @@ class Inspection:
         """
         first = self._begin(read_rows(self.source, self._sample_by))
         if self._shape is not None:
-            self._tell({"preview": _preview(self._shape, list(self._seen_columns), first, self.name)})
+            self._tell(JobProgress(preview=_preview(self._shape, list(self._seen_columns), first, self.name)))
 
     def example_at(self, number: int) -> Example:
         """One row by its number, read no further than to there.
@@ -140,14 +136,14 @@ class Inspection:
             self._detect(found)
         return first
 
-    def _detect(self, found: list[dict[str, Any]]) -> None:
+    def _detect(self, found: list[dict[str, object]]) -> None:
         self._seen_columns = dict.fromkeys(str(column) for values in found for column in values)
         if self._columns:
             self._shape = chosen_shape(self._columns, self._seen_columns, self.name)
         else:
             self._shape = detect_shape(found, self.name)
 
-    def _notice_columns(self, values: dict[str, Any]) -> None:
+    def _notice_columns(self, values: dict[str, object]) -> None:
         """A column may show up late: one that the shape can use is used from there on, and all are told."""
         if self._shape is None:
             self._detect([values])
@@ -234,8 +230,9 @@ class Inspection:
         if count % 256 or (now := time.monotonic()) - self._told < _TELL_SECONDS:
             return
         self._told = now
-        packed = self.source.name.lower().endswith(".gz") or row.offset is None
-        self._tell({"progress": [0 if packed else row.offset, self.source.stat().st_size], "rows": count})
+        packed = self.source.name.lower().endswith(".gz")
+        done = 0 if packed else row.offset or 0
+        self._tell(JobProgress(progress=(done, self.source.stat().st_size), rows=count))
 
 
 def groups_of(path: Path, columns: Mapping[str, str] | None, sample_by: str) -> dict[int, int]:
@@ -269,9 +266,9 @@ class Quoted:
             self._file.close()
 
 
-def _record(example: Example, said: list[Problem]) -> dict[str, Any]:
+def _record(example: Example, said: list[Problem]) -> dict[str, object]:
     """As `Example.to_record`, several times faster: this runs for each of a million rows."""
-    record: dict[str, Any] = {"schema_version": example.schema_version, "row": example.row, "line": example.line}
+    record: dict[str, object] = {"schema_version": example.schema_version, "row": example.row, "line": example.line}
     if example.text is not None:
         record["text"] = example.text
     if example.messages:
@@ -332,9 +329,8 @@ def group_of(said: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(plain, digest_size=8).digest(), "little")
 
 
-def _preview(shape: Shape, columns: list[str], rows: list[Row], name: str) -> dict[str, Any]:
+def _preview(shape: Shape, columns: list[str], rows: list[Row], name: str) -> FormatPreview:
     examples = [example for row in rows if (example := example_of(row, shape, name)[0]) is not None]
-    return {
-        "name": name, "format": shape.name, "columns": dict(shape.columns), "known_columns": columns,
-        "examples": [example.to_record() for example in examples[:SHOWN_ROWS]],
-    }  # fmt: skip
+    return FormatPreview(
+        name=name, format=shape.name, columns=dict(shape.columns), known_columns=columns, examples=examples[:SHOWN_ROWS]
+    )

@@ -18,7 +18,7 @@ _WHERE_FROM = re.compile(r"\A(data:|https?://|file:|s3:|gs:|\.{0,2}/)|\A[A-Za-z0
 """An address, a path from a root, or bytes in base64."""
 
 
-def refuse_media(values: dict[str, Any], within: str = "") -> None:
+def refuse_media(values: dict[str, object], within: str = "") -> None:
     """
     Raises:
         RowError: a row or a turn comes with pictures, films or sounds.

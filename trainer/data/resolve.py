@@ -13,9 +13,9 @@ from interfaces.example_file import SUSPICIOUS, ExampleFile
 from interfaces.files import sha256_of
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
+from interfaces.trainer_jobs import OnProgress, ignore_progress
 from trainer.data.dataset import Indices, add_dataset, index_of
 from trainer.data.hub_dataset import fetch_dataset
-from trainer.data.inspection import OnProgress, say_nothing
 from trainer.data.mixing import mix_datasets
 
 
@@ -23,7 +23,7 @@ def find_dataset(
     home: Home,
     reference: str | Mapping[str, float],
     columns: Mapping[str, str] | None = None,
-    tell: OnProgress = say_nothing,
+    tell: OnProgress = ignore_progress,
 ) -> DatasetFolder:
     """The dataset that a config names: an id of this home, a file, a Hub dataset, or several that are mixed.
 

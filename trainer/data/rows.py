@@ -29,7 +29,7 @@ class Row:
 
     row: int
     line: int | None
-    values: dict[str, Any] | None
+    values: dict[str, object] | None
     problem: Problem | None = None
     offset: int | None = None
     length: int = 0
@@ -58,7 +58,7 @@ def as_row(name: str, number: int, line: int | None, values: Any, offset: int | 
     return Row(number, line, None, problem, offset, len(raw))
 
 
-def _key_twice(raw: bytes, values: dict[str, Any]) -> str | None:
+def _key_twice(raw: bytes, values: dict[str, object]) -> str | None:
     """A key that stands twice in one object, of which a parser keeps the last in silence; None where there is none.
 
     Keys as written and as parsed are counted, which is quick; only where the counts differ the row is parsed once more.
@@ -87,7 +87,7 @@ def json_with_twice(text: str | bytes) -> tuple[Any, list[str]]:
     """
     twice: list[str] = []
 
-    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, object]:
         twice.extend(first_twice(key for key, _ in pairs))
         return dict(pairs)
 

@@ -78,7 +78,7 @@ def workbook_rows(path: Path, sheet: str = WHOLE) -> Iterator[Row]:
         if not _said(row):
             continue
         number += 1
-        values = {name: row[column] or "" for column, name in header.items()}
+        values: dict[str, object] = {name: row[column] or "" for column, name in header.items()}
         yield Row(number, line, values, cells={name: f"{_letters(column)}{line}" for column, name in header.items()})
 
 

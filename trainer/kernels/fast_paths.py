@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers.utils import is_flash_attn_2_available
 
 from interfaces.problems import Code, Problem
+from interfaces.run_records import Machine
 from trainer.kernels.chunked_loss import use_chunked_loss
 from trainer.kernels.flat_attention import FLAT
 from trainer.tokens.batches import flat_batch
@@ -39,25 +40,24 @@ class FastPaths:
     warnings: tuple[Problem, ...] = ()
 
 
-def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: dict[str, Any] | None = None) -> FastPaths:
+def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: Machine | None = None) -> FastPaths:
     """Make a freshly loaded model train fast, as far as it stays the same model. Before PEFT wraps it.
 
     `recorded` is what an earlier attempt of the same run did without: this one does without it too.
     """
-    earlier = recorded or {}
     was_training, attention = model.training, model.config._attn_implementation
     batches, logits = "padded", "all"
     warnings = []
     model.eval()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
-        if earlier.get("batches") != "padded":
+        if recorded is None or recorded.batches != "padded":
             reason = _try(lambda: _take_flat_attention(model))
             if reason:
                 model.set_attn_implementation(attention)
                 warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, reason=reason))
             batches = "padded" if reason else "flat"
-        if earlier.get("logits") != "all":
+        if recorded is None or recorded.logits != "all":
             reason = _try(lambda: _take_chunked_loss(model))
             if reason:
                 vars(model).pop("forward", None)

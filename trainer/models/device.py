@@ -10,7 +10,6 @@ import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
@@ -19,6 +18,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.control_groups import GROUPS, processor_shares
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
+from interfaces.run_records import Machine
 
 PROBE_ROUNDS = 25
 
@@ -37,7 +37,7 @@ class Compute:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = None) -> Compute:
+def choose_compute(config: FineTuneConfig, recorded: Machine | None = None) -> Compute:
     """The device, number format and threads for a run; sets torch's thread count.
 
     `recorded` is what an earlier attempt of the same run chose: it continues with that, or it would not be the same run.
@@ -47,14 +47,13 @@ def choose_compute(config: FineTuneConfig, recorded: dict[str, Any] | None = Non
     """
     see_one_card(config.device)
     device, warnings = _choose_device(config.device)
-    earlier = recorded if recorded and recorded.get("device") == str(device) else {}
-    threads = int(earlier.get("threads", 0)) or config.cpu_threads or fastest_threads(thread_counts())
+    earlier = recorded if recorded and recorded.device == str(device) else None
+    threads = (earlier.threads if earlier else 0) or config.cpu_threads or fastest_threads(thread_counts())
     torch.set_num_threads(threads)
     if config.fp16 and device.type != "cuda":
         raise FineTuneError.of(Code.DTYPE_UNAVAILABLE, field="fp16", device=device.type)
-    kept = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}.get(
-        str(earlier.get("dtype"))
-    )
+    formats = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+    kept = formats.get(earlier.dtype) if earlier else None
     if kept is not None:
         dtype = kept
     elif config.fp16:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import huggingface_hub
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, ModelInfo, constants
 
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
+from interfaces.trainer_jobs import HubModel, HubModelFacts
 from trainer.models.hub import hub_problem
 
 STORED_BITS = {
@@ -29,7 +28,7 @@ FOUND_AT_MOST = 12
 SECONDS = 15.0
 
 
-def look_up(model: str, revision: str) -> dict[str, Any]:
+def look_up(model: str, revision: str) -> HubModelFacts:
     """One model: its commit, size, license and whether it is gated; its config.json is then in the cache.
 
     Raises:
@@ -47,10 +46,11 @@ def look_up(model: str, revision: str) -> dict[str, Any]:
     weights = {name: size for name, size in files.items() if name.endswith(".safetensors") and "/" not in name}
     if not weights:
         raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="no_safetensors")
-    return {**_record(info), "revision": info.sha, "config": config, "download_bytes": sum(weights.values())}
+    shown = _shown(info).model_dump(exclude={"download_bytes"})
+    return HubModelFacts(**shown, revision=info.sha, config=config, download_bytes=sum(weights.values()))
 
 
-def search_models(text: str) -> list[dict[str, Any]]:
+def search_models(text: str) -> list[HubModel]:
     """Models that write text, most downloaded first.
 
     Raises:
@@ -70,15 +70,15 @@ def search_models(text: str) -> list[dict[str, Any]]:
         if known is None:
             raise
         raise known from error
-    return [_record(info) for info in found]
+    return [_shown(info) for info in found]
 
 
-def _record(info: Any) -> dict[str, Any]:
-    """What of the Hub's answer a card shows; what it doesn't say is None."""
+def _shown(info: ModelInfo) -> HubModel:
+    """What of the Hub's answer a card shows."""
     numbers = dict(getattr(info.safetensors, "parameters", None) or {})
     licenses = [tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")]
-    return {
-        "id": info.id, "downloads": info.downloads, "gated": bool(info.gated), "license": licenses[0] if licenses else None,
-        "parameters": sum(numbers.values()) or None,
-        "download_bytes": sum(count * STORED_BITS.get(kind, 16) // 8 for kind, count in numbers.items()) or None,
-    }  # fmt: skip
+    stored = sum(count * STORED_BITS.get(kind, 16) // 8 for kind, count in numbers.items())
+    return HubModel(
+        id=info.id, downloads=info.downloads, gated=bool(info.gated), license=licenses[0] if licenses else None,
+        parameters=sum(numbers.values()) or None, download_bytes=stored or None,
+    )  # fmt: skip

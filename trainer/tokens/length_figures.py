@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy
 
+from interfaces.row_lengths import CutHistogram, LengthFigures, RefusedRow
 from interfaces.steps import updates_per_epoch
 from trainer.tokens.packing import best_fit
 from trainer.tokens.token_store import PLAIN, REFUSED, Items, windows_of
@@ -19,7 +20,7 @@ _SHUFFLES_SEED = 0
 class HasTokens(Protocol):
     """A store, or a sample in memory."""
 
-    refused: list[dict[str, Any]]
+    refused: list[RefusedRow]
 
     def highest_id(self, item: Any) -> int:
         """The highest token id of an item."""
@@ -35,12 +36,10 @@ def figures(
     max_length: int,
     batch: int,
     long_rows: str = "truncate",
-) -> dict[str, Any]:
+) -> LengthFigures:
     """Figures of `items`, which may be a sample of a dataset of `rows` rows; counts are those of the items.
 
-    `histogram.edges` has one more value than `histogram.counts`; `histogram.cut[i]` and `.lost[i]` are how many rows
-    would be longer than edges[i + 1], and how many would have no learned token left, with that as max_length. A plain
-    text is never cut: it continues in the next window.
+    A plain text is never cut: it continues in the next window.
     """
     items = items[items["flags"] & REFUSED == 0]
     whole = items["length"].astype(numpy.int64)
@@ -52,14 +51,14 @@ def figures(
     cut = used["length"] > max_length
     trained = int(used["trained"][~cut].sum()) + store.trained_within(used[cut], max_length)
     kept = _kept_lengths(used, max_length)
-    return {
-        "rows": rows, "counted": len(items), "max_length": max_length,
-        "tokens": int(whole.sum()), "tokens_kept": int(kept.sum()), "trained_tokens": trained,
-        "longest": int(whole.max()) if len(whole) else 0, "median": int(numpy.median(whole)) if len(whole) else 0,
-        "cut": int(is_cut.sum()), "lost": int(lost.sum()), "nothing_to_learn": int((~learns).sum()),
-        "padding_share": round(padding_share(kept, batch), 4),
-        "histogram": _histogram(items),
-    }  # fmt: skip
+    return LengthFigures(
+        rows=rows, counted=len(items), max_length=max_length,
+        tokens=int(whole.sum()), tokens_kept=int(kept.sum()), trained_tokens=trained,
+        longest=int(whole.max()) if len(whole) else 0, median=int(numpy.median(whole)) if len(whole) else 0,
+        cut=int(is_cut.sum()), lost=int(lost.sum()), nothing_to_learn=int((~learns).sum()),
+        padding_share=round(padding_share(kept, batch), 4),
+        histogram=_histogram(items),
+    )  # fmt: skip
 
 
 def steps_per_epoch(
@@ -90,10 +89,10 @@ def padding_share(lengths: Any, batch: int) -> float:
     return 1 - float(shuffled.sum()) / float((whole.max(axis=1) * rows).sum())
 
 
-def _histogram(items: Items) -> dict[str, list[int]]:
+def _histogram(items: Items) -> CutHistogram:
     lengths = items["length"].astype(numpy.int64)
     if not len(lengths):
-        return {"edges": [0, 1], "counts": [0], "cut": [0], "lost": [0]}
+        return CutHistogram(edges=[0, 1], counts=[0], cut=[0], lost=[0])
     longest = max(int(lengths.max()), 16)
     width = _round_width(longest / EDGES)
     edges = numpy.arange(0, longest + width, width)
@@ -104,11 +103,11 @@ def _histogram(items: Items) -> dict[str, list[int]]:
     by_length = numpy.sort(can_be_cut["length"].astype(numpy.int64))
     by_first = numpy.sort(can_be_cut["first"][can_be_cut["trained"] > 0].astype(numpy.int64))
     ends = edges[1:]
-    return {
-        "edges": edges.tolist(), "counts": counts.tolist(),
-        "cut": (len(by_length) - numpy.searchsorted(by_length, ends, side="right")).tolist(),
-        "lost": (len(by_first) - numpy.searchsorted(by_first, ends, side="left")).tolist(),
-    }  # fmt: skip
+    return CutHistogram(
+        edges=edges.tolist(), counts=counts.tolist(),
+        cut=(len(by_length) - numpy.searchsorted(by_length, ends, side="right")).tolist(),
+        lost=(len(by_first) - numpy.searchsorted(by_first, ends, side="left")).tolist(),
+    )  # fmt: skip
 
 
 def _round_width(least: float) -> int:

@@ -16,7 +16,7 @@ Example = dict[str, list[int]]
 
 def batched(view: TokenView, config: FineTuneConfig) -> TokenView | Packs:
     """Examples to be counted into batches, or with packing the batches themselves."""
-    budget = token_budget(config.model_dump())
+    budget = token_budget(config)
     return Packs(view, budget, config.seed) if budget else view
 
 

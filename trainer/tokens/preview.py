@@ -1,11 +1,6 @@
-"""What the model will see, token by token, and figures before the start; by the very code that trains. One process
-answers many questions: `serve` reads one JSON request a line and writes one JSON answer a line.
+"""What the model will see, token by token, and figures before the start; by the very code that trains.
 
-    {"op": "row", "dataset": ID, "position": N, "max_length": L}
-    {"op": "row", "file": PATH, "row": N, "columns": {}, "sample_by": "paragraph", "max_length": L}
-    {"op": "find", "dataset": ID, "kind": "text|longest|cut|lost|suspicious|row", "text": ..., "from": N, "max_length": L}
-    {"op": "split", "dataset": ID, "share": S, "seed": N, "bad_rows": "stop", "validation": ID or ""}
-    {"op": "stats", "dataset": ID, "max_length": L, "batch": B, "accumulation": A, "long_rows": "truncate", "budget": 0, "whole": false}
+One process answers many requests (`PreviewRequest`) about the datasets of a home.
 """
 
 from __future__ import annotations
@@ -16,14 +11,23 @@ from typing import Any
 
 import numpy
 
-from interfaces.config import FineTuneConfig
 from interfaces.dataset_records import DatasetReport, ShownRow, SourceSplit, SplitCounts, Stop, Token
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import SUSPICIOUS, ExampleFile
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
+from interfaces.row_lengths import LengthFigures, RefusedRow, TokenStats
 from interfaces.steps import packs_about, rows_kept_aside, updates_per_epoch
+from interfaces.trainer_jobs import (
+    FileRowRequest,
+    FindRequest,
+    FoundRow,
+    PreviewRequest,
+    RowRequest,
+    SplitRequest,
+    StatsRequest,
+)
 from trainer.data.dataset import index_of
 from trainer.data.inspection import Inspection
 from trainer.data.splitting import split_rows, without_leaks
@@ -51,26 +55,23 @@ class Previewer:
         self._samples: dict[str, _Sample] = {}
 
     def answer(
-        self, request: dict[str, Any], tell: Callable[[int, int], None] = lambda _done, _total: None
-    ) -> dict[str, Any]:
+        self, request: PreviewRequest, tell: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> ShownRow | FoundRow | SplitCounts | TokenStats:
         """The answer to one request.
 
         Raises:
             FineTuneError: there is no such row or dataset, or the template refuses it.
         """
-        if "file" in request:
-            file, columns = Path(request["file"]), request["columns"]
-            inspection = Inspection(file, self.home.dataset(""), columns, request["sample_by"])
-            return self.shown(inspection.example_at(int(request["row"])), int(request["max_length"])).model_dump(
-                mode="json"
-            )
-        examples = self._examples(str(request["dataset"]))
-        if request["op"] == "row":
-            return self.row(examples, int(request["position"]), int(request["max_length"])).model_dump(mode="json")
-        if request["op"] == "find":
-            return self.find(examples, request)
-        if request["op"] == "split":
-            return split_counts(self.home, examples, request).model_dump()
+        if isinstance(request, FileRowRequest):
+            inspection = Inspection(Path(request.file), self.home.dataset(""), request.columns, request.sample_by)
+            return self.shown(inspection.example_at(request.row), request.max_length)
+        examples = self._examples(request.dataset)
+        if isinstance(request, RowRequest):
+            return self.row(examples, request.position, request.max_length)
+        if isinstance(request, FindRequest):
+            return FoundRow(position=self.find(examples, request))
+        if isinstance(request, SplitRequest):
+            return split_counts(self.home, examples, request)
         return self.stats(examples, request, tell)
 
     def _examples(self, dataset: str) -> ExampleFile:
@@ -134,74 +135,60 @@ class Previewer:
             notes.append(Problem.warning(Code.NO_END_OF_TURN, model=model, token=self.template.tokenizer.eos_token))
         return notes
 
-    def find(self, examples: ExampleFile, request: dict[str, Any]) -> dict[str, Any]:
-        """The position of the next row of a kind from `from` on, around the end; None when there is none."""
-        start, max_length = int(request.get("from", 0)), int(request["max_length"])
-        kind = request["kind"]
+    def find(self, examples: ExampleFile, request: FindRequest) -> int | None:
+        """The position of the next row of a kind from `start` on, then from the first; None when there is none."""
+        start, max_length, kind = request.start, request.max_length, request.kind
         if kind == "text":
-            text = str(request.get("text", ""))
-            found = examples.find(text, start)
-            return {"position": found if found is not None else examples.find(text, 0)}
+            found = examples.find(request.text, start)
+            return found if found is not None else examples.find(request.text, 0)
         if kind == "row":
-            rows = index_of(examples.folder)["row"]
-            at = numpy.flatnonzero(rows == int(request["row"]))
-            return {"position": int(at[0]) if len(at) else None}
+            at = numpy.flatnonzero(index_of(examples.folder)["row"] == request.row)
+            return int(at[0]) if len(at) else None
         if kind == "suspicious":
-            return {"position": _next(numpy.flatnonzero(index_of(examples.folder)["flags"] & SUSPICIOUS), start)}
+            return _next(numpy.flatnonzero(index_of(examples.folder)["flags"] & SUSPICIOUS), start)
         _, items, _ = self._items(examples, False, lambda _done, _total: None)
         items = items[items["flags"] & REFUSED == 0]
         if kind == "longest":
-            return {"position": int(items["example"][items["length"].argmax()]) if len(items) else None}
+            return int(items["example"][items["length"].argmax()]) if len(items) else None
         wanted = (items["length"] > max_length) & (items["flags"] & PLAIN == 0)
         if kind == "lost":
             wanted = (items["trained"] == 0) | (items["first"] >= max_length)
-        return {"position": _next(items["example"][wanted], start)}
+        return _next(items["example"][wanted], start)
 
-    def stats(self, examples: ExampleFile, request: dict[str, Any], tell: Callable[[int, int], None]) -> dict[str, Any]:
+    def stats(self, examples: ExampleFile, request: StatsRequest, tell: Callable[[int, int], None]) -> TokenStats:
         """Figures of the whole dataset where its tokens are there, of a sample otherwise (and it says which)."""
-        store, items, sampled = self._items(examples, bool(request.get("whole")), tell)
-        defaults = FineTuneConfig.model_fields
-        batch = int(request.get("batch") or defaults["per_device_train_batch_size"].default)
-        accumulation = int(request.get("accumulation") or defaults["gradient_accumulation_steps"].default)
-        max_length, long_rows = int(request["max_length"]), str(request.get("long_rows") or "truncate")
+        store, items, sampled = self._items(examples, request.whole, tell)
+        batch, accumulation, budget = request.batch, request.accumulation, request.budget
+        max_length, long_rows = request.max_length, request.long_rows
         if long_rows == "split" and not sampled:
             store = tokenize(self.home, examples, self.template, max_length, tell)
             items = store.items
         rows = len(examples)
-        if request.get("bad_rows") == "skip":
+        if request.bad_rows == "skip":
             suspicious = numpy.flatnonzero(index_of(examples.folder)["flags"] & SUSPICIOUS)
             items, rows = items[~numpy.isin(items["example"], suspicious)], rows - len(suspicious)
         found = figures(store, items, rows, max_length, batch, long_rows)
-        budget, share = int(request.get("budget") or 0), request.get("share", defaults["validation_split"].default)
-        share = 0.0 if request.get("validation") else float(share)
-        if sampled and found["counted"]:
+        share = 0.0 if request.validation else request.share
+        if sampled and found.counted:
             trained = rows - rows_kept_aside(rows, share)
-            tokens = found["tokens_kept"] * trained / found["counted"]
+            tokens = found.tokens_kept * trained / found.counted
             steps = updates_per_epoch(packs_about(tokens, budget) if budget else -(-trained // batch), accumulation)
         else:
-            seed = int(request.get("seed", defaults["seed"].default))
-            training, _ = split_rows(index_of(examples.folder), numpy.unique(items["example"]), share, seed)
+            training, _ = split_rows(index_of(examples.folder), numpy.unique(items["example"]), share, request.seed)
             in_training = items[numpy.isin(items["example"], training)]
             steps = steps_per_epoch(in_training, max_length, long_rows, batch, accumulation, budget)
         refused = int((items["flags"] & REFUSED != 0).sum())
-        return {
-            "sampled": sampled,
-            "refused": refused,
-            "first_refused": store.refused[:3],
-            "warnings": self._warnings(store, items, found),
-            "steps_per_epoch": steps,
-            "batch": batch,
-            "accumulation": accumulation,
-            **found,
-        }
+        return TokenStats(
+            **dict(found), sampled=sampled, refused=refused, first_refused=store.refused[:3],
+            warnings=self._warnings(store, items, found), steps_per_epoch=steps, batch=batch, accumulation=accumulation,
+        )  # fmt: skip
 
-    def _warnings(self, store: HasTokens, items: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
+    def _warnings(self, store: HasTokens, items: Any, found: LengthFigures) -> list[Problem]:
         """What would be trained otherwise than a person may think, or would end the run at its start."""
         problems = [*self._unknown_tokens(store, items), *template_warnings(items, self.template)]
-        if found["counted"] and found["lost"] + found["nothing_to_learn"] == found["counted"]:
-            nothing = nothing_to_train("", found["counted"], found["lost"], self.template, found["max_length"])
-            problems.insert(0, nothing)
-        return [problem.model_dump(mode="json") for problem in problems]
+        if found.counted and found.lost + found.nothing_to_learn == found.counted:
+            problems.insert(0, nothing_to_train("", found.counted, found.lost, self.template, found.max_length))
+        return problems
 
     def _unknown_tokens(self, store: HasTokens, items: Any) -> list[Problem]:
         """Rows with tokens that the model has no embeddings of: the run would refuse them."""
@@ -231,20 +218,20 @@ class Previewer:
         return sample, sample.items, True
 
 
-def split_counts(home: Home, examples: ExampleFile, request: dict[str, Any]) -> SplitCounts:
+def split_counts(home: Home, examples: ExampleFile, request: SplitRequest) -> SplitCounts:
     """How many rows are trained and how many measured with, by source; by the code that splits them for a run."""
     report, index = DatasetReport.required(examples.folder), index_of(examples.folder)
     used = numpy.arange(len(index))
-    if request.get("bad_rows") == "skip":
+    if request.bad_rows == "skip":
         used = used[index["flags"] & SUSPICIOUS == 0]
-    if request.get("validation"):
-        other = home.dataset(Path(str(request["validation"])).name)
+    if request.validation:
+        other = home.dataset(Path(request.validation).name)
         DatasetReport.required(other)
         measured = index_of(other)
         kept, leaked = without_leaks(index[used], measured, numpy.arange(len(measured)))
         rows = measured["row"][leaked[:20]].tolist()
         return SplitCounts(train=len(used), validation=len(kept), leaked=len(leaked), leaked_rows=rows)
-    training, kept = split_rows(index, used, float(request["share"]), int(request["seed"]))
+    training, kept = split_rows(index, used, request.share, request.seed)
     sources = [
         SourceSplit(
             name=name,
@@ -263,7 +250,7 @@ class _Sample:
         mean = examples.folder.examples.stat().st_size / len(examples)
         count = max(min(SAMPLE_ROWS, int(SAMPLE_BYTES / mean)), 20)
         positions = numpy.unique(numpy.linspace(0, len(examples) - 1, count).astype(int)).tolist()
-        self.refused: list[dict[str, Any]] = []
+        self.refused: list[RefusedRow] = []
         self._trained: dict[int, Any] = {}
         self._highest: dict[int, int] = {}
         items = []
@@ -272,7 +259,8 @@ class _Sample:
             try:
                 made = TokenizedRow(position, example.row, template.tokens(example))
             except FineTuneError as error:
-                self.refused.append({"row": example.row, "reason": error.problems[0].params.get("reason", str(error))})
+                reason = str(error.problems[0].params.get("reason", error))
+                self.refused.append(RefusedRow(row=example.row, reason=reason))
                 made = TokenizedRow(position, example.row)
             if made.tokens is not None:
                 self._trained[position] = made.tokens.trained

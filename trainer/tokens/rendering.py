@@ -13,15 +13,46 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import jinja2
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from interfaces.errors import FineTuneError
-from interfaces.example import Example, Message
+from interfaces.example import Example, Message, ToolCall
 from interfaces.problems import Code
+
+
+class Function(TypedDict):
+    """What is called; `arguments` are an object."""
+
+    name: str
+    arguments: Any
+
+
+class FunctionCall(TypedDict, total=False):
+    """A call of an assistant's turn."""
+
+    type: Required[str]
+    function: Required[Function]
+    id: str
+
+
+class ChatMessage(TypedDict, total=False):
+    """A turn as chat templates take it. A key without a value is left out: some templates ask for its presence."""
+
+    role: Required[str]
+    content: Required[str]
+    reasoning_content: str
+    tool_calls: list[FunctionCall]
+    name: str
+    tool_call_id: str
+
+
+Messages = list[ChatMessage]
+Tools = list[dict[str, object]]
+"""JSON schemas of functions."""
 
 RENDER_SECONDS = 1.0
 """A template that takes more processor time for one row is ended: an endless loop is no template."""
@@ -30,7 +61,10 @@ _HARD_SECONDS = 1.5
 MOST_GROWTH = 50
 """A template that writes more than so many times what it was given, and 200,000 characters, is refused."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
-_PROBE_CALL = {"type": "function", "function": {"name": "probe_function", "arguments": {"probe_key": "probe_value"}}}
+_PROBE_CALL: FunctionCall = {
+    "type": "function",
+    "function": {"name": "probe_function", "arguments": {"probe_key": "probe_value"}},
+}
 _ID_FORMS = {
     "any": re.compile(r".+", re.DOTALL),
     "functions": re.compile(r"functions\.[\w.-]+:\d+"),
@@ -38,10 +72,9 @@ _ID_FORMS = {
 }
 """Ids of calls that templates write or demand: of any form, functions.NAME:NUMBER (Kimi), nine letters or digits (Mistral)."""
 _PROBE_ID = "call_probe-id"
-_PROBE_TOOLS = [
+_PROBE_TOOLS: Tools = [
     {"type": "function", "function": {"name": "probe_function", "description": "", "parameters": {"type": "object", "properties": {"probe_key": {"type": "string"}}}}}
 ]  # fmt: skip
-Dicts = list[dict[str, Any]]
 
 
 class TemplateTooSlow(Exception):
@@ -55,19 +88,23 @@ class Renderer:
         self.tokenizer, self.model_name = tokenizer, model_name
         with time_limit(model_name, 0):
             self.id_form, self.demands_ids, self.writes_tools = self._tool_calls()
-            self.writes_reasoning = self._shows_thinking({"content": "a", "reasoning_content": "probe_reasoning"})
-            self.keeps_thinking = self._shows_thinking({"content": "<think>\nprobe_reasoning\n</think>\n\na"})
+            self.writes_reasoning = self._shows_thinking(
+                {"role": "assistant", "content": "a", "reasoning_content": "probe_reasoning"}
+            )
+            self.keeps_thinking = self._shows_thinking(
+                {"role": "assistant", "content": "<think>\nprobe_reasoning\n</think>\n\na"}
+            )
             self.takes_system = self._takes([{"role": "system", "content": "probe"}, {"role": "user", "content": "q"}])
             self.takes_two_questions = self._takes(
                 [{"role": "user", "content": "q"}, {"role": "user", "content": "probe"}]
             )
         self.marks_generation = bool(_GENERATION.search(self._template(None)))
 
-    def messages(self, example: Example) -> tuple[Dicts, Dicts | None, set[Code], list[int]]:
+    def messages(self, example: Example) -> tuple[Messages, Tools | None, set[Code], list[int]]:
         """The conversation as the template takes it, the tools, what had to be done for the template, and which of the
         conversation's turns each of the example's has become."""
         done: set[Code] = set()
-        tools: Dicts | None = list(example.tools) or None
+        tools: Tools | None = list(example.tools) or None
         has_tools = bool(tools) or any(message.tool_calls or message.role == "tool" for message in example.messages)
         # A result needs its call's id where the template demands ids, and a call that is written as text has none.
         has_calls = any(message.tool_calls for message in example.messages)
@@ -75,7 +112,7 @@ class Renderer:
         by_hand = has_tools and (not self.writes_tools or unanswerable)
         if by_hand:
             done.add(Code.TEMPLATE_WITHOUT_TOOLS)
-        messages: Dicts = []
+        messages: Messages = []
         for message in example.messages:
             made = _as_dict(message)
             if message.reasoning and not self.writes_reasoning and self.keeps_thinking:
@@ -94,7 +131,7 @@ class Renderer:
         return messages, tools, done, places
 
     def render(
-        self, messages: Sequence[dict[str, Any]], tools: Dicts | None = None, row: int = 0, answer_next: bool = False
+        self, messages: Sequence[ChatMessage], tools: Tools | None = None, row: int = 0, answer_next: bool = False
     ) -> str:
         """The conversation as text.
 
@@ -104,13 +141,13 @@ class Renderer:
         return self._run(messages, tools, row, answer_next, marked=False)[0]
 
     def render_marked(
-        self, messages: Sequence[dict[str, Any]], tools: Dicts | None, row: int
+        self, messages: Sequence[ChatMessage], tools: Tools | None, row: int
     ) -> tuple[str, list[tuple[int, int]]]:
         """The conversation, and the character ranges that the template itself marks as generated."""
         return self._run(messages, tools, row, False, marked=True)
 
     def _run(
-        self, messages: Sequence[dict[str, Any]], tools: Dicts | None, row: int, answer_next: bool, marked: bool
+        self, messages: Sequence[ChatMessage], tools: Tools | None, row: int, answer_next: bool, marked: bool
     ) -> tuple[str, list[tuple[int, int]]]:
         try:
             with time_limit(self.model_name, row):
@@ -136,7 +173,7 @@ class Renderer:
             raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=self.model_name, row=row, **found)
         return text, [(int(start), int(end)) for start, end in ranges[0]] if marked else []
 
-    def _template(self, tools: Dicts | None) -> str:
+    def _template(self, tools: Tools | None) -> str:
         return str(self.tokenizer.get_chat_template(tools=tools))
 
     def _tool_calls(self) -> tuple[str | None, bool, bool]:
@@ -154,9 +191,9 @@ class Renderer:
 
     def _writes_tools(self, id_form: str | None) -> bool:
         """Whether tools, a call, its arguments and its result all come out of the template; some name a call by its id."""
-        talk: Dicts = [
+        talk: Messages = [
             {"role": "user", "content": "q"},
-            {"role": "assistant", "content": "", "tool_calls": [dict(_PROBE_CALL)]},
+            {"role": "assistant", "content": "", "tool_calls": [_PROBE_CALL.copy()]},
             {"role": "tool", "name": "probe_function", "content": "probe_result"},
             {"role": "assistant", "content": "a"},
         ]
@@ -175,34 +212,27 @@ class Renderer:
             and all(word in bare for word in ("probe_function", "probe_value"))
         )
 
-    def _shows_thinking(self, answer: dict[str, str]) -> bool:
-        talk: Dicts = [{"role": "user", "content": "q"}, {"role": "assistant", **answer}]
+    def _shows_thinking(self, answer: ChatMessage) -> bool:
+        talk: Messages = [{"role": "user", "content": "q"}, answer]
         try:
             return "probe_reasoning" in self.render(talk)
         except FineTuneError:
             return False
 
-    def _takes(self, talk: Dicts, shown: str = "probe") -> bool:
+    def _takes(self, talk: Messages, shown: str = "probe") -> bool:
         try:
             return shown in self.render(talk)
         except FineTuneError:
             return False
 
 
-def _as_dict(message: Message) -> dict[str, Any]:
+def _as_dict(message: Message) -> ChatMessage:
     """A message as chat templates know it; keys that say nothing are left out, since some templates ask for presence."""
-    made: dict[str, Any] = {"role": message.role, "content": message.content}
+    made: ChatMessage = {"role": message.role, "content": message.content}
     if message.reasoning:
         made["reasoning_content"] = message.reasoning
     if message.tool_calls:
-        made["tool_calls"] = [
-            {
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-                **({"id": call.id} if call.id else {}),
-            }
-            for call in message.tool_calls
-        ]
+        made["tool_calls"] = [_as_call(call) for call in message.tool_calls]
     if message.name:
         made["name"] = message.name
     if message.tool_call_id:
@@ -210,7 +240,14 @@ def _as_dict(message: Message) -> dict[str, Any]:
     return made
 
 
-def with_call_ids(messages: Dicts, form: str) -> bool:
+def _as_call(call: ToolCall) -> FunctionCall:
+    made: FunctionCall = {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    if call.id:
+        made["id"] = call.id
+    return made
+
+
+def with_call_ids(messages: Messages, form: str) -> bool:
     """Give every call and every result an id of the form that the template demands; whether any was missing or other.
 
     A call keeps an id of that form. Results follow their call's id, or the order of the calls where they name none.
@@ -249,22 +286,24 @@ def _new_id(form: str, name: str, count: int) -> str:
     return {"any": f"call_{count:05d}", "functions": f"functions.{name}:{count}", "letters": f"call{count:05d}"}[form]
 
 
-def _with_calls_as_text(message: dict[str, Any]) -> dict[str, Any]:
+def _with_calls_as_text(message: ChatMessage) -> ChatMessage:
     if message["role"] == "tool":
         content = message["content"]
         written = content if "<tool_response>" in content else f"<tool_response>\n{content}\n</tool_response>"
         return {"role": "user", "content": written}
     calls = message.pop("tool_calls", [])
-    written = [f"<tool_call>\n{json.dumps(call['function'], ensure_ascii=False)}\n</tool_call>" for call in calls]
-    return {**message, "content": "\n".join(part for part in [message["content"], *written] if part)}
+    lines = [f"<tool_call>\n{json.dumps(call['function'], ensure_ascii=False)}\n</tool_call>" for call in calls]
+    return {**message, "content": "\n".join(part for part in [message["content"], *lines] if part)}
 
 
-def _with_results_together(messages: Dicts, example: Example, takes_two_questions: bool) -> tuple[Dicts, list[int]]:
+def _with_results_together(
+    messages: Messages, example: Example, takes_two_questions: bool
+) -> tuple[Messages, list[int]]:
     """Results in a row as one turn, as Hermes writes them, with a question behind them where no two may follow each other.
 
     Also which turn each message has become.
     """
-    made: Dicts = []
+    made: Messages = []
     places: list[int] = []
     previous = ""
     for message, source in zip(messages, example.messages, strict=True):
@@ -279,7 +318,7 @@ def _with_results_together(messages: Dicts, example: Example, takes_two_question
     return made, places
 
 
-def _with_tools_as_text(messages: Dicts, tools: Dicts | None, takes_system: bool) -> Dicts:
+def _with_tools_as_text(messages: Messages, tools: Tools | None, takes_system: bool) -> Messages:
     if not tools:
         return messages
     listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
@@ -293,7 +332,7 @@ def _with_tools_as_text(messages: Dicts, tools: Dicts | None, takes_system: bool
         return [{"role": "system", "content": text}, *messages]
     # A template that refuses a system turn is not given one: the tools stand before the first question.
     first = next((number for number, message in enumerate(messages) if message["role"] == "user"), 0)
-    asked = {**messages[first], "content": f"{text}\n\n{messages[first]['content']}"}
+    asked: ChatMessage = {**messages[first], "content": f"{text}\n\n{messages[first]['content']}"}
     return [*messages[:first], asked, *messages[first + 1 :]]
 
 

@@ -110,7 +110,7 @@ def refuse_or_warn(
     if not len(findings.refused):
         return []
     rows = [examples.entry(int(position))[2] for position in findings.refused[:SHOWN_ROWS]]
-    reasons = {refused["row"]: refused["reason"] for refused in store.refused}
+    reasons = {refused.row: refused.reason for refused in store.refused}
     reason = reasons.get(rows[0], "no_reason")
     if config.bad_rows == "stop":
         raise FineTuneError.of(Code.TEMPLATE_REFUSED, model=template.model_name, row=rows[0], reason=reason)

@@ -28,7 +28,7 @@ from transformers import PreTrainedTokenizerBase
 from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.problems import Code
-from trainer.tokens.rendering import Dicts, Renderer, time_limit
+from trainer.tokens.rendering import ChatMessage, FunctionCall, Messages, Renderer, Tools, time_limit
 
 _MARGIN = 96
 """Characters that a template may write between a turn's header and its answer, as an empty thinking block."""
@@ -198,7 +198,7 @@ class ChatTemplate:
 
     def _generation_prompt(self) -> str:
         """What the template writes to have an answer begun."""
-        talk: Dicts = [{"role": "user", "content": "q"}]
+        talk: Messages = [{"role": "user", "content": "q"}]
         try:
             without, with_prompt = self.renderer.render(talk), self.renderer.render(talk, answer_next=True)
         except FineTuneError:
@@ -209,11 +209,11 @@ class ChatTemplate:
 class _Turns:
     """Where the turns of one conversation stand in its rendering."""
 
-    def __init__(self, template: ChatTemplate, messages: Dicts, tools: Dicts | None, row: int) -> None:
+    def __init__(self, template: ChatTemplate, messages: Messages, tools: Tools | None, row: int) -> None:
         self._template, self._messages, self._tools, self._row = template, messages, tools, row
         self.text = self._render(messages)
 
-    def _render(self, messages: Dicts, answer_next: bool = False) -> str:
+    def _render(self, messages: Messages, answer_next: bool = False) -> str:
         return self._template.renderer.render(messages, self._tools, self._row, answer_next)
 
     def place(self, index: int) -> tuple[tuple[int, int] | None, bool]:
@@ -242,23 +242,24 @@ class _Turns:
         stop = len(self.text) - len(rest) if self.text.endswith(rest) else len(self.text) - after
         return min(at, before), max(stop, min(at, before))
 
-    def _answer_of_calls(self, index: int, message: dict[str, Any]) -> tuple[int, int]:
+    def _answer_of_calls(self, index: int, message: ChatMessage) -> tuple[int, int]:
         """As `_answer` for a turn with calls. It begins where any of its parts would change the text first."""
         calls = message["tool_calls"]
         other = self._render_with(index, {**message, "tool_calls": _with_calls(calls, arguments={_OTHER: _OTHER})})
         first, after = _common(self.text, other)
         # A template may refuse some of these, as a result that follows no call: then the others have to do.
-        for changed in (
+        others: tuple[ChatMessage | None, ...] = (
             {**message, "tool_calls": _with_calls(calls, name=_OTHER)},
             {"role": message["role"], "content": _OTHER},
             _said_otherwise(message) if message["content"] or "reasoning_content" in message else None,
-        ):
+        )
+        for changed in others:
             if changed is not None:
                 with contextlib.suppress(FineTuneError):
                     first = min(first, _shared(self.text, self._render_with(index, changed)))
         return first, max(len(self.text) - after, first)
 
-    def _render_with(self, index: int, message: dict[str, Any]) -> str:
+    def _render_with(self, index: int, message: ChatMessage) -> str:
         return self._render([*self._messages[:index], message, *self._messages[index + 1 :]])
 
     def _begin(self, index: int, first: int) -> int:
@@ -316,9 +317,9 @@ class _Turns:
         ]
 
 
-def _said_otherwise(message: dict[str, Any]) -> dict[str, Any]:
+def _said_otherwise(message: ChatMessage) -> ChatMessage:
     """The message with another text in every place that holds one."""
-    changed = {**message, "content": _OTHER}
+    changed: ChatMessage = {**message, "content": _OTHER}
     if "</think>" in message["content"]:
         changed["content"] = f"<think>\n{_OTHER}\n</think>\n\n{_OTHER}"
     if "reasoning_content" in message:
@@ -326,11 +327,11 @@ def _said_otherwise(message: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _with_calls(calls: Dicts, **changed: Any) -> Dicts:
-    return [{**call, "function": {**call["function"], **changed}} for call in calls]
+def _with_calls(calls: list[FunctionCall], **changed: Any) -> list[FunctionCall]:
+    return [{**call, "function": {**call["function"], **changed}} for call in calls]  # type: ignore[typeddict-item]
 
 
-def _parts(message: dict[str, Any]) -> Counter[str]:
+def _parts(message: ChatMessage) -> Counter[str]:
     """What has to be seen of a turn, and how often: reasoning, answer and the functions' names, each by itself, since
     templates space them anew."""
     content = message["content"]

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy
 import numpy.typing
+from pydantic import TypeAdapter
 
 from interfaces.dataset_records import DatasetReport
 from interfaces.disk import require_space
@@ -32,6 +33,7 @@ from interfaces.example_file import ExampleFile
 from interfaces.files import publish, read_json, write_json
 from interfaces.folders import Home, unfinished_name
 from interfaces.problems import Code
+from interfaces.row_lengths import RefusedRow
 from trainer.data.dataset import Indices
 from trainer.models.starter import Progress
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
@@ -58,7 +60,8 @@ class TokenStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.items: Items = numpy.fromfile(path / "items.bin", dtype=ITEM)
-        self.refused: list[dict[str, Any]] = (read_json(path / "meta.json") or {}).get("refused", [])
+        refused = (read_json(path / "meta.json") or {}).get("refused")
+        self.refused = TypeAdapter(list[RefusedRow]).validate_python(refused or [])
         self._ids = _mapped(path / "ids.bin", numpy.int32)
         self._trained = _mapped(path / "trained.bin", numpy.bool_)
 
@@ -223,21 +226,22 @@ def tokenize(
     try:
         with (staging / "ids.bin").open("wb") as ids, (staging / "trained.bin").open("wb") as trained:
             items: list[tuple[int, ...]] = []
-            refused: list[dict[str, Any]] = []
+            refused: list[RefusedRow] = []
             start = 0
             for made, problem in _tokens(examples, template, split_at, tell):
                 item = item_of(made, start)
                 items.append(item)
                 if made.tokens is None:
                     if problem is not None and len(refused) < 20:
-                        refused.append({"row": made.row, "reason": problem.problems[0].params["reason"]})
+                        refused.append(RefusedRow(row=made.row, reason=problem.problems[0].params["reason"]))
                     continue
                 made.tokens.ids.tofile(ids)
                 made.tokens.trained.tofile(trained)
                 start += len(made.tokens.ids)
         numpy.array(items, dtype=ITEM).tofile(staging / "items.bin")
+        shown = [row.model_dump() for row in refused]
         write_json(
-            staging / "meta.json", {"model": template.model_name, "dataset": examples.folder.id, "refused": refused}
+            staging / "meta.json", {"model": template.model_name, "dataset": examples.folder.id, "refused": shown}
         )
         if not path.exists():
             publish(staging, path)

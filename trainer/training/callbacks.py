@@ -15,7 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from interfaces.events import CheckpointCommitted, Evaluated, Step
 from interfaces.problems import Code, Problem
-from trainer.artifacts.checkpoints import commit_checkpoint, rotate_checkpoints
+from trainer.artifacts.checkpoints import Conditions, commit_checkpoint, rotate_checkpoints
 from trainer.models.device import memory_bytes, peak_memory_bytes
 from trainer.training.attempt import AttemptContext
 from trainer.training.loop import LoopCallback, exploded, not_finite
@@ -115,7 +115,7 @@ class CheckpointCallback(TrainerCallback):
     """Saves by the clock too, commits what the Trainer has saved, and rotates what is older."""
 
     def __init__(
-        self, attempt: AttemptContext, conditions: dict[str, Any], event_callback: EventCallback,
+        self, attempt: AttemptContext, conditions: Conditions, event_callback: EventCallback,
         eval_history: EvalHistory, budget: StopBudget,
     ) -> None:  # fmt: skip
         self._folder, self._log, self._config, self._conditions = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import numpy
 import torch
@@ -18,8 +17,9 @@ from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
 from interfaces.problems import Code, Problem
+from interfaces.run_records import BaseOrigin, DatasetOrigin, Lineage, Machine
 from trainer.artifacts.adapter import ADAPTER_FILES, add_adapter, copy_adapter, find_adapter, settings_of
-from trainer.artifacts.checkpoints import committed_steps
+from trainer.artifacts.checkpoints import Conditions, committed_steps
 from trainer.artifacts.resume import hash_of
 from trainer.data.dataset import Indices, index_of
 from trainer.data.resolve import load_dataset
@@ -48,11 +48,11 @@ class Prepared:
     files: ModelFiles
     train: TokenView
     validation: TokenView
-    conditions: dict[str, Any]
-    """All that decides the numbers: a resume under other ones is not exact."""
+    fast_paths: FastPaths
+    conditions: Conditions
 
 
-def prepare(attempt: AttemptContext, recorded: dict[str, Any] | None) -> Prepared:
+def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
     """Read, fetch, check and load everything; quick checks first, so that bad input is reported in seconds.
 
     `recorded` is what an earlier attempt of the same run computed with.
@@ -89,13 +89,12 @@ def prepare(attempt: AttemptContext, recorded: dict[str, Any] | None) -> Prepare
     missing = max(config.save_total_limit + 3 - len(committed_steps(folder)), 1)
     require_space(folder.path, checkpoint_size(model) * missing)
     stop.check()
-    conditions = {
-        "config_sha256": hash_of(config), "dataset_sha256": data.report.sha256,
-        "validation_sha256": data.measured_report.sha256, "world_size": 1, "device": str(compute.device),
-        "dtype": compute.dtype_name, "threads": compute.threads, "batches": fast_paths.batches, "logits": fast_paths.logits,
-        "attention": base.config._attn_implementation, "versions": versions(),
-    }  # fmt: skip
-    return Prepared(model, template, files, train, validation, conditions)
+    conditions = Conditions(
+        config_sha256=hash_of(config), dataset_sha256=data.report.sha256, validation_sha256=data.measured_report.sha256,
+        world_size=1, device=str(compute.device), dtype=compute.dtype_name, threads=compute.threads,
+        batches=fast_paths.batches, logits=fast_paths.logits, attention=base.config._attn_implementation, versions=versions(),
+    )  # fmt: skip
+    return Prepared(model, template, files, train, validation, fast_paths, conditions)
 
 
 def _check_reach(
@@ -258,28 +257,27 @@ def _write_lengths(attempt: AttemptContext, train: TokenView) -> None:
     """The lengths of the run's own rows: the estimate that its peak is compared with is made from them."""
     config, rows = attempt.config, len(train)
     batch = config.per_device_train_batch_size
-    write_json(
-        attempt.folder.lengths, figures(train.store, train.items, rows, config.max_length, batch, config.long_rows)
-    )
+    found = figures(train.store, train.items, rows, config.max_length, batch, config.long_rows)
+    write_json(attempt.folder.lengths, found.model_dump())
 
 
 def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: _Data, fast_paths: FastPaths) -> None:
     """Where the result comes from. A resume from a checkpoint continues with the same data, base and numbers."""
     compute = attempt.compute
-    base = {"name": files.portable_name, "requested": attempt.config.model_name, "revision": files.revision}
-    machine = {
-        "device": str(compute.device), "dtype": compute.dtype_name, "threads": compute.threads,
-        "batches": fast_paths.batches, "logits": fast_paths.logits,
-    }  # fmt: skip
-    record = {"dataset": _origin(data.examples, data.report), "base": base, "machine": machine, "versions": versions()}
-    if data.measured is not data.examples:
-        record["validation_dataset"] = _origin(data.measured, data.measured_report)
-    write_json(attempt.folder.lineage, record)
+    base = BaseOrigin(name=files.portable_name, requested=attempt.config.model_name, revision=files.revision)
+    machine = Machine(
+        device=str(compute.device), dtype=compute.dtype_name, threads=compute.threads,
+        batches=fast_paths.batches, logits=fast_paths.logits,
+    )  # fmt: skip
+    separate = data.measured is not data.examples
+    Lineage(
+        dataset=_origin(data.examples, data.report), base=base, machine=machine, versions=versions(),
+        validation_dataset=_origin(data.measured, data.measured_report) if separate else None,
+    ).write(attempt.folder)  # fmt: skip
 
 
-def _origin(examples: ExampleFile, report: DatasetReport) -> dict[str, Any]:
-    kept = {"name", "sha256", "examples_sha256", "rows", "format", "columns", "parts"}
-    return {"id": examples.folder.id, **report.model_dump(include=kept, exclude_none=True)}
+def _origin(examples: ExampleFile, report: DatasetReport) -> DatasetOrigin:
+    return DatasetOrigin.model_validate({**dict(report), "id": examples.folder.id})
 
 
 def versions() -> dict[str, str]:

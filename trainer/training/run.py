@@ -12,9 +12,10 @@ from interfaces.events import Finished, Started, Stopped
 from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
-from interfaces.records import read_record
+from interfaces.run_records import Lineage
 from trainer.artifacts.adapter import save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
+from trainer.artifacts.model_card import CardFacts
 from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
 from trainer.models.device import choose_compute, peak_memory_bytes
 from trainer.tokens.batches import flat_batch, padded_batch
@@ -39,8 +40,8 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
     """
     begun, folder = time.monotonic(), history.folder
     resume_point = find_resume_point(folder)
-    lineage = read_record(folder.lineage) or {}  # one of another version is not written over
-    recorded = lineage.get("machine") if resume_point.step is not None else None
+    lineage = Lineage.of(folder)  # one of another version is not written over
+    recorded = lineage.machine if lineage and resume_point.step is not None else None
     compute = choose_compute(config, recorded)
     attempt = AttemptContext(decided(config, compute), folder, log, history, stop, compute)
     log.append(
@@ -99,7 +100,7 @@ def _build_loop(
     events = EventCallback(attempt, len(validation), resume_point.unlogged)
     checkpoints = CheckpointCallback(attempt, prepared.conditions, events, eval_history, budget)
     pad = prepared.template.tokenizer.pad_token_id
-    flat = prepared.conditions["batches"] == "flat"
+    flat = prepared.fast_paths.batches == "flat"
     loop = TrainingLoop(
         model=prepared.model,
         args=training_arguments(config, attempt.folder, attempt.compute, evaluates=len(validation) > 0),
@@ -163,14 +164,14 @@ def _choose(attempt: AttemptContext, loop: TrainingLoop, stopper: Stopper, eval_
 def _save(attempt: AttemptContext, prepared: Prepared, step: int) -> None:
     history = attempt.history.refresh()
     losses, measured = history.train.up_to(step), history.validation.up_to(step)
-    facts = {
-        "base": prepared.files.portable_name, "revision": prepared.files.revision, "dtype": attempt.compute.dtype_name,
-        "train_rows": len(prepared.train), "validation_rows": len(prepared.validation),
-        "dataset_sha256": prepared.conditions["dataset_sha256"], "steps": step, "versions": versions(),
-        "loss_first": losses[0] if losses else None, "loss_last": losses[-1] if losses else None,
-        "eval_loss": measured[-1] if measured else None,
-        "stop": None if stops_by_itself(prepared.template) else (prepared.template.end, prepared.template.end_id),
-    }  # fmt: skip
+    end = None if stops_by_itself(prepared.template) else (str(prepared.template.end), prepared.template.end_id)
+    facts = CardFacts(
+        base=prepared.files.portable_name, revision=prepared.files.revision, dtype=attempt.compute.dtype_name,
+        train_rows=len(prepared.train), validation_rows=len(prepared.validation),
+        dataset_sha256=prepared.conditions.dataset_sha256, steps=step, versions=versions(),
+        loss_first=losses[0] if losses else None, loss_last=losses[-1] if losses else None,
+        eval_loss=measured[-1] if measured else None, stop=end,
+    )  # fmt: skip
     save_adapter(
         prepared.model, prepared.template.tokenizer, prepared.files, attempt.folder.adapter, attempt.config, facts
     )

@@ -9,19 +9,24 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import BaseModel
 
-from interfaces.dataset_records import RowProblem
+from interfaces.dataset_records import ShownRow, SplitCounts
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
+from interfaces.example import ExampleRecord
 from interfaces.folders import DatasetFolder, Home
-from interfaces.problems import Code, Problem
-from interfaces.texts import row_reason, sentence
+from interfaces.problems import Code
+from interfaces.row_lengths import TokenStats
+from interfaces.trainer_jobs import AddedDataset, FoundRow, OnProgress
 from studio.datasets.library import (
     MOST_BYTES,
+    DatasetSummary,
+    Imports,
     delete_dataset,
     describe,
     edit_dataset,
@@ -36,18 +41,31 @@ from studio.datasets.library import (
     rows_of,
 )
 from studio.datasets.sample import SAMPLE, SAMPLES
-from studio.jobs import DatasetJob, DatasetJobs
-from studio.processes.trainer_child import OnProgress, Previews, add_dataset, hub_splits
+from studio.jobs import DatasetJobs
+from studio.processes.trainer_child import Previews, add_dataset, hub_splits
 from studio.sizing.lengths import remember_lengths
-from studio.web.errors import PlainRoute, detail_of
+from studio.web.errors import PlainRoute
+from studio.web.routes.dataset_answers import (
+    Answer,
+    DatasetPage,
+    FindQuestion,
+    JobStarted,
+    JobStatus,
+    Question,
+    RowAnswer,
+    RowQuestion,
+    ShownProblem,
+    SplitQuestion,
+    StatsAnswer,
+    StatsQuestion,
+    in_words,
+)
 
 SHOWN_ROWS = 20
 MOST_ROWS = 200
 WHOLE_SECONDS = 6 * 3600.0
 _CHOOSE_COLUMNS = {Code.TABLE_CHOICE, Code.FORMAT_UNKNOWN, Code.COLUMN_MISSING, Code.COLUMNS_INCOMPLETE}
-_ASKED = (
-    "op", "position", "max_length", "batch", "long_rows", "accumulation", "budget", "kind", "text", "row", "from", "share", "seed", "bad_rows", "validation",
-)  # fmt: skip
+Seen = TypeVar("Seen", bound=BaseModel)
 DATASET_ID = re.compile(r"[0-9a-f]{16}")
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
 Position = Annotated[int, Query(ge=0, le=10**12)]
@@ -70,11 +88,11 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     # Files whose columns nobody knows wait here until a person has said what they are.
     waiting: dict[str, Path | str] = {}
 
-    def read_file(path: Path | str, name: str = "", move: bool = False, **options: Any) -> dict[str, str]:
-        def work(tell: OnProgress) -> dict[str, Any]:
+    def read_file(path: Path | str, name: str = "", move: bool = False, **options: Any) -> JobStarted:
+        def work(tell: OnProgress) -> AddedDataset:
             keep = not move
             try:
-                return {"dataset": add_dataset(home.path, path, name=name, move=move, tell=tell, **options)}
+                return AddedDataset(dataset=add_dataset(home.path, path, name=name, move=move, tell=tell, **options))
             except FineTuneError as error:
                 keep = keep or error.problems[0].code in _CHOOSE_COLUMNS
                 raise
@@ -84,10 +102,10 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
         job = jobs.start(work)
         waiting[job.id] = path
-        return {"job": job.id}
+        return JobStarted(job=job.id)
 
     @router.post("")
-    async def upload(request: Request, name: str = "") -> dict[str, str]:
+    async def upload(request: Request, name: str = "") -> JobStarted:
         announced = request.headers.get("content-length", "0")
         size = int(announced) if announced.isdecimal() else 0
         if size > MOST_BYTES:
@@ -104,30 +122,30 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         return read_file(place / safe_name(name), safe_name(name), move=True)
 
     @router.post("/sample")
-    def take_sample() -> dict[str, str]:
+    def take_sample() -> JobStarted:
         return read_file(SAMPLES / SAMPLE)
 
     @router.get("/imports")
-    def read_imports() -> dict[str, Any]:
-        return {"folder": str(home.imports), "files": import_files(home)}
+    def read_imports() -> Imports:
+        return Imports(folder=str(home.imports), files=import_files(home))
 
     @router.post("/imports")
-    def take_import(name: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+    def take_import(name: Annotated[str, Body(embed=True)]) -> JobStarted:
         if name.startswith("hub:"):
             return read_file(name)
-        if name not in [file["name"] for file in import_files(home)]:
+        if name not in [file.name for file in import_files(home)]:
             raise FineTuneError.of(Code.FILE_MISSING, path=name)
         return read_file(home.imports / name)
 
     @router.post("/hub")
-    def look_on_hub(name: Annotated[str, Body(embed=True, max_length=300)]) -> dict[str, str]:
+    def look_on_hub(name: Annotated[str, Body(embed=True, max_length=300)]) -> JobStarted:
         """What there is to choose from in a dataset of the Hub, in the background."""
-        return {"job": jobs.start(lambda _tell: hub_splits(name).model_dump(mode="json")).id}
+        return JobStarted(job=jobs.start(lambda _tell: hub_splits(name)).id)
 
     @router.post("/{dataset_id}/columns")
     def choose_columns(
         dataset_id: str, columns: Annotated[dict[str, str], Body()], sample_by: Annotated[str, Body()] = "paragraph"
-    ) -> dict[str, str]:
+    ) -> JobStarted:
         folder = folder_of(dataset_id)
         source = folder.find_source()
         if source is None:
@@ -137,7 +155,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     @router.post("/jobs/{job_id}/columns")
     def choose_first_columns(
         job_id: str, columns: Annotated[dict[str, str], Body()], sample_by: Annotated[str, Body()] = "paragraph"
-    ) -> dict[str, str]:
+    ) -> JobStarted:
         path = waiting.get(job_id)
         if isinstance(path, str):  # of the Hub, whose files are in its cache
             return read_file(path, columns=columns, sample_by=sample_by)
@@ -146,8 +164,8 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         return read_file(path, path.name, move=path.is_relative_to(uploads), columns=columns, sample_by=sample_by)
 
     @router.get("/jobs/{job_id}")
-    def read_job(job_id: str, language: Language = "en") -> dict[str, Any]:
-        return _job_record(jobs.get(job_id), language)
+    def read_job(job_id: str, language: Language = "en") -> JobStatus:
+        return JobStatus.of(jobs.get(job_id), language)
 
     # After the fixed names above, which would be taken for ids.
     _library_routes(router, home, folder_of, jobs)
@@ -166,37 +184,23 @@ async def _receive(request: Request, path: Path, name: str) -> None:
             file.write(piece)
 
 
-def _job_record(job: DatasetJob, language: str) -> dict[str, Any]:
-    problems = [problem.model_dump(mode="json") for problem in job.problems]
-    return {
-        "id": job.id, "done": job.ended is not None, "progress": job.progress, "rows": job.rows, "preview": job.preview,
-        "result": job.result, "detail": detail_of(job.problems, language), "problems": problems,
-    }  # fmt: skip
-
-
 def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJobs) -> None:
     @router.get("")
-    def read_all() -> list[dict[str, Any]]:
-        return [summary.to_record() for summary in list_datasets(home)]
+    def read_all() -> list[DatasetSummary]:
+        return list_datasets(home)
 
     @router.post("/mix")
-    def mix(parts: Annotated[dict[str, float], Body(embed=True)]) -> dict[str, str]:
+    def mix(parts: Annotated[dict[str, float], Body(embed=True)]) -> JobStarted:
         for dataset_id, weight in parts.items():
             folder_of(dataset_id)
             if not 0 < weight <= 100:
                 raise FineTuneError.of(Code.VALUE_INVALID, field="weight", value=weight, expected="above_0_at_most_100")
-        return {"job": jobs.start(lambda _tell: {"dataset": mix_datasets(home, parts)}).id}
+        return JobStarted(job=jobs.start(lambda _tell: AddedDataset(dataset=mix_datasets(home, parts))).id)
 
     @router.get("/{dataset_id}")
-    def read(dataset_id: str, language: Language = "en") -> dict[str, Any]:
+    def read(dataset_id: str, language: Language = "en") -> DatasetPage:
         folder_of(dataset_id)
-        found = describe(home, dataset_id)
-        return {
-            **found.model_dump(mode="json"),
-            "first": [_problem_record(record, language) for record in found.first],
-            "kinds": {kind.removeprefix("row_"): count for kind, count in found.kinds.items()},
-            "examples": rows_of(home, dataset_id, 0, SHOWN_ROWS),
-        }
+        return DatasetPage.of_report(describe(home, dataset_id), rows_of(home, dataset_id, 0, SHOWN_ROWS), language)
 
     @router.post("/{dataset_id}/rename")
     def rename(dataset_id: str, name: Annotated[str, Body(embed=True)]) -> dict[str, str]:
@@ -216,7 +220,7 @@ def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: Dataset
 
 def _row_routes(router: APIRouter, home: Home, folder_of: Any) -> None:
     @router.get("/{dataset_id}/rows")
-    def read_rows(dataset_id: str, start: Position = 0, count: Position = SHOWN_ROWS) -> list[dict[str, Any]]:
+    def read_rows(dataset_id: str, start: Position = 0, count: Position = SHOWN_ROWS) -> list[ExampleRecord]:
         folder_of(dataset_id)
         return rows_of(home, dataset_id, start, min(count, MOST_ROWS))
 
@@ -227,10 +231,10 @@ def _row_routes(router: APIRouter, home: Home, folder_of: Any) -> None:
         count: Position = SHOWN_ROWS,
         whole: bool = False,
         language: Language = "en",
-    ) -> list[dict[str, Any]]:
+    ) -> list[ShownProblem]:
         folder_of(dataset_id)
         found = problems_of(home, dataset_id, start, min(count, MOST_ROWS), whole)
-        return [_problem_record(record, language) for record in found]
+        return [ShownProblem.of(one, language) for one in found]
 
     @router.get("/{dataset_id}/problems.csv")
     def download_problems(dataset_id: str, language: Language = "en") -> StreamingResponse:
@@ -251,59 +255,48 @@ def _row_routes(router: APIRouter, home: Home, folder_of: Any) -> None:
 
 def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJobs, previews: Previews) -> None:
     @router.post("/{dataset_id}/edit")
-    def edit(dataset_id: str, changes: Annotated[dict[int, str | None], Body(embed=True)]) -> dict[str, str]:
+    def edit(dataset_id: str, changes: Annotated[dict[int, str | None], Body(embed=True)]) -> JobStarted:
         folder_of(dataset_id)
-        return {"job": jobs.start(lambda tell: {"dataset": edit_dataset(home, dataset_id, changes, tell)}).id}
+
+        def work(tell: OnProgress) -> AddedDataset:
+            return AddedDataset(dataset=edit_dataset(home, dataset_id, changes, tell))
+
+        return JobStarted(job=jobs.start(work).id)
 
     @router.post("/{dataset_id}/see")
-    def see(dataset_id: str, request: Annotated[dict[str, Any], Body()], language: Language = "en") -> dict[str, Any]:
+    def see(dataset_id: str, question: Question, language: Language = "en") -> Answer:
         """What a model sees: an answer of `trainer/tokens/preview.py`, with its notes as sentences."""
         folder_of(dataset_id)
-        model, revision = str(request.pop("model", "")), str(request.pop("revision", "") or "main")
-        # Nothing is fetched that nobody asked for: a page asks again with `online` when a person says so.
-        offline = not request.pop("online", False)
-        # Of what a page asks only this is handed on: a file by its path is nothing that a page may name.
-        wanted = {key: request[key] for key in _ASKED if key in request} | {"dataset": dataset_id, "whole": False}
-        answer = previews.ask(model, revision, wanted, offline=offline)
-        if request.get("op") == "stats":
-            remember_lengths(home, dataset_id, model, answer)
-        for key in ("notes", "warnings"):
-            if key in answer:
-                answer[key] = [sentence(Problem.model_validate(problem), language) for problem in answer[key]]
-        return answer
+
+        def ask(answer: type[Seen]) -> Seen:
+            request = question.model_copy(update={"dataset": dataset_id})
+            return previews.ask(question.model, question.revision, request, answer, offline=not question.online)
+
+        if isinstance(question, RowQuestion):
+            row = ask(ShownRow)
+            return RowAnswer(**dict(row), remarks=in_words(row.notes, language))
+        if isinstance(question, FindQuestion):
+            return ask(FoundRow)
+        if isinstance(question, SplitQuestion):
+            return ask(SplitCounts)
+        stats = ask(TokenStats)
+        remember_lengths(home, dataset_id, question.model, stats)
+        return StatsAnswer(**dict(stats), remarks=in_words(stats.warnings, language))
 
     @router.post("/{dataset_id}/tokenize")
-    def tokenize(dataset_id: str, request: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
+    def tokenize(dataset_id: str, question: StatsQuestion) -> JobStarted:
         """All rows' tokens, in the background and in a child of their own: afterwards every figure is of the whole."""
         folder_of(dataset_id)
-        model, revision = str(request.pop("model", "")), str(request.pop("revision", "") or "main")
-        wanted = {key: request[key] for key in _ASKED if key in request}
-        wanted |= {"op": "stats", "dataset": dataset_id, "whole": True}
+        request = question.model_copy(update={"dataset": dataset_id, "whole": True})
 
-        def work(tell: OnProgress) -> dict[str, Any]:
+        def work(tell: OnProgress) -> TokenStats:
             alone = Previews(home.path)
             try:
-                return alone.ask(model, revision, wanted, tell, WHOLE_SECONDS)
+                return alone.ask(question.model, question.revision, request, TokenStats, tell, WHOLE_SECONDS)
             finally:
                 alone.close()
 
-        return {"job": jobs.start(work).id}
-
-
-def _problem_record(record: RowProblem, language: str) -> dict[str, Any]:
-    """A problem of a row for a page: the sentence's part that says what is wrong, in its language."""
-    problem = record.problem
-    shown = record.model_dump(include={"row", "line", "offset", "text", "whole"})
-    kind = problem.code.removeprefix("row_")
-    reason = row_reason(problem, language)
-    field, cell = problem.params.get("field"), problem.params.get("cell")
-    return {
-        **shown,
-        "field": f"{field} ({cell})" if cell else field,
-        "kind": kind,
-        "severity": problem.severity,
-        "reason": reason,
-    }
+        return JobStarted(job=jobs.start(work).id)
 
 
 def _problems_as_csv(folder: DatasetFolder, language: str) -> Iterator[str]:
@@ -314,8 +307,8 @@ def _problems_as_csv(folder: DatasetFolder, language: str) -> Iterator[str]:
     buffer.write("\ufeff")  # without it Excel takes UTF-8 for something else
     writer.writerow(header)
     for record in problem_lines(folder):
-        shown = _problem_record(record, language)
-        cells = ["" if shown[name] is None else str(shown[name]) for name in header]
+        shown = ShownProblem.of(record, language)
+        cells = ["" if getattr(shown, name) is None else str(getattr(shown, name)) for name in header]
         writer.writerow([f"'{cell}" if cell[:1] in "=+-@\t\r" and cell else cell for cell in cells])
         if buffer.tell() > 1 << 16:
             yield buffer.getvalue()

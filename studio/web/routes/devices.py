@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 
-from studio.sizing.devices import devices_now
+from studio.sizing.devices import DeviceStatus, devices_now
 from studio.web.errors import PlainRoute
 
 router = APIRouter(prefix="/api/devices", route_class=PlainRoute)
 
 
 @router.get("")
-def read_devices() -> list[dict[str, Any]]:
+def read_devices() -> list[DeviceStatus]:
     return devices_now()

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body
+from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.model_folder import is_path
 from interfaces.problems import Code
+from interfaces.trainer_jobs import OnProgress, WrittenPath
 from studio.jobs import DatasetJobs
-from studio.models.catalog import local_models
-from studio.models.facts import found_on_hub, model_facts
-from studio.models.hub_access import access_of, choose_endpoint, forget_token, keep_token
-from studio.processes.trainer_child import OnProgress, TrainerChild
+from studio.models.catalog import LocalModel, local_models
+from studio.models.facts import FoundModel, found_on_hub, model_facts
+from studio.models.hub_access import HubAccess, access_of, choose_endpoint, forget_token, keep_token
+from studio.processes.trainer_child import TrainerChild
 from studio.web.errors import PlainRoute
 
 DOWNLOAD_SECONDS = 86_400.0
 LONGEST_NAME = 200
 MOST_DOWNLOADS = 3
+
+
+class ShownModel(BaseModel):
+    """What a page shows of a model. `job` is the download that is running."""
+
+    model: str
+    here: bool
+    download_bytes: int
+    parameters: int
+    job: str | None
 
 
 def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
@@ -31,22 +43,22 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     guard = threading.Lock()
 
     @router.get("/here")
-    def read_here() -> list[dict[str, Any]]:
+    def read_here() -> list[LocalModel]:
         return local_models()
 
     @router.get("/search")
-    def search(text: str) -> list[dict[str, Any]]:
+    def search(text: str) -> list[FoundModel]:
         return found_on_hub(text.strip()[:LONGEST_NAME])
 
     @router.get("/facts")
-    def read_facts(model: str, revision: str = "main", online: bool = False) -> dict[str, Any]:
+    def read_facts(model: str, revision: str = "main", online: bool = False) -> ShownModel:
         """Whether a model is here, and how large it is. The Hub is asked only with `online`."""
         facts = model_facts(home, model, revision, online)
         running = downloads.get(model)
-        return {
-            "model": model, "here": facts.path is not None, "download_bytes": facts.download_bytes, "parameters": facts.shape.parameters,
-            "job": running[1] if running else None,
-        }  # fmt: skip
+        return ShownModel(
+            model=model, here=facts.path is not None, download_bytes=facts.download_bytes, parameters=facts.shape.parameters,
+            job=running[1] if running else None,
+        )  # fmt: skip
 
     @router.post("/download")
     def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
@@ -64,9 +76,9 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
                 downloads[model] = (child, jobs.start(functools.partial(follow, model, child), at_once=True).id)
             return {"job": downloads[model][1]}
 
-    def follow(model: str, child: TrainerChild, tell: OnProgress) -> dict[str, Any]:
+    def follow(model: str, child: TrainerChild, tell: OnProgress) -> WrittenPath:
         try:
-            return child.ask(None, tell, DOWNLOAD_SECONDS)
+            return child.ask(None, WrittenPath, tell, DOWNLOAD_SECONDS)
         finally:
             with guard:
                 downloads.pop(model, None)
@@ -82,21 +94,21 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         return {"stopped": running is not None}
 
     @router.get("/access")
-    def read_access() -> dict[str, Any]:
+    def read_access() -> HubAccess:
         return access_of(home)
 
     @router.post("/access")
-    def set_access(endpoint: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+    def set_access(endpoint: Annotated[str, Body(embed=True)]) -> HubAccess:
         choose_endpoint(home, endpoint)
         return access_of(home)
 
     @router.post("/token")
-    def set_token(token: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+    def set_token(token: Annotated[str, Body(embed=True)]) -> HubAccess:
         keep_token(home, token)
         return access_of(home)
 
     @router.delete("/token")
-    def remove_token() -> dict[str, Any]:
+    def remove_token() -> HubAccess:
         forget_token(home)
         return access_of(home)
 

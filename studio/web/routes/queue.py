@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from studio.runs.queue import RunQueue
+from studio.runs.queue import QueueRecord, RunQueue
 from studio.web.errors import PlainRoute
 from studio.web.routes.runs import named_run
 
@@ -16,21 +16,21 @@ def queue_router(queue: RunQueue) -> APIRouter:
     router = APIRouter(prefix="/api/queue", route_class=PlainRoute)
 
     @router.get("")
-    def read_queue() -> dict[str, Any]:
+    def read_queue() -> QueueRecord:
         return queue.to_record()
 
     @router.post("/pause")
-    def pause() -> dict[str, Any]:
+    def pause() -> QueueRecord:
         queue.pause()
         return queue.to_record()
 
     @router.post("/resume")
-    def resume() -> dict[str, Any]:
+    def resume() -> QueueRecord:
         queue.resume()
         return queue.to_record()
 
     @router.post("/{run_id}/move")
-    def move(run_id: str, position: Annotated[int, Body(embed=True, ge=1)]) -> dict[str, Any]:
+    def move(run_id: str, position: Annotated[int, Body(embed=True, ge=1)]) -> QueueRecord:
         queue.move(named_run(queue.home, run_id), position)
         return queue.to_record()
 

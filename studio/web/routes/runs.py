@@ -15,12 +15,12 @@ from fastapi.responses import StreamingResponse
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
-from interfaces.problems import Code
+from interfaces.problems import Changes, Code
 from studio.finetune_manager import FinetuneManager
 from studio.runs.curves import updates_since
 from studio.runs.diagnosis import cure_of
 from studio.runs.log_tail import tail_of
-from studio.runs.state import list_runs, summary_of
+from studio.runs.state import RunSummary, list_runs, summary_of
 from studio.runs.status import RunUpdate
 from studio.runs.trash import delete_run, restore_run
 from studio.sizing.estimate import changed
@@ -51,16 +51,16 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         return named_run(manager.home, run_id)
 
     @router.get("")
-    def read_runs() -> list[dict[str, Any]]:
-        return [summary.to_record() for summary in list_runs(manager.home, histories)]
+    def read_runs() -> list[RunSummary]:
+        return list_runs(manager.home, histories)
 
     @router.post("/resume-interrupted")
     def resume_interrupted() -> dict[str, list[str]]:
         return {"runs": manager.resume_interrupted()}
 
     @router.get("/{run_id}")
-    def read_run(run_id: str) -> dict[str, Any]:
-        return summary_of(folder_of(run_id), histories).to_record()
+    def read_run(run_id: str) -> RunSummary:
+        return summary_of(folder_of(run_id), histories)
 
     @router.get("/{run_id}/events")
     def read_events(
@@ -87,7 +87,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         return {"run": folder.id}
 
     @router.post("/{run_id}/retry")
-    def retry(run_id: str, change: Annotated[dict[str, Any] | None, Body(embed=True)] = None) -> dict[str, str]:
+    def retry(run_id: str, change: Annotated[Changes | None, Body(embed=True)] = None) -> dict[str, str]:
         """Run again, as it was or with the change of settings that the page has shown as a cure."""
         folder = folder_of(run_id)
         if change is not None and change != cure_of(folder):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 
 from interfaces.folders import Home
-from studio.processes.warm_trainer import end_warm_trainer, keep_warm_trainer, warm_trainer_state
+from studio.processes.warm_trainer import WarmTrainerState, end_warm_trainer, keep_warm_trainer, warm_trainer_state
 from studio.runs.state import any_run_is_active
 from studio.web.errors import PlainRoute
 
@@ -17,17 +15,17 @@ def warm_trainer_router(home: Home, wanted: bool = True) -> APIRouter:
     router = APIRouter(prefix="/api/warm-trainer", route_class=PlainRoute)
 
     @router.get("")
-    def read_warm_trainer() -> dict[str, Any]:
+    def read_warm_trainer() -> WarmTrainerState:
         return warm_trainer_state(home)
 
     @router.post("")
-    def want_warm_trainer() -> dict[str, Any]:
+    def want_warm_trainer() -> WarmTrainerState:
         if wanted and not any_run_is_active(home):
             keep_warm_trainer(home)
         return warm_trainer_state(home)
 
     @router.delete("")
-    def free_warm_trainer() -> dict[str, Any]:
+    def free_warm_trainer() -> WarmTrainerState:
         end_warm_trainer(home)
         return warm_trainer_state(home)
 

@@ -1,5 +1,6 @@
 import pytest
 
+from interfaces.row_lengths import CutHistogram, RefusedRow, TokenStats
 from studio.cli.data_report import plain, tell_stats
 
 
@@ -18,16 +19,18 @@ def test_what_would_steer_a_terminal_is_written_out(text: str, shown: str) -> No
 
 
 def test_figures_are_told_with_the_line_of_max_length(capsys: pytest.CaptureFixture[str]) -> None:
-    found = {
-        "sampled": True, "counted": 10, "rows": 100, "tokens": 500, "median": 50, "longest": 90, "max_length": 60, "cut": 2,
-        "lost": 1, "trained_tokens": 200, "steps_per_epoch": 7, "batch": 4, "accumulation": 2, "padding_share": 0.25, "refused": 0, "nothing_to_learn": 3, "warnings": [],
-        "histogram": {"edges": [0, 32, 64, 96], "counts": [1, 7, 2]},
-    }  # fmt: skip
+    found = TokenStats(
+        sampled=True, counted=10, rows=100, tokens=500, tokens_kept=480, median=50, longest=90, max_length=60, cut=2, lost=1,
+        trained_tokens=200, steps_per_epoch=7, batch=4, accumulation=2, padding_share=0.25, refused=1, nothing_to_learn=3,
+        warnings=[], first_refused=[RefusedRow(row=7, reason="no system turns")],
+        histogram=CutHistogram(edges=[0, 32, 64, 96], counts=[1, 7, 2], cut=[9, 2, 0], lost=[9, 1, 0]),
+    )  # fmt: skip
     tell_stats(found)
     said = capsys.readouterr().out
     assert "10 of 100 rows (a sample)" in said
     assert "2 rows truncated, 1 lose their whole answer" in said
     assert "7 steps per epoch with batches of 4, 2 per step" in said
+    assert "row 7: no system turns" in said
     assert "3 rows have nothing to train on" in said
     assert "25% of padded batches would be padding" in said
     [line] = [line for line in said.splitlines() if "<- max_length" in line]

@@ -8,7 +8,7 @@ from studio.datasets.sample import questions
 def test_the_demo_s_settings_are_sound_and_ask_the_held_out_questions() -> None:
     config = demo_config()
     assert config_problems(config) == []
-    assert config["sample_prompts"] == [row["question"] for row in questions()]
+    assert config["sample_prompts"] == [row.question for row in questions()]
     assert FineTuneConfig.model_validate(config).cpu_threads == 2
 
 

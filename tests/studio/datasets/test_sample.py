@@ -11,5 +11,5 @@ def test_the_questions_are_held_out_and_say_what_a_right_answer_holds() -> None:
     assert len(rows) == 100
     assert len(questions()) == 10
     for row in questions():
-        assert row["question"] not in asked
-        assert row["expect"]
+        assert row.question not in asked
+        assert row.expect

@@ -40,7 +40,7 @@ def test_a_token_is_private_and_reaches_children_by_the_environment(home: Home) 
     assert home.secrets.stat().st_mode & 0o777 == 0o600
     assert environment() == {"HF_ENDPOINT": None, "HF_TOKEN": TOKEN}
     shown = access_of(home)
-    assert (shown["token"], shown["host"]) == (True, "huggingface.co")
+    assert (shown.token, shown.host) == (True, "huggingface.co")
     assert TOKEN not in str(shown)
     forget_token(home)
     assert environment()["HF_TOKEN"] is None
@@ -51,7 +51,7 @@ def test_a_token_goes_to_the_host_it_was_given_for_and_to_no_other(home: Home) -
     keep_token(home, TOKEN)
     choose_endpoint(home, MIRRORS[1])
     assert environment() == {"HF_ENDPOINT": MIRRORS[1], "HF_TOKEN": None}
-    assert access_of(home)["token"] is False
+    assert access_of(home).token is False
     choose_endpoint(home, HUB)
     assert environment() == {"HF_ENDPOINT": None, "HF_TOKEN": TOKEN}
 
@@ -65,7 +65,7 @@ def test_the_environment_wins_and_is_never_touched(home: Home, monkeypatch: pyte
     fill_environment(home)
     assert environment() == {"HF_ENDPOINT": "http://name:secret@127.0.0.1:8080", "HF_TOKEN": "hf_mine"}
     shown = access_of(home)
-    assert (shown["fixed"], shown["token_fixed"]) == (True, True)
+    assert (shown.fixed, shown.token_fixed) == (True, True)
     assert "secret" not in str(shown)
     with pytest.raises(FineTuneError, match="HF_ENDPOINT"):
         choose_endpoint(home, HUB)
@@ -115,4 +115,4 @@ def test_a_token_of_the_environment_goes_to_no_mirror(home: Home, name: str) -> 
     environment = {name: "hf_given_for_the_hub"}
     fill_environment(home, environment)
     assert "HF_ENDPOINT" not in environment
-    assert access_of(home, environment)["token_fixed"]
+    assert access_of(home, environment).token_fixed

@@ -7,18 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.dataset_records import ShownRow
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code
+from interfaces.trainer_jobs import AddedDataset, RowRequest
 from studio.processes.trainer_child import Previews, TrainerChild, add_dataset, run_trainer
 from tests.conftest import until
 
 pytestmark = pytest.mark.process
+ROW = RowRequest(dataset="x", position=0)
 
 
 def test_a_child_that_knows_no_such_job_is_told_not_shown(home: Home) -> None:
     with pytest.raises(FineTuneError) as raised:
-        run_trainer(["no-such-job"])
+        run_trainer(["no-such-job"], AddedDataset)
     assert raised.value.problems[0].code == Code.START_FAILED
 
 
@@ -47,7 +50,7 @@ def started(previews: Previews, model: str) -> threading.Thread:
 
     def ask() -> None:
         with contextlib.suppress(FineTuneError):
-            previews.ask(model, "main", {"op": "row", "dataset": "x", "position": 0, "max_length": 64}, seconds=30)
+            previews.ask(model, "main", ROW, ShownRow, seconds=30)
 
     before = len(previews._children)
     thread = threading.Thread(target=ask, daemon=True)
@@ -62,7 +65,7 @@ def test_a_third_model_ends_no_child_that_is_being_asked(asked_for_long: Preview
         started(asked_for_long, name)
     children = [held.child for held in asked_for_long._children.values()]
     with pytest.raises(FineTuneError, match="Too many requests") as raised:
-        asked_for_long.ask(str(tiny_model), "main", {"op": "row"})
+        asked_for_long.ask(str(tiny_model), "main", ROW, ShownRow)
     assert raised.value.problems[0].code == Code.STUDIO_BUSY
     assert all(child.alive for child in children)
 
@@ -71,7 +74,7 @@ def test_who_waits_for_a_stuck_child_is_told_soon(asked_for_long: Previews, monk
     monkeypatch.setattr(Previews, "WAIT_SECONDS", 0.1)
     started(asked_for_long, "a")
     with pytest.raises(FineTuneError, match="Too many requests"):
-        asked_for_long.ask("a", "main", {"op": "row"})
+        asked_for_long.ask("a", "main", ROW, ShownRow)
 
 
 def test_an_end_of_our_own_is_not_called_a_lack_of_memory(home: Home) -> None:
@@ -80,7 +83,7 @@ def test_an_end_of_our_own_is_not_called_a_lack_of_memory(home: Home) -> None:
 
     def ask() -> None:
         try:
-            previews.ask("a", "main", {"op": "row", "dataset": "x"}, seconds=60)
+            previews.ask("a", "main", ROW, ShownRow, seconds=60)
         except FineTuneError as error:
             told.append(error.problems[0].code)
 

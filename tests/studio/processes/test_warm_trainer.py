@@ -66,12 +66,12 @@ def gone(attempt: Attempt) -> bool:
 def test_a_run_gets_the_pair_that_waits_and_ends_like_any_run(kept: Home) -> None:
     waits = pids(kept.warm_trainer.record)
     state = warm_trainer.warm_trainer_state(kept)
-    assert state["state"] == "waiting"
-    assert 1_000_000 < state["memory_bytes"] < 100_000_000
+    assert state.state == "waiting"
+    assert 1_000_000 < state.memory_bytes < 100_000_000
     folder = new_run(kept)
     attempt = LocalLauncher().start(folder)
     assert pids(attempt.pid) == waits
-    assert warm_trainer.warm_trainer_state(kept)["state"] == "none"
+    assert warm_trainer.warm_trainer_state(kept).state == "none"
     for _ in follow(RunHistory(folder)):
         pass
     until(lambda: gone(attempt))
@@ -108,7 +108,7 @@ def test_only_a_pair_of_the_same_environment_is_taken(kept: Home, monkeypatch: p
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     folder = new_run(kept)
     assert not warm_trainer.take_warm_trainer(folder, folder.create_attempt())
-    assert warm_trainer.warm_trainer_state(kept)["state"] != "none"
+    assert warm_trainer.warm_trainer_state(kept).state != "none"
     before = pids(kept.warm_trainer.record)["supervisor"]
     assert before is not None
     assert warm_trainer.keep_warm_trainer(kept, waiting())  # and it is replaced by one that fits
@@ -124,14 +124,14 @@ def test_a_pair_that_has_died_is_nobody_s_run(kept: Home, victim: str) -> None:
     until(lambda: not any(identity.is_alive() for identity in killed.values()))
     folder = new_run(kept)
     assert not warm_trainer.take_warm_trainer(folder, folder.create_attempt())
-    assert warm_trainer.warm_trainer_state(kept) == {"state": "none", "memory_bytes": 0}
+    assert warm_trainer.warm_trainer_state(kept).model_dump() == {"state": "none", "memory_bytes": 0}
 
 
 def test_one_that_still_loads_is_not_given_a_run(home: Home) -> None:
     loads = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     assert warm_trainer.keep_warm_trainer(home, loads)
     pair = pids(home.warm_trainer.record)
-    assert warm_trainer.warm_trainer_state(home)["state"] == "loading"
+    assert warm_trainer.warm_trainer_state(home).state == "loading"
     folder = new_run(home)
     assert not warm_trainer.take_warm_trainer(folder, folder.create_attempt())
     until(lambda: not any(identity.is_alive() for identity in pair.values()))
@@ -154,7 +154,7 @@ def test_a_home_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
     home.cache.write_text("a file where a folder should be")
     assert not warm_trainer.keep_warm_trainer(home, waiting())
     warm_trainer.end_warm_trainer(home)
-    assert warm_trainer.warm_trainer_state(home)["state"] == "none"
+    assert warm_trainer.warm_trainer_state(home).state == "none"
 
 
 def test_it_ends_when_it_is_told_to_and_when_its_folder_goes(home: Home) -> None:

@@ -49,7 +49,7 @@ def test_the_second_run_waits_without_a_process_and_starts_in_turn(queue: RunQue
     assert queue.submit(second) is False
     assert run_state(second) is RunState.QUEUED
     assert second.attempts() == []
-    assert queue.to_record() == {
+    assert queue.to_record().model_dump() == {
         "paused": False,
         "running": {"cpu": first.id},
         "waiting": [{"run": second.id, "name": "finishes", "device": "cpu", "position": 1}],

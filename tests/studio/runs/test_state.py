@@ -211,15 +211,15 @@ def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) 
         with pytest.raises(FineTuneError, match="schema version 2"):
             ask(other)
     # A summary is no record of its own: one of another version is made again.
-    write_json(good.summary, {**summary_of(good).to_record(), "state": "finished", "schema_version": 2})
+    write_json(good.summary, {**summary_of(good).model_dump(mode="json"), "state": "finished", "schema_version": 2})
     assert summary_of(good).state == "stopped"
 
 
 def test_which_states_are_over_is_said_and_no_script_lists_them(home: Home) -> None:
     folder = run_of(home, STARTED, step(1), Stopped(step=1, resumable=True))
-    record = summary_of(folder).to_record()
+    record = summary_of(folder).model_dump(mode="json")
     assert (record["state"], record["over"]) == ("stopped", True)
-    assert summary_of(folder).to_record() == record  # as it is stored
+    assert summary_of(folder).model_dump(mode="json") == record  # as it is stored
     scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "studio/static").glob("*.js"))
     assert '"interrupted"]' not in scripts
     assert '"interrupted",' not in scripts
@@ -234,7 +234,7 @@ def test_a_diverged_run_is_a_line_of_the_list_that_json_can_carry(home: Home) ->
     with EventLog(folder.events, 1) as log:
         for event in (STARTED, step(1), step(2).model_copy(update={"loss": float("nan")})):
             log.append(event)
-    record = summarize(folder).to_record()
+    record = summarize(folder).model_dump(mode="json")
     assert (record["train_loss_first"], record["train_loss_last"], record["sparkline"]) == (1.0, None, [1.0])
     json.dumps(record, allow_nan=False)
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from studio.models.catalog import BY_ID
 from studio.sizing.assess import assess, duration, step_seconds
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Calibration
+from studio.sizing.records import RunEstimate
 from studio.sizing.work import flops_per_token
 from tests.support.records import TRIAL, add_run
 
@@ -33,7 +35,7 @@ def config(**settings: Any) -> FineTuneConfig:
 def test_auto_is_decided_and_the_record_says_how(home: Home) -> None:
     roomy = assess(home, config(), CPU)
     assert roomy.config.gradient_checkpointing is False
-    assert roomy.to_record()["gradient_checkpointing"] is False
+    assert roomy.to_record().gradient_checkpointing is False
     small = assess(home, config(), replace(CPU, free_memory_bytes=int(1.05 * roomy.estimate.total_bytes)))
     assert small.config.gradient_checkpointing is True
     assert small.estimate.total_bytes < roomy.estimate.total_bytes
@@ -60,8 +62,11 @@ def test_experience_corrects_the_verdict(home: Home) -> None:
 
 
 def test_what_a_run_keeps_can_be_compared_later(home: Home) -> None:
-    record = assess(home, config(), CPU).run_record()
-    assert {"total_bytes", "tensor_bytes", "device", "correction", "shape", "config"} <= set(record)
+    found = assess(home, config(), CPU).run_record()
+    stored = json.loads(json.dumps(found.to_json()))
+    assert "output_dir" not in stored["config"]
+    again = RunEstimate.model_validate(stored)
+    assert (again.total_bytes, again.shape, again.config.max_length) == (found.total_bytes, SHAPE, config().max_length)
 
 
 def test_rows_that_are_dropped_take_no_steps_and_split_ones_more() -> None:
@@ -80,7 +85,7 @@ def test_what_fits_and_would_take_for_ever_is_called_impractical(home: Home) -> 
     assert fit is not None
     assert fit.estimate.verdict == "fits"
     assert not fit.is_practical
-    assert fit.to_record()["practical"] is False
+    assert fit.to_record().practical is False
     a_card = Device("cuda", "a card", 16 * GIB, 16 * GIB, bf16=True)
     assert assess(home, asked, a_card).fit().is_practical  # type: ignore[union-attr]
 
@@ -97,4 +102,4 @@ def test_rows_longer_than_the_model_s_positions_are_a_warning_before_the_start(h
     for length, codes in ((context, []), (context + 1, [Code.POSITIONS_EXCEEDED])):
         found = assess(home, config(max_length=length), CPU)
         assert [problem.code for problem in found.warnings()] == codes
-        assert [one["code"] for one in found.to_record()["warnings"]] == codes
+        assert [one.code for one in found.to_record().warnings] == codes

@@ -1,12 +1,13 @@
 from typing import Any
 
 from interfaces.config import FineTuneConfig
+from interfaces.row_lengths import Histogram, RowLengths
 from studio.sizing.batch_lengths import Lengths, trained_in, worst_batch
 
-FIGURES = {
-    "rows": 100, "counted": 100, "longest": 90, "tokens_kept": 1000, "trained_tokens": 250,
-    "histogram": {"edges": [0, 40, 80, 120], "counts": [60, 30, 10]},
-}  # fmt: skip
+FIGURES = RowLengths(
+    rows=100, counted=100, longest=90, tokens_kept=1000, trained_tokens=250, max_length=512,
+    histogram=Histogram(edges=[0, 40, 80, 120], counts=[60, 30, 10]),
+)  # fmt: skip
 
 
 def config(**settings: Any) -> FineTuneConfig:
@@ -50,13 +51,13 @@ def test_packs_are_full() -> None:
 
 
 def test_a_sample_stands_for_the_whole() -> None:
-    lengths = Lengths.of_figures({**FIGURES, "rows": 1_000_000})
+    lengths = Lengths.of_figures(FIGURES.model_copy(update={"rows": 1_000_000}))
     assert lengths is not None
     assert 990_000 <= lengths.rows <= 1_000_001
 
 
 def test_no_rows_no_lengths() -> None:
-    assert Lengths.of_figures({**FIGURES, "histogram": {"edges": [0, 1], "counts": [0]}}) is None
+    assert Lengths.of_figures(FIGURES.model_copy(update={"histogram": Histogram(edges=[0, 1], counts=[0])})) is None
 
 
 def test_one_long_row_among_very_many_is_met() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from interfaces.config import config_errors
+from interfaces.config import FineTuneConfig, config_errors
 from interfaces.device import GIB, Device
 from interfaces.files import read_json
 from interfaces.folders import Home
@@ -122,7 +122,7 @@ def test_what_is_learned_from_is_the_estimate_with_the_run_s_own_rows(home: Home
         own = estimate_of_run(folder)
         assert before is not None
         assert own is not None
-        assert own["total_bytes"] < 0.75 * before["total_bytes"], "the case is one in which it matters"
+        assert own.total_bytes < 0.75 * before["total_bytes"], "the case is one in which it matters"
     assert calibration_of(home).correction(DEVICE) == pytest.approx(1.0, abs=0.001)
     assert calibration_of(home).error() == pytest.approx(0.0, abs=0.001)
 
@@ -130,7 +130,10 @@ def test_what_is_learned_from_is_the_estimate_with_the_run_s_own_rows(home: Home
 def test_before_its_rows_are_counted_a_run_shows_what_was_expected_and_teaches_nothing(home: Home) -> None:
     folder = add_run(home, "20260101-1", 1.0)
     folder.lengths.unlink()
-    assert estimate_of_run(folder) == read_json(folder.estimate)
+    expected, stored = estimate_of_run(folder), read_json(folder.estimate)
+    assert expected is not None
+    assert stored is not None
+    assert (expected.total_bytes, expected.flops_per_token) == (stored["total_bytes"], None)
     assert trial_of(folder) is None
 
 
@@ -148,5 +151,5 @@ def test_runs_that_teach_nothing_do_not_hide_those_that_do(home: Home) -> None:
 
 
 def test_ways_are_told_apart() -> None:
-    assert variant_name({"load_in_4bit": True, "gradient_checkpointing": True}) == "4 bits, recomputed"
-    assert variant_name({"gradient_checkpointing": "auto"}) == "16 bits"
+    assert variant_name(FineTuneConfig(load_in_4bit=True, gradient_checkpointing=True)) == "4 bits, recomputed"
+    assert variant_name(FineTuneConfig(gradient_checkpointing="auto")) == "16 bits"

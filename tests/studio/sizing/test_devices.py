@@ -70,6 +70,6 @@ def test_a_card_of_amd_is_read_from_the_kernel(tmp_path: Path) -> None:
 
 def test_what_devices_do_now_is_told() -> None:
     told = devices_now()
-    assert [device["used"] for device in told].count(True) == 1
-    assert told[-1]["kind"] == "cpu"
-    assert 0 <= told[-1]["busy_percent"] <= 100
+    assert [device.used for device in told].count(True) == 1
+    assert told[-1].kind == "cpu"
+    assert 0 <= (told[-1].busy_percent or 0) <= 100

@@ -72,7 +72,7 @@ def estimated(row: Row) -> float:
 
 def test_the_parts_add_up_and_the_worst_moment_is_all_of_them() -> None:
     found = estimate(QWEN, config(), CARD)
-    assert found.total_bytes == sum(found.parts.values()) == found.to_record()["total_bytes"]
+    assert found.total_bytes == sum(found.parts.values()) == found.to_record().total_bytes
     assert found.parts["process"] == PROCESS_BYTES["cuda"]
     assert found.tensor_bytes == found.total_bytes - found.parts["process"] - found.parts["fragmentation"]
     assert found.lengths == (1024,) * 4

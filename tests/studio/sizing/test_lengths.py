@@ -1,11 +1,13 @@
 from interfaces.files import write_json
 from interfaces.folders import Home
+from interfaces.row_lengths import CutHistogram, LengthFigures
 from studio.sizing.lengths import known_lengths, remember_lengths
 
-FIGURES = {
-    "rows": 10, "counted": 10, "longest": 90, "tokens_kept": 500, "trained_tokens": 250, "max_length": 512, "median": 50,
-    "histogram": {"edges": [0, 40, 80, 120], "counts": [6, 3, 1], "cut": [1, 1, 0], "lost": [0, 0, 0]},
-}  # fmt: skip
+FIGURES = LengthFigures(
+    rows=10, counted=10, longest=90, tokens=500, tokens_kept=500, trained_tokens=250, max_length=512, median=50,
+    cut=0, lost=0, nothing_to_learn=0, padding_share=0.0,
+    histogram=CutHistogram(edges=[0, 40, 80, 120], counts=[6, 3, 1], cut=[1, 1, 0], lost=[0, 0, 0]),
+)  # fmt: skip
 
 
 def test_what_a_child_has_counted_is_known_afterwards(home: Home) -> None:

@@ -206,7 +206,9 @@ def test_a_report_names_rows_and_is_downloaded_whole_and_harmless(served: tuple[
     dataset = upload(client, "bad.jsonl", rows_of(3) + bad)
     found = client.get(f"/api/datasets/{dataset}").json()
     assert (found["valid"], found["invalid"], found["kinds"]) == (3, 30, {"field_missing": 30})
-    assert [(record["line"], record["field"]) for record in found["first"]] == [(n, "completion") for n in range(4, 24)]
+    assert [(record["line"], record["field"]) for record in found["first_problems"]] == [
+        (n, "completion") for n in range(4, 24)
+    ]
     whole = client.get(f"/api/datasets/{dataset}/problems.csv")
     assert "attachment" in whole.headers["content-disposition"]
     lines = whole.text.splitlines()
@@ -374,8 +376,8 @@ def test_an_estimate_comes_with_every_model_s(served: tuple[TestClient, Home]) -
         "gradient_checkpointing": False,
     }
     told = client.post("/api/estimate", json={"config": config}).json()
-    assert told["verdict"] == "too_big"
-    assert told["fit"]["verdict"] == "fits"
+    assert told["estimate"]["verdict"] == "too_big"
+    assert told["estimate"]["fit"]["verdict"] == "fits"
     assert set(told["models"]) == {entry.id for entry in CATALOG}
 
 
@@ -385,21 +387,22 @@ def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClie
     small, large = (
         client.post("/api/estimate", json={"config": {**config, "max_length": length}}).json() for length in (128, 8192)
     )
-    assert small["total_bytes"] < large["total_bytes"]
+    assert small["estimate"]["total_bytes"] < large["estimate"]["total_bytes"]
     assert small["presets"] == large["presets"]
     assert list(small["presets"]) == list(PRESETS)
     alone = client.post(
         "/api/estimate", json={"config": PRESETS["minimal"]().model_dump(exclude={"output_dir"})}
     ).json()
-    assert small["presets"]["minimal"]["total_bytes"] == alone["total_bytes"]
+    assert small["presets"]["minimal"]["total_bytes"] == alone["estimate"]["total_bytes"]
 
 
 def test_a_form_with_something_wrong_has_no_verdict_and_no_error(served: tuple[TestClient, Home]) -> None:
     client, _ = served
-    assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == {"models": {}, "presets": {}}
+    nothing = {"estimate": None, "detail": "", "models": {}, "presets": {}}
+    assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == nothing
     unknown = client.post("/api/estimate", json={"config": {"model_name": "some/unknown-model"}}).json()
     assert "Nothing is known about the model" in unknown["detail"]
-    assert "total_bytes" not in unknown
+    assert unknown["estimate"] is None
 
 
 def test_the_pages_show_runs_of_another_launcher(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.folders import RunFolder
-from tests.support.checkpoints import DAMAGE, commit
+from tests.support.checkpoints import CONDITIONS, DAMAGE, commit
 from trainer.artifacts.checkpoints import (
     NEEDED,
     changed_conditions,
@@ -28,7 +28,7 @@ def test_a_commit_moves_everything_but_the_pickle_and_records_it(folder: RunFold
     assert {file.name for file in path.iterdir()} == {"MANIFEST.json", *NEEDED}
     manifest = read_manifest(path)
     assert manifest is not None
-    assert (manifest.step, manifest.conditions, manifest.unlogged) == (7, {"threads": 2}, {"loss": 0.1})
+    assert (manifest.step, manifest.conditions, manifest.unlogged) == (7, CONDITIONS.model_dump(), {"loss": 0.1})
     assert checkpoint_bytes(folder) == sum(file.size for file in manifest.files.values())
     assert not (folder.staging / "checkpoint-7").exists()
     assert verify_checkpoint(path) is None

@@ -1,14 +1,15 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from interfaces.config import FineTuneConfig
-from trainer.artifacts.model_card import model_card
+from trainer.artifacts.model_card import CardFacts, model_card
 
-FACTS: dict[str, Any] = {
-    "base": "Qwen/Qwen2.5-0.5B-Instruct", "revision": "abc123", "dtype": "bfloat16", "train_rows": 90, "validation_rows": 10,
-    "dataset_sha256": "0" * 64, "steps": 36, "loss_first": 3.6, "loss_last": 0.02, "eval_loss": None, "versions": {"peft": "1"},
-}  # fmt: skip
+FACTS = CardFacts(
+    base="Qwen/Qwen2.5-0.5B-Instruct", revision="abc123", dtype="bfloat16", train_rows=90, validation_rows=10,
+    dataset_sha256="0" * 64, steps=36, loss_first=3.6, loss_last=0.02, eval_loss=None, versions={"peft": "1"}, stop=None,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -24,10 +25,11 @@ FACTS: dict[str, Any] = {
     ],
 )
 def test_the_card_says_what_it_is_and_how_to_load_it(name: str, facts: dict[str, Any], says: str) -> None:
-    card = model_card(FineTuneConfig(name="My run", model_name=name, dataset="/private/rows.jsonl"), {**FACTS, **facts})
+    shown = replace(FACTS, **facts)
+    card = model_card(FineTuneConfig(name="My run", model_name=name, dataset="/private/rows.jsonl"), shown)
     assert says in card
     assert card.startswith("---\nlibrary_name: peft\n")
-    assert ("\nbase_model: " in card) is ("/" in {**FACTS, **facts}["base"])
+    assert ("\nbase_model: " in card) is ("/" in shown.base)
     assert "# My run" in card
     assert "3.6000 / 0.0200" in card
     assert "not measured" in card

@@ -6,7 +6,7 @@ import pytest
 from interfaces.config import FineTuneConfig
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
-from tests.support.checkpoints import DAMAGE, commit, edit_manifest
+from tests.support.checkpoints import CONDITIONS, DAMAGE, commit, edit_manifest
 from trainer.artifacts.resume import find_resume_point, hash_of, no_longer_exact
 
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_a_run_without_a_checkpoint_begins_anew_and_says_nothing_of_it(folder: RunFolder) -> None:
     resume_point = find_resume_point(folder)
     assert (resume_point.step, resume_point.warnings) == (None, ())
-    assert no_longer_exact(resume_point, {"threads": 1}) == []
+    assert no_longer_exact(resume_point, CONDITIONS) == []
 
 
 def test_the_newest_whole_checkpoint_is_taken_and_others_are_named(folder: RunFolder) -> None:
@@ -35,8 +35,8 @@ def test_the_newest_whole_checkpoint_is_taken_and_others_are_named(folder: RunFo
 def test_other_conditions_are_told_and_the_same_are_not(folder: RunFolder) -> None:
     commit(folder, 5)
     resume_point = find_resume_point(folder)
-    assert no_longer_exact(resume_point, {"threads": 2}) == []
-    (warning,) = no_longer_exact(resume_point, {"threads": 8})
+    assert no_longer_exact(resume_point, CONDITIONS) == []
+    (warning,) = no_longer_exact(resume_point, CONDITIONS.model_copy(update={"threads": 8}))
     assert (warning.code, warning.params) == (Code.RESUME_NOT_EXACT, {"step": 5, "changed": ["threads 2 -> 8"]})
 
 

@@ -12,6 +12,7 @@ from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code
+from interfaces.trainer_jobs import JobProgress
 from tests.conftest import write_rows
 from tests.support.planted import FAULTS, REPEATED, as_array, clean_row, planted_jsonl
 from trainer.data.inspection import Inspection
@@ -100,10 +101,12 @@ def test_examples_are_read_back_by_position_with_their_rows(tmp_path: Path) -> N
 
 def test_the_first_rows_are_told_before_the_file_is_read(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(3000)])
-    told: list[dict[str, Any]] = []
+    told: list[JobProgress] = []
     Inspection(path, DatasetFolder(tmp_path / "out"), tell=told.append).preview()
-    assert [list(record) for record in told] == [["preview"]]
-    assert len(told[0]["preview"]["examples"]) == 20
+    [update] = told
+    assert update.progress is None
+    assert update.preview is not None
+    assert len(update.preview.examples) == 20
     assert not (tmp_path / "out").exists()
 
 

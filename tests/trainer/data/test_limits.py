@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from interfaces.dataset_records import ShownRow
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code
+from interfaces.trainer_jobs import AddedDataset, RowRequest, ignore_progress
 from studio.processes.trainer_child import Previews, TrainerChild, run_trainer
 from tests.conftest import make_tiny_model
 from tests.support.fuzz import DEADLY
@@ -37,7 +39,7 @@ def test_a_gigabyte_has_its_minutes() -> None:
 def test_a_child_that_takes_too_long_is_ended_and_that_is_said() -> None:
     child = TrainerChild(["preview", "--", "starter"], "starter")
     with pytest.raises(FineTuneError) as raised:
-        child.ask(None, lambda _record: None, 0.3)
+        child.ask(None, ShownRow, ignore_progress, 0.3)
     assert raised.value.problems[0].code == Code.CHILD_OVER_LIMIT
     assert not child.alive
 
@@ -53,10 +55,10 @@ def test_a_template_that_no_exception_reaches_is_ended_with_its_child(home: Home
     dataset = add_dataset(home, write_rows(tmp_path / "rows.jsonl", alpaca_rows(3))).id
     model = str(make_tiny_model(tmp_path / "model", template))
     previews = Previews(home.path)
-    asked = {"op": "row", "dataset": dataset, "position": 0, "max_length": 100}
+    asked = RowRequest(dataset=dataset, position=0, max_length=100)
     for _ in range(2):  # the next question starts another child
         with pytest.raises(FineTuneError) as raised:
-            previews.ask(model, "main", asked)
+            previews.ask(model, "main", asked, ShownRow)
         assert raised.value.problems[0].code in (Code.TEMPLATE_TOO_SLOW, Code.TEMPLATE_REFUSED)
     previews.close()
 
@@ -65,8 +67,8 @@ def test_a_compressed_flood_is_stopped(home: Home, tmp_path) -> None:
     import gzip
 
     (tmp_path / "flood.jsonl.gz").write_bytes(gzip.compress(b'{"prompt": "' + b"x" * 300_000_000, 9))
-    answer = run_trainer(["inspect", "--home", str(home.path), "--", str(tmp_path / "flood.jsonl.gz")], seconds=120)
-    assert answer["dataset"]
+    arguments = ["inspect", "--home", str(home.path), "--", str(tmp_path / "flood.jsonl.gz")]
+    assert run_trainer(arguments, AddedDataset, seconds=120).dataset
 
 
 def test_what_is_written_is_bounded_by_what_was_read() -> None:

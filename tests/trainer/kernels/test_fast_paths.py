@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from interfaces.run_records import Machine
+
 pytestmark = pytest.mark.tiny
 
 SMALL: dict[str, Any] = {
@@ -236,7 +238,8 @@ def test_what_an_earlier_attempt_did_without_a_resume_does_without() -> None:
     from trainer.kernels.fast_paths import use_fast_paths
 
     model = base_model("qwen2", {})
-    fast_paths = use_fast_paths(model, "x", {"batches": "padded", "logits": "all"})
+    earlier = Machine(device="cpu", dtype="float32", threads=2, batches="padded", logits="all")
+    fast_paths = use_fast_paths(model, "x", earlier)
     assert (fast_paths.batches, fast_paths.logits, fast_paths.warnings) == ("padded", "all", ())
     assert model.config._attn_implementation == "sdpa"
     assert "forward" not in vars(model)

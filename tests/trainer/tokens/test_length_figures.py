@@ -5,6 +5,8 @@ from typing import Any
 import numpy
 import pytest
 
+from interfaces.row_lengths import RefusedRow
+
 pytestmark = pytest.mark.tiny
 
 
@@ -14,7 +16,7 @@ class Held:
     def __init__(self, *lengths: int) -> None:
         from trainer.tokens.token_store import ITEM
 
-        self.refused: list[dict[str, Any]] = []
+        self.refused: list[RefusedRow] = []
         rows = [(number, length, length - length // 2, length // 2, number, 0) for number, length in enumerate(lengths)]
         self.items = numpy.array(rows, dtype=ITEM)
 
@@ -26,7 +28,7 @@ def counted(*lengths: int, max_length: int = 100, batch: int = 2) -> dict[str, A
     from trainer.tokens.length_figures import figures
 
     held = Held(*lengths)
-    return figures(held, held.items, len(lengths), max_length, batch)
+    return figures(held, held.items, len(lengths), max_length, batch).model_dump()
 
 
 def steps(*lengths: int, budget: int = 0) -> int:
@@ -83,7 +85,7 @@ def test_a_plain_text_is_counted_in_windows_and_never_cut() -> None:
     held.items["trained"] = held.items["length"] - 1
     held.items["first"] = 1
     found = figures(held, held.items, 2, 128, 1)
-    assert (found["cut"], found["lost"], found["longest"]) == (0, 0, 900)
+    assert (found.cut, found.lost, found.longest) == (0, 0, 900)
     assert steps_per_epoch(held.items, 128, "truncate", 1, 1) == 9
-    assert set(found["histogram"]["cut"]) == {0}
+    assert set(found.histogram.cut) == {0}
     assert steps_per_epoch(held.items, 128, "drop", 1, 1) == 1

@@ -2,14 +2,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
+from interfaces.trainer_jobs import PreviewRequest
 from tests.conftest import alpaca_rows, write_rows
 from tests.support.planted import clean_row
 
 pytestmark = pytest.mark.tiny
+
+
+def answer_of(previewer: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """As over the pipe: the request and the answer in JSON."""
+    answer: BaseModel = previewer.answer(TypeAdapter(PreviewRequest).validate_python(request))
+    return answer.model_dump(mode="json")
 
 
 @pytest.fixture
@@ -24,7 +32,7 @@ def ask(home: Home, tiny_model: Path, tmp_path: Path):
     rows[30] = rows[0]
     dataset = add_dataset(home, write_rows(tmp_path / "rows.jsonl", rows)).id
     previewer = Previewer(home, load_template(ModelFiles(tiny_model, "tiny", None), "tiny"))
-    return lambda op, **more: previewer.answer({"op": op, "dataset": dataset, "max_length": 400, **more})
+    return lambda op, **more: answer_of(previewer, {"op": op, "dataset": dataset, "max_length": 400, **more})
 
 
 def test_a_row_says_what_is_learned_and_what_becomes_of_its_end(ask: Any) -> None:
@@ -42,13 +50,13 @@ def test_a_row_says_what_is_learned_and_what_becomes_of_its_end(ask: Any) -> Non
 
 def test_rows_are_found_by_what_is_the_matter_with_them_and_by_text(ask: Any) -> None:
     assert ask("find", kind="longest")["position"] == 20
-    assert ask("find", kind="cut", **{"from": 0})["position"] == 20
-    assert ask("find", kind="cut", **{"from": 21})["position"] == 20  # around the end
-    assert ask("find", kind="suspicious", **{"from": 0})["position"] == 30
-    assert ask("find", kind="lost", **{"from": 0}) == {"position": None}
-    assert ask("find", kind="text", text="Question 42:", **{"from": 0})["position"] == 41
-    assert ask("find", kind="text", text="Question 42:", **{"from": 50})["position"] == 41
-    assert ask("find", kind="text", text="nowhere", **{"from": 0}) == {"position": None}
+    assert ask("find", kind="cut", start=0)["position"] == 20
+    assert ask("find", kind="cut", start=21)["position"] == 20  # around the end
+    assert ask("find", kind="suspicious", start=0)["position"] == 30
+    assert ask("find", kind="lost", start=0) == {"position": None}
+    assert ask("find", kind="text", text="Question 42:", start=0)["position"] == 41
+    assert ask("find", kind="text", text="Question 42:", start=50)["position"] == 41
+    assert ask("find", kind="text", text="nowhere", start=0) == {"position": None}
     assert ask("find", kind="row", row=59)["position"] == 58
 
 
@@ -92,7 +100,7 @@ def test_nothing_left_to_learn_is_an_error_before_the_start(ask: Any) -> None:
 
 def test_a_file_outside_of_the_home_is_shown_without_adding_it(ask: Any, home: Home, tmp_path: Path) -> None:
     path = write_rows(tmp_path / "other.jsonl", alpaca_rows(5))
-    shown = ask("row", file=str(path), row=3, columns={}, sample_by="paragraph")
+    shown = ask("file_row", file=str(path), row=3, columns={}, sample_by="paragraph")
     assert alpaca_rows(5)[2]["output"] in shown["text"]
     assert len(list(home.datasets.iterdir())) == 1
 
@@ -114,7 +122,7 @@ def test_tokens_that_the_model_does_not_know_are_reported_before_the_start(
     dataset = add_dataset(home, write_rows(tmp_path / "rows.jsonl", alpaca_rows(8))).id
     for embeddings, codes in ((known, []), (0, []), (3, [Code.TOKENS_UNKNOWN])):
         previewer = preview.Previewer(home, template, embeddings)
-        found = previewer.answer({"op": "stats", "dataset": dataset, "max_length": 400})
+        found = answer_of(previewer, {"op": "stats", "dataset": dataset, "max_length": 400})
         told = [Problem.model_validate(one) for one in found["warnings"] if one["code"] == Code.TOKENS_UNKNOWN]
         assert [one.code for one in told] == codes
         assert [(one.params["count"], one.params["rows"], one.params["expected"]) for one in told] == [(8, 8, 3)] * len(

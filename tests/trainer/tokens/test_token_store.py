@@ -8,6 +8,7 @@ import pytest
 
 from interfaces.example_file import ExampleFile
 from interfaces.folders import Home
+from interfaces.trainer_jobs import RowRequest
 from tests.conftest import write_rows
 from tests.support.planted import clean_row
 
@@ -47,11 +48,11 @@ def test_preview_statistics_and_training_see_the_same_tokens(home: Home, templat
     view, _ = select(tokenize(home, examples, template), numpy.arange(40), 1000, "truncate")
     previewer = Previewer(home, template)
     for position in range(40):
-        shown = previewer.answer({"op": "row", "dataset": examples.folder.id, "position": position, "max_length": 1000})
+        shown = previewer.answer(RowRequest(dataset=examples.folder.id, position=position, max_length=1000))
         trained = view[position]
-        assert [token["id"] for token in shown["tokens"]] == trained["input_ids"]
-        assert [token["id"] if token["trained"] else IGNORE_INDEX for token in shown["tokens"]] == trained["labels"]
-        assert "".join(token["text"] for token in shown["tokens"]) == shown["text"]
+        assert [token.id for token in shown.tokens] == trained["input_ids"]
+        assert [token.id if token.trained else IGNORE_INDEX for token in shown.tokens] == trained["labels"]
+        assert "".join(token.text for token in shown.tokens) == shown.text
 
 
 def test_a_second_start_tokenises_nothing(home: Home, template: Any, tmp_path: Path) -> None:
@@ -167,4 +168,4 @@ def test_rows_that_a_template_refuses_are_counted_not_lost(home: Home, template:
     view, findings = chosen(home, examples, template, 1000, "truncate")
     assert len(view) == 6
     assert findings.refused.tolist() == [2, 5, 8]
-    assert view.store.refused[0] == {"row": 3, "reason": "no system turns here"}
+    assert (view.store.refused[0].row, view.store.refused[0].reason) == (3, "no system turns here")

@@ -160,6 +160,7 @@ def test_a_run_keeps_the_lengths_of_its_own_rows_and_takes_the_steps_that_were_f
 ) -> None:
     """The preview's figures, the estimate and the run count updates by one rule."""
     from interfaces.config import FineTuneConfig
+    from interfaces.trainer_jobs import StatsRequest
     from studio.sizing.batch_lengths import Lengths
     from studio.sizing.work import work_of
     from trainer.data.dataset import add_dataset
@@ -179,20 +180,14 @@ def test_a_run_keeps_the_lengths_of_its_own_rows_and_takes_the_steps_that_were_f
     steps = [event for event in read_events(folder.events) if isinstance(event, Step)]
     files = find_model(config["model_name"], "main", home, lambda _done, _total: None)
     preview = Previewer(home, load_template(files, config["model_name"]))
-    asked = {
-        "op": "stats",
-        "dataset": add_dataset(home, rows).id,
-        "max_length": 256,
-        "batch": 4,
-        "accumulation": 2,
-        "share": 0.1,
-    }
+    dataset = add_dataset(home, rows).id
+    asked = StatsRequest(dataset=dataset, max_length=256, batch=4, accumulation=2, share=0.1)
     shown = preview.answer(asked)
     lengths = Lengths.of_figures(shown)
     assert lengths is not None
     foretold = work_of(FineTuneConfig.model_validate(config), lengths)
     assert foretold is not None
-    assert (shown["steps_per_epoch"], foretold.steps, steps[-1].total_steps) == (6, 6, 6)
+    assert (shown.steps_per_epoch, foretold.steps, steps[-1].total_steps) == (6, 6, 6)
     own = read_json(folder.lengths)
     assert own is not None
     assert (own["rows"], own["longest"]) == (45, max(own["longest"], 1))

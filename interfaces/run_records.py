@@ -1,0 +1,95 @@
+"""What a run's folder says of the run beside its config and its events: its name, and where its result comes from."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, Field, ValidationError
+
+from interfaces.dataset_records import Part
+from interfaces.files import write_json
+from interfaces.folders import RunFolder
+from interfaces.records import read_record
+
+
+class RunMeta(BaseModel):
+    """`meta.json`: what a person calls the run and its dataset, and the datasets' ids."""
+
+    name: str = ""
+    dataset: str = ""
+    dataset_id: str = ""
+    validation_id: str = ""
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Self:
+        """Empty where there is none, or it is damaged.
+
+        Raises:
+            FineTuneError: another version wrote it.
+        """
+        try:
+            return cls.model_validate(read_record(folder.meta) or {})
+        except ValidationError:
+            return cls()
+
+    def write(self, folder: RunFolder) -> None:
+        write_json(folder.meta, self.model_dump())
+
+
+class BaseOrigin(BaseModel):
+    """The base model: its portable name, the name in the config, and the commit on the Hub."""
+
+    name: str
+    requested: str
+    revision: str | None = None
+
+
+class DatasetOrigin(BaseModel):
+    """The dataset's report, as far as it identifies the rows."""
+
+    id: str
+    name: str
+    sha256: str = ""
+    examples_sha256: str = ""
+    rows: int
+    format: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    parts: list[Part] | None = None
+
+
+class Machine(BaseModel):
+    """What the first attempt computed with: a resume continues with the same."""
+
+    device: str
+    dtype: str
+    threads: int
+    batches: str
+    """'flat' or 'padded'."""
+    logits: str
+    """'trained' or 'all': the positions with logits."""
+
+
+class Lineage(BaseModel):
+    """`lineage.json`: data, base model, machine and library versions of the first attempt."""
+
+    dataset: DatasetOrigin
+    validation_dataset: DatasetOrigin | None = None
+    base: BaseOrigin
+    machine: Machine
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Self | None:
+        """None where there is none yet, or it is damaged.
+
+        Raises:
+            FineTuneError: another version wrote it.
+        """
+        record = read_record(folder.lineage)
+        try:
+            return None if record is None else cls.model_validate(record)
+        except ValidationError:
+            return None
+
+    def write(self, folder: RunFolder) -> None:
+        write_json(folder.lineage, self.model_dump(exclude_none=True))
