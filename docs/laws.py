@@ -45,28 +45,28 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract: what the studio and the trainer agree on, and every text that a person reads.", "babel pydantic pydantic_core yaml", modules=30),
-    _room("studio.web", 8, "The server: security around everything, `/api/*` in JSON, our own files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
-    _room("studio.pages", 7, "The pages, in Gradio: a page wires, a plain function elsewhere does.", "annotated_types gradio pydantic", "studio.cli"),
-    _room("studio.cli", 6, "`finetune`: one module a group of commands. `cli.main` alone starts `web.server`.", "psutil pydantic rich typer"),
-    _room("studio.finetune_manager", 5, "Tasks: made, started, stopped, resumed, by the service that is injected."),
-    _room("studio.runs", 4, "What is on the disk of a run: its state, its curve, its place in the queue, its end.", "filelock pydantic"),
-    _room("studio.sizing", 3, "Will it fit, and how long will it take: devices and arithmetic, no torch.", "psutil pydantic pynvml"),
-    _room("studio.models", 2, "Models: those on offer, their shapes, what is here of them, the way to the Hub.", "huggingface_hub pydantic"),
-    _room("studio.datasets", 2, "The library of datasets, and the sample.", "pydantic"),
-    _room("studio.jobs", 2, "Work in the background that pages ask about.", "pydantic"),
-    _room("studio.processes", 1, "Children: the supervisor (standard library alone), its trainer, short jobs.", "filelock psutil pydantic"),
-    _room("studio.config_file", 1, "A YAML file and `--set` become a config.", "yaml"),
-    _room("studio.foreign_config", 1, "Configs of LLaMA-Factory and axolotl become ours; what has no place is listed."),
+    _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=30),
+    _room("studio.web", 8, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
+    _room("studio.pages", 7, "Gradio pages: layout and wiring only; the logic is in plain functions.", "annotated_types gradio pydantic", "studio.cli"),
+    _room("studio.cli", 6, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer"),
+    _room("studio.finetune_manager", 5, "Creates, starts, stops and resumes tasks through the injected service."),
+    _room("studio.runs", 4, "Runs on disk: state, loss curve, queue position, how a run ended.", "filelock pydantic"),
+    _room("studio.sizing", 3, "The resource estimate and device detection: arithmetic, no torch.", "psutil pydantic pynvml"),
+    _room("studio.models", 2, "Models: catalog, architectures, local files, access to the Hub.", "huggingface_hub pydantic"),
+    _room("studio.datasets", 2, "The dataset library, and the sample data.", "pydantic"),
+    _room("studio.jobs", 2, "Background jobs whose progress the pages poll.", "pydantic"),
+    _room("studio.processes", 1, "Child processes: supervisor (standard library only), trainer, short jobs.", "filelock psutil pydantic"),
+    _room("studio.config_file", 1, "Builds a config from a YAML file and `--set`.", "yaml"),
+    _room("studio.foreign_config", 1, "Translates LLaMA-Factory and axolotl configs; lists unsupported keys."),
     _room("trainer.__main__", 9, "`python -m trainer`."),
-    _room("trainer.cli", 8, "The commands of a child.", "pydantic typer"),
-    _room("trainer.lora_trainer", 7, "`LoRATrainer`: the contract, for one run folder."),
-    _room("trainer.training", 6, "The story of a run: preparation, the loop, events, stops, failures.", "numpy packaging peft torch transformers"),
-    _room("trainer.artifacts", 5, "What a run leaves: checkpoints that are committed, the adapter, its card, exports.", "peft pydantic safetensors torch transformers"),
-    _room("trainer.kernels", 4, "What makes it fast: flat attention, the chunked loss, LoRA's products.", "peft torch transformers"),
-    _room("trainer.tokens", 3, "Text and tokens by the model's own template, and which of them are trained on.", "jinja2 numpy pydantic tokenizers torch transformers"),
-    _room("trainer.data", 2, "Files become rows, rows become examples, each problem with its line and field. No torch.", "datasets huggingface_hub numpy orjson pandas pyarrow python_calamine", modules=20),
-    _room("trainer.models", 1, "A model's name becomes files, and files become a model. What downloads is free of torch.", "bitsandbytes filelock huggingface_hub psutil torch tqdm transformers"),
+    _room("trainer.cli", 8, "The commands that run in a child process.", "pydantic typer"),
+    _room("trainer.lora_trainer", 7, "`LoRATrainer`: implements the contract for one run folder."),
+    _room("trainer.training", 6, "A run from start to end: setup, training loop, events, stops, failures.", "numpy packaging peft torch transformers"),
+    _room("trainer.artifacts", 5, "A run's outputs: committed checkpoints, adapter, model card, exports.", "peft pydantic safetensors torch transformers"),
+    _room("trainer.kernels", 4, "The fast paths: flat attention, chunked loss, LoRA matrix products.", "peft torch transformers"),
+    _room("trainer.tokens", 3, "Applies the model's chat template, tokenizes, builds the training mask.", "jinja2 numpy pydantic tokenizers torch transformers"),
+    _room("trainer.data", 2, "Reads rows and examples; reports problems by line and field. No torch.", "datasets huggingface_hub numpy orjson pandas pyarrow python_calamine", modules=20),
+    _room("trainer.models", 1, "Finds, downloads and loads models. Download code doesn't import torch.", "bitsandbytes filelock huggingface_hub psutil torch tqdm transformers"),
 )  # fmt: skip
 
 EXCEPTIONS = {("studio.cli.main", "studio.web.server")}
@@ -106,6 +106,6 @@ def readme(room: Room) -> str:
     """A room's law, as its README states it."""
     below = ", ".join(f"`{name.partition('.')[2]}`" for name in may_import(room)) or "nothing"
     libraries = ", ".join(sorted(room.libraries)) or "none"
-    text = f"{room.what}\nMay import of this package: {below}. Libraries: {libraries}.\n"
+    text = f"{room.what}\nMay import from this package: {below}. Libraries: {libraries}.\n"
     upwards = [f"`{source}` imports `{target}`" for source, target in EXCEPTIONS if source.startswith(f"{room.name}.")]
     return text + "".join(f"Exception: {one}.\n" for one in upwards)

@@ -1,12 +1,11 @@
 """The contract between the studio and the trainer: standard library, pydantic, Babel and PyYAML only.
 
-In the order data meets them: folders (where things are), files (records that are whole or not there), config (the
-settings), presets (settings for a machine), run_config (a run's own settings), dataset_records (what is known of a
-dataset and its rows), example (what is trained on), finetune (what a trainer promises), events (what a run logs),
-history (all that derives from a log), problems (what can go wrong) and texts (how that, and every page, reads).
-
-The names below are loaded on first use, so that a process which needs only `interfaces.folders`
-(the supervisor) stays on the standard library.
+The modules, in the order in which data passes through them: folders (paths), files (atomic records), config
+(settings), presets (settings for a kind of machine), run_config (the settings of one run), dataset_records (metadata
+of a dataset and its rows), example (one training example), finetune (the interface of a trainer), events (what a run
+logs), history (everything derived from that log), problems (errors and warnings), and texts (their sentences in
+each language, and every text of the pages). The names below are loaded on first use, so that a process that needs
+only `interfaces.folders` (the supervisor) imports nothing but the standard library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Smaller settings that cure a shortage, or a run that diverged, as config changes. Both sides of the contract give this advice."""
+"""Config changes that fix an out-of-memory error or a diverged run. The studio and the trainer both suggest them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ LEAST_LENGTH = 16
 
 
 def slower(learning_rate: float) -> Changes:
-    """The change for a run that diverged."""
+    """Return the config change that fixes a diverged run."""
     return {"learning_rate": float(f"{learning_rate / 5:.1e}")}
 
 
 def fewer_at_once(batch: int, turns: int) -> tuple[int, int]:
-    """Half as many rows at once, or one of an odd number, in as many more turns: an update sees the same rows."""
+    """Halve the batch size, or set an odd one to 1, and accumulate more so that the effective batch stays the same."""
     fewer = batch // 2 if batch % 2 == 0 else 1
     return fewer, turns * batch // fewer
 
 
 def smaller(config: FineTuneConfig) -> Changes:
-    """The gentlest change that needs less memory, or none; the effective batch stays the same where it can."""
+    """Return the mildest change that saves memory, or an empty dict; keep the effective batch size where possible."""
     batch, accumulation = config.per_device_train_batch_size, config.gradient_accumulation_steps
     if batch > 1:
         fewer, turns = fewer_at_once(batch, accumulation)
@@ -34,6 +34,7 @@ def smaller(config: FineTuneConfig) -> Changes:
 
 
 def checkpointing_without_estimate(device_kind: str) -> bool:
-    """`gradient_checkpointing: auto` where nothing is known of the model: on for a card, whose memory is short; elsewhere
-    off, where recomputing costs time and memory is rarely what ends a run."""
+    """Resolve `gradient_checkpointing: auto` for an unknown architecture.
+
+    On for CUDA, where memory is scarce; off elsewhere, where memory rarely runs out and recomputing costs time."""
     return device_kind == "cuda"

@@ -27,7 +27,7 @@ Group = Literal["model", "data", "lora", "training", "memory", "saving"]
 
 
 def _field(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
-    """A field with what the form, the terminal and the docs show of it. `basic` ones are not folded away."""
+    """Create a field with the metadata for form, terminal, and docs. The form never folds `basic` fields."""
     return Field(default, description=help, json_schema_extra={"group": group, "unit": unit, "basic": basic}, **bounds)
 
 
@@ -38,7 +38,7 @@ class LoraSettings(BaseModel):
 
     r: int = _field(
         16,
-        "Rank: a higher one has more capacity and needs more memory.",
+        "Rank: a higher rank gives more capacity but needs more memory.",
         "lora",
         basic=True,
         ge=1,
@@ -46,20 +46,20 @@ class LoraSettings(BaseModel):
     )
     lora_alpha: float = _field(32, "Scaling: the adapter is multiplied by lora_alpha / r.", "lora", gt=0, le=4096)
     lora_dropout: float = _field(
-        0.0, "Share of the adapter's inputs dropped at random, against overfitting.", "lora", ge=0, lt=1
+        0.0, "Fraction of the adapter's inputs dropped at random, to reduce overfitting.", "lora", ge=0, lt=1
     )
     target_modules: str | list[str] = _field(
         "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
     )
     use_rslora: bool = _field(
-        False, "Scale by lora_alpha / sqrt(r), more stable at high ranks (arXiv:2312.03732).", "lora"
+        False, "Scale by lora_alpha / sqrt(r), which is more stable at high ranks (arXiv:2312.03732).", "lora"
     )
     use_dora: bool = _field(
         False, "Train direction and magnitude of the weights separately; slower (arXiv:2402.09353).", "lora"
     )
     autocast_adapter_dtype: bool = _field(
         True,
-        "Keep the adapter in fp32. Off: 16 bits, slightly less memory, but small updates are rounded away.",
+        "Keep the adapter in fp32. Off: 16-bit, which saves a little memory but rounds small updates away.",
         "lora",
     )
 
@@ -74,11 +74,11 @@ class LoraSettings(BaseModel):
 
 
 class FineTuneConfig(BaseModel):
-    """One run's settings. Set field by field if you like: each assignment is checked."""
+    """The settings of one run. Fields can be set one by one; each assignment is validated."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False, protected_namespaces=())
 
-    schema_version: int = _field(SCHEMA_VERSION, "Version of this record's layout.", "saving", ge=1, le=SCHEMA_VERSION)
+    schema_version: int = _field(SCHEMA_VERSION, "Version of the config schema.", "saving", ge=1, le=SCHEMA_VERSION)
     name: str = _field("", "A name for the run; free text.", "saving", max_length=200)
 
     output_dir: str = _field("", "The run's folder. Filled in when the run is created.", "saving")
@@ -106,21 +106,21 @@ class FineTuneConfig(BaseModel):
     )
     columns: dict[str, str] = _field(
         {},
-        "Which column is which, where the names don't say: {prompt: ask, completion: reply}, messages, or text.",
+        "Column mapping, if the names are not recognized: {prompt: ask, completion: reply}, messages, or text.",
         "data",
     )
     bad_rows: Literal["stop", "skip"] = _field(
-        "stop", "Invalid rows: stop before the start, or skip rows with errors and warnings and count them.", "data"
+        "stop", "Invalid rows: stop before training starts, or skip rows with errors or warnings.", "data"
     )
     validation_dataset: str = _field(
         "", "Validate on these rows instead of a split of the dataset: a file or a dataset's id.", "data"
     )
     validation_split: float = _field(
-        0.05, "Share of the rows held out for validation.", "data", "share of rows", ge=0, le=0.5
+        0.05, "Fraction of the rows held out for validation.", "data", "fraction of rows", ge=0, le=0.5
     )
     max_length: int = _field(
         1024,
-        "Maximum tokens of an example; longer ones are truncated, dropped or split, and counted.",
+        "Maximum tokens per example; longer examples are truncated, dropped or split, and counted.",
         "data",
         "tokens",
         True,
@@ -148,12 +148,10 @@ class FineTuneConfig(BaseModel):
     )
 
     num_train_epochs: float = _field(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
-    max_steps: int = _field(
-        -1, "Stop after this many steps; -1 lets num_train_epochs decide.", "training", "steps", ge=-1
-    )
+    max_steps: int = _field(-1, "Stop after this many steps; -1 uses num_train_epochs.", "training", "steps", ge=-1)
     per_device_train_batch_size: int = _field(
         4,
-        "Examples per batch: more is faster and needs more memory.",
+        "Examples per batch: larger is faster but needs more memory.",
         "training",
         "examples",
         True,
@@ -162,7 +160,7 @@ class FineTuneConfig(BaseModel):
     )
     packing: bool = _field(
         False,
-        "Fill each batch with whole examples up to max_tokens_per_batch, instead of counting examples.",
+        "Fill each batch with whole examples up to max_tokens_per_batch, instead of a fixed number of examples.",
         "training",
     )
     max_tokens_per_batch: int = _field(
@@ -175,42 +173,42 @@ class FineTuneConfig(BaseModel):
     )
     gradient_accumulation_steps: int = _field(
         4,
-        "Batches accumulated per update: a larger effective batch without the memory.",
+        "Batches accumulated per update: a larger effective batch size without the extra memory.",
         "training",
         "batches",
         ge=1,
         le=4096,
     )
     learning_rate: float = _field(
-        2e-4, "Size of each update. Too large diverges, too small learns nothing.", "training", "", True, gt=0, le=1
+        2e-4, "Step size of each update. Too high diverges; too low learns little.", "training", "", True, gt=0, le=1
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
         _field("linear", "Learning-rate schedule.", "training")
     )
     warmup_steps: float = _field(
         0.03,
-        "Steps of learning-rate warmup; below 1 a share of all steps, and none if that is less than one step.",
+        "Learning-rate warmup steps; a value below 1 is a fraction of all steps (no warmup if that is less than one step).",
         "training",
-        "steps or share",
+        "steps or fraction",
         ge=0,
     )
     optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _field(
-        "adamw_torch_fused", "The optimizer, as transformers names it.", "training"
+        "adamw_torch_fused", "The optimizer, by its name in transformers.", "training"
     )
     weight_decay: float = _field(0.0, "Weight decay of the adapter's weights.", "training", ge=0, le=1)
     max_grad_norm: float = _field(1.0, "Clips the gradient norm; 0 disables clipping.", "training", ge=0)
     neftune_noise_alpha: float = _field(
-        0.0, "Noise on the embeddings (arXiv:2310.05914); 0 is off, 5 is typical.", "training", ge=0, le=100
+        0.0, "Noise added to the embeddings (arXiv:2310.05914); 0 disables it, 5 is typical.", "training", ge=0, le=100
     )
     early_stopping_patience: int = _field(
         0,
-        "Stop after this many evaluations without a better validation loss; 0 is off.",
+        "Stop after this many evaluations without an improvement in validation loss; 0 disables it.",
         "training",
         "evaluations",
         ge=0,
     )
     load_best_model_at_end: bool = _field(
-        False, "Keep the adapter with the best validation loss instead of the last step's.", "training"
+        False, "Keep the adapter with the best validation loss instead of the one from the last step.", "training"
     )
     seed: int = _field(
         42, "The same seed gives the same data order and the same split.", "training", ge=0, le=2**32 - 1
@@ -218,12 +216,12 @@ class FineTuneConfig(BaseModel):
 
     gradient_checkpointing: bool | Literal["auto"] = _field(
         "auto",
-        "Recompute activations instead of storing them: far less memory, a third slower; auto where memory requires it.",
+        "Recompute activations instead of storing them: far less memory, about a third slower; auto enables it if memory requires it.",
         "memory",
     )
     device: str = _field(
         "auto",
-        "Where to train: auto, cpu, mps, or cuda (cuda:1 for the second card).",
+        "Where to train: auto, cpu, mps, or cuda (cuda:1 for the second GPU).",
         "memory",
         pattern=DEVICE_PATTERN,
     )
@@ -236,20 +234,20 @@ class FineTuneConfig(BaseModel):
     logging_steps: int = _field(1, "Log every N optimizer steps.", "saving", "steps", ge=1)
     eval_steps: float = _field(
         0.2,
-        "Evaluate every N steps; below 1 a share of all steps; 0 is off.",
+        "Evaluate every N steps; a value below 1 is a fraction of all steps; 0 disables evaluation.",
         "saving",
-        "steps or share",
+        "steps or fraction",
         ge=0,
     )
     save_steps: float = _field(
         0.2,
-        "Save a checkpoint every N steps; below 1 a share of all steps; 0 only at the end.",
+        "Save a checkpoint every N steps; a value below 1 is a fraction of all steps; 0 saves only at the end.",
         "saving",
-        "steps or share",
+        "steps or fraction",
         ge=0,
     )
     save_minutes: float = _field(
-        10.0, "Save a checkpoint at least every N minutes; 0 is off.", "saving", "minutes", ge=0
+        10.0, "Save a checkpoint at least every N minutes; 0 disables it.", "saving", "minutes", ge=0
     )
     save_total_limit: int = _field(
         2, "Checkpoints to keep; the best one is kept in addition.", "saving", "checkpoints", ge=2, le=1000
@@ -298,14 +296,14 @@ class FineTuneConfig(BaseModel):
 
 
 def mixed(dataset: Any) -> Any:
-    """A list of datasets as a mix in which each row counts once; anything else as it is."""
+    """Turn a list of datasets into a mix in which each row counts once; return anything else unchanged."""
     if isinstance(dataset, list) and dataset and all(isinstance(one, str) for one in dataset):
         return dataset[0] if len(dataset) == 1 else dict.fromkeys(dataset, 1.0)
     return dataset
 
 
 def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every setting as (dotted name, field), in the order of declaration; `lora.r` is one of them."""
+    """Yield every setting as (dotted name, field), such as `lora.r`, in declaration order."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from fields(field.annotation, f"{prefix}{name}.")
@@ -314,14 +312,14 @@ def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterato
 
 
 def token_budget(config: FineTuneConfig) -> int:
-    """How many tokens a batch may hold with packing; 0 where a batch is counted in examples."""
+    """Return the most tokens in a packed batch, or 0 if the batch size counts examples."""
     if not config.packing:
         return 0
     return config.max_tokens_per_batch or config.per_device_train_batch_size * config.max_length
 
 
 def config_problems(config: Mapping[str, object]) -> list[Problem]:
-    """Everything that is wrong with `config`, all at once; an empty list means it can be trained.
+    """Return all problems of `config` together; an empty list means that it is valid.
 
     Warnings are included: `validate_config` looks only for errors.
     """
@@ -333,12 +331,12 @@ def config_problems(config: Mapping[str, object]) -> list[Problem]:
 
 
 def config_errors(config: Mapping[str, object]) -> list[Problem]:
-    """Those of `config_problems` that forbid a start."""
+    """Return the problems that block a start."""
     return [problem for problem in config_problems(config) if problem.severity == "error"]
 
 
 def _merged(problems: Iterable[Problem]) -> list[Problem]:
-    """One problem a field: a union (`bf16: true or auto`) reports each arm that didn't fit."""
+    """Keep one problem per field: a union (`bf16: true or auto`) reports each member that didn't match."""
     by_field: dict[tuple[str, str], Problem] = {}
     for problem in problems:
         key = (problem.code, problem.params["field"])
@@ -350,8 +348,8 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _problem_of(details: ErrorDetails) -> Problem:
-    """One of pydantic's error records as a Problem."""
-    # A union reports each arm: keep the field's name only, not the arm's.
+    """Convert a pydantic error record to a Problem."""
+    # A union reports each member: keep only the field's name, not the member's.
     known = [name for name, _ in fields()] + ["lora"]
     parts = [str(part) for part in details["loc"]]
     field = next(
@@ -377,7 +375,7 @@ def _short(value: Any) -> str:
 
 
 def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
-    """Rules between fields. They are not validators: a preset's fields are set one after the other."""
+    """Check rules across fields. These can't be validators, because a preset's fields are set one after the other."""
     if not config.dataset or (isinstance(config.dataset, str) and not config.dataset.strip()):
         yield Problem.error(Code.VALUE_MISSING, field="dataset")
     if config.load_in_8bit and config.load_in_4bit:

@@ -1,4 +1,4 @@
-"""What control groups allow a process, a container or a service, and how often they killed for memory.
+"""Limits that cgroups set for a process, container, or service, and their count of out-of-memory kills.
 
 Linux documents both versions: Documentation/admin-guide/cgroup-v2.rst and .../cgroup-v1/. Standard library only.
 """
@@ -12,13 +12,13 @@ from pathlib import Path
 GROUPS = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
 UNLIMITED = 1 << 60
-"""Version 1 writes the largest number of pages for 'no limit'."""
+"""cgroup v1 writes the largest possible page count for 'no limit'."""
 
 
 def groups_above(controller: str, groups: Path = GROUPS, membership: Path = OWN) -> list[tuple[Path, bool]]:
-    """The folders of the groups that hold a process, innermost first, and whether they are version 2's.
+    """Return the cgroup folders of a process, innermost first, each with whether it belongs to cgroup v2.
 
-    The root counts as well: a container often sees its own group there, and not under its name.
+    This includes the root: inside a container, the container's own cgroup often appears there and not under its name.
     """
     lines: list[str] = []
     with contextlib.suppress(OSError):
@@ -36,9 +36,9 @@ def groups_above(controller: str, groups: Path = GROUPS, membership: Path = OWN)
 
 
 def memory_limits(groups: Path = GROUPS, membership: Path = OWN) -> list[tuple[int, int]]:
-    """(limit, used) in bytes of each group above a process that limits memory.
+    """Return (limit, used) in bytes for each ancestor cgroup of a process that limits memory.
 
-    What a group holds of files counts as free, as the kernel gives it back when memory is short.
+    The page cache of a cgroup counts as free, because the kernel reclaims it when memory is short.
     """
     found = []
     for folder, second in groups_above("memory", groups, membership):
@@ -50,7 +50,7 @@ def memory_limits(groups: Path = GROUPS, membership: Path = OWN) -> list[tuple[i
 
 
 def processor_shares(groups: Path = GROUPS, membership: Path = OWN) -> list[int]:
-    """The processors' worth of time, rounded up, of each group above a process that limits it."""
+    """Return the CPU quota, in cores and rounded up, of each ancestor cgroup that sets one."""
     shares = []
     for folder, second in groups_above("cpu", groups, membership):
         with contextlib.suppress(OSError, ValueError):
@@ -66,7 +66,7 @@ def processor_shares(groups: Path = GROUPS, membership: Path = OWN) -> list[int]
 
 
 def memory_kill_counter(pid: int, groups: Path = GROUPS) -> Path:
-    """The file that counts kills for memory: that of the process's own group, or the whole machine's without one."""
+    """Return the file that counts out-of-memory kills: of the process's cgroup, or of the whole machine without one."""
     files = [
         folder / ("memory.events" if second else "memory.oom_control")
         for folder, second in groups_above("memory", groups, Path(f"/proc/{pid}/cgroup"))
@@ -75,7 +75,7 @@ def memory_kill_counter(pid: int, groups: Path = GROUPS) -> Path:
 
 
 def memory_kills(counter: Path) -> int:
-    """The line `oom_kill N` of a counter; 0 where it can't be read."""
+    """Return N from the line `oom_kill N` of a counter file, or 0 if the file can't be read."""
     with contextlib.suppress(OSError, ValueError):
         for line in counter.read_text(encoding="ascii").splitlines():
             name, _, count = line.partition(" ")
@@ -85,7 +85,7 @@ def memory_kills(counter: Path) -> int:
 
 
 def kernel_number(path: Path) -> int | None:
-    """A number in a file that the kernel writes; None for 'max', and where there is no such file."""
+    """Read a number from a kernel file. Return None for 'max' or a missing file."""
     try:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):

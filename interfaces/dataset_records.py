@@ -1,4 +1,4 @@
-"""What the trainer's child and the studio say to each other of datasets, and what a dataset's files hold of it."""
+"""Records about datasets that the trainer process and the studio exchange, and that the files of a dataset store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from interfaces.records import read_record
 
 
 class RowProblem(BaseModel):
-    """A line of `problems.jsonl`: what is wrong with a row, where it is in the file, and its beginning."""
+    """A line of `problems.jsonl`: the problem of a row, its position in the file, and the start of its text."""
 
     row: int | None
     line: int | None = None
@@ -24,33 +24,33 @@ class RowProblem(BaseModel):
     problem: Problem
     text: str = ""
     whole: str | None = None
-    """The row itself, where it was asked for and can be edited."""
+    """The full row, if the caller asked for it and it can be edited."""
 
 
 class Part(BaseModel):
-    """A dataset of a mix. Weight 2 takes each row twice, 0.5 half of the rows."""
+    """A dataset of a mix. Weight 2 uses each row twice, 0.5 half of the rows."""
 
     id: str
     weight: float
 
 
 class DatasetReport(BaseModel):
-    """`report.json`: what was found when a dataset was added, written last, so that its presence means a whole dataset.
+    """`report.json`: the result of adding a dataset. It is written last, so its presence means a complete dataset.
 
-    Counts are rows. `usable` are those that can be trained on, with warnings or without; `kinds` counts problems by code.
+    Counts are rows. `usable` rows can be trained on, with or without warnings; `kinds` counts problems by code.
     """
 
     name: str
     format: str | None
     columns: dict[str, str] = Field(default_factory=dict)
-    """Which column is used for what."""
+    """The role of each used column."""
     known_columns: list[str] = Field(default_factory=list)
     unused_columns: list[str] = Field(default_factory=list)
     unused_keys: dict[str, int] = Field(default_factory=dict)
-    """Keys inside messages that nothing reads, with how often they occur."""
+    """Unused keys inside messages, with their number of occurrences."""
     sample_by: str = "paragraph"
     rows: int
-    # Under their first names too: datasets that were added before are not to be added again.
+    # Accept the old names too, so that datasets from earlier versions need not be added again.
     valid: int = Field(validation_alias=AliasChoices("valid", "good"))
     invalid: int = Field(validation_alias=AliasChoices("invalid", "at_fault"))
     suspicious: int = Field(validation_alias=AliasChoices("suspicious", "doubtful"))
@@ -63,7 +63,7 @@ class DatasetReport(BaseModel):
     bytes: int
     sources: list[str]
     parts: list[Part] | None = None
-    """Of a mix."""
+    """The datasets of a mix; None for any other dataset."""
     sha256: str = ""
     examples_sha256: str = ""
     added: float = 0.0
@@ -71,10 +71,10 @@ class DatasetReport(BaseModel):
 
     @classmethod
     def of(cls, folder: DatasetFolder) -> DatasetReport | None:
-        """The report of a dataset's folder; None where there is none, or somebody has damaged it.
+        """Read the report of a dataset folder. Return None if it is missing or damaged.
 
         Raises:
-            FineTuneError: another version wrote it.
+            FineTuneError: another version wrote the report.
         """
         record = read_record(folder.report)
         try:
@@ -84,10 +84,10 @@ class DatasetReport(BaseModel):
 
     @classmethod
     def required(cls, folder: DatasetFolder) -> DatasetReport:
-        """As `of`.
+        """Read the report, which must exist.
 
         Raises:
-            FineTuneError: there is no such dataset, or another version wrote it.
+            FineTuneError: the dataset doesn't exist, or another version wrote the report.
         """
         report = cls.of(folder)
         if report is None:
@@ -98,9 +98,9 @@ class DatasetReport(BaseModel):
         write_json(folder.report, self.model_dump(mode="json", exclude_none=True))
 
     def blocking(self, bad_rows: str) -> Problem | None:
-        """The rows that forbid a start, as one problem; None when it can start.
+        """Return the rows that block a start as one problem, or None if nothing blocks it.
 
-        `bad_rows` is the setting: "stop" needs a dataset without invalid rows, "skip" one valid row.
+        `bad_rows` is the setting: "stop" requires that no row is invalid, "skip" requires at least one valid row.
         """
         if self.valid if bad_rows == "skip" else self.usable and not self.invalid:
             return None
@@ -110,14 +110,14 @@ class DatasetReport(BaseModel):
 
 
 class NamedReport(DatasetReport):
-    """A report with what a person called the dataset."""
+    """A report with the dataset's display name."""
 
     id: str
     editable: bool
 
 
 class Token(BaseModel):
-    """A token and its piece of the text; the pieces of a row together are its text."""
+    """A token and its piece of the text. The concatenated pieces of a row are its text."""
 
     id: int
     text: str
@@ -126,14 +126,14 @@ class Token(BaseModel):
 
 
 class Stop(BaseModel):
-    """The last end-of-turn token, and what becomes of it: the model learns to stop only where it is trained on."""
+    """The last end-of-turn token and its fate. The model learns to stop only if this token is trained on."""
 
     token: str | None
     fate: Literal["trained", "read", "cut", "none"]
 
 
 class ShownRow(BaseModel):
-    """One row as a model sees it. `length`, `cut` and `trained` are tokens."""
+    """One row as a model sees it. `length`, `cut`, and `trained` count tokens."""
 
     row: int
     line: int | None
@@ -151,7 +151,7 @@ class ShownRow(BaseModel):
 
 
 class SourceSplit(BaseModel):
-    """How many rows of one source of a mix are on each side."""
+    """The training and validation rows of one source of a mix."""
 
     name: str
     train: int
@@ -159,7 +159,7 @@ class SourceSplit(BaseModel):
 
 
 class SplitCounts(BaseModel):
-    """How many rows are trained on and how many measured with. `leaked_rows` are the first that are on both sides."""
+    """The number of training and validation rows. `leaked_rows` are the first rows that appear in both splits."""
 
     train: int
     validation: int
@@ -169,7 +169,7 @@ class SplitCounts(BaseModel):
 
 
 class HubSplit(BaseModel):
-    """A split of a Hub dataset: what is fetched for it."""
+    """A split of a Hub dataset, and the size of its download."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -179,14 +179,14 @@ class HubSplit(BaseModel):
 
 
 class HubSplits(BaseModel):
-    """What there is to choose from in a dataset of the Hub."""
+    """The configs and splits that a Hub dataset offers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     configs: tuple[str, ...]
     config: str
-    """The config whose splits these are: the one asked for, else the default or the first."""
+    """The config of these splits: the requested one, else the default, else the first."""
     splits: tuple[HubSplit, ...]
     first: tuple[str, ...] = ()
-    """The first rows of the first split, each as JSON; none where they can't be streamed."""
+    """The first rows of the first split, each as JSON; empty if they can't be streamed."""

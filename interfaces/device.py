@@ -1,4 +1,4 @@
-"""A machine to train on, as a plain value: whoever detects one makes it, and presets only read it."""
+"""A training device as a plain value: detection code creates it, presets only read it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ GIB = 1024**3
 
 @dataclass(frozen=True)
 class Device:
-    """One place a model can be trained.
+    """One device that can train a model.
 
-    `kind` is torch's own name of the backend ("cuda" covers ROCm too). Memory is in bytes: the
-    device's own for a GPU, the machine's for the CPU and for Apple's unified memory.
+    `kind` is torch's backend name ("cuda" includes ROCm). Memory is in bytes: the device's
+    for a GPU, the machine's for the CPU and for Apple's unified memory.
     """
 
     kind: Literal["cpu", "cuda", "mps"]
@@ -22,7 +22,7 @@ class Device:
     free_memory_bytes: int
     index: int = 0
     bf16: bool = False
-    """Whether it multiplies bfloat16 in hardware."""
+    """Whether the hardware multiplies bfloat16."""
 
     @property
     def total_gib(self) -> float:

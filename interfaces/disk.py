@@ -1,4 +1,4 @@
-"""Space and permission on the disk, told as Problems. Both sides of the contract write files."""
+"""Disk space and permission errors as Problems. The studio and the trainer both write files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EN
 
 
 def is_of_the_disk(error: BaseException) -> bool:
-    """Whether an error is no fault of what was read or written, but of the disk: it is full, or it fails."""
+    """Return whether the disk caused an error, because it is full or failing, and not the data."""
     return isinstance(error, OSError) and error.errno in (*_NO_SPACE, *_BROKEN)
 
 
 def problem_of_os_error(error: OSError, place: Path) -> Problem | None:
-    """No space, no permission or a broken disk as a Problem; None for any other error.
+    """Convert a full disk, a missing permission, or a failing disk to a Problem. Return None for any other error.
 
-    `place` stands in for a missing name.
+    `place` is the path to report if the error names no file.
     """
     path = Path(error.filename) if isinstance(error.filename, str) else place
     if error.errno in _NO_SPACE:
@@ -38,16 +38,16 @@ def problem_of_os_error(error: OSError, place: Path) -> Problem | None:
 
 
 def disk_error(path: Path, reason: str) -> Problem:
-    """The disk, or the way to it, failed at `path` though there was space."""
+    """Return the problem of a disk, or its connection, that failed at `path` although space was free."""
     free = 0
-    with contextlib.suppress(OSError):  # a disk that is gone doesn't tell its size either
+    with contextlib.suppress(OSError):  # a disk that has disappeared reports no size either
         free = free_bytes(path)
     return Problem.error(Code.DISK_ERROR, path=str(path), reason=reason, free=free)
 
 
 @contextlib.contextmanager
 def at(path: Path) -> Iterator[None]:
-    """Give an OSError that carries no name the name of the file that was worked on."""
+    """Add `path` to an OSError that names no file."""
     try:
         yield
     except OSError as error:
@@ -57,7 +57,7 @@ def at(path: Path) -> Iterator[None]:
 
 
 def disk_full(path: Path, needed: int = 0) -> Problem:
-    """No space at `path`. `needed` in bytes, 0 where it isn't known."""
+    """Return the problem of a full disk at `path`. `needed` is in bytes, 0 if unknown."""
     free = free_bytes(path)
     if not needed:
         return Problem.error(Code.DISK_FULL, path=str(path), needed="more", free=free)
@@ -65,7 +65,7 @@ def disk_full(path: Path, needed: int = 0) -> Problem:
 
 
 def require_space(path: Path, needed: int) -> None:
-    """Refuse before the work, not in the middle of it.
+    """Check for free space before the work begins, so that it doesn't fail halfway.
 
     Raises:
         FineTuneError: fewer than `needed` bytes are free at `path`.
@@ -75,7 +75,7 @@ def require_space(path: Path, needed: int) -> None:
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes free where `path` lies or would lie."""
+    """Return the free bytes on the disk of `path`, which need not exist yet."""
     while not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
         path = path.parent
     return shutil.disk_usage(path).free

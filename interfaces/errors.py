@@ -1,4 +1,4 @@
-"""The one exception that crosses rooms: it carries problems to whoever can show them."""
+"""The only exception that crosses package boundaries. It carries problems to the code that displays them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from interfaces.texts import sentence
 
 
 class FineTuneError(Exception):
-    """Carries problems to the one who can render them. `str()` is the English sentences."""
+    """Carries problems to the code that renders them. `str()` returns the English sentences."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(*problems)

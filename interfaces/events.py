@@ -1,8 +1,8 @@
-"""What a run says, one JSON line an event. `docs/run-folder.md` shows a sample of each kind.
+"""The events of a run, one JSON object per line. `docs/run-folder.md` shows a sample of each kind.
 
-The file is append-only with one writer. A reader stops at the last newline (a torn last line is not
-an event yet) and skips kinds it does not know. `seq` counts over all attempts of the run; after a
-resume, steps of an earlier attempt past `resumed_from_step` count no more (`interfaces/history.py`).
+The file is append-only and has one writer. A reader stops at the last newline (an incomplete last line is not an
+event yet) and skips unknown kinds. `seq` counts across all attempts of the run. After a resume, steps of earlier
+attempts beyond `resumed_from_step` no longer count (`interfaces/history.py`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ PhaseName = Literal["download", "data", "model", "tokenize", "sample", "train", 
 
 
 class _Event(BaseModel):
-    # NaN and infinity travel as strings: bare NaN is not JSON, and null would hide what happened.
+    # NaN and infinity are serialized as strings: bare NaN is not valid JSON, and null would hide the value.
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
     schema_version: Literal[1] = SCHEMA_VERSION
     seq: int = 0
     attempt: int = 1
     time: float = 0.0
-    """Wall clock, seconds since 1970; for display only, never for order."""
+    """Wall clock, in seconds since 1970. Use it for display, never for ordering."""
 
 
 class Started(_Event):
-    """The trainer is up. `device`, `dtype` and `threads` are what the probe chose."""
+    """The trainer has started. The probe chose `device`, `dtype`, and `threads`."""
 
     kind: Literal["started"] = "started"
     run: str
@@ -45,7 +45,7 @@ class Started(_Event):
 
 
 class Phase(_Event):
-    """What the trainer is busy with. `done` and `total` are in `unit` where progress is known."""
+    """The current phase of the trainer. `done` and `total` are in `unit` if progress is known."""
 
     kind: Literal["phase"] = "phase"
     phase: PhaseName
@@ -55,7 +55,7 @@ class Phase(_Event):
 
 
 class Step(_Event):
-    """One update of the adapter. `loss` is the mean per trained token in nats, `tokens` are real ones."""
+    """One update of the adapter. `loss` is the mean per trained token in nats; `tokens` excludes padding."""
 
     kind: Literal["step"] = "step"
     step: int
@@ -67,14 +67,14 @@ class Step(_Event):
     tokens: int
     trained_tokens: int
     seconds: float
-    """Time since the step before, without evaluation and saving."""
+    """Time since the previous step, without evaluation and saving."""
     memory_bytes: int
     peak_memory_bytes: int = 0
-    """The most so far; 0 where nothing tells it."""
+    """The peak so far; 0 if it is unknown."""
 
 
 class Evaluated(_Event):
-    """The validation loss at a step: mean per trained token in nats over the rows kept aside."""
+    """The validation loss at a step: the mean per trained token in nats over the validation rows."""
 
     kind: Literal["evaluated"] = "evaluated"
     step: int
@@ -84,7 +84,7 @@ class Evaluated(_Event):
 
 
 class Sampled(_Event):
-    """A sample prompt and its greedy answer; at step 0 that of the base model."""
+    """A sample prompt and its greedy answer. At step 0 the base model answers."""
 
     kind: Literal["sampled"] = "sampled"
     step: int
@@ -93,7 +93,7 @@ class Sampled(_Event):
 
 
 class CheckpointCommitted(_Event):
-    """From here a resume can start. `path` is relative to the run folder, `seconds` is what the save took."""
+    """A resume can start from this checkpoint. `path` is relative to the run folder; `seconds` is the save time."""
 
     kind: Literal["checkpoint_committed"] = "checkpoint_committed"
     step: int
@@ -103,7 +103,7 @@ class CheckpointCommitted(_Event):
 
 
 class Stopping(_Event):
-    """A request to stop was seen. `within_seconds` is its bound: one batch, one save and the way out."""
+    """The trainer has seen a stop request. `within_seconds` bounds the stop: one batch, one save, and the exit."""
 
     kind: Literal["stopping"] = "stopping"
     mode: Literal["save", "discard"]
@@ -111,14 +111,14 @@ class Stopping(_Event):
 
 
 class Warned(_Event):
-    """Something the person should know; the run continues."""
+    """Something that the user should know. The run continues."""
 
     kind: Literal["warned"] = "warned"
     problem: Problem
 
 
 class Failed(_Event):
-    """The last word of a run that could not continue."""
+    """The final event of a run that could not continue."""
 
     kind: Literal["failed"] = "failed"
     step: int
@@ -126,7 +126,7 @@ class Failed(_Event):
 
 
 class Stopped(_Event):
-    """The last word of a run that was asked to stop, or stopped early by itself. `resumable` if a checkpoint is there."""
+    """The final event of a run that stopped on request or early. `resumable` means that a checkpoint exists."""
 
     kind: Literal["stopped"] = "stopped"
     step: int
@@ -134,7 +134,7 @@ class Stopped(_Event):
 
 
 class Finished(_Event):
-    """The last word of a run that did its work."""
+    """The final event of a run that completed."""
 
     kind: Literal["finished"] = "finished"
     step: int
@@ -153,10 +153,10 @@ _line: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="ki
 
 
 def parse_event(line: bytes | str, path: Path = Path("events.jsonl")) -> Event | None:
-    """One line as an event, or None for a line of a kind that this version doesn't know.
+    """Parse one line as an event. Return None for an unknown kind.
 
     Raises:
-        FineTuneError: the line is of another version; `path` is where it was read.
+        FineTuneError: another version wrote the line. `path` is the file it comes from.
     """
     try:
         return _line.validate_json(line)
@@ -168,19 +168,19 @@ def parse_event(line: bytes | str, path: Path = Path("events.jsonl")) -> Event |
 
 
 class EventReader:
-    """Reads what was appended since the last call; the file may not exist yet."""
+    """Reads the events appended since the last call. The file may not exist yet."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.offset = offset
-        """Bytes read so far: always the end of a whole line."""
+        """Bytes read so far; always the end of a complete line."""
 
     def read_new(self) -> list[Event]:
-        """New whole lines, parsed, oldest first."""
+        """Return the new complete lines as events, oldest first."""
         return [event for line in self.read_lines() if (event := parse_event(line, self.path)) is not None]
 
     def read_lines(self, most: int = -1) -> list[bytes]:
-        """New whole lines as they stand, oldest first; with `most`, about so many bytes of them and at least one."""
+        """Return the new complete lines, oldest first: about `most` bytes if it is given, but at least one line."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
@@ -195,12 +195,12 @@ class EventReader:
 
 
 def read_events(path: Path) -> list[Event]:
-    """All events of a run so far."""
+    """Read all events of a run so far."""
     return EventReader(path).read_new()
 
 
 def read_tail(path: Path, size: int = TAIL_BYTES) -> list[Event]:
-    """The last events, at least one where there is any: as quick for a million as for ten."""
+    """Read the last events, at least one if any exist, in a time that doesn't depend on the size of the file."""
     try:
         with path.open("rb") as file:
             end = file.seek(0, io.SEEK_END)
@@ -209,7 +209,7 @@ def read_tail(path: Path, size: int = TAIL_BYTES) -> list[Event]:
                 file.seek(start)
                 text = file.read(end - start)
                 lines = text[: text.rfind(b"\n") + 1].splitlines()
-                # The first line is cut, where it isn't the file's first.
+                # The first line is incomplete unless the block starts at the beginning of the file.
                 events = [
                     event for line in lines[1 if start else 0 :] if (event := parse_event(line, path)) is not None
                 ]

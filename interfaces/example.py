@@ -1,4 +1,4 @@
-"""What is trained on: one conversation and which of its turns are trained, or one plain text."""
+"""One training example: a conversation with the turns to train on, or a plain text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 
 class ToolCall(BaseModel):
-    """A function that the assistant calls; `arguments` as an object, by name."""
+    """A function call by the assistant. `arguments` maps names to values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,9 +21,9 @@ class ToolCall(BaseModel):
 
 
 class Message(BaseModel):
-    """One turn. `train` says whether the model learns to write it; only assistant turns ever do.
+    """One turn. `train` marks a turn to train on; only assistant turns can be.
 
-    `reasoning` is what the assistant thinks before it answers, where the data keeps it apart from the answer.
+    `reasoning` is the assistant's thinking before the answer, if the data stores it separately.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,12 +38,12 @@ class Message(BaseModel):
 
 
 class Example(BaseModel):
-    """One row of a dataset in the one shape that everything after reading works on.
+    """One row of a dataset in the normalized format.
 
-    Either `messages` is a conversation, or `text` is a plain text of which every token is trained on. `row` counts
-    rows of the source from 1; `line` is the line of the source file on which the row starts, from 1, or None
-    where the format has no lines (Parquet). `tools` are JSON schemas of functions. `source` says which of the
-    parts of a mixed dataset the row comes from. `doubts` are the codes of what was noticed about it.
+    Either `messages` is a conversation, or `text` is a plain text of which every token is trained on. `row` is the
+    row number in the source, from 1; `line` is the line of the source file on which the row starts, from 1, or None
+    if the format has no lines (Parquet). `tools` are JSON schemas of functions. `source` is the index of the part
+    that a row of a mixed dataset comes from. `doubts` are the codes of the row's warnings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,11 +60,11 @@ class Example(BaseModel):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.messages and self.text is None:
-            raise ValueError("should have messages or a text")
+            raise ValueError("should have messages or text")
         return self
 
     def to_record(self) -> dict[str, object]:
-        """What is written to disk: without the fields that are as by default."""
+        """Return the record to store, without fields that have their default value."""
         return self.model_dump(exclude_defaults=True) | {"schema_version": self.schema_version}
 
 

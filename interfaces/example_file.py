@@ -1,8 +1,8 @@
-"""The rows of a dataset on the disk: `examples.jsonl`, and `examples.index`, which finds any of them at once.
+"""The rows of a dataset on disk: `examples.jsonl`, and `examples.index` for random access.
 
-The index has 24 bytes a row (`INDEX_ROW`): where the line begins, a hash of what the row says (equal for rows that
-differ in case and spaces only), the row's number in its source, which part of a mixed dataset it comes from, and
-flags. A million rows are never in memory together.
+The index has 24 bytes per row (`INDEX_ROW`): the offset of the line, a hash of the row's text (equal for rows that
+differ only in case and spaces), the row's number in its source, the part of a mixed dataset that it comes from, and
+flags. The rows are never all in memory at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ExampleWriter:
         self.size = self.count = 0
 
     def append(self, line: bytes, group: int, row: int, source: int = 0, flags: int = 0) -> None:
-        """One row: its JSON without the line's end."""
+        """Append one row as JSON without a newline."""
         self._index.write(INDEX_ROW.pack(self.size, group, row, source, flags))
         self._lines.write(line + b"\n")
         self.size += len(line) + 1
@@ -43,7 +43,7 @@ class ExampleWriter:
 
 
 class ExampleFile:
-    """The rows of one dataset by position from 0, read when they are asked for."""
+    """The rows of one dataset by position from 0, read on demand."""
 
     def __init__(self, folder: DatasetFolder) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class ExampleFile:
         return self._count
 
     def entry(self, position: int) -> tuple[int, int, int, int, int]:
-        """(offset, group, row, source, flags) of a row."""
+        """Return (offset, group, row, source, flags) of a row."""
         if not 0 <= position < self._count:
             raise IndexError(position)
         found: tuple[int, int, int, int, int] = INDEX_ROW.unpack_from(self._index, position * INDEX_ROW.size)
@@ -74,7 +74,7 @@ class ExampleFile:
         return (self[position] for position in range(self._count))
 
     def find(self, text: str, start: int) -> int | None:
-        """The first position from `start` on whose row holds `text` as it stands in JSON; None when none does."""
+        """Return the first position from `start` whose JSON contains `text`, or None."""
         from json import dumps
 
         if start >= self._count:
@@ -92,6 +92,6 @@ class ExampleFile:
 
 
 def _mapped(path: Path) -> Any:
-    """The file mapped into memory; an empty one can't be, and is just no bytes."""
+    """Map the file into memory. An empty file can't be mapped, so return empty bytes for it."""
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""

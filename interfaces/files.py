@@ -1,4 +1,4 @@
-"""Records on the disk: written whole or not at all, and durably. Standard library only: the supervisor imports this."""
+"""Atomic, durable records on disk. Standard library only: the supervisor imports this module."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SCHEMA_VERSION = 1
 
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:
-    """Write a record whole or not at all, and have it on the disk when this returns.
+    """Write a record atomically. It is durable when this function returns.
 
-    tmp + fsync + rename + fsync of the folder: a new name without fsync came back empty after a
-    power loss on ext4 (measured).
+    Write a temporary file, fsync it, rename it, and fsync the folder. Without fsync, a renamed file
+    was empty after a power loss on ext4 (measured).
     """
     text = json.dumps({"schema_version": SCHEMA_VERSION, **record}, ensure_ascii=False, indent=2) + "\n"
     write_text(path, text)
 
 
 def write_private_json(path: Path, record: Mapping[str, object]) -> None:
-    """As `write_json`, readable by its owner alone from the first byte on."""
+    """Write a record like `write_json`, in a file that only its owner can ever read."""
     previous = os.umask(0o077)
     try:
         write_json(path, record)
@@ -32,7 +32,7 @@ def write_private_json(path: Path, record: Mapping[str, object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_json`, for any text."""
+    """Write any text like `write_json`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
@@ -41,7 +41,7 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None  # what the caller asked for, not our temporary name
+        error.filename, error.filename2 = str(path), None  # name the requested file, not our temporary one
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,9 +49,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def publish(staged: Path, target: Path) -> None:
-    """Move a folder or file that is complete to its place: after a power loss it is there whole, or not at all.
+    """Move a complete folder or file to its place, so that after a power loss it is either complete or missing.
 
-    Without this, ext4 gave back names whose files were empty (measured).
+    Without this, files were empty after a power loss on ext4 (measured).
     """
     if staged.is_dir():
         for folder, _, names in os.walk(staged):
@@ -65,7 +65,7 @@ def publish(staged: Path, target: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Make what a file holds durable, or which names are in a folder. An error names it."""
+    """Make a file's content, or a folder's list of names, durable. Errors name the path."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -77,7 +77,7 @@ def fsync(path: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, object] | None:
-    """A record, or None where there is none (or one so damaged that it says nothing)."""
+    """Read a record. Return None if it is missing or unreadable."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -86,6 +86,6 @@ def read_json(path: Path) -> dict[str, object] | None:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's sha256 as hex."""
+    """Return the sha256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

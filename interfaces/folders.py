@@ -1,12 +1,12 @@
-"""The name of every file that lies on disk. Standard library only: the supervisor imports this.
+"""The path of every file on disk. Standard library only: the supervisor imports this module.
 
     Home                the tree of one user: runs, datasets, models
     RunFolder           one run
-    Attempt             one start of a run: each resume is another
+    Attempt             one start of a run; each resume is another attempt
     DatasetFolder       one dataset
     WarmTrainerFolder   a trainer that waits for a run
 
-A place is a value: nothing here reads the environment, and a property never creates anything.
+Paths are plain values: nothing here reads the environment, and a property never creates anything.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from pathlib import Path
 from interfaces.files import fsync, read_json
 
 FULL_DISK_BYTES = 1_000_000
-"""With less than this a disk is full, whatever was to be written."""
+"""A disk with fewer free bytes than this counts as full, regardless of what is to be written."""
 
 
 UNFINISHED = ".adding-*"
-"""Folders that are being written: datasets and tokens get their own name once they are whole."""
+"""Unfinished folders: datasets and tokens get their final name once they are complete."""
 
 
 def unfinished_name() -> str:
-    """A name for such a folder, which says which process writes it."""
+    """Return a name for an unfinished folder that identifies the process that writes it."""
     return UNFINISHED.replace("*", f"{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def unfinished(home: Path, pid: int | None = None) -> list[Path]:
-    """What lies unfinished in a home: of one process, or of all."""
+    """List the unfinished folders in a home, of one process or of all."""
     pattern = UNFINISHED if pid is None else UNFINISHED.replace("*", f"{pid}-*")
     return [path for place in (Home(home).datasets, Home(home).tokens) for path in place.glob(pattern)]
 
 
 @dataclass(frozen=True)
 class Home:
-    """Everything of one user, in one human-readable tree."""
+    """All data of one user, in one human-readable tree."""
 
     path: Path
 
     @classmethod
     def of(cls, chosen: Path | str | None, environment: Mapping[str, str]) -> Home:
-        """`chosen`, else FINETUNE_HOME of `environment`, else ~/.finetune-studio."""
+        """Return `chosen`, else FINETUNE_HOME from `environment`, else ~/.finetune-studio."""
         place = chosen or environment.get("FINETUNE_HOME") or Path.home() / ".finetune-studio"
         try:
             return cls(Path(place).expanduser().absolute())
-        except RuntimeError:  # '~nobody': an ordinary name, then
+        except RuntimeError:  # '~name' without such a user: treat it as an ordinary name
             return cls(Path(place).absolute())
 
     @property
@@ -71,7 +71,7 @@ class Home:
         return self.models / "starter"
 
     def has_starter(self) -> bool:
-        """Whether the starter model is there, whole: its record is written last."""
+        """Whether the starter model is complete. Its record is written last."""
         return read_json(self.starter / "starter.json") is not None
 
     @property
@@ -88,12 +88,12 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Tokens; only its owner can read it."""
+        """Access tokens. Only the owner can read the file."""
         return self.path / "secrets.json"
 
     @property
     def notify(self) -> Path:
-        """Whom to tell that a run has ended: written by its owner, by hand, and by nothing else."""
+        """Settings for notifications when a run ends. Only the user writes this file, by hand."""
         return self.path / "notify.json"
 
     @property
@@ -102,7 +102,7 @@ class Home:
 
     @property
     def queue(self) -> Path:
-        """A file for each run that waits for its device."""
+        """One file per run that waits for its device."""
         return self.path / "queue"
 
     @property
@@ -111,7 +111,7 @@ class Home:
 
     @property
     def queue_paused(self) -> Path:
-        """While it is there, nothing is started from the queue."""
+        """While this file exists, the queue starts no runs."""
         return self.queue / "paused"
 
     @property
@@ -120,12 +120,12 @@ class Home:
 
     @property
     def locks(self) -> Path:
-        """Who has a device: a file each."""
+        """One file per device that names the run that uses it."""
         return self.path / "locks"
 
     @property
     def imports(self) -> Path:
-        """Where a person puts files that are too large to drop on the page."""
+        """Folder for files that are too large to upload through the page."""
         return self.path / "imports"
 
     @property
@@ -143,7 +143,7 @@ class Home:
         return DatasetFolder(self.datasets / dataset_id)
 
     def create_run(self) -> RunFolder:
-        """A new, empty run folder. Its id sorts by time and is made of `0-9a-z-` only."""
+        """Create an empty run folder. Its id sorts by time and contains only `0-9a-z-`."""
         self.runs.mkdir(parents=True, exist_ok=True)
         while True:
             run_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)
@@ -157,7 +157,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One start of a run. Both files are written by its supervisor alone."""
+    """One start of a run. Only its supervisor writes the two files."""
 
     path: Path
 
@@ -176,7 +176,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run. `docs/run-folder.md` tells what each file holds and who writes it."""
+    """One run. `docs/run-folder.md` describes each file and its writer."""
 
     path: Path
 
@@ -186,7 +186,7 @@ class RunFolder:
 
     @property
     def home(self) -> Home:
-        """The home this run lies in: the folder above `runs/`."""
+        """The home of this run: the parent of `runs/`."""
         return Home(self.path.parent.parent)
 
     @property
@@ -223,27 +223,27 @@ class RunFolder:
 
     @property
     def first_adapter(self) -> Path:
-        """A copy of the adapter that this run went on from; absent where it began with a fresh one."""
+        """A copy of the adapter that this run started from; missing if the run started with a new adapter."""
         return self.path / "first-adapter"
 
     @property
     def estimate(self) -> Path:
-        """What the run was expected to need, written before it began."""
+        """The resource estimate, written before the run started."""
         return self.path / "estimate.json"
 
     @property
     def lengths(self) -> Path:
-        """The lengths of its own rows in tokens, written by the trainer once they are made."""
+        """The token lengths of the run's rows, which the trainer writes after tokenization."""
         return self.path / "lengths.json"
 
     @property
     def reserve(self) -> Path:
-        """Space that is given back when the disk is full, so that the run's last words still fit."""
+        """Reserved space that is freed when the disk is full, so that the run's final event still fits."""
         return self.path / ".reserve"
 
     @property
     def diagnosis(self) -> Path:
-        """Why it failed for want of memory, and with which settings it may be tried again."""
+        """Why the run ran out of memory, and with which settings it can be retried."""
         return self.path / "diagnosis.json"
 
     @property
@@ -260,12 +260,12 @@ class RunFolder:
 
     @property
     def ticket(self) -> Path:
-        """Its place in the queue of its home."""
+        """The run's ticket in the queue of its home."""
         return self.home.queue / f"{self.id}.json"
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is in the queue, and hasn't been started since it was put there."""
+        """Whether the run is in the queue and has not started since it was queued."""
         ticket = read_json(self.ticket)
         return ticket is not None and ticket.get("attempts") == len(self.attempts()) and self.config.is_file()
 
@@ -276,12 +276,12 @@ class RunFolder:
         return Attempt(self.path / f"attempt-{number}")
 
     def attempts(self) -> list[Attempt]:
-        """Every start of this run, oldest first."""
+        """List all attempts of this run, oldest first."""
         found = [Attempt(path) for path in self.path.glob("attempt-*") if path.name[8:].isdigit()]
         return sorted(found, key=lambda attempt: attempt.number)
 
     def create_attempt(self) -> Attempt:
-        """The next attempt's folder."""
+        """Create the folder of the next attempt."""
         attempts = self.attempts()
         attempt = self.attempt(attempts[-1].number + 1 if attempts else 1)
         attempt.path.mkdir()
@@ -291,7 +291,7 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class DatasetFolder:
-    """One dataset: the source as it came, its rows in one shape, and the report, which is written last."""
+    """One dataset: the unchanged source, its normalized rows, and the report, which is written last."""
 
     path: Path
 
@@ -321,36 +321,36 @@ class DatasetFolder:
 
     @property
     def lengths(self) -> Path:
-        """Tokens of its rows, by model; written by the studio."""
+        """The token lengths of the rows, by model; written by the studio."""
         return self.path / "lengths.json"
 
     def source(self, suffix: str) -> Path:
         return self.path / f"source{suffix}"
 
     def find_source(self) -> Path | None:
-        """The file as it came; None for a mix of others, which has none."""
+        """Return the unchanged source file, or None for a mix, which has none."""
         return next(iter(sorted(self.path.glob("source.*"))), None)
 
 
 @dataclass(frozen=True)
 class WarmTrainerFolder:
-    """A supervisor and its trainer that have no run yet. Whoever removes the folder ends them."""
+    """A supervisor and its trainer without a run. Removing the folder ends both."""
 
     path: Path
 
     @property
     def record(self) -> Path:
-        """Who waits, and from which environment; written last."""
+        """The waiting processes and their environment's fingerprint; written last."""
         return self.path / "trainer.json"
 
     @property
     def inbox(self) -> Path:
-        """A named pipe: one line with a run's folder and attempt makes the trainer that run's."""
+        """A named pipe. One line with a run's folder and attempt assigns the trainer to that run."""
         return self.path / "inbox"
 
     @property
     def ready(self) -> Path:
-        """Written by the trainer once its libraries are loaded."""
+        """The trainer writes this file once its libraries are loaded."""
         return self.path / "ready"
 
     @property
@@ -359,5 +359,5 @@ class WarmTrainerFolder:
 
     @property
     def lock(self) -> Path:
-        """Beside the folder, which comes and goes."""
+        """The lock file. It is next to the folder, because the folder itself is removed and created again."""
         return self.path.with_name(".warm-trainer.lock")

@@ -1,4 +1,4 @@
-"""What others call our settings."""
+"""The names of our settings in other tools."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ FOREIGN_NAMES = {
     "neat_packing": "packing", "quantization_bit": "load_in_4bit", "quant_bits": "load_in_4bit",
     "adapter_path": "adapter_name_or_path", "lora_model_dir": "adapter_name_or_path", "resume_from_checkpoint": "",
 }  # fmt: skip
-"""What LLaMA-Factory, axolotl, Unsloth and ms-swift call our settings; empty where no setting of ours does that."""
+"""Names from LLaMA-Factory, axolotl, Unsloth, and ms-swift, mapped to our settings; empty if no setting matches."""

@@ -1,6 +1,6 @@
-"""A run's events, folded once: its curves, its last words, its throughput, its time. Everything that is said of a run derives from it.
+"""The state of a run, reduced from its events: curves, final event, throughput, and time. All reports derive from it.
 
-Read from the start, then only what is new. A million steps are 48 MB.
+The log is read once from the start, then only new events. A million steps take 48 MB.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RECENT_STEPS = 10
 
 
 class Points:
-    """One curve in three columns."""
+    """One curve, stored in three columns."""
 
     def __init__(self) -> None:
         self.seqs, self.steps, self.losses = array("q"), array("q"), array("d")
@@ -50,12 +50,12 @@ class Points:
         self.losses.append(loss)
 
     def forget_after(self, step: int) -> None:
-        """Take back what a resume does again."""
+        """Remove the points after `step`, which a resume repeats."""
         end = bisect.bisect_right(self.steps, step)
         del self.seqs[end:], self.steps[end:], self.losses[end:]
 
     def up_to(self, step: int) -> array[float]:
-        """The losses of the steps until `step`."""
+        """Return the losses up to and including `step`."""
         return self.losses[: bisect.bisect_right(self.steps, step)]
 
     def count_since(self, seq: int) -> int:
@@ -63,7 +63,7 @@ class Points:
 
 
 class Totals:
-    """What the steps have taken so far, each entry with all before it: tokens, seconds, and the most memory in bytes."""
+    """Running totals over the steps: tokens, seconds, and peak memory in bytes."""
 
     def __init__(self) -> None:
         self._tokens, self._seconds, self._memory = array("q", [0]), array("d", [0.0]), array("q", [0])
@@ -74,7 +74,7 @@ class Totals:
         self._memory.append(max(self._memory[-1], memory))
 
     def cut(self, count: int) -> None:
-        """Take back all but the first `count`."""
+        """Keep only the first `count` entries."""
         for column in (self._tokens, self._seconds, self._memory):
             del column[count + 1 :]
 
@@ -88,7 +88,7 @@ class Totals:
 
 
 class Throughput:
-    """How fast the newest steps were. The very first pays for what is set up once, and counts only while it is alone."""
+    """The speed of the latest steps. The first step includes one-time setup, so it counts only while it is alone."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[int, float, int]] = deque(maxlen=RECENT_STEPS)
@@ -104,7 +104,7 @@ class Throughput:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """A point of the curve may stand for several steps."""
+        """Seconds per step. A logged point may cover several steps."""
         points = self._counted()
         if len(points) < 2:
             return points[0][1] if points else None
@@ -117,17 +117,17 @@ class Throughput:
         return sum(tokens for _, _, tokens in points) / seconds if seconds else None
 
     def seconds_left(self, total_steps: int) -> float | None:
-        """Until the last step, without evaluations and saves to come."""
+        """Return the seconds until the last step, without future evaluations and saves."""
         each = self.seconds_per_step
         return None if each is None else (total_steps - self._recent[-1][0]) * each
 
 
 @dataclass
 class RunHistory:
-    """Shared by all who look at the run: hold `lock` from `refresh` until what was read is used.
+    """The history of one run, shared between threads: hold `lock` from `refresh` until you have used the values.
 
-    What a resume does again counts once: with an attempt that continues from a step, all that earlier attempts said of
-    later steps is taken back.
+    Repeated steps count once: when an attempt resumes from a step, the history drops everything that earlier attempts
+    logged about later steps.
     """
 
     folder: RunFolder
@@ -138,58 +138,58 @@ class RunHistory:
     throughput: Throughput = field(default_factory=Throughput)
     started: Started | None = None
     restarted: int = 0
-    """The event that began the attempt that took points back; 0 when none did."""
+    """The `seq` of the event that started the attempt that dropped points; 0 if none did."""
     phase: str = ""
     progress: Phase | None = None
     stopping: Stopping | None = None
     ending: Failed | Stopped | Finished | None = None
-    """The last word of the newest attempt."""
+    """The final event of the newest attempt."""
     warnings: list[Problem] = field(default_factory=list)
     samples: list[Sampled] = field(default_factory=list)
     checkpoints: list[CheckpointCommitted] = field(default_factory=list)
-    """All that were committed, whether they are kept or not."""
+    """All committed checkpoints, including those deleted since."""
     first_time: float | None = None
-    """When the first attempt began, seconds since 1970."""
+    """The start of the first attempt, in seconds since 1970."""
 
     def __post_init__(self) -> None:
         self._begun: dict[int, float] = {}
         self._ended: dict[int, float] = {}
         self._reader = EventReader(self.folder.events)
         self._lines: deque[tuple[int, bytes]] = deque(maxlen=RECENT_STEPS)
-        self.lock = threading.Lock()  # the tabs' requests are answered on several threads
+        self.lock = threading.Lock()  # several threads answer the requests of the tabs
 
     def refresh(self) -> RunHistory:
-        """Read what was appended."""
+        """Read new events."""
         while lines := self._reader.read_lines(READ_BYTES):
             for line in lines:
                 self._take(line)
         return self
 
     def read_new(self) -> list[Event]:
-        """Read what was appended, and return it too."""
+        """Read new events and return them."""
         taken = ((line, self._take(line)) for line in self._reader.read_lines())
         events = (event or parse_event(line, self.folder.events) for line, event in taken)
         return [event for event in events if event is not None]
 
     @property
     def latest(self) -> Step | None:
-        """The newest step that counts."""
+        """The most recent step that counts."""
         event = parse_event(self._lines[-1][1]) if self._lines else None
         return event if isinstance(event, Step) else None
 
     @property
     def peak_memory_bytes(self) -> int | None:
-        """The most memory that the run has held: as its last word says, or its steps so far."""
+        """The peak memory of the run, from its final event or its steps so far."""
         told = self.ending.peak_memory_bytes if isinstance(self.ending, Finished) else 0
         return max(told, self.totals.memory_bytes) or None
 
     @property
     def seconds(self) -> float:
-        """Wall time over all attempts, the pauses between them left out."""
+        """Wall time of all attempts, without the pauses between them."""
         return sum(max(self._ended[attempt] - start, 0.0) for attempt, start in self._begun.items())
 
     def _take(self, line: bytes) -> Event | None:
-        """Most lines are steps: those are not made into events first, which takes three times as long. Returns the others."""
+        """Process one line; return its event, or None for a step. Parsing steps as events takes three times as long."""
         try:
             record = from_json(line)
             require_schema(self.folder.events, record["schema_version"], SCHEMA_VERSION)
@@ -229,7 +229,7 @@ class RunHistory:
             self.ending = event
 
     def _begin(self, event: Started) -> None:
-        """Another attempt: what it does again counts once."""
+        """Start another attempt and drop the points that it repeats."""
         self.started, self.stopping, self.ending, self.phase, self.progress = event, None, None, "", None
         self._begun[event.attempt] = event.time
         self.first_time = self.first_time or event.time

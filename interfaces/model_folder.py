@@ -1,4 +1,4 @@
-"""What a model's folder must hold to be trained on, seen before anything of it is loaded: an estimate and a run answer alike."""
+"""Checks of a model folder before anything is loaded. Estimates and runs share them, so they give the same answer."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from interfaces.problems import Code
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 TRAINABLE = {"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit", "mxfp4"}
-"""Formats of stored weights that transformers loads ready to be trained beside; others are made for answering."""
+"""Quantized formats that transformers can load for training an adapter; other formats are for inference only."""
 _POINTER = b"version https://git-lfs"
 
 
 def is_path(name: str) -> bool:
-    """Whether a model's name is a path, and not an id of the Hub."""
-    # os.path: a name that is too long for a path is none, and raises nothing there.
+    """Return whether a model's name is a path and not a Hub id."""
+    # os.path, because it returns False for a name that is too long instead of raising.
     of_weights = name.lower().endswith((".gguf", ".safetensors", *PICKLED)) and os.path.isfile(name)  # noqa: PTH113
     return name.startswith(("/", "~", ".")) or os.path.isdir(name) or of_weights  # noqa: PTH112
 
 
 def find_folder(name: str) -> Path:
-    """The folder that a model's name means.
+    """Return the folder that a model's name refers to.
 
     Raises:
-        FineTuneError: nothing is there, or it is a file.
+        FineTuneError: the path doesn't exist or is a file.
     """
     path = Path(name).expanduser().absolute()
     if os.path.isdir(path):  # noqa: PTH112
@@ -43,9 +43,9 @@ def find_folder(name: str) -> Path:
 def check_config(config: Mapping[str, object], model: str) -> None:
     """
     Raises:
-        FineTuneError: a config.json asks for code to be run, or is of a model that can't be trained here.
+        FineTuneError: the config.json asks to run code, or describes a model that can't be trained here.
     """
-    # transformers has trusted these keys of a model's own config before (CVE-2026-4372, CVE-2026-5241).
+    # Earlier transformers versions trusted these keys of a model's config (CVE-2026-4372, CVE-2026-5241).
     for key in ("_attn_implementation_internal", "trust_remote_code"):
         if key in config:
             raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="config_sets", seen=key)
@@ -66,7 +66,7 @@ def check_config(config: Mapping[str, object], model: str) -> None:
 def check_weights(path: Path, model: str) -> None:
     """
     Raises:
-        FineTuneError: a folder holds no plain safetensors, pointers in their place, or an index that names others.
+        FineTuneError: the folder has no plain safetensors, LFS pointers instead, or an index that lists other files.
     """
     names = sorted(file.name for file in path.iterdir())
     weights = [name for name in names if name.endswith(".safetensors")]
@@ -79,7 +79,7 @@ def check_weights(path: Path, model: str) -> None:
     for name in [*weights, *({"tokenizer.json", "tokenizer.model"} & set(names))]:
         with (path / name).open("rb") as file:
             if file.read(len(_POINTER)) == _POINTER:
-                missing = f"the content of {name} (a Git LFS pointer lies in its place: run 'git lfs pull' there)"
+                missing = f"the content of {name} (the file is a Git LFS pointer: run 'git lfs pull' in the folder)"
                 raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
     index = read_json(path / "model.safetensors.index.json")
     if index is not None:
@@ -87,7 +87,7 @@ def check_weights(path: Path, model: str) -> None:
 
 
 def _check_index(index: Mapping[str, object], path: Path, model_name: str, names: set[str]) -> None:
-    """The files that an index names are plain names of safetensors beside it: a path leads elsewhere, a pickle runs code."""
+    """Check that an index lists only safetensors in its own folder: a path leads elsewhere, a pickle runs code."""
     parts = index.get("weight_map")
     named = {str(file) for file in parts.values()} if isinstance(parts, dict) else set()
     for file in sorted(named):

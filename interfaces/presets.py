@@ -1,4 +1,4 @@
-"""Settings for a machine. The first four carry the requirements' own values; a preset is a start, not a cage."""
+"""Presets for kinds of machines. The first four use the values from the requirements; every field can be changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from interfaces.device import Device
 
 
 class PresetConfigs:
-    """Each method returns a fresh `FineTuneConfig` whose fields can be set afterwards."""
+    """Each method returns a new `FineTuneConfig`, whose fields can be changed."""
 
     @staticmethod
     def rtx_3060() -> FineTuneConfig:
@@ -74,9 +74,9 @@ class PresetConfigs:
 
     @classmethod
     def name_for_device(cls, device: Device) -> str:
-        """The name of the preset for `device`, by total memory.
+        """Return the name of the preset for `device`, by total memory.
 
-        A nominal 12 or 24 GB card reports a little less, so each step lies well below the name's figure.
+        A nominal 12 or 24 GB card reports a little less, so each threshold is well below the nominal size.
         """
         if device.kind != "cuda":
             return "laptop_cpu"
@@ -88,7 +88,7 @@ class PresetConfigs:
 
     @classmethod
     def for_device(cls, device: Device) -> FineTuneConfig:
-        """The preset for `device`. Pure: the same device gives the same settings."""
+        """Return the preset for `device`. This function is pure."""
         return PRESETS[cls.name_for_device(device)]()
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong, as data: a code and the values seen. Sentences are made from it per language.
+"""Errors and warnings as data: a code and the values seen. The catalogs turn them into sentences in each language.
 
-Problem                  what is stored and sent: code, severity, parameters, and a cure as data
+Problem                  the stored and transmitted form: code, severity, parameters, and a suggested config change
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Severity = Literal["error", "warning"]
 
 
 class Code(StrEnum):
-    """Every kind of problem. `interfaces.texts` holds a sentence for each, in each language."""
+    """Every kind of problem. `interfaces.texts` has a sentence for each one in each language."""
 
     # the config
     UNKNOWN_KEY = "unknown_key"
@@ -54,7 +54,7 @@ class Code(StrEnum):
     ROW_COLUMNS = "row_columns"
     ROW_BROKEN_CSV = "row_broken_csv"
     ROW_TOO_LARGE = "row_too_large"
-    # rows that can be used, and perhaps should not be
+    # rows with warnings: usable, but suspicious
     ROW_DUPLICATE = "row_duplicate"
     ROW_NEARLY_DUPLICATE = "row_nearly_duplicate"
     ROW_IN_BOTH = "row_in_both"
@@ -199,7 +199,7 @@ BROKEN_RUN = frozenset(
         Code.UNEXPECTED,
     }
 )
-"""Problems of a run that was rightly asked for. All others are bad input: the terminal exits with 2, not 1."""
+"""Failures of a run with valid input: the terminal exits with 1. All others are invalid input: it exits with 2."""
 
 
 Changes = dict[str, bool | int | float | str]
@@ -207,10 +207,10 @@ Changes = dict[str, bool | int | float | str]
 
 
 class Problem(BaseModel):
-    """One thing that is wrong.
+    """One error or warning.
 
-    `params` are the values seen (file, row, line, field, value, ...); `change`, where a smaller
-    setting would cure it, holds config fields and their new values.
+    `params` are the values seen (file, row, line, field, value, ...). If other settings would fix the
+    problem, `change` maps config fields to their new values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

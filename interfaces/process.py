@@ -1,4 +1,4 @@
-"""Which process is meant: pid + start time + boot id, since a pid alone is used again. Standard library only."""
+"""Process identity: pid, start time, and boot id, because the system reuses pids. Standard library only."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class ProcessIdentity:
 
     pid: int
     start_time: str
-    """As the system tells it: clock ticks since boot on Linux, a date elsewhere. Only compared."""
+    """As the system reports it: clock ticks since boot on Linux, a date elsewhere. Use it only for comparison."""
     boot_id: str
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity | None:
-        """The process that has this pid now; None where there is none, or only its zombie."""
+        """Return the process that has this pid now, or None if there is none or only a zombie."""
         start_time = _start_time(pid)
         return cls(pid, start_time, _boot_id()) if start_time else None
 
     @classmethod
     def from_record(cls, record: object) -> ProcessIdentity | None:
-        """Read back what `to_record` made; None where it makes no sense."""
+        """Restore an identity from `to_record`. Return None for an invalid record."""
         try:
             return (
                 cls(int(str(record["pid"])), str(record["start_time"]), str(record["boot_id"]))
@@ -42,11 +42,11 @@ class ProcessIdentity:
         return asdict(self)
 
     def is_alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Return whether this process is still running."""
         return ProcessIdentity.of(self.pid) == self
 
     def send(self, number: signal.Signals) -> bool:
-        """Signal this process if it still is the one; never another that took over its pid."""
+        """Send a signal to this process, but never to another process that has reused its pid."""
         if not self.is_alive():
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -55,7 +55,7 @@ class ProcessIdentity:
 
 
 def _start_time(pid: int) -> str:
-    """Empty for no process, and for one that has ended but was not waited for."""
+    """Return the start time, or an empty string for a missing process or a zombie."""
     if not Path("/proc/self/stat").exists():  # macOS
         asked = subprocess.run(
             ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
@@ -66,7 +66,7 @@ def _start_time(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    # The command's name, in parentheses, may hold anything: count from the last one.
+    # The command name in parentheses may contain anything: parse from the last parenthesis.
     fields = stat[stat.rindex(")") + 2 :].split()
     return "" if fields[0] in ("Z", "X") else fields[19]
 

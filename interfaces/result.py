@@ -1,4 +1,4 @@
-"""The result of a run, read from its events: the same whether the trainer or the studio asks."""
+"""The result of a run, derived from its events. The trainer and the studio get the same result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Outcome = Literal["finished", "stopped", "failed", "interrupted"]
 
 
 def result_of(history: RunHistory, state: Outcome | None = None) -> TrainingResult:
-    """What came of the run so far. `state` overrules the last word where the process ended without one."""
+    """Return the result of the run so far. `state` overrides the final event, for a process that ended without one."""
     folder, last, losses = history.folder, history.ending, history.train.losses
     speed = history.totals.tokens_per_second
     return {

@@ -22,7 +22,7 @@ class CutHistogram(Histogram):
 
 
 class RowLengths(BaseModel):
-    """What an estimate needs to know of a dataset's rows. `counted` of `rows` rows were looked at; the rest are tokens."""
+    """What an estimate needs to know about a dataset's rows. `counted` of `rows` rows were looked at; the rest are tokens."""
 
     rows: int
     counted: int
@@ -34,7 +34,7 @@ class RowLengths(BaseModel):
 
 
 class LengthFigures(RowLengths):
-    """What a person sees of it. Counts are those of the rows that were looked at."""
+    """The statistics that the user sees. Counts cover only the counted rows."""
 
     histogram: CutHistogram
     tokens: int
@@ -43,11 +43,11 @@ class LengthFigures(RowLengths):
     lost: int
     nothing_to_learn: int
     padding_share: float
-    """Of the positions of padded batches, from 0 to 1."""
+    """The share of padding in padded batches, from 0 to 1."""
 
 
 class RefusedRow(BaseModel):
-    """A row that the chat template refuses, and the template's reason."""
+    """A row that the chat template rejects, and the reason."""
 
     row: int
     reason: str

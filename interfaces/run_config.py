@@ -1,4 +1,4 @@
-"""The settings of a run as its folder keeps them: `config.yaml`, written once, opened in one place."""
+"""The settings of a run in its folder: `config.yaml`, written once and read only here."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Settings = dict[str, object]
 
 
 def write_run_config(folder: RunFolder, settings: Settings) -> None:
-    """Write it whole or not at all: a folder without it is no run yet."""
+    """Write the settings atomically. A folder without this file is not a run yet."""
     write_text(folder.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def read_run_config(folder: RunFolder) -> Settings:
-    """The settings, unchecked.
+    """Read the settings without validating them.
 
     Raises:
-        FineTuneError: the file can't be read, or somebody has damaged it.
+        FineTuneError: the file can't be read or is damaged.
     """
     reason = "no_key_values"
     try:

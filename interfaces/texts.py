@@ -1,15 +1,15 @@
-"""Every text that a person reads, from one catalog for each language: `interfaces/locale/en.po` and `zh.po`.
+"""All user-facing texts, from one catalog per language: `interfaces/locale/en.po` and `zh.po`.
 
-The catalogs are gettext's, read with Babel; a text is found by its context and its key:
+The catalogs are gettext files, read with Babel. Each text has a context and a key:
 
 problem        a sentence for each `Code`: what happened, the value seen, what to do
-part           pieces of such sentences
-phase          what a run is doing
+part           parts of these sentences
+phase          the phases of a run
 page           the pages
-label          the settings' short names, by their dotted names
-help, unit     of the settings, in Chinese; the English ones stand in `interfaces/config.py`
+label          the settings' labels, by their dotted names
+help, unit     help and units of the settings in Chinese; the English ones are in `interfaces/config.py`
 
-`{names}` are filled in with the values; where the text depends on a number, `{count}` chooses the plural.
+`{names}` are placeholders for values. If a text depends on a number, `{count}` selects the plural form.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCALE = Path(__file__).parent / "locale"
 
 
 class Texts(Mapping[str, str]):
-    """The texts of one context in one language, by their keys. Most have one form; the others, one for each plural."""
+    """The texts of one context in one language, by key. A text has one form, or one form per plural."""
 
     def __init__(self, forms: dict[str, tuple[str, ...]], plural: str) -> None:
         self._forms, self._index = forms, c2py(plural)
@@ -42,33 +42,33 @@ class Texts(Mapping[str, str]):
         return len(self._forms)
 
     def forms(self, key: str) -> tuple[str, ...]:
-        """From singular to plural."""
+        """Return the forms of a text, singular first."""
         return self._forms[key]
 
     def of(self, key: str, /, **values: Any) -> str:
-        """A text with its values filled in, as `{name}` marks them."""
+        """Return a text with its `{name}` placeholders filled in."""
         return self.filled(key, values)
 
     def filled(self, key: str, values: Mapping[str, Any]) -> str:
-        """As `of`. Lists are joined, byte counts become GB or MB, and a missing value is nothing."""
+        """Fill in a text like `of`. Lists are joined, byte counts become GB or MB, and missing values become empty."""
         forms = self._forms[key]
         count = values.get("count", 0)
         number = self._index(count) if len(forms) > 1 and isinstance(count, int) else 0
         return forms[number].format_map(_Values(values))
 
     def to_record(self) -> dict[str, str | list[str]]:
-        """As pages get them: a text, or where it has several forms, the list of them."""
+        """Return the texts for a page: each one as a string, or as a list if it has several forms."""
         return {key: forms[0] if len(forms) == 1 else list(forms) for key, forms in self._forms.items()}
 
 
 def texts(context: str, language: str = "en") -> Texts:
-    """The texts of a context; the module says which there are."""
+    """Return the texts of a context; the module docstring lists the contexts."""
     return _catalog(language)[context]
 
 
 @cache
 def _catalog(language: str) -> dict[str, Texts]:
-    from babel.messages.pofile import read_po  # 20 ms, which `finetune --help` does not need
+    from babel.messages.pofile import read_po  # takes 20 ms, which `finetune --help` avoids
 
     with (LOCALE / f"{language}.po").open("rb") as file:
         catalog = read_po(file, locale=language, abort_invalid=True)
@@ -82,12 +82,12 @@ def _catalog(language: str) -> dict[str, Texts]:
 
 
 def row_reason(problem: Problem, language: str = "en") -> str:
-    """What is wrong with a row, without saying again where it stands."""
+    """Describe the problem of a row without its position."""
     return texts("problem", language).filled(problem.code, _spoken(problem.params, language)).lstrip(":： ")
 
 
 def sentence(problem: Problem, language: str = "en") -> str:
-    """The problem in words; a BAD_ROWS problem takes one more line for each row it names."""
+    """Return the problem as a sentence; a BAD_ROWS problem adds one line per listed row."""
     params, parts = _spoken(problem.params, language), texts("part", language)
     if params.get("suggestion"):
         params["hint"] = parts.of("did_you_mean", value=params["suggestion"])
@@ -108,7 +108,7 @@ def sentence(problem: Problem, language: str = "en") -> str:
 
 
 def _spoken(params: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """A problem's values with its sub-codes in words: what was expected, why it was refused. Other texts are foreign words."""
+    """Translate the sub-codes in a problem's values (expectation, reason). Other strings stay unchanged."""
     reasons = texts("reason", language)
 
     def said(value: Any, values: Mapping[str, Any]) -> Any:
@@ -125,14 +125,14 @@ def _spoken(params: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 def settings_words(change: Changes) -> str:
-    """A change of settings as it stands in a config file."""
+    """Format a change of settings as in a config file."""
     return ", ".join(
         f"{field}: {str(value).lower() if isinstance(value, bool) else value}" for field, value in change.items()
     )
 
 
 class _Values(dict[str, Any]):
-    """Values for a template: lists joined, bytes as GB or MB, a missing one as nothing."""
+    """Template values: joins lists, formats bytes as GB or MB, and turns missing values into empty strings."""
 
     def __missing__(self, key: str) -> str:
         return ""
@@ -147,7 +147,7 @@ class _Values(dict[str, Any]):
 
 
 def size(number_of_bytes: float) -> str:
-    """Bytes as a person reads them, in powers of 1000 (as disks and downloads are sold)."""
+    """Format a byte count for display, in powers of 1000 like disks and downloads."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(number_of_bytes) < 1000:
             return f"{number_of_bytes:.0f} {unit}" if unit == "B" else f"{number_of_bytes:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""What the studio and its short-lived children say to each other: requests, progress and answers, each a line of JSON.
+"""The messages between the studio and its short-lived child processes: requests, progress, and answers as JSON lines.
 
 `trainer/cli.py` writes what `studio/processes/trainer_child.py` reads. What a row looks like is in `dataset_records.py`.
 """
@@ -18,7 +18,7 @@ _defaults = FineTuneConfig.model_fields
 
 
 class FormatPreview(BaseModel):
-    """How the first rows of a file are read, shown while the rest of it is being read."""
+    """A preview of the first rows of a file, shown while the rest is being read."""
 
     name: str
     format: str
@@ -28,7 +28,7 @@ class FormatPreview(BaseModel):
 
 
 class JobProgress(BaseModel):
-    """How far a job is: (done, total), in bytes, files or rows; the rows read so far."""
+    """The progress of a job: (done, total) in bytes, files, or rows, and the rows read so far."""
 
     progress: tuple[int, int] | None = None
     rows: int | None = None
@@ -39,23 +39,23 @@ OnProgress = Callable[[JobProgress], None]
 
 
 def ignore_progress(_update: JobProgress) -> None:
-    """For those who don't show it."""
+    """Ignore progress updates."""
 
 
 class AddedDataset(BaseModel):
-    """The id of a dataset that was made."""
+    """The id of a new dataset."""
 
     dataset: str
 
 
 class WrittenPath(BaseModel):
-    """Where a job's result lies."""
+    """The path of a job's result."""
 
     path: str
 
 
 class HubModel(BaseModel):
-    """What the Hub's search shows of a model; what the Hub doesn't say is None."""
+    """A model in the Hub's search results. Missing values are None."""
 
     id: str
     downloads: int | None
@@ -132,7 +132,7 @@ class StatsRequest(_Divided):
 
 
 class FileRowRequest(BaseModel):
-    """One row of a file that is no dataset yet, by its number from 1; the answer is a `ShownRow`."""
+    """One row of a file that isn't a dataset yet, by its number from 1. The answer is a `ShownRow`."""
 
     op: Literal["file_row"] = "file_row"
     file: str

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, as what was expected: sub-codes that the catalogs have in each language."""
+"""Translates pydantic errors to the expected value, as sub-codes that the catalogs have in each language."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Required, TypedDict
 from pydantic_core import ErrorDetails
 
 _LIMITS = ("gt", "ge", "lt", "le", "max_length", "min_length", "expected")
-"""Where pydantic's error types hold the figure or the choices that a value missed."""
+"""The keys in pydantic's error context that hold the violated limit or the allowed choices."""
 _SAME = {
     "bool_type": "bool_parsing", "int_type": "int_parsing", "int_from_float": "int_parsing", "float_type": "float_parsing",
     "string_sub_type": "string_type", "mapping_type": "dict_type", "too_long": "string_too_long", "too_short": "string_too_short",
@@ -24,9 +24,9 @@ class Expectation(TypedDict, total=False):
 
 
 def expectation_of(details: ErrorDetails) -> Expectation:
-    """One of pydantic's error records as {"code", "known"}: a sub-code, and the limit or the choices.
+    """Convert a pydantic error record to {"code", "known"}: a sub-code, and the limit or the choices.
 
-    A validator of our own raises ValueError with a sub-code; what neither names stays in pydantic's words.
+    Our own validators raise ValueError with a sub-code. Any other error keeps pydantic's message.
     """
     kind, context = str(details["type"]), details.get("ctx") or {}
     if kind in ("value_error", "assertion_error"):
@@ -39,5 +39,5 @@ def expectation_of(details: ErrorDetails) -> Expectation:
 
 
 def merged(one: list[Expectation], more: list[Expectation]) -> list[Expectation]:
-    """What the arms of a union (`true or auto`) expected, each once."""
+    """Merge what the members of a union (`true or auto`) expected, without duplicates."""
     return [*one, *(other for other in more if other not in one)]

@@ -1,1 +1,1 @@
-"""The studio: what a person touches, and what keeps runs alive. Never imports torch. `docs/architecture.md` has its rooms."""
+"""The studio: the user interfaces and the code that keeps runs alive. It never imports torch (docs/architecture.md)."""

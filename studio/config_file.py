@@ -1,4 +1,4 @@
-"""A YAML file, `--set` and a preset become one config."""
+"""Merges a YAML file, `--set`, and a preset into one config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from interfaces.run_config import Settings
 
 
 class _NoKeyTwice(yaml.SafeLoader):
-    """As YAML's safe loader, which would let the last of two equal keys win in silence."""
+    """A safe YAML loader that rejects duplicate keys, of which the stock loader silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
@@ -25,17 +25,17 @@ class _NoKeyTwice(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in lines:
-                twice = f"'{key}' stands there twice (first in line {lines[key]})"
+                twice = f"'{key}' appears twice (first on line {lines[key]})"
                 raise yaml.constructor.ConstructorError(None, None, twice, key_node.start_mark)
             lines[key if isinstance(key, str) else id(key_node)] = key_node.start_mark.line + 1
         return dict(super().construct_mapping(node, deep))
 
 
 def _whole_number(loader: _NoKeyTwice, node: yaml.ScalarNode) -> int:
-    """As YAML 1.1 reads it, but for a leading 0, which would make the number an octal one in silence."""
+    """Read an integer as in YAML 1.1, but reject a leading 0, which would silently make it octal."""
     text = str(node.value)
     if text.lstrip("+-").startswith("0") and text.lstrip("+-0_").isdigit() and set(text) <= set("+-01234567_"):
-        told = f"'{text}' would be read as an octal number: write it without the 0 before it"
+        told = f"'{text}' would be read as an octal number: remove the leading 0"
         raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
     return int(loader.construct_yaml_int(node))
 
@@ -44,10 +44,10 @@ _NoKeyTwice.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 def read_config_file(path: Path) -> Settings:
-    """The settings of a YAML (or JSON) file, unchecked.
+    """Read the settings of a YAML (or JSON) file without validating them.
 
     Raises:
-        FineTuneError: the file is missing, empty, or holds something else than keys and values.
+        FineTuneError: the file is missing, empty, or not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def read_config_file(path: Path) -> Settings:
 
 
 def apply_settings(values: Settings, settings: list[str]) -> Settings:
-    """`values` with each `key=value` of the command line put over it; `lora.r=8` reaches inside.
+    """Apply each `key=value` of the command line to `values`; `lora.r=8` sets a nested key.
 
     Raises:
         FineTuneError: a setting has no '='.
@@ -95,9 +95,9 @@ def apply_settings(values: Settings, settings: list[str]) -> Settings:
 
 
 def with_preset(values: Settings, device: Device, preset: str | None) -> tuple[Settings, str]:
-    """What `values` leave open is taken from a preset: the one named, or the one for `device`.
+    """Fill in settings that `values` omits, from the named preset or the one for `device`.
 
-    Returns the whole config as a dict, unchecked, and the preset's name.
+    Return the full config as a dict, not validated, and the preset's name.
 
     Raises:
         FineTuneError: there is no such preset.
@@ -115,7 +115,7 @@ def with_preset(values: Settings, device: Device, preset: str | None) -> tuple[S
 
 
 def resolved_paths(values: Settings, folder: Path) -> Settings:
-    """A relative dataset or model folder is meant from where the person stands, or from beside the config file."""
+    """Resolve relative dataset and model paths against the current directory, else against the config file's folder."""
     found = dict(values)
     for key in ("dataset", "validation_dataset", "model_name", "adapter_name_or_path"):
         value = mixed(values.get(key)) if key == "dataset" else values.get(key)
@@ -128,14 +128,14 @@ def resolved_paths(values: Settings, folder: Path) -> Settings:
 
 def _resolved(value: str, folder: Path, of_folder: bool) -> str:
     for place in (_expanded(value), folder / value):
-        # A model's name may also be an id of the Hub, an adapter's that of a run; a folder of that name comes first.
+        # A model's name may also be a Hub id, and an adapter's name a run id; a folder of that name takes precedence.
         if place.is_dir() if of_folder else place.is_file():
             return str(place.absolute())
     return value
 
 
 def _expanded(path: str) -> Path:
-    """With `~` as the home of a person; one that nobody has is an ordinary name."""
+    """Expand `~`. If no such user exists, treat it as an ordinary name."""
     try:
         return Path(path).expanduser()
     except RuntimeError:

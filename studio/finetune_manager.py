@@ -1,4 +1,4 @@
-"""Tasks: a config becomes a run folder, and the injected service carries it out."""
+"""Creates a run folder from a config and starts it through the injected service."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from studio.sizing.devices import chosen_device, detect_devices
 log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 5
-"""Starts after which a run that is interrupted each time is no longer resumed by itself."""
+"""After this many attempts, a run that is interrupted each time is no longer resumed automatically."""
 SPACE_BYTES = 50_000_000
-"""Below this nothing is started: even the events of a run would soon not fit."""
+"""With less free space nothing is started, because soon not even the events of a run would fit."""
 
 
 class FinetuneManager:
-    """Keeps the tasks of one home; a task is a run folder and its id is the run's.
+    """Manages the tasks of one home. A task is a run folder, and its id is the run's.
 
-    The service is injected and only its contract is known here: in the studio it launches a supervisor, in
-    tests it is a fake, and nothing here would notice.
+    The service is injected, and this class depends only on its interface: the studio injects one that
+    launches a supervisor, tests inject a fake.
     """
 
     def __init__(self, trainer: IFineTuneService, home: Home | None = None) -> None:
@@ -46,12 +46,12 @@ class FinetuneManager:
         self.queue = RunQueue(self.home)
 
     def create_task(self, config: Settings, dataset_title: str = "") -> str:
-        """Store a config as a new run, whose snapshot nothing edits afterwards; returns the task's id.
+        """Store a config as an immutable snapshot in a new run folder. Return the task's id.
 
-        Its dataset is best an id of the home (`ensure_dataset`): then the file it came from may change.
+        Pass the dataset as an id of the home (`ensure_dataset`), so that later changes of its file have no effect.
 
         Raises:
-            FineTuneError: the config holds errors, names an adapter that isn't there, or there is no space for a run.
+            FineTuneError: the config has errors, its adapter doesn't exist, or there is no space for a run.
         """
         if errors := config_errors(config):
             raise FineTuneError(*errors)
@@ -67,14 +67,14 @@ class FinetuneManager:
         if expected is not None:
             write_json(folder.estimate, expected.run_record().to_json())
         snapshot = checked.model_dump(exclude={"output_dir"})
-        # Last: a folder without a config is no run yet.
+        # Write the config last: a folder without it is not a run yet.
         write_run_config(folder, snapshot)
         return folder.id
 
     def _expect(self, config: FineTuneConfig) -> Assessment | None:
-        """What the run will need, where the model's shape is known; `gradient_checkpointing: auto` is decided by it."""
+        """Estimate the run's needs if the architecture is known; this resolves `gradient_checkpointing: auto`."""
         device = chosen_device(config.device, detect_devices())
-        # A run that has the device now will be gone when this one begins.
+        # The run that uses the device now will have ended when this one starts.
         free = min(device.free_memory_bytes + self.queue.memory_held(device), device.total_memory_bytes)
         device = replace(device, free_memory_bytes=free)
         try:
@@ -87,12 +87,12 @@ class FinetuneManager:
         return expected
 
     def config(self, task_id: str) -> Settings:
-        """The stored config, with `output_dir` set to where the run lies now."""
+        """Return the stored config with `output_dir` set to the run's current folder."""
         folder = self._folder(task_id)
         return {**read_run_config(folder), "output_dir": str(folder.path)}
 
     def start_training(self, task_id: str) -> TrainingResult:
-        """Carry a task out through the injected service, and wait for its result (a `TrainingResult`).
+        """Run a task through the injected service and return its result (a `TrainingResult`).
 
         Raises:
             FineTuneError: there is no such task, or it can't be started.
@@ -101,15 +101,15 @@ class FinetuneManager:
         return cast("TrainingResult", self.trainer.train(config))
 
     def launch(self, task_id: str) -> None:
-        """As `start_training`, but return once the run continues without this process, or waits in the queue.
+        """Start a task and return once the run continues without this process, or is queued.
 
         Raises:
-            FineTuneError: it could not be started.
+            FineTuneError: the run could not be started.
         """
         self.trainer.submit(self.config(task_id))
 
     def launch_new(self, config: Settings) -> str:
-        """Make a run of a config and launch it; returns its id. Of one that can't be started nothing is left.
+        """Create a run from a config, launch it, and return its id. A run that can't be started is deleted.
 
         Raises:
             FineTuneError: as `create_task`, or it could not be started.
@@ -124,7 +124,7 @@ class FinetuneManager:
         return task
 
     def resume(self, task_id: str) -> None:
-        """Go on with a run that is over but not finished, from its newest whole checkpoint; without one, anew.
+        """Resume an unfinished run that has ended, from its newest valid checkpoint, or from the start without one.
 
         Raises:
             FineTuneError: it is finished, is running, or could not be started.
@@ -146,9 +146,9 @@ class FinetuneManager:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
 
     def resume_interrupted(self) -> list[str]:
-        """Have all interrupted runs continue, one after the other on each device; returns which.
+        """Resume all interrupted runs, one at a time per device. Return their ids.
 
-        One that was interrupted again and again is left to a person: it may be what brings the machine down.
+        Skip a run that has been interrupted repeatedly, because it may be what crashes the machine.
         """
         resumed = []
         for run in interrupted_runs(self.home):
@@ -157,15 +157,15 @@ class FinetuneManager:
             try:
                 self.launch(run.id)
                 resumed.append(run.id)
-            except Exception:  # one that can't go on doesn't keep the others
-                log.exception("The run %s could not be resumed", run.id)
+            except Exception:  # a run that can't be resumed doesn't block the others
+                log.exception("Could not resume run %s", run.id)
         return resumed
 
     def config_for_rerun(self, task_id: str, go_on: bool = False) -> Settings:
-        """The settings of a run for another one: from where it began itself, or going on from its adapter.
+        """Return a run's settings for a new run with the same start, or one that starts from its adapter.
 
         Raises:
-            FineTuneError: there is no such run, or it has nothing yet to continue from.
+            FineTuneError: the run doesn't exist, or it has no adapter or checkpoint yet.
         """
         config = {key: value for key, value in self.config(task_id).items() if key != "output_dir"}
         if go_on:
@@ -174,7 +174,7 @@ class FinetuneManager:
         return {**config, "adapter_name_or_path": str(first)} if first.is_dir() else config
 
     def _source_of(self, adapter: str) -> str:
-        """An adapter to continue from: a folder by its whole path, a run by its whole id."""
+        """Return the adapter to start from, as the absolute path of a folder or the full id of a run."""
         if not adapter:
             return ""
         place = Path(adapter).expanduser().absolute()
@@ -190,12 +190,12 @@ class FinetuneManager:
         return folder.id
 
     def request_stop(self, task_id: str, discard: bool = False) -> None:
-        """Ask a run to stop: after the batch it is in and with a checkpoint, or at once and with nothing.
+        """Ask a run to stop: after the current batch with a checkpoint, or immediately without saving.
 
-        One that waits for its device leaves the queue.
+        A queued run is removed from the queue.
 
         Raises:
-            FineTuneError: it neither runs nor waits.
+            FineTuneError: the run is neither running nor queued.
         """
         folder = self._folder(task_id)
         if folder.is_waiting:
@@ -205,7 +205,7 @@ class FinetuneManager:
         attempts = folder.attempts()
         if state.is_over or not attempts:
             raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=state.value)
-        discard = discard or stop_requested(folder, attempts[-1]) == "discard"  # what was thrown away stays so
+        discard = discard or stop_requested(folder, attempts[-1]) == "discard"  # an earlier discard stays in effect
         write_json(folder.stop, {"mode": "discard" if discard else "save", "attempt": attempts[-1].number})
 
     def _folder(self, task_id: str) -> RunFolder:

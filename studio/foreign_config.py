@@ -1,7 +1,7 @@
-"""Configs of LLaMA-Factory and axolotl become ours. What has no place here is listed; what would be other training is refused.
+"""Translates configs of LLaMA-Factory and axolotl. Lists settings without an equivalent and rejects other training.
 
-A setting that a config leaves open has their default there and ours here: theirs is taken, so that the run is the one that
-was meant. Sources: LLaMA-Factory's `hparams/` and `data/README.md`; axolotl's `docs/config-reference`.
+For a setting that a config omits, the source's default is used and not ours, so that the run is the intended one.
+Sources: LLaMA-Factory's `hparams/` and `data/README.md`; axolotl's `docs/config-reference`.
 """
 
 from __future__ import annotations
@@ -47,28 +47,28 @@ _BY_ITSELF = {
     "double_quantization", "quantization_method", "lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "torch_dtype", "upcast_layernorm",
     "use_fast_tokenizer", "low_cpu_mem_usage", "val_strategy", "resize_token_embeddings_to_32x", "lora_fan_in_fan_out", "eval_table_size",
 }  # fmt: skip
-"""Where results and logs go, and what is for speed: done here by itself, and it changes nothing in what is trained on."""
+"""Output, logging, and speed settings, which we handle automatically. They don't change what is trained on."""
 _WITHOUT = {
     "template": "the model's own chat template is used", "chat_template": "the model's own chat template is used",
-    "chat_template_jinja": "the model's own chat template is used", "trust_remote_code": "a model's own code is never run",
-    "max_samples": "all rows are used; cut the file to use fewer", "resume_from_checkpoint": "'finetune resume RUN' does that",
-    "auto_resume_from_checkpoints": "'finetune resume RUN' does that", "lora_modules_to_save": "only the adapter's layers are trained",
+    "chat_template_jinja": "the model's own chat template is used", "trust_remote_code": "custom model code is never run",
+    "max_samples": "all rows are used; shorten the file to use fewer", "resume_from_checkpoint": "use 'finetune resume RUN' instead",
+    "auto_resume_from_checkpoints": "use 'finetune resume RUN' instead", "lora_modules_to_save": "only the adapter's layers are trained",
     "additional_target": "only the adapter's layers are trained", "special_tokens": "the tokenizer's own special tokens are used",
     "tokens": "no tokens are added to the vocabulary", "added_tokens_overrides": "no tokens are added to the vocabulary",
-    "new_special_tokens": "no tokens are added to the vocabulary", "mask_history": "every answer of a conversation is learned",
-    "loraplus_lr_ratio": "both halves of the adapter have one learning rate", "pissa_init": "the adapter begins at zero, as in LoRA's paper",
-    "interleave_probs": "give datasets weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used, in random order",
-    "curriculum_sampling": "rows come in random order", "lr_scheduler_kwargs": "the schedule's own form is used",
-    "adam_beta1": "the optimizer's own is used", "adam_beta2": "the optimizer's own is used", "adam_epsilon": "the optimizer's own is used",
-    "adam_beta3": "the optimizer's own is used", "cosine_min_lr_ratio": "the rate falls to 0", "shuffle_merged_datasets": "rows come in random order",
-    "enable_thinking": "the model's own chat template decides", "default_system": "the rows' own system turns are used",
-    "metric_for_best_model": "the validation loss decides", "greater_is_better": "the validation loss decides",
+    "new_special_tokens": "no tokens are added to the vocabulary", "mask_history": "all answers of a conversation are trained on",
+    "loraplus_lr_ratio": "both LoRA matrices use the same learning rate", "pissa_init": "the adapter is initialized to zero output, as in the LoRA paper",
+    "interleave_probs": "use dataset weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used and shuffled",
+    "curriculum_sampling": "rows are always shuffled", "lr_scheduler_kwargs": "the schedule's defaults are used",
+    "adam_beta1": "the optimizer's default is used", "adam_beta2": "the optimizer's default is used", "adam_epsilon": "the optimizer's default is used",
+    "adam_beta3": "the optimizer's default is used", "cosine_min_lr_ratio": "the learning rate decays to 0", "shuffle_merged_datasets": "rows are always shuffled",
+    "enable_thinking": "the model's own chat template determines this", "default_system": "the system messages in the rows are used",
+    "metric_for_best_model": "the validation loss is always used", "greater_is_better": "the validation loss is always used",
 }  # fmt: skip
 
 
 @dataclass
 class Translation:
-    """A config of ours, what of theirs has no place in it with the reason, and what forbids a start."""
+    """The translated config, the settings without an equivalent and why, and the problems that block a start."""
 
     settings: Settings = field(default_factory=dict)
     lora: Settings = field(default_factory=dict)
@@ -91,10 +91,10 @@ class Translation:
 
 
 def translated(values: Settings, source: str, folder: Path) -> Translation:
-    """A config of `source` (see `SOURCES`) that lies in `folder`.
+    """Translate a config of `source` (see `SOURCES`) that is in `folder`.
 
     Raises:
-        FineTuneError: nothing is known of `source`.
+        FineTuneError: `source` is unknown.
     """
     if source not in SOURCES:
         raise FineTuneError.of(
@@ -114,7 +114,7 @@ def translated(values: Settings, source: str, folder: Path) -> Translation:
 
 
 def looks_like(values: Settings) -> str | None:
-    """Whose config this seems to be, by the keys that only they have."""
+    """Guess the source of a config by the keys that only this source uses."""
     marks = {
         "llamafactory": {"model_name_or_path", "finetuning_type", "cutoff_len", "stage", "lora_rank", "lora_target"},
         "axolotl": {
@@ -135,7 +135,7 @@ _OFF: dict[str, tuple[Any, ...]] = {
     "auto_resume_from_checkpoints": (False,), "early_stopping_patience": (0,), "neftune_noise_alpha": (0,), "pissa_init": (False,),
     "lora_model_dir": ("",), "enable_thinking": (True,), "tokens": ([],),
 }  # fmt: skip
-"""Settings that say nothing with these values."""
+"""Settings that have no effect with these values."""
 
 
 def _one(found: Translation, key: str, value: Any, values: Settings, folder: Path) -> None:
@@ -148,7 +148,7 @@ def _one(found: Translation, key: str, value: Any, values: Settings, folder: Pat
     elif ours := FOREIGN_NAMES.get(key) or (key if key in _OURS else ""):
         found.put(ours, value)
     else:
-        found.left[key] = "nothing here does that"
+        found.left[key] = "there is no equivalent setting"
 
 
 def _lora_alone(found: Translation, value: Any, *_: Any) -> None:
@@ -190,7 +190,7 @@ def _bits(found: Translation, value: Any, values: Settings, *_: Any) -> None:
 def _share(found: Translation, value: Any, *_: Any) -> None:
     if isinstance(value, int | float) and value < 1:
         return found.put("validation_split", value)
-    found.left["val_size"] = "a share of the rows is kept aside, not a number of them: give one below 1"
+    found.left["val_size"] = "only a fraction of the rows can be held out, not a number of rows: use a value below 1"
     return None
 
 
@@ -199,7 +199,7 @@ def _optimizer(found: Translation, value: Any, *_: Any) -> None:
     known = FineTuneConfig.model_fields["optim"].annotation.__args__  # type: ignore[union-attr]
     if name in known:
         return found.put("optim", name)
-    found.left["optimizer"] = f"{name} is not here; adamw_torch_fused is used"
+    found.left["optimizer"] = f"{name} is not supported; adamw_torch_fused is used"
     return None
 
 
@@ -229,11 +229,11 @@ def _checkpointing(found: Translation, value: Any, *_: Any) -> None:
 
 
 def _fp16(found: Translation, value: Any, *_: Any) -> None:
-    found.put("fp16", value is True)  # auto, where it stands, means bf16 first
+    found.put("fp16", value is True)  # "auto" prefers bf16
 
 
 def _kept(found: Translation, value: Any, *_: Any) -> None:
-    found.put("save_total_limit", max(int(value), 2))  # the newest, and the one before it while the newest is written
+    found.put("save_total_limit", max(int(value), 2))  # the newest, plus the previous one while the newest is written
 
 
 def _bf16(found: Translation, value: Any, *_: Any) -> None:
@@ -241,7 +241,7 @@ def _bf16(found: Translation, value: Any, *_: Any) -> None:
 
 
 def _factory_data(found: Translation, value: Any, values: Settings, folder: Path) -> None:
-    """Names in `dataset_info.json` of `dataset_dir`; a name that is a file is that file."""
+    """Resolve names through `dataset_info.json` in `dataset_dir`; a name that is a file means that file."""
     names = value if isinstance(value, list) else [name.strip() for name in str(value).split(",") if name.strip()]
     place = Path(str(values.get("dataset_dir") or "data"))
     place = place if place.is_absolute() or place.is_dir() else folder / place
@@ -283,11 +283,11 @@ _FACTORY_TAGS = {
     "role_tag": {"role", "from"}, "content_tag": {"content", "value"}, "user_tag": {"human", "user"}, "system_tag": {"system"},
     "assistant_tag": {"gpt", "assistant"}, "observation_tag": {"observation", "tool", "function_response"}, "function_tag": {"function_call", "tool_call"},
 }  # fmt: skip
-"""What its `tags` may say of turns, and which of it the reading of turns knows."""
+"""The keys of `tags` for turns, and their supported values."""
 
 
 def _entry_columns(found: Translation, entry: Settings, stage: str) -> dict[str, str]:
-    """LLaMA-Factory's names for uses of columns; its defaults are found here by themselves."""
+    """Translate LLaMA-Factory's column names; its defaults are detected automatically."""
     if entry.get("num_samples") is not None:
         found.left["dataset_info.num_samples"] = "all rows are used"
     tags = entry.get("tags")
@@ -296,7 +296,7 @@ def _entry_columns(found: Translation, entry: Settings, stage: str) -> dict[str,
             ours = ", ".join(sorted(_FACTORY_TAGS.get(tag, ()))) or "-"
             found.refuse(f"dataset_info.tags.{tag}", name, "other_tags", ours)
     named = entry.get("columns")
-    if stage == "pt" and entry.get("formatting") != "sharegpt":  # pre-training reads the prompt's column alone
+    if stage == "pt" and entry.get("formatting") != "sharegpt":  # pre-training reads only the prompt column
         return {"text": str(named.get("prompt", "instruction")) if isinstance(named, dict) else "instruction"}
     known = named.items() if isinstance(named, dict) else ()
     return {_FACTORY_COLUMNS[use]: str(column) for use, column in known if use in _FACTORY_COLUMNS and column}
@@ -352,7 +352,7 @@ def _axolotl_columns(found: Translation, entry: Settings) -> dict[str, str]:
     ):
         if entry.get(key) is not None:
             found.left[f"datasets.{key}"] = (
-                "every answer is learned with its end; the usual names of roles and keys are known"
+                "all answers are trained on, including their end-of-turn token; common role and key names are recognized"
             )
     return {ours: str(told[key]) for key, ours in _AXOLOTL_COLUMNS.items() if told.get(key)}
 
@@ -366,7 +366,7 @@ def _axolotl_validation(found: Translation, value: Any, _values: Settings, folde
     places = [place for entry in entries for place in _axolotl_places(entry, folder)]
     if len(places) == 1:
         return found.put("validation_dataset", places[0])
-    found.left["test_datasets"] = "one file can be measured with"
+    found.left["test_datasets"] = "only one validation file is supported"
     return None
 
 

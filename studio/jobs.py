@@ -1,5 +1,5 @@
-"""Files that are being read: each in a child, watched by a thread, asked about by pages. What a job found stays on
-the disk as a dataset; the job itself is forgotten with the studio."""
+"""Background jobs such as reading files: each one runs in a child process, watched by a thread and polled by pages.
+Results stay on disk as datasets; the jobs themselves end with the studio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT_SECONDS = 3600.0
 
 @dataclass
 class DatasetJob:
-    """What is known of one job so far."""
+    """The state of one job."""
 
     id: str
     progress: tuple[int, int] = (0, 0)
@@ -33,7 +33,7 @@ class DatasetJob:
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def update(self, update: JobProgress) -> None:
-        """Take in a line of the child's."""
+        """Update the state from one line of the child's output."""
         with self._guard:
             self.progress = update.progress or self.progress
             self.rows = self.rows if update.rows is None else update.rows
@@ -41,7 +41,7 @@ class DatasetJob:
 
 
 class DatasetJobs:
-    """The jobs of one studio: some at once, and the others wait for their turn."""
+    """The jobs of one studio. A limited number run at the same time; the others wait."""
 
     AT_ONCE = 3
     MOST = 50
@@ -51,10 +51,10 @@ class DatasetJobs:
         self._turns = threading.Semaphore(self.AT_ONCE)
 
     def start(self, work: Callable[[OnProgress], BaseModel], at_once: bool = False) -> DatasetJob:
-        """Do `work` on a thread; its result, or what went wrong, is the job's. `at_once` is for what has begun already.
+        """Run `work` on a thread and store its result or error. `at_once` skips the wait, for work already started.
 
         Raises:
-            FineTuneError: too many jobs aren't done yet.
+            FineTuneError: too many jobs are unfinished.
         """
         if (count := sum(job.ended is None for job in self._jobs.copy().values())) >= self.MOST:
             raise FineTuneError.of(Code.STUDIO_BUSY, count=count)
@@ -83,7 +83,7 @@ class DatasetJobs:
         """A job by its id.
 
         Raises:
-            FineTuneError: there is none (any more).
+            FineTuneError: the job doesn't exist (any longer).
         """
         if job_id not in self._jobs:
             raise FineTuneError.of(Code.JOB_NOT_FOUND, value=job_id)

@@ -62,7 +62,7 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
     return [sorted(left)] if left else []
 
 
-def test_every_module_stands_in_a_room_of_the_table() -> None:
+def test_every_module_belongs_to_a_documented_package() -> None:
     homeless = [name for name in modules() if name not in PACKAGES and room_of(name) is None]
     assert homeless == []
     folders = {f"{p}.{path.name}" for p in PACKAGES[1:] for path in (ROOT / p).iterdir() if any(path.glob("*.py"))}
@@ -70,7 +70,7 @@ def test_every_module_stands_in_a_room_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
-def test_a_room_imports_only_what_its_law_allows(room: Room) -> None:
+def test_packages_import_only_allowed_packages(room: Room) -> None:
     inside = {room.name, *may_import(room), "interfaces"}
     wrong, libraries = [], set()
     for module in modules():
@@ -88,7 +88,7 @@ def test_a_room_imports_only_what_its_law_allows(room: Room) -> None:
     assert libraries == room.libraries
 
 
-def test_no_modules_and_no_rooms_import_each_other_in_a_circle() -> None:
+def test_no_circular_imports() -> None:
     between_modules = {name: {target for _, target in ours(name)} for name in modules()}
     assert circles(between_modules) == []
     between_rooms: dict[str, set[str]] = {room.name: set() for room in ROOMS}
@@ -99,13 +99,13 @@ def test_no_modules_and_no_rooms_import_each_other_in_a_circle() -> None:
     assert circles(between_rooms) == []
 
 
-def test_a_circle_is_found() -> None:
+def test_circular_imports_are_detected() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
     assert circles({"a": {"b"}, "b": {"c"}, "c": set(), "d": {"a"}}) == []
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if room.is_folder], ids=lambda room: room.name)
-def test_a_room_stays_small_and_its_init_empty(room: Room) -> None:
+def test_packages_are_small_with_empty_init(room: Room) -> None:
     folder = ROOT / room.name.replace(".", "/")
     files = [file for file in folder.rglob("*.py") if file.stem != "__init__"]
     assert 1 <= len(files) <= room.modules
@@ -116,7 +116,7 @@ def test_a_room_stays_small_and_its_init_empty(room: Room) -> None:
     assert 1 <= len((folder / "README.md").read_text(encoding="utf-8").splitlines()) <= 6
 
 
-def test_no_file_grows_beyond_one_noun() -> None:
+def test_files_stay_below_the_line_limit() -> None:
     lines = {name: len(file.read_text(encoding="utf-8").splitlines()) for name, file in modules().items()}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
@@ -181,7 +181,7 @@ def test_reading_data_and_downloading_stay_free_of_torch() -> None:
     assert not modules_loaded_by(light) & HEAVY
 
 
-def test_supervisor_is_on_the_standard_library_alone() -> None:
+def test_supervisor_uses_only_the_standard_library() -> None:
     plain = modules_loaded_by(["json"])
     # What the interpreter loads by itself at start is not the supervisor's doing.
     loaded = modules_loaded_by(["studio.processes.supervisor"])

@@ -19,7 +19,7 @@ def code_blocks(text: str, language: str) -> str:
     return "\n".join(re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL))
 
 
-def test_every_make_target_that_is_named_exists_and_has_a_phrase() -> None:
+def test_make_targets_exist_and_have_help() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     named = set(re.findall(r"\bmake ([a-z-]+)\b", code_blocks(README, "bash") + (ROOT / "CONTRIBUTING.md").read_text()))
     assert {"demo", "setup", "test", "check"} <= named
@@ -71,7 +71,7 @@ def test_the_readme_s_models_are_the_catalog() -> None:
         assert (row[1], row[2]) == (entry.vram_hint, entry.time_hint)
 
 
-def test_the_sample_lines_of_the_wire_are_real_events_one_of_each_kind() -> None:
+def test_documented_events_are_valid_and_complete() -> None:
     lines = code_blocks((ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8"), "jsonl").splitlines()
     events = [parse_event(line) for line in lines]
     assert {event.kind for event in events if event} == set(KINDS)
@@ -96,7 +96,7 @@ def test_derived_documents_are_fresh() -> None:
     subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, check=True)
 
 
-def test_every_kind_of_row_problem_and_every_use_of_a_column_is_documented() -> None:
+def test_row_problems_and_column_roles_are_documented() -> None:
     from interfaces.problems import Code
     from trainer.data.formats import ROLES
 

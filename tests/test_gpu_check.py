@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 pytestmark = [pytest.mark.process, pytest.mark.long, pytest.mark.timeout(600)]
 
 
-def test_the_dry_form_of_the_gpu_check_measures_everything_it_names(tmp_path: Path) -> None:
+def test_gpu_check_dry_run_measures_everything(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "bench" / "gpu_check.py"), "--device", "cpu", "--tiny", "--out", str(tmp_path)],
         capture_output=True, text=True, check=False, cwd=ROOT,

@@ -1,1 +1,1 @@
-"""LoRA fine-tuning on transformers.Trainer and PEFT, behind `IFineTuneService`, in a process of its own. `docs/architecture.md` has its rooms."""
+"""LoRA fine-tuning with transformers.Trainer and PEFT, in a separate process. See `docs/architecture.md`."""

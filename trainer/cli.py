@@ -1,15 +1,15 @@
-"""`python -m trainer`: what runs in a process of its own.
+"""`python -m trainer`: jobs that run in a separate process.
 
-    run FOLDER        a prepared run folder: what the supervisor starts
-    inspect FILE      a file becomes a dataset of the home
-    check FILE        what is wrong with a file's rows; the home stays as it is
-    mix PARTS         several datasets become one
-    edit DATASET      rows of a dataset are fixed or taken out: a new dataset
-    preview           what a model sees of datasets; answers requests on stdin (trainer/tokens/preview.py)
-    download MODEL    a model comes to this machine
-    look-up MODEL     what the Hub says of a model, without its weights
-    search TEXT       models of the Hub
-    export FOLDER     the adapter, out of a run folder
+    run FOLDER        train a prepared run folder; the supervisor starts this
+    inspect FILE      add a file to the home as a dataset
+    check FILE        report the problems of a file's rows without changing the home
+    mix PARTS         mix several datasets into one
+    edit DATASET      create a new dataset with fixed or removed rows
+    preview           show what a model sees of datasets; answers requests on stdin (trainer/tokens/preview.py)
+    download MODEL    download a model
+    look-up MODEL     query the Hub about a model, without its weights
+    search TEXT       search the Hub for models
+    export FOLDER     export the adapter of a run folder
 
 All but the first answer in JSON lines on stdout: {"progress": [done, total]}, then {"result": {...}} or
 {"problems": [...]}. Those that read people's files have limits. Exit codes: 0 done, 1 the run failed, 2 bad input.
@@ -41,20 +41,20 @@ from interfaces.texts import sentence
 from interfaces.trainer_jobs import AddedDataset, HubModels, JobProgress, PreviewRequest, WrittenPath
 
 app = typer.Typer(
-    help="The trainer of Finetune Studio, one job a process.",
+    help="The trainer of Finetune Studio: each command runs one job.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 _SAYING = threading.Lock()
-HomeOption = Annotated[Path | None, typer.Option("--home", help="Where runs, datasets and models lie.")]
-ColumnsOption = Annotated[str, typer.Option(help="Which column is used for what, as JSON.")]
-SampleOption = Annotated[str, typer.Option(help="A row of plain text: paragraph, line or document.")]
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Where runs, datasets and models are stored.")]
+ColumnsOption = Annotated[str, typer.Option(help="Column mapping, as JSON.")]
+SampleOption = Annotated[str, typer.Option(help="How plain text is split into rows: paragraph, line or document.")]
 
 
 def main() -> None:
     """Entry of `python -m trainer`."""
-    # Nothing here phones home, and no bar of a library runs through the log.
+    # No telemetry, and no progress bars of libraries in the log.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -68,16 +68,16 @@ def main() -> None:
 
 @app.command()
 def run(folder: Path, attempt: int = 1) -> None:
-    """Train the run that FOLDER describes. Started by the supervisor."""
+    """Train the run in FOLDER. Started by the supervisor."""
     raise typer.Exit(_train(RunFolder(folder.absolute()), attempt))
 
 
 @app.command(hidden=True)
 def wait(ready: Path) -> None:
-    """Load what a run needs, then train the run that a line on stdin names. Started by a supervisor without a run."""
+    """Preload the libraries, then train the run given on stdin. Started by a supervisor as a warm trainer."""
     import trainer.training.run  # noqa: F401  torch, transformers and peft: seconds
 
-    with contextlib.suppress(OSError):  # nobody wants it any more
+    with contextlib.suppress(OSError):  # the warm trainer is no longer wanted
         ready.touch()
     line = sys.stdin.readline()
     if not line.strip():
@@ -95,7 +95,7 @@ def wait(ready: Path) -> None:
 def _config_of(folder: RunFolder, attempt: int) -> dict[str, object]:
     """
     Raises:
-        FineTuneError: somebody has damaged it; the run's last word says so.
+        FineTuneError: the config is damaged; the run's final event reports it.
     """
     try:
         return read_run_config(folder)
@@ -130,10 +130,10 @@ def inspect(
     home: HomeOption = None,
     columns: ColumnsOption = "{}",
     sample_by: SampleOption = "paragraph",
-    name: Annotated[str, typer.Option(help="What a person calls the file.")] = "",
-    move: Annotated[bool, typer.Option("--move", help="Take the file instead of copying it.")] = False,
+    name: Annotated[str, typer.Option(help="Display name of the file.")] = "",
+    move: Annotated[bool, typer.Option("--move", help="Move the file instead of copying it.")] = False,
 ) -> None:
-    """Read FILE to its end and add it to the home's datasets, invalid rows counted and named."""
+    """Read all of FILE and add it as a dataset; invalid rows are counted and reported."""
 
     def job() -> BaseModel:
         from trainer.data.dataset import add_dataset
@@ -150,7 +150,7 @@ def inspect(
 
 @app.command("hub-splits")
 def hub_splits(reference: Annotated[str, typer.Argument(help="hub:NAME[:CONFIG]")]) -> None:
-    """The configs and splits of a dataset of the Hub, with the first rows."""
+    """List the configs and splits of a Hub dataset, with its first rows."""
 
     def job() -> BaseModel:
         from trainer.data.hub_dataset import hub_splits
@@ -164,9 +164,9 @@ def hub_splits(reference: Annotated[str, typer.Argument(help="hub:NAME[:CONFIG]"
 def check(
     file: Annotated[Path, typer.Argument(readable=False)], out: Path, columns: ColumnsOption = "{}",
     sample_by: SampleOption = "paragraph",
-    against: Annotated[Path | None, typer.Option(help="A file of rows that are trained: leaks are named.")] = None,
+    against: Annotated[Path | None, typer.Option(help="A file with the training rows; rows that appear in both are reported.")] = None,
 ) -> None:  # fmt: skip
-    """Read FILE to its end; the report is the answer, and the folder OUT gets every problem in problems.jsonl."""
+    """Read all of FILE, print a report, and write every problem to problems.jsonl in the folder OUT."""
 
     def job() -> BaseModel:
         from trainer.data.inspection import Inspection, groups_of
@@ -185,7 +185,7 @@ def check(
 
 @app.command()
 def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], home: HomeOption = None) -> None:
-    """Make one dataset of several, each with a weight."""
+    """Combine several datasets into one, each with a weight."""
 
     def job() -> BaseModel:
         from trainer.data.mixing import mix_datasets
@@ -197,7 +197,7 @@ def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], hom
 
 @app.command()
 def edit(dataset: str, changes: Path, home: HomeOption = None) -> None:
-    """Make a new dataset in which rows of DATASET are as CHANGES says: a JSON file of {row number: text or null}."""
+    """Create a new dataset from DATASET with CHANGES applied: a JSON file of {row number: text or null}; null removes the row."""
 
     def job() -> BaseModel:
         from trainer.data.editing import edit_rows
@@ -212,7 +212,7 @@ def edit(dataset: str, changes: Path, home: HomeOption = None) -> None:
 
 @app.command()
 def preview(model: str, revision: str = "main", home: HomeOption = None) -> None:
-    """Answer requests on stdin, one JSON object a line, about the home's datasets as MODEL sees them."""
+    """Answer requests on stdin, one JSON object per line, about how MODEL sees the datasets."""
     from trainer.data.limits import PREVIEW_MEMORY, limit_memory
 
     place = Home.of(home, os.environ)
@@ -233,7 +233,7 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
         return answer
 
     for line in sys.stdin:
-        with contextlib.suppress(typer.Exit):  # a problem is an answer; the next request is another matter
+        with contextlib.suppress(typer.Exit):  # a problem is a valid answer; continue with the next request
             _answer(functools.partial(job, line), Path(model))
 
 
@@ -247,7 +247,7 @@ def _limit(file: str) -> None:
 
 @app.command()
 def download(model: str, revision: str = "main", home: HomeOption = None) -> None:
-    """Bring MODEL (a Hub id, or 'starter') to this machine."""
+    """Download MODEL (a Hub id, or 'starter')."""
 
     def job() -> BaseModel:
         from trainer.models.model_files import find_model
@@ -260,7 +260,7 @@ def download(model: str, revision: str = "main", home: HomeOption = None) -> Non
 
 @app.command("look-up")
 def look_up_model(model: str, revision: str = "main") -> None:
-    """What the Hub says of MODEL, without its weights."""
+    """Print the Hub's metadata for MODEL, without downloading its weights."""
 
     def job() -> BaseModel:
         from trainer.models.hub_models import look_up
@@ -272,7 +272,7 @@ def look_up_model(model: str, revision: str = "main") -> None:
 
 @app.command("search")
 def search(text: str) -> None:
-    """Models of the Hub whose names hold TEXT."""
+    """List models on the Hub whose names contain TEXT."""
 
     def job() -> BaseModel:
         from trainer.models.hub_models import search_models
@@ -299,7 +299,7 @@ def export(
 
 
 def _answer(job: Callable[[], BaseModel], place: Path) -> None:
-    """Do a short job and print its result, or what is wrong, as one JSON line."""
+    """Run a short job and print its result or its problems as one JSON line."""
     try:
         _print_line({"result": job().model_dump(mode="json")})
     except FineTuneError as error:
@@ -309,7 +309,7 @@ def _answer(job: Callable[[], BaseModel], place: Path) -> None:
     except MemoryError:
         _fail(Problem.error(Code.CHILD_OVER_LIMIT, path=place.name, field="memory", limit=_memory_limit()))
     except Exception as error:
-        logging.exception("An unexpected end")
+        logging.exception("Unexpected error")
         _fail(_unexpected(error, place))
 
 
@@ -340,8 +340,8 @@ def _print_update(update: JobProgress) -> None:
 
 
 def _print_line(line: Mapping[str, object]) -> None:
-    """A `JobLine`, whole: downloads report from several threads."""
-    # Half a character, which a file's own names may hold, is no JSON for those who read this.
+    """Print one complete `JobLine`, because downloads report from several threads."""
+    # Names in a file may contain lone surrogates, which readers of this line can't parse as JSON.
     text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode()
     with _SAYING:
         sys.stdout.write(text + "\n")

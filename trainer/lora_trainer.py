@@ -1,4 +1,4 @@
-"""The contract, for real: one object for one run folder."""
+"""The real trainer: one object per run folder."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 
 class LoRATrainer(IFineTuneService):
-    """Trains a LoRA adapter in this process, and writes events, checkpoints and adapter into one run folder.
+    """Trains a LoRA adapter in this process, and writes events, checkpoints, and the adapter to one run folder.
 
-    The folder lies in the `runs/` of a home; datasets and the starter model are found in that home.
+    The folder is in the `runs/` of a home, which also contains the datasets and the starter model.
     """
 
     def __init__(self, folder: RunFolder | Path, attempt: int = 1) -> None:
@@ -58,7 +58,7 @@ class LoRATrainer(IFineTuneService):
                 log.exception("The run failed")
                 latest = history.refresh().latest
                 step, device = latest.step if latest else 0, history.started.device if history.started else "cpu"
-                problem = problem_of(error, self.folder, checked, device)  # before what was staged makes room again
+                problem = problem_of(error, self.folder, checked, device)  # before deleting staged files frees space
                 shutil.rmtree(self.folder.staging, ignore_errors=True)
                 events.append(Failed(step=step, problem=problem))
             finally:

@@ -1,4 +1,4 @@
-"""A terminal that follows a run: progress, the last line, and what Ctrl-C means."""
+"""Follows a run in the terminal: progress, the result, and the handling of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def start_run(
     manager: FinetuneManager, config: Settings, console: Console, as_json: bool, detach: bool, wait: bool,
     note: str = "",
 ) -> int:  # fmt: skip
-    """Check a config, make a run of it, and start it: attached, or detached; returns the exit code.
+    """Validate a config, create a run, and start it, attached or detached. Return the exit code.
 
     Raises:
         FineTuneError: as `begin_run`.
@@ -51,11 +51,11 @@ def start_run(
 def begin_run(
     manager: FinetuneManager, config: Settings, console: Console, wait: bool, note: str = ""
 ) -> tuple[RunFolder, bool]:
-    """Check a config, make a run of it, and start it or have it wait; and whether Ctrl-C came meanwhile.
+    """Validate a config, create a run, and start or queue it. Return the run and whether Ctrl-C came meanwhile.
 
     Raises:
-        FineTuneError: the config holds errors, another run has the device and `wait` is false, or it can't be started.
-        KeyboardInterrupt: it came before the start, and nothing is left.
+        FineTuneError: the config has errors, the device is in use and `wait` is false, or the run can't be started.
+        KeyboardInterrupt: Ctrl-C came before the start; nothing remains of the run.
     """
     if errors := config_errors(config):
         raise FineTuneError(*errors)
@@ -79,31 +79,31 @@ def begin_run(
 
 
 def left_alone(folder: RunFolder) -> str:
-    """What becomes of a run that nobody follows."""
-    words = "It is queued" if folder.is_waiting else "It runs in the background"
-    return f"{words}. 'finetune runs' shows it, 'finetune stop {folder.id}' stops it."
+    """Describe what happens to a run that is no longer followed."""
+    words = "It is queued" if folder.is_waiting else "It is running in the background"
+    return f"{words}. 'finetune runs' shows it; 'finetune stop {folder.id}' stops it."
 
 
 def launch_or_wait(manager: FinetuneManager, folder: RunFolder, console: Console, wait: bool) -> None:
-    """Start a run, or have it wait.
+    """Start a run or queue it.
 
     Raises:
-        FineTuneError: another run has the device and `wait` is false, or it can't be started.
+        FineTuneError: the device is in use and `wait` is false, or the run can't be started.
     """
     manager.launch(folder.id)
     place = manager.queue.place_of(folder)
     if place is None:
         return
-    if not wait:  # somebody was quicker, since it was asked whether the device is free
+    if not wait:  # another run took the device after the check
         try:
             manager.queue.cancel(folder)
-        except FineTuneError:  # its turn has come meanwhile
+        except FineTuneError:  # it has started meanwhile
             return
         manager.queue.require_free(place.device)
-        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="before it in the queue")
+        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="another run")
     holder = manager.queue.holder_of(place.device)
     if manager.queue.paused:
-        reason = "it is paused; 'finetune queue resume' resumes it"
+        reason = "the queue is paused; 'finetune queue resume' resumes it"
     else:
         reason = f"{place.device} is in use by {holder.id if holder else 'another run'}. The run starts automatically, even if this terminal is closed"
     console.print(f"Position {place.position} in the queue: {reason}.")
@@ -117,7 +117,7 @@ def attach(
     since: int = 1,
     next_steps: bool = True,
 ) -> int:
-    """Follow a run to its end and tell the result; returns the exit code. What attempts before `since` said was told then."""
+    """Follow a run to its end, print the result, and return the exit code. Skip events of attempts before `since`."""
     history = RunHistory(folder)
     try:
         with RunProgress(console, live=not as_json) as progress:
@@ -146,7 +146,7 @@ def _print_events(events: list[Event]) -> None:
 
 
 def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Console) -> bool:
-    """Ask what Ctrl-C means: True to stop and save, False to leave the run alone. Without a terminal: leave it."""
+    """Ask what to do on Ctrl-C. Return True to stop and save, False to detach (always without a terminal)."""
     waits = folder.is_waiting
     detached = f"\nDetached. {left_alone(folder)}"
     question = (
@@ -167,12 +167,12 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
         if not waits:
             console.print("Stopping after this batch and saving...")
     except FineTuneError:
-        pass  # it ended meanwhile: its result is told
+        pass  # it ended meanwhile: attach() prints its result
     return True
 
 
 def wait_for_end(folder: RunFolder, console: Console) -> RunState:
-    """Wait until a run is over and its processes are gone, and say until when it will be; returns how it ended."""
+    """Wait until a run has ended and its processes are gone, and print the expected time. Return the final state."""
     attempt = len(folder.attempts())
     for events in follow(RunHistory(folder)):
         for event in events:
@@ -183,7 +183,7 @@ def wait_for_end(folder: RunFolder, console: Console) -> RunState:
 
 
 def _tell_result(history: RunHistory, console: Console, as_json: bool) -> int:
-    """The last words, and the exit code, once memory and device are free for what comes next."""
+    """Print the result and return the exit code, after the run has freed its memory and its device."""
     folder = history.folder
     wait_until_gone(folder)
     result = result_of_run(history)
@@ -211,10 +211,10 @@ def _print_summary(history: RunHistory, result: TrainingResult, console: Console
     first, last = result["train_loss_first"], result["train_loss_last"]
     if first is not None and last is not None:
         console.print(
-            f"Loss {first:.4f} at the first step, {last:.4f} at the last of {result['steps']} ({last / first - 1:+.0%})."
+            f"Loss: {first:.4f} at the first step, {last:.4f} at the last of {result['steps']} steps ({last / first - 1:+.0%})."
         )
     if result["eval_loss"] is not None:
-        console.print(f"Validation loss {result['eval_loss']:.4f}.")
+        console.print(f"Validation loss: {result['eval_loss']:.4f}.")
     if result["tokens_per_second"]:
         memory = size(result["peak_memory_bytes"] or 0)
         console.print(
@@ -231,41 +231,43 @@ def _print_summary(history: RunHistory, result: TrainingResult, console: Console
 
 
 def tell_next(folder: RunFolder, console: Console) -> None:
-    """What to do with a result."""
+    """Print the next steps for a result."""
     steps = {
-        f"{program_name()} export {folder.id} --out adapter.zip": "export the adapter; its README.md says how to load it",
+        f"{program_name()} export {folder.id} --out adapter.zip": "export the adapter; its README.md explains how to load it",
         f"{program_name()} continue {folder.id} --set num_train_epochs=1": "continue training, as a new run",
-        f"{program_name()} studio": "see its curve and its answers in the browser, or train on your own data there",
-        f"{program_name()} train my-run.yaml": "the same in the terminal; README.md shows such a file",
+        f"{program_name()} studio": "view the loss curve and the answers in the browser, or train on your own data",
+        f"{program_name()} train my-run.yaml": "train on your own data in the terminal; README.md has an example config",
     }
-    console.print("\n[bold]What next[/]")
+    console.print("\n[bold]Next steps[/]")
     for command, what in steps.items():
         console.print(f"  {command}\n      {what}", markup=False)
 
 
 def tell_interrupted(home: Home) -> None:
-    """Offer what the power or a kill has interrupted."""
+    """Offer to resume runs that a power loss or a kill interrupted."""
     for run in interrupted_runs(home):
-        print(f"Run {run.id} was interrupted at step {run.step}. 'finetune resume {run.id}', or the page, resumes it.")
+        print(
+            f"Run {run.id} was interrupted at step {run.step}. Resume it with 'finetune resume {run.id}' or in the browser."
+        )
 
 
 def download_with_bar(home: Home, model: str, console: Console) -> str:
     """Fetch a model with a progress bar; returns its folder.
 
     Raises:
-        FineTuneError: it can't be had.
+        FineTuneError: the model can't be downloaded.
     """
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"Downloading {model}", total=None)
 
         def show(done: int, total: int) -> None:
-            # After the last byte the starter is unpacked, which takes as long again.
+            # After the last byte, unpacking the starter takes as long as the download.
             words = f"Downloading {model}" if done < total else f"Unpacking {model}"
             bar.update(task, description=words, completed=done, total=total)
 
         if not console.is_terminal:
             console.print(
-                f"Fetching {model} (once; kept in {home.models if model == 'starter' else 'the Hugging Face cache'})"
+                f"Downloading {model} (only once; it is stored in {home.models if model == 'starter' else 'the Hugging Face cache'})"
             )
         return str(download_model(home.path, model, show))

@@ -1,4 +1,4 @@
-"""What the terminal's commands share: options, the console, tables, and the way to a home's runs. Instant to import."""
+"""Shared parts of the terminal commands: options, the console, tables, and access to a home's runs. Fast to import."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 
 
 def expanded(value: Any) -> Any:
-    """A path with its '~' resolved: a shell leaves that to us inside of quotes and behind '='."""
+    """Expand '~' in a path. The shell doesn't expand it inside quotes or after '='."""
     return type(value)(os.path.expanduser(value)) if isinstance(value, str | Path) else value  # noqa: PTH111
 
 
@@ -37,19 +37,19 @@ ConfigArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG.yaml", help="The settings of the run.", callback=expanded)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, the start or end of it, or 'last'.")]
+RunArgument = Annotated[str, typer.Argument(metavar="ID", help="A run's id, its first or last characters, or 'last'.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a setting; may be repeated.")
 ]
 SourceOption = Annotated[
     str | None, typer.Option("--from", metavar="SOURCE", help="Format of the config: llamafactory or axolotl.")
 ]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Queue the run while the device is in use.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Queue the run if the device is in use.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Start the run and return immediately.")]
 
 
 def home_of(chosen: Path | None) -> Home:
-    """The home of a command; what was told there of the way to the Hub is in the environment afterwards."""
+    """Return the home of a command, and export its saved Hub endpoint and token to the environment."""
     from interfaces.folders import Home
     from studio.models.hub_access import fill_environment
 
@@ -59,12 +59,12 @@ def home_of(chosen: Path | None) -> Home:
 
 
 def read_settings(config: Path, settings: list[str] | None, source: str | None) -> Settings:
-    """The settings of a config file, ours or of `source`, with those of the command line over them, and paths resolved.
+    """Read a config file, ours or one of `source`, apply the command line's settings, and resolve paths.
 
-    What of a foreign one has no place here is told on stderr.
+    Settings of a foreign config that have no equivalent are printed to stderr.
 
     Raises:
-        FineTuneError: it can't be read, or asks for what isn't done here.
+        FineTuneError: the file can't be read, or asks for something unsupported.
     """
     from studio.config_file import apply_settings, read_config_file, resolved_paths
     from studio.foreign_config import looks_like, translated
@@ -77,20 +77,21 @@ def read_settings(config: Path, settings: list[str] | None, source: str | None) 
         if found.refused:
             raise FineTuneError(*found.refused)
         print(
-            f"Translated from {source}; {len(found.left)} of {len(values)} settings can't be translated:",
+            f"Converted from {source}; {len(found.left)} of {len(values)} settings are not used:",
             file=sys.stderr,
         )
         for key, reason in found.left.items():
             print(f"  {key}: {reason}", file=sys.stderr)
         values = found.config
     elif theirs := looks_like(values):
-        print(f"This looks like a config of {theirs}: '--from {theirs}' translates it.", file=sys.stderr)
+        print(f"This looks like a config for {theirs}; '--from {theirs}' converts it.", file=sys.stderr)
     return resolved_paths(apply_settings(values, settings or []), config.parent)
 
 
 def leave_unusable_proxies() -> None:
-    """A proxy of a kind that our HTTP library refuses would end every command, with the network or without: it is said,
-    and left out of this process and its children.
+    """Print a warning for each proxy that the HTTP library rejects, and remove it from the environment.
+
+    Otherwise it would make every command fail, even without network access.
     """
     for name in [name for name in os.environ if name.lower() in _PROXIES]:
         scheme = os.environ[name].strip().partition("://")[0].lower() if "://" in os.environ[name] else "http"
@@ -116,14 +117,14 @@ def open_console(stderr: bool = False) -> Console:
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """Columns as wide as they need to be; the last one takes the rest. Plain text: it can be piped and read aloud."""
+    """Print a table as plain text, for pipes and screen readers. The last column takes the remaining width."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
     for row in [header, *rows]:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
 
 
 def program_name() -> str:
-    """How this program is called from where the person stands: by its name, where that is found."""
+    """Return how to call this program from the current directory: by name if it is on the PATH."""
     return "finetune" if shutil.which("finetune") or not sys.argv[0] else os.path.relpath(sys.argv[0])
 
 

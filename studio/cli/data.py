@@ -28,19 +28,21 @@ data = typer.Typer(help="Check and manage datasets.", no_args_is_help=True)
 FileArgument = Annotated[
     str,
     typer.Argument(
-        metavar="FILE", help="A file, a dataset of the library, or hub:NAME[:CONFIG[:SPLIT]].", callback=expanded
+        metavar="FILE", help="A file, a dataset in the library, or hub:NAME[:CONFIG[:SPLIT]].", callback=expanded
     ),
 ]
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's id, its beginning, or its name.")]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A dataset's id, the start of its id, or its name.")
+]
 ColumnOption = Annotated[
-    list[str] | None, typer.Option("--column", metavar="USE=NAME", help="Which column is the prompt, completion, messages, text, system, input, tools ...; may be repeated.")
+    list[str] | None, typer.Option("--column", metavar="USE=NAME", help="Which column to use as prompt, completion, messages, text, system, input, tools, ...; may be repeated.")
 ]  # fmt: skip
 SampleOption = Annotated[
     str,
     typer.Option(
         "--sample-by",
         "--table",
-        help="How plain text is split into examples (paragraph, line or document); of a workbook or database, the sheet or table.",
+        help="How plain text is split into examples (paragraph, line or document); for a workbook or database, the sheet or table to read.",
     ),
 ]
 ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, or 'starter'.", callback=expanded)]
@@ -88,7 +90,7 @@ def preview(
     max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024, as_json: JsonOption = False,
     column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
-    """Show one row exactly as MODEL will see it, token by token, with the trained tokens marked."""
+    """Show one row exactly as MODEL will see it, token by token, with the tokens that are trained on highlighted."""
     from interfaces.dataset_records import ShownRow
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
@@ -125,14 +127,14 @@ def stats(
     batch: Annotated[int, typer.Option("--batch", min=1, help="per_device_train_batch_size")] = 4,
     accumulation: Annotated[int, typer.Option("--accumulation", min=1, help="gradient_accumulation_steps")] = 4,
     share: Annotated[
-        float, typer.Option("--validation-split", min=0, max=0.5, help="Rows held out for validation are not trained on.")
+        float, typer.Option("--validation-split", min=0, max=0.5, help="Fraction of the rows held out for validation.")
     ] = 0.05,
     budget: Annotated[int, typer.Option("--max-tokens-per-batch", min=0, help="Token budget with packing; 0 turns packing off.")] = 0,
     long_rows: Annotated[str, typer.Option("--long-rows", help="truncate, drop or split")] = "truncate",
     sample: Annotated[bool, typer.Option("--sample", help="Use a sample of a large file, for a quick answer.")] = False,
     as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None,
 ) -> None:  # fmt: skip
-    """Token lengths of all rows for MODEL: what max_length truncates, what is trained on, steps per epoch. Adds FILE to the library."""
+    """Show the token lengths of all rows for MODEL: rows truncated at max_length, tokens trained on, steps per epoch. Adds FILE to the library."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
     from interfaces.row_lengths import TokenStats
@@ -172,7 +174,7 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
         version = f" v{one.version}" if one.versions > 1 else ""
         print(
             plain(
-                f"{one.id}  {one.name}{version}  {one.format}  {one.valid} of {one.rows} rows valid  used by {len(one.runs)} runs"
+                f"{one.id}  {one.name}{version}  {one.format}  {one.valid} of {one.rows} rows valid  runs: {len(one.runs)}"
             )
         )
 
@@ -181,18 +183,21 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def add(
     file: FileArgument, column: ColumnOption = None, sample_by: SampleOption = "paragraph", home: HomeOption = None
 ) -> None:
-    """Add a file or a Hub dataset to the library; prints its id."""
+    """Add a file or a Hub dataset to the library and print its id."""
     print(_added(home_of(home), file, column, sample_by))
 
 
 @data.command()
 def mix(
     parts: Annotated[
-        list[str], typer.Argument(metavar="DATASET=WEIGHT ...", help="2 uses each row twice, 0.5 half of the rows.")
+        list[str],
+        typer.Argument(
+            metavar="DATASET=WEIGHT ...", help="A weight of 2 uses each row twice; 0.5 uses half of the rows."
+        ),
     ],
     home: HomeOption = None,
 ) -> None:
-    """Mix several datasets into one; prints its id."""
+    """Mix several datasets into one and print its id."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
     from studio.datasets.library import find_dataset, mix_datasets
@@ -269,7 +274,7 @@ def _columns(given: list[str] | None) -> dict[str, str]:
 
 
 def _added(home: Home, file: str, column: list[str] | None, sample_by: str, quiet: bool = False) -> str:
-    """The id of a dataset; a file is added first."""
+    """Return the id of a dataset, after adding it if it is a file."""
     from studio.datasets.library import find_dataset
     from studio.processes.trainer_child import add_dataset
 
@@ -279,7 +284,7 @@ def _added(home: Home, file: str, column: list[str] | None, sample_by: str, quie
         try:
             return find_dataset(home, file).id
         except FineTuneError:
-            pass  # then it is a file that is not there, and said so
+            pass  # then it is a file that doesn't exist, which the trainer process reports
     with _Bar(quiet) as tell:
         return add_dataset(home.path, file, _columns(column), sample_by, tell=tell)
 
@@ -308,12 +313,12 @@ _previews: Previews | None = None
 
 
 def _model(name: str) -> str:
-    """A folder is meant from where the person stands; the child stands elsewhere."""
+    """Make a model folder absolute, because the child process runs in another directory."""
     return str(Path(name).absolute()) if Path(name).is_dir() else name
 
 
 class _Bar:
-    """A bar on stderr while a child works, for persons only."""
+    """Shows a progress bar on stderr while a child works, but not with --json."""
 
     def __init__(self, quiet: bool) -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""What `finetune data` prints: reports, rows and figures, safe for any terminal."""
+"""The output of `finetune data`: reports, rows, and statistics, safe for any terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN_PROBLEMS = 20
 
 
 def print_report(folder: DatasetFolder, report: DatasetReport) -> None:
-    """The whole report as one JSON object, written as it is read: a million problems are not held in memory."""
+    """Print the whole report as one JSON object, streamed so that a million problems need no memory."""
     shown = {"format", "rows", "valid", "invalid", "suspicious", "columns", "unused_columns", "unused_keys"}
     head = json.dumps(report.model_dump(include=shown), ensure_ascii=False)
     sys.stdout.write(head[:-1] + ', "problems": [')
@@ -33,11 +33,11 @@ def print_report(folder: DatasetFolder, report: DatasetReport) -> None:
 
 
 def tell_report(folder: DatasetFolder, report: DatasetReport) -> None:
-    """What was found in a file, for a person."""
+    """Print a human-readable report about a file."""
     used = ", ".join(f"{role}: {column}" for role, column in report.columns.items())
     print(
         plain(
-            f"{report.name}: {report.rows} rows, detected as {report.format or 'no known format'}"
+            f"{report.name}: {report.rows} rows, detected as {report.format or 'an unknown format'}"
             + (f" ({used})" if used else "")
         )
     )
@@ -49,20 +49,20 @@ def tell_report(folder: DatasetFolder, report: DatasetReport) -> None:
     print(f"{report.valid} valid, {report.suspicious} with warnings, {report.invalid} with errors")
     for number, record in enumerate(problem_lines(folder)):
         if number == SHOWN_PROBLEMS:
-            print(f"  ... and {sum(report.kinds.values()) - SHOWN_PROBLEMS} more ('--json' has all)")
+            print(f"  ... and {sum(report.kinds.values()) - SHOWN_PROBLEMS} more ('--json' lists all)")
             break
         print(plain("  " + sentence(record.problem)))
 
 
 def tell_row(shown: ShownRow) -> None:
-    """One row as a model sees it, what is trained on marked by color, or by brackets where there are none."""
+    """Print one row as a model sees it, with the trained text marked by color, or by brackets without color."""
     console = Console(highlight=False, soft_wrap=True)
     text = Text()
     for index, token in enumerate(shown.tokens):
         style = "black on green" if token.trained else "dim"
         if index >= shown.max_length:
             style = "strike dim"
-        # Without colors brackets tell what is trained on.
+        # Without color, brackets mark what is trained on.
         begins = token.trained and (index == 0 or not shown.tokens[index - 1].trained)
         ends = token.trained and (index + 1 == len(shown.tokens) or not shown.tokens[index + 1].trained)
         piece = plain(token.text, keep="\n\t")
@@ -86,15 +86,15 @@ def tell_row(shown: ShownRow) -> None:
 
 
 def tell_stats(found: TokenStats) -> None:
-    """Figures of all rows, with a histogram."""
+    """Print the statistics of all rows with a histogram."""
     of = f"{found.counted} of {found.rows} rows (a sample)" if found.sampled else f"{found.rows} rows"
     print(f"{of}: {found.tokens} tokens, median {found.median}, longest {found.longest}")
     print(
         f"At max_length {found.max_length}: {found.cut} rows truncated, {found.lost} lose their whole answer, {found.trained_tokens} tokens trained on"
     )
     print(
-        f"{found.steps_per_epoch} steps per epoch with batches of {found.batch}, {found.accumulation} per step, "
-        f"without padding ({found.padding_share:.0%} of padded batches would be padding)"
+        f"{found.steps_per_epoch} steps per epoch with batch size {found.batch} and {found.accumulation} gradient accumulation steps, "
+        f"without padding (padded batches would be {found.padding_share:.0%} padding)"
     )
     bars, edges = found.histogram.counts, found.histogram.edges
     most = max([*bars, 1])
@@ -115,7 +115,7 @@ def tell_stats(found: TokenStats) -> None:
 
 
 def plain(text: str, keep: str = "") -> str:
-    """Text of a file for a terminal: what would steer the terminal, or turn the reading direction, is written out."""
+    """Escape a file's text for the terminal: control sequences and characters that change the text direction."""
     return "".join(
         character if character.isprintable() or character in keep or character == "\n" else f"\\u{ord(character):04x}"
         for character in text

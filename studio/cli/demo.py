@@ -1,4 +1,4 @@
-"""The whole job on the sample, through the same manager, supervisor and child as any run."""
+"""A complete run on the sample data, through the same manager, supervisor, and trainer as any run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def demo_config() -> Settings:
 
 
 def is_right(answer: str, expect: list[str]) -> bool:
-    """Whether the answer holds every expected piece, in upper or lower case."""
+    """Return whether the answer contains every expected piece, ignoring case."""
     return all(piece.lower() in answer.lower() for piece in expect)
 
 
 def run_demo(manager: FinetuneManager, console: Console) -> int:
-    """Train, compare, and tell; returns the exit code."""
+    """Train, compare answers, and print the result. Return the exit code."""
     config = demo_config()
     console.print(
         "Fine-tuning the starter model on a product it can't know: 100 rows, one or two minutes on two cores."
@@ -49,7 +49,7 @@ def run_demo(manager: FinetuneManager, console: Console) -> int:
 
 
 def _compare(folder: RunFolder, console: Console) -> None:
-    """Base and tuned, question by question."""
+    """Compare the answers of the base model and the fine-tuned model, question by question."""
     answers: dict[str, dict[int, str]] = {}
     for sample in RunHistory(folder).refresh().samples:
         answers.setdefault(sample.prompt, {})[sample.step] = sample.answer

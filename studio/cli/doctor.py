@@ -1,4 +1,4 @@
-"""What this machine is, and what would hinder a run on it. Asks versions without importing what they belong to."""
+"""Describes this machine and the problems that would prevent a run. Reads versions without importing the packages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FreeMemory(BaseModel):
 
 
 class EstimateError(BaseModel):
-    """How far estimates of memory were off over finished runs (median, as a share), and the factor that corrects them."""
+    """The median relative error of memory estimates over finished runs, and the factor that corrects them."""
 
     runs: int
     error: float | None
@@ -42,7 +42,7 @@ class EstimateError(BaseModel):
 
 
 class Examination(BaseModel):
-    """What `finetune doctor --json` prints; `hindrances` are sentences, none on a sound machine."""
+    """The output of `finetune doctor --json`; `hindrances` are sentences, empty on a healthy machine."""
 
     schema_version: int = 1
     python: str
@@ -106,16 +106,18 @@ def _hindrances(home: Home, available_memory: int) -> list[str]:
         if not _version(package)
     ]
     if torch_is_cpu_build() and any(device.kind == "cuda" for device in detect_devices()):
-        found.append("There is an NVIDIA card, but torch is a build for the CPU: install a CUDA build of torch.")
+        found.append(
+            "An NVIDIA GPU was found, but the installed torch is a CPU-only build: install a CUDA build of torch."
+        )
     place = home.path
     while not place.exists():
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK):
-        found.append(f"{place} can't be written: choose another home with --home.")
+        found.append(f"{place} is not writable: choose another home with --home.")
     if free_bytes(home.path) < LEAST_FREE_BYTES:
-        found.append(f"Less than 2 GB are free at {home.path}: checkpoints may not fit.")
+        found.append(f"Less than 2 GB of disk space is free at {home.path}: checkpoints may not fit.")
     if available_memory < LEAST_MEMORY_BYTES:
-        found.append("Less than 7 GB of memory are available: close other programs before a run.")
+        found.append("Less than 7 GB of memory is available: close other programs before you start a run.")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        found.append("HF_HUB_OFFLINE is set: only models that are here already can be used.")
+        found.append("HF_HUB_OFFLINE is set: only downloaded models can be used.")
     return found

@@ -1,4 +1,4 @@
-"""`finetune estimate`: will it fit, and how long will it take, before anything is started."""
+"""`finetune estimate`: memory and time of a run, before it starts."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ estimate_commands = typer.Typer()
 def estimate(
     config: ConfigArgument,
     device: Annotated[
-        str, typer.Option("--device", help="detected, cpu, a card (rtx_3060), or a card's memory (24GB).")
+        str, typer.Option("--device", help="detected, cpu, a GPU (rtx_3060), or a GPU memory size (24GB).")
     ] = "detected",
     dataset: Annotated[
         str | None,
         typer.Option(
             "--dataset",
             metavar="FILE",
-            help="Use the real lengths of these rows: a file or a dataset.",
+            help="Use the actual row lengths of this file or dataset.",
             callback=expanded,
         ),
     ] = None,
@@ -53,22 +53,22 @@ def estimate(
         str,
         typer.Option(
             "--loss",
-            help="trained: logits only for trained tokens, as this trainer does. full: for all tokens, as others do.",
+            help="trained: compute logits only for tokens that are trained on, as this trainer does. full: for all tokens, as other trainers do.",
         ),
     ] = "trained",
     time: Annotated[
-        bool, typer.Option("--time", help="Time a few steps first with a short run, so that the duration is known.")
+        bool, typer.Option("--time", help="First time a few steps in a short run, to estimate the training time.")
     ] = False,
     wait: WaitOption = False,
     settings: SetOption = None,
     source: SourceOption = None,
     preset: Annotated[
-        str | None, typer.Option(help="Settings for a kind of machine; default: those for the device.")
+        str | None, typer.Option(help="Settings for a type of machine; default: the preset for the device.")
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate memory and time. Loads nothing and needs no weights. Exit code 1: too large."""
+    """Estimate memory and time without loading or downloading any weights. Exit code 1: too large."""
     from interfaces.config import FineTuneConfig, config_errors
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
@@ -116,10 +116,10 @@ def estimate(
 
 
 def _time(home: Home, found: Assessment, wait: bool) -> None:
-    """Have a short run teach the speed; it is told on stderr. Without its end there is no time, and no more of this command.
+    """Measure the speed with a short run, whose progress goes to stderr. If the run doesn't finish, end the command.
 
     Raises:
-        FineTuneError: the model isn't here, or the run can't be started.
+        FineTuneError: the model isn't downloaded, or the run can't be started.
     """
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
@@ -145,7 +145,7 @@ def _time(home: Home, found: Assessment, wait: bool) -> None:
 
 
 def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | None:
-    """The real lengths of a config's rows: as counted before, or counted now by a child; None without data or tokenizer."""
+    """Return the row lengths of a config's data, counting them now if necessary. None without data or tokenizer."""
     from interfaces.errors import FineTuneError
     from interfaces.row_lengths import TokenStats
     from interfaces.trainer_jobs import StatsRequest
@@ -170,7 +170,7 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
     except FineTuneError as error:
         if not quiet:
             open_console(stderr=True).print(
-                f"Each row counts as {config.max_length} tokens, as they can't be counted: {error}"
+                f"Assuming {config.max_length} tokens for every row, because the actual lengths are not available: {error}"
             )
         return None
     finally:
@@ -184,11 +184,11 @@ def _tell(found: Assessment) -> None:
 
     told = found.estimate
     device = told.device
-    words = {"fits": "Fits:", "tight": "Tight, close other programs first:", "too_big": "Too large:"}[told.verdict]
-    print(f"{words} {size(told.total_bytes)} of {size(device.free_memory_bytes)} free on {device.name}.")
+    words = {"fits": "Fits:", "tight": "Tight (close other programs first):", "too_big": "Too large:"}[told.verdict]
+    print(f"{words} needs {size(told.total_bytes)}; {size(device.free_memory_bytes)} is free on {device.name}.")
     parts = sorted(told.parts.items(), key=lambda part: -part[1])
     print_table(
-        ["PART", "BYTES", "SHARE"],
+        ["PART", "SIZE", "SHARE"],
         [[part, size(amount), f"{amount / told.total_bytes:.0%}"] for part, amount in parts if amount],
     )
     rows = f"{len(told.lengths)} rows, {sum(told.lengths)} tokens" + (
@@ -202,14 +202,14 @@ def _tell(found: Assessment) -> None:
     if found.facts.download_bytes:
         print(f"To download: about {size(found.facts.download_bytes)}.")
     print(f"Disk space: up to {size(told.disk_bytes)}.")
-    steps = f"{told.steps} steps" if told.steps else "as many steps as the data has"
+    steps = f"{told.steps} steps" if told.steps else "number of steps depends on the data"
     print(
         f"Time: {steps}, "
         + (
-            f"{duration(told.seconds[0])} to {duration(told.seconds[1])}, from the step times seen on this machine."
+            f"{duration(told.seconds[0])} to {duration(told.seconds[1])}, based on step times measured on this machine."
             if told.seconds
-            else "known once a few steps of any run were timed on this machine"
-            + ("." if told.verdict == "too_big" else "; --time times them now.")
+            else "duration unknown until a few steps of any run have been timed on this machine"
+            + ("." if told.verdict == "too_big" else "; use --time to time them now.")
         )
     )
     for one in found.savings()[:4]:

@@ -1,6 +1,6 @@
-"""`finetune`: the main job in the terminal. Uses the same manager and supervisor as the page; no gradio, no torch.
+"""`finetune`: the terminal commands. They use the same manager and supervisor as the pages, without gradio or torch.
 
-Exit codes: 0 done, 1 the run failed, 2 bad input. Imports are inside the commands: `--help` is instant.
+Exit codes: 0 success, 1 run failed, 2 invalid input. The commands import what they need, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from interfaces.problems import Problem
 
 app = typer.Typer(
-    help="Fine-tune small language models with LoRA: on one GPU, or on the CPU of a laptop.",
+    help="Fine-tune small language models with LoRA on a single GPU or a laptop CPU.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,16 +53,16 @@ app.add_typer(models_commands)
 
 
 def main() -> None:
-    """Entry of `finetune`: every problem ends as a sentence and an exit code, never as a traceback."""
+    """Entry point of `finetune`. Every problem ends with a sentence and an exit code, never with a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII alone is shown the rest as \\u....
+        if isinstance(stream, io.TextIOWrapper):  # an ASCII-only terminal gets \\u escapes
             stream.reconfigure(errors="backslashreplace")
     leave_unusable_proxies()
     try:
         try:
             app()
         finally:
-            sys.stdout.flush()  # here, and not when the interpreter ends: what fails then is told as any failure
+            sys.stdout.flush()  # flush here rather than at interpreter exit, to report a failure like any other
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `finetune runs | head`
@@ -77,7 +77,7 @@ def main() -> None:
             _give_up_output()
             _fail(Problem.error(Code.OUTPUT_FAILED, reason=error.strerror or str(error)))
         _fail(problem_of_os_error(error, Path().absolute()) or _unexpected(error))
-    except Exception as error:  # noqa: BLE001  no traceback ever reaches a person
+    except Exception as error:  # noqa: BLE001  users never see a traceback
         from interfaces.errors import FineTuneError
 
         if isinstance(error, FineTuneError):
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def _output_fails() -> bool:
-    """Whether it is our own output that can't be written: an empty line, where anything at all still goes, fails again."""
+    """Return whether stdout itself is broken, by writing an empty line to it."""
     try:
         os.write(sys.stdout.fileno(), b"\n")
     except OSError:
@@ -95,12 +95,12 @@ def _output_fails() -> bool:
 
 
 def _give_up_output() -> None:
-    """What is still to be printed goes nowhere."""
+    """Discard all further output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def studio_main() -> None:
-    """Entry of `finetune-studio`, which is `finetune studio`."""
+    """Entry point of `finetune-studio`, an alias of `finetune studio`."""
     sys.argv.insert(1, "studio")
     main()
 
@@ -115,7 +115,7 @@ def _fail(*problems: Problem) -> NoReturn:
 
 
 def _unexpected(error: Exception) -> Problem:
-    """What nobody thought of: the traceback goes into a file, the person gets a sentence."""
+    """Handle an unexpected error: write the traceback to a file and return a problem to print."""
     import tempfile
     import traceback
 
@@ -134,7 +134,7 @@ def train(
     config: ConfigArgument,
     settings: SetOption = None,
     preset: Annotated[
-        str | None, typer.Option(help="Settings for a kind of machine; default: those for this machine.")
+        str | None, typer.Option(help="Settings for a type of machine; default: the preset for this machine.")
     ] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Skip rows with errors or warnings; they are counted.")
@@ -153,7 +153,7 @@ def train(
     values = read_settings(config, settings, source)
     values |= {"bad_rows": "skip"} if skip_bad_rows else {}
     full, used = with_preset(values, usable_device(detect_devices()), preset)
-    console, note = open_console(stderr=as_json), f"Preset {used} for what {config.name} leaves open"
+    console, note = open_console(stderr=as_json), f"preset {used} for settings not in {config.name}"
     sys.exit(start_run(manager_of(home_of(home)), full, console, as_json, detach, wait, note))
 
 
@@ -212,7 +212,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def demo(home: HomeOption = None) -> None:
-    """Train on the sample data, compare base and fine-tuned answers to held-out prompts, show where the adapter is."""
+    """Train on the sample data, compare base and fine-tuned answers to held-out prompts, and show where the adapter is."""
     from studio.cli.demo import run_demo
 
     sys.exit(run_demo(manager_of(home_of(home)), open_console()))
@@ -231,21 +231,23 @@ def studio(
         typer.Option(
             "--resume-interrupted",
             envvar="FINETUNE_RESUME_INTERRUPTED",
-            help="Resume interrupted runs automatically, one after the other.",
+            help="Resume interrupted runs automatically, one at a time.",
         ),
     ] = False,
     no_warm_trainer: Annotated[
         bool,
-        typer.Option("--no-warm-trainer", help="Keep no warm trainer: starting takes longer, but less memory is used."),
+        typer.Option(
+            "--no-warm-trainer", help="Don't keep a warm trainer: runs start more slowly, but less memory is used."
+        ),
     ] = False,
 ) -> None:
-    """Open the studio in the browser. Runs continue when it stops."""
+    """Open the studio in the browser. Runs continue after the studio stops."""
     from studio.cli.attach import tell_interrupted
     from studio.web.server import serve
 
     def tell(link: str) -> None:
         print(
-            f"Finetune Studio is running, only for you, at:\n\n    {link}\n\nCtrl-C stops it; runs continue.",
+            f"Finetune Studio is running. Open your private link:\n\n    {link}\n\nCtrl-C stops it; runs continue.",
             flush=True,
         )
 

@@ -1,4 +1,4 @@
-"""`finetune models` and `finetune download`: what there is, what of it fits this machine, and how it comes here."""
+"""`finetune models` and `finetune download`: lists models, shows which ones fit this machine, and downloads them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def models(
 
 @models_commands.command()
 def download(model: Annotated[str, typer.Argument(help="A Hub id, or 'starter'.")], home: HomeOption = None) -> None:
-    """Download a model, so that a run starts without waiting for it."""
+    """Download a model in advance, so that runs start without waiting for it."""
     from studio.cli.attach import download_with_bar
 
     print(download_with_bar(home_of(home), model, open_console(stderr=True)))
@@ -52,14 +52,14 @@ def _tell_offer(offers: list[Offer]) -> None:
     from interfaces.texts import size
     from studio.models.catalog import parameters
 
-    words = {"fits": "fits", "tight": "tight", "too_big": "too big"}
+    words = {"fits": "fits", "tight": "tight", "too_big": "too large"}
     rows = [
         [one.id, parameters(one.parameters_millions * 1_000_000), size(one.total_bytes),
          words[one.verdict] + (" (fits with other settings)" if one.fit else ""),
-         "here" if one.path else size(one.download_bytes), one.license + (", gated" if one.gated else ""), one.advice]
+         "downloaded" if one.path else size(one.download_bytes), one.license + (", gated" if one.gated else ""), one.advice]
         for one in offers
     ]  # fmt: skip
-    print_table(["MODEL", "SIZE", "NEEDS", "HERE", "DOWNLOAD", "LICENSE", "ADVICE"], rows)
+    print_table(["MODEL", "SIZE", "MEMORY", "FITS", "DOWNLOAD", "LICENSE", "ADVICE"], rows)
 
 
 def _tell_found(models: list[FoundModel]) -> None:
@@ -67,7 +67,7 @@ def _tell_found(models: list[FoundModel]) -> None:
     from studio.models.catalog import parameters
 
     rows = [
-        [one.id, parameters(one.parameters), "here" if one.path else size(one.download_bytes) if one.download_bytes else "-",
+        [one.id, parameters(one.parameters), "downloaded" if one.path else size(one.download_bytes) if one.download_bytes else "-",
          one.license or "-", "gated" if one.gated else "open", f"{one.downloads or 0:,}"]
         for one in models
     ]  # fmt: skip

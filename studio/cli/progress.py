@@ -1,4 +1,4 @@
-"""A run told in the terminal: one live bar where there is a terminal, plain lines where there is none."""
+"""Shows a run's progress: one live bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from interfaces.history import Throughput
 from interfaces.texts import sentence, size, texts
 
 PLAIN_LINES = 20
-"""Without a terminal: about so many lines for all steps."""
+"""The approximate number of lines for all steps without a terminal."""
 
 
 class RunProgress:
-    """Shows events as they come. Use as a context manager."""
+    """Shows events as they arrive. Use it as a context manager."""
 
     def __init__(self, console: Console, live: bool = True) -> None:
         self._console = console
@@ -47,7 +47,7 @@ class RunProgress:
             self._live.stop()
 
     def wait(self) -> None:
-        """Say that the run waits in the queue."""
+        """Show that the run is queued."""
         self._live.update(self._task, description="Queued")
 
     def show(self, events: list[Event]) -> None:
@@ -103,7 +103,7 @@ class RunProgress:
 
 
 def stopping_words(event: Stopping) -> str:
-    """Until when a stop is done."""
+    """Return the sentence with the time limit of a stop."""
     return f"Saving; done within {event.within_seconds:.0f} s."
 
 
@@ -119,6 +119,6 @@ class _Amount(ProgressColumn):
 
 
 def _clock(seconds: float) -> str:
-    """Seconds as a person reads them: 0:42, 12:05, 3:10:00."""
+    """Format seconds as 0:42, 12:05, or 3:10:00."""
     form = "%H:%M:%S" if seconds >= 3600 else "%M:%S"
     return time.strftime(form, time.gmtime(max(seconds, 0))).removeprefix("0")

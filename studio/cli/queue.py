@@ -1,4 +1,4 @@
-"""`finetune queue`: the runs that wait for their device; their order, a pause."""
+"""`finetune queue`: lists, reorders, pauses, and resumes the runs that wait for a device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from studio.cli.console import HomeOption, JsonOption, RunArgument, home_of, print_table
 
-queue = typer.Typer(help="Runs that are queued for their device.", invoke_without_command=True)
+queue = typer.Typer(help="Manage queued runs.", invoke_without_command=True)
 
 
 @queue.callback()
@@ -20,7 +20,7 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
     from studio.runs.queue import RunQueue
 
     told = RunQueue(home_of(home))
-    told.advance()  # a supervisor may have been killed, and nobody else been there
+    told.advance()  # a supervisor may have been killed before it could start the next run
     record = told.to_record()
     if as_json:
         print(json.dumps(record.model_dump(), indent=2, ensure_ascii=False))
@@ -37,20 +37,20 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
 
 @queue.command()
 def pause(home: HomeOption = None) -> None:
-    """Start no more runs; what is running continues to its end."""
+    """Pause the queue. Active runs continue."""
     from studio.runs.queue import RunQueue
 
     RunQueue(home_of(home)).pause()
-    print("Paused. Active runs continue; 'finetune queue resume' lets queued ones start.")
+    print("Paused. Active runs continue; 'finetune queue resume' lets queued runs start.")
 
 
 @queue.command(name="resume")
 def resume(home: HomeOption = None) -> None:
-    """Let the queue start runs again."""
+    """Resume the queue, so that queued runs start."""
     from studio.runs.queue import RunQueue
 
     started = RunQueue(home_of(home)).resume()
-    print("The queue is resumed." + "".join(f" Started: {run}." for run in started))
+    print("Queue resumed." + "".join(f" Started: {run}." for run in started))
 
 
 @queue.command()

@@ -1,4 +1,4 @@
-"""`finetune runs`, `resume`, `stop`, `retry` and `continue`: what can be done with a run that is there."""
+"""`finetune runs`, `resume`, `stop`, `retry`, and `continue`: commands for existing runs."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
 def retry(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
-    cured: Annotated[bool, typer.Option("--cured", help="Apply the change of settings that fixes the failure, if one is known.")] = False,
+    cured: Annotated[bool, typer.Option("--cured", help="Apply the settings change that fixes the failure, if one is known.")] = False,
 ) -> None:  # fmt: skip
-    """Run again with the same settings and the same start, as a new run; the old one is kept."""
+    """Start a new run with the same settings from the same starting point; the old run is kept."""
     _start_again(run, settings, home, as_json, detach, wait, go_on=False, cured=cured)
 
 
@@ -61,7 +61,7 @@ def go_on(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
 ) -> None:  # fmt: skip
-    """Continue training a run's adapter, or that of its last checkpoint, as a new run."""
+    """Continue training from a run's adapter, or from its last checkpoint, as a new run."""
     _start_again(run, settings, home, as_json, detach, wait, go_on=True)
 
 
@@ -102,7 +102,7 @@ def stop(
     discard: Annotated[bool, typer.Option("--discard", help="Stop immediately without saving.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Stop a run after its current batch, with a checkpoint to resume from."""
+    """Stop a run after its current batch and save a checkpoint to resume from."""
     from studio.cli.attach import wait_for_end
     from studio.runs.state import RunState, find_run, summary_of
 
@@ -130,13 +130,13 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from studio.runs.state import RunState, list_runs
 
     place = home_of(home)
-    RunQueue(place).advance()  # a supervisor may have been killed, and nobody else been there
+    RunQueue(place).advance()  # a supervisor may have been killed before it could start the next run
     summaries = list_runs(place)
     if as_json:
         print(json.dumps([summary.model_dump(mode="json") for summary in summaries], indent=2, ensure_ascii=False))
         return
     if not summaries:
-        print("No runs yet. 'finetune demo' makes one from the sample data.")
+        print("No runs yet. 'finetune demo' starts one on the sample data.")
         return
     print_table(
         ["ID", "STATE", "MODEL", "DATA", "STEP", "LOSS", "VALIDATION", "TIME", "NAME"],
@@ -151,5 +151,5 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     for run in summaries:
         if run.state is RunState.INTERRUPTED:
             print(
-                f"{run.id} was interrupted: 'finetune resume {run.id}' continues from step {run.step} or a little before."
+                f"{run.id} was interrupted: 'finetune resume {run.id}' continues from step {run.step} or slightly earlier."
             )

@@ -1,4 +1,4 @@
-"""The library: the datasets of a home, as a person keeps them. Reports and names; rows are read by position."""
+"""The library: the datasets of a home with their reports and names. Rows are read by position."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from interfaces.trainer_jobs import AddedDataset, OnProgress, ignore_progress
 from studio.processes.trainer_child import add_dataset, run_trainer
 
 MOST_BYTES = 20_000_000_000
-"""The largest file that can be dropped on the page."""
+"""The largest file that can be uploaded through the page."""
 SHOWN_NAME = 120
 _EDITED_ROW = 20_000
 MOST_EDITED = 50_000_000
-"""Bytes of a file whose rows can be edited on the page."""
+"""The largest file, in bytes, whose rows can be edited on the page."""
 _UNFINISHED_SECONDS = 86_400
 
 
 class DatasetSummary(BaseModel):
-    """One line of the library. `version` counts the datasets of one name by age, from 1."""
+    """One line of the library. `version` numbers datasets of the same name by age, from 1."""
 
     id: str
     name: str
@@ -69,7 +69,7 @@ class Imports(BaseModel):
 
 
 def list_datasets(home: Home) -> list[DatasetSummary]:
-    """All datasets, newest first. Of one that another version wrote only the name is known; asked for alone, it says why."""
+    """List all datasets, newest first. A dataset from another version has only its name; opening it raises an error."""
     reports = []
     for path in home.datasets.iterdir() if home.datasets.is_dir() else ():
         folder = DatasetFolder(path)
@@ -102,14 +102,14 @@ def list_datasets(home: Home) -> list[DatasetSummary]:
 
 
 def _unknown(folder: DatasetFolder) -> DatasetReport:
-    """In the place of a report that another version wrote."""
+    """Return a placeholder for a report that another version wrote."""
     return DatasetReport(
         name=folder.id, format=None, sources=[], rows=0, valid=0, invalid=0, suspicious=0, usable=0, bytes=0
     )
 
 
 def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
-    """The runs that learned from each dataset. Small JSON records: reading every config would take seconds."""
+    """Return the runs that trained on each dataset, from small JSON records: reading all configs would take seconds."""
     used: dict[str, list[str]] = {}
     for path in sorted(home.runs.iterdir()) if home.runs.is_dir() else ():
         folder = RunFolder(path)
@@ -124,7 +124,7 @@ def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
 
 
 def find_dataset(home: Home, reference: str) -> DatasetFolder:
-    """A dataset by its id, the beginning of it, or its name (of several the newest).
+    """Find a dataset by id, id prefix, or name (the newest of several).
 
     Raises:
         FineTuneError: there is none.
@@ -142,7 +142,7 @@ def find_dataset(home: Home, reference: str) -> DatasetFolder:
 
 
 def dataset_name(home: Home, reference: str) -> str:
-    """What a person called it: the name of the file it came from, or another they gave it."""
+    """Return a dataset's display name: the original file name unless the user has renamed it."""
     report = _report(home, reference)
     return _name(home.dataset(reference), report) if report else Path(reference).name
 
@@ -153,14 +153,14 @@ def ensure_dataset(
     columns: Mapping[str, str] | None = None,
     tell: OnProgress = ignore_progress,
 ) -> str:
-    """The id of a dataset of the home; a file is checked, normalized and added first, several are mixed.
+    """Return the id of a dataset in the home. Files are checked, normalized, and added first; several are mixed.
 
     Raises:
         FineTuneError: a file can't be used.
     """
     if not isinstance(reference, str):
         weights: dict[str, float] = {}
-        for part, weight in reference.items():  # two names of one content are one part
+        for part, weight in reference.items():  # two names for the same content are one part
             dataset = ensure_dataset(home, part, columns, tell)
             weights[dataset] = weights.get(dataset, 0) + weight
         return mix_datasets(home, weights)
@@ -170,7 +170,7 @@ def ensure_dataset(
 
 
 def with_datasets(home: Home, config: Settings) -> Settings:
-    """A config whose datasets are ids of the home, checked: what a run is made of.
+    """Return a config with its datasets resolved to ids of the home and checked, ready for a run.
 
     Raises:
         FineTuneError: the config holds errors, a file can't be used, or rows of it are invalid and the config says to stop.
@@ -187,7 +187,7 @@ def with_datasets(home: Home, config: Settings) -> Settings:
 
 
 def mix_datasets(home: Home, parts: Mapping[str, float]) -> str:
-    """A dataset of the rows of others, by their ids, each with a weight."""
+    """Mix datasets, given as ids with weights, into a new one. Return its id."""
     arguments = ["mix", "--home", str(home.path), "--", json.dumps(dict(parts))]
     return run_trainer(arguments, AddedDataset, home=home.path).dataset
 
@@ -195,10 +195,10 @@ def mix_datasets(home: Home, parts: Mapping[str, float]) -> str:
 def edit_dataset(
     home: Home, dataset: str, changes: Mapping[int, str | None], tell: OnProgress = ignore_progress
 ) -> str:
-    """A new dataset in which rows are as `changes` says (None: gone); returns its id.
+    """Create a dataset with the rows in `changes` replaced (or removed, for None). Return its id.
 
     Raises:
-        FineTuneError: its rows can't be changed here.
+        FineTuneError: the rows of this dataset can't be edited here.
     """
     home.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.cache) as place:
@@ -220,23 +220,23 @@ def delete_dataset(home: Home, dataset: str, although_used: bool = False) -> Non
     """Move a dataset to the trash.
 
     Raises:
-        FineTuneError: runs used it, and nobody said that this is known.
+        FineTuneError: runs used it, and `although_used` is false.
     """
     runs = _runs_of_datasets(home).get(dataset, [])
     if runs and not although_used:
         name = dataset_name(home, dataset)
         raise FineTuneError.of(Code.DATASET_IN_USE, value=name, count=len(runs), known=runs[:5])
     home.trash.mkdir(exist_ok=True)
-    # One of the same content that was deleted before makes room.
+    # Remove an earlier deleted dataset with the same content from the trash.
     shutil.rmtree(home.trash / f"dataset-{dataset}", ignore_errors=True)
     home.dataset(dataset).path.rename(home.trash / f"dataset-{dataset}")
 
 
 def restore_dataset(home: Home, dataset: str) -> None:
-    """Bring a dataset back from the trash.
+    """Restore a dataset from the trash.
 
     Raises:
-        FineTuneError: it isn't there.
+        FineTuneError: it isn't in the trash.
     """
     deleted = home.trash / f"dataset-{dataset}"
     if not dataset.isalnum() or not os.path.isdir(deleted):  # noqa: PTH112  a name may be too long
@@ -268,7 +268,7 @@ def rows_of(home: Home, dataset: str, start: int, count: int) -> list[Example]:
 
 
 def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bool = False) -> list[RowProblem]:
-    """What was found invalid or suspicious, in the order of the file; with the whole row where it is to be fixed."""
+    """Return the invalid and suspicious rows in file order, with the full row if it is to be fixed."""
     folder = home.dataset(dataset)
     source = folder.find_source()
     found = []
@@ -288,7 +288,7 @@ def problems_of(home: Home, dataset: str, start: int, count: int, whole_rows: bo
 
 
 def _own_text(raw: bytes, suffix: str) -> str:
-    """A row without what separates it from the next one."""
+    """Return a row's text without its separator."""
     text = raw.decode("utf-8", "replace").strip()
     return text.removesuffix(",").rstrip() if suffix == ".json" else text
 
@@ -301,14 +301,14 @@ def problem_lines(folder: DatasetFolder) -> Iterable[RowProblem]:
 
 
 def forget_unfinished(home: Home) -> None:
-    """Remove what killed children left half written; a day is longer than any file may be read."""
+    """Remove unfinished folders of killed children. Reading any file takes less than a day."""
     for path in unfinished(home.path):
         if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def import_files(home: Home) -> list[ImportFile]:
-    """Files that wait in the home's `imports/`: for those that are too large to send through a browser."""
+    """List the files in the home's `imports/` folder, for files that are too large to upload through a browser."""
     if not home.imports.is_dir():
         return []
     files = sorted(path for path in home.imports.iterdir() if path.is_file() and path.name.lower().endswith(SUFFIXES))

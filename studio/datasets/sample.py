@@ -1,4 +1,4 @@
-"""The sample that comes with the studio: a made-up lantern that no model knows, and held-out questions about it."""
+"""The bundled sample data: facts about a fictional lantern that no model knows, and held-out questions about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SAMPLES = Path(str(files("assets"))) / "samples"
 
 
 class Question(BaseModel):
-    """A held-out question; a right answer holds each piece of `expect`."""
+    """A held-out question. A correct answer contains each piece of `expect`."""
 
     question: str
     expect: list[str]

@@ -1,7 +1,7 @@
-"""What a model's own config.json says of its shape: layers, widths, vocabulary; and how many weights that makes. No torch.
+"""Reads a model's architecture from its config.json: layers, widths, vocabulary, and parameter counts. No torch.
 
-Names are those of transformers' configs. A decoder of any family is described by the same few numbers: what a family
-does otherwise (fused projections, experts, tied tables) is read here and nowhere else.
+Names follow transformers' configs. The same few numbers describe a decoder of any family. Differences between
+families (fused projections, experts, tied embeddings) are handled only here.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ QKV_BIAS = {
     "chatglm",
 }
 TIED = {"gpt2", "opt", "bloom", "gpt_bigcode", "falcon", "cohere", "cohere2", "mpt", "starcoder2"}
-"""Families whose head is the embedding table where their config says nothing."""
+"""Families that tie the head to the embeddings unless their config disagrees."""
 QK_NORM = {"qwen3", "qwen3_moe", "gemma3_text", "gemma3"}
 WRITES = ("CausalLM", "LMHead", "ConditionalGeneration")
-"""What the classes of models that write are called."""
+"""Parts of the class names of models that generate text."""
 COUNTED = {"num_hidden_layers", "num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok"}
 MOST_PARTS = 4096
-"""More layers or experts than any model has: a config that says so is damaged, or means harm."""
+"""More layers or experts than any model has. A config with more is damaged or malicious."""
 ALIASES = {
     "hidden_size": ("n_embd", "d_model"),
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
@@ -64,7 +64,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of a decoder. Sizes are in elements, `context` in tokens."""
+    """The architecture of a decoder. Sizes are in elements, `context` is in tokens."""
 
     model_type: str
     hidden: int
@@ -84,7 +84,7 @@ class Architecture:
     norms: int = 2
     """Norms of a layer, as wide as the hidden state."""
     window: int = 0
-    """Tokens that attention looks back, 0 for all."""
+    """The size of the attention window in tokens; 0 for full attention."""
     experts: int = 0
     experts_used: int = 0
     shared_intermediate: int = 0
@@ -118,7 +118,7 @@ class Architecture:
         return (*gate, up, down)
 
     def linears(self) -> tuple[Linear, ...]:
-        """All matrices of one layer that can be quantized or get an adapter, each expert's apart."""
+        """All matrices of one layer that can be quantized or adapted, with each expert's listed separately."""
         mlp = self.mlp_linears() * max(self.experts, 1)
         shared = self.mlp_linears(self.shared_intermediate) if self.shared_intermediate else ()
         return (*self.attention_linears(), *mlp, *shared)
@@ -142,7 +142,7 @@ class Architecture:
 
     @property
     def parameters(self) -> int:
-        """All weights, as a model's card counts them."""
+        """All parameters, as model cards count them."""
         return self.linear_weights + self.small_weights + self.table_weights * (1 if self.tied else 2)
 
     @property
@@ -156,10 +156,10 @@ class Architecture:
 
 
 def read_architecture(config: Mapping[str, object], name: str = "") -> Architecture:
-    """The shape that a config.json describes; a model with pictures too is read by its language part.
+    """Read the architecture from a config.json. For a vision-language model, read its text config.
 
     Raises:
-        FineTuneError: it isn't a language model's, or says too little.
+        FineTuneError: the config isn't that of a language model, or is incomplete.
     """
     for inner in ("text_config", "llm_config", "language_config"):
         part = config.get(inner)
@@ -173,7 +173,7 @@ def read_architecture(config: Mapping[str, object], name: str = "") -> Architect
     try:
         return _read(config, kind)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        missing = str(error).strip("'\"") or type(error).__name__
+        missing = str(error.args[0] if error.args else "") or type(error).__name__
         raise FineTuneError.of(
             Code.MODEL_UNSUPPORTED, model=name or kind or "?", reason="shape_unknown", seen=missing
         ) from error
@@ -196,7 +196,7 @@ def _read(config: Mapping[str, object], kind: str) -> Architecture:
     experts = number("num_experts", number("num_local_experts", number("n_routed_experts", 0)))
     intermediate = number("intermediate_size", 4 * hidden)
     if kind == "qwen":
-        intermediate //= 2  # its config counts gate and up together
+        intermediate //= 2  # this config counts gate and up together
     multi_query = 1 if config.get("multi_query") else heads
     shape = Architecture(
         model_type=kind, hidden=hidden, intermediate=number("moe_intermediate_size", intermediate) if experts else intermediate,
@@ -223,5 +223,5 @@ def _read(config: Mapping[str, object], kind: str) -> Architecture:
         )
         > 0
     ):
-        raise ValueError("a size is 0")
+        raise ValueError("a dimension is 0")
     return shape

@@ -1,7 +1,7 @@
-"""The models on offer: the requirements' recommended Qwen sizes first, then other small instruct families.
+"""The recommended models: first the Qwen sizes from the requirements, then other small instruct models.
 
-`vram_hint` and `time_hint` are the requirements' own figures for an RTX 3060 (1000 samples, 3 epochs); what we compute
-stands beside them (`studio/sizing/estimate.py`, docs/estimate.md). Shapes are those of the models' own config.json.
+`vram_hint` and `time_hint` are the figures from the requirements for an RTX 3060 (1000 samples, 3 epochs). The pages
+show our estimates next to them (`studio/sizing/estimate.py`, docs/estimate.md). Sizes come from each config.json.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Tier = Literal["best", "alternative", "caution", "more", "starter"]
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One model. `vram_hint` is in GB as a person reads it, empty where the requirements say nothing."""
+    """One model. `vram_hint` is a display text in GB, empty if the requirements give none."""
 
     id: str
     tier: Tier
@@ -53,7 +53,7 @@ class CatalogEntry:
 
     @property
     def download_bytes(self) -> int:
-        """About: the weights, as they are stored in 16 bits."""
+        """Approximate: the weights in 16 bits."""
         return 2 * self.shape.parameters
 
 
@@ -85,7 +85,7 @@ def _llama(
     return Architecture(kind, hidden, intermediate, layers, heads, kv, head_dim, vocabulary, context, True)
 
 
-_QWEN3 = {"en": "Newer; can think before it answers.", "zh": "较新；可以先思考再回答。"}
+_QWEN3 = {"en": "Newer; can reason before answering.", "zh": "较新；可以先思考再回答。"}
 CATALOG = (
     CatalogEntry(
         "Qwen/Qwen2.5-Coder-1.5B-Instruct", "best", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB (8 bits)", "2-4 h",
@@ -94,7 +94,7 @@ CATALOG = (
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-0.5B-Instruct", "alternative", _qwen2(896, 4864, 24, 14, 2), "Apache-2.0", "4-6 GB", "1-2 h",
-        {"en": "Trains very fast: for quick experiments.", "zh": "训练很快，适合快速试验。"},
+        {"en": "Trains very fast; good for quick experiments.", "zh": "训练很快，适合快速试验。"},
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-1.5B-Instruct", "alternative", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB", "2-4 h",
@@ -102,7 +102,7 @@ CATALOG = (
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-3B-Instruct", "caution", _qwen2(2048, 11008, 36, 16, 2), "Qwen Research", "10-12 GB", "",
-        {"en": "An RTX 3060 only just manages it. License: not for commercial use.",
+        {"en": "Barely fits on an RTX 3060. License: non-commercial use only.",
          "zh": "RTX 3060 只能勉强运行。许可：不可商用。"},
     ),
     CatalogEntry(
@@ -113,7 +113,7 @@ CATALOG = (
     CatalogEntry("Qwen/Qwen3-1.7B", "more", _qwen3(2048, 6144, 28, 16), "Apache-2.0", "", "", _QWEN3),
     CatalogEntry(
         "Qwen/Qwen3-4B-Instruct-2507", "more", _qwen3(2560, 9728, 36, 32, context=262144), "Apache-2.0", "", "",
-        {"en": "Newer and strong for its size; answers at once.", "zh": "较新，同等大小中很强；直接回答。"},
+        {"en": "Newer and strong for its size; answers without a reasoning step.", "zh": "较新，同等大小中很强；直接回答。"},
     ),
     CatalogEntry("Qwen/Qwen3-8B", "more", _qwen3(4096, 12288, 36, 32, tied=False), "Apache-2.0", "", "", _QWEN3),
     CatalogEntry(
@@ -122,11 +122,11 @@ CATALOG = (
     ),
     CatalogEntry(
         "HuggingFaceTB/SmolLM2-1.7B-Instruct", "more", _llama(2048, 8192, 24, 32, 32, 49152, 8192), "Apache-2.0", "", "",
-        {"en": "Openly made: its data is published too; English.", "zh": "完全公开，包括训练数据；英语。"},
+        {"en": "Fully open, including its training data; English.", "zh": "完全公开，包括训练数据；英语。"},
     ),
     CatalogEntry(
         "meta-llama/Llama-3.2-1B-Instruct", "more", _llama(2048, 8192, 16, 32, 8, 128256, 131072), "Llama 3.2", "", "",
-        {"en": "Widely used. You ask for access on its page once.", "zh": "使用广泛。需要先在其页面申请一次访问权限。"}, gated=True,
+        {"en": "Widely used. Requires a one-time access request on its Hub page.", "zh": "使用广泛。需要先在其页面申请一次访问权限。"}, gated=True,
     ),
     CatalogEntry(
         "microsoft/Phi-4-mini-instruct", "more", _llama(3072, 8192, 32, 24, 8, 200064, 131072, 128, "phi3"), "MIT", "", "",
@@ -134,7 +134,7 @@ CATALOG = (
     ),
     CatalogEntry(
         STARTER, "starter", _llama(576, 1536, 30, 9, 3, 49152, 8192), "Apache-2.0", "none (CPU, 3-7 GB)", "minutes",
-        {"en": "SmolLM2-135M-Instruct: for a first try on any machine, offline.",
+        {"en": "SmolLM2-135M-Instruct: for trying things out on any machine, even offline.",
          "zh": "SmolLM2-135M-Instruct：任何机器都能离线试用。"},
     ),
 )  # fmt: skip
@@ -142,7 +142,7 @@ BY_ID = {entry.id: entry for entry in CATALOG}
 
 
 def local_models() -> list[LocalModel]:
-    """Models in the Hugging Face cache that could be trained: those with a config and safetensors."""
+    """List the models in the Hugging Face cache that can be trained: those with a config and safetensors."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -161,7 +161,7 @@ def local_models() -> list[LocalModel]:
 
 
 def local_path(entry: CatalogEntry, home: Home) -> Path | None:
-    """Where the model lies on this machine, or None when it would be downloaded first."""
+    """Return the model's path on this machine, or None if it must be downloaded."""
     if entry.id == STARTER:
         return home.starter if home.has_starter() else None
     from huggingface_hub import scan_cache_dir, try_to_load_from_cache
@@ -182,7 +182,7 @@ def local_path(entry: CatalogEntry, home: Home) -> Path | None:
 
 
 def parameters(count: int | None) -> str:
-    """A number of weights as the field says it: 135M, 1.5B."""
+    """Format a parameter count: 135M, 1.5B."""
     if not count:
         return "-"
     return f"{count / 1e9:.1f}B" if count >= 999_500_000 else f"{count / 1e6:.0f}M"

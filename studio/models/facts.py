@@ -1,7 +1,7 @@
-"""What is known of a model before it is loaded: its shape, where it lies, how large it is. No torch, and no weights read.
+"""Facts about a model before it is loaded: architecture, location, and size. No torch, and no weights are read.
 
-Looked for in this order: the starter, a folder, the Hugging Face cache, the catalog, and only where it was asked for
-the Hub, of which nothing but the small config.json is fetched.
+The lookup order is: the starter, a folder, the Hugging Face cache, the catalog, and, only on request, the Hub, from
+which it downloads only the small config.json.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _WEIGHTS = (".safetensors", *PICKLED)
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model as far as it is known without its weights."""
+    """What is known about a model without its weights."""
 
     name: str
     shape: Architecture
     path: Path | None
-    """Where its files lie, None when it would be downloaded."""
+    """The path of its files; None if it must be downloaded."""
     download_bytes: int
-    """What a download would bring; 0 when it is here."""
+    """The size of the download; 0 if the model is here."""
 
 
 def model_facts(home: Home, name: str, revision: str = "main", online: bool = False) -> ModelFacts:
-    """The facts of a model by the name that a config gives it.
+    """Return the facts about a model by its name in a config.
 
     Raises:
-        FineTuneError: nothing is known of it, its folder is missing, or its config.json says too little.
+        FineTuneError: the model is unknown, its folder is missing, or its config.json is incomplete.
     """
     if name == STARTER:
         return ModelFacts(
@@ -81,10 +81,10 @@ def cached_file(name: str, revision: str, file: str) -> Path | None:
 
 
 def look_up(name: str, revision: str = "main") -> HubModelFacts:
-    """What the Hub says of a model; its config.json is in the cache afterwards.
+    """Look up a model on the Hub and cache its config.json.
 
     Raises:
-        FineTuneError: it isn't there, or the Hub can't be reached.
+        FineTuneError: the model doesn't exist, or the Hub can't be reached.
     """
     arguments = ["look-up", f"--revision={revision}", "--", name]
     return run_trainer(arguments, HubModelFacts, seconds=HUB_SECONDS, subject=name)
@@ -111,10 +111,10 @@ class FoundModel(HubModel):
 
 
 def found_on_hub(text: str) -> list[FoundModel]:
-    """What the Hub has, and whether it is here already.
+    """Search the Hub, and mark the models that are already downloaded.
 
     Raises:
-        FineTuneError: the Hub is out of reach, or asks to wait.
+        FineTuneError: the Hub can't be reached, or limits the rate.
     """
     return [
         FoundModel(**dict(model), path=_place(cached_file(model.id, "main", "config.json")))
@@ -123,5 +123,5 @@ def found_on_hub(text: str) -> list[FoundModel]:
 
 
 def _place(config: Path | None) -> str | None:
-    """The folder of a cached model, where its weights are there too."""
+    """Return the folder of a cached model if its weights are cached too."""
     return str(config.parent) if config is not None and any(config.parent.glob("*.safetensors")) else None

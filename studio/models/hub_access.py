@@ -1,7 +1,7 @@
-"""Which Hub is asked, and with which token. Both reach the children that ask it through their environment alone.
+"""The Hub endpoint and the access token. Child processes get both only through their environment.
 
-The environment wins: what a person has set there is never touched. The page may fill only what is empty, the address from a
-short list, and a token goes to the host it was given for and to no other.
+The environment takes precedence: variables that the user has set are never changed. The page can only fill in unset
+ones, with an endpoint from a short list. A token is sent only to the host that it was entered for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIRRORS = (HUB, "https://hf-mirror.com")
 TOKEN_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 LEAST_TOKEN, MOST_TOKEN = 8, 500
 _filled: set[str] = set()
-"""Names of the environment that we have filled, and may change."""
+"""Environment variables that we have set and may change."""
 
 
 class HubAccess(BaseModel):
@@ -38,19 +38,19 @@ class HubAccess(BaseModel):
 
 
 def fill_environment(home: Home, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Give the children of this process the address and the token that the page was told, where there are none."""
+    """Set the endpoint and the token that were entered on the page, unless the environment has its own."""
     chosen = (read_record(home.settings) or {}).get("hf_endpoint")
-    foreign_token = _has_own_token(environment)  # given for the Hub, not for a mirror
+    foreign_token = _has_own_token(environment)  # meant for the Hub, not for a mirror
     mirror = chosen if chosen in MIRRORS and chosen != HUB and not foreign_token else None
     _fill(environment, "HF_ENDPOINT", mirror)
-    # What 'hf auth login' has left is for the Hub too: under a mirror it is not looked at.
+    # The token of 'hf auth login' is for the Hub too: hide it when a mirror is used.
     _fill(environment, "HF_TOKEN_PATH", str(home.path / "no-token") if "HF_ENDPOINT" in _filled else None)
     tokens = _tokens_of(home)
     _fill(environment, "HF_TOKEN", tokens.get(_host(environment.get("HF_ENDPOINT", HUB))))
 
 
 def _has_own_token(environment: MutableMapping[str, str]) -> bool:
-    """Whether a person has put a token into the environment, under either of the names that huggingface_hub reads."""
+    """Return whether the user has set a token in the environment, under either name that huggingface_hub reads."""
     return any(name in environment and name not in _filled for name in TOKEN_NAMES)
 
 
@@ -66,7 +66,7 @@ def _fill(environment: MutableMapping[str, str], name: str, value: str | None) -
 
 
 def access_of(home: Home, environment: MutableMapping[str, str] = os.environ) -> HubAccess:
-    """What a page shows of it; never the token."""
+    """Return what a page shows about the access, but never the token."""
     endpoint = environment.get("HF_ENDPOINT", HUB)
     tokens = _tokens_of(home)
     return HubAccess(
@@ -76,10 +76,10 @@ def access_of(home: Home, environment: MutableMapping[str, str] = os.environ) ->
 
 
 def choose_endpoint(home: Home, endpoint: str) -> None:
-    """Ask this Hub from now on.
+    """Use this Hub endpoint from now on.
 
     Raises:
-        FineTuneError: the environment has named one, or it isn't on the list.
+        FineTuneError: the environment sets the endpoint, or this one isn't on the list.
     """
     if endpoint not in MIRRORS:
         raise FineTuneError.of(
@@ -91,12 +91,12 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
         )
     access = access_of(home)
     if access.fixed:
-        raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the environment's HF_ENDPOINT")
+        raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the HF_ENDPOINT environment variable")
     if access.token_fixed and endpoint != HUB:
         raise FineTuneError.of(
             Code.VALUES_CONFLICT,
             field="HF_ENDPOINT",
-            other="the token of the environment (HF_TOKEN), which is for the Hub",
+            other="the HF_TOKEN environment variable (a token for huggingface.co only)",
         )
     home.path.mkdir(parents=True, exist_ok=True)
     write_json(home.settings, {**(read_record(home.settings) or {}), "hf_endpoint": endpoint})
@@ -104,24 +104,24 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
 
 
 def keep_token(home: Home, token: str) -> None:
-    """Keep a token for the Hub that is asked now, in a file that only its owner can read.
+    """Store a token for the current endpoint in a file that only its owner can read.
 
     Raises:
-        FineTuneError: it can't be a token. What was given is in no message.
+        FineTuneError: this can't be a token. The message never contains the input.
     """
     token = token.strip()
     if not LEAST_TOKEN <= len(token) <= MOST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise FineTuneError.of(
             Code.VALUE_INVALID,
             field="token",
-            value="what was given",
+            value="(not shown)",
             expected="hub_token",
         )
     _write_tokens(home, {_host(os.environ.get("HF_ENDPOINT", HUB)): token})
 
 
 def forget_token(home: Home) -> None:
-    """Remove the token for the Hub that is asked now."""
+    """Remove the token for the current endpoint."""
     _write_tokens(home, {_host(os.environ.get("HF_ENDPOINT", HUB)): None})
 
 

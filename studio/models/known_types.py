@@ -1,4 +1,4 @@
-"""Which architectures the installed transformers trains to write text: read from its own list, without importing it."""
+"""The causal language model types of the installed transformers, read from its own list without importing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENTRY = re.compile(r'\(\s*"([\w-]+)"\s*,')
 
 @functools.cache
 def causal_model_types() -> frozenset[str]:
-    """Each `model_type` that `AutoModelForCausalLM` knows; empty where the list can't be found."""
+    """Return every `model_type` that `AutoModelForCausalLM` supports, or an empty set if the list can't be found."""
     spec = importlib.util.find_spec("transformers")
     places = list(spec.submodule_search_locations or []) if spec else []
     try:

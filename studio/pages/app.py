@@ -1,4 +1,4 @@
-"""The pages, one Gradio app a language."""
+"""The pages: one Gradio app per language."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from studio.pages.theme import studio_theme
 from studio.pages.train import build_train_page
 
 STATES_KEPT = 200
-"""Visitors whose form the server remembers; Gradio's own limit is 10,000."""
+"""Sessions whose state the server keeps; Gradio's default is 10,000."""
 
 
 def build_pages(manager: FinetuneManager, device: Device, language: str, secret: str) -> gr.Blocks:
-    """Train, Datasets, Run and Runs in one language. No `gr.State` and no unload: they would hold a connection for each tab."""
+    """Build all pages in one language. No `gr.State` and no unload events: both would hold a connection per tab."""
     words = texts("page", language)
     with gr.Blocks(title=words["title"], analytics_enabled=False, delete_cache=(3600, 86400)) as pages:
         gr.Navbar(main_page_name=words["train"])
@@ -38,7 +38,7 @@ def build_pages(manager: FinetuneManager, device: Device, language: str, secret:
 
 
 def mount_pages(app: object, pages: gr.Blocks, path: str) -> None:
-    """Put the pages of one language into the server."""
+    """Mount the pages of one language on the server."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         gr.mount_gradio_app(

@@ -1,4 +1,4 @@
-"""Datasets: look at a file before anything is trained, and the library of all datasets."""
+"""The Datasets page: inspects a file before training, and lists all datasets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studio.pages.live import live_part
 
 
 def build_datasets_page(words: Texts, language: str) -> None:
-    """A place to drop files, and the list of what was dropped. Filled by our own script from `/api`."""
+    """Build the upload area and the library. Our scripts fill both from `/api`."""
     gr.Markdown(f"# {words['look_heading']}")
     models = [STARTER, *(entry.id for entry in CATALOG if entry.id != STARTER)]
     live_part("dataset", language, "datasets-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES, models=models)

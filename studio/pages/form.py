@@ -1,4 +1,4 @@
-"""The form of the settings, read off `FineTuneConfig`: what kind of widget each one is, and how it is called. No gradio."""
+"""The settings form, derived from `FineTuneConfig`: the widget type and the label of each setting. No gradio."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from interfaces.texts import texts
 
 Kind = Literal["number", "whole", "choice", "switch", "text", "lines"]
 HIDDEN = {"schema_version", "output_dir", "model_name", "dataset", "columns"}
-"""Filled in elsewhere on the page, or by the manager."""
+"""Settings that another part of the page, or the manager, fills in."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """One setting as a form shows it."""
+    """One setting in the form."""
 
     name: str
     kind: Kind
@@ -86,7 +86,7 @@ def _kind(field: FieldInfo) -> tuple[Kind, tuple[str, ...]]:
 
 
 def to_widget(control: Control, value: Any) -> Any:
-    """A setting's value as its widget holds it."""
+    """Convert a setting's value to its widget's value."""
     if control.kind == "lines":
         return "\n".join(value)
     if control.kind == "choice":
@@ -95,7 +95,7 @@ def to_widget(control: Control, value: Any) -> Any:
 
 
 def from_widgets(values: Settings, language: str = "en") -> Settings:
-    """What the widgets hold as the dict that a config is made of, unchecked. An emptied field takes its default."""
+    """Convert widget values to the dict of a config, not validated. An empty field gets its default."""
     config: Settings = {}
     groups: dict[str, Settings] = {}
     for control in controls(language):
@@ -115,7 +115,7 @@ def from_widgets(values: Settings, language: str = "en") -> Settings:
 
 
 def widget_values(config: FineTuneConfig, language: str = "en") -> Settings:
-    """A config as the widgets hold it, by the settings' dotted names."""
+    """Convert a config to widget values by the settings' dotted names."""
     flat = config.model_dump()
     flat |= {f"lora.{name}": value for name, value in flat.pop("lora").items()}
     return {control.name: to_widget(control, flat[control.name]) for control in controls(language)}

@@ -1,4 +1,4 @@
-"""Parts that our own script fills from `/api`: they poll small answers, and keep zoom and focus while they do."""
+"""Live parts that our scripts fill from `/api`. They poll small responses and keep zoom and focus."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ STYLES = "<link rel='stylesheet' href='/ui-assets/studio.css'><link rel='modulep
 
 
 def live_part(kind: str, language: str, elem_id: str, value: str = "", **facts: Any) -> gr.HTML:
-    """An empty element which the module that static/start.js names for this kind makes into a live part of the page.
+    """Create an empty element for a live part. static/start.js maps each kind to the module that fills it.
 
-    Its value is a plain text that the script may set (a dataset's id); nothing of the data is ever HTML.
+    Its value is plain text that the script may set (a dataset's id). Data is never inserted as HTML.
     """
     settings = json.dumps({"language": language, **facts}).replace("<", "\\u003c")
     return gr.HTML(

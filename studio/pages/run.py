@@ -1,4 +1,4 @@
-"""Run: one run, live or ended; and Runs: the list of all. Both are filled by our own script from `/api`."""
+"""The Run page (one run, active or ended) and the Runs page (all runs). Our scripts fill both from `/api`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def build_run_page(language: str) -> None:
 
 
 def build_runs_page(language: str) -> None:
-    """All runs, newest first; on top those that were interrupted, and those that wait."""
+    """Build the list of all runs, newest first, with interrupted and queued runs on top."""
     live_part("rescue", language, "runs-rescue")
     live_part("queue", language, "runs-queue")
     live_part("runs", language, "runs-list")

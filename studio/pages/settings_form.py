@@ -15,18 +15,18 @@ GROUPS = ("training", "lora", "data", "model", "memory", "saving")
 
 
 BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
-"""Settings that are decided by looking at the data."""
+"""Settings that depend on the data."""
 
 
 def data_form(language: str, start: Settings) -> dict[str, Component]:
-    """The widgets that stand beside the data."""
+    """Create the widgets next to the data."""
     by_name = {control.name: control for control in controls(language)}
     with gr.Row(elem_classes="fs-basic"):
         return {name: _widget(by_name[name], start[name]) for name in BESIDE_THE_DATA}
 
 
 def settings_form(words: Texts, language: str, start: Settings) -> dict[str, Component]:
-    """All other widgets by their settings' names: the few that matter open, the rest folded by group."""
+    """Create all other widgets, by setting: the basic ones are visible, the others are in collapsed groups."""
     widgets: dict[str, Component] = {}
     known = [control for control in controls(language) if control.name not in BESIDE_THE_DATA]
     with gr.Row(elem_classes="fs-basic"):
@@ -56,6 +56,6 @@ def _widget(control: Control, value: object) -> Component:
     if control.kind == "choice":
         return gr.Dropdown(choices=list(control.choices), **common)
     if control.kind in ("number", "whole"):
-        # No minimum in the widget: it would clamp in silence. What is out of bounds is said in the review.
+        # No minimum in the widget, which would clamp silently. The review reports values out of bounds.
         return gr.Number(precision=0 if control.kind == "whole" else None, **common)
     return gr.Textbox(lines=3 if control.kind == "lines" else 1, **common)

@@ -1,4 +1,4 @@
-"""How the pages look: Gradio's own theme with colors of enough contrast, and no font from anywhere else."""
+"""The theme of the pages: Gradio's default with higher contrast and without external fonts."""
 
 from __future__ import annotations
 

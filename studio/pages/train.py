@@ -1,4 +1,4 @@
-"""Train: pick a model, drop examples, look at them, choose settings, start."""
+"""The Train page: choose a model, upload and inspect data, choose settings, and start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from studio.sizing.estimate import with_changes
 
 
 def build_train_page(manager: FinetuneManager, device: Device, words: Texts, language: str, secret: str) -> None:
-    """The guided path, top to bottom."""
+    """Build the page from top to bottom."""
     preset = PresetConfigs.name_for_device(device)
     start = PRESETS[preset]()
     live_part("rescue", language, "train-rescue")
@@ -72,7 +72,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         return {model: config.model_name if config.model_name in PRESET_MODELS else gr.skip(), **chosen}
 
     def on_fit(told: str) -> dict[Any, Any]:
-        """Settings that the page's own part asks for: to make a run fit, or to undo that."""
+        """Apply settings that the page's script asks for: to make a run fit, or to undo that."""
         changes = {name: value for name, value in json.loads(told or "{}").items() if name in widgets}
         config = FineTuneConfig.model_validate({})
         shown = widget_values(with_changes(config, changes), language)
@@ -84,7 +84,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         if not ready:
             return text, ""
         try:
-            # A page names datasets of the library, never files by their paths.
+            # A page may refer only to datasets of the library, never to file paths.
             for key in ("dataset", "validation_dataset"):
                 config[key] = config[key] and find_dataset(manager.home, str(config[key])).id
             task = manager.launch_new(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
@@ -93,18 +93,18 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         return words["starting"], task
 
     def on_load(values: Settings | None, from_run: str) -> list[Any]:
-        # An adapter to continue from is chosen each time anew: nobody is to meet that of a run long ago.
+        # Don't restore the adapter to start from: it must be chosen for each run.
         shown = {**(values or {}), _argument("adapter_name_or_path"): ""}
         if from_run:
-            with contextlib.suppress(FineTuneError):  # a run that is gone: the form as it was
+            with contextlib.suppress(FineTuneError):  # the run is gone: keep the form as it is
                 shown = form_values(manager.config_for_rerun(from_run, go_on=True), language)
         return [shown.get(name, gr.skip()) for name in form]
 
-    # Without Gradio's queue: its event stream would hold a connection of each tab, and break when the page is left.
+    # Without Gradio's queue: its event stream would hold a connection per tab and break when the user leaves.
     plain: Any = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     changes = [component.change for component in form.values()]
     gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept, told], trigger_mode="always_last", **plain)
-    # `input` fires when the box merely loses focus, and would undo what a person has set.
+    # `input` also fires when the box loses focus, which would undo the user's changes.
     preset_box.select(on_preset, preset_box, [model, *widgets.values()], **plain)
     fit.change(on_fit, fit, [run_id, *widgets.values()], **plain)
     to_run = "(id) => { if (id) window.location.href = 'run?run=' + encodeURIComponent(id) }"
@@ -112,7 +112,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     started.then(None, run_id, None, js=to_run)
     block = gr.context.Context.root_block
     if block is not None:
-        # `?from=RUN`: another run that continues from that one's adapter.
+        # `?from=RUN`: a new run that starts from that run's adapter.
         from_address = "(kept) => [kept, new URLSearchParams(window.location.search).get('from') || '']"
         block.load(on_load, [kept, source], list(form.values()), js=from_address, **plain)
 
@@ -132,13 +132,13 @@ def preset_choices() -> list[tuple[str, str]]:
 
 
 def numbers_of(config: FineTuneConfig) -> str:
-    bits = "4 bits" if config.load_in_4bit else "8 bits" if config.load_in_8bit else "16 bits"
+    bits = "4-bit" if config.load_in_4bit else "8-bit" if config.load_in_8bit else "16-bit"
     batch = f"{config.per_device_train_batch_size} x {config.gradient_accumulation_steps}"
     return f"{bits}, max_length {config.max_length}, {batch}, r {config.lora.r}"
 
 
 def model_choices(home: Home, words: Texts, language: str) -> list[tuple[str, str]]:
-    """(card, id) for each model. Whether it fits is written on it by our own script, as settings change."""
+    """Return (card, id) for each model. Our script adds whether it fits, as settings change."""
     cards = []
     for entry in CATALOG:
         name = "SmolLM2-135M-Instruct" if entry.id == STARTER else entry.id.rsplit("/", 1)[-1]
@@ -153,7 +153,7 @@ def model_choices(home: Home, words: Texts, language: str) -> list[tuple[str, st
 
 
 def form_values(config: Settings, language: str) -> Settings:
-    """What the form shows for a config, by its own names: the other way round than `config_of`."""
+    """Convert a config to form values; the inverse of `config_of`."""
     checked = FineTuneConfig.model_validate(config)
     own = "" if checked.model_name in PRESET_MODELS else checked.model_name
     dataset = checked.dataset if isinstance(checked.dataset, str) else ""
@@ -162,7 +162,7 @@ def form_values(config: Settings, language: str) -> Settings:
 
 
 def config_of(values: Settings, language: str) -> Settings:
-    """What the form holds as a config, unchecked."""
+    """Convert form values to a config, not validated."""
     settings = {name.replace("__", "."): value for name, value in values.items()}
     own = str(settings.get("own_model") or "").strip()
     model = own or settings.get("model") or STARTER
@@ -170,7 +170,7 @@ def config_of(values: Settings, language: str) -> Settings:
 
 
 def form_facts(config: Settings) -> str:
-    """What of the form decides how the data is seen, for our own script."""
+    """Return the settings that affect the data preview, for our script."""
     facts = {
         "config": config, "model": config["model_name"], "max_length": config["max_length"], "batch": config["per_device_train_batch_size"],
         "accumulation": config["gradient_accumulation_steps"], "budget": 0 if config_problems(config) else token_budget(FineTuneConfig.model_validate(config)), "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
@@ -180,19 +180,19 @@ def form_facts(config: Settings) -> str:
 
 
 def with_held_out_questions(home: Home, config: Settings) -> Settings:
-    """The sample brings questions that are not in it: a few are asked before and after, when the person asks none."""
+    """Add a few of the sample data's held-out questions as sample prompts, unless the user has entered some."""
     if config.get("sample_prompts") or dataset_name(home, str(config["dataset"])) != SAMPLE:
         return config
     return {
         **config,
         "sample_prompts": [row.question for row in questions()[:QUESTIONS_ASKED]],
         "sample_max_new_tokens": 40,
-        "sample_while_training": False,  # nobody asked for them: they are not to cost time on the way
+        "sample_while_training": False,  # the user didn't ask for them, so they must not slow down training
     }
 
 
 def review_text(home: Home, config: Settings, words: Texts, language: str) -> str:
-    """In words: what is missing or wrong, or what will happen."""
+    """Describe what is missing or invalid, or what the run will do."""
     problems = config_problems(config)
     lines = [
         words["missing_data"] if problem.params.get("field") == "dataset" else sentence(problem, language)
@@ -215,7 +215,7 @@ def review_text(home: Home, config: Settings, words: Texts, language: str) -> st
 
 
 def data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str) -> list[str]:
-    """What of the chosen dataset forbids a start."""
+    """Return the problems of the chosen dataset that block a start."""
     try:
         report = describe(home, str(config.dataset))
     except FineTuneError as error:
@@ -228,5 +228,5 @@ def data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str) 
 
 
 def escaped(text: str) -> str:
-    """Plain text in a Markdown component: names are a person's own and may hold anything."""
+    """Escape plain text for a Markdown component: user-defined names may contain anything."""
     return "".join(f"\\{character}" if character in "\\`*_{}[]<>#|!~$&" else character for character in text)

@@ -1,4 +1,4 @@
-"""How a trainer ended, told apart: by itself, by a signal, for memory, for a full disk. Standard library only."""
+"""Classifies how a trainer ended: normally, by a signal, out of memory, or by a full disk. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAIL_BYTES = 1 << 16
 
 
 class MemoryKills:
-    """Whether the kernel has killed for memory since this was made, where process `pid` lives."""
+    """Counts the kernel's out-of-memory kills in the cgroup of process `pid` since this object was created."""
 
     def __init__(self, pid: int) -> None:
         self._counter = memory_kill_counter(pid)
@@ -30,7 +30,7 @@ class MemoryKills:
 
 
 def write_exit_record(folder: RunFolder, attempt: Attempt, returncode: int, killed_for_memory: bool) -> None:
-    """Write `exit.json`, durably: on a full disk in the space that the run has kept for its last words."""
+    """Write `exit.json` durably. On a full disk, use the space that the run has reserved."""
     number = signal.Signals(-returncode).name if returncode < 0 else None
     record = {
         "attempt": attempt.number,
@@ -51,7 +51,7 @@ def write_exit_record(folder: RunFolder, attempt: Attempt, returncode: int, kill
 
 
 def _cause(folder: RunFolder, returncode: int, killed_for_memory: bool) -> str:
-    """'ended', 'failed', 'killed', 'out_of_memory' or 'disk_full'."""
+    """Return 'ended', 'failed', 'killed', 'out_of_memory', or 'disk_full'."""
     if returncode == -signal.SIGKILL and killed_for_memory:
         return "out_of_memory"
     if returncode < 0:

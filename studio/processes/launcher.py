@@ -1,7 +1,7 @@
-"""The only seam that knows places: it starts a run somewhere and answers whether it still runs there.
+"""The interface between the studio and the place where runs execute: starts a run and checks whether it is still alive.
 
-Local processes now; a cluster's batch system is another `Launcher`. A home's settings name the one that its runs are started by,
-and everybody who asks about a run gets it from `launcher_of`.
+Runs are local processes for now; a cluster's batch system would be another `Launcher`. The settings of a home name its
+launcher, and all code gets it from `launcher_of`.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ Liveness = Literal["alive", "gone"]
 
 
 class Launcher(Protocol):
-    """Where runs are carried out."""
+    """A place where runs execute."""
 
     def start(self, folder: RunFolder) -> Attempt:
-        """Start the next attempt of a run; when this returns it can be found.
+        """Start the next attempt of a run. When this returns, `find` finds it.
 
         Raises:
-            FineTuneError: it runs already, or could not be started.
+            FineTuneError: the run is already running, or could not be started.
         """
 
     def find(self, folder: RunFolder) -> Attempt | None:
-        """The attempt that runs now, whoever started it."""
+        """Return the running attempt, regardless of which process started it."""
 
     def signal(self, folder: RunFolder, number: signal.Signals) -> bool:
-        """Signal the supervisor of the attempt that runs now; false when none does."""
+        """Send a signal to the supervisor of the running attempt. Return False if none is running."""
 
     def state(self, attempt: Attempt) -> Liveness:
-        """Whether an attempt's processes are there."""
+        """Return whether an attempt's processes exist."""
 
 
 def trainer_command(folder: RunFolder, attempt: Attempt) -> list[str]:
-    """How the trainer of a run is started.
+    """Return the command that starts the trainer of a run.
 
-    With -P, and in the run folder as working directory, a foreign `trainer/` or `torch.py` in the caller's
-    folder is never imported in place of ours.
+    With -P and the run folder as the working directory, a foreign `trainer/` or `torch.py` in the
+    caller's directory is never imported instead of ours.
     """
     return [sys.executable, "-P", "-m", "trainer", "run", str(folder.path), "--attempt", str(attempt.number)]
 
 
 class LocalLauncher:
-    """Starts a supervisor on this machine. Holds nothing: every answer comes from the run folder."""
+    """Starts a supervisor on this machine. Stateless: every answer comes from the run folder."""
 
     def __init__(self, command: Callable[[RunFolder, Attempt], list[str]] = trainer_command) -> None:
         self._command = command
 
     def start(self, folder: RunFolder) -> Attempt:
-        # Of two that start the same run at once, the second waits here until the first can be found.
+        # If two processes start the same run, the second waits here until `find` finds the first.
         with FileLock(folder.start_lock):
             return self._start(folder)
 
@@ -106,14 +106,14 @@ def _identity(attempt: Attempt, who: str) -> ProcessIdentity | None:
 
 
 LAUNCHERS: dict[str, Callable[[], Launcher]] = {"local": LocalLauncher}
-"""By the names that `launcher` in a home's settings.json may have."""
+"""The possible values of `launcher` in a home's settings.json."""
 
 
 def launcher_of(home: Home) -> Launcher:
-    """What starts the runs of a home, and knows which are alive.
+    """Return the launcher of a home.
 
     Raises:
-        FineTuneError: its settings name none that is known.
+        FineTuneError: the settings name an unknown launcher.
     """
     name = str((read_json(home.settings) or {}).get("launcher", "local"))
     if name not in LAUNCHERS:

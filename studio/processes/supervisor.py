@@ -1,11 +1,11 @@
-"""Starts one trainer, outlives whoever asked for it, and writes down how it ended. Standard library only.
+"""Starts one trainer, outlives the process that asked for it, and records how it ended. Standard library only.
 
     python -P -m studio.processes.supervisor FOLDER ATTEMPT COMMAND...
     python -P -m studio.processes.supervisor --warm-trainer FOLDER FINGERPRINT COMMAND...      a pair that waits for its run
 
-The first process forks and ends as soon as the trainer is there, so that its caller has nothing to wait
-for and no zombie stays. The second is the supervisor: in a session of its own, reaper of the trainer's
-orphans, and the only writer of `pid.json` and `exit.json`. On Linux the trainer dies with it.
+The first process forks and exits once the trainer has started, so that its caller doesn't wait and no zombie
+remains. The second process is the supervisor: it has its own session, reaps the trainer's orphans, and is the
+only writer of `pid.json` and `exit.json`. On Linux the trainer dies with it.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from interfaces.process import ProcessIdentity
 from studio.processes.exit_record import MemoryKills, write_exit_record
 
 DISCARD_GRACE_SECONDS = 5.0
-"""From TERM to KILL when a run is discarded: nothing is to be saved."""
+"""From TERM to KILL when a run is discarded, since nothing needs saving."""
 SAVE_GRACE_SECONDS = 300.0
-"""From TERM to KILL when the supervisor itself is told to end: one step and one save."""
+"""From TERM to KILL when the supervisor itself receives TERM: enough for one step and one save."""
 LAST_EVENT_BYTES = 1 << 16
 LAST_WORD_SECONDS = 15.0
-"""From a trainer's last word to KILL: leaving takes a second or two, and one that computes on would hold the device."""
+"""From a trainer's final event to KILL. Exiting takes a second or two; a trainer that hangs would keep the device."""
 POLL_SECONDS = 0.2
 WARM_TRAINER = "--warm-trainer"
 WARM_TRAINER_SECONDS = 1800.0
-"""How long a trainer waits for a run that nobody starts."""
+"""How long a warm trainer waits for a run."""
 WARM_TRAINER_BYTES = 1_500_000_000
-"""More than any waiting trainer needs: one that holds more is ended."""
+"""A warm trainer that holds more memory than this is ended. None should need this much."""
 SHORT_OF_MEMORY_BYTES = 750_000_000
-"""With less memory left on the machine, a trainer that only waits makes room."""
+"""If the machine has less free memory than this, the warm trainer is ended."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main(arguments: list[str]) -> int:
-    """Fork; the first process returns 0 once the trainer is there, 1 if it could not be started."""
+    """Fork. The first process returns 0 once the trainer has started, or 1 if it could not be started."""
     if arguments[0] == WARM_TRAINER:
         warm_trainer, fingerprint, waiting = WarmTrainerFolder(Path(arguments[1])), arguments[2], arguments[3:]
         return _detached(lambda ready: wait_for_run(warm_trainer, fingerprint, waiting, ready))
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _detached(work: Callable[[int], None]) -> int:
-    """Do `work` in a process of its own session; 0 once it has written a byte to the pipe that it is given."""
+    """Run `work` in a new process with its own session. Return 0 once it has written a byte to its pipe."""
     readable, writable = os.pipe()
     if os.fork():
         os.close(writable)
@@ -73,7 +73,7 @@ def _detached(work: Callable[[int], None]) -> int:
 
 
 def supervise(folder: RunFolder, attempt: Attempt, command: list[str], ready: int) -> None:
-    """Run the trainer, which `command` starts, to its end. `ready` is closed with a byte once `pid.json` is written."""
+    """Start the trainer with `command` and wait for its end. Write a byte to `ready` once `pid.json` exists."""
     _write_into(folder.log)
     terminated = _take_charge()
     trainer = subprocess.Popen(command, cwd=folder.path, process_group=0, preexec_fn=_die_with_parent)
@@ -83,16 +83,16 @@ def supervise(folder: RunFolder, attempt: Attempt, command: list[str], ready: in
 
 
 def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: list[str], ready: int) -> None:
-    """Hold a trainer that has imported all it needs, until somebody names a run.
+    """Keep a trainer with loaded libraries until a run is assigned to it.
 
-    It ends when nobody came for half an hour, when its folder is removed, when it holds more memory than it may, or
-    when the machine runs short of it.
+    End it after half an hour without a run, when its folder is removed, when it holds too much memory, or when the
+    machine runs short of memory.
     """
     _write_into(warm_trainer.log)
     terminated = _take_charge()
     inbox = os.open(
         warm_trainer.inbox, os.O_RDWR | os.O_NONBLOCK
-    )  # for writing too: else each visitor's leaving is an end
+    )  # also for writing, or every writer's close would be an EOF
     trainer = subprocess.Popen(
         command, cwd=warm_trainer.path.parent, process_group=0, preexec_fn=_die_with_parent, stdin=subprocess.PIPE
     )
@@ -103,7 +103,7 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
     while not asked:
         visited, _, _ = select.select([inbox], [], [], 1.0)
         asked = os.read(inbox, 65536) if visited else b""
-        # Whoever removed the folder may have put another's in its place.
+        # The folder may have been replaced by that of another warm trainer.
         owner = ProcessIdentity.from_record((read_json(warm_trainer.record) or {}).get("supervisor"))
         own = owner is not None and owner.pid == os.getpid()
         unwanted = terminated or time.monotonic() > deadline or not own
@@ -120,14 +120,14 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
     os.chdir(folder.path)
     write_json(attempt.pid, _identities(trainer))
     if trainer.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):  # it has just died: its end is the run's end, and told as such
+        with contextlib.suppress(BrokenPipeError):  # it has just died, which ends the run as usual
             trainer.stdin.write(asked)
             trainer.stdin.close()
     _follow_to_end(trainer, folder, attempt, terminated)
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that a process holds; 0 where the system doesn't tell."""
+    """Return the resident memory of a process, or 0 if it is unknown."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     except (OSError, IndexError):
@@ -136,7 +136,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def available_bytes() -> float:
-    """Memory that could be had now; infinity where the system doesn't tell."""
+    """Return the available memory of the machine, or infinity if it is unknown."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -145,7 +145,7 @@ def available_bytes() -> float:
 
 
 def _write_into(path: Path) -> None:
-    """From now on what this process and its children say goes to a file, and nothing is read from anybody."""
+    """Redirect the output of this process and its children to a file, and stdin to /dev/null."""
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, target in ((0, nothing), (1, log), (2, log)):
@@ -155,7 +155,7 @@ def _write_into(path: Path) -> None:
 
 
 def _take_charge() -> list[bool]:
-    """Become the reaper of the trainer's orphans; the list returned is no longer empty once somebody sends TERM."""
+    """Become the reaper of the trainer's orphans. Return a list that is non-empty after a TERM signal."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     terminated: list[bool] = []
 
@@ -187,18 +187,18 @@ def _follow_to_end(
     try:
         write_exit_record(folder, attempt, returncode, kills.have_grown())
     finally:
-        if not terminated:  # else the machine goes down: the next would only be started to be ended
+        if not terminated:  # otherwise the machine is shutting down, and the next run would be ended right away
             _go_on_after(folder)
 
 
 def _go_on_after(folder: RunFolder) -> None:
-    """Have a process of its own start the next, and tell who wants to know; `exit.json` is written: the device is free."""
+    """Start a process that starts the next run and sends notifications. `exit.json` exists, so the device is free."""
     home = folder.home
     if not (home.notify.exists() or any(home.queue.glob("*-*.json"))):
         return
     try:
         log = os.open(home.queue_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    except OSError:  # what it says is lost, and the next one is started nevertheless
+    except OSError:  # its output is lost, but the next run still starts
         log = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError):
         subprocess.Popen(
@@ -208,7 +208,7 @@ def _go_on_after(folder: RunFolder) -> None:
 
 
 def _wait(trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> int:
-    """Wait for the trainer's end; hurry it when the run is discarded or this process is told to end."""
+    """Wait for the trainer's end. Terminate it if the run is discarded or this process receives TERM."""
     deadline: float | None = None
     ended = False
     while True:
@@ -222,14 +222,14 @@ def _wait(trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt,
             deadline = time.monotonic() + grace
             _signal_group(trainer.pid, signal.SIGTERM)
         elif deadline is not None and grace is not None:
-            # A discard that follows a slower request shortens the wait.
+            # A discard after a stop request shortens the wait.
             deadline = min(deadline, time.monotonic() + grace)
         if deadline is not None and time.monotonic() >= deadline:
             _signal_group(trainer.pid, signal.SIGKILL)
 
 
 def _grace(folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> float | None:
-    """Seconds to give the trainer from now on, or None when nobody wants its end but itself."""
+    """Return the seconds until the trainer is killed, or None if nothing asks for its end."""
     request = read_json(folder.stop) if folder.stop.exists() else None
     if request and request.get("attempt") == attempt.number and request.get("mode") == "discard":
         return DISCARD_GRACE_SECONDS
@@ -237,7 +237,7 @@ def _grace(folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> float
 
 
 def _has_said_its_last_word(folder: RunFolder, attempt: Attempt) -> bool:
-    """Whether the last event of this attempt is one that nothing follows."""
+    """Return whether the last event of this attempt is a final one."""
     try:
         with folder.events.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - LAST_EVENT_BYTES, 0))
@@ -249,7 +249,7 @@ def _has_said_its_last_word(folder: RunFolder, attempt: Attempt) -> bool:
 
 
 def _end_group(group: int) -> None:
-    """Nothing of the trainer stays behind: loader workers and other children end with it."""
+    """Kill the trainer's process group, including loader workers and other children."""
     _signal_group(group, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -262,7 +262,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _die_with_parent() -> None:
-    """Between fork and exec of the trainer: have the kernel kill it when the supervisor is gone."""
+    """Make the kernel kill the trainer when the supervisor dies. Runs between fork and exec of the trainer."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

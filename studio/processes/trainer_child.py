@@ -40,19 +40,19 @@ from interfaces.trainer_jobs import (
 
 Progress = Callable[[int, int], None]
 Answer = TypeVar("Answer", bound=BaseModel)
-_LIMITS = {signal.SIGXCPU: "processor time", signal.SIGKILL: "memory"}
+_LIMITS = {signal.SIGXCPU: "CPU time", signal.SIGKILL: "memory"}
 _LINES_BYTES = 1 << 16
 HUB_SECONDS = 60.0
-"""A question to the Hub, with the start of the child that asks it."""
+"""The time limit of a Hub request, including the start of its child process."""
 
 
 class TrainerChild:
-    """One `python -m trainer ...`: started with the first question, and then asked as often as one likes."""
+    """One `python -m trainer ...` process. It can answer any number of requests."""
 
     def __init__(
         self, arguments: list[str], subject: str = "", offline: bool = False, home: Path | None = None
     ) -> None:
-        """What the child has not finished in `home` is removed when it is closed."""
+        """Create the child. Closing it removes its unfinished folders in `home`."""
         self._home = home
         self._place = tempfile.TemporaryDirectory(prefix="finetune-")
         self._subject = subject
@@ -94,7 +94,7 @@ class TrainerChild:
         raise FineTuneError(self._ended(seconds))
 
     def _line(self, deadline: float) -> bytes | None:
-        """The next line; None when the child has ended or the time is up."""
+        """Return the next line, or None after the child's end or the deadline."""
         stdout = self._process.stdout
         assert stdout is not None
         if stdout.closed:
@@ -112,7 +112,7 @@ class TrainerChild:
         return line
 
     def _ended(self, seconds: float) -> Problem:
-        """Why there is no answer."""
+        """Return the reason for a missing answer."""
         if self._closed_while_alive:
             return Problem.error(Code.CHILD_CLOSED, path=self._subject)
         overdue = self.alive and not self._wait(0.5)
@@ -136,12 +136,12 @@ class TrainerChild:
         return True
 
     def end(self) -> None:
-        """End the child from outside: whoever waits for its answer is told that it has ended."""
+        """End the child from another thread. A caller waiting for an answer gets an error."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
 
     def close(self) -> None:
-        """End the child, and all that it started."""
+        """End the child and its descendants."""
         if self.alive:
             self._closed_while_alive = True
             with contextlib.suppress(ProcessLookupError):
@@ -178,12 +178,12 @@ def run_trainer(
 
 
 def inspect_seconds(size: int) -> float:
-    """How long a file of `size` bytes may be read: the child's own limit of processor time, twice."""
+    """Return the time limit for reading a file of `size` bytes: twice the child's CPU time limit."""
     return 180 + size / 500_000
 
 
 def read_size(path: Path) -> int:
-    """How much there is to read in a file: of a compressed one about ten times what it has."""
+    """Estimate the size of a file's content: ten times the file size if it is compressed."""
     if not path.is_file():
         return 0
     return path.stat().st_size * (10 if path.name.lower().endswith(".gz") else 1)
@@ -208,19 +208,19 @@ def add_dataset(
 
 
 def hub_splits(name: str) -> HubSplits:
-    """What there is to choose from in a dataset of the Hub: `NAME` or `NAME:CONFIG`.
+    """Return the configs and splits of a Hub dataset, given as `NAME` or `NAME:CONFIG`.
 
     Raises:
-        FineTuneError: it isn't there, is out of reach, or has nothing that can be read.
+        FineTuneError: the dataset doesn't exist, can't be reached, or has no readable files.
     """
     return run_trainer(["hub-splits", "--", f"hub:{name}"], HubSplits, seconds=HUB_SECONDS, subject=name)
 
 
 def download_model(home: Path, model: str, progress: Progress) -> Path:
-    """Bring a model to this machine; returns its folder.
+    """Download a model and return its folder.
 
     Raises:
-        FineTuneError: it can't be had.
+        FineTuneError: the model can't be downloaded.
     """
 
     def tell(update: JobProgress) -> None:
@@ -241,7 +241,7 @@ def search_models(text: str) -> list[HubModel]:
 
 @dataclass
 class _Held:
-    """A child that is kept: how many wait for it or are being answered, and when it was asked last."""
+    """A cached child, with the number of its pending requests and the time of the last one."""
 
     child: TrainerChild
     asking: threading.Lock = field(default_factory=threading.Lock)
@@ -250,10 +250,10 @@ class _Held:
 
 
 class Previews:
-    """Children that show what models see of the home's datasets: one a model, kept for the next question.
+    """Child processes that preview the home's datasets: one per model, cached between requests.
 
-    A child that is being asked is never ended for another; where all are busy a third model is refused, and so are more
-    who wait for one child than a page or two can be: those who wait hold threads that all other requests need.
+    A busy child is never ended for another model: if all are busy, requests for a new model are rejected. The number of
+    requests that wait for one child is limited too, because they hold threads that other requests need.
     """
 
     MOST = 2
@@ -272,10 +272,10 @@ class Previews:
         self, model: str, revision: str, request: BaseModel, answer: type[Answer], tell: OnProgress = ignore_progress,
         seconds: float = ANSWER_SECONDS, offline: bool = False,
     ) -> Answer:  # fmt: skip
-        """What the model's child answers. With `offline` a tokenizer that isn't here yet is not fetched.
+        """Return the answer of the model's child. `offline` prevents the download of a missing tokenizer.
 
         Raises:
-            FineTuneError: the model or the row can't be used, there is no answer in time, or too much is asked at once.
+            FineTuneError: the model or the row can't be used, the answer takes too long, or too many requests wait.
         """
         held = self._take(model, revision, offline)
         try:

@@ -1,7 +1,7 @@
-"""A trainer that has its libraries loaded and waits for a run: starting takes two seconds instead of seven.
+"""A warm trainer: it has loaded its libraries and waits for a run, which then starts in two seconds instead of seven.
 
-The pair is a supervisor and its trainer as any run has them, in a session of their own; it outlives the studio, and
-ends by itself when nobody starts a run for half an hour. It holds some 400 MB, which the page shows and can free.
+It is a supervisor and a trainer, as in any run, in a separate session. It outlives the studio and exits after half an
+hour without a run. It holds about 400 MB, which the page shows and can free.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from interfaces.process import ProcessIdentity
 from studio.processes.supervisor import WARM_TRAINER, WARM_TRAINER_BYTES, resident_bytes
 
 LEAST_AVAILABLE_BYTES = 2 * WARM_TRAINER_BYTES
-"""With less memory free none is kept."""
+"""With less free memory than this, no warm trainer is kept."""
 TAKEN_SECONDS = 5.0
 _OF_NO_MATTER = ("_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "TERM", "GRADIO_", "PYTEST_")
 
@@ -52,7 +52,7 @@ def warm_trainer_state(home: Home) -> WarmTrainerState:
 
 
 def keep_warm_trainer(home: Home, command: list[str] | None = None) -> bool:
-    """Have a trainer wait, unless one does or memory is short. Whether one waits now."""
+    """Start a warm trainer unless one exists or memory is short. Return whether one exists now."""
     if psutil.virtual_memory().available < LEAST_AVAILABLE_BYTES:
         return False
     wanted = fingerprint(os.environ)
@@ -87,7 +87,7 @@ def keep_warm_trainer(home: Home, command: list[str] | None = None) -> bool:
 
 
 def take_warm_trainer(folder: RunFolder, attempt: Attempt) -> bool:
-    """Give the attempt to the trainer that waits in the run's home; false when there is none that fits."""
+    """Assign the attempt to the home's warm trainer. Return False if there is none with the same environment."""
     home = folder.home
     if not home.warm_trainer.record.exists():
         return False
@@ -97,11 +97,11 @@ def take_warm_trainer(folder: RunFolder, attempt: Attempt) -> bool:
             return False
         if (read_json(home.warm_trainer.record) or {}).get("fingerprint") != fingerprint(os.environ):
             return False
-        if state == "loading":  # it would only load beside the one that is started now
+        if state == "loading":  # it would compete with the trainer that starts now
             _end(home)
             return False
         try:
-            # Without a reader, which is the supervisor, this fails at once.
+            # Fails immediately without a reader, which is the supervisor.
             with os.fdopen(
                 os.open(home.warm_trainer.inbox, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8"
             ) as inbox:
@@ -117,14 +117,14 @@ def take_warm_trainer(folder: RunFolder, attempt: Attempt) -> bool:
 
 
 def end_warm_trainer(home: Home) -> None:
-    """Free the memory of a trainer that waits."""
+    """End the warm trainer and free its memory."""
     with _alone(home) as alone:
         if alone:
             _end(home)
 
 
 def fingerprint(environment: Mapping[str, str]) -> str:
-    """What a trainer that was started earlier must have in common with one that would be started now."""
+    """Hash what a warm trainer must have in common with one that would be started now."""
     kept = sorted((key, value) for key, value in environment.items() if not key.startswith(_OF_NO_MATTER))
     root = Path(str(files("studio"))).parent
     packages = ("interfaces", "trainer", "studio/processes")
@@ -148,7 +148,7 @@ def _who(home: Home, who: str) -> ProcessIdentity | None:
 
 @contextlib.contextmanager
 def _alone(home: Home) -> Iterator[bool]:
-    """Whether nobody else starts, takes or ends it just now; it is worth no waiting."""
+    """Yield whether we got the lock for starting, taking, or ending the warm trainer, after at most half a second."""
     lock = FileLock(home.warm_trainer.lock, timeout=0.5)
     try:
         home.cache.mkdir(parents=True, exist_ok=True)

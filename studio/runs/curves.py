@@ -1,4 +1,4 @@
-"""The curves of a run for a page: what it hasn't seen yet, thinned so that extremes stay."""
+"""The curves of a run for a page: new points only, downsampled so that extremes stay."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ EVIDENCE_LINES = 12
 
 
 def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float | None]]:
-    """At most about `most` points: the first, the last, and each stretch's lowest and highest.
+    """Downsample to about `most` points: the first, the last, and the minimum and maximum of each segment.
 
-    What is not finite is a gap in a curve, and no JSON: it comes as None.
+    Values that are not finite become None: a gap in the curve, because JSON can't represent them.
     """
     order: Sequence[int] = range(len(xs))
     if len(xs) > most:
@@ -35,7 +35,7 @@ def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> 
         for number in range(stretches):
             start, end = number * len(xs) // stretches, (number + 1) * len(xs) // stretches
             part = ys[start:end]
-            if not math.isfinite(sum(part)):  # rare, and slower: leave out what is no number
+            if not math.isfinite(sum(part)):  # rare and slower: skip values that are not finite
                 part = [y if math.isfinite(y) else math.inf for y in part]
                 highest = max((y for y in part if y < math.inf), default=math.inf)
             else:
@@ -46,7 +46,7 @@ def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> 
 
 
 def updates_since(history: RunHistory, seq: int, language: str) -> RunUpdate:
-    """What a page needs that has seen everything up to the event `seq`."""
+    """Return the update for a page that has seen all events up to `seq`."""
     if seq == 0:
         require_known(history.folder)
     with history.lock:
@@ -110,7 +110,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
 
 
 def _phase(history: RunHistory, state: RunState, language: str) -> str:
-    """What a run is busy with; for one that waits, its place in the queue and who is before it."""
+    """Describe the run's phase, or the queue position and the runs ahead of it if it is queued."""
     if state is RunState.QUEUED:
         return place_in_queue(history.folder, language)
     return "" if state.is_over or not history.phase else texts("phase", language)[history.phase]
@@ -128,7 +128,7 @@ def place_in_queue(folder: RunFolder, language: str) -> str:
 
 
 def _stop_seconds(history: RunHistory, state: RunState) -> float | None:
-    """Until a stop is done at the latest; None where none goes on, or where its bound isn't told yet."""
+    """Return the maximum remaining seconds of a stop, or None if no stop is in progress or its bound is unknown."""
     asked = history.stopping
     if asked is None or state is not RunState.STOPPING:
         return None
@@ -140,7 +140,7 @@ def _number(loss: float) -> float | None:
 
 
 def _pairs(samples: list[Sampled]) -> list[SamplePair]:
-    """Each prompt with its answers before and after; after is the newest, and empty until there is one."""
+    """Return each prompt with the base model's answer and the newest one, which is empty until there is one."""
     pairs: dict[str, SamplePair] = {}
     for event in samples:
         pair = pairs.setdefault(event.prompt, SamplePair(prompt=event.prompt))
@@ -148,7 +148,7 @@ def _pairs(samples: list[Sampled]) -> list[SamplePair]:
             pair.before = event.answer
             continue
         pair.after = event.answer
-        # The last step's may come again, by the adapter that is kept.
+        # The kept adapter may answer the prompt again at the last step.
         others = [one for one in pair.answers if one.step != event.step]
         pair.answers = [*others, AnswerAt(step=event.step, answer=event.answer)]
     return list(pairs.values())

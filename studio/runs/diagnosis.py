@@ -1,6 +1,6 @@
-"""Why a run failed, and with which settings it may be tried again. Found once, by the first who asks, and kept.
+"""Why a run failed, and with which settings it can be retried. The first request determines this and stores it.
 
-What is free of a machine's memory changes: a cure that was found again would not be the one that was shown.
+Free memory changes over time, so a later diagnosis could suggest another fix than the one that was shown.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from studio.runs.state import RunState, run_state
 
 
 def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
-    """Why a run failed: its own last word, or what `exit.json` says of a trainer that left without one."""
+    """Return why a run failed, from its final event, or from `exit.json` if the trainer left none."""
     attempts = folder.attempts()
-    # An attempt that left without a word is not explained by the last word of the one before.
+    # The final event of an earlier attempt doesn't explain an attempt that left none.
     told = [event for event in events if attempts and event.attempt == attempts[-1].number]
     last = told[-1] if told else None
     if isinstance(last, Failed):
@@ -44,14 +44,14 @@ def problem_of_run(folder: RunFolder, events: list[Event]) -> Problem | None:
 
 
 def cure_of(folder: RunFolder) -> Changes:
-    """The change of settings with which a failed run may be tried again; empty where none is known."""
+    """Return the change of settings that lets a failed run be retried, or an empty dict."""
     events = read_tail(folder.events)
     problem = problem_of_run(folder, events) if run_state(folder, events) is RunState.FAILED else None
     return dict(problem.change or {}) if problem else {}
 
 
 def _diagnosed(folder: RunFolder, attempt: Attempt, problem: Problem) -> Problem:
-    """A shortage of memory with the gentlest smaller setting, where the run's settings can be read."""
+    """Add the mildest fix to an out-of-memory problem, if the run's settings can be read."""
     stored = read_json(folder.diagnosis) or {}
     if stored.get("attempt") == attempt.number and stored.get("schema_version") == SCHEMA_VERSION:
         with contextlib.suppress(ValidationError):  # somebody has damaged it
@@ -63,14 +63,14 @@ def _diagnosed(folder: RunFolder, attempt: Attempt, problem: Problem) -> Problem
     seen = {"batch": config.per_device_train_batch_size, "max_length": config.max_length}
     found = problem.model_copy(update={"params": {**problem.params, **seen}, "change": _cure(folder.home, config)})
     record = {"schema_version": SCHEMA_VERSION, "attempt": attempt.number, "problem": found.model_dump(mode="json")}
-    with contextlib.suppress(OSError):  # on a full disk it is found again
+    with contextlib.suppress(OSError):  # on a full disk, the next request diagnoses it again
         write_json(folder.diagnosis, record)
     return found
 
 
 def _cure(home: Home, config: FineTuneConfig) -> Changes:
-    """The gentlest settings that fit by the estimate; the next smaller ones where that saw no need, or knows nothing."""
-    # Here, so that asking for a state loads no estimator.
+    """Return the mildest change that fits by the estimate, or the next smaller settings if it sees no need."""
+    # Imported here, so that reading a run's state doesn't load the estimator.
     from studio.sizing.assess import assess
     from studio.sizing.devices import chosen_device, detect_devices
 
@@ -80,4 +80,4 @@ def _cure(home: Home, config: FineTuneConfig) -> Changes:
         return smaller(config)
     if fit := found.fit():
         return fit.changes
-    return {} if found.estimate.verdict == "too_big" else smaller(config)  # no setting is enough
+    return {} if found.estimate.verdict == "too_big" else smaller(config)  # no change is enough

@@ -9,7 +9,7 @@ LOG_BYTES = 64_000
 
 
 def tail_of(path: Path) -> str:
-    """The end of a log as plain text; a huge one is never read whole."""
+    """Return the end of a log as plain text, without reading a huge file completely."""
     try:
         with path.open("rb") as file:
             file.seek(0, io.SEEK_END)
@@ -22,7 +22,7 @@ def tail_of(path: Path) -> str:
 
 
 def last_lines(path: Path, most: int) -> list[str]:
-    """The last lines that say something, oldest first: of a traceback only what was raised, for the rest is for the log."""
+    """Return the last meaningful lines, oldest first. Of a traceback, return only the exception."""
     told, inside = [], False
     for line in tail_of(path).splitlines():
         if line.startswith(_AROUND) or not line.strip():

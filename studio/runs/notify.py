@@ -1,9 +1,9 @@
-"""Telling somebody that a run has ended: a command or a webhook that a file of the home names; no page can set one.
+"""Notifications when a run ends: a command or a webhook, set in a file of the home. No page can set one.
 
     notify.json     {"command": ["notify-send", "Finetune Studio"], "webhook": "https://example.org/hook"}
 
-The command gets the news as one JSON line on stdin and in FINETUNE_RUN, FINETUNE_STATE and FINETUNE_MESSAGE; the webhook
-gets the same JSON by POST.
+The command gets one JSON line on stdin, and FINETUNE_RUN, FINETUNE_STATE, and FINETUNE_MESSAGE in its environment. The
+webhook gets the same JSON by POST.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def news_of(folder: RunFolder) -> News:
 
 
 def tell(folder: RunFolder) -> None:
-    """Tell whom the home's file names. What goes wrong there is logged, and is no failure of the run."""
+    """Send the notifications that the home's file configures. Errors are logged and don't affect the run."""
     wanted = read_json(folder.home.notify)
     if wanted is None:
         if folder.home.notify.exists():
@@ -71,14 +71,14 @@ def tell(folder: RunFolder) -> None:
         if wanted.get(name):
             try:
                 work(wanted[name], news)
-            except Exception as error:  # noqa: BLE001  whatever a foreign program or server does
-                # Its address may hold a secret, and so may its words.
-                log.error("The %s of %s failed: %s", name, folder.home.notify, type(error).__name__)
+            except Exception as error:  # noqa: BLE001  a foreign program or server may fail in any way
+                # The URL and the error message may contain a secret.
+                log.error("The %s in %s failed: %s", name, folder.home.notify, type(error).__name__)
 
 
 def _run(command: object, news: News) -> None:
     if not (isinstance(command, list) and all(isinstance(word, str) for word in command)):
-        raise TypeError("a command is a list of words")
+        raise TypeError("command must be a list of strings")
     told = {"FINETUNE_RUN": news.run, "FINETUNE_STATE": news.state, "FINETUNE_MESSAGE": news.message}
     subprocess.run(
         command, input=json.dumps(news.model_dump(), ensure_ascii=False) + "\n", text=True, encoding="utf-8", timeout=COMMAND_SECONDS, check=True,
@@ -88,8 +88,8 @@ def _run(command: object, news: News) -> None:
 
 def _post(address: object, news: News) -> None:
     if urlsplit(str(address)).scheme not in ("http", "https"):
-        raise ValueError("a webhook is an address of http or https")
-    request = urllib.request.Request(  # noqa: S310  its scheme has just been looked at
+        raise ValueError("webhook must be an http or https URL")
+    request = urllib.request.Request(  # noqa: S310  the scheme is checked above
         str(address), json.dumps(news.model_dump()).encode(), {"Content-Type": "application/json"}, method="POST"
     )
     with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS):  # noqa: S310

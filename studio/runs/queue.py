@@ -1,8 +1,8 @@
-"""Runs that wait for their device. A waiting run is a file in `queue/` and holds no process.
+"""The queue of runs that wait for their device. A queued run is a file in `queue/` and has no process.
 
-One run a device: who starts one holds the queue's lock, sees that nobody has the device, and writes down who has it now
-(`locks/<device>.json`), before the run is started. Nobody has to be there for the next: the supervisor of a run that ends
-starts this module, which starts the first of those that wait.
+Each device executes one run at a time. To start a run, a process takes the queue's lock, checks that the device is
+free, and records the run in `locks/<device>.json`. No process has to wait for the next start: when a run ends, its
+supervisor executes this module, which starts the next run.
 
     python -P -m studio.runs.queue HOME RUN      after the end of a run
 """
@@ -37,17 +37,17 @@ from studio.sizing.devices import chosen_device, detect_devices
 log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60.0
-"""Longer than a start takes, which the queue's lock is held for."""
+"""Longer than a start, during which the queue's lock is held."""
 MOST_FAILURES = 3
-"""Starts of a run that may go wrong, for want of memory or processes, before it loses its place."""
+"""After this many failed starts, for example without memory, a run loses its place."""
 TEND_SECONDS = 2.0
-"""How often somebody who waits looks whether it is their turn, should a supervisor have been killed."""
+"""How often a waiting process checks the queue, in case a supervisor was killed."""
 
 _DEVICE = re.compile(r"cpu|mps|cuda:\d{1,3}")
 
 
 class Waiting(BaseModel):
-    """A run in the queue; `position` counts from 1, over all devices."""
+    """A queued run. `position` counts from 1 across all devices."""
 
     run: str
     name: str
@@ -56,7 +56,7 @@ class Waiting(BaseModel):
 
 
 class QueueRecord(BaseModel):
-    """The queue as the page and `finetune queue --json` get it. `running` are runs by their devices."""
+    """The queue for the page and `finetune queue --json`. `running` maps devices to runs."""
 
     paused: bool
     running: dict[str, str]
@@ -64,7 +64,7 @@ class QueueRecord(BaseModel):
 
 
 class RunQueue:
-    """The queue of one home. Holds nothing: every answer comes from the disk."""
+    """The queue of one home. Stateless: every answer comes from the disk."""
 
     def __init__(self, home: Home, launcher: Launcher | None = None) -> None:
         self.home = home
@@ -74,7 +74,7 @@ class RunQueue:
     # ---- what is there -------------------------------------------------------------------------------------------
 
     def waiting(self) -> list[Waiting]:
-        """Those that wait, in their order."""
+        """Return the queued runs in order."""
         waiting = [path for path in self.home.queue.glob("*-*.json") if self.home.run(path.stem).is_waiting]
         tickets = sorted(
             ((read_json(path) or {}, path.stem) for path in waiting),
@@ -86,16 +86,16 @@ class RunQueue:
         ]
 
     def _device_of(self, run: str, ticket: Mapping[str, object]) -> str:
-        """As the ticket says; where somebody has damaged it, as the run's settings want."""
+        """Return the device in the ticket, or, if the ticket is damaged, the one in the run's settings."""
         device = str(ticket.get("device"))
         return device if _DEVICE.fullmatch(device) else device_of_run(self.home.run(run))
 
     def place_of(self, folder: RunFolder) -> Waiting | None:
-        """A run's place; None where it doesn't wait."""
+        """Return a run's place in the queue, or None if it isn't queued."""
         return next((one for one in self.waiting() if one.run == folder.id), None)
 
     def running(self) -> dict[str, str]:
-        """Which run has which device now."""
+        """Return the run that uses each device."""
         names = [path.stem.replace("-", ":") for path in self.home.locks.glob("*.json")]
         return {device: holder.id for device in names if (holder := self.holder_of(device)) is not None}
 
@@ -110,7 +110,7 @@ class RunQueue:
         return RunMeta.of(self.home.run(run)).name
 
     def holder_of(self, device: str) -> RunFolder | None:
-        """The run whose processes have a device, or are about to be there."""
+        """Return the run that uses a device or is being started on it."""
         record = read_json(self._lock_of(device))
         if record is None:
             return None
@@ -120,7 +120,7 @@ class RunQueue:
         return folder if there else None
 
     def memory_held(self, device: Device) -> int:
-        """What the run that has a device holds of its memory, as it said last."""
+        """Return the memory of a device that its current run holds, from the run's latest step."""
         holder = self.holder_of(device_name(device))
         steps = [event for event in read_tail(holder.events) if isinstance(event, Step)] if holder else []
         return steps[-1].memory_bytes if steps else 0
@@ -128,29 +128,29 @@ class RunQueue:
     def require_free(self, device: str) -> None:
         """
         Raises:
-            FineTuneError: a run has this device, or the queue is paused.
+            FineTuneError: a run uses this device, or the queue is paused.
         """
         if self.paused:
             raise FineTuneError.of(Code.QUEUE_PAUSED)
-        self.advance()  # somebody may wait whose turn nobody has noticed
+        self.advance()  # a queued run may be due, which takes precedence
         if holder := self.holder_of(device):
             raise FineTuneError.of(Code.DEVICE_BUSY, device=device, run=holder.id)
 
     def is_stuck(self) -> bool:
-        """Whether somebody waits for a device that nobody has."""
+        """Return whether a run waits for a device that is free."""
         return not self.paused and any(self.holder_of(one.device) is None for one in self.waiting())
 
     # ---- what is done with it ------------------------------------------------------------------------------------
 
     def submit(self, folder: RunFolder) -> bool:
-        """Put a run at the end of the queue, and start it when it is its turn already; whether it runs now.
+        """Append a run to the queue and start it if its device is free. Return whether it is running.
 
         Raises:
-            FineTuneError: it could not be started.
+            FineTuneError: the run could not be started.
         """
         before = len(folder.attempts())
         with self.alone():
-            # Somebody else may have started it since then, and it may have ended.
+            # Another process may have started it meanwhile, and it may even have ended.
             started = len(folder.attempts()) > before or self._launcher.find(folder) is not None
             if not started and not folder.is_waiting:
                 order = max(
@@ -163,42 +163,42 @@ class RunQueue:
         return self._launcher.find(folder) is not None
 
     def advance(self) -> list[str]:
-        """Start the first of those that wait, on each device that is free; returns which."""
+        """Start the next queued run on each free device. Return their ids."""
         if not any(self.home.queue.glob("*-*.json")):
             return []
         with self.alone():
             return self._advance()
 
     def tend(self) -> None:
-        """As `advance`, for whoever waits anyway: now and then."""
+        """Call `advance` from time to time, for processes that are waiting anyway."""
         if time.monotonic() - self._tended > TEND_SECONDS:
             self._tended = time.monotonic()
             self.advance()
 
     def tend_always(self) -> None:
-        """For a thread of whoever stays: should a supervisor be killed, nobody waits in vain."""
+        """Keep the queue moving from a thread of a long-running process, in case a supervisor is killed."""
         while True:
             try:
                 self.advance()
             except Exception:
-                log.exception("The queue could not be looked after")
+                log.exception("Could not advance the queue")
             time.sleep(TEND_SECONDS)
 
     def cancel(self, folder: RunFolder) -> None:
-        """Take a run out of the queue; it can be put there again.
+        """Remove a run from the queue. It can be queued again.
 
         Raises:
-            FineTuneError: it doesn't wait.
+            FineTuneError: the run isn't queued.
         """
         with self.alone():
             self._require(folder)
             folder.ticket.unlink()
 
     def move(self, folder: RunFolder, position: int) -> None:
-        """Give a run another place, counted from 1.
+        """Move a run to another position, counted from 1.
 
         Raises:
-            FineTuneError: it doesn't wait.
+            FineTuneError: the run isn't queued.
         """
         with self.alone():
             self._require(folder)
@@ -211,12 +211,12 @@ class RunQueue:
                     write_json(ticket, {**record, "order": order})
 
     def pause(self) -> None:
-        """Start nothing more until `resume`; what is running continues."""
+        """Start no more runs until `resume`. Active runs continue."""
         self.home.queue.mkdir(parents=True, exist_ok=True)
         self.home.queue_paused.touch()
 
     def resume(self) -> list[str]:
-        """Start runs again; returns those that were started now."""
+        """Resume the queue. Return the ids of the runs that this starts."""
         self.home.queue_paused.unlink(missing_ok=True)
         return self.advance()
 
@@ -224,10 +224,10 @@ class RunQueue:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """No run of the home is started, moved or deleted by anybody else meanwhile.
+        """Hold the lock that prevents other processes from starting, moving, or deleting runs of this home.
 
         Raises:
-            FineTuneError: somebody else has held the lock for too long.
+            FineTuneError: another process has held the lock for too long.
         """
         self.home.queue.mkdir(parents=True, exist_ok=True)
         self.home.locks.mkdir(parents=True, exist_ok=True)
@@ -245,10 +245,10 @@ class RunQueue:
             raise FineTuneError.of(Code.RUN_NOT_WAITING, run=folder.id, state=run_state(folder).value)
 
     def _advance(self, asked: RunFolder | None = None) -> list[str]:
-        """A run that can't be started doesn't keep the others: only who asked for it is told."""
+        """Start what can be started. A run that fails to start blocks no others; only `asked` raises its error."""
         for path in self.home.queue.glob("*-*.json"):
             folder = self.home.run(path.stem)
-            # Deleted, or started by one who was killed before this line. What can't be read just now keeps its place.
+            # The run was deleted, or its starter was killed before removing the ticket. An unreadable ticket stays.
             if not folder.is_waiting and (read_json(path) is not None or not folder.path.exists()):
                 path.unlink(missing_ok=True)
         started: list[str] = []
@@ -265,7 +265,7 @@ class RunQueue:
                 if asked is not None and folder.id == asked.id:
                     folder.ticket.unlink(missing_ok=True)
                     raise
-                log.exception("The run %s could not be started: %s", folder.id, error)
+                log.exception("Could not start run %s: %s", folder.id, error)
                 if self._keeps_its_place(folder):
                     taken.add(one.device)
                 continue
@@ -274,13 +274,13 @@ class RunQueue:
         return started
 
     def _keeps_its_place(self, folder: RunFolder) -> bool:
-        """Whether a run that could not be started is tried again: it may be the machine's fault, and soon over."""
+        """Return whether to retry a run that failed to start, because the machine's problem may be temporary."""
         ticket = read_json(folder.ticket) or {}
         failures = int(_number(ticket.get("failures"))) + 1
         if failures >= MOST_FAILURES:
             folder.ticket.unlink(missing_ok=True)
             return False
-        # A start that failed half-way has left an attempt.
+        # A start that failed halfway has left an attempt.
         write_json(folder.ticket, {**ticket, "failures": failures, "attempts": len(folder.attempts())})
         return True
 
@@ -296,16 +296,16 @@ class RunQueue:
 
 
 def device_of_run(folder: RunFolder) -> str:
-    """The device that a run wants: cpu, mps, or a card by its number."""
+    """Return the device that a run asks for: cpu, mps, or a numbered card."""
     try:
         wanted = read_run_config(folder).get("device", "auto")
     except FineTuneError:
-        wanted = "auto"  # the run itself will say what is wrong with its settings
+        wanted = "auto"  # the run itself reports what is wrong with its settings
     return wanted_device(str(wanted))
 
 
 def wanted_device(setting: str) -> str:
-    """The name of the device that the setting `device` means here."""
+    """Return the name of the device that the setting `device` selects on this machine."""
     return device_name(chosen_device(setting, detect_devices()))
 
 
@@ -318,7 +318,7 @@ def _number(value: Any) -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """What is to be done once a run has ended: the next one is started, and who wants to know is told."""
+    """Handle the end of a run: start the next one and send notifications."""
     from studio.models.hub_access import fill_environment
     from studio.runs.notify import tell
 
@@ -329,7 +329,7 @@ def main(arguments: list[str]) -> int:
         queue.advance()
     finally:
         tell(home.run(arguments[1]))
-    while queue.is_stuck():  # a start went wrong: nobody else may be there to try again
+    while queue.is_stuck():  # a start failed, and no other process may be there to retry it
         time.sleep(TEND_SECONDS)
         queue.advance()
     return 0

@@ -1,4 +1,4 @@
-"""What lies on the disk about runs: their state, derived each time it is asked, and their summaries."""
+"""The state of runs, derived from the disk on each request, and their summaries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from interfaces.run_records import Lineage, RunMeta
 from studio.processes.launcher import Launcher, launcher_of
 
 STARTING_SECONDS = 10.0
-"""An attempt without `pid.json` is being started for this long; after that its starter is gone."""
+"""An attempt without `pid.json` counts as starting for this long; after that, its starter must have died."""
 SPARKLINE_POINTS = 40
 FOLLOW_SECONDS = 0.2
 
@@ -54,17 +54,17 @@ class RunState(StrEnum):
 
 
 def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: Launcher | None = None) -> RunState:
-    """From the last event, `exit.json`, and whether the processes are there.
+    """Derive the state from the last event, `exit.json`, and whether the processes exist.
 
-    `events` may be those of the whole run or only its last ones, which are read where none are given.
+    `events` may be all events of the run or only the last ones. If it is omitted, the last ones are read.
     """
-    # In this order: a run that is started just now has its attempt before it has left the queue.
+    # The order matters: a starting run has its attempt before it leaves the queue.
     is_waiting = folder.is_waiting
     attempts = folder.attempts()
     if is_waiting:
         return RunState.QUEUED
     if not attempts:
-        return RunState.STOPPED  # it has left the queue, or was never put there
+        return RunState.STOPPED  # it was removed from the queue, or never queued
     attempt = attempts[-1]
     events = read_tail(folder.events) if events is None else events
     told = [event for event in events if event.attempt == attempt.number]
@@ -76,7 +76,7 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
     if isinstance(last, Failed):
         return RunState.FAILED
     if attempt.exit.exists():
-        # Ended without a last word: as asked for (a discard kills), or by a hand from outside.
+        # No final event: a discard killed it as requested, or something else did.
         return RunState.STOPPED if stop_requested(folder, attempt) else RunState.FAILED
     if (launcher or launcher_of(folder.home)).state(attempt) == "gone":
         return RunState.STARTING if is_being_started(attempt) else RunState.INTERRUPTED
@@ -87,14 +87,14 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
 
 
 def stop_requested(folder: RunFolder, attempt: Attempt) -> str | None:
-    """'save' or 'discard' when somebody asked this attempt to stop."""
+    """Return 'save' or 'discard' if this attempt was asked to stop, else None."""
     request = read_json(folder.stop) if folder.stop.exists() else None
     return str(request.get("mode")) if request and request.get("attempt") == attempt.number else None
 
 
 def is_being_started(attempt: Attempt) -> bool:
-    """Whether its processes may still be on their way."""
-    # A clock that was set back makes a folder look as if it came from the future.
+    """Return whether the attempt's processes may still be starting."""
+    # If the clock was set back, the folder's time is in the future.
     return not attempt.pid.exists() and abs(time.time() - attempt.path.stat().st_mtime) < STARTING_SECONDS
 
 
@@ -125,7 +125,7 @@ class RunSummary(BaseModel):
 
 
 def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummary:
-    """A run in one line, read from its events; use `summary_of` for a list."""
+    """Summarize a run from its events. For a list, use `summary_of`."""
     history = history or RunHistory(folder)
     lineage, meta = Lineage.of(folder), RunMeta.of(folder)
     with history.lock:
@@ -152,23 +152,23 @@ def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummar
 
 
 def _finite(losses: Sequence[float]) -> float | None:
-    """The one loss, or None where there is none or it is no number: that is no JSON."""
+    """Return the loss, or None if it is missing or not finite, which JSON can't represent."""
     return losses[0] if losses and math.isfinite(losses[0]) else None
 
 
 def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None) -> RunSummary:
-    """As `summarize`, from `summary.json` where that still tells of the last attempt.
+    """Summarize a run like `summarize`, but from `summary.json` if that is up to date.
 
-    `histories` keeps what was read of runs that still go on: the next time only what is new is read.
+    `histories` caches the histories of active runs, so that the next call reads only new events.
     """
     stored = _stored(folder)
     if stored is not None:
         return stored
     history = None if histories is None else histories.setdefault(folder.id, RunHistory(folder))
     summary = summarize(folder, history)
-    # Only a run whose process is gone too has said its last word.
+    # A run is over only when its processes are gone too.
     if summary.state.is_over and launcher_of(folder.home).find(folder) is None:
-        with contextlib.suppress(OSError):  # a full or read-only disk: the list can be told all the same
+        with contextlib.suppress(OSError):  # a full or read-only disk doesn't prevent the list
             write_json(folder.summary, summary.model_dump(mode="json"))
     return summary
 
@@ -178,15 +178,15 @@ def _stored(folder: RunFolder) -> RunSummary | None:
     if record is None or folder.is_waiting or record.get("attempts") != len(folder.attempts()):
         return None
     if record.pop("schema_version", None) != SCHEMA_VERSION:
-        return None  # a summary can be made again from what it sums up
+        return None  # the summary can be derived again
     try:
         return RunSummary.model_validate(record)
     except ValidationError:
-        return None  # somebody has damaged it
+        return None  # the file is damaged
 
 
 def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:
-    """All runs of a home, newest first. One that another version wrote is listed as failed; asked for alone, it says why."""
+    """List all runs of a home, newest first. A run from another version is listed as failed; opening it raises."""
     summaries = []
     for folder in _folders(home):
         try:
@@ -199,14 +199,14 @@ def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> lis
 def require_known(folder: RunFolder) -> None:
     """
     Raises:
-        FineTuneError: another version wrote what the run rests on.
+        FineTuneError: another version wrote the run's records.
     """
     for path in (folder.lineage, folder.meta):
         read_record(path)
 
 
 def _of_another_version(folder: RunFolder, problem: Problem) -> RunSummary:
-    name = f"schema version {problem.params.get('value')}"
+    name = f"unsupported schema version {problem.params.get('value')}"
     return RunSummary(
         id=folder.id, name=name, state=RunState.FAILED, model="", dataset="", step=0, total_steps=0, train_loss_first=None,
         train_loss_last=None, eval_loss=None, started=None, seconds=0.0, attempts=len(folder.attempts()), resumable=False,
@@ -221,21 +221,21 @@ def _folders(home: Home) -> list[RunFolder]:
 
 
 def any_run_is_active(home: Home) -> bool:
-    """Whether a run of this home has its processes now."""
+    """Return whether any run of this home has live processes."""
     going = (RunState.STARTING, RunState.RUNNING, RunState.STOPPING)
     return any(_stored(folder) is None and run_state(folder) in going for folder in _folders(home))
 
 
 def interrupted_runs(home: Home) -> list[RunSummary]:
-    """Runs that the power or a kill ended without a last word, oldest first."""
+    """List the runs that a power loss or a kill ended without a final event, oldest first."""
     return [summary for summary in reversed(list_runs(home)) if summary.state is RunState.INTERRUPTED]
 
 
 def find_run(home: Home, run_id: str) -> RunFolder:
-    """The run whose id is, starts with or ends in `run_id`; 'last' is the newest.
+    """Find a run by its id, or the start or end of it; 'last' is the newest run.
 
     Raises:
-        FineTuneError: none fits, or several do.
+        FineTuneError: no run matches, or several do.
     """
     known = sorted(path.name for path in home.runs.glob("*") if (path / "config.yaml").exists())
     if run_id == "last" and known:
@@ -251,9 +251,9 @@ def find_run(home: Home, run_id: str) -> RunFolder:
 
 
 def follow(history: RunHistory) -> Iterator[list[Event]]:
-    """New events as they come, until the run is over; an empty list when nothing new was said."""
+    """Yield new events until the run is over; yield an empty list if there are none."""
     while True:
-        # The state is asked before reading, so that nothing said just before the end is missed.
+        # Get the state before reading, so that no event just before the end is missed.
         over = run_state(history.folder).is_over
         new = history.read_new()
         yield new

@@ -1,4 +1,4 @@
-"""What a page shows of a run: the state it is in, its figures, and the points it hasn't seen yet."""
+"""What a page shows of a run: its state, its figures, and new points of the curves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AnswerAt(BaseModel):
 
 
 class SamplePair(BaseModel):
-    """A sample prompt, the base model's answer, the newest one, and all on the way."""
+    """A sample prompt with the base model's answer, the newest answer, and all answers in between."""
 
     prompt: str
     before: str = ""
@@ -31,14 +31,14 @@ class SamplePair(BaseModel):
 
 
 class RunStatus(BaseModel):
-    """One run as it stands. Sentences are in the page's language, losses in nats per trained token."""
+    """The current status of a run. Sentences are in the page's language, losses in nats per trained token."""
 
     state: str
     over: bool
     name: str
     phase: str
     done: int | None
-    """Of `total`, in `unit`: how far the phase is, where that is known."""
+    """The progress of the phase out of `total`, in `unit`; None if unknown."""
     total: int | None
     unit: str
     step: int
@@ -55,7 +55,7 @@ class RunStatus(BaseModel):
     resumed_from_step: int | None
     saved_step: int | None
     stop_seconds: float | None
-    """Until a stop is done at the latest."""
+    """The maximum remaining time of a stop."""
     problem: str
     code: str
     cure: Changes
@@ -68,10 +68,10 @@ class RunStatus(BaseModel):
 
 
 class RunUpdate(BaseModel):
-    """What a page needs that has seen everything up to some event; `last` is the event to ask from next time.
+    """The update for a page that has seen all events up to some event; `last` is the event to continue from.
 
-    `reset` is true when the page must forget its points: a resume took some of them back, or there are too many new
-    ones to send one by one.
+    `reset` tells the page to drop its points, because a resume repeats some of them, or because there are too many new
+    ones to send individually.
     """
 
     last: int

@@ -1,4 +1,4 @@
-"""`IFineTuneService` for the studio: the same contract, carried out by a supervisor and its trainer elsewhere."""
+"""The studio's `IFineTuneService`: a supervisor and its trainer execute the run in other processes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LEAVING_SECONDS = 60.0
 
 
 class SupervisedTrainer(IFineTuneService):
-    """Puts a run in the queue, which starts it when its device is free; it continues if this object, or its process, goes away.
+    """Queues a run, which starts when its device is free and continues if this process ends.
 
-    The config's `output_dir` says which run folder is meant; `FinetuneManager` fills it in.
+    The config's `output_dir` is the run folder; `FinetuneManager` fills it in.
     """
 
     def __init__(self, launcher: Launcher | None = None, folder: RunFolder | None = None) -> None:
@@ -69,10 +69,10 @@ class SupervisedTrainer(IFineTuneService):
 
 
 def wait_until_gone(folder: RunFolder, launcher: Launcher | None = None) -> None:
-    """Wait for the processes of a run that has said its last word: they free memory and write `exit.json`.
+    """Wait until the processes of a run exit after its final event, free their memory, and write `exit.json`.
 
     Raises:
-        FineTuneError: they are still there after a minute.
+        FineTuneError: they still exist after a minute.
     """
     launcher = launcher or launcher_of(folder.home)
     deadline = time.monotonic() + LEAVING_SECONDS

@@ -1,4 +1,4 @@
-"""Deleting is moving to `trash/`, so that it can be undone."""
+"""Deleting a run moves it to `trash/`, so that it can be undone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def delete_run(folder: RunFolder) -> None:
     """Move a run to the trash.
 
     Raises:
-        FineTuneError: it still runs.
+        FineTuneError: the run is still running.
     """
-    with RunQueue(folder.home).alone():  # nobody starts it while it is moved
+    with RunQueue(folder.home).alone():  # no process can start it during the move
         if launcher_of(folder.home).find(folder) is not None:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=summary_of(folder).state.value)
         folder.ticket.unlink(missing_ok=True)
@@ -27,10 +27,10 @@ def delete_run(folder: RunFolder) -> None:
 
 
 def restore_run(home: Home, run_id: str) -> RunFolder:
-    """Bring a run back from the trash.
+    """Restore a run from the trash.
 
     Raises:
-        FineTuneError: it isn't there.
+        FineTuneError: it isn't in the trash.
     """
     deleted = home.trash / run_id
     if not run_id or "/" in run_id or not os.path.isfile(deleted / "config.yaml"):  # noqa: PTH113  a name may be too long

@@ -1,4 +1,4 @@
-"""One answer to 'will it fit, how long will it take', for the page, the terminal and the start of a run."""
+"""Assesses a config (does it fit, how long does it take) for the page, the terminal, and the start of a run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from studio.sizing.records import AssessmentRecord, Loss, RunEstimate
 from studio.sizing.work import CPU_FLOPS, flops_per_token, tokens_of_step, work_of
 
 START_SECONDS = 10.0
-"""Loading libraries and model, before the first step."""
+"""The time for loading libraries and the model before the first step."""
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """The estimate of a config with `gradient_checkpointing` resolved, and what would make it fit."""
+    """The estimate of a config with `gradient_checkpointing` resolved, and the changes that would make it fit."""
 
     config: FineTuneConfig
     facts: ModelFacts
@@ -39,7 +39,7 @@ class Assessment:
         return self.calibration.correction(self.estimate.device)
 
     def fit(self) -> Fit | None:
-        """The gentlest change with which the run fits, and what a step would then take."""
+        """Return the mildest change that makes the run fit, with the resulting step time."""
         shape, device = self.facts.shape, self.estimate.device
         found = make_it_fit(shape, self.config, device, self.lengths, self.correction)
         if found is None:
@@ -51,7 +51,7 @@ class Assessment:
         return savings(self.facts.shape, self.config, self.estimate.device, self.lengths, self.correction)
 
     def warnings(self) -> list[Problem]:
-        """What the run would warn of, as far as it is known before it begins."""
+        """Return the run's warnings that are known before it starts."""
         positions, length = self.facts.shape.context, self.config.max_length
         if not positions or length <= positions:
             return []
@@ -80,10 +80,10 @@ def assess(
     online: bool = False,
     lengths: Lengths | None = None,
 ) -> Assessment:
-    """The verdict on a config. Without figures of its dataset each row counts as long as `max_length`.
+    """Assess a config. Without the lengths of its dataset, every row counts as `max_length` tokens.
 
     Raises:
-        FineTuneError: nothing is known of the model.
+        FineTuneError: the model is unknown.
     """
     facts = model_facts(home, config.model_name, config.model_revision, online)
     lengths = lengths or known_lengths(home, config.dataset, config.model_name)
@@ -98,7 +98,7 @@ def assess(
 def duration(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, calibration: Calibration
 ) -> tuple[int | None, tuple[float, float] | None]:
-    """(updates, seconds from and to) of a whole run: None where the data, or this machine's speed, isn't known yet."""
+    """Return (updates, (min, max) seconds) of a run; None for what depends on unknown data or an unknown speed."""
     work = work_of(config, lengths) if lengths is not None else None
     if work is None:
         return config.max_steps if config.max_steps > 0 and lengths is None else None, None
@@ -112,7 +112,7 @@ def duration(
 def step_seconds(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None, calibration: Calibration
 ) -> float | None:
-    """What a step takes at least: as this machine has computed, and on a CPU without that as the best ones could."""
+    """Return the minimum step time at the measured speed, or on a CPU without measurements at its peak speed."""
     speeds = _speeds(shape, config, device, lengths, calibration)
     tokens = tokens_of_step(config, lengths)
     if speeds is not None:

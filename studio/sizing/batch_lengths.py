@@ -1,7 +1,7 @@
-"""How many tokens the largest batch of a run will have, from the lengths of the data's rows.
+"""Estimates the tokens in the largest batch of a run from the lengths of its rows.
 
-A run is as hungry as its largest batch. Batches are drawn at random, so the largest is estimated by drawing, always in
-the same way; without figures of the data each row counts as long as `max_length`.
+The largest batch determines the peak memory. Because batches are random, it is estimated by drawing batches with a
+fixed seed. Without the lengths of the data, every row counts as `max_length` tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from interfaces.config import FineTuneConfig, token_budget
 from interfaces.row_lengths import RowLengths
 
 MOST_DRAWS = 20_000
-"""Rows drawn at most: a larger dataset's largest batch is hardly larger."""
+"""The most rows to draw. For more rows, the largest batch hardly grows."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Lengths:
         ]
         if not pairs:
             return None
-        # The longest row is known, not only its bar.
+        # The length of the longest row is known exactly, not only its bin.
         last, count = pairs[-1]
         pairs[-1:] = [(last, count - 1)] * (count > 1) + [(figures.longest, 1)]
         tokens, amounts = zip(*pairs, strict=True)
@@ -51,9 +51,9 @@ class Lengths:
 
 
 def worst_batch(config: FineTuneConfig, lengths: Lengths | None, padded: bool = False) -> tuple[int, ...]:
-    """Tokens of each row of the largest batch that a run with `config` is likely to meet.
+    """Return the tokens of each row in the likely largest batch of a run with `config`.
 
-    `padded` batches count with their padding: there one long row makes a large batch.
+    `padded` batches count with their padding, so one long row makes a large batch.
     """
     batch, budget = config.per_device_train_batch_size, token_budget(config)
     limit = config.max_length
@@ -66,7 +66,7 @@ def worst_batch(config: FineTuneConfig, lengths: Lengths | None, padded: bool = 
 
 
 def kept_rows(lengths: Lengths, limit: int, long_rows: str) -> tuple[tuple[int, int], ...]:
-    """(tokens, rows) as a run sees them: long ones cut, left out, or split into several."""
+    """Return (tokens, rows) after truncating, dropping, or splitting long rows."""
     pairs = list(zip(lengths.tokens, lengths.counts, strict=True))
     if long_rows == "drop":
         return tuple((tokens, count) for tokens, count in pairs if tokens <= limit)
@@ -76,14 +76,14 @@ def kept_rows(lengths: Lengths, limit: int, long_rows: str) -> tuple[tuple[int, 
 
 
 def trained_in(rows: tuple[int, ...], lengths: Lengths | None) -> int:
-    """How many tokens of a batch are trained on; without figures all but each row's first."""
+    """Return how many tokens of a batch are trained on; without lengths, all but the first of each row."""
     if lengths is None:
         return sum(rows) - len(rows)
     return max(round(sum(rows) * lengths.trained_share), 1)
 
 
 def _full_pack(kept: tuple[tuple[int, int], ...], budget: int) -> tuple[int, ...]:
-    """A pack that is full, with the longest row in it, and others of the mean length."""
+    """Return a full pack: the longest row, and rows of the mean length."""
     total = sum(tokens * count for tokens, count in kept)
     longest = min(max(tokens for tokens, _ in kept), budget)
     mean = max(round(total / sum(count for _, count in kept)), 1)
@@ -93,7 +93,7 @@ def _full_pack(kept: tuple[tuple[int, int], ...], budget: int) -> tuple[int, ...
 
 @functools.lru_cache(maxsize=64)
 def _largest_drawn(kept: tuple[tuple[int, int], ...], batch: int, padded: bool) -> tuple[int, ...]:
-    """The largest of the batches that one epoch of rows in random order makes."""
+    """Return the largest batch of one shuffled epoch."""
     rows = sum(count for _, count in kept)
     batch = min(batch, rows)
     draw = random.Random(0)
@@ -102,6 +102,6 @@ def _largest_drawn(kept: tuple[tuple[int, int], ...], batch: int, padded: bool) 
         draw.shuffle(drawn)
     else:
         drawn = draw.choices([tokens for tokens, _ in kept], [count for _, count in kept], k=MOST_DRAWS)
-        drawn[0] = max(tokens for tokens, _ in kept)  # a whole epoch meets the longest row too
+        drawn[0] = max(tokens for tokens, _ in kept)  # a full epoch includes the longest row
     batches = [tuple(drawn[start : start + batch]) for start in range(0, len(drawn), batch)]
     return max(batches, key=(lambda one: max(one) * len(one)) if padded else sum)

@@ -1,9 +1,9 @@
-"""What this machine's runs have taught: how far estimates were off, and how fast it computes.
+"""Calibrates estimates with this machine's earlier runs: the error of memory estimates, and the speed.
 
-Each run's folder holds what was estimated before it began (`estimate.json`), the lengths of its own rows (`lengths.json`)
-and, in its last events, what was measured: its steps, which are timed, whatever becomes of it; and the peak of one that is
-finished. Compared is the estimate with the run's own lengths: before it began they may not have been known.
-Nothing else is stored: the calibration is read off the newest runs each time it is asked for.
+Each run folder has the estimate from before the start (`estimate.json`), the lengths of its rows (`lengths.json`), and,
+in its last events, the measurements: step times for every run, and peak memory for a finished run. The comparison uses
+an estimate with the run's real lengths, which may have been unknown before the start. Nothing else is stored: each
+request derives the calibration from the newest runs.
 """
 
 from __future__ import annotations
@@ -30,40 +30,40 @@ from studio.sizing.records import RunEstimate
 from studio.sizing.work import flops_per_token
 
 NEWEST = 40
-"""Trials that count: what was learned long ago was of other versions."""
+"""The number of newest trials that count; older ones used other versions."""
 MOST_RUNS = 400
-"""Runs that are looked at for them: many may wait, or have failed at once."""
+"""The number of runs to search for trials: many may be queued or have failed early."""
 LEAST_STEPS = 3
-"""Timed steps of a run from which its speed is known; the first is no measure, it also pays for what is done once."""
+"""The timed steps that a run needs. The first step doesn't count, because it includes one-time setup."""
 TIMED_STEPS = LEAST_STEPS + 1
 WHOLE_EPOCH = 0.99
-"""Of the rows: from here on a run has met its largest batch."""
+"""The share of the rows after which a run has seen its largest batch."""
 LEAST_RUNS = 3
-"""Below this a correction would be learned from chance."""
+"""With fewer runs, a correction would be noise."""
 WITHIN = (0.8, 1.3)
-"""No correction goes further: it would hide a mistake."""
+"""The bounds of a correction. Beyond them it would hide a bug."""
 LEAST_SPREAD = 1.1
-"""A few steps one after the other say nothing of an hour with other programs beside."""
+"""A few consecutive steps don't show how other programs affect a long run."""
 FRESH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run: what was estimated for it, uncorrected, and what it took."""
+    """One run: its uncorrected estimate and its measurements."""
 
     run: str
     device: str
     model: str
     estimated_bytes: int
     measured_bytes: int
-    """Its peak; 0 for a run that isn't finished or hasn't seen all rows, which may not have met its largest batch."""
+    """The peak; 0 for a run that is unfinished or hasn't seen all rows, and so perhaps not its largest batch."""
     tokens_per_second: float
     slowest: float
     fastest: float
-    """Tokens a second of its slower and its faster steps: the tenth from either end."""
+    """Tokens per second of its slow and fast steps: the 10th and 90th percentiles."""
     flops_per_token: float
     variant: str
-    """What of the settings decides the speed besides the model: bits and recomputing."""
+    """The settings that affect the speed besides the model: quantization bits and gradient checkpointing."""
 
     @property
     def ratio(self) -> float:
@@ -81,23 +81,23 @@ class Calibration:
         return [trial for trial in self.trials if trial.measured_bytes]
 
     def correction(self, device: Device) -> float:
-        """By how much measured peaks on this device differ from estimates; 1 where too little is known."""
+        """Return the factor between measured peaks on this device and estimates; 1 with too few trials."""
         ratios = [trial.ratio for trial in self.finished if trial.device == device.name]
         if len(ratios) < LEAST_RUNS:
             return 1.0
         return min(max(statistics.median(ratios), WITHIN[0]), WITHIN[1])
 
     def error(self) -> float | None:
-        """The median of how far estimates were off, as a share; None without a finished run."""
+        """Return the median relative error of the estimates, or None without a finished run."""
         errors = [abs(1 / trial.ratio - 1) for trial in self.finished]
         return statistics.median(errors) if errors else None
 
     def tokens_per_second(
         self, device: Device, model: str, variant: str, flops_per_token: float
     ) -> tuple[float, float] | None:
-        """(slow, fast) as this model ran here, else as the device computed with others; None where nothing has run.
+        """Return the (slow, fast) speed of this model here, else one derived from other models; None without any run.
 
-        The range is that of the steps that were measured: other programs, and rows of other lengths, are in it.
+        The range covers the measured steps, which includes the effects of other programs and of row lengths.
         """
         here = [trial for trial in self.trials if trial.device == device.name]
         for same in (
@@ -121,7 +121,7 @@ def variant_name(config: FineTuneConfig) -> str:
 
 
 def estimate_of_run(folder: RunFolder) -> RunEstimate | None:
-    """What a run was estimated to need: with the lengths of its own rows, once they are known.
+    """Return the estimate of a run, with the real lengths of its rows once they are known.
 
     None where nothing was estimated.
     """
@@ -148,7 +148,7 @@ def _estimate_of_run(folder: RunFolder, _estimated: int, _counted: int) -> RunEs
 
 
 def trial_of(folder: RunFolder) -> Trial | None:
-    """A run's trial, where it was estimated, its rows were counted, and it has timed a few steps."""
+    """Return a run's trial if it has an estimate, row lengths, and a few timed steps."""
     expected = estimate_of_run(folder)
     if expected is None or expected.flops_per_token is None:
         return None
@@ -175,7 +175,7 @@ def trial_of(folder: RunFolder) -> Trial | None:
 
 
 def timing_config(config: Settings, name: str = f"{TIMED_STEPS} timed steps") -> Settings:
-    """The settings of a run that only teaches their speed: its batches are theirs, and nothing is measured, answered or saved on the way."""
+    """Return settings for a short run that only times steps: the same batches, but no evaluation, samples, or saves."""
     return {
         **config, "name": name, "max_steps": TIMED_STEPS, "gradient_accumulation_steps": 1,
         "logging_steps": 1, "warmup_steps": 0.0, "save_steps": 0.0, "save_minutes": 0.0, "sample_prompts": [],
@@ -188,13 +188,13 @@ _guard = threading.Lock()
 
 
 def forget_calibration(home: Home) -> None:
-    """Have the runs read anew when they are asked for next."""
+    """Clear the cache, so that the next request reads the runs again."""
     with _guard:
         _kept.pop(str(home.path), None)
 
 
 def calibration_of(home: Home) -> Calibration:
-    """What a home's newest runs have taught. Kept for a few seconds: a form asks at each change."""
+    """Return the calibration from a home's newest runs, cached for a few seconds: a form asks on each change."""
     with _guard:
         now = time.monotonic()
         kept = _kept.get(str(home.path))

@@ -1,4 +1,4 @@
-"""What this machine has, found out without torch: NVML for NVIDIA cards, psutil for the rest."""
+"""Detects the devices of this machine without torch: NVML for NVIDIA cards, psutil for the rest."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ CARDS = {
     "rtx_5080": ("NVIDIA GeForce RTX 5080", 16), "rtx_5090": ("NVIDIA GeForce RTX 5090", 32), "t4": ("NVIDIA T4", 16), "l4": ("NVIDIA L4", 24),
     "a10": ("NVIDIA A10", 24), "a100": ("NVIDIA A100", 40), "a100_80gb": ("NVIDIA A100 80GB", 80), "h100": ("NVIDIA H100", 80),
 }  # fmt: skip
-"""Cards by name, with their nominal memory in GiB: for estimates of a machine that isn't this one."""
+"""Cards by name, with their nominal memory in GiB, for estimates for other machines."""
 REPORTED_SHARE = 0.97
-"""Of its nominal memory a card reports a little less."""
+"""Cards report slightly less than their nominal memory."""
 WITHOUT_BF16 = {"t4"}
 
 
 def detect_devices() -> list[Device]:
-    """Every device that a model could be trained on, best first; the CPU is always the last."""
+    """Return every device that could train a model, best first. The CPU is always last."""
     return [*_nvidia(), *_amd(), *_apple(), _cpu()]
 
 
 def chosen_device(wanted: str, devices: list[Device]) -> Device:
-    """The device that a config's `device` means; for one that isn't there the usable one, and the run will say so."""
+    """Return the device that a config's `device` selects, or the usable one if it is missing; the run reports that."""
     kind, _, index = wanted.partition(":")
     found = [device for device in devices if device.kind == kind and (not index or device.index == int(index))]
     return found[0] if found else usable_device(devices)
@@ -55,7 +55,7 @@ class DeviceStatus(DeviceMemory):
 
 
 def devices_now() -> list[DeviceStatus]:
-    """Every device with its memory and how busy it is."""
+    """Return every device with its memory and its utilization."""
     devices = detect_devices()
     used = usable_device(devices)
     return [
@@ -75,7 +75,7 @@ def _busy(device: Device) -> float | None:
 
 
 def _processes(device: Device) -> int:
-    """How many other programs hold memory of a card."""
+    """Return how many compute processes use a card."""
     if device.kind != "cuda":
         return 0
     return _asked_of_card(device, lambda pynvml, handle: len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)), 0)
@@ -92,15 +92,15 @@ def _asked_of_card(device: Device, question: Callable[[Any, Any], T], unknown: T
 
 
 def usable_device(devices: list[Device]) -> Device:
-    """The first that the installed torch can use: a CPU build of torch sees no card."""
+    """Return the first device that the installed torch can use. A CPU build of torch can't use any card."""
     return next(device for device in devices if device.kind != "cuda" or not torch_is_cpu_build())
 
 
 def named_device(text: str) -> Device:
-    """A device by what a person calls it: 'detected', 'cpu', a card (rtx_3060), or a card's memory (24GB).
+    """Return a device by name: 'detected', 'cpu', a card (rtx_3060), or a card's memory (24GB).
 
     Raises:
-        FineTuneError: it is none of these.
+        FineTuneError: the name is unknown.
     """
     name = text.strip().lower().replace(" ", "_").replace("-", "_").removeprefix("nvidia_").removeprefix("geforce_")
     if name == "detected":
@@ -112,7 +112,7 @@ def named_device(text: str) -> Device:
         return _card(title, memory, bf16=name not in WITHOUT_BF16)
     amount = name.removesuffix("gib").removesuffix("gb").removesuffix("g").rstrip("_")
     if amount != name and amount.replace(".", "", 1).isdigit() and 0 < float(amount) < 10_000:
-        return _card(f"a card of {float(amount):g} GiB", float(amount), bf16=True)
+        return _card(f"a {float(amount):g} GiB GPU", float(amount), bf16=True)
     raise FineTuneError.of(Code.DEVICE_UNKNOWN, value=text, known=", ".join(sorted(CARDS)))
 
 
@@ -122,7 +122,7 @@ def _card(name: str, memory: float, bf16: bool) -> Device:
 
 
 def torch_is_cpu_build() -> bool:
-    """Whether the installed torch has no CUDA in it, by its version's suffix; true without torch."""
+    """Return whether the installed torch lacks CUDA, by its version's suffix. True without torch."""
     try:
         return metadata.version("torch").endswith("+cpu")
     except metadata.PackageNotFoundError:
@@ -154,7 +154,7 @@ def _nvidia_device(index: int) -> Device:
 
 
 def _amd(cards: Path = Path("/sys/class/drm")) -> list[Device]:
-    """Cards of AMD, as Linux's driver tells of them; torch calls them cuda too, in its builds for ROCm."""
+    """Return AMD cards, as reported by the Linux driver. torch's ROCm builds call them cuda too."""
     found: list[Device] = []
     for place in sorted(cards.glob("card[0-9]*/device")):
         total, used = (kernel_number(place / f"mem_info_vram_{name}") for name in ("total", "used"))
@@ -185,7 +185,7 @@ def _cpu() -> Device:
 
 
 def _processor() -> tuple[str, set[str]]:
-    """The processor's name and its instruction sets, as /proc/cpuinfo tells them."""
+    """Return the CPU's name and its instruction sets from /proc/cpuinfo."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

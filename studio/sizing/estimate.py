@@ -1,8 +1,8 @@
-"""Will it fit: the memory, disk and time of one run, from its settings, the model's shape and the data's lengths.
+"""Estimates the memory, disk space, and time of a run from its settings, the model's architecture, and the row lengths.
 
-Pure arithmetic, in microseconds: weights and adapter as they are stored (`weights_bytes`, `adapter_bytes`), optimizer state
-by kind, and the worst moment of a training step as `studio/sizing/step_memory.py` plays it. docs/estimate.md has the formulas with
-their sources and how far they were off.
+Pure arithmetic, in microseconds: the stored weights and adapter (`weights_bytes`, `adapter_bytes`), the optimizer
+state, and the peak of a training step that `studio/sizing/step_memory.py` simulates. docs/estimate.md has the formulas,
+their sources, and their measured errors.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from studio.sizing.records import DeviceMemory, EstimateRecord, FitLevel, Loss
 from studio.sizing.step_memory import FP32, Ledger, StepSpec, simulate_step
 
 COMFORTABLE = 0.9
-"""The share of the free memory up to which a run fits: the rest is for what else the machine does meanwhile."""
+"""The share of the free memory that a run may use and still fit. The rest is for other programs."""
 PROCESS_BYTES = {"cpu": 800_000_000, "cuda": 500_000_000, "mps": 500_000_000}
-"""Python with its libraries on the CPU, and what they keep for each shape of batch they have met; the driver's context and the libraries' workspaces on a GPU."""
+"""CPU: Python, its libraries, and their caches per batch shape. GPU: driver context and library workspaces."""
 HOST_BYTES = 3_000_000_000
-"""Memory of the machine itself that a run on a GPU takes: Python, CUDA's libraries, weights on their way."""
+"""Host memory that a run on a GPU needs: Python, CUDA libraries, and weights in transit."""
 GAPS = {"cpu": 0.5, "cuda": 0.06, "mps": 0.1}
-"""What the allocator holds beyond a step's tensors, as a share of them: gaps between blocks."""
+"""Fragmentation: the allocator's overhead beyond a step's tensors, as a share of them."""
 GAPS_RECOMPUTED = 0.5
-"""On a CPU most of what recomputing saves stays as gaps in the C library's heap: the share of it that does."""
+"""The share of the memory saved by recomputation that stays as fragmentation in the C library's heap on a CPU."""
 MAPPED_BYTES = 1 << 25
 NARROW_GAPS = 0.75
-"""The share of a CPU's gaps between tensors as wide as the model; the others are as wide as its MLP."""
+"""The share of a CPU's fragmentation between tensors of the hidden size; the rest is between those of the MLP."""
 PARTS = (
     "weights", "file", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantized", "fragmentation", "process",
 )  # fmt: skip
-"""What memory is for, in the order in which it is shown."""
+"""The parts of the memory, in display order."""
 NF4_BLOCK, NESTED_BLOCK = 64, 256
 MATRICES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 _QKV = {"q_proj", "k_proj", "v_proj"}
@@ -44,26 +44,26 @@ FUSED = {
     "c_proj": {"o_proj", "down_proj"}, "dense": {"o_proj"}, "out_proj": {"o_proj"}, "c_fc": {"up_proj"}, "fc1": {"up_proj"}, "fc2": {"down_proj"},
     "dense_h_to_4h": {"up_proj"}, "dense_4h_to_h": {"down_proj"}, "w1": {"gate_proj"}, "w2": {"down_proj"}, "w3": {"up_proj"},
 }  # fmt: skip
-"""What other families call these matrices, or several of them in one."""
+"""Other families' names for these matrices, including fused ones."""
 OPTIMIZER_BYTES = {
     "adamw_torch_fused": 2 * FP32, "adamw_torch": 2 * FP32, "adamw_8bit": 2, "paged_adamw_8bit": 2, "sgd": 0, "adafactor": 0,
 }  # fmt: skip
-"""State bytes a trained parameter, with weights in 32 bits."""
+"""State bytes per trained parameter, with 32-bit weights."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run needs at its worst moment, in bytes. `parts` add up to `total_bytes`, on `device`."""
+    """The peak memory of a run in bytes. `parts` add up to `total_bytes`, on `device`."""
 
     parts: dict[str, int]
     device: Device
     lengths: tuple[int, ...]
-    """Tokens of each row of the largest batch that is to be expected."""
+    """Tokens of each row in the expected largest batch."""
     host_bytes: int
     disk_bytes: int
     steps: int | None = None
     seconds: tuple[float, float] | None = None
-    """From and to, as far as this machine's speed has been seen to vary."""
+    """The range of the duration, from the observed variation of this machine's speed."""
 
     @property
     def total_bytes(self) -> int:
@@ -71,7 +71,7 @@ class Estimate:
 
     @property
     def tensor_bytes(self) -> int:
-        """Without what isn't a tensor: the process, and gaps between blocks."""
+        """The total without the parts that aren't tensors, such as the process and fragmentation."""
         return sum(size for part, size in self.parts.items() if part not in ("process", "fragmentation", "file"))
 
     @property
@@ -94,9 +94,9 @@ def estimate(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, loss: Loss = "trained",
     correction: float = 1.0,
 ) -> Estimate:  # fmt: skip
-    """The memory of a run with `config` on `device`. Without `lengths` each row is taken as long as `max_length`.
+    """Estimate the memory of a run with `config` on `device`. Without `lengths`, every row has `max_length` tokens.
 
-    `correction` is what this machine's finished runs have taught: the measured peak divided by the estimated one.
+    `correction` is the ratio of measured to estimated peaks in this machine's finished runs.
     """
     rows = worst_batch(config, lengths, padded=loss == "full")
     spec = step_spec(config, device, rows, lengths, loss)
@@ -118,7 +118,7 @@ def estimate(
 
 
 def _gaps(shape: Architecture, spec: StepSpec, ledger: Ledger) -> int:
-    """On a CPU tensors above 32 MB are mapped one by one (mallopt(3), M_MMAP_THRESHOLD) and leave no gaps: logits are."""
+    """Estimate fragmentation. On a CPU, tensors above 32 MB are mapped separately and cause none (mallopt(3))."""
     if spec.device != "cpu":
         return int(GAPS[spec.device] * ledger.peak)
 
@@ -134,9 +134,9 @@ def _gaps(shape: Architecture, spec: StepSpec, ledger: Ledger) -> int:
 
 
 def _file_held(shape: Architecture, spec: StepSpec, needed: int) -> int:
-    """The weights' file in memory beside what is made of it: for good where parts of it are used as they are stored.
+    """Return the memory of the mapped weights file, which stays mapped if parts of it are used without conversion.
 
-    A quantized model keeps its table so, and with it the whole file; one in another number format only while it loads.
+    A quantized model uses the embeddings from the file and so keeps all of it; a converted model only while it loads.
     """
     stored = shape.parameters * STORED_BYTES.get(shape.stored, 2)
     if spec.bits != 16:
@@ -149,7 +149,7 @@ def _file_held(shape: Architecture, spec: StepSpec, needed: int) -> int:
 def step_spec(
     config: FineTuneConfig, device: Device, rows: tuple[int, ...], lengths: Lengths | None, loss: Loss
 ) -> StepSpec:
-    """How a batch of these rows goes through the model with these settings."""
+    """Describe how a batch of these rows passes through the model with these settings."""
     half = config.fp16 or config.bf16 is True or (config.bf16 == "auto" and device.bf16)
     lora = config.lora
     lies = tuple([max(rows)] * len(rows)) if loss == "full" else rows
@@ -164,7 +164,7 @@ def step_spec(
 
 
 def targets_of(names: str | list[str]) -> frozenset[str] | None:
-    """Names of matrices with an adapter as this module calls them; None for all, and where a name is of no known family."""
+    """Return the adapted matrices by this module's names; None for all of them, or if a name is unknown."""
     if isinstance(names, str):
         return None
     found: set[str] = set()
@@ -177,7 +177,7 @@ def targets_of(names: str | list[str]) -> frozenset[str] | None:
 
 
 def weights_bytes(shape: Architecture, spec: StepSpec) -> int:
-    """The base model as it lies in memory.
+    """Return the size of the base model in memory.
 
     Quantized are the matrices inside the layers, not the head and the table (transformers' `llm_int8_skip_modules`).
     8 bits: a byte a weight and a 32-bit scale a row (LLM.int8, Dettmers et al. 2022, arXiv:2208.07339). 4 bits: half a
@@ -208,7 +208,7 @@ def adapter_bytes(shape: Architecture, spec: StepSpec) -> int:
 
 
 def optimizer_bytes(shape: Architecture, spec: StepSpec, optim: str) -> int:
-    """Its state: two moments for AdamW, in the adapter's own format or in 8 bits; none or next to none for others."""
+    """Return the optimizer state's size: two moments for AdamW, in the adapter's format or 8 bits; else almost none."""
     of_one = OPTIMIZER_BYTES[optim]
     if optim.startswith("adamw_torch"):
         of_one = 2 * spec.adapter_width
@@ -216,17 +216,17 @@ def optimizer_bytes(shape: Architecture, spec: StepSpec, optim: str) -> int:
 
 
 def disk_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig) -> int:
-    """Checkpoints that are kept, the best, one in the making, and the result; each adapter and moments in 32 bits."""
+    """Return the disk space for kept checkpoints, the best one, one being written, and the result, in 32 bits."""
     return (config.save_total_limit + 3) * 12 * adapter_parameters(shape, spec)
 
 
 def with_changes(config: FineTuneConfig, changes: Changes) -> FineTuneConfig:
-    """A copy with some fields set; `lora.r` reaches inside."""
+    """Return a copy with some fields changed; `lora.r` sets a nested field."""
     lora = {key.removeprefix("lora."): value for key, value in changes.items() if key.startswith("lora.")}
     outer = {key: value for key, value in changes.items() if "." not in key}
     return config.model_copy(update={**outer, **({"lora": config.lora.model_copy(update=lora)} if lora else {})})
 
 
 def changed(config: Settings, changes: Changes) -> Settings:
-    """As `with_changes`, of a config as it is stored."""
+    """Apply changes like `with_changes` to a stored config."""
     return with_changes(FineTuneConfig.model_validate(config), changes).model_dump(exclude={"output_dir"})

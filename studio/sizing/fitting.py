@@ -1,7 +1,7 @@
-"""'Make it fit': the gentlest change of the settings with which a run fits, and what each change costs and saves.
+"""'Make it fit': finds the mildest change of settings that makes a run fit, and the cost and saving of each change.
 
-Gentle is what changes nothing in what is trained on: recomputing, and smaller batches with as many more of them. Then comes
-a base model in fewer bits, and only at last what is lost for good: shorter rows, a smaller rank.
+The mildest changes don't affect the training: gradient checkpointing, and smaller batches with more accumulation. Next
+is a quantized base model, and last are changes that lose information: shorter rows and a smaller rank.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from studio.sizing.records import FitRecord
 from studio.sizing.work import rows_trained
 
 CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 2.5
-"""How much each change is disliked: `HALVED`, `SHORTER` and `RANK` once for each halving."""
+"""The penalty of each change. `HALVED`, `SHORTER`, and `RANK` count once per halving."""
 LEAST_LENGTH, LEAST_RANK = 128, 4
 LONGEST_STEP = 600.0
-"""Seconds. Nobody waits longer for one step: such a change is told, and not proposed."""
+"""Seconds. A change with longer steps is impractical: it is reported but not suggested."""
 BITS = 2
-"""Where in `_options` the bits of the base are."""
+"""The index of quantization in `_options`."""
 
 
 Option = tuple[float, Changes, str]
-"""(dislike, changes, the name of what it costs)"""
+"""A tuple of (penalty, changes, the key of its cost)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Fit:
     costs: tuple[str, ...]
     estimate: Estimate
     step_seconds: float | None = None
-    """What a step would take, where that can be told."""
+    """The resulting step time, if known."""
 
     @property
     def is_practical(self) -> bool:
@@ -56,7 +56,7 @@ class Fit:
 def resolve_checkpointing(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
 ) -> FineTuneConfig:
-    """`gradient_checkpointing: auto` as on or off: on where the run would not fit comfortably without."""
+    """Resolve `gradient_checkpointing: auto`: on if the run would not fit comfortably without it."""
     if config.gradient_checkpointing != "auto":
         return config
     without = with_changes(config, {"gradient_checkpointing": False})
@@ -68,13 +68,13 @@ def resolve_checkpointing(
 def make_it_fit(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
 ) -> Fit | None:
-    """The gentlest change with which the run fits; None where none of them is enough, or none is needed."""
+    """Return the mildest change that makes the run fit; None if no change is enough, or none is needed."""
     config = resolve_checkpointing(shape, config, device, lengths, correction)
     if estimate(shape, config, device, lengths, correction=correction).verdict == "fits":
         return None
     options = _options(config, device, lengths)
     strongest = [dimension[-1] for dimension in options]
-    # With all else at its strongest: fewer bits can need more on a CPU, where the weights' file stays beside them.
+    # With all other options at their strongest. On a CPU, quantization can need more, as the file stays mapped.
     hopeful = [
         bits for bits in options[BITS]
         if _with(shape, config, (*strongest[:BITS], bits, *strongest[BITS + 1 :]), device, lengths, correction).estimate.verdict == "fits"
@@ -87,7 +87,7 @@ def make_it_fit(
 def savings(
     shape: Architecture, config: FineTuneConfig, device: Device, lengths: Lengths | None = None, correction: float = 1.0
 ) -> list[Fit]:
-    """What each single change would give, those first that save most; changes that save nothing are left out."""
+    """Return what each single change would save, largest first, without changes that save nothing."""
     config = resolve_checkpointing(shape, config, device, lengths, correction)
     now = estimate(shape, config, device, lengths, correction=correction).total_bytes
     singles = [
@@ -103,7 +103,7 @@ def savings(
 
 
 def _options(config: FineTuneConfig, device: Device, lengths: Lengths | None) -> list[list[Option]]:
-    """What can be changed, each from nothing to its strongest."""
+    """Return the options of each kind, from no change to the strongest."""
     return [_recomputing(config), _batches(config, lengths), _bits(config, device), _lengths(config), _ranks(config)]
 
 
@@ -115,7 +115,7 @@ def _with(
     shape: Architecture, config: FineTuneConfig, chosen: tuple[Option, ...], device: Device, lengths: Lengths | None,
     correction: float,
 ) -> Fit:  # fmt: skip
-    """A combination of changes, with what it costs and what the run then needs."""
+    """Evaluate a combination of changes: its cost and the resulting memory."""
     changes = {name: value for option in chosen for name, value in option[1].items()}
     costs = tuple(option[2] for option in chosen if option[2])
     found = estimate(shape, with_changes(config, changes), device, lengths, correction=correction)
@@ -132,7 +132,7 @@ def _recomputing(config: FineTuneConfig) -> list[Option]:
 
 
 def _batches(config: FineTuneConfig, lengths: Lengths | None) -> list[Option]:
-    """Half as many rows at once and twice as many turns: an update sees the same rows, and never more than there are."""
+    """Halve the batch and double the accumulation. An update keeps its rows, but never needs more rows than exist."""
     rows = rows_trained(config, lengths.rows) if lengths else 0
     batch, turns, budget = (
         config.per_device_train_batch_size,
@@ -176,6 +176,6 @@ def _ranks(config: FineTuneConfig) -> list[Option]:
     found, rank, dislike = [NOTHING], config.lora.r, 0.0
     while rank // 2 >= LEAST_RANK:
         rank, dislike = rank // 2, dislike + RANK
-        alpha = config.lora.lora_alpha * rank / config.lora.r  # the strength alpha / r stays
+        alpha = config.lora.lora_alpha * rank / config.lora.r  # keep the scale alpha / r
         found.append((dislike, {"lora.r": rank, "lora.lora_alpha": alpha}, "smaller_rank"))
     return found

@@ -22,13 +22,13 @@ def remember_lengths(home: Home, dataset: str, model: str, figures: RowLengths) 
     if stored.models.get(model) == counted:
         return
     stored.models[model] = counted
-    # A full disk keeps no note: the estimate then counts each row as long as it may be.
+    # On a full disk nothing is stored, and the estimate counts every row as max_length.
     with contextlib.suppress(OSError):
         write_json(folder.lengths, stored.model_dump())
 
 
 def known_lengths(home: Home, dataset: object, model: str) -> Lengths | None:
-    """The lengths of a dataset's rows, or None; with another model's tokenizer rather than none at all."""
+    """Return the row lengths of a dataset, from another model's tokenizer if necessary, or None."""
     if not isinstance(dataset, str) or not dataset or "/" in dataset:
         return None
     models = _stored(home.dataset(dataset)).models

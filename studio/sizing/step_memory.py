@@ -1,8 +1,8 @@
-"""A training step played through as numbers: every tensor is taken and given back as torch does it, and none exists.
+"""Simulates the memory of a training step: it counts the allocation and release of every tensor as torch does them.
 
-What a layer keeps for the way back, and what the way back takes for a moment, is read off the code that runs:
-transformers' decoder layers, PEFT's LoRA, bitsandbytes' products, and our own (`trainer/kernels/lora_linear.py`,
-`flat_attention.py`, `chunked_loss.py`). Checked against torch's allocator by `bench/estimate.py`. No torch here.
+What a layer saves for the backward pass, and what the backward pass allocates temporarily, follows the executed code:
+transformers' decoder layers, PEFT's LoRA, bitsandbytes' products, and our kernels (`trainer/kernels/lora_linear.py`,
+`flat_attention.py`, `chunked_loss.py`). `bench/estimate.py` checks it against torch's allocator. No torch here.
 
 Notation: T tokens of a batch, H the hidden size, I that of the MLP, V the vocabulary, r the rank; sizes in bytes.
 """
@@ -22,10 +22,10 @@ FP32 = 4
 
 @dataclass(frozen=True)
 class StepSpec:
-    """How one batch goes through the model.
+    """The properties of one batch and of the model that determine a step's memory.
 
-    `lengths` are the rows' tokens as they lie in the batch: with their padding, where it is `padded`. `trained` is how
-    many of them are trained on. `width` and `adapter_width` are bytes of one number of the base and of the adapter.
+    `lengths` are the tokens per row, with padding if the batch is `padded`; `trained` of them are trained on.
+    `width` and `adapter_width` are the bytes per number in the base model and in the adapter.
     """
 
     lengths: tuple[int, ...]
@@ -46,9 +46,9 @@ class StepSpec:
     """Whether rows of different lengths are padded, which needs a mask."""
     attention: Literal["auto", "flash", "eager"] = "auto"
     accumulates: bool = False
-    """Whether gradients of an earlier batch are there already."""
+    """Whether gradients of an earlier batch exist already."""
     autocast: bool = False
-    """Whether products of 32-bit numbers are computed in the base's format, as torch's autocast does."""
+    """Whether torch's autocast computes products of 32-bit numbers in the base model's format."""
 
     @property
     def tokens(self) -> int:
@@ -65,7 +65,7 @@ class StepSpec:
 
 @dataclass
 class Ledger:
-    """Bytes held, by what they are for; and how they were divided at the worst moment."""
+    """Allocated bytes by purpose, now and at the peak."""
 
     now: Counter[str] = field(default_factory=Counter)
     held: int = 0
@@ -85,14 +85,14 @@ class Ledger:
             self.held -= size
 
     def touch(self, part: str, *sizes: int) -> None:
-        """Taken together for a moment."""
+        """Allocate and release at once."""
         self.take(part, *sizes)
         self.give(part, *sizes)
 
 
 @functools.lru_cache(maxsize=4096)
 def simulate_step(shape: Architecture, spec: StepSpec) -> Ledger:
-    """One batch forwards and backwards, to be read only. What is there all the time (weights, optimizer) isn't counted."""
+    """Simulate one forward and backward pass, without weights and optimizer state. The result is read-only."""
     return _Step(shape, spec).play()
 
 
@@ -101,7 +101,7 @@ class _Step:
         self.shape, self.spec, self.ledger = shape, spec, Ledger()
         self.T, self.H = spec.tokens, shape.hidden
         self.d, self.r = spec.width, spec.rank
-        self.a = spec.width if spec.autocast else spec.adapter_width  # of what flows through the adapter
+        self.a = spec.width if spec.autocast else spec.adapter_width  # bytes per number of the adapter's activations
         self.row = self.T * self.H * self.d
         self.I = shape.intermediate * max(shape.experts_used, 1) + shape.shared_intermediate
         self.layer = self._layer_kept()
@@ -119,7 +119,7 @@ class _Step:
         else:
             self._take_layer(shape.layers)
         self._head()
-        # All layers are alike, and each changes what is held by as much: the worst moment is in the first or the last.
+        # All layers change the allocated memory equally, so the peak is in the first or the last layer.
         before = ledger.now.copy()
         self._layer_back()
         if shape.layers > 1:
@@ -145,7 +145,7 @@ class _Step:
     # ---- what a layer keeps -------------------------------------------------------------------------------------
 
     def _layer_kept(self) -> dict[str, int]:
-        """Bytes kept for the way back, by place in the layer."""
+        """Return the bytes saved for the backward pass, by position in the layer."""
         shape, T = self.shape, self.T
         q, k, v, o = shape.attention_linears()
         *first, down = shape.mlp_linears(self.I)
@@ -155,7 +155,7 @@ class _Step:
             "attention": self._attention_kept(),
             "o": self._linears_kept((o,)),
             "up": self._linears_kept(tuple(first)),
-            # The activation keeps its input; the product keeps both factors.
+            # The activation function saves its input; the product saves both factors.
             "act": (3 if shape.gated else 1) * T * self.I * self.d,
             "down": self._linears_kept((down,)),
         }
@@ -166,31 +166,31 @@ class _Step:
         return kept
 
     def _norm_kept(self) -> int:
-        """RMSNorm in 32 bits keeps its input so, and one number a token."""
+        """RMSNorm in 32 bits saves its input in 32 bits, and one number per token."""
         return self.T * self.H * FP32 + self.T * FP32
 
     def _linears_kept(self, linears: tuple[Linear, ...]) -> int:
-        """Projections of one input: our product keeps it once, PEFT's casts it for each."""
+        """Return the saved bytes of projections with a shared input: ours saves it once, PEFT casts it for each one."""
         spec, elements = self.spec, self.T * linears[0].inputs
         adapted = [linear for linear in linears if spec.has_adapter(linear)]
         if adapted and spec.lora_linear:
             return elements * self.d + len(adapted) * self.T * self.r * self.d
         kept = len(adapted) * self.T * self.r * self.a
         if spec.dropout:
-            # What is left of the input, and the mask: as wide on a CPU, a byte an element on a GPU.
+            # Dropout's output and its mask, which has the same width on a CPU and one byte per element on a GPU.
             kept += len(adapted) * elements * (self.a + (self.a if spec.device == "cpu" else 1))
         elif self.a != self.d:
             kept += len(adapted) * elements * self.a
         elif adapted:
             kept += elements * self.a
         if spec.dora:
-            # The outputs of the base and of the adapter: factors of the learned magnitude.
+            # The outputs of the base and the adapter, as factors of the learned magnitude.
             kept += sum(self.T * linear.outputs for linear in adapted) * (self.d + self.a)
         shares_input = bool(adapted) and self.a == self.d and not spec.dropout
         return kept + (0 if shares_input else self._held_by_product(linears))
 
     def _held_by_product(self, linears: tuple[Linear, ...]) -> int:
-        """bitsandbytes' 8-bit product holds its input to the end of the step, whether or not anything needs it."""
+        """bitsandbytes' 8-bit product keeps its input until the end of the step, even if nothing needs it."""
         return self.T * linears[0].inputs * self.d if self.spec.bits == 8 else 0
 
     def _attention_kept(self) -> int:
@@ -203,7 +203,7 @@ class _Step:
                 kept += length * (queries + 2 * keys) * self.d
                 kept += shape.heads * length * length * self.d if length <= LONGEST_KEPT else 0
             elif kind == "scores":
-                # Softmax in 32 bits keeps its result, the product keeps it in the model's own format.
+                # Softmax saves its result in 32 bits, the product saves it in the model's format.
                 kept += length * 3 * queries * self.d + shape.heads * length * length * (self.d + FP32)
             else:
                 # With a mask, heads that share a key get a copy each.
@@ -219,7 +219,7 @@ class _Step:
             return "products"
         return "kernel"
 
-    # ---- the way there and back ---------------------------------------------------------------------------------
+    # ---- forward and backward -----------------------------------------------------------------------------------
 
     def _take_layer(self, layers: int = 1) -> None:
         for place, size in self.layer.items():
@@ -230,7 +230,7 @@ class _Step:
         self.ledger.give(_part(place), self.layer[place])
 
     def _forward_without_keeping(self) -> None:
-        """All layers under checkpointing: only their inputs stay, and what bitsandbytes holds past every hook."""
+        """Run all layers with checkpointing: only their inputs stay, plus what bitsandbytes keeps despite the hooks."""
         q, k, v, o = self.shape.attention_linears()
         *first, down = self.shape.mlp_linears(self.I)
         held = sum(self._held_by_product(linears) for linears in ((q, k, v), (o,), tuple(first), (down,)))
@@ -244,19 +244,19 @@ class _Step:
             self.ledger.give("activations", self.row)
 
     def _backward(self) -> None:
-        """One layer, from its end to its beginning; what was kept is given back as soon as it has been used."""
+        """Run the backward pass of one layer; saved tensors are released as soon as they have been used."""
         ledger, T, d, shape = self.ledger, self.T, self.d, self.shape
         wide, mixed = T * self.I * d, T * (shape.queries + 2 * shape.keys) * d
         q, k, v, o = shape.attention_linears()
         *first, down = shape.mlp_linears(self.I)
-        ledger.take("activations", self.row)  # the gradient that comes in, held for the residual
+        ledger.take("activations", self.row)  # the incoming gradient, kept for the residual
         self._linear_back(down, wide)
         self._give("down")
         if shape.gated:
-            ledger.take("activations", wide)  # the gradients of both factors, before that of their product goes
+            ledger.take("activations", wide)  # the gradients of both factors, before that of their product is freed
         ledger.touch("activations", wide)
         ledger.give("activations", self.layer["act"])
-        ledger.take("activations", wide if shape.gated else 0)  # the activation's input is kept until its turn
+        ledger.take("activations", wide if shape.gated else 0)  # the activation's input is kept until it is needed
         for linear in reversed(first):
             self._linear_back(linear, self.row)
         ledger.give("activations", (3 if shape.gated else 1) * wide, self.row * (len(first) - 1))
@@ -278,19 +278,19 @@ class _Step:
         ledger.give("activations", self.row)
 
     def _linear_back(self, linear: Linear, of_input: int) -> None:
-        """The gradients of one projection; that of its input (`of_input` bytes) stays."""
+        """Compute the gradients of one projection; that of its input (`of_input` bytes) stays allocated."""
         ledger, spec, T = self.ledger, self.spec, self.T
         adapted = spec.has_adapter(linear)
         if adapted and not spec.lora_linear:
             narrow, wide = T * linear.outputs * self.d, T * linear.outputs * self.a
-            # In the adapter's format, and scaled; beside it what waits for the base's product.
+            # In the adapter's format and scaled, next to the gradient that waits for the base's product.
             scaled = wide * (5 if spec.dora else 2)
             ledger.touch("activations", scaled, narrow if spec.bits == 16 and self.a != self.d else 0)
             ledger.touch("activations", wide, T * linear.inputs * self.a * (2 if spec.dropout else 1))
         if adapted and spec.dora:
             ledger.touch("dequantized", 3 * linear.weights * FP32)  # W + B A in 32 bits, for the norm of its columns
         ledger.take("activations", of_input)
-        extra = of_input if adapted and not spec.lora_linear else 0  # the two ways' gradients before they are added
+        extra = of_input if adapted and not spec.lora_linear else 0  # the gradients of both paths before they are added
         matrix = linear.weights * self.d if spec.bits != 16 else 0
         ledger.take("activations", extra)
         ledger.touch("dequantized", matrix)
@@ -301,7 +301,7 @@ class _Step:
             ledger.touch("gradients", self.r * max(linear.inputs, linear.outputs) * spec.adapter_width)
 
     def _norm_back(self) -> None:
-        """The gradient of its output becomes a part of the residual's."""
+        """Add the gradient of a norm to that of the residual."""
         self.ledger.touch("activations", 4 * self.T * self.H * FP32)
         self.ledger.give("activations", self.layer["norm"], self.row)
 

@@ -1,4 +1,4 @@
-"""What a whole run has to compute: its updates, its tokens, and the operations that each of them takes."""
+"""The work of a whole run: its updates, its tokens, and the FLOPs per token."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from studio.models.architecture import Architecture
 from studio.sizing.batch_lengths import Lengths, kept_rows, trained_in, worst_batch
 
 CPU_FLOPS = 1e11
-"""Operations a second of one core at the very most, to tell what can't be done in time before anything has been timed."""
+"""The peak FLOPS of one core, to detect impractical runs before any step has been timed."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of all epochs together."""
+    """Totals over all epochs."""
 
     steps: int
     tokens: float
 
 
 def work_of(config: FineTuneConfig, lengths: Lengths) -> Work | None:
-    """The updates and tokens of a run over rows of these lengths; None where none is left of them."""
+    """Return the updates and tokens of a run over rows of these lengths, or None if no row is left."""
     kept = kept_rows(lengths, config.max_length, config.long_rows)
     all_rows = sum(count for _, count in kept)
     if not all_rows:
@@ -35,18 +35,18 @@ def work_of(config: FineTuneConfig, lengths: Lengths) -> Work | None:
     per_epoch = updates_per_epoch(batches, config.gradient_accumulation_steps)
     steps = max(math.ceil(per_epoch * config.num_train_epochs), 1)
     tokens *= config.num_train_epochs
-    if config.max_steps > 0:  # which wins over epochs, be it fewer steps or more
+    if config.max_steps > 0:  # takes precedence over epochs, whether it means fewer or more steps
         return Work(config.max_steps, tokens * config.max_steps / steps)
     return Work(steps, tokens)
 
 
 def rows_trained(config: FineTuneConfig, rows: int) -> int:
-    """Of so many rows, those that aren't kept aside to measure with."""
+    """Return how many of `rows` are not held out for validation."""
     return rows - rows_kept_aside(rows, 0.0 if config.validation_dataset else config.validation_split)
 
 
 def tokens_of_step(config: FineTuneConfig, lengths: Lengths | None) -> float:
-    """Tokens of one update; without figures each row counts as long as `max_length`."""
+    """Return the tokens of one update; without lengths, every row has `max_length` tokens."""
     work = work_of(config, lengths) if lengths is not None else None
     if work is not None:
         return work.tokens / work.steps
@@ -54,10 +54,10 @@ def tokens_of_step(config: FineTuneConfig, lengths: Lengths | None) -> float:
 
 
 def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Lengths | None) -> float:
-    """Operations a token: 2 a weight forwards, 2 backwards (nothing is computed for frozen weights), 2 more to recompute.
+    """Return FLOPs per token: per weight 2 forward, 2 backward (frozen weights need no gradient), 2 to recompute.
 
-    Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 a weight where all are trained. Attention adds 2 products of
-    the row's length for each, half of which causality saves.
+    Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 per weight if all are trained. Attention adds 2 products
+    of the row's length for each pass, half of which causality saves.
     """
     rows = worst_batch(config, lengths)
     length = sum(rows) / len(rows)

@@ -1,4 +1,4 @@
-// Questions to the studio, and what it answers when it refuses: problem details (RFC 9457).
+// Requests to the studio's API. Its errors are problem details (RFC 9457).
 // @ts-check
 import { pageLanguage } from "./dom.js";
 
@@ -6,7 +6,7 @@ import { pageLanguage } from "./dom.js";
 
 const FOLLOW_MS = 300;
 
-/** What the studio refused, in a sentence, with its problems by code. */
+/** An error response of the studio, with its sentence and its problems. */
 export class Refused extends Error {
   /** @param {string} message @param {number} status @param {Problem[]} problems */
   constructor(message, status, problems) {
@@ -25,7 +25,7 @@ export class Refused extends Error {
  * @param {string} path
  * @param {RequestInit} [options]
  * @returns {Promise<any>}
- * @throws {Refused} the studio refuses; a TypeError where it doesn't answer at all
+ * @throws {Refused} for an error response; a TypeError if the studio doesn't respond at all
  */
 export async function ask(path, options = {}) {
   const headers = { Accept: "application/json", "X-Finetune-Language": pageLanguage(), ...options.headers };
@@ -43,14 +43,14 @@ export const post = (path, body, method = "POST") =>
     body: body === undefined ? undefined : JSON.stringify(body),
   });
 
-/** The address of a run. @param {string} id */
+/** The API path of a run. @param {string} id */
 export const runPath = (id) => `/api/runs/${encodeURIComponent(id)}`;
 
 /** The page of a run. @param {string} id */
 export const runPage = (id) => `run?run=${encodeURIComponent(id)}`;
 
 /**
- * What went wrong, as a sentence.
+ * An error as a sentence.
  * @param {unknown} error
  * @param {Record<string, any>} texts
  * @returns {string}
@@ -58,11 +58,11 @@ export const runPage = (id) => `run?run=${encodeURIComponent(id)}`;
 export const inWords = (error, texts) =>
   error instanceof TypeError || !(error instanceof Error) ? texts.no_connection : error.message || texts.no_connection;
 
-/** Whether the studio refused for this reason. @param {unknown} error @param {...string} codes */
+/** Whether an error response has one of these codes. @param {unknown} error @param {...string} codes */
 export const refusedFor = (error, ...codes) => error instanceof Refused && codes.some((code) => error.problem(code));
 
 /**
- * A file that is being read, or anything else that the studio does in the background, until it has ended.
+ * Follow a background job of the studio, such as reading a file, until it has ended.
  * @param {string} job
  * @param {(told: any) => void} [tell]
  */
@@ -76,7 +76,7 @@ export async function followJob(job, tell = () => {}) {
   }
 }
 
-/** Asks one question at a time: an answer that a later question has overtaken is dropped. */
+/** Sends one request at a time, and drops the response if there is a newer request. */
 export class Latest {
   #asked = 0;
   #answered = 0;

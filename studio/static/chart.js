@@ -1,4 +1,4 @@
-// The curves of a run. The chart's script is loaded with the first chart of a page, and only there.
+// The curves of a run. The chart library is loaded only with the first chart of a page.
 // @ts-check
 import { make } from "./dom.js";
 import { dark } from "./frame.js";
@@ -75,7 +75,7 @@ export class LossChart {
     const dotted = { color: COLORS.validation, dash: "dot" };
     const marker = { size: 8, symbol: "diamond" };
     const validation = { name: texts.validation_loss, x: [], y: [], mode: "lines+markers", marker, line: dotted };
-    // Without the mode bar, which offers to send the chart to somebody else's server.
+    // Hide the mode bar, which offers to upload the chart to an external server.
     await chart.newPlot(this.element, [train, validation], this.layout(), {
       responsive: true,
       displayModeBar: false,
@@ -84,7 +84,7 @@ export class LossChart {
     this.#drawn = true;
   }
 
-  /** Add what is new; `reset` takes back what was drawn before. @param {Points} train @param {Points} validation @param {boolean} reset */
+  /** Add new points; `reset` removes the earlier ones first. @param {Points} train @param {Points} validation @param {boolean} reset */
   async add(train, validation, reset) {
     if (!train.x.length && !validation.x.length) return;
     if (!this.#drawn) await this.draw();

@@ -1,4 +1,4 @@
-// Which column is used for what, how a text is split, and which sheet or table is read.
+// Lets the user choose the roles of columns, how to split a text, and which sheet or table to read.
 // @ts-check
 import { button, choice, labelled, make } from "./dom.js";
 
@@ -8,7 +8,7 @@ const SAMPLE_BY = ["paragraph", "line", "document"];
 /** @typedef {{ known_columns: string[], columns: Record<string, string>, format?: string, sample_by?: string }} Columns */
 
 /**
- * A select for each use of a column, or how a plain text is split.
+ * A select for each column role, or for how to split plain text.
  * @param {Columns} found
  * @param {Record<string, any>} texts
  * @param {(chosen: { columns: Record<string, string>, sample_by: string | undefined }) => void} apply
@@ -39,7 +39,7 @@ export function columnChoice(found, texts, apply) {
 }
 
 /**
- * A workbook with several sheets, or a database with several tables: one of them is read.
+ * A choice of one sheet in a workbook, or one table in a database.
  * @param {string[]} names
  * @param {Record<string, any>} texts
  * @param {(name: string) => void} apply

@@ -1,4 +1,4 @@
-// The data part of the pages: drop a file, see how it is read and what is wrong with it, fix it.
+// The data part of the pages: upload a file, see its detected format and its problems, and fix them.
 // @ts-check
 import { Refused, ask, followJob, inWords, post } from "./api.js";
 import { columnChoice, tableChoice } from "./column_choice.js";
@@ -11,8 +11,8 @@ import { TokenPreview } from "./tokens.js";
 
 /**
  * @typedef {import("./dataset_report.js").Dataset} Dataset
- * @typedef {{ keep?: string, columns?: string[], waiting?: string, sampleBy?: string }} Retry what is shown when reading
- *   fails: the dataset that was open before, the columns to choose from, the job that keeps the file, how it was split
+ * @typedef {{ keep?: string, columns?: string[], waiting?: string, sampleBy?: string }} Retry what to show if reading
+ *   fails: the previously open dataset, the columns to choose from, the job that has the file, how it was split
  */
 
 const READING = "finetune-reading";
@@ -20,7 +20,7 @@ const READING = "finetune-reading";
 class DatasetPart {
   #turn = 0;
   #opened = "";
-  #leaving = false; // a page that is left breaks off its requests, which is no end of the reading
+  #leaving = false; // leaving the page aborts its requests, but not the job
 
   /** @param {HTMLElement} root @param {import("./start.js").Settings} settings @param {import("./start.js").Gradio} gradio */
   constructor(root, settings, gradio) {
@@ -44,7 +44,7 @@ class DatasetPart {
   }
 
   get busy() {
-    return this.input.disabled; // what is being read is not overtaken
+    return this.input.disabled; // one file at a time
   }
 
   listen() {
@@ -119,7 +119,7 @@ class DatasetPart {
     return this.take(() => post("/api/datasets/imports", { name: `hub:${name}` }));
   }
 
-  /** A dataset of the Hub with several configs or splits: a person sees what there is and chooses. @param {string} name */
+  /** Show the configs and splits of a Hub dataset, to choose from. @param {string} name */
   async lookOnHub(name) {
     const { texts } = this;
     if (!name) return;
@@ -148,7 +148,7 @@ class DatasetPart {
 
   // ---- sending, reading -----------------------------------------------------------------------------------------------
 
-  /** Nobody starts on the old file while the new one is read. @param {string} words */
+  /** Deselect the old dataset, so that no run can start with it while a new one is read. @param {string} words */
   begin(words) {
     setText(this.note, "");
     this.root.classList.remove("fs-bad");
@@ -164,7 +164,7 @@ class DatasetPart {
   }
 
   /**
-   * Have a file read by a job, follow it, and open what came of it.
+   * Start a job that reads a file, follow it, and open the resulting dataset.
    * @param {() => Promise<{ job: string }>} begin
    * @param {Retry} [retry]
    */
@@ -177,7 +177,7 @@ class DatasetPart {
     let job = "";
     try {
       ({ job } = await begin());
-      sessionStorage.setItem(READING, job); // a reload in the middle continues with it
+      sessionStorage.setItem(READING, job); // a page reload continues with this job
       const found = await this.follow(job, mine);
       await this.open(found.dataset);
     } catch (error) {
@@ -188,11 +188,11 @@ class DatasetPart {
       this.bar.hidden = true;
       this.input.value = "";
       if (!this.#leaving) sessionStorage.removeItem(READING);
-      if (document.activeElement === document.body) this.said.focus(); // what was pressed is gone
+      if (document.activeElement === document.body) this.said.focus(); // the pressed button is gone
     }
   }
 
-  /** What can be done about a file that couldn't be read. @param {unknown} error @param {Retry} retry */
+  /** Offer ways to handle a file that couldn't be read. @param {unknown} error @param {Retry} retry */
   async offerRetry(error, { keep, columns, waiting, sampleBy = "paragraph" }) {
     const { texts } = this;
     const refused = error instanceof Refused ? error : null;
@@ -204,7 +204,7 @@ class DatasetPart {
       };
       this.shown.replaceChildren(tableChoice(tables.params.known, texts, apply));
     } else if (keep)
-      await this.open(keep, true).catch(() => {}); // what was there before stays usable
+      await this.open(keep, true).catch(() => {}); // keep the previous dataset usable
     else if ((unknown || columns) && waiting) {
       const known = unknown ? unknown.params.columns : columns;
       const found = { known_columns: known, columns: {}, sample_by: sampleBy };
@@ -233,7 +233,7 @@ class DatasetPart {
   upload(file) {
     const { texts, settings } = this;
     const limit = settings.most_bytes;
-    // Said before the first byte is sent: the server would refuse it too.
+    // Check before uploading anything: the server would reject it too.
     if (file.size > limit)
       return Promise.reject(
         new Error(fill(texts.too_large, { name: file.name, size: size(file.size), limit: size(limit) })),
@@ -298,7 +298,7 @@ class DatasetPart {
     return columnChoice(found, this.texts, (chosen) => this.take(() => post(place, chosen), more));
   }
 
-  /** A page that was left comes back with its dataset: of its address, of the form, or of a job that still reads. */
+  /** Restore the dataset of the page: from its URL, from the form, or from a job that is still reading. */
   async restore() {
     const failed = (/** @type {unknown} */ error) => {
       this.fail(error);
@@ -312,7 +312,7 @@ class DatasetPart {
         () => this.take(async () => ({ job: reading })),
         () => sessionStorage.removeItem(READING),
       );
-    // A form that was half filled is set by Gradio, perhaps a little later.
+    // Gradio may restore a partially filled form a little later.
     const fromForm = () => {
       const id = this.gradio.props.value;
       if (!id || id === known || this.shown.childElementCount) return;

@@ -1,4 +1,4 @@
-// What is known of a dataset: how it was read, which rows are invalid and why, and its first conversations.
+// The report of a dataset: its detected format, its invalid rows with reasons, and its first conversations.
 // @ts-check
 import { ask } from "./api.js";
 import { button, fill, heads, make, number, scrolling, setText } from "./dom.js";
@@ -23,7 +23,7 @@ const SHOWN_TEXT = 2000;
 const SHOWN_TURN = 4000;
 const MOST_FIXED = 50;
 
-/** How the file was read. @param {Dataset} found @param {Record<string, any>} texts */
+/** The detected format of the file. @param {Dataset} found @param {Record<string, any>} texts */
 export function detection(found, texts) {
   const used = Object.entries(found.columns).map(([use, column]) => `${texts[`use_${use}`]}: ${column}`);
   const keys = Object.entries(found.unused_keys).map(([key, count]) => `${key} (${number(count)})`);
@@ -59,7 +59,7 @@ function faultRow(record) {
 }
 
 /**
- * How many rows are good, and what is wrong with the others, with ways to fix, leave out or download them.
+ * The number of valid rows and the problems of the others, with ways to fix, skip, or download them.
  * @param {Dataset} found
  * @param {{ texts: Record<string, any>, language: string, chooses: boolean, save: (changes: Map<number, string | null>) => void }} options
  */
@@ -103,7 +103,7 @@ export function report(found, { texts, language, chooses, save }) {
 }
 
 /**
- * Invalid rows as texts to edit or leave out; they are saved together, as a new version.
+ * Invalid rows as text to edit or remove. They are saved together as a new version.
  * @param {Dataset} found
  * @param {HTMLElement} editor
  * @param {Record<string, any>} texts

@@ -1,4 +1,4 @@
-// Elements, made of texts and never of HTML, and work that is done again and again while an element is there.
+// Creates elements from text, never from HTML, and repeats work while an element is on the page.
 // @ts-check
 import { fillIn } from "./format.js";
 
@@ -24,7 +24,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * A button that does `work`.
+ * A button that calls `work`.
  * @param {string} text
  * @param {(event: MouseEvent) => void} work
  * @param {string} [kind] more classes: "fs-small", "fs-primary"
@@ -33,13 +33,13 @@ export function make(tag, attributes = {}, ...children) {
 export const button = (text, work, kind = "", attributes = {}) =>
   make("button", { type: "button", class: `fs-button ${kind}`, onclick: work, ...attributes }, text);
 
-/** A line that is read aloud when it changes. @param {Record<string, any>} [attributes] */
+/** A line whose changes screen readers announce. @param {Record<string, any>} [attributes] */
 export const statusLine = (attributes = {}) => make("p", { role: "status", "aria-live": "polite", ...attributes });
 
-/** The heads of a table's columns. @param {...string} names */
+/** The header row of a table. @param {...string} names */
 export const heads = (...names) => make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
 
-/** A table that scrolls by itself, with a name for those who can't see it. @param {string} name @param {HTMLTableElement} table */
+/** A scrollable table with an accessible name. @param {string} name @param {HTMLTableElement} table */
 export const scrolling = (name, table) =>
   make("div", { class: "fs-scroll", tabindex: 0, role: "region", "aria-label": name }, table);
 
@@ -63,7 +63,7 @@ export const onEnter = (work) => (event) => {
   work();
 };
 
-/** The page's language, whatever a cookie says. @returns {"en" | "zh"} */
+/** The page's language, regardless of the cookie. @returns {"en" | "zh"} */
 export const pageLanguage = () => (document.documentElement.lang.startsWith("zh") ? "zh" : "en");
 
 /** @param {string | string[]} text @param {Record<string, unknown>} values */
@@ -73,12 +73,12 @@ export const fill = (text, values) => fillIn(pageLanguage(), text, values);
 export const number = (value) => Number(value).toLocaleString(pageLanguage() === "zh" ? "zh-CN" : "en");
 
 /**
- * Do `work` now and every so often, one at a time, until the element is gone; not while nobody looks.
+ * Call `work` now and periodically, without overlap, until the element is removed. Pause in a background tab.
  * @param {HTMLElement} element
  * @param {() => Promise<unknown>} work
  * @param {number} every milliseconds
- * @param {() => boolean} [inBackground] whether to go on in a tab that nobody looks at
- * @returns {() => void} ends it
+ * @param {() => boolean} [inBackground] whether to continue in a background tab
+ * @returns {() => void} stops the polling
  */
 export function poll(element, work, every, inBackground = () => false) {
   let busy = false;
@@ -114,5 +114,5 @@ export function replaceRows(body, rows) {
   const able = again.disabled
     ? /** @type {HTMLElement | null} */ (again.parentElement?.querySelector("button:enabled"))
     : again;
-  able?.focus(); // at the top there is no Up
+  able?.focus(); // the first row's Up button is disabled
 }

@@ -1,4 +1,4 @@
-// Will it fit: the verdict on the form's settings, as words, a bar, and a badge on each model's card.
+// The resource estimate for the form's settings: as text, as a bar, and as a badge on each model's card.
 // @ts-check
 import { Refused, ask, inWords, post, runPage, runPath } from "./api.js";
 import { button, fill, heads, make, poll, scrolling, setText, statusLine } from "./dom.js";
@@ -95,7 +95,7 @@ class FitPart {
     this.gradio.trigger("change");
   }
 
-  /** Change the form's settings, with a way back. @param {Changes} changes */
+  /** Change the form's settings and offer an undo. @param {Changes} changes */
   apply(changes) {
     const valueOf = (/** @type {string} */ name) =>
       name.split(".").reduce((inner, key) => inner[key], this.config ?? {});
@@ -110,7 +110,7 @@ class FitPart {
     this.undone.replaceChildren(words, button(this.texts.undo, back, "fs-small"));
   }
 
-  /** Run a few steps, to know how long one takes. */
+  /** Run a few steps to measure the step time. */
   async measure() {
     this.timeIt.disabled = true;
     try {
@@ -129,7 +129,7 @@ class FitPart {
     try {
       run = await ask(runPath(this.#timingRun));
     } catch (error) {
-      if (!(error instanceof Refused)) return; // the studio doesn't answer; a refusal means that the run was deleted
+      if (!(error instanceof Refused)) return; // keep polling if the studio is down; a refusal means the run was deleted
     }
     if (run && !run.over) return;
     this.#timingRun = "";
@@ -154,7 +154,7 @@ class FitPart {
     } catch {
       return;
     }
-    if (mine !== this.#asked) return; // a newer setting has been asked for
+    if (mine !== this.#asked) return; // there is a newer request
     this.showBadges(answer.models);
     this.showPresets(answer);
     const text = JSON.stringify(answer);
@@ -197,7 +197,7 @@ class FitPart {
       device: verdict.device.name,
     });
     setText(this.said, [words, this.timeInWords(verdict)].filter(Boolean).join(" "));
-    // What isn't here would be downloaded first, and what doesn't fit would fail.
+    // A missing model would be downloaded first, and one that doesn't fit would fail.
     const possible = verdict.steps !== null && verdict.download_bytes === 0 && verdict.verdict !== "too_big";
     this.timing.hidden = !possible || verdict.seconds !== null;
     this.showMemory(verdict.bytes, need, free);
@@ -213,7 +213,7 @@ class FitPart {
     return fill(this.texts.fit_time, { steps, from: clock(seconds[0]), to: clock(seconds[1]) });
   }
 
-  /** The parts of the memory side by side, and a mark where what is free ends. @param {Record<string, number>} bytes @param {number} need @param {number} free */
+  /** A bar with the parts of the memory, and a mark at the free memory. @param {Record<string, number>} bytes @param {number} need @param {number} free */
   showMemory(bytes, need, free) {
     const { texts } = this;
     const whole = Math.max(need, free);
@@ -252,7 +252,7 @@ class FitPart {
     setText(this.note, lines.filter(Boolean).join(" "));
   }
 
-  /** The gentlest change that fits, at a click. @param {Verdict} verdict */
+  /** A button that applies the mildest change that fits. @param {Verdict} verdict */
   showChange({ verdict, fit }) {
     const { texts } = this;
     this.change.hidden = verdict === "fits";

@@ -1,4 +1,4 @@
-// What the form of the page says: read from an element of its own, written through its inputs.
+// Access to the page's form: reads a hidden element with its values, and writes through its inputs.
 // @ts-check
 
 /** @typedef {import("./start.js").Part} Part */
@@ -6,7 +6,7 @@
 /** @type {Record<string, any>} */
 let now = {};
 
-/** The form's values as they are; empty on a page without a form. */
+/** The form's current values; empty on a page without a form. */
 export const formNow = () => now;
 
 /** @type {Part} */
@@ -24,7 +24,7 @@ export function start(root, _settings, gradio) {
   changed();
 }
 
-/** Write into an input as a person would. @param {string} selector @param {unknown} value */
+/** Fill in an input like a user. @param {string} selector @param {unknown} value */
 export function typeInto(selector, value) {
   /** @type {HTMLInputElement | null} */
   const input = document.querySelector(selector);

@@ -1,4 +1,4 @@
-// Figures and texts as a person reads them. Nothing here touches a page.
+// Formats numbers and texts for display. Nothing here accesses the page.
 // @ts-check
 
 /** Bytes with a unit, powers of ten. @param {number} bytes */
@@ -30,12 +30,12 @@ export function parameters(count) {
 const CODES =
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
-/** What can't be seen, or would turn the direction of reading, is written out. @param {string} text */
+/** Escape invisible characters and those that change the text direction. @param {string} text */
 export const seen = (text) =>
   text.replace(CODES, (one) => `⟨U+${(one.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
 
 /**
- * A text with its values in it. One with several forms is the list of them: `count` chooses, by the language's rules.
+ * Fill in a text's values. A text with plural forms is a list; `count` selects one by the language's rules.
  * @param {string} language
  * @param {string | string[]} text
  * @param {Record<string, unknown>} values

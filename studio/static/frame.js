@@ -1,4 +1,4 @@
-// The head of every page: the other language, light and dark.
+// The header of every page: language and theme.
 // @ts-check
 import { make } from "./dom.js";
 
@@ -21,7 +21,7 @@ function toOther(texts, language) {
   return link;
 }
 
-/** Put the head over the page, once. @param {Record<string, any>} texts @param {string} language */
+/** Add the header to the page once. @param {Record<string, any>} texts @param {string} language */
 export function head(texts, language) {
   applyTheme();
   if (document.querySelector(".fs-head")) return;

@@ -1,4 +1,4 @@
-// More models: what is here, a search on the Hub, a download with its progress, and the way to the Hub.
+// More models: local models, Hub search, downloads with progress, and Hub access.
 // @ts-check
 import { ask, followJob, inWords, post, refusedFor } from "./api.js";
 import { button, fill, heads, make, number, onEnter, scrolling, setText, statusLine } from "./dom.js";
@@ -15,7 +15,7 @@ import { formNow, typeInto } from "./form.js";
  * }} Access
  */
 
-/** The way to the Hub: which server is asked, and with which token. */
+/** Hub access: the endpoint and the token. */
 class HubAccess {
   /** @param {Record<string, any>} texts @param {() => void} changed */
   constructor(texts, changed) {
@@ -54,7 +54,7 @@ class HubAccess {
     } catch (error) {
       setText(this.kept, inWords(error, this.texts));
     }
-    this.token.value = ""; // never shown again, and not left lying in the page
+    this.token.value = ""; // don't keep the token in the page
   }
 
   /** @param {Access} access */
@@ -69,13 +69,13 @@ class HubAccess {
     setText(this.kept, access.token_fixed ? this.texts.token_fixed : kept);
   }
 
-  /** Open where a refusal asks for a token. @param {unknown} error */
+  /** Open if an error asks for a token. @param {unknown} error */
   offer(error) {
     if (refusedFor(error, "model_gated", "model_unauthorized")) this.element.open = true;
   }
 }
 
-/** The chosen model: here, or to be downloaded. */
+/** The chosen model: downloaded, or to be downloaded. */
 class ChosenModel {
   model = "";
   online = false;
@@ -124,10 +124,10 @@ class ChosenModel {
       if (mine !== this.#asked) return;
       this.look.hidden = true;
       this.fetch.hidden = told.here;
-      if (told.job) return await this.follow(told.job); // begun before this page was loaded
+      if (told.job) return await this.follow(told.job); // started before this page was loaded
       const away = () => fill(texts.model_away, { model, size: size(told.download_bytes) });
       setText(this.said, told.here ? fill(texts.model_here, { model }) : away());
-      if (online) dispatchEvent(new Event("finetune-lengths")); // its shape is known now
+      if (online) dispatchEvent(new Event("finetune-lengths")); // its architecture is known now
     } catch (error) {
       if (mine !== this.#asked) return;
       const unknown = refusedFor(error, "model_not_known");
@@ -175,7 +175,7 @@ class ChosenModel {
   }
 }
 
-/** Models to choose from: those on this machine, and a search on the Hub. */
+/** The model choice: models on this machine, and a search on the Hub. */
 class ModelLists {
   /** @param {Record<string, any>} texts @param {HubAccess} access */
   constructor(texts, access) {

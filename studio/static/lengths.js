@@ -1,4 +1,4 @@
-// The lengths of all rows as bars, with a line at max_length that can be dragged. The arithmetic is apart from the page.
+// A histogram of row lengths with a draggable line at max_length. The arithmetic is separate from the page.
 // @ts-check
 import { fill, make, number, setText } from "./dom.js";
 
@@ -24,7 +24,7 @@ export const stepped = (places, from, way) =>
   places[Math.min(Math.max(places.indexOf(nearest(places, from)) + way, 0), places.length - 1)];
 
 /**
- * How many rows a max_length cuts and how many of them teach nothing; null where only an answer of the studio knows.
+ * How many rows a max_length truncates, and how many lose all trained tokens; null if only the studio can tell.
  * @param {Lengths} told
  * @param {number} at
  */
@@ -36,7 +36,7 @@ export function effectOf(told, at) {
   return bar >= 0 ? { cut: cut[bar], lost: lost[bar] } : null;
 }
 
-/** Where a bar stands in the picture. @param {Bars} bars @param {number} index */
+/** The position of a bar in the chart. @param {Bars} bars @param {number} index */
 export function barPlace({ edges, counts }, index) {
   const longest = edges[edges.length - 1];
   const [from, to] = [edges[index], edges[index + 1]].map((edge) => (edge / longest) * WIDTH);
@@ -66,7 +66,7 @@ export class LengthBars {
     this.setLength = setLength;
     const { edges } = told.histogram;
     this.longest = edges[edges.length - 1];
-    // On the edges of bars the figures are exact at once; elsewhere they come with the next answer.
+    // At bin edges the figures are exact immediately; elsewhere they come with the next response.
     this.places = edges.filter((edge) => edge >= LEAST_LENGTH);
     this.svg = document.createElementNS(SVG, "svg");
     this.line = document.createElementNS(SVG, "line");
@@ -99,7 +99,7 @@ export class LengthBars {
     svg.append(this.line);
   }
 
-  /** The line, the bars beyond it, and what it means in rows. @param {number} at */
+  /** Draw the line, the bars beyond it, and its effect in rows. @param {number} at */
   draw(at) {
     const { texts, told } = this;
     const x = (Math.min(at, this.longest) / this.longest) * WIDTH;
@@ -119,7 +119,7 @@ export class LengthBars {
     slider.addEventListener("input", () => this.draw(value()));
     slider.addEventListener("change", () => this.setLength(value()));
     slider.addEventListener("keydown", (event) => {
-      const way = WAYS[event.key]; // one key, one bar
+      const way = WAYS[event.key]; // one bar per key press
       if (!way) return;
       event.preventDefault();
       const to = stepped(places, Number(slider.value), way);

@@ -1,4 +1,4 @@
-// The library: all datasets with what is known of them; rename, mix, download, delete with undo.
+// The library: all datasets with their details; rename, mix, download, and delete with undo.
 // @ts-check
 import { ask, followJob, inWords, post, refusedFor, runPage } from "./api.js";
 import { button, fill, make, number, poll } from "./dom.js";
@@ -75,7 +75,7 @@ class Library {
     const undo = button(this.texts.undo, back, "fs-small");
     const line = make("span", { class: "fs-line" }, fill(this.texts.deleted, { name: item.name }), " ", undo);
     if (!this.said.querySelector(".fs-line")) this.said.replaceChildren();
-    this.said.prepend(line); // each can be undone, also after another one
+    this.said.prepend(line); // each deletion can be undone, even after another one
     dispatchEvent(new CustomEvent("finetune-deleted", { detail: item.id }));
     undo.focus();
     await this.refresh();
@@ -93,7 +93,7 @@ class Library {
     }
   }
 
-  /** A tick that adds the dataset to a mix, and its weight. @param {Dataset} item */
+  /** A checkbox that adds the dataset to a mix, and its weight. @param {Dataset} item */
   pick(item) {
     const chosen = this.#weights.has(item.id);
     const weight = make("input", {

@@ -1,4 +1,4 @@
-// A table that stays as the studio's list is: asked for again and again, redrawn only when something has changed.
+// A table that polls a list of the studio and redraws only when it has changed.
 // @ts-check
 import { Latest, ask, inWords } from "./api.js";
 import { heads, make, replaceRows, scrolling, setText, statusLine } from "./dom.js";
@@ -42,7 +42,7 @@ export class LiveTable {
       return this.fail(error);
     }
     if (!list) return;
-    if (this.said.textContent === this.texts.no_connection) setText(this.said, ""); // it answers again
+    if (this.said.textContent === this.texts.no_connection) setText(this.said, ""); // the studio responds again
     const now = JSON.stringify(list);
     if (now === this.#shown) return;
     this.#shown = now;

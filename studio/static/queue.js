@@ -1,4 +1,4 @@
-// The runs that wait for their device: their order, a pause. Nothing is shown while nothing waits.
+// The queue: the order of queued runs, and pause. It is hidden while no run is queued.
 // @ts-check
 import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
 import { button, fill, heads, make, poll, replaceRows, scrolling, setText, statusLine } from "./dom.js";
@@ -40,7 +40,7 @@ class Queue {
     } catch (error) {
       words = inWords(error, this.texts);
     }
-    await this.refresh(); // the new order first: who reads that a run has moved must not find the old one
+    await this.refresh(); // show the new order before announcing the move
     setText(this.told, words);
     if (words) this.box.hidden = false;
   }
@@ -114,7 +114,7 @@ class Queue {
     try {
       answer = await this.#latest.ask(() => ask("/api/queue"));
     } catch {
-      return; // the list below says that the studio doesn't answer
+      return; // the list below reports that the studio doesn't respond
     }
     if (!answer) return;
     this.#now = answer;

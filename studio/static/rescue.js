@@ -1,4 +1,4 @@
-// Runs that a power cut or a kill has interrupted: offered on top of the pages, to go on with one click.
+// Interrupted runs (by a power loss or a kill), shown on top of the pages, to resume with one click.
 // @ts-check
 import { ask, inWords, post } from "./api.js";
 import { button, fill, make, poll, setText } from "./dom.js";
@@ -27,9 +27,9 @@ export function start(root, { texts }) {
     try {
       list = await ask("/api/runs");
     } catch {
-      return; // the list below says that the studio doesn't answer
+      return; // the list below reports that the studio doesn't respond
     }
-    const cut = list.filter((run) => run.state === "interrupted"); // those that wait are shown in the queue
+    const cut = list.filter((run) => run.state === "interrupted"); // the queue shows the others
     box.hidden = !cut.length;
     setText(all, cut.length === 1 ? texts.resume : texts.resume_all);
     setText(said, fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }));

@@ -1,4 +1,4 @@
-// The page of one run: its state and figures, the curves, the answers, the log, and what can be done with it.
+// The page of one run: state, figures, curves, answers, log, and actions.
 // @ts-check
 import { ask, inWords, post, runPage, runPath } from "./api.js";
 import { LossChart } from "./chart.js";
@@ -20,7 +20,7 @@ const NEAR_END = 40;
 const canTell = () => "Notification" in window;
 const mayTell = () => canTell() && Notification.permission === "granted";
 
-/** What is filled again and again. @param {Record<string, any>} texts @param {string} id */
+/** The elements that each update fills. @param {Record<string, any>} texts @param {string} id */
 function makeParts(texts, id) {
   const title = make("h1", {}, id);
   const below = make("p", { class: "fs-hint" });
@@ -85,7 +85,7 @@ class RunPage {
     const { logBox } = this.parts;
     logBox.addEventListener("toggle", () => logBox.open && this.readLog());
     root.append(...this.layout());
-    for (const control of Object.values(this.controls)) control.hidden = true; // until it is known which make sense
+    for (const control of Object.values(this.controls)) control.hidden = true; // until the status is known
   }
 
   /** @returns {Record<string, HTMLButtonElement | HTMLAnchorElement>} */
@@ -106,7 +106,7 @@ class RunPage {
     };
   }
 
-  /** Everything in its place, top to bottom. @returns {HTMLElement[]} */
+  /** The layout from top to bottom. @returns {HTMLElement[]} */
   layout() {
     const { texts, controls } = this;
     const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
@@ -163,7 +163,7 @@ class RunPage {
     }
   }
 
-  /** Run again and go there. @param {HTMLElement} pressed @param {unknown} [body] */
+  /** Run again and open the new run. @param {HTMLElement} pressed @param {unknown} [body] */
   async again(pressed, body) {
     const control = /** @type {HTMLButtonElement} */ (pressed);
     control.disabled = true;
@@ -189,10 +189,10 @@ class RunPage {
     this.show(update.status);
     await this.chart.add(update.train, update.validation, update.reset);
     this.parts.waiting.hidden = this.chart.count > 0;
-    if (this.chart.count > MOST_POINTS) this.#last = 0; // thinned again by the server
+    if (this.chart.count > MOST_POINTS) this.#last = 0; // let the server downsample again
   }
 
-  /** There is no such run: say so, and ask no more. */
+  /** The run doesn't exist: show that and stop polling. */
   gone() {
     this.end?.();
     const problem = make("p", { class: "fs-problem", role: "alert" }, `${this.id}: ${this.texts.no_run} `);
@@ -238,7 +238,7 @@ class RunPage {
     this.parts.next.hidden = status.state !== "finished";
   }
 
-  /** A tab in the background says that its run has ended. @param {Status} status */
+  /** Notify the user of the run's end if the tab is in the background. @param {Status} status */
   tellEnd(status) {
     const ended = status.over && this.#going;
     this.#going = !status.over;
@@ -274,7 +274,7 @@ class RunPage {
     this.parts.answers.replaceChildren(make("h2", {}, texts.answers), scrolling(texts.answers, table));
   }
 
-  /** What it said on the way, newest first. @param {Sample} pair */
+  /** The intermediate answers, newest first. @param {Sample} pair */
   earlier(pair) {
     if (pair.answers.length < 2) return null;
     const line = (/** @type {{ step: number, answer: string }} */ one) =>

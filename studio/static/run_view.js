@@ -1,4 +1,4 @@
-// What the page of a run shows for a status: which actions make sense, and every figure as text. Nothing here touches a page.
+// What the page of a run shows for a status: the available actions and all figures as text. No access to the page.
 // @ts-check
 import { clock, figure, size } from "./format.js";
 
@@ -14,7 +14,7 @@ import { clock, figure, size } from "./format.js";
  * }} Status
  */
 
-/** Which actions are offered, by their names. @param {Status} status @returns {Record<string, boolean>} */
+/** The available actions by name. @param {Status} status @returns {Record<string, boolean>} */
 export function offered(status) {
   const { over, state } = status;
   const unbegun = status.attempt === 0 && state !== "failed";
@@ -29,20 +29,20 @@ export function offered(status) {
   };
 }
 
-/** What the first two actions are called: they mean something else for a run that has not begun. @param {Status} status */
+/** The labels of the first two actions, which differ for a run that has not started. @param {Status} status */
 export const named = (status) => ({
   stop: status.state === "queued" ? "queue_leave" : "stop",
   resume: status.attempt === 0 && status.state !== "failed" ? "begin" : "resume",
 });
 
-/** How far a run or its phase is, from 0 to 1. @param {Status} status */
+/** The progress of a run or its phase, from 0 to 1. @param {Status} status */
 export function progressOf(status) {
   if (status.total_steps) return status.step / status.total_steps;
   return status.total ? (status.done ?? 0) / status.total : 0;
 }
 
 /**
- * The line beside the state: what is going on, or until when a stop is done.
+ * The line next to the state: the current phase, or the time limit of a stop.
  * @param {Status} status
  * @param {(key: string, values: Record<string, unknown>) => string} say
  */
@@ -52,13 +52,13 @@ export function phaseOf(status, say) {
   return status.phase + amount;
 }
 
-/** The tiles of a run by the names of their facts, in their order. */
+/** The tiles of a run by name, in order. */
 export const FACTS = [
   "step", "epoch", "loss", "validation_loss", "eta", "speed", "memory", "peak_memory", "device", "saved_step",
 ]; // prettier-ignore
 
 /**
- * Every tile's text; the device's own is asked for elsewhere.
+ * The text of every tile, except for the device's, which comes from another request.
  * @param {Status} status
  * @param {(key: string, values: Record<string, unknown>) => string} say
  * @returns {Record<string, string>}
@@ -79,14 +79,14 @@ export function factsOf(status, say) {
   };
 }
 
-/** Settings as a person reads them. @param {Record<string, unknown>} changes */
+/** Format settings for display. @param {Record<string, unknown>} changes */
 export const changesOf = (changes) =>
   Object.entries(changes)
     .map(([name, value]) => `${name}: ${value}`)
     .join(", ");
 
 /**
- * The points of a small curve in a box of 80 by 22, as an SVG polyline has them; empty for fewer than two.
+ * The points of a sparkline (80 by 22) for an SVG polyline; empty for fewer than two points.
  * @param {(number | null)[]} losses
  */
 export function sparkPoints(losses) {

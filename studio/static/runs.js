@@ -1,4 +1,4 @@
-// All runs in a table: their state, figures and small curves; stop, resume, and delete with undo.
+// A table of all runs with state, figures, and sparklines; stop, resume, and delete with undo.
 // @ts-check
 import { post, runPage, runPath } from "./api.js";
 import { button, fill, make, poll } from "./dom.js";

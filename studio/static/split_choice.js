@@ -1,4 +1,4 @@
-// What there is in a dataset of the Hub: its configs, the splits of one, and the first rows, to choose from.
+// The configs of a Hub dataset, the splits of one config, and its first rows, to choose from.
 // @ts-check
 import { button, choice, labelled, make } from "./dom.js";
 import { seen, size } from "./format.js";

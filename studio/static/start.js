@@ -1,4 +1,4 @@
-// Every live part of a page begins here: its texts are fetched, its module is loaded, its element is filled.
+// Starts every live part of a page: fetches its texts, loads its module, and fills its element.
 // @ts-check
 import { ask } from "./api.js";
 
@@ -25,7 +25,7 @@ const PARTS = {
   warm_trainer: () => import("./warm_trainer.js"),
 };
 
-/** @type {Promise<Texts> | null} All parts of a page share one answer; one that failed is asked for again. */
+/** @type {Promise<Texts> | null} All parts of a page share one response; a failed request is repeated. */
 let texts = null;
 /** @param {string} language */
 const textsOf = (language) =>
@@ -34,7 +34,7 @@ const textsOf = (language) =>
     throw error;
   }));
 
-/** A text that is missing shows its key and is reported: the word "undefined" would explain nothing. @param {Texts} all */
+/** Show and report the key of a missing text, because "undefined" would explain nothing. @param {Texts} all */
 const checked = (all) =>
   new Proxy(all, {
     get(target, key) {

@@ -1,4 +1,4 @@
-// What the model sees: every token of a row and whether it is trained on; and what the lengths of all rows mean.
+// What the model sees: every token of a row, whether it is trained on, and statistics of the lengths of all rows.
 // @ts-check
 import { followJob, inWords, post, refusedFor } from "./api.js";
 import { button, choice, fill, make, number, onEnter, setText, statusLine } from "./dom.js";
@@ -33,7 +33,7 @@ export class TokenPreview {
   /** @type {Stats | null} */
   #stats = null;
   #counting = false;
-  /** @type {number | null} a max_length that was dragged where there is no form */
+  /** @type {number | null} the max_length set by dragging on a page without a form */
   #dragged = null;
   #waiting = 0;
   #last = "";
@@ -45,7 +45,7 @@ export class TokenPreview {
     this.found = found;
     this.texts = settings.texts;
     const { texts } = this;
-    // Which model, when no form says so.
+    // The model choice, on a page without a form.
     this.models = settings.models ? choice(settings.models, { id: "fs-tokens-model" }) : null;
     this.models?.addEventListener("change", () => this.askAnew(false));
     this.said = statusLine({ class: "fs-hint" });
@@ -112,7 +112,7 @@ export class TokenPreview {
 
   // ---- asking -----------------------------------------------------------------------------------------------------------
 
-  /** The settings that decide what the model sees. */
+  /** The settings that affect what the model sees. */
   facts() {
     const form = formNow();
     return {
@@ -229,7 +229,7 @@ export class TokenPreview {
     /** @type {[Stats, Split]} */
     const [stats, split] = [await this.see({ op: "stats" }), await this.see({ op: "split" })];
     this.#stats = stats;
-    dispatchEvent(new Event("finetune-lengths")); // the studio has kept them: an estimate knows the rows now
+    dispatchEvent(new Event("finetune-lengths")); // the studio has stored the lengths for estimates
     const bars = new LengthBars(stats, this.texts, this.facts().long_rows, (value) => this.setLength(value));
     const lines = make("ul", { class: "fs-notes" }, ...this.remarks(stats, split).map((text) => make("li", {}, text)));
     const held = document.activeElement?.id === "fs-max-length" && this.numbers.contains(document.activeElement);
@@ -237,7 +237,7 @@ export class TokenPreview {
     if (held) bars.slider.focus();
   }
 
-  /** Of how many rows the figures are, and a way to all of them. @param {Stats} stats */
+  /** How many rows the statistics cover, and a button to count all of them. @param {Stats} stats */
   sample({ sampled, counted, rows }) {
     const { texts } = this;
     if (!sampled) return make("p", { class: "fs-hint" });
@@ -255,7 +255,7 @@ export class TokenPreview {
       [texts.fact_trained, number(stats.trained_tokens)],
       [texts.fact_longest, `${number(stats.median)} / ${number(stats.longest)}`],
       [texts.fact_steps, `${number(stats.steps_per_epoch)} (${stats.batch} × ${stats.accumulation})`],
-      [texts.fact_padding, `${Math.round(stats.padding_share * 100)} %`],
+      [texts.fact_padding, `${Math.round(stats.padding_share * 100)}%`],
       [texts.fact_split, `${number(split.train)} / ${number(split.validation)}`],
     ];
     const tiles = items.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
@@ -295,7 +295,7 @@ export class TokenPreview {
         const now = this.numbers.querySelector("button");
         if (!now) return;
         now.disabled = true;
-        const percent = total ? ` ${Math.floor((100 * done) / total)} %` : "";
+        const percent = total ? ` ${Math.floor((100 * done) / total)}%` : "";
         setText(now, this.texts.counting + percent);
       });
       if (!this.root.isConnected) return;

@@ -1,4 +1,4 @@
-// A trainer that waits: said under the Start button, with the memory that it holds.
+// Shows the warm trainer and its memory under the Start button.
 // @ts-check
 import { ask, post } from "./api.js";
 import { button, fill, make, poll, setText } from "./dom.js";
@@ -25,7 +25,7 @@ export function start(root, { texts }) {
     line.hidden = free.hidden = told.state !== "waiting";
     if (told.state === "waiting") setText(said, fill(texts.warm_trainer, { memory: size(told.memory_bytes) }));
   }
-  let wanted = true; // asked for once a visit: whoever frees the memory has it free
+  let wanted = true; // start it only once per visit, so that it stays off after the user frees its memory
   const look = async () => {
     try {
       show(wanted ? await post("/api/warm-trainer") : await ask("/api/warm-trainer"));

@@ -1,8 +1,8 @@
-"""Who may come in: one ASGI wrapper around everything, so that a route of ours or of Gradio's can't forget it.
+"""Authentication: one ASGI wrapper around all routes, ours and Gradio's, so that none can skip it.
 
-Host   must name this machine (against DNS rebinding): else 400
-Origin must be our own where a browser sends one (against other sites' pages): else 403
-Cookie must hold the token, which the link in the terminal brings: else 401, or the login page
+Host   must name this machine (against DNS rebinding), else 400
+Origin must be ours if the browser sends one (against other sites' pages), else 403
+Cookie must hold the token, which the link in the terminal sets, else 401 or the login page
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _HOST = re.compile(r"(\[[0-9a-f:]+\]|[^:@/\s]+)(?::\d{1,5})?")
 _LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Finetune Studio</title><style>:root{color-scheme:light dark}body{font:16px system-ui;max-width:32rem;margin:15vh auto;
 padding:0 1rem}input,button{font:inherit;padding:.5rem}</style>
-<h1>Finetune Studio</h1><p>Open the link that the terminal shows, or paste its token here.</p>
+<h1>Finetune Studio</h1><p>Open the link shown in the terminal, or paste its token here.</p>
 <p lang="zh">请打开终端里显示的链接，或在此粘贴其中的令牌。</p>
 <form method="get" action="/"><label>Token <input name="token" type="password" autocomplete="off" required autofocus></label>
 <button>Open</button></form></html>"""
 
 
 class Auth:
-    """ASGI middleware; `token` is what the cookie must hold, `names` the hosts that are this machine."""
+    """ASGI middleware. `token` is the required value of the cookie, `names` are this machine's host names."""
 
     def __init__(self, app: ASGIApp, token: str, names: frozenset[str] = LOCAL_NAMES) -> None:
         self._app, self._token, self._names = app, token, names
@@ -69,7 +69,7 @@ class Auth:
             await answer(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """What to answer instead, or None to let the request in."""
+        """Return the response that rejects the request, or None to accept it."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         named = _HOST.fullmatch(host)
@@ -96,9 +96,9 @@ class Auth:
         return _refused(scope, Code.NOT_LOGGED_IN)
 
     def _enter(self, scope: Scope, query: dict[str, str], host: str) -> Response:
-        """Give the cookie, and take the token out of the address."""
+        """Set the cookie and redirect to the URL without the token."""
         rest = urlencode({name: value for name, value in query.items() if name != "token"})
-        path = "/" + scope["path"].lstrip("/")  # '//elsewhere' would lead away
+        path = "/" + scope["path"].lstrip("/")  # '//host' would redirect to another host
         response = RedirectResponse("/" if path == "/login" else path + (f"?{rest}" if rest else ""), 303)
         response.set_cookie(
             cookie_name(host), self._token, httponly=True, samesite="strict", path="/", max_age=30 * 86400
@@ -123,7 +123,7 @@ def _refused(scope: Scope, code: Code, value: str = "") -> Response:
 
 
 def _place_of(origin: str) -> str | None:
-    """Host and port of an Origin header; None for one that is no address."""
+    """Return the host and port of an Origin header, or None if it is invalid."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -131,5 +131,5 @@ def _place_of(origin: str) -> str | None:
 
 
 def cookie_name(host: str) -> str:
-    """Cookies don't know ports: two studios on one machine would take each other's."""
+    """Return a cookie name with the port. Cookies ignore ports, so two studios on one machine would share a cookie."""
     return f"finetune-studio-{host.rpartition(':')[2] or '80'}"

@@ -1,7 +1,7 @@
-"""What a crowd of idle, slow or broken connections may cost: places, time and log lines are bounded.
+"""Limits what many idle, slow, or broken connections can use: open connections, time, and log lines.
 
-uvicorn waits for ever for a connection's first request and for the rest of one that has begun, and asyncio, once no file
-descriptor is left, fills the log. Here the one that has been silent for longest makes room, and none waits without end.
+uvicorn waits forever for a connection's first request and for the rest of an incomplete one, and asyncio floods the log
+once no file descriptor is left. Here the connection that has been idle longest is closed, and every wait has a timeout.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 20.0
-"""For a request's head: from the connection, or from its first byte, to its last line."""
+"""The time limit of a request head, from the connection or its first byte to its last line."""
 BODY_SECONDS = 60.0
-"""Between two pieces of a request's body."""
+"""The time limit between two chunks of a request body."""
 MOST_CONNECTIONS = 400
 KEPT_FILES = 100
-"""File descriptors for everything else: logs, children, runs, uploads."""
+"""File descriptors reserved for everything else: logs, children, runs, uploads."""
 BACKLOG = 32
-"""Connections that are taken in one turn of the loop, before any of them can make room; asyncio takes as many as wait."""
+"""The listen backlog: asyncio accepts this many connections in one loop iteration, before any of them can be closed."""
 MOST_LINES, EACH_SECONDS = 20, 60.0
-"""Of one logger: what comes beyond is counted."""
+"""The log lines per logger and period. Further lines are only counted."""
 
 
 def make_room_for_files() -> int:
-    """Raise this process's limit of open files as far as it goes; returns how many connections may be open at once."""
+    """Raise this process's limit of open files to its maximum. Return how many connections may be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -40,7 +40,7 @@ def make_room_for_files() -> int:
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's own, with a bound on how long a request's head may take, and on how many connections are open."""
+    """uvicorn's protocol with a time limit for request heads and a limit of open connections."""
 
     most = MOST_CONNECTIONS
 
@@ -49,7 +49,7 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
         if len(self.connections) > self.most:
-            # One that is being ended already makes no more room: of many that come at once, each ends another.
+            # Skip connections that are closing already, so that each new connection closes a different one.
             silent = [
                 one
                 for one in self.connections
@@ -74,7 +74,7 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
-        if self._silent_since is not None and self._head_timer.cancelled():  # the next request of one that is kept
+        if self._silent_since is not None and self._head_timer.cancelled():  # next request of a kept connection
             self._head_timer = self.loop.call_later(HEADER_SECONDS, self._give_up)
         super().data_received(data)
 
@@ -84,7 +84,7 @@ class PatientProtocol(H11Protocol):
 
 
 class SlowBodies:
-    """ASGI middleware: a request whose body stops coming is ended."""
+    """ASGI middleware that ends a request whose body stalls."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -97,7 +97,7 @@ class SlowBodies:
 
         async def receive_in_time() -> Message:
             nonlocal whole
-            if whole:  # from here on it is waited for the browser to leave
+            if whole:  # from here on, this waits for the disconnect
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), BODY_SECONDS)
@@ -110,7 +110,7 @@ class SlowBodies:
 
 
 class FewLines(logging.Filter):
-    """Lets so many lines of a logger through a minute, and says how many it held back."""
+    """Limits the lines per minute of a logger and reports how many it dropped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class FewLines(logging.Filter):
         now = time.monotonic()
         if now - self._begun > EACH_SECONDS:
             if self._held:
-                record.msg, record.args = f"{record.getMessage()} ({self._held} lines like this were held back)", ()
+                record.msg, record.args = f"{record.getMessage()} ({self._held} similar lines were suppressed)", ()
             self._begun, self._passed, self._held = now, 0, 0
         self._passed += 1
         self._held += self._passed > MOST_LINES
@@ -128,6 +128,6 @@ class FewLines(logging.Filter):
 
 
 def bound_log() -> None:
-    """Nothing that goes wrong again and again fills the disk with its log."""
+    """Limit the log, so that recurring errors can't fill the disk."""
     for name in ("asyncio", "uvicorn.error"):
         logging.getLogger(name).addFilter(FewLines())

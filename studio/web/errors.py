@@ -1,7 +1,7 @@
-"""How the API says that something went wrong: one JSON shape, the right status, the page's language.
+"""The API's error responses: one JSON format, the right status, the page's language.
 
-The shape is RFC 9457's problem details: `type` and `title` of the first problem, `status`, `detail` in sentences, and
-as an extension `problems`, each with its code and its values. `docs/errors.md` lists every code with its status.
+The format is RFC 9457's problem details: `type` and `title` of the first problem, `status`, `detail` in sentences, and,
+as an extension, `problems` with their codes and values. `docs/errors.md` lists every code with its status.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ STATUS: dict[Code, HTTPStatus] = {
     **dict.fromkeys((Code.HUB_BUSY, Code.QUEUE_HELD), HTTPStatus.SERVICE_UNAVAILABLE),
     **dict.fromkeys((Code.DISK_FULL, Code.DISK_ERROR), HTTPStatus.INSUFFICIENT_STORAGE),
 }  # fmt: skip
-"""The status of each code; one that isn't named is input that can't be used: 422."""
+"""The status of each code. Unlisted codes mean invalid input: 422."""
 _BY_STATUS = {404: Code.ADDRESS_UNKNOWN, 405: Code.METHOD_UNKNOWN}
 _SECONDS_BUSY = "5"
 log = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ def status_of(code: Code) -> HTTPStatus:
 
 
 def language_of(request: Request) -> str:
-    """The page's language: of the page that asks, else as chosen, else as the browser prefers."""
-    # Our own script says which page asks; only then what was chosen before, and what the browser prefers.
+    """Return the language of the requesting page, else the chosen one, else the browser's preferred one."""
+    # Our scripts send the page's language; it takes precedence over the earlier choice and the browser's preference.
     chosen = request.headers.get("x-finetune-language") or request.cookies.get("finetune-language")
     if chosen in LANGUAGES:
         return str(chosen)
@@ -74,7 +74,7 @@ def detail_of(problems: Sequence[Problem], language: str) -> str:
 
 
 def problem_response(problems: Sequence[Problem], language: str) -> JSONResponse:
-    """Problems as an answer; the first one says its status."""
+    """Return problems as a response. The first one determines the status."""
     status = status_of(problems[0].code)
     body = {
         "type": f"urn:finetune-studio:{problems[0].code}", "title": status.phrase, "status": int(status),
@@ -85,7 +85,7 @@ def problem_response(problems: Sequence[Problem], language: str) -> JSONResponse
 
 
 def _sendable(value: Any) -> Any:
-    """A value as JSON can say it: no infinity, no half of a character."""
+    """Convert a value to what JSON can represent: no infinity, no lone surrogates."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):
@@ -96,7 +96,7 @@ def _sendable(value: Any) -> Any:
 
 
 def add_error_handlers(app: FastAPI, home: Home) -> None:
-    """Make every error of the application an answer of one shape."""
+    """Make every error of the application a response in the same format."""
 
     def handler(
         problems_of: Callable[[Any], Sequence[Problem]],
@@ -107,7 +107,7 @@ def add_error_handlers(app: FastAPI, home: Home) -> None:
         return answer
 
     def of_os_error(error: OSError) -> Sequence[Problem]:
-        log.exception("A file could not be used", exc_info=error)
+        log.exception("A file operation failed", exc_info=error)
         path = str(error.filename or home.path)
         return [
             problem_of_os_error(error, home.path)
@@ -115,7 +115,7 @@ def add_error_handlers(app: FastAPI, home: Home) -> None:
         ]
 
     def of_unexpected(error: Exception) -> Sequence[Problem]:
-        return [Problem.error(Code.UNEXPECTED, reason=type(error).__name__, path="the terminal of the studio")]
+        return [Problem.error(Code.UNEXPECTED, reason=type(error).__name__, path="the studio's terminal")]
 
     app.add_exception_handler(FineTuneError, handler(lambda error: error.problems))
     app.add_exception_handler(RequestValidationError, handler(_of_validation))
@@ -145,7 +145,7 @@ def _of_status(error: HTTPException) -> Sequence[Problem]:
 
 
 class PlainRoute(APIRoute):
-    """A route whose values hold nothing that no file and no answer could say again: no NaN, no NUL, no half of a character."""
+    """A route that rejects values that no file and no response can represent: NaN, NUL, and lone surrogates."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -173,14 +173,14 @@ class _PlainRequest(Request):
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise ValueError(f"{name} is not a valid JSON number")
 
 
 def _refuse_odd(value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a number is too large")
     if isinstance(value, str) and ("\0" in value or any("\ud800" <= character <= "\udfff" for character in value)):
-        raise ValueError("a text holds a NUL character or half of a character")
+        raise ValueError("a string contains a NUL character or a lone surrogate")
     if isinstance(value, dict):
         for key, item in value.items():
             _refuse_odd(key)

@@ -1,4 +1,4 @@
-"""The studio's own server: authentication, our JSON and files, and the pages. One process, on this machine only."""
+"""The studio's server: authentication, the JSON API, files, and the pages. One process, on this machine only."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def build_app(
     def root(request: Request) -> RedirectResponse:
         return RedirectResponse(f"/{language_of(request)}/", 303)
 
-    # Our own, so that Gradio's names (/assets, /static) stay its own.
+    # Under our own path, to avoid conflicts with Gradio's (/assets, /static).
     app.get("/ui-assets/plotly.min.js")(_plotly)
     app.get("/favicon.ico")(_icon)
     app.mount("/ui-assets", StaticFiles(directory=UI_ASSETS), name="ui-assets")
@@ -80,7 +80,7 @@ def build_app(
 
 
 def _plotly() -> FileResponse:
-    """The script that the Python package of plotly brings."""
+    """Serve the script from the plotly package."""
     script = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
     return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
 
@@ -90,7 +90,7 @@ def _icon() -> FileResponse:
 
 
 def studio_token(home: Home) -> str:
-    """The token of this home's studio: kept, so that a page stays logged in over a restart. Only its owner can read it."""
+    """Return the stored token of this home, which keeps pages logged in after a restart. Only its owner can read it."""
     home.path.mkdir(parents=True, exist_ok=True)
     try:
         kept = home.studio_token.read_text(encoding="ascii").strip()
@@ -108,17 +108,17 @@ def studio_token(home: Home) -> str:
 
 
 def bound_socket(host: str, port: int | None) -> socket.socket:
-    """A listening place: the port asked for, or the next free one when none was.
+    """Open a listening socket on the requested port, or on the next free one by default.
 
     Raises:
-        FineTuneError: the port that was asked for is taken.
+        FineTuneError: the requested port is in use.
     """
     for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
         candidate = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((host, number))
-            # From here on a browser that comes early waits in line, and nobody else can take the port.
+            # From here on, early connections wait in the backlog, and no other process can take the port.
             candidate.listen(BACKLOG)
         except OSError:
             candidate.close()
@@ -133,13 +133,13 @@ def serve(
     home: Home, host: str, port: int | None, open_browser: bool, tell: Callable[[str], None], warm_trainer: bool = True,
     resume_interrupted: bool = False,
 ) -> None:  # fmt: skip
-    """Run the studio until it is interrupted. Runs are not touched by its end.
+    """Run the studio until it is interrupted. Its end doesn't affect runs.
 
     Raises:
-        FineTuneError: the port is taken.
+        FineTuneError: the port is in use.
     """
     place = bound_socket(host, port)
-    # Before gradio is imported: nothing phones home, and uploads lie on the home's disk.
+    # Set before importing gradio: no telemetry, and uploads stay on the home's disk.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(home.cache / "gradio")
     os.environ.pop("GRADIO_VIBE_MODE", None)

@@ -140,7 +140,7 @@ def learned(template: Any, example: Example) -> list[str]:
 
 
 @pytest.mark.parametrize(("family", "talk"), PAIRS)
-def test_a_template_that_marks_itself_is_taken_at_its_word_token_by_token(tokenizer_of, family: str, talk: str) -> None:
+def test_template_generation_marks_are_used_exactly(tokenizer_of, family: str, talk: str) -> None:
     tokenizer = tokenizer_of(f"{family}_training", FAMILIES[family][0])
     ids, mask = marked(tokenizer, TALKS[talk])
     made = template_of(tokenizer, family).tokens(TALKS[talk])
@@ -150,7 +150,7 @@ def test_a_template_that_marks_itself_is_taken_at_its_word_token_by_token(tokeni
 
 
 @pytest.mark.parametrize(("family", "talk"), PAIRS)
-def test_a_template_without_marks_learns_what_its_marked_sister_marks(tokenizer_of, family: str, talk: str) -> None:
+def test_unmarked_template_trains_same_tokens_as_marked_version(tokenizer_of, family: str, talk: str) -> None:
     """The sister marks headers and line breaks too, here in one family and not in another: a generation begins behind the
     generation prompt and ends with the end token, so those are taken off before the two are compared."""
     plain = tokenizer_of(family, FAMILIES[family][0])
@@ -192,7 +192,7 @@ ENDS = {"glm4moe": ("<|endoftext|>", ["<|user|>", "<|observation|>"]), "qwen3": 
 
 
 @pytest.mark.parametrize(("family", "talk"), BY_HAND)
-def test_families_that_mark_nothing_or_rewrite_earlier_turns(tokenizer_of, family: str, talk: str) -> None:
+def test_templates_without_marks_or_with_rewritten_history(tokenizer_of, family: str, talk: str) -> None:
     from trainer.tokens.template import ChatTemplate
 
     eos, others = ENDS[family]
@@ -202,7 +202,7 @@ def test_families_that_mark_nothing_or_rewrite_earlier_turns(tokenizer_of, famil
 
 
 @pytest.mark.parametrize("family", ["qwen3", "glm4moe", "gptoss", "gemma4_v5"])
-def test_thinking_that_a_template_drops_is_not_trained_on_and_reported(tokenizer_of, family: str) -> None:
+def test_dropped_thinking_is_context_and_reported(tokenizer_of, family: str) -> None:
     example = Example(
         messages=(
             turn("user", "1?"), turn("assistant", "one", reasoning="first thought"),
@@ -218,7 +218,7 @@ def test_thinking_that_a_template_drops_is_not_trained_on_and_reported(tokenizer
 
 
 @pytest.mark.parametrize("family", ["llama3", "gemma3", "phi3", "cohere", "lfm2"])
-def test_a_template_without_tools_gets_them_as_text_and_a_warning(tokenizer_of, family: str) -> None:
+def test_template_without_tools_gets_them_as_text_with_warning(tokenizer_of, family: str) -> None:
     template = template_of(tokenizer_of(family, FAMILIES[family][0]), family)
     rendered = template.rendered(TALKS["a tool"])
     assert Code.TEMPLATE_WITHOUT_TOOLS in rendered.done
@@ -230,7 +230,7 @@ def test_a_template_without_tools_gets_them_as_text_and_a_warning(tokenizer_of, 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_turns_that_are_not_to_be_learned_are_only_read(tokenizer_of, family: str) -> None:
+def test_turns_marked_untrained_are_context(tokenizer_of, family: str) -> None:
     """OpenAI's weight 0, with and without marks of the template's own."""
     example = TALKS["turns"]
     first = example.messages[1].model_copy(update={"train": False})
@@ -243,7 +243,7 @@ def test_turns_that_are_not_to_be_learned_are_only_read(tokenizer_of, family: st
         assert "您好" in "".join(some)
 
 
-def test_the_mask_of_a_long_text_of_many_scripts_is_whole(tokenizer_of) -> None:
+def test_mask_is_complete_for_long_multilingual_text(tokenizer_of) -> None:
     text = "Ωmega — 你好 🤷🏽‍♀️ e\u0301 \u200b العربية\n" * 40
     template = template_of(tokenizer_of("qwen2_5", "<|im_end|>"), "qwen2_5")
     example = Example(messages=(turn("user", text), turn("assistant", text)), row=1)
@@ -257,14 +257,14 @@ def test_the_mask_of_a_long_text_of_many_scripts_is_whole(tokenizer_of) -> None:
 
 
 @pytest.mark.parametrize("family", ["nemotron_3_nano", "nemotron_3_super", "qwen3_5_think", "qwen3_5_nothink"])
-def test_a_call_is_trained_with_its_function_s_name(tokenizer_of, family: str) -> None:
+def test_tool_call_is_trained_with_its_function_name(tokenizer_of, family: str) -> None:
     first, second = learned(template_of(tokenizer_of(family, "<|im_end|>"), family), TALKS["a tool"])
     assert "<tool_call>\n<function=get_weather>\n<parameter=town>\nRome\n" in first
     assert first.endswith("<|im_end|>")
     assert second.endswith("It is clear.<|im_end|>")
 
 
-def test_a_turn_with_reasoning_and_a_call_is_learned_from_its_reasoning_on(tokenizer_of) -> None:
+def test_turn_with_reasoning_and_call_is_trained_from_reasoning(tokenizer_of) -> None:
     talk = TALKS["a tool"]
     thinking = talk.messages[1].model_copy(update={"reasoning": "Look it up."})
     template = template_of(tokenizer_of("qwen3_5_nothink", "<|im_end|>"), "qwen3_5_nothink")
@@ -273,7 +273,7 @@ def test_a_turn_with_reasoning_and_a_call_is_learned_from_its_reasoning_on(token
     assert "<function=get_weather>" in first
 
 
-def test_a_call_that_a_template_drops_is_not_trained_on_and_reported(tokenizer_of) -> None:
+def test_dropped_call_is_context_and_reported(tokenizer_of) -> None:
     talk = TALKS["a tool"]
     both = talk.messages[1].model_copy(
         update={"tool_calls": (*call(town="Rome"), ToolCall(name="get_time", arguments={}))}

@@ -42,7 +42,7 @@ def last_word(folder: RunFolder, attempt: Attempt) -> Problem | None:
     return last.problem if isinstance(last, Failed) else None
 
 
-def test_a_disk_that_fills_up_is_told_with_what_is_needed_and_free(
+def test_full_disk_reports_needed_and_free_space(
     nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, tmp_path: Path
 ) -> None:
     times, moments, chance = rounds(2, "FULL_DISKS"), Moments(), random.Random(SEED)
@@ -84,7 +84,7 @@ def fill(path: Path, size: int) -> None:
 @pytest.mark.skipif(
     shutil.which("strace") is None, reason="no strace, which makes a system call fail: apt install strace"
 )
-def test_a_write_that_fails_is_told_with_its_place(
+def test_failed_write_reports_its_path(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
 ) -> None:
     times, chance = rounds(2, "BAD_WRITES"), random.Random(SEED)
@@ -130,7 +130,7 @@ def watched(folder: RunFolder) -> list[Path]:
     ]
 
 
-def test_the_moments_of_a_failed_write_are_real(tmp_path: Path) -> None:
+def test_ballast_really_fills_the_disk(tmp_path: Path) -> None:
     """The ballast takes what it is told to: else a full disk is none."""
     with small_disk(tmp_path / "small", 1 << 20) as disk:
         fill(disk / "ballast", shutil.disk_usage(disk).free)

@@ -135,7 +135,7 @@ def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_failure_is_told_in_words_with_its_code_and_its_evidence(
+def test_failure_reports_sentence_code_and_log_evidence(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     spoil: Break, codes: set[Code], cure: set[str],
 ) -> None:  # fmt: skip
@@ -155,7 +155,7 @@ def test_a_failure_is_told_in_words_with_its_code_and_its_evidence(
         (None, Code.MODEL_UNREACHABLE),
     ],
 )
-def test_what_the_hub_refuses_is_the_run_s_last_word(
+def test_hub_error_is_the_final_event(
     home: Home,
     tiny_config: dict[str, Any],
     tmp_path: Path,
@@ -178,7 +178,7 @@ def test_what_the_hub_refuses_is_the_run_s_last_word(
         assert_told(scene.run(in_a_child=True), *expected)
 
 
-def test_a_trainer_that_is_killed_leaves_its_signal_and_a_way_on(
+def test_killed_trainer_reports_signal_and_next_step(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(home, {**tiny_config, "num_train_epochs": 900}, tmp_path, monkeypatch)
@@ -193,7 +193,7 @@ def test_a_trainer_that_is_killed_leaves_its_signal_and_a_way_on(
     assert f"finetune resume {folder.id}" in updates_since(RunHistory(folder), 0, "en").status.problem
 
 
-def test_settings_that_were_damaged_while_the_run_waited_are_its_last_word(
+def test_settings_damaged_while_queued_fail_the_run(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(home, tiny_config, tmp_path, monkeypatch)

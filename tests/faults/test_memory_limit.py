@@ -40,7 +40,7 @@ def finetune(group: Path, place: Path, *arguments: str) -> Any:
 
 
 @pytest.mark.timeout(600)
-def test_what_is_proposed_in_too_little_memory_really_runs(place: Path) -> None:
+def test_suggested_out_of_memory_fix_really_runs(place: Path) -> None:
     config = str(place / "config.json")
     with memory_group(12 << 30) as roomy:
         needed = json.loads(finetune(roomy, place, "estimate", config, "--json").stdout)

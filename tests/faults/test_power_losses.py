@@ -38,7 +38,7 @@ def acknowledged(acks: Path, before: float) -> list[tuple[int, str]]:
     return [(seq, kind) for seq, kind, at in notes if at <= before - (0 if kind in durable else BEHIND_SECONDS)]
 
 
-def test_what_was_acknowledged_survives_and_the_run_goes_on(
+def test_acknowledged_data_survives_power_loss_and_run_resumes(
     nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, tmp_path: Path
 ) -> None:
     losses, moments, chance = rounds(2, "POWER_LOSSES"), Moments(), random.Random(SEED)

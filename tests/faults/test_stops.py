@@ -109,7 +109,7 @@ def test_a_stop_in_any_phase_is_done_within_its_bound(
     )
 
 
-def test_a_stop_that_saves_saves_the_last_whole_step(
+def test_stop_saves_the_last_complete_step(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
 ) -> None:
     folder = new_run(home, {**fault_job, "save_steps": 0})

@@ -51,9 +51,7 @@ def steps_of(folder: RunFolder) -> list[int]:
     return [event.step for event in kept(read_events(folder.events)) if isinstance(event, Step)]
 
 
-def test_killing_the_studio_again_and_again_changes_nothing_for_its_runs(
-    home: Home, studio: Studio, fault_job: dict[str, Any]
-) -> None:
+def test_repeated_studio_kills_do_not_affect_runs(home: Home, studio: Studio, fault_job: dict[str, Any]) -> None:
     kills, chance = rounds(1, "STUDIO_KILLS"), random.Random(SEED)
     kills_a_run = min(kills, KILLS_A_RUN)
     long = {**fault_job, "num_train_epochs": 2 + 14 * kills_a_run, "save_steps": 300, "eval_steps": 600}
@@ -97,7 +95,7 @@ def kill_during_a_run(home: Home, studio: Studio, template: str, chance: random.
 
 
 @pytest.mark.parametrize("by_itself", [pytest.param(False, marks=pytest.mark.long), True], ids=["by hand", "by itself"])
-def test_when_all_is_killed_at_once_the_run_is_interrupted_and_goes_on(
+def test_killing_all_processes_interrupts_a_resumable_run(
     home: Home, studio: Studio, fault_job: dict[str, Any], undisturbed: Result, by_itself: bool
 ) -> None:
     template = template_of(home, fault_job)
@@ -151,7 +149,7 @@ def somebody_else(pid: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.alone  # the kernel is told which pid to give next
-def test_a_foreign_process_with_the_same_pid_is_never_signalled(home: Home) -> None:
+def test_reused_pid_is_never_signaled(home: Home) -> None:
     for _ in range(rounds(1, "PID_REUSES")):
         folder, attempt = start(home, "waits")
         supervisor, trainer = identity(attempt, "supervisor"), identity(attempt, "trainer")
@@ -173,7 +171,7 @@ def test_a_foreign_process_with_the_same_pid_is_never_signalled(home: Home) -> N
 @pytest.mark.skipif(
     shutil.which("faketime") is None, reason="no faketime, which sets a process's clock: apt install faketime"
 )
-def test_a_clock_that_is_set_a_day_back_and_forth_loses_nothing(
+def test_clock_changes_lose_nothing(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result
 ) -> None:
     from studio.processes.launcher import trainer_command

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.tiny
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
-def test_a_run_that_is_ended_again_and_again_comes_to_the_same_weights(
+def test_repeatedly_killed_run_reaches_the_same_weights(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, number: signal.Signals
 ) -> None:
     kills, moments = rounds(4, "KILLS"), Moments()

@@ -30,12 +30,12 @@ def test_the_gentlest_change_comes_first(settings: dict[str, object], change: di
     assert smaller(FineTuneConfig(dataset="x").model_copy(update=settings)) == change
 
 
-def test_of_an_odd_batch_an_update_still_sees_the_same_rows() -> None:
+def test_odd_batch_keeps_the_effective_batch_size() -> None:
     assert fewer_at_once(8, 2) == (4, 4)
     assert fewer_at_once(3, 1) == (1, 3)
     assert fewer_at_once(6, 1) == (3, 2)
 
 
 @pytest.mark.parametrize(("kind", "on"), [("cuda", True), ("cpu", False), ("mps", False)])
-def test_checkpointing_is_on_for_a_card_where_nothing_is_known(kind: str, on: bool) -> None:
+def test_checkpointing_defaults_to_on_for_cards(kind: str, on: bool) -> None:
     assert checkpointing_without_estimate(kind) is on

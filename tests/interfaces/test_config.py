@@ -15,7 +15,7 @@ from interfaces.texts import sentence
 GROUPS = {"model", "data", "lora", "training", "memory", "saving"}
 
 
-def test_every_setting_says_what_it_does_and_where_it_belongs() -> None:
+def test_every_setting_has_help_and_group() -> None:
     settings = dict(fields())
     assert len(settings) >= 40
     for name, field in settings.items():
@@ -46,12 +46,12 @@ def test_unknown_key_inside_lora_is_found_too() -> None:
     assert (problem.params["field"], problem.params["suggestion"]) == ("lora.alpha", "lora.lora_alpha")
 
 
-def test_all_errors_are_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     problems = config_problems({"dataset": "x", "max_length": 3, "lora": {"r": 0}, "seed": "a", "nonsense_here": 1})
     assert {problem.params["field"] for problem in problems} == {"max_length", "lora.r", "seed", "nonsense_here"}
 
 
-def test_a_union_is_told_once() -> None:
+def test_union_is_reported_once() -> None:
     [problem] = config_problems({"dataset": "x", "bf16": "perhaps"})
     assert problem.params["value"] == "'perhaps'"
     assert "should be true or false, or should be 'auto'" in sentence(problem)
@@ -77,7 +77,7 @@ def test_each_assignment_is_checked() -> None:
         {"early_stopping_patience": 2, "eval_steps": 0},
     ],
 )
-def test_dials_that_clash_are_problems_but_can_be_set_one_by_one(clash: dict[str, object]) -> None:
+def test_conflicting_settings_are_problems_but_can_be_assigned(clash: dict[str, object]) -> None:
     config = FineTuneConfig(dataset="x")
     for name, value in clash.items():
         setattr(config, name, value)
@@ -88,7 +88,7 @@ def test_yaml_style_numbers_are_understood() -> None:
     assert FineTuneConfig.model_validate({"learning_rate": "1e-3"}).learning_rate == 1e-3
 
 
-def test_steps_are_whole_or_a_share() -> None:
+def test_steps_are_integers_or_fractions() -> None:
     assert FineTuneConfig(eval_steps=0.25).eval_steps == 0.25
     assert FineTuneConfig(eval_steps=10).eval_steps == 10
     assert [problem.params["field"] for problem in config_problems({"dataset": "x", "eval_steps": 1.5})] == [
@@ -115,7 +115,7 @@ def test_no_setting_is_infinite(field: str, value: float) -> None:
 @pytest.mark.parametrize(
     "change", [{"model_name": ""}, {"name": "x" * 300}, {"lora": {"target_modules": ","}}, {"dataset": "\ud800"}]
 )
-def test_what_is_expected_is_a_sentence(change: dict[str, object]) -> None:
+def test_error_sentence_states_the_expected_value(change: dict[str, object]) -> None:
     [problem] = config_problems({"dataset": "x", **change})
     assert " but it should " in sentence(problem)
     assert "应" in sentence(problem, "zh")
@@ -128,12 +128,12 @@ def test_what_is_expected_is_a_sentence(change: dict[str, object]) -> None:
         ({"fp16": True, "bf16": False, "lora": {"autocast_adapter_dtype": False}}, "lora.autocast_adapter_dtype"),
     ],
 )
-def test_settings_that_do_not_go_together_are_named(change: dict[str, object], field: str) -> None:
+def test_conflicting_settings_are_named(change: dict[str, object], field: str) -> None:
     [problem] = config_problems({"dataset": "x", **change})
     assert problem.params["field"] == field
 
 
-def test_the_budget_of_a_batch_is_said_once() -> None:
+def test_token_budget_applies_only_with_packing() -> None:
     config = FineTuneConfig(dataset="x", max_length=100, per_device_train_batch_size=4)
     assert token_budget(config) == 0
     assert token_budget(config.model_copy(update={"packing": True})) == 400
@@ -145,12 +145,12 @@ def test_the_budget_of_a_batch_is_said_once() -> None:
     [("cutoff_len", "max_length"), ("sequence_len", "max_length"), ("model_name_or_path", "model_name"), ("lora_r", "lora.r"),
      ("micro_batch_size", "per_device_train_batch_size"), ("warmup_ratio", "warmup_steps"), ("resume_from_checkpoint", "")],
 )  # fmt: skip
-def test_other_trainers_names_of_settings_are_known(theirs: str, ours: str) -> None:
+def test_other_trainers_setting_names_are_known(theirs: str, ours: str) -> None:
     (problem,) = config_problems({"dataset": "x", theirs: 1})
     assert (problem.code, problem.params["suggestion"]) == (Code.UNKNOWN_KEY, ours)
 
 
-def test_a_list_of_datasets_is_a_mix_in_which_each_row_counts_once() -> None:
+def test_dataset_list_is_a_mix_with_equal_weights() -> None:
     assert FineTuneConfig(dataset=["a.jsonl", "b.jsonl"]).dataset == {"a.jsonl": 1.0, "b.jsonl": 1.0}
     assert FineTuneConfig(dataset=["a.jsonl"]).dataset == "a.jsonl"
     assert config_errors({"dataset": []})
@@ -164,11 +164,11 @@ def test_a_list_of_datasets_is_a_mix_in_which_each_row_counts_once() -> None:
         ({"max_steps": 0}, "at least 1, or -1"),
     ],
 )
-def test_what_yaml_makes_of_a_word_is_no_number(values: dict[str, object], says: str) -> None:
+def test_booleans_and_zero_are_no_step_counts_or_rates(values: dict[str, object], says: str) -> None:
     (problem,) = config_errors({"dataset": "x", **values})
     assert says in sentence(problem)
 
 
-def test_one_reason_is_said_once() -> None:
+def test_each_reason_is_reported_once() -> None:
     (problem,) = config_errors({"dataset": "x", "sample_prompts": [False, True, 42]})
     assert sentence(problem).count("should be text") == 1

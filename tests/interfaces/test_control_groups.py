@@ -6,7 +6,7 @@ from pathlib import Path
 from interfaces.control_groups import memory_kill_counter, memory_kills, memory_limits, processor_shares
 
 
-def test_a_container_s_limit_is_the_machine_s_memory(tmp_path: Path) -> None:
+def test_container_limit_counts_as_machine_memory(tmp_path: Path) -> None:
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
     own = tmp_path / "cgroup"
@@ -48,7 +48,7 @@ def test_without_limits_there_are_none(tmp_path: Path) -> None:
     assert (memory_limits(tmp_path, own), processor_shares(tmp_path, own)) == ([], [])
 
 
-def test_the_root_counts_where_a_container_sees_no_name_of_its_own(tmp_path: Path) -> None:
+def test_root_cgroup_counts_inside_containers(tmp_path: Path) -> None:
     own = tmp_path / "cgroup"
     own.write_text("0::/a/name/that/only/the/host/knows\n")
     (tmp_path / "cpu.max").write_text("50000 100000\n")

@@ -12,7 +12,7 @@ from interfaces.problems import Code, Problem
 WHOLE = {"name": "me/rows", "configs": ["default"], "config": "default", "splits": [{"name": "train", "files": 2, "bytes": 9}]}  # fmt: skip
 
 
-def test_what_a_child_says_is_read_whole() -> None:
+def test_child_records_are_read_completely() -> None:
     assert HubSplits.model_validate(WHOLE).splits[0].files == 2
 
 
@@ -26,7 +26,7 @@ def test_half_a_record_is_refused(change: dict[str, object]) -> None:
     ("valid", "usable", "invalid", "stop", "skip"),
     [(5, 5, 0, None, None), (3, 4, 1, 1, None), (0, 4, 1, 1, 1), (0, 4, 0, None, 4), (0, 0, 2, 2, 2)],
 )
-def test_rows_forbid_a_start_as_the_setting_says(
+def test_invalid_rows_block_a_start_per_setting(
     valid: int, usable: int, invalid: int, stop: int | None, skip: int | None
 ) -> None:
     counts = {
@@ -59,7 +59,7 @@ def test_a_report_comes_back_as_it_was_written(home: Home) -> None:
     assert raised.value.problems[0].code == Code.DATASET_NOT_FOUND
 
 
-def test_a_report_under_the_first_names_of_its_counts_is_read(home: Home) -> None:
+def test_report_with_old_count_names_is_read(home: Home) -> None:
     folder = home.dataset("0123456789abcdef")
     folder.path.mkdir(parents=True)
     counts = {"rows": 5, "good": 3, "at_fault": 1, "doubtful": 1, "usable": 4, "bytes": 9}

@@ -17,7 +17,7 @@ def test_no_space_names_the_place_and_both_figures() -> None:
     assert problem.params["needed"] == "more"  # how much more, nobody has said
 
 
-def test_write_protection_and_disk_errors_are_told_apart(tmp_path: Path) -> None:
+def test_write_protection_and_disk_errors_are_distinguished(tmp_path: Path) -> None:
     denied = problem_of_os_error(PermissionError(errno.EACCES, "Permission denied", "/x"), Path("/"))
     assert denied is not None
     assert denied.code == Code.NOT_WRITABLE
@@ -29,14 +29,14 @@ def test_write_protection_and_disk_errors_are_told_apart(tmp_path: Path) -> None
     assert problem_of_os_error(OSError(errno.EINVAL, "Invalid argument"), Path("/")) is None
 
 
-def test_an_error_without_a_name_gets_one_and_another_keeps_its_own() -> None:
+def test_error_without_file_name_gets_one() -> None:
     for name, told in ((None, "/worked/on"), ("/its/own", "/its/own")):
         with pytest.raises(OSError, match="full") as raised, at(Path("/worked/on")):
             raise OSError(errno.ENOSPC, "full", name)
         assert raised.value.filename == told
 
 
-def test_more_than_is_free_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_missing_space_is_reported_before_the_work(tmp_path: Path) -> None:
     place = tmp_path / "not" / "there" / "yet"
     require_space(place, 1)
     with pytest.raises(FineTuneError) as raised:

@@ -2,7 +2,7 @@ from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
 
 
-def test_an_error_speaks_english_and_keeps_all_its_problems() -> None:
+def test_error_text_is_english_and_keeps_all_problems() -> None:
     error = FineTuneError(
         Problem.error(Code.FILE_MISSING, path="a.json"), Problem.error(Code.FILE_EMPTY, path="b.json")
     )

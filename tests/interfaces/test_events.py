@@ -51,14 +51,14 @@ ONE_OF_EACH = [
 ]
 
 
-def test_every_kind_survives_the_wire() -> None:
+def test_every_event_kind_survives_serialization() -> None:
     assert len(ONE_OF_EACH) == len(KINDS) == 11
     for event in ONE_OF_EACH:
         assert parse_event(event.model_dump_json()) == event
         assert json.loads(event.model_dump_json())["schema_version"] == 1
 
 
-def test_a_loss_that_is_not_a_number_stays_one() -> None:
+def test_nan_loss_survives_serialization() -> None:
     line = step(1, loss=math.nan).model_dump_json()
     json.loads(line, parse_constant=lambda name: (_ for _ in ()).throw(ValueError(name)))  # strict JSON
     event = parse_event(line)

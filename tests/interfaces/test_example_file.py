@@ -29,14 +29,14 @@ def test_any_row_is_read_by_its_position(written: ExampleFile) -> None:
         written[100]
 
 
-def test_a_text_is_found_from_a_place_on(written: ExampleFile) -> None:
+def test_text_search_starts_at_a_position(written: ExampleFile) -> None:
     assert written.find("q42 你", 0) == 41
     assert written.find("q4", 41) == 41
     assert written.find("q42 你", 42) is None
     assert written.find("q1 ", 100) is None
 
 
-def test_the_index_is_the_same_for_struct_and_for_numpy() -> None:
+def test_struct_and_numpy_read_the_same_index() -> None:
     numpy = pytest.importorskip("numpy", reason="not installed: make setup")
     assert numpy.dtype(INDEX_FIELDS).itemsize == INDEX_ROW.size == 24
 

@@ -8,7 +8,7 @@ import pytest
 from interfaces.files import read_json, write_json
 
 
-def test_a_record_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_records_are_atomic(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     assert read_json(path) is None
     write_json(path, {"x": 1})
@@ -19,7 +19,7 @@ def test_a_record_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
-def test_a_damaged_record_says_nothing(tmp_path: Path) -> None:
+def test_damaged_record_is_none(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("{")
     (tmp_path / "b").write_text("[1]")
     assert read_json(tmp_path / "a") is None

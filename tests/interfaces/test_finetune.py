@@ -15,13 +15,13 @@ from interfaces import IFineTuneService
         ("validate_config", {"config": "dict[str, Any]"}, "bool"),
     ],
 )
-def test_the_signatures_are_the_requirements(method: str, parameters: dict[str, str], returns: str) -> None:
+def test_signatures_match_the_requirements(method: str, parameters: dict[str, str], returns: str) -> None:
     signature = inspect.signature(getattr(IFineTuneService, method))
     assert {name: p.annotation for name, p in signature.parameters.items() if name != "self"} == parameters
     assert signature.return_annotation == returns
 
 
-def test_forgetting_a_method_fails_at_construction() -> None:
+def test_missing_method_fails_at_construction() -> None:
     class Half(IFineTuneService):
         def train(self, config: dict[str, Any]) -> dict[str, Any]:
             return {}
@@ -33,5 +33,5 @@ def test_forgetting_a_method_fails_at_construction() -> None:
         Half()  # type: ignore[abstract]
 
 
-def test_there_are_three_promises_and_no_more() -> None:
+def test_interface_has_exactly_three_abstract_methods() -> None:
     assert IFineTuneService.__abstractmethods__ == {"train", "export_model", "validate_config"}

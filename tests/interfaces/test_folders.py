@@ -8,7 +8,7 @@ from pathlib import Path
 from interfaces.folders import Home, RunFolder, unfinished, unfinished_name
 
 
-def test_home_is_the_chosen_one_then_the_environments_then_the_default() -> None:
+def test_home_is_chosen_then_environment_then_default() -> None:
     assert Home.of("/a", {"FINETUNE_HOME": "/b"}).path == Path("/a")
     assert Home.of(None, {"FINETUNE_HOME": "/b"}).path == Path("/b")
     assert Home.of(None, {}).path == Path.home() / ".finetune-studio"
@@ -48,7 +48,7 @@ def test_asking_for_a_place_creates_nothing(tmp_path: Path) -> None:
     assert not home.path.exists()
 
 
-def test_what_is_being_written_says_by_which_process(home: Home) -> None:
+def test_unfinished_folder_names_its_process(home: Home) -> None:
     mine, others = home.datasets / unfinished_name(), home.tokens / ".adding-1-abcdef01"
     for path in (mine, others, home.datasets / "0123456789abcdef"):
         path.mkdir(parents=True)

@@ -40,7 +40,7 @@ def attempts(seed: int) -> list[list[Event]]:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_what_counts_after_resumes_is_what_the_contract_keeps(home: Home, seed: int) -> None:
+def test_steps_after_resumes_count_once(home: Home, seed: int) -> None:
     """Read as it comes, a piece at a time, it is the same as all at once."""
     folder = home.create_run()
     history = RunHistory(folder)
@@ -65,7 +65,7 @@ def test_what_counts_after_resumes_is_what_the_contract_keeps(home: Home, seed: 
     assert history.seconds == pytest.approx(elapsed(read_events(folder.events)))
 
 
-def test_a_line_that_is_torn_damaged_or_of_a_later_version_is_no_event(home: Home) -> None:
+def test_torn_damaged_or_newer_lines_are_skipped(home: Home) -> None:
     folder = home.create_run()
     whole = step(1).model_copy(update={"seq": 1}).model_dump_json()
     lines = [
@@ -82,7 +82,7 @@ def test_a_line_that_is_torn_damaged_or_of_a_later_version_is_no_event(home: Hom
     assert list(history.train.steps) == [1]
 
 
-def test_new_events_are_given_out_and_counted_once(home: Home) -> None:
+def test_new_events_are_returned_and_counted_once(home: Home) -> None:
     folder = home.create_run()
     history = RunHistory(folder)
     with EventLog(folder.events, 1) as log:
@@ -95,7 +95,7 @@ def test_new_events_are_given_out_and_counted_once(home: Home) -> None:
     assert (list(history.train.steps), history.peak_memory_bytes) == ([1], 10**9)
 
 
-def test_another_attempt_begins_without_phase_ending_or_later_checkpoints(home: Home) -> None:
+def test_new_attempt_clears_phase_and_ending(home: Home) -> None:
     folder = home.create_run()
     with EventLog(folder.events, 1) as log:
         for event in (
@@ -126,7 +126,7 @@ def test_another_attempt_begins_without_phase_ending_or_later_checkpoints(home: 
         ([(10, 9.0), (20, 40.0), (30, 60.0)], 5.0, 70 * 5.0),  # each point stands for ten steps
     ],
 )
-def test_pace_is_of_the_newest_steps(points: list[tuple[int, float]], each: float | None, left: float | None) -> None:
+def test_throughput_uses_newest_steps(points: list[tuple[int, float]], each: float | None, left: float | None) -> None:
     throughput = Throughput()
     for at, seconds in points:
         throughput.add(at, seconds, 10)

@@ -2,7 +2,7 @@ from interfaces import kernel_sizes
 from studio.sizing import step_memory
 
 
-def test_the_arithmetic_of_memory_and_the_kernels_work_with_the_same_sizes() -> None:
+def test_memory_estimate_and_kernels_share_sizes() -> None:
     from trainer.kernels import chunked_loss, flat_attention
 
     for name in ("CHUNK_ELEMENTS", "BLOCK_ELEMENTS"):

@@ -6,7 +6,7 @@ from interfaces.errors import FineTuneError
 from interfaces.model_folder import check_config, check_weights, find_folder, is_path
 
 
-def test_a_folder_comes_before_an_id_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_takes_precedence_over_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "owner" / "name").mkdir(parents=True)
     (tmp_path / "gpt2").touch()
     monkeypatch.chdir(tmp_path)
@@ -18,7 +18,7 @@ def test_a_folder_comes_before_an_id_of_the_hub(tmp_path: Path, monkeypatch: pyt
         find_folder("./gone")
 
 
-def test_a_plain_folder_with_weights_has_nothing_to_say(tmp_path: Path) -> None:
+def test_plain_folder_with_weights_is_valid(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
     check_weights(tmp_path, "mine")
     check_config({"model_type": "qwen2", "quantization_config": {"quant_method": "mxfp4"}}, "mine")

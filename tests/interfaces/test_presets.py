@@ -11,7 +11,7 @@ def card(gib: float) -> Device:
     return Device("cuda", "a card", int(gib * GIB), int(gib * GIB))
 
 
-def test_the_rtx_3060_has_the_requirements_six_values_and_they_can_be_set() -> None:
+def test_rtx_3060_preset_matches_requirements_and_is_editable() -> None:
     config = PresetConfigs.rtx_3060()
     assert config.model_name == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
     assert config.load_in_8bit is True
@@ -53,7 +53,7 @@ def test_each_call_gives_a_fresh_config() -> None:
         (79.1, "a100"),
     ],
 )
-def test_a_card_gets_its_own_class_not_the_one_below(gib: float, name: str) -> None:
+def test_card_gets_the_preset_of_its_class(gib: float, name: str) -> None:
     assert PresetConfigs.name_for_device(card(gib)) == name
     assert PresetConfigs.for_device(card(gib)) == PRESETS[name]()
 

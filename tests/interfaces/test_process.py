@@ -13,7 +13,7 @@ def test_this_process_is_alive_and_comes_back_from_its_record() -> None:
     assert ProcessIdentity.from_record(me.to_record()) == me
 
 
-def test_a_pid_that_was_used_again_is_another_process() -> None:
+def test_reused_pid_is_another_process() -> None:
     me = ProcessIdentity.of(os.getpid())
     assert me is not None
     stale = ProcessIdentity(me.pid, "1", me.boot_id)
@@ -40,7 +40,7 @@ def test_a_zombie_is_not_alive() -> None:
     assert not identity.is_alive()
 
 
-def test_nonsense_records_are_nobody() -> None:
+def test_invalid_process_record_is_none() -> None:
     assert ProcessIdentity.from_record(None) is None
     assert ProcessIdentity.from_record({"pid": "x", "start_time": 1, "boot_id": 2}) is None
     assert ProcessIdentity.of(2**22 + 1) is None

@@ -9,14 +9,14 @@ from interfaces.problems import Code
 from interfaces.records import read_record
 
 
-def test_a_record_is_read_and_one_that_is_not_there_is_none(tmp_path: Path) -> None:
+def test_record_is_read_and_missing_record_is_none(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"x": 1})
     assert read_record(tmp_path / "a.json") == {"schema_version": 1, "x": 1}
     assert read_record(tmp_path / "b.json") is None
 
 
 @pytest.mark.parametrize("version", [2, 0, "1"])
-def test_a_record_of_another_version_is_refused_in_a_sentence(tmp_path: Path, version: object) -> None:
+def test_record_of_another_version_is_rejected(tmp_path: Path, version: object) -> None:
     path = tmp_path / "lineage.json"
     path.write_text(json.dumps({"schema_version": version}))
     with pytest.raises(FineTuneError) as raised:

@@ -42,13 +42,13 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert result["problem"] is None
 
 
-def test_a_failed_run_says_why(tmp_path: Path) -> None:
+def test_failed_run_has_its_reason(tmp_path: Path) -> None:
     problem = Problem.error(Code.FILE_MISSING, path="a")
     result = result_of(told(RunFolder(tmp_path / "r"), [STARTED, Failed(step=0, problem=problem)]))
     assert (result["state"], result["adapter"], result["steps"]) == ("failed", None, 0)
     assert Problem.model_validate(result["problem"]) == problem
 
 
-def test_a_run_that_left_without_a_word_was_interrupted(tmp_path: Path) -> None:
+def test_run_without_final_event_is_interrupted(tmp_path: Path) -> None:
     assert result_of(told(RunFolder(tmp_path / "r"), [STARTED, step(1, 3.0)]))["state"] == "interrupted"
     assert result_of(told(RunFolder(tmp_path / "r"), []))["state"] == "interrupted"

@@ -10,7 +10,7 @@ from interfaces.problems import Code
 from interfaces.run_config import read_run_config, write_run_config
 
 
-def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_settings_survive_a_round_trip(tmp_path: Path) -> None:
     settings = {"name": "你好", "lora": {"r": 8}, "learning_rate": 2e-4, "sample_prompts": ["a: b", "- c"]}
     write_run_config(RunFolder(tmp_path), settings)
     assert read_run_config(RunFolder(tmp_path)) == settings
@@ -18,7 +18,7 @@ def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"- a\n- b\n", b"a: [", b"\xff\xfe", b"just words"])
-def test_a_damaged_file_is_a_sentence_with_its_path(tmp_path: Path, content: bytes | None) -> None:
+def test_damaged_file_error_names_its_path(tmp_path: Path, content: bytes | None) -> None:
     folder = RunFolder(tmp_path)
     if content is not None:
         folder.config.write_bytes(content)

@@ -32,7 +32,7 @@ def test_both_catalogs_hold_the_same_keys_with_the_same_values(context: str) -> 
             assert placeholders(english[key]) == placeholders(form), key
 
 
-def test_no_key_stands_twice_and_none_is_fuzzy() -> None:
+def test_no_key_is_duplicate_or_fuzzy() -> None:
     for language in LANGUAGES:
         catalog = (LOCALE / f"{language}.po").read_text(encoding="utf-8")
         keys = re.findall(r'^msgctxt "(.+)"\nmsgid "(.+)"$', catalog, re.M)
@@ -51,7 +51,7 @@ def test_every_phase_has_words() -> None:
     assert set(texts("phase")) == set(PhaseName.__args__)  # type: ignore[attr-defined]
 
 
-def test_every_setting_of_a_form_has_a_label_and_chinese_help_and_unit() -> None:
+def test_every_form_setting_has_label_and_chinese_help() -> None:
     shown = {name: field for name, field in fields() if name in texts("label")}
     assert {name for name, _ in fields()} - set(shown) == {
         "schema_version",
@@ -74,7 +74,7 @@ def test_every_kind_of_row_problem_has_a_name_on_the_page() -> None:
     assert {f"kind_{kind}" for kind in kinds} == {key for key in texts("page") if key.startswith("kind_")}
 
 
-def test_every_text_that_a_page_s_script_asks_for_exists() -> None:
+def test_texts_used_by_scripts_exist() -> None:
     asked = set()
     for script in (ROOT / "studio/static").glob("*.js"):
         asked |= set(re.findall(r"\btexts\.(\w+)", script.read_text(encoding="utf-8")))
@@ -83,7 +83,7 @@ def test_every_text_that_a_page_s_script_asks_for_exists() -> None:
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "1 of 5 rows is"), (2, "2 of 5 rows are"), (0, "0 of 5 rows are")])
-def test_a_number_chooses_the_plural(count: int, words: str) -> None:
+def test_count_selects_the_plural(count: int, words: str) -> None:
     problem = Problem.warning(Code.ROWS_CUT, count=count, rows=5, max_length=64, longest=100)
     assert sentence(problem).startswith(words)
     assert f"有 {count} 行" in sentence(problem, "zh")
@@ -101,7 +101,7 @@ def test_bad_rows_are_named_one_by_one() -> None:
     assert text.endswith("and 28 more.")
 
 
-def test_braces_in_a_value_are_only_text() -> None:
+def test_braces_in_values_stay_literal() -> None:
     assert "{field}" in sentence(Problem.error(Code.FILE_MISSING, path="{field}.json"))
 
 
@@ -153,7 +153,7 @@ def literals() -> Iterator[tuple[str, ast.AST]]:
                 yield f"{path.relative_to(ROOT)}:{value.lineno}", value
 
 
-def test_reasons_are_sub_codes_and_not_english() -> None:
+def test_reasons_are_sub_codes_not_english() -> None:
     """A text of our own is a key of the catalogs; what an operating system or a library says stays as it is."""
     known = set(texts("reason"))
     assert set(texts("reason", "zh")) == known

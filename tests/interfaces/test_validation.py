@@ -31,7 +31,7 @@ class Every(BaseModel):
         ("text", "", "at least 1"), ("text", "long", "at most 3"), ("text", 5, "text"), ("real", float("inf"), "a finite number"),
     ],
 )  # fmt: skip
-def test_each_kind_of_fault_is_said_in_both_languages(field: str, value: Any, says: str) -> None:
+def test_every_validation_error_has_both_languages(field: str, value: Any, says: str) -> None:
     with pytest.raises(ValidationError) as raised:
         Every(**{field: value})
     expected = [expectation_of(dict(one)) for one in raised.value.errors()]
@@ -42,12 +42,12 @@ def test_each_kind_of_fault_is_said_in_both_languages(field: str, value: Any, sa
     assert "should" not in sentence(problem, "zh")
 
 
-def test_arms_of_a_union_are_each_said_once() -> None:
+def test_union_members_are_reported_once() -> None:
     one, other = {"code": "pydantic_bool_parsing"}, {"code": "pydantic_literal_error", "known": "'auto'"}
     assert merged([one], [other]) == merged([one, other], [one]) == [one, other]
 
 
-def test_what_has_no_text_stays_in_its_own_words() -> None:
+def test_untranslated_errors_keep_their_message() -> None:
     found = expectation_of({"type": "of_the_future", "msg": "Input should be nicer"})
     problem = Problem.error(Code.VALUE_INVALID, field="f", value="1", expected=[found])
     assert "Input should be nicer" in sentence(problem, "zh")

@@ -48,7 +48,9 @@ def run_of(page: Any, studio: Studio) -> RunFolder:
 
 
 @pytest.mark.parametrize(("language", "locale"), [("en", "en-US"), pytest.param("zh", "zh-CN", marks=pytest.mark.long)])
-def test_the_main_job(new_page: Callable[..., Any], studio: Studio, tmp_path: Path, language: str, locale: str) -> None:
+def test_main_workflow(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path, language: str, locale: str
+) -> None:
     words, short = texts("page", language), language == "en"
     epochs, steps = ("2", 22) if short else ("3", 69)
     rows = (
@@ -172,7 +174,7 @@ def step(number: int, total: int) -> Step:
 
 
 @pytest.mark.long  # pages/test_app: no tab holds a connection
-def test_eight_tabs_tick_at_once(new_page: Callable[..., Any], studio: Studio) -> None:
+def test_eight_tabs_update_simultaneously(new_page: Callable[..., Any], studio: Studio) -> None:
     recorded_run(studio.home, Stopped(step=0, resumable=False))
     first = new_page()
     pages = [first, *(first.context.new_page() for _ in range(7))]
@@ -198,15 +200,13 @@ def test_delete_can_be_undone(new_page: Callable[..., Any], studio: Studio) -> N
     row.wait_for()
 
 
-def test_wrong_files_get_a_sentence_and_a_half_filled_form_survives(
-    new_page: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_invalid_file_keeps_the_form(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    page.get_by_text("The dataset is missing").wait_for()
+    page.get_by_text("No dataset is selected").wait_for()
     for name, content, says in (
         ("a.toml", "x", "ends in '.toml'"),
         ("empty.jsonl", "", "is empty"),
-        ("rows.parquet", "x", "is named '.parquet', but its content does not match"),
+        ("rows.parquet", "x", "has the extension '.parquet', but its content doesn't match"),
     ):
         (tmp_path / name).write_text(content)
         page.set_input_files("#fs-file", tmp_path / name)
@@ -216,7 +216,7 @@ def test_wrong_files_get_a_sentence_and_a_half_filled_form_survives(
     page.set_input_files("#fs-file", tmp_path / "huge.jsonl")
     page.locator(".fs-bad .fs-said", has_text="huge.jsonl is 22.0 GB, but uploads are limited to 20.0 GB").wait_for()
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text("The dataset is missing").wait_for()
+    page.get_by_text("No dataset is selected").wait_for()
     page.get_by_role("button", name="Use sample data").click()
     page.get_by_label("(learning_rate)").fill("0.00123")
     page.get_by_text("Ready:").wait_for()
@@ -228,9 +228,7 @@ def test_wrong_files_get_a_sentence_and_a_half_filled_form_survives(
     page.get_by_text("max_length is 3, but it should be at least 16.").wait_for()
 
 
-def test_five_rows_and_five_thousand_steps_both_give_a_useful_curve(
-    new_page: Callable[..., Any], studio: Studio
-) -> None:
+def test_short_and_long_runs_give_useful_curves(new_page: Callable[..., Any], studio: Studio) -> None:
     page = new_page()
     for count in (2, 5000):
         folder = recorded_run(studio.home, *(step(number, count) for number in range(1, count + 1)))
@@ -244,7 +242,7 @@ def test_five_rows_and_five_thousand_steps_both_give_a_useful_curve(
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_pages_fit_and_are_readable_for_everybody(
+def test_pages_are_responsive_and_accessible(
     new_page: Callable[..., Any], studio: Studio, scheme: str, width: int
 ) -> None:
     """No sideways scrolling, and nothing that axe calls critical or serious."""
@@ -264,24 +262,24 @@ def test_pages_fit_and_are_readable_for_everybody(
         assert grave == [], path
 
 
-def test_an_unknown_run_is_a_sentence_and_no_dead_controls(new_page: Callable[..., Any], studio: Studio) -> None:
+def test_unknown_run_shows_error_without_controls(new_page: Callable[..., Any], studio: Studio) -> None:
     page = new_page(tolerate="status of 404")
     page.goto(f"{studio.url}/en/run?run=20200101-000000-abcd")
     page.get_by_role("alert").get_by_text("20200101-000000-abcd").wait_for()
     assert page.locator(".fs-run button").count() == 0
 
 
-def test_nobody_starts_on_the_old_file_while_a_new_one_is_checked(new_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_start_is_blocked_while_new_file_is_checked(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     page.get_by_role("button", name="Use sample data").click()
     page.get_by_text("Ready:").wait_for()
     page.set_input_files("#fs-file", write_rows(tmp_path / "big.jsonl", [{"prompt": "a", "completion": "b"}] * 20_000))
-    page.get_by_text("The dataset is missing").wait_for()
+    page.get_by_text("No dataset is selected").wait_for()
     page.get_by_text("big.jsonl: 20,000 rows").wait_for()
     page.get_by_text("Ready:").wait_for()
 
 
-def test_start_by_keyboard_alone(new_page: Callable[..., Any]) -> None:
+def test_start_works_with_keyboard_only(new_page: Callable[..., Any]) -> None:
     page = new_page()
     page.get_by_role("button", name="Use sample data").focus()
     page.keyboard.press("Enter")

@@ -85,9 +85,7 @@ def test_every_format_is_read_and_shown_as_the_model_sees_it(
             page.get_by_text("Unused columns: topic").wait_for()
 
 
-def test_a_sheet_of_a_workbook_is_chosen_and_its_faults_are_named_by_cell(
-    new_page: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_chosen_sheet_reports_errors_by_cell(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     sheets = {"Notes": [["text"], ["hello"]], "Talks": [["ask", "reply"], ["q1", "a1"], ["q2", None]]}
     drop(page, write_xlsx(tmp_path / "book.xlsx", sheets), "book.xlsx has several sheets or tables: Notes, Talks.")
@@ -108,7 +106,7 @@ def test_columns_can_be_chosen_and_changed(new_page: Callable[..., Any], tmp_pat
     drop(page, tmp_path / "odd.csv", "has the columns ask, reply, other, which match no known format")
     page.locator("#fs-use-prompt").select_option("ask")
     page.get_by_role("button", name="Apply").click()
-    page.locator(".fs-said", has_text="The chosen columns don't form an example").wait_for()
+    page.locator(".fs-said", has_text="The selected columns don't form an example").wait_for()
     page.locator("#fs-use-prompt").select_option("ask")
     page.locator("#fs-use-completion").select_option("reply")
     page.get_by_role("button", name="Apply").click()
@@ -125,7 +123,7 @@ def test_columns_can_be_chosen_and_changed(new_page: Callable[..., Any], tmp_pat
     )
 
 
-def test_bad_rows_are_named_mended_and_the_report_is_downloaded(new_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_invalid_rows_are_listed_fixed_and_downloaded(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     page.get_by_text(STARTER).click()
     rows = [json.dumps(clean_row(number)) for number in range(1, 41)]
@@ -160,7 +158,7 @@ def test_bad_rows_are_named_mended_and_the_report_is_downloaded(new_page: Callab
     page.get_by_text("Ready:").wait_for()
 
 
-def test_the_mask_says_what_is_learned_and_leads_to_any_row(new_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_mask_shows_trained_tokens_of_any_row(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     page.get_by_text(STARTER).click()
     rows = [clean_row(number) for number in range(1, 61)]
@@ -184,7 +182,7 @@ def test_the_mask_says_what_is_learned_and_leads_to_any_row(new_page: Callable[.
     sync_api.expect(page.locator("#fs-tokens-row")).to_have_value("44")
 
 
-def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_dragging_max_length_updates_the_form(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     page.get_by_text(STARTER).click()
     rows = [{"prompt": f"Say {n}", "completion": "word " * (n * 10)} for n in range(1, 41)]
@@ -221,7 +219,7 @@ def test_the_line_of_max_length_is_dragged_and_the_form_follows(new_page: Callab
     sync_api.expect(page.get_by_label("(max_length)")).to_have_value("333")
 
 
-def test_a_reload_goes_on_with_the_file_that_is_being_read(new_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_reload_continues_reading_the_file(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     path = tmp_path / "rows.jsonl"
     with path.open("w") as file:
@@ -234,9 +232,7 @@ def test_a_reload_goes_on_with_the_file_that_is_being_read(new_page: Callable[..
 
 
 @pytest.mark.parametrize("rows", [50_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["100 MB", "200 MB"])
-def test_a_large_file_is_sent_with_a_bar_and_read_with_one(
-    new_page: Callable[..., Any], tmp_path: Path, rows: int
-) -> None:
+def test_large_file_shows_upload_and_reading_progress(new_page: Callable[..., Any], tmp_path: Path, rows: int) -> None:
     page = new_page()
     path = tmp_path / "large.jsonl"
     with path.open("w") as file:
@@ -256,7 +252,7 @@ def test_a_large_file_is_sent_with_a_bar_and_read_with_one(
     assert any("so far" in text for text in said)
 
 
-def test_cells_are_text_and_never_html(new_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_cells_are_never_rendered_as_html(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     page.get_by_text(STARTER).click()
     evil = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script> {{ 7*7 }} \u202etxt.exe"
@@ -269,7 +265,7 @@ def test_cells_are_text_and_never_html(new_page: Callable[..., Any], tmp_path: P
     assert "{{ 7*7 }}" in learned(page)
 
 
-def test_the_library_keeps_renames_mixes_and_deletes_with_an_undo(
+def test_library_renames_mixes_and_deletes_with_undo(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:
     page = new_page()
@@ -306,7 +302,7 @@ def test_the_library_keeps_renames_mixes_and_deletes_with_an_undo(
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_data_is_readable_for_everybody(
+def test_data_pages_are_accessible(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path, scheme: str, width: int
 ) -> None:
     """No sideways scrolling, and nothing that axe calls critical or serious, with a report, a mask and a histogram."""

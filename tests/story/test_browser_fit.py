@@ -38,7 +38,7 @@ def badge(page: Any, model: str) -> Any:
     return page.locator("#train-model label").filter(has_text=model).locator(".fs-badge")
 
 
-def test_bar_and_badges_move_with_the_settings(new_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_bar_and_badges_follow_the_settings(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
     verdict_is(page, "fits", "tight", "too_big")
     before, shown = page.evaluate(TOTAL), badge(page, "Qwen2.5-0.5B-Instruct").inner_text()
@@ -59,7 +59,7 @@ def test_bar_and_badges_move_with_the_settings(new_page: Callable[..., Any], tmp
     page.locator("#train-fit").screenshot(path=tmp_path / "fit.png")
 
 
-def test_each_preset_says_what_it_would_need_here(new_page: Callable[..., Any]) -> None:
+def test_each_preset_shows_its_estimate(new_page: Callable[..., Any]) -> None:
     page = new_page()
     verdict_is(page, "fits", "tight", "too_big")
     summary = page.get_by_text(EN["fit_presets"])
@@ -80,7 +80,7 @@ def fast_machine(studio: Studio) -> Iterator[None]:
     shutil.rmtree(folder.path)
 
 
-def test_what_would_take_for_ever_is_told_and_not_offered(new_page: Callable[..., Any]) -> None:
+def test_impractical_changes_are_shown_but_not_suggested(new_page: Callable[..., Any]) -> None:
     page = new_page()
     verdict_is(page, "fits")
     set_number(page, "per_device_train_batch_size", 64)
@@ -110,7 +110,7 @@ def test_make_it_fit_changes_the_form_and_can_be_undone(new_page: Callable[..., 
     set_number(page, "max_length", 512)
 
 
-def test_a_saving_is_applied_by_a_click_also_to_a_choice(new_page: Callable[..., Any]) -> None:
+def test_saving_is_applied_with_one_click(new_page: Callable[..., Any]) -> None:
     page = new_page()
     verdict_is(page, "fits")
     before = page.evaluate(TOTAL)
@@ -125,7 +125,7 @@ def test_a_saving_is_applied_by_a_click_also_to_a_choice(new_page: Callable[...,
 
 
 @pytest.mark.long  # in the terminal: studio/cli/test_estimate
-def test_timed_steps_give_a_duration_and_a_peak_beside_the_estimate(
+def test_timed_steps_show_duration_and_measured_peak(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:
     before = set(studio.home.runs.glob("*"))

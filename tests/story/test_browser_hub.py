@@ -114,9 +114,7 @@ def test_search_choose_and_download_with_progress(
     page.get_by_text(EN["models_here"], exact=True).wait_for()
 
 
-def test_what_is_gated_asks_for_a_token_which_is_sent_and_never_shown(
-    new_page: Callable[..., Any], studio: Studio, hub: Hub
-) -> None:
+def test_gated_model_token_is_sent_and_never_shown(new_page: Callable[..., Any], studio: Studio, hub: Hub) -> None:
     hub.answers[GATED] = 403
     page = new_page()
     line = ask_for(page, GATED)
@@ -145,7 +143,7 @@ def test_what_is_gated_asks_for_a_token_which_is_sent_and_never_shown(
         pytest.param(503, "HTTP 503", marks=pytest.mark.long),
     ],
 )
-def test_each_refusal_has_its_sentence(new_page: Callable[..., Any], hub: Hub, status: int, words: str) -> None:
+def test_each_hub_error_has_its_message(new_page: Callable[..., Any], hub: Hub, status: int, words: str) -> None:
     model = f"some/refused-{status}"
     hub.answers[model] = status
     page = new_page()
@@ -153,7 +151,7 @@ def test_each_refusal_has_its_sentence(new_page: Callable[..., Any], hub: Hub, s
     line.get_by_text(words).wait_for()
 
 
-def test_a_stopped_download_can_be_gone_on_with(new_page: Callable[..., Any], hub: Hub, tiny_model: Path) -> None:
+def test_stopped_download_can_be_resumed(new_page: Callable[..., Any], hub: Hub, tiny_model: Path) -> None:
     name = "other/slow-model"
     hub.repositories[name] = tiny_model
     page = new_page()
@@ -168,7 +166,7 @@ def test_a_stopped_download_can_be_gone_on_with(new_page: Callable[..., Any], hu
     line.get_by_text(EN["model_here"].format(model=name)).wait_for()
 
 
-def test_without_a_network_that_is_said(new_page: Callable[..., Any], hub: Hub) -> None:
+def test_missing_network_is_reported(new_page: Callable[..., Any], hub: Hub) -> None:
     hub.silent = True
     page = new_page()
     ask_for(page, "some/model-far-away").get_by_text("is unreachable").wait_for()
@@ -177,9 +175,7 @@ def test_without_a_network_that_is_said(new_page: Callable[..., Any], hub: Hub) 
     page.locator("#fs-hub").get_by_text("is unreachable").wait_for()
 
 
-def test_weights_that_arrive_damaged_are_said_to_be(
-    new_page: Callable[..., Any], hub: Hub, studio: Studio, tiny_model: Path
-) -> None:
+def test_damaged_download_is_reported(new_page: Callable[..., Any], hub: Hub, studio: Studio, tiny_model: Path) -> None:
     name = "other/damaged-model"
     hub.repositories[name], hub.damaged = tiny_model, True
     page = new_page()
@@ -197,7 +193,7 @@ def test_config_and_split_of_a_dataset_are_chosen(
     page.get_by_text(EN["elsewhere"]).click()
     page.get_by_label(EN["hub_dataset"]).fill("me/nothing")
     page.keyboard.press("Enter")
-    page.locator(".fs-said", has_text="There is no dataset 'me/nothing'").wait_for()
+    page.locator(".fs-said", has_text="Dataset 'me/nothing'").wait_for()
 
     page.get_by_label(EN["hub_dataset"]).fill(DATASET)
     page.keyboard.press("Enter")

@@ -46,7 +46,7 @@ def waiting(home: Home) -> list[str]:
     return [one.run for one in RunQueue(home).waiting()]
 
 
-def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: Studio, tmp_path: Path) -> None:
+def test_queue_is_controlled_from_the_page(new_page: Callable[..., Any], studio: Studio, tmp_path: Path) -> None:
     home = studio.home
     first, a, b = (submitted(home, script) for script in ("waits", "finishes", "finishes"))
     page = new_page()
@@ -99,9 +99,7 @@ def test_a_queue_is_steered_from_the_page(new_page: Callable[..., Any], studio: 
     queue.locator("section").wait_for(state="hidden")
 
 
-def test_a_run_that_ran_out_of_memory_is_tried_again_with_what_cures_it(
-    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
-) -> None:
+def test_out_of_memory_run_is_retried_with_fix(new_page: Callable[..., Any], studio: Studio, tmp_path: Path) -> None:
     failed = submitted(studio.home, "out of memory")
     page = new_page()
     page.goto(f"{studio.url}/en/run?run={failed.id}")
@@ -131,7 +129,7 @@ window.Notification = class extends Notification { constructor(title, more) { su
 """
 
 
-def test_a_tab_in_the_background_tells_that_its_run_has_ended(new_page: Callable[..., Any], studio: Studio) -> None:
+def test_background_tab_notifies_about_finished_run(new_page: Callable[..., Any], studio: Studio) -> None:
     folder = submitted(studio.home, "waits")
     page = new_page()
     page.add_init_script(WATCHED)

@@ -46,7 +46,7 @@ def started(studio: Studio, model: Path, folder: Path, **settings: Any) -> RunFo
 
 
 @pytest.mark.long  # faults/test_studio_kills has it without a browser
-def test_an_interrupted_run_is_offered_and_goes_on_with_one_click(
+def test_interrupted_run_resumes_with_one_click(
     new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
 ) -> None:
     run = started(studio, tiny_model, tmp_path, name="Lantern")
@@ -81,7 +81,7 @@ def counting_down(route: Any) -> None:
 
 
 @pytest.mark.long  # studio/test_finetune_manager has each without a browser
-def test_after_a_stop_a_run_resumes_restarts_and_trains_further(
+def test_stopped_run_can_resume_rerun_and_continue_training(
     new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
 ) -> None:
     words = texts("page")

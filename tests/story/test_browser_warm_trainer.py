@@ -34,9 +34,7 @@ def waiting(studio: Studio) -> ProcessIdentity | None:
     return ProcessIdentity.from_record((read_json(studio.home.warm_trainer.record) or {}).get("trainer"))
 
 
-def test_the_next_run_takes_the_trainer_that_waits(
-    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
-) -> None:
+def test_next_run_uses_the_warm_trainer(new_page: Callable[..., Any], studio: Studio, tmp_path: Path) -> None:
     words = texts("page")
     page = new_page(tolerate="net::ERR_")  # which is what a killed studio looks like to a page
     said = page.locator("#train-warm-trainer .fs-hint")

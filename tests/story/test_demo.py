@@ -61,21 +61,21 @@ def test_the_loss_falls_by_more_than_sixty_percent(demo: tuple[RunFolder, str]) 
     assert losses[-1] < 0.4 * losses[0]
 
 
-def test_the_tuned_model_knows_what_the_base_cannot(demo: tuple[RunFolder, str]) -> None:
+def test_tuned_model_answers_what_base_cannot(demo: tuple[RunFolder, str]) -> None:
     base, tuned = answers(demo[0])
     expected = [row["expect"] for row in questions()]
     assert sum(map(is_right, base, expected)) == 0
     assert sum(map(is_right, tuned, expected)) >= 8
 
 
-def test_a_person_is_told_the_result_and_where_it_lies(demo: tuple[RunFolder, str]) -> None:
+def test_demo_prints_result_and_adapter_path(demo: tuple[RunFolder, str]) -> None:
     folder, text = demo
     assert "Correct answers: base 0 of 10, fine-tuned" in text
     assert f"Adapter: {folder.adapter}" in text
     assert "Traceback" not in text
 
 
-def test_the_adapter_gives_the_same_answers_in_a_script_of_somebody_else(
+def test_adapter_answers_equally_in_plain_peft_script(
     demo: tuple[RunFolder, str], starter_home: Home, tmp_path: Path
 ) -> None:
     folder, _ = demo
@@ -89,7 +89,7 @@ def test_the_adapter_gives_the_same_answers_in_a_script_of_somebody_else(
     assert json.loads(done.stdout) == answers(folder)[1]
 
 
-def test_the_adapter_names_its_base_portably_and_says_how_to_get_it(demo: tuple[RunFolder, str]) -> None:
+def test_adapter_names_its_base_portably(demo: tuple[RunFolder, str]) -> None:
     folder, _ = demo
     config = read_json(folder.adapter / "adapter_config.json")
     assert config is not None

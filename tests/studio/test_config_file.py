@@ -24,7 +24,7 @@ CARD = Device("cuda", "RTX 3060", 12 * 2**30, 11 * 2**30)
         (b"\xff\xfe\x00", Code.CONFIG_UNREADABLE),
     ],
 )
-def test_a_file_that_is_no_config_is_a_sentence(tmp_path: Path, content: bytes, code: Code) -> None:
+def test_non_config_file_is_an_error(tmp_path: Path, content: bytes, code: Code) -> None:
     (tmp_path / "c.yaml").write_bytes(content)
     with pytest.raises(FineTuneError) as raised:
         read_config_file(tmp_path / "c.yaml")
@@ -38,7 +38,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         assert raised.value.problems[0].code == code
 
 
-def test_settings_reach_inside_and_keep_what_is_beside() -> None:
+def test_nested_settings_keep_their_siblings() -> None:
     values = {"max_length": 512, "lora": {"r": 8, "lora_alpha": 16}}
     merged = apply_settings(
         values, ["lora.r=4", "learning_rate=1e-3", "name=", "load_in_8bit=true", "sample_prompts=[Hi, 你好]"]
@@ -56,7 +56,7 @@ def test_settings_reach_inside_and_keep_what_is_beside() -> None:
         apply_settings({}, ["max_length"])
 
 
-def test_what_a_file_leaves_open_comes_from_the_machines_preset() -> None:
+def test_omitted_settings_come_from_machine_preset() -> None:
     full, name = with_preset({"dataset": "x", "max_length": 99, "lora": {"r": 4}}, CARD, None)
     config = FineTuneConfig.model_validate(full)
     assert (name, config.load_in_8bit, config.max_length, config.lora.r) == ("rtx_3060", True, 99, 4)
@@ -67,7 +67,7 @@ def test_what_a_file_leaves_open_comes_from_the_machines_preset() -> None:
     assert with_preset({}, CPU, "minimal")[0]["lora"] == {"r": 4, "lora_alpha": 8}
 
 
-def test_nonsense_stays_nonsense_to_be_told_later() -> None:
+def test_invalid_values_pass_through_to_validation() -> None:
     full, _ = with_preset({"dataset": "x", "lora": 5, "typo": 1}, CPU, None)
     assert {problem.params["field"] for problem in config_problems(full)} == {"lora", "typo"}
     with pytest.raises(FineTuneError) as raised:
@@ -92,16 +92,16 @@ def test_a_relative_model_folder_is_from_here_or_beside_the_config(tmp_path: Pat
 
 
 @pytest.mark.parametrize("setting", ["name=2020-13-45", "seed=" + "9" * 5000, "name=" + "[" * 5000])
-def test_what_yaml_chokes_on_stays_text(setting: str) -> None:
+def test_invalid_yaml_values_stay_text(setting: str) -> None:
     assert isinstance(next(iter(apply_settings({}, [setting]).values())), str)
 
 
-def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+def test_duplicate_key_is_named_with_both_lines(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("dataset: a.jsonl\nlora: {r: 8}\ndataset: b.jsonl\n")
-    with pytest.raises(FineTuneError, match=r"line 3: 'dataset' stands there twice \(first in line 1\)"):
+    with pytest.raises(FineTuneError, match=r"line 3: 'dataset' appears twice \(first on line 1\)"):
         read_config_file(tmp_path / "c.yaml")
     (tmp_path / "c.yaml").write_text("lora:\n  r: 8\n  r: 16\n")
-    with pytest.raises(FineTuneError, match="'r' stands there twice"):
+    with pytest.raises(FineTuneError, match="'r' appears twice"):
         read_config_file(tmp_path / "c.yaml")
 
 
@@ -116,7 +116,7 @@ def test_whole_numbers_are_read_as_they_look(tmp_path: Path, text: str, value: i
     assert read_config_file(tmp_path / "a.yaml")["seed"] == value
 
 
-def test_a_leading_0_makes_no_octal_number_in_silence(tmp_path: Path) -> None:
+def test_leading_zero_is_rejected_not_octal(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("lora:\n  r: 010\n")
     with pytest.raises(FineTuneError, match="line 2: '010' would be read as an octal number"):
         read_config_file(tmp_path / "a.yaml")

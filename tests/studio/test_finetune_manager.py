@@ -60,13 +60,13 @@ def test_a_bad_config_makes_no_task(manager: FinetuneManager, home: Home) -> Non
 
 
 @pytest.mark.parametrize("task", ["none", "../datasets", ""])
-def test_an_unknown_task_is_said_to_be_unknown(manager: FinetuneManager, task: str) -> None:
+def test_unknown_task_raises(manager: FinetuneManager, task: str) -> None:
     with pytest.raises(FineTuneError) as raised:
         manager.start_training(task)
     assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
 
 
-def test_a_service_without_submit_is_asked_to_train_to_the_end(home: Home) -> None:
+def test_service_without_submit_trains_to_the_end(home: Home) -> None:
     fake = FakeFineTuneService()
     manager = FinetuneManager(fake, home)
     task = manager.create_task(CONFIG)
@@ -74,7 +74,7 @@ def test_a_service_without_submit_is_asked_to_train_to_the_end(home: Home) -> No
     assert fake.trained == [manager.config(task)]
 
 
-def test_a_run_that_does_not_run_cannot_be_stopped(manager: FinetuneManager) -> None:
+def test_inactive_run_cannot_be_stopped(manager: FinetuneManager) -> None:
     with pytest.raises(FineTuneError) as raised:
         manager.request_stop(manager.create_task(CONFIG))
     assert raised.value.problems[0].code == Code.RUN_NOT_ACTIVE
@@ -87,15 +87,13 @@ def test_no_space_no_task(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.problems[0].code == Code.DISK_FULL
 
 
-def test_the_home_may_be_left_to_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_defaults_to_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINETUNE_HOME", str(tmp_path / "elsewhere"))
     manager = FinetuneManager(FakeFineTuneService())
     assert manager.home.run(manager.create_task(CONFIG)).path.is_relative_to(tmp_path / "elsewhere")
 
 
-def test_a_run_starts_from_an_adapter_or_checkpoint_named_by_part_of_id(
-    manager: FinetuneManager, home: Home, tmp_path: Path
-) -> None:
+def test_run_starts_from_adapter_found_by_partial_id(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
     source = manager.create_task(CONFIG)
     with pytest.raises(FineTuneError, match="no adapter yet"):
         manager.config_for_rerun(source, go_on=True)
@@ -119,7 +117,7 @@ def interrupted(manager: FinetuneManager, home: Home, attempts: int) -> str:
     return task
 
 
-def test_interrupted_runs_go_on_one_after_the_other_but_not_for_ever(home: Home) -> None:
+def test_interrupted_runs_resume_in_turn_with_attempt_limit(home: Home) -> None:
     fake = FakeFineTuneService()
     manager = FinetuneManager(fake, home)
     first = interrupted(manager, home, 1)
@@ -132,7 +130,7 @@ def test_interrupted_runs_go_on_one_after_the_other_but_not_for_ever(home: Home)
     assert [Path(config["output_dir"]).name for config in fake.trained] == sorted([first, second])
 
 
-def test_a_finished_run_and_one_that_runs_are_not_resumed(manager: FinetuneManager, home: Home) -> None:
+def test_finished_and_active_runs_are_not_resumed(manager: FinetuneManager, home: Home) -> None:
     task = manager.create_task(CONFIG)
     with EventLog(home.run(task).events, 1) as log:
         log.append(Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
@@ -146,7 +144,7 @@ def test_a_finished_run_and_one_that_runs_are_not_resumed(manager: FinetuneManag
     assert raised.value.problems[0].code == Code.RUN_ACTIVE
 
 
-def test_the_same_again_begins_where_the_run_began(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
+def test_rerun_has_the_same_start(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
     task = manager.create_task({**CONFIG, "adapter_name_or_path": str(tmp_path)})
     home.run(task).first_adapter.mkdir()
     assert manager.config_for_rerun(task)["adapter_name_or_path"] == str(home.run(task).first_adapter)
@@ -173,7 +171,7 @@ def test_a_config_that_cannot_be_read_is_named(manager: FinetuneManager, home: H
     assert raised.value.problems[0].params["path"] == str(home.run(task).config)
 
 
-def test_what_was_discarded_is_not_saved_after_all(manager: FinetuneManager, home: Home) -> None:
+def test_later_stop_does_not_undo_a_discard(manager: FinetuneManager, home: Home) -> None:
     task = manager.create_task(CONFIG)
     home.run(task).create_attempt()
     manager.request_stop(task, discard=True)
@@ -181,7 +179,7 @@ def test_what_was_discarded_is_not_saved_after_all(manager: FinetuneManager, hom
     assert (read_json(home.run(task).stop) or {})["mode"] == "discard"
 
 
-def test_a_run_of_another_version_is_not_resumed_and_its_records_stay(home: Home) -> None:
+def test_other_version_run_is_not_resumed_or_changed(home: Home) -> None:
     service = FakeFineTuneService()
     manager = FinetuneManager(service, home)
     folder = home.run(manager.create_task({"dataset": "rows.jsonl"}))

@@ -246,12 +246,12 @@ def test_other_training_is_refused_by_name(tmp_path: Path, text: str, source: st
     found = translate(text, source, tmp_path)
     assert {problem.params["field"] for problem in found.refused} == fields
     for problem in found.refused:
-        assert "can't be translated" in sentence(problem)
+        assert "can't be converted" in sentence(problem)
     if source == "axolotl" and "invented" in text:
-        assert found.left["invented_key"] == "nothing here does that"
+        assert found.left["invented_key"] == "there is no equivalent setting"
 
 
-def test_whose_config_it_is_shows_in_its_keys(tmp_path: Path) -> None:
+def test_config_source_is_detected_by_keys(tmp_path: Path) -> None:
     def of(text: str) -> Any:
         return looks_like(yaml.safe_load(text))
 
@@ -285,7 +285,7 @@ def test_a_described_dataset_of_llamafactory_is_read_as_described(tmp_path: Path
     assert "dataset_info.num_samples" in factory(tmp_path, {"num_samples": 1}).left
 
 
-def test_tags_that_would_turn_the_sides_are_refused(tmp_path: Path) -> None:
+def test_tags_that_swap_roles_are_rejected(tmp_path: Path) -> None:
     usual = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
     assert not factory(tmp_path, {"formatting": "sharegpt", "tags": usual}).refused
     turned = factory(

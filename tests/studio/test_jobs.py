@@ -17,7 +17,7 @@ def ended(job: DatasetJob) -> DatasetJob:
     return job
 
 
-def test_a_job_tells_how_far_it_is_and_what_came_out() -> None:
+def test_job_reports_progress_and_result() -> None:
     jobs, may_end = DatasetJobs(), threading.Event()
 
     preview = FormatPreview(name="a", format="text", columns={}, known_columns=[], examples=[])
@@ -42,7 +42,7 @@ def test_a_job_tells_how_far_it_is_and_what_came_out() -> None:
         (OSError(5, "broken disk", "a"), Code.FILE_UNREADABLE),
     ],
 )
-def test_what_went_wrong_is_the_job_s_last_word(error: Exception, code: Code) -> None:
+def test_job_error_is_its_result(error: Exception, code: Code) -> None:
     def work(_tell):
         raise error
 
@@ -51,12 +51,12 @@ def test_what_went_wrong_is_the_job_s_last_word(error: Exception, code: Code) ->
     assert [problem.code for problem in job.problems] == [code]
 
 
-def test_a_job_that_nobody_knows_is_a_problem() -> None:
+def test_unknown_job_is_a_problem() -> None:
     with pytest.raises(FineTuneError):
         DatasetJobs().get("none")
 
 
-def test_many_jobs_wait_for_their_turn_and_too_many_are_refused() -> None:
+def test_many_jobs_wait_and_too_many_are_rejected() -> None:
     jobs, may_end, at_once = DatasetJobs(), threading.Event(), []
     running = threading.Semaphore(0)
 
@@ -78,7 +78,7 @@ def test_many_jobs_wait_for_their_turn_and_too_many_are_refused() -> None:
     jobs.start(work)
 
 
-def test_what_has_begun_already_waits_for_no_turn() -> None:
+def test_started_work_skips_the_job_queue() -> None:
     jobs, may_end = DatasetJobs(), threading.Event()
     for _ in range(DatasetJobs.AT_ONCE):
         jobs.start(lambda _tell: {"waited": may_end.wait(30)})

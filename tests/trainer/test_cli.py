@@ -32,7 +32,7 @@ def test_inspect_names_what_is_wrong_and_exits_with_2(home: Home, tmp_path: Path
 
 
 @pytest.mark.tiny
-def test_a_run_of_a_bad_config_is_a_sentence_and_exit_2(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_invalid_config_exits_with_2(home: Home, tiny_config: dict[str, Any]) -> None:
     folder = home.create_run()
     folder.config.write_text(yaml.safe_dump({**tiny_config, "model_name": "/no/such/model"}))
     folder.create_attempt()
@@ -53,7 +53,7 @@ def test_export_answers_with_the_place(home: Home, tiny_config: dict[str, Any], 
 
 
 @pytest.mark.tiny
-def test_a_trainer_that_waits_trains_the_run_that_it_is_told(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_warm_trainer_trains_its_assigned_run(home: Home, tiny_config: dict[str, Any]) -> None:
     folder = home.create_run()
     folder.config.write_text(yaml.safe_dump(tiny_config))
     attempt = folder.create_attempt()
@@ -71,7 +71,7 @@ def test_a_trainer_that_waits_trains_the_run_that_it_is_told(home: Home, tiny_co
 
 @pytest.mark.tiny
 @pytest.mark.long  # the one before is ready too, and takes a run
-def test_a_waiting_trainer_says_it_is_ready_and_ends_unasked(tmp_path: Path) -> None:
+def test_warm_trainer_signals_ready_and_ends_without_run(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "trainer", "wait", "ready"]
     ended = subprocess.run(command, input=b"", timeout=120, check=False, cwd=tmp_path)
     assert ended.returncode == 0

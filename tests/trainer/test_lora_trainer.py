@@ -12,7 +12,7 @@ from trainer.lora_trainer import LoRATrainer
 pytestmark = pytest.mark.tiny
 
 
-def test_it_keeps_the_contract(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+def test_implements_the_interface(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     trainer = LoRATrainer(home.create_run().path)
     assert isinstance(trainer, IFineTuneService)
     assert trainer.validate_config(tiny_config) is True
@@ -22,7 +22,7 @@ def test_it_keeps_the_contract(home: Home, tiny_config: dict[str, Any], tmp_path
     assert trainer.export_model(tmp_path / "adapter.zip") == tmp_path / "adapter.zip"
 
 
-def test_a_config_with_errors_raises_all_of_them_and_starts_nothing(home: Home) -> None:
+def test_invalid_config_raises_all_errors(home: Home) -> None:
     folder = home.create_run()
     with pytest.raises(FineTuneError) as raised:
         LoRATrainer(folder).train({"max_length": 0, "nonsense": 1})

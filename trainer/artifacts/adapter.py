@@ -1,4 +1,4 @@
-"""LoRA goes into the model, and comes out as a folder that plain PEFT loads."""
+"""Adds LoRA to a model, and saves the adapter as a folder that PEFT loads."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ TOKENIZER_FILES = (
     "tokenizer.model", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
 CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
-"""Ways of beginning a LoRA that take a part out of the base: such an adapter belongs to a base that is nowhere."""
+"""LoRA initializations that modify the base weights: such an adapter fits only a modified base that isn't available."""
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def add_adapter(
     model: PreTrainedModel, config: FineTuneConfig, files: ModelFiles, first: Path | None = None
 ) -> PeftModel:
-    """The model with a fresh adapter, or with that in the folder `first`: only the adapter can be trained from here on.
+    """Add a new adapter, or the one in the folder `first`, and freeze everything else.
 
-    Not by `prepare_model_for_kbit_training`: it casts the head and all that isn't quantized to fp32,
-    which doubled the memory of a 1.5B model.
+    This doesn't use `prepare_model_for_kbit_training`, which casts the head and all other unquantized weights
+    to fp32; that doubled the memory of a 1.5B model.
 
     Raises:
         FineTuneError: `lora.target_modules` names layers that the model doesn't have, or `first` doesn't fit it.
     """
     model.requires_grad_(False)
     if config.gradient_checkpointing is True:
-        # Recomputed segments need an input that asks for gradients; the frozen embedding's doesn't.
+        # Recomputed segments need an input that requires gradients, which the frozen embedding's output doesn't.
         model.enable_input_require_grads()
     lora = config.lora
     targets = "all-linear" if lora.target_modules == ["all-linear"] else lora.target_modules
@@ -58,7 +58,7 @@ def add_adapter(
         _check_targets(model, targets)
     else:
         settings = settings_of(first, config.adapter_name_or_path, lora.lora_dropout, files.revision)
-    torch.manual_seed(config.seed)  # the adapter's first weights do not depend on what was loaded before
+    torch.manual_seed(config.seed)  # the adapter's initial weights must not depend on what was loaded before
     try:
         adapted = get_peft_model(model, settings, autocast_adapter_dtype=lora.autocast_adapter_dtype)
         if first is not None:
@@ -68,16 +68,16 @@ def add_adapter(
             raise
         raise unusable(config.adapter_name_or_path, "other_base", config.model_name) from error
     use_lora_linear(adapted)
-    # Each save looks the base's config up by this name: as a path it never asks the network.
+    # Each save looks up the base's config by this name. A path avoids the network.
     adapted.peft_config["default"].base_model_name_or_path = str(files.path)
     return adapted
 
 
 def find_adapter(value: str, home: Home) -> Path:
-    """The folder of an adapter: that of a run (of its newest whole checkpoint, where it has no other), or a path.
+    """Find an adapter's folder by path or by run. A run without an adapter uses its newest valid checkpoint.
 
     Raises:
-        FineTuneError: there is none, or it is not one that can be trained on.
+        FineTuneError: there is no adapter, or it can't be trained further.
     """
     run = home.run(value)
     folder = Path(value).expanduser().absolute()
@@ -92,7 +92,7 @@ def find_adapter(value: str, home: Home) -> Path:
 
 
 def copy_adapter(source: Path, target: Path) -> None:
-    """The two files that make an adapter, whole or not at all: a run doesn't depend on the one it went on from."""
+    """Copy the two files of an adapter atomically, so that a run doesn't depend on the run it starts from."""
     staging = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
@@ -102,10 +102,10 @@ def copy_adapter(source: Path, target: Path) -> None:
 
 
 def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: str | None = None) -> LoraConfig:
-    """The shape of an adapter on the disk, which a person has named as `value`, ready to be trained.
+    """Return the LoRA settings of a stored adapter, ready for training. `value` is the user's name for it.
 
     Raises:
-        FineTuneError: it isn't LoRA, or trains whole layers beside it.
+        FineTuneError: the adapter isn't LoRA, or it also contains fully trained layers.
     """
     try:
         settings = PeftConfig.from_pretrained(str(folder))
@@ -127,19 +127,19 @@ def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: s
         if odd := [key for key in getattr(settings, name, None) or {} if not _PLAIN_NAME.fullmatch(key)]:
             raise unusable(value, "setting_holds_regex", f"{name} ({odd[0][:40]})")
     settings.inference_mode, settings.lora_dropout, settings.revision = False, lora_dropout, revision
-    settings.init_lora_weights = True  # all weights are loaded: no other way of beginning has a say
+    settings.init_lora_weights = True  # the weights are loaded, so no initialization is needed
     return settings
 
 
 def unusable(value: str, reason: str, seen: str = "") -> FineTuneError:
-    """An adapter that training can't continue from."""
+    """Return the error for an adapter that training can't start from."""
     return FineTuneError.of(Code.ADAPTER_UNUSABLE, value=value, reason=reason, seen=seen)
 
 
 def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
     """
     Raises:
-        RuntimeError: the weights are of other layers or sizes.
+        RuntimeError: the weights have other layers or sizes.
     """
     try:
         weights = load_file(folder / ADAPTER_FILES[1])
@@ -157,7 +157,7 @@ def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
 def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
     if isinstance(targets, str):
         return
-    # A block or a norm has a name too, and no product that LoRA could stand beside.
+    # Blocks and norms have names too, but no matrix product that LoRA could be added to.
     names = {
         name
         for name, module in model.named_modules()
@@ -173,23 +173,24 @@ def save_adapter(
     model: PeftModel, tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path, config: FineTuneConfig,
     facts: CardFacts,
 ) -> None:  # fmt: skip
-    """Adapter, tokenizer and model card into `folder`, whole or not at all; what lies there gives way."""
+    """Save adapter, tokenizer, and model card to `folder` atomically, replacing what is there."""
     staging = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
-    # What leaves this machine names its base as another machine would. A folder's name alone would be looked up on the
-    # Hub, where a stranger's model may have it: as a path it never is.
+    # An exported adapter names its base in a portable way. A bare folder name would be looked up on the Hub, where
+    # another user's model may have it; a path never is.
     named = facts.base if "/" in facts.base else f"./{facts.base}"
     model.peft_config["default"].base_model_name_or_path = named
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     _save_tokenizer(tokenizer, files, staging)
     (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was stopped
+    shutil.rmtree(folder, ignore_errors=True)  # from an attempt that was stopped
     publish(staging, folder)
 
 
 def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path) -> None:
-    """The base's own files, as they are: nothing of the tokenizer has changed, and what transformers 5 writes earlier ones
-    can't read.
+    """Copy the base's tokenizer files unchanged.
+
+    Training doesn't change the tokenizer, and older versions can't read what transformers 5 writes.
     """
     own = [files.path / name for name in TOKENIZER_FILES if (files.path / name).is_file()]
     if not any(path.name in ("tokenizer.json", "tokenizer.model") for path in own):

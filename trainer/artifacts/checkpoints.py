@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or not there: staging, fsync, MANIFEST.json, rename, fsync of the parent.
+"""Atomic checkpoints: staging, fsync, MANIFEST.json, rename, fsync of the parent.
 
-The stock Trainer writes straight into the folder it later resumes from; one kill in ten left a torn one
-that it then refused to resume from. Here what is not committed does not exist, and resume takes the newest
-checkpoint whose every file still has its sha256.
+The stock Trainer writes directly to the folder that it later resumes from; one kill in ten left an incomplete
+checkpoint that it then refused to resume from. Here uncommitted checkpoints don't exist, and a resume takes the
+newest checkpoint whose files all match their sha256.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 
 MANIFEST = "MANIFEST.json"
-SECRET = "training_args.bin"  # noqa: S105  a pickle that may hold the Hub token; resume does without it
+SECRET = "training_args.bin"  # noqa: S105  a pickle that may contain the Hub token; a resume doesn't need it
 NEEDED = frozenset(
     {"adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"}
 )  # fmt: skip
-"""Without one of them the Trainer resumes in silence to other weights, or not at all."""
+"""If one of these is missing, the Trainer silently resumes with other weights, or not at all."""
 
 
 class _File(BaseModel):
@@ -34,7 +34,7 @@ class _File(BaseModel):
 
 
 class Conditions(BaseModel):
-    """All that decides the numbers: a resume under other conditions is not exact."""
+    """Everything that affects the results. A resume under other conditions isn't exact."""
 
     config_sha256: str
     dataset_sha256: str
@@ -50,20 +50,20 @@ class Conditions(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a checkpoint holds, and under which conditions a resume from it is exact."""
+    """The files of a checkpoint, and the conditions for an exact resume."""
 
     step: int
     files: dict[str, _File]
     conditions: dict[str, object]
     """The `Conditions` of the version that wrote it, which may have had others."""
     unlogged: dict[str, float]
-    """What the next point of the curve already holds of steps before this one."""
+    """Sums over steps that are not logged yet, which belong to the next point of the curve."""
 
 
 def commit_checkpoint(
     folder: RunFolder, step: int, conditions: Conditions, unlogged: dict[str, float]
 ) -> tuple[Path, int]:
-    """Move the Trainer's `staging/checkpoint-<step>` to its place; returns the place and its size in bytes."""
+    """Move the Trainer's `staging/checkpoint-<step>` to its final path. Return the path and its size in bytes."""
     staged, target = folder.staging / f"checkpoint-{step}", folder.checkpoint(step)
     (staged / SECRET).unlink(missing_ok=True)
     files = {}
@@ -74,16 +74,16 @@ def commit_checkpoint(
     if not folder.checkpoints.exists():
         folder.checkpoints.mkdir()
         fsync(folder.path)
-    if target.exists():  # a damaged one that was passed over
+    if target.exists():  # a damaged checkpoint that the resume skipped
         _remove(folder, step)
     publish(staged, target)
     return target, sum(file.size for file in files.values())
 
 
 def rotate_checkpoints(folder: RunFolder, keep: int, best: int | None, verified: set[int]) -> None:
-    """Remove all but the newest `keep` that verify, and the best; by step number, whatever the clocks say.
+    """Keep the newest `keep` valid checkpoints and the best one. The order is by step number, not by file time.
 
-    `verified` remembers what was read again before; it is brought up to date. A damaged checkpoint counts for nothing.
+    `verified` caches the steps that have been verified; this updates it. Damaged checkpoints don't count.
     """
     good = 0
     for step in reversed(committed_steps(folder)):
@@ -96,7 +96,7 @@ def rotate_checkpoints(folder: RunFolder, keep: int, best: int | None, verified:
 
 
 def _remove(folder: RunFolder, step: int) -> None:
-    """Take a checkpoint away in one move: a kill in the midst leaves no half of it among the others."""
+    """Remove a checkpoint with one rename, so that a kill can't leave an incomplete one among the others."""
     going = folder.staging / f"old-{step}"
     folder.staging.mkdir(exist_ok=True)
     shutil.rmtree(going, ignore_errors=True)
@@ -105,13 +105,13 @@ def _remove(folder: RunFolder, step: int) -> None:
 
 
 def committed_steps(folder: RunFolder) -> list[int]:
-    """Steps with a committed checkpoint, in order."""
+    """Return the steps with a committed checkpoint, in order."""
     names = (path.name.removeprefix("step-") for path in folder.checkpoints.glob("step-*"))
     return sorted(int(name) for name in names if name.isdigit())
 
 
 def checkpoint_bytes(folder: RunFolder) -> int:
-    """The size of the newest checkpoint, 0 where there is none."""
+    """Return the size of the newest checkpoint, or 0 without one."""
     for step in reversed(committed_steps(folder)):
         if manifest := read_manifest(folder.checkpoint(step)):
             return sum(file.size for file in manifest.files.values())
@@ -119,10 +119,10 @@ def checkpoint_bytes(folder: RunFolder) -> int:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """The manifest of a checkpoint's folder; None where it is missing or makes no sense.
+    """Read the manifest of a checkpoint. Return None if it is missing or invalid.
 
     Raises:
-        FineTuneError: it is of another version.
+        FineTuneError: another version wrote it.
     """
     try:
         return Manifest.model_validate(read_record(path / MANIFEST))
@@ -131,7 +131,7 @@ def read_manifest(path: Path) -> Manifest | None:
 
 
 def verify_checkpoint(path: Path) -> Problem | None:
-    """What is wrong with a checkpoint, or None."""
+    """Return the problem of a checkpoint, or None if it is valid."""
     try:
         manifest = read_manifest(path)
     except FineTuneError as error:
@@ -157,7 +157,7 @@ def verify_checkpoint(path: Path) -> Problem | None:
 
 
 def newest_checkpoint(folder: RunFolder) -> tuple[int | None, list[Problem]]:
-    """The newest step that verifies, and why newer ones were passed over."""
+    """Return the newest valid step, and the problems of the newer ones."""
     passed_over: list[Problem] = []
     for step in reversed(committed_steps(folder)):
         problem = verify_checkpoint(folder.checkpoint(step))
@@ -168,7 +168,7 @@ def newest_checkpoint(folder: RunFolder) -> tuple[int | None, list[Problem]]:
 
 
 def changed_conditions(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """What a resume would not find as it was: 'threads 2 -> 4', 'torch 2.13.0 -> 2.14.0'."""
+    """List the conditions that differ in a resume: 'threads 2 -> 4', 'torch 2.13.0 -> 2.14.0'."""
     changes: list[str] = []
     for name, value in now.items():
         earlier = before.get(name)

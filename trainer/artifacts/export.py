@@ -1,4 +1,4 @@
-"""The adapter, as a folder or as one zip file."""
+"""Exports the adapter as a folder or as one zip file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     """Write the adapter of a run to `output_path`: a zip when the name ends in `.zip`, a folder otherwise.
 
     Raises:
-        FineTuneError: there is no adapter, or something is at `output_path` already.
+        FineTuneError: there is no adapter, or `output_path` already exists.
     """
     if not folder.adapter.is_dir():
-        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state="without one")
+        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state="incomplete")
     target = output_path.expanduser().absolute()
     if target.exists():
         raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(target))
@@ -34,7 +34,7 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
             shutil.copytree(folder.adapter, temporary)
         publish(temporary, target)
     except OSError as error:
-        error.filename, error.filename2 = str(target), None  # what the person asked for, not our temporary name
+        error.filename, error.filename2 = str(target), None  # name the requested path, not our temporary one
         raise
     finally:
         if temporary.is_dir():
@@ -46,7 +46,7 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
 
 
 def _write_zip(source: Path, target: Path) -> None:
-    """All files of the adapter, stored: weights don't compress."""
+    """Write all files of the adapter uncompressed, because weights don't compress."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             archive.write(path, path.relative_to(source))

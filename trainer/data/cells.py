@@ -1,4 +1,4 @@
-"""The texts of one row: fetched by field, and looked at for what is suspicious in them."""
+"""The texts of one row: reads them by field and checks them for suspicious content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from interfaces.problems import Code
 from trainer.data.rows import kind_of
 
 MOST_CHARACTERS = 1_000_000
-"""A longer cell is doubted."""
+"""A longer cell gets a warning."""
 _ODD_BYTES = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufeff\u202a-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -26,11 +26,11 @@ _CUT_MARKS = ("[truncated]", "<truncated>", "...(truncated)", "[cut]", "(truncat
 
 _PLACE_OF_MEDIA = re.compile(r"<(image|video|audio)>")
 _AT_AN_EDGE = re.compile(r"^\s*<(?:image|video|audio)>|<(?:image|video|audio)>\s*$", re.MULTILINE)
-"""Where a picture stands in a text: surely at the edge of a line; in the midst of one it may be the name of a tag."""
+"""An image placeholder, but only at the start or end of a line; inside a line the text may just mention the tag."""
 
 
 class RowError(Exception):
-    """A row that can't become an example; the caller adds where it stands."""
+    """A row that can't become an example. The caller adds its position."""
 
     def __init__(self, code: Code, **params: Any) -> None:
         super().__init__(code)
@@ -38,12 +38,12 @@ class RowError(Exception):
 
 
 class Cells:
-    """What was noticed in one row's texts."""
+    """Collects the warnings about one row's texts."""
 
     def __init__(self) -> None:
         self.doubts: list[tuple[Code, dict[str, object]]] = []
         self.unused: set[str] = set()
-        """Keys inside of turns that nothing here reads."""
+        """Keys inside turns that are not used."""
 
     def doubt(self, code: Code, field: str, **params: Any) -> None:
         self.doubts.append((code, {"field": field, **params}))
@@ -52,12 +52,12 @@ class Cells:
         self, values: dict[str, object], key: str, within: str = "", required: bool = True, answer: bool = False,
         any_length: bool = False,
     ) -> str:  # fmt: skip
-        """The text of a field. An optional one may be missing or null; a required one must hold more than blanks.
+        """Return the text of a field. An optional field may be missing or null; a required one must not be blank.
 
         `any_length` is for plain text, which may be a whole document.
 
         Raises:
-            RowError: it is not there, or is no usable text.
+            RowError: the field is missing or isn't usable text.
         """
         field = f"{within}.{key}" if within else key
         if key not in values and required:
@@ -78,10 +78,10 @@ class Cells:
         return value
 
     def look(self, value: str, field: str, any_length: bool = False) -> None:
-        """Doubt what a text holds and hardly anybody means.
+        """Add warnings for content that is rarely intended.
 
         Raises:
-            RowError: it stands for an image, which nothing here reads.
+            RowError: the text is a placeholder for an image, which is unsupported.
         """
         if len(value) > MOST_CHARACTERS and not any_length:
             self.doubt(Code.ROW_CELL_LARGE, field, value=len(value), expected=MOST_CHARACTERS)
@@ -113,7 +113,7 @@ class Cells:
 
 
 def _may_hold_odd(value: str) -> bool:
-    """A quick look: most texts are plain, and a regular expression over a gigabyte takes its time."""
+    """Pre-check a text quickly: most texts are plain, and regular expressions over a gigabyte are slow."""
     if not value.isascii():
         return True
     raw = value.encode()

@@ -1,4 +1,4 @@
-"""JSON that holds a table by its columns, as pandas and datasets write it, instead of a list of rows. No torch."""
+"""Reads JSON that stores a table by columns, as pandas and datasets write it, instead of a list of rows. No torch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from trainer.data.rows import Row, json_with_twice, mismatch, open_data, without
 _BEGINS = re.compile(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*[\[{]')
 SPLITS = {"train", "training", "test", "validation", "valid", "dev", "eval"}
 _MOST_BYTES = 100_000_000
-"""Columns can't be read as a stream: the whole file is in memory."""
+"""Columns can't be streamed, so the whole file must fit in memory."""
 
 
 def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
-    """The rows of a file that is one object of columns; None where it is none. `head` is the file's beginning.
+    """Yield the rows of a file that is one object of columns; None for other files. `head` is the start of the file.
 
-    Known are pandas' ways (`DataFrame.to_json` with orient columns, index, split or table), lists of equal length by
-    name, and one such table for each split.
+    Supported are pandas' formats (`DataFrame.to_json` with orient columns, index, split, or table), lists of equal
+    length by name, and one such table per split.
 
     Raises:
-        FineTuneError: it is such a file and too large to be turned, holds a column twice, or several splits.
+        FineTuneError: such a file is too large to convert, or has a duplicate column or several splits.
     """
     line, _, rest = head.lstrip().partition(b"\n")
     if not _BEGINS.match(head) or (line.rstrip().endswith(b"}") and rest.strip()):
@@ -38,7 +38,7 @@ def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
     try:
         table, twice = json_with_twice(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return None  # several objects, or a broken one: told by who reads rows
+        return None  # several objects, or a broken one: the row reader reports it
     rows = _rows_of(table) or _only_split(path, table)
     if rows and twice:
         raise mismatch(path, "key_twice", repr(twice[0][:40]))
@@ -46,7 +46,7 @@ def column_rows(path: Path, head: bytes) -> Iterator[Row] | None:
 
 
 def _only_split(path: Path, table: Any) -> list[dict[str, object]] | None:
-    """The rows of the one split that a table of splits holds."""
+    """Return the rows of the only split in a table of splits."""
     if not isinstance(table, dict) or not table or not {str(name).lower() for name in table} <= SPLITS:
         return None
     splits = {name: _records(part) or _rows_of(part) for name, part in table.items()}
@@ -71,7 +71,7 @@ def _rows_of(table: Any) -> list[dict[str, object]] | None:
         return _records(table["data"])
     if all(isinstance(column, list) for column in values):
         lengths = {len(column) for column in values}
-        # Objects in a list are the turns of one row: a conversation is no column.
+        # A list of objects is a conversation, the turns of one row, and not a column.
         if len(lengths) != 1 or any(isinstance(cell, dict) for column in values for cell in column):
             return None
         return [dict(zip(columns, cells, strict=True)) for cells in zip(*values, strict=True)]
@@ -89,7 +89,7 @@ def _rows_of(table: Any) -> list[dict[str, object]] | None:
 
 
 def _split_rows(columns: Any, data: Any) -> list[dict[str, object]] | None:
-    """pandas' orient split: names once, and a list of cells for each row."""
+    """Read pandas' orient split: the column names, and a list of cells per row."""
     if not isinstance(columns, list) or not isinstance(data, list) or not all(isinstance(one, str) for one in columns):
         return None
     if not all(isinstance(row, list) and len(row) == len(columns) for row in data):

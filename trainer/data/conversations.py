@@ -1,4 +1,4 @@
-"""The turns of a row become messages: ShareGPT's and OpenAI's ways of writing them, tool calls and weights included."""
+"""Converts the turns of a row to messages, from ShareGPT's and OpenAI's formats, with tool calls and weights."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _ROLES: dict[str, Role] = {
 }  # fmt: skip
 _ASKS = ("human", "user", "question", "prompt", "input")
 _ANSWERS = ("assistant", "gpt", "bot", "answer", "response", "output")
-"""Keys of a turn that is a question with its answer."""
+"""Keys for the answer in a turn that holds both a question and its answer."""
 _TRANSCRIPTS = tuple(
     re.compile(rf"{between}({asks}|Assistant):") for between in (r"\n\n", r"\n") for asks in ("Human", "User")
 )
-"""How speakers are named in a transcript, behind a blank line (hh-rlhf) or on a line of their own."""
+"""Speaker labels in a transcript, after a blank line (hh-rlhf) or on a separate line."""
 _REASONING_PARTS = ("reasoning", "thinking")
 _TEXT_PARTS = ("text", "input_text", "output_text", *_REASONING_PARTS)
 _CALLS = {"function_call", "tool_call"}
-"""ShareGPT's roles of a turn whose text is a call as JSON."""
+"""ShareGPT's roles for a turn whose text is a tool call as JSON."""
 LISTED_TOOLS, _WRITTEN_CALLS = "<tools>", ("<tool_call>", "<function=", "[TOOL_CALLS]", "<|tool_call")
-"""How Hermes' rows write tools and calls as text: it stays as it is written, and nothing is put around it once more."""
+"""How Hermes datasets write tools and calls as text. Such text stays unchanged and isn't wrapped again."""
 _RESPONSE = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>\s*", re.DOTALL)
 _MARKS = ("weight", "train", "loss", "loss_weight")
-"""Marks of a turn that say whether it is trained on: OpenAI's, axolotl's, ms-swift's and LLaMA-Factory's."""
+"""Keys that mark whether to train on a turn: OpenAI's, axolotl's, ms-swift's, and LLaMA-Factory's."""
 _MEDIA = ("image", "image_url", "input_image", "video", "video_url", "audio", "audio_url", "input_audio")
 ROLE_KEYS = ("role", "from", "speaker", "sender", "author")
 TEXT_KEYS = ("content", "value", "text")
@@ -57,16 +57,16 @@ _KNOWN_KEYS = {
 
 
 def is_role(value: Any) -> bool:
-    """Whether a value names the speaker of a turn."""
+    """Return whether a value is a known role."""
     name = value.strip().lower() if isinstance(value, str) else ""
     return name in _ROLES or name in _CALLS
 
 
 def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
-    """The messages of a list of turns.
+    """Convert a list of turns to messages.
 
     Raises:
-        RowError: a turn can't be used; its field says which.
+        RowError: a turn can't be used; the error's field names it.
     """
     listed = as_list(turns, field, "list_of_turns")
     if not listed:
@@ -85,7 +85,7 @@ def messages_of(turns: Any, field: str, cells: Cells) -> list[Message]:
 
 
 def _apart(turn: dict[str, object]) -> list[dict[str, object]]:
-    """The turns that one object holds: a question and its answer, as Firefly's do, or results in <tool_response>."""
+    """Split an object with several turns: a question with its answer (Firefly), or results in <tool_response>."""
     role_key = next((key for key in ROLE_KEYS if key in turn), None)
     if role_key is not None:
         text_key, text = next(((key, found) for key in TEXT_KEYS if isinstance(found := turn.get(key), str)), ("", ""))
@@ -105,15 +105,15 @@ def _apart(turn: dict[str, object]) -> list[dict[str, object]]:
 
 
 def transcript_of(text: str) -> list[dict[str, object]]:
-    """The turns of a text that is written as `Human: ... Assistant: ...` (hh-rlhf) or with `User:`; none where it is not.
+    """Return the turns of a transcript like `Human: ... Assistant: ...` (hh-rlhf) or with `User:`, or an empty list.
 
-    A last `Assistant:` without an answer, as a prompt ends with, is no turn.
+    A final `Assistant:` without an answer, as at the end of a prompt, doesn't count as a turn.
     """
     if not text.lstrip().startswith(("Human:", "User:")):
         return []
     whole = "\n\n" + text.strip().replace("\r\n", "\n") + "\n"
     split = [pattern.split(whole)[1:] for pattern in _TRANSCRIPTS]
-    # A question alone is a transcript with hh-rlhf's own name only: `User:` begins many a text.
+    # A lone question counts as a transcript only with hh-rlhf's `Human:`, because many texts begin with `User:`.
     pieces = next((one for one in split if "Assistant" in one[2::2]), split[0])
     if not pieces or pieces[0] == "Assistant":
         return []
@@ -125,7 +125,7 @@ def transcript_of(text: str) -> list[dict[str, object]]:
 
 
 def message_of(turn: dict[str, object], field: str, cells: Cells) -> Message | None:
-    """One turn; None for an empty system turn, which says nothing."""
+    """Convert one turn. Return None for an empty system turn."""
     if len(turn) > 2:
         refuse_media(turn, field)
         cells.unused |= turn.keys() - _KNOWN_KEYS
@@ -166,20 +166,20 @@ def message_of(turn: dict[str, object], field: str, cells: Cells) -> Message | N
 
 @dataclass
 class _Parts:
-    """What a list of content parts holds: OpenAI's and LLaMA-Factory's."""
+    """The content of a list of content parts (OpenAI, LLaMA-Factory)."""
 
     text: str = ""
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
     train: bool = True
-    """False where a part is marked as one not to train on: an answer is trained on whole or not at all."""
+    """False if any part is marked as not to train on: an answer is trained on completely or not at all."""
 
 
 def _parts_of(content: Any, field: str, cells: Cells) -> _Parts | None:
-    """The parts of a turn's content, None where it has none. Their keys that nothing reads are noticed in `cells`.
+    """Parse the parts of a turn's content, or return None if it has none. `cells` collects their unused keys.
 
     Raises:
-        RowError: a part is an image or the like, or no part that is known.
+        RowError: a part is media, or of an unknown type.
     """
     if not isinstance(content, list):
         return None
@@ -197,7 +197,7 @@ def _parts_of(content: Any, field: str, cells: Cells) -> _Parts | None:
             found.calls += (_call(_json(said, where) if isinstance(said, str) else said, where),)
         elif not isinstance(said, str) or kind not in _TEXT_PARTS:
             keys = (
-                f"a part of type '{str(kind)[:20]}' with {', '.join(list(part)[:8])}"
+                f"a part of type '{str(kind)[:20]}' with the keys {', '.join(list(part)[:8])}"
                 if isinstance(part, dict)
                 else kind_of(part)
             )
@@ -210,7 +210,7 @@ def _parts_of(content: Any, field: str, cells: Cells) -> _Parts | None:
 
 
 def _said_by(part: Any) -> Any:
-    """What a part says, `{"text": ...}`, `{"value": ...}`, or OpenAI's `{"text": {"value": ...}}`."""
+    """Return a part's text from `{"text": ...}`, `{"value": ...}`, or OpenAI's `{"text": {"value": ...}}`."""
     if not isinstance(part, dict):
         return None
     said = next((part[key] for key in _SAID_KEYS if part.get(key) is not None), None)
@@ -218,7 +218,7 @@ def _said_by(part: Any) -> Any:
 
 
 def _id(value: Any) -> str | None:
-    """A call's id as text; some write numbers."""
+    """Return a call's id as text. Some datasets use numbers."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     return str(value) or None
@@ -230,7 +230,7 @@ def _name(turn: dict[str, object]) -> str | None:
 
 
 def _weight(turn: dict[str, object], field: str) -> bool:
-    """Whether an assistant's turn is trained on: yes, unless one of the marks that are known says 0 or false."""
+    """Return whether to train on an assistant turn: yes, unless a known mark is 0 or false."""
     trained = True
     for key in _MARKS:
         mark = turn.get(key)
@@ -245,7 +245,7 @@ def _weight(turn: dict[str, object], field: str) -> bool:
 
 
 def _calls(turn: dict[str, object], field: str) -> Iterator[ToolCall]:
-    if turn.get("function_call") is not None:  # OpenAI's older way
+    if turn.get("function_call") is not None:  # OpenAI's older format
         yield _call(turn["function_call"], f"{field}.function_call")
     if turn.get("tool_calls") is not None:
         for number, call in enumerate(as_list(turn["tool_calls"], f"{field}.tool_calls", "list_of_calls")):
@@ -273,12 +273,12 @@ def _json(text: str, field: str) -> Any:
 
 
 def _call(call: Any, field: str) -> ToolCall:
-    """{"name", "arguments"}, or the same inside "function"; arguments as an object or as its JSON."""
+    """Parse {"name", "arguments"}, or the same inside "function". The arguments are an object or its JSON."""
     inner = call.get("function", call) if isinstance(call, dict) else call
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or not inner["name"].strip():
         raise RowError(Code.ROW_FIELD_TYPE, field=field, expected="call_with_name", value=kind_of(inner))
     arguments: Any = next((inner[key] for key in ("arguments", "parameters") if inner.get(key) is not None), {})
-    if isinstance(arguments, str):  # what a text says, no kind of file has changed: its nulls are meant
+    if isinstance(arguments, str):  # no file format has changed nulls inside text, so they are intended
         arguments = _json(arguments, f"{field}.arguments") if arguments.strip() else {}
     else:
         arguments = without_nulls(arguments)
@@ -290,7 +290,7 @@ def _call(call: Any, field: str) -> ToolCall:
 
 
 def tools_of(value: Any, field: str) -> tuple[dict[str, object], ...]:
-    """The functions that a row offers, each as {"type": "function", "function": {...}}; often a JSON text."""
+    """Return a row's functions, each as {"type": "function", "function": {...}}; the value is often JSON text."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()
     if isinstance(value, str):
@@ -310,7 +310,7 @@ def tools_of(value: Any, field: str) -> tuple[dict[str, object], ...]:
 
 
 def check_order(messages: list[Message], field: str, cells: Cells) -> None:
-    """Doubt turns that stand where no conversation has them."""
+    """Add warnings for turns in an unusual order."""
 
     def doubt(number: int, reason: str) -> None:
         cells.doubt(Code.ROW_ROLE_ORDER, f"{field}[{number}]", value=messages[number].role, reason=reason)
@@ -323,15 +323,15 @@ def check_order(messages: list[Message], field: str, cells: Cells) -> None:
         )
         if message.role == "system":
             if number:
-                return doubt(number, "after the beginning")
+                return doubt(number, "it is not the first turn")
             continue
         if message.role == "assistant" and previous == "":
-            return doubt(number, "before any question")
+            return doubt(number, "there is no user turn before it")
         if message.role in ("user", "assistant") and message.role == previous and not called:
-            return doubt(number, "twice in a row")
+            return doubt(number, "the same role twice in a row")
         if message.role == "tool" and not called:
-            return doubt(number, "without a call before it")
+            return doubt(number, "there is no tool call before it")
         previous = message.role
     if messages[-1].role != "assistant":
-        return doubt(len(messages) - 1, "at the end, where nothing is learned from it")
+        return doubt(len(messages) - 1, "it is the last turn, so no answer follows it")
     return None

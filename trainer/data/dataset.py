@@ -1,8 +1,8 @@
-"""A file becomes a dataset folder of the home, and a dataset folder becomes examples to train and to validate on.
+"""Adds a file to the home as a dataset folder, and reads the examples of a dataset.
 
-`report.json` is written last, so its presence means that the dataset is whole. The id is the start of the content's
-sha256 (with the choice of columns, where one was made): the same file is added once, and a run knows exactly what
-it learned from. A dataset with invalid rows is added too, so that they can be looked at, fixed or left out.
+`report.json` is written last, so its presence means that the dataset is complete. The id is a prefix of the content's
+sha256 (including the chosen columns, if any), so the same file is added only once, and a run records exactly what it
+trained on. Datasets with invalid rows are added too, so that the rows can be inspected, fixed, or skipped.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def add_dataset(
     home: Home, source: Path, columns: Mapping[str, str] | None = None, sample_by: str = "paragraph",
     name: str = "", tell: OnProgress = ignore_progress, move: bool = False,
 ) -> DatasetFolder:  # fmt: skip
-    """Copy `source` into the home and normalize it. A file added before is found again by its content.
+    """Copy `source` into the home and normalize it. If the same content was added before, reuse that dataset.
 
-    With `move` the file is taken, not copied. The first rows are told before anything that takes time.
+    `move` moves the file instead. A preview of the first rows is sent before any slow work.
 
     Raises:
-        FineTuneError: the file as a whole can't be used; nothing is kept then.
+        FineTuneError: the file can't be used as a whole; nothing is kept.
     """
     if not source.is_file():
         code = Code.FILE_UNREADABLE if source.exists() else Code.FILE_MISSING
@@ -64,7 +64,7 @@ def add_dataset(
         shutil.rmtree(folder.path, ignore_errors=True)
         publish(staging.path, folder.path)
     except FineTuneError as error:
-        for problem in error.problems:  # the copy has another name than a person gave the file
+        for problem in error.problems:  # the copy has another name than the user's file
             problem.params["path"] = name
         raise
     finally:
@@ -73,7 +73,7 @@ def add_dataset(
 
 
 def _id_of(sha256: str, kind: str, columns: Mapping[str, str] | None, sample_by: str) -> str:
-    # The same bytes are other rows when they are read as a table or as text.
+    # The same bytes give different rows when read as a table or as text.
     read_as = kind if kind in (".csv", ".tsv", ".txt") else ""
     choices = {"columns": dict(columns or {}), "sample_by": sample_by, "read_as": read_as}
     if choices == {"columns": {}, "sample_by": "paragraph", "read_as": ""}:
@@ -82,7 +82,7 @@ def _id_of(sha256: str, kind: str, columns: Mapping[str, str] | None, sample_by:
 
 
 def is_whole(folder: DatasetFolder) -> bool:
-    """Whether the dataset is there as it was added."""
+    """Return whether the dataset is complete and unchanged since it was added."""
     report = DatasetReport.of(folder)
     if report is None or not (folder.examples.is_file() and folder.index.is_file()):
         return False
@@ -90,5 +90,5 @@ def is_whole(folder: DatasetFolder) -> bool:
 
 
 def index_of(folder: DatasetFolder) -> numpy.typing.NDArray[Any]:
-    """The index of a dataset's rows as a structured array (`INDEX_FIELDS`)."""
+    """Return the index of a dataset's rows as a structured array (`INDEX_FIELDS`)."""
     return numpy.fromfile(folder.index, dtype=numpy.dtype(INDEX_FIELDS))

@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV files, read as a stream. A cell may hold line breaks inside quotes. No torch."""
+"""Streams the rows of CSV and TSV files. Quoted cells may contain line breaks. No torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXCELS_OWN = re.compile(r"sep=(.)\s*$")
 
 
 class _Lines:
-    """The decoded lines of a file, and where the row that is being read began and its first line ended."""
+    """The decoded lines of a file, with the start of the current row and the end of its first line."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -37,16 +37,16 @@ class _Lines:
             yield raw.decode("utf-8", "surrogateescape")
 
     def back_to_second_line(self) -> None:
-        """Read on behind the first line of the row: what was taken for its end may be other rows."""
+        """Go back to the end of the row's first line, because the lines after it may be other rows."""
         self._file.seek(self.first_line_end)
         self.offset, self.line = self.first_line_end, self.row_line
 
 
 def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
-    """The rows of a file with a header line.
+    """Yield the rows of a file with a header line.
 
     Raises:
-        FineTuneError: the header is no UTF-8, or two columns have one name, so that one of them would be lost.
+        FineTuneError: the header isn't UTF-8, or two columns share a name, so that one would be lost.
     """
     csv.field_size_limit(MOST_ROW_BYTES)
     with open_data(path) as file:
@@ -54,7 +54,7 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
         delimiter = "\t" if kind == ".tsv" else max(_DELIMITERS, key=header_line.count)
         file.seek(0)
         lines = _Lines(file)
-        if told := _EXCELS_OWN.match(header_line):  # Excel's own first line, which says the delimiter
+        if told := _EXCELS_OWN.match(header_line):  # Excel's extra first line, which gives the delimiter
             delimiter = told[1]
             next(iter(lines))
         lines.begin_row()
@@ -62,7 +62,7 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
             cells = next(
                 row for row in csv.reader(iter(lines), delimiter=delimiter, strict=True) if "".join(row).strip()
             )
-            # A column may have no name, as the index that pandas writes, or Excel's empty ones.
+            # A column may have no name, such as pandas' index or Excel's empty columns.
             header = [cell.strip() or f"column {number}" for number, cell in enumerate(cells, start=1)]
         except StopIteration:
             return
@@ -78,7 +78,7 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
 
 
 def _first_line(file: IO[bytes]) -> str:
-    """The first line that says anything: Excel writes an empty first row as delimiters alone."""
+    """Return the first line with content. Excel writes an empty first row as delimiters only."""
     while raw := file.readline(MOST_ROW_BYTES):
         line = raw.removeprefix(BOM).decode("utf-8", "replace")
         if line.strip("".join(_DELIMITERS) + " \r\n"):

@@ -1,4 +1,4 @@
-"""Rows of a dataset's file are fixed or taken out; the result is a new dataset, and the old one stays as it is."""
+"""Fixes or removes rows of a dataset's file. The result is a new dataset; the old one stays unchanged."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from trainer.data.reading import check_file, json_form, kind_of_file, read_rows
 from trainer.data.rows import Row, open_data
 
 MOST_BYTES = 50_000_000
-"""Larger files are fixed with tools that are made for them."""
+"""Larger files are better edited with other tools."""
 
 
 def edit_rows(
     home: Home, folder: DatasetFolder, changes: Mapping[int, str | None], tell: OnProgress = ignore_progress
 ) -> DatasetFolder:
-    """A dataset in which rows have another text, or with None are gone.
+    """Create a dataset in which rows have a new text, or are removed if it is None.
 
     Raises:
-        FineTuneError: the dataset has no text file, it is too large, or there is no such row.
+        FineTuneError: the dataset has no text file or is too large, or a row doesn't exist.
     """
     report = DatasetReport.required(folder)
     source = folder.find_source()
@@ -56,11 +56,11 @@ def edit_rows(
 
 
 def _as_array(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes | None]) -> bytes:
-    """The array anew, element by element: so commas are right whatever was changed, and its end is there."""
+    """Rebuild the array element by element, so that its commas and its end are always valid."""
     elements = []
     for number, row in rows.items():
         start = row.offset or 0
-        # A broken element reaches to the next one, over the comma between them.
+        # A broken element extends to the next one, including the comma between them.
         old = content[start : start + row.length].strip().removesuffix(b",").rstrip()
         text = texts.get(number, old)
         if text:
@@ -69,7 +69,7 @@ def _as_array(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes
 
 
 def _spliced(content: bytes, rows: Mapping[int, Row], texts: Mapping[int, bytes | None]) -> bytes:
-    """The file with some rows changed, and not a byte of the others. From the last one on, so that offsets stay true."""
+    """Replace some rows without changing the others, from last to first, so that offsets stay valid."""
     for number in sorted(texts, reverse=True):
         start = rows[number].offset or 0
         end = start + len(content[start : start + rows[number].length].rstrip())

@@ -1,9 +1,9 @@
-"""Rows become examples. The shape is found from the columns, told with its reason, and can be chosen instead.
+"""Converts rows to examples. The format is detected from the columns and can be chosen instead.
 
-conversation   one column holds the turns: messages (role, content), conversations (from, value), or a transcript
-pair           one column asks and one answers: alpaca, prompt_completion, question_answer
-preference     a conversation or a prompt, with chosen and rejected: the chosen answer is trained on
-text           one column of plain text, every token of which is trained on
+conversation   one column has the turns: messages (role, content), conversations (from, value), or a transcript
+pair           a prompt column and an answer column: alpaca, prompt_completion, question_answer
+preference     a conversation or a prompt with chosen and rejected answers; the chosen one is trained on
+text           one column of plain text; every token is trained on
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from trainer.data.media import refuse_media
 from trainer.data.rows import Row
 
 ROLES = ("messages", "prompt", "input", "completion", "system", "history", "tools", "chosen", "rejected", "text")
-"""What a column can be used for."""
+"""The roles of columns."""
 _CONVERSATION = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat")
-_PAIRS = (  # name, columns that ask, columns that answer; the first that are there count
+_PAIRS = (  # name, prompt columns, answer columns; the first existing ones count
     ("alpaca", ("instruction",), ("output", "response", "completion", "answer")),
     ("prompt_completion", ("prompt",), ("completion", "response", "output", "answer")),
     ("question_answer", ("question", "query", "problem", "q"), ("answer", "response", "solution", "output", "a")),
@@ -50,9 +50,9 @@ _OPTIONAL = {
 }
 _TEXT = ("text", "content", "document")
 _ONE_BLANK = re.compile(r" \S")
-"""How OpenAI's older files begin each completion; any other blanks before an answer are its own, as code's are."""
+"""The leading space of completions in OpenAI's older files. Other leading blanks (code) belong to the answer."""
 _UNDESIRED = {"label": {"false"}, "kto_tag": {"false", "0", "0.0"}}
-"""KTO's marks of an answer that is not to be given: TRL's, and LLaMA-Factory's. A label 0 may be any class."""
+"""KTO's marks of undesired answers in TRL and LLaMA-Factory. A label 0 could be any class, so it isn't one."""
 _SPEAKERS = {"customer", "client", "agent", "support", "operator", "representative", "bot", "chatbot"}
 KNOWN = (
     "messages", "conversations", "instruction + output", "prompt + completion", "question + answer",
@@ -62,7 +62,7 @@ KNOWN = (
 
 @dataclass(frozen=True)
 class Shape:
-    """How rows of one dataset are read: a name, and which column is used for what."""
+    """The format of one dataset: a name, and the role of each column."""
 
     name: str
     columns: Mapping[str, str]
@@ -73,10 +73,10 @@ class Shape:
 
 
 def detect_shape(rows: Iterable[Mapping[str, object]], path_name: str = "") -> Shape:
-    """The shape whose columns the first rows have.
+    """Detect the format from the columns of the first rows.
 
     Raises:
-        FineTuneError: none fits; the problem names the columns seen and the shapes known.
+        FineTuneError: no format matches; the problem lists the columns seen and the known formats.
     """
     seen: dict[str, object] = {}
     for row in rows:
@@ -93,7 +93,7 @@ def detect_shape(rows: Iterable[Mapping[str, object]], path_name: str = "") -> S
 
 
 def with_late_columns(shape: Shape, seen: Iterable[str]) -> Shape:
-    """The shape with those optional columns that it can use among the ones seen."""
+    """Add the optional columns among `seen` that the format can use."""
     columns, taken = dict(shape.columns), set(shape.columns.values())
     for role, names in _OPTIONAL.items():
         if role in columns or (role in ("input", "history") and "prompt" not in columns) or shape.kind == "text":
@@ -132,7 +132,7 @@ def _detected(seen: dict[str, object]) -> tuple[str, dict[str, str]] | None:
 
 
 def _is_one_turn(seen: Mapping[str, object]) -> bool:
-    """Whether a row is a single message: a role and a text beside it."""
+    """Return whether a row is a single message: a role and a text."""
     role, text = _named(seen, (*ROLE_KEYS, "type")), _named(seen, TEXT_KEYS)
     if role is None or text is None:
         return False
@@ -150,10 +150,10 @@ def _turns_name(value: Any) -> str:
 
 
 def chosen_shape(columns: Mapping[str, str], seen: Iterable[str], path_name: str) -> Shape:
-    """The shape that a person chose: what each column is used for.
+    """Build the format from the roles of columns that the user chose.
 
     Raises:
-        FineTuneError: a use that isn't known, a column that isn't there or is used twice, or too few for an example.
+        FineTuneError: a role is unknown, a column is missing or used twice, or there are too few for an example.
     """
     known = list(seen)
     for role, column in columns.items():
@@ -173,9 +173,9 @@ def chosen_shape(columns: Mapping[str, str], seen: Iterable[str], path_name: str
 def example_of(
     row: Row, shape: Shape, path_name: str, unused_keys: Counter[str] | None = None
 ) -> tuple[Example | None, list[Problem]]:
-    """A row as an example with what is suspicious about it; or no example, and what is wrong with the row.
+    """Convert a row to an example with its warnings, or to None with its errors.
 
-    Keys inside of its turns that nothing reads are counted in `unused_keys`.
+    `unused_keys` counts the unused keys inside its turns.
     """
     where = {"path": path_name, "row": row.row, "line": row.line}
     if row.problem is not None or row.values is None:
@@ -183,7 +183,7 @@ def example_of(
     cells = Cells()
 
     def placed(params: dict[str, object]) -> dict[str, object]:
-        """With the cell of a sheet that the field is in."""
+        """Add the sheet cell of the field."""
         field = re.split(r"[.\[]", str(params.get("field")))[0]
         return {**where, **params, **({"cell": row.cells[field]} if row.cells and field in row.cells else {})}
 
@@ -211,7 +211,7 @@ def _conversation(values: dict[str, object], columns: Mapping[str, str], cells: 
 
 def _pair(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
     if isinstance(values.get(columns["prompt"]), list) and isinstance(values.get(columns["completion"]), list):
-        # Both as turns: those of the prompt are only read.
+        # Prompt and completion are both turns; those of the prompt are context.
         asked = messages_of(values[columns["prompt"]], columns["prompt"], cells)
         asked = [message.model_copy(update={"train": False}) for message in asked]
         answered = messages_of(values[columns["completion"]], columns["completion"], cells)
@@ -236,7 +236,7 @@ def _pair(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -
 
 
 def _preference(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
-    """Chosen against rejected without a conversation column: the prompt is a text, or inside of chosen."""
+    """Read a preference row without a conversation column. The prompt is a text or part of `chosen`."""
     messages: list[Message] = []
     if "prompt" in columns:
         prompt = values.get(columns["prompt"])
@@ -261,7 +261,7 @@ _CONVERTERS = {"messages": _conversation, "prompt": _pair, "chosen": _preference
 
 
 def _chosen(values: dict[str, object], field: str, cells: Cells) -> list[Message]:
-    """The chosen answer: a text, one turn, or the whole conversation with it."""
+    """Return the chosen answer: a text, one turn, or a whole conversation that ends with it."""
     chosen = values.get(field)
     if isinstance(chosen, dict):
         if not any(key in chosen for key in ("role", "from")):
@@ -278,7 +278,7 @@ def _chosen(values: dict[str, object], field: str, cells: Cells) -> list[Message
 
 
 def _history(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Iterable[list[Message]]:
-    """Alpaca's earlier turns: a list of [question, answer]."""
+    """Yield Alpaca's earlier turns from a list of [question, answer]."""
     if "history" not in columns or values.get(columns["history"]) in (None, "", []):
         return
     field = columns["history"]
@@ -287,7 +287,7 @@ def _history(values: dict[str, object], columns: Mapping[str, str], cells: Cells
         if len(pair) != 2:
             raise RowError(
                 Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="question_and_answer",
-                value=f"a list of {len(pair)}",
+                value=f"a list of {len(pair)} items",
             )  # fmt: skip
         named = {"0": pair[0], "1": pair[1]}
         where = f"{field}[{number}]"
@@ -300,11 +300,11 @@ def _history(values: dict[str, object], columns: Mapping[str, str], cells: Cells
 def _with_rest(
     messages: list[Message], field: str, values: dict[str, object], columns: Mapping[str, str], cells: Cells
 ) -> Example:
-    """The whole example: with the system text and the tools of the row, if it has them, and something to learn."""
+    """Complete the example with the row's system text and tools, and check that it has something to train on."""
     system = cells.text(values, columns["system"], required=False) if "system" in columns else ""
     if system.strip() and messages[0].role != "system":
         messages = [Message(role="system", content=system), *messages]
-    elif system.strip() and system.strip() not in messages[0].content:  # both are said
+    elif system.strip() and system.strip() not in messages[0].content:  # keep both
         both = f"{system.rstrip()}\n\n{messages[0].content}"
         messages = [messages[0].model_copy(update={"content": both}), *messages[1:]]
     for mark in _UNDESIRED.keys() & values.keys() - set(columns.values()):
@@ -318,5 +318,5 @@ def _with_rest(
     check_order(messages, field, cells)
     tools = tools_of(values.get(columns["tools"]), columns["tools"]) if "tools" in columns else ()
     if any(message.role in ("system", "user") and LISTED_TOOLS in message.content for message in messages[:2]):
-        tools = ()  # the row lists them itself, and once is enough
+        tools = ()  # the row's text already lists them
     return Example(messages=tuple(messages), tools=tools, row=0)

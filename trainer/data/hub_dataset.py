@@ -1,11 +1,11 @@
-"""A dataset of the Hub by id, with config and split: its files are fetched into the standard cache and read as files.
+"""Downloads a Hub dataset by id, config, and split to the standard cache, and reads its files.
 
     hub:OWNER/NAME                the default config (or the only one), the split "train" (or the only one)
-    hub:OWNER/NAME:CONFIG:SPLIT   those; an empty CONFIG is the default
+    hub:OWNER/NAME:CONFIG:SPLIT   this config and split; an empty CONFIG is the default
 
-Which configs, splits and files there are is what `datasets.load_dataset_builder` says; the files are read by our own
-readers, which know each row's line. No script of a repository is ever run. `HF_ENDPOINT`, `HF_TOKEN` and
-`HF_HUB_OFFLINE` are as for models.
+`datasets.load_dataset_builder` provides the configs, splits, and files. Our own readers read the files, because they
+track each row's line. Scripts of a repository are never run. `HF_ENDPOINT`, `HF_TOKEN`, and `HF_HUB_OFFLINE` work as
+for models.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from trainer.data.rows import open_data
 from trainer.models.hub import hub_problem
 
 _ADDRESS = re.compile(r"hf://datasets/[^@]+@[^/]+/(.+)")
-"""How the library names a file: with repository and revision."""
+"""The library's file URLs, with repository and revision."""
 FIRST_ROWS, MOST_CHARACTERS = 5, 2000
 
 
 @dataclass(frozen=True)
 class HubReference:
-    """A dataset of the Hub as it was asked for: an empty config or split is the usual one."""
+    """The requested Hub dataset. An empty config or split means the default."""
 
     name: str
     config: str = ""
@@ -53,7 +53,7 @@ class HubReference:
 
 @dataclass(frozen=True)
 class _Found:
-    """One revision of a dataset on the Hub, with one of its configs: files that can be read here, by their split."""
+    """One config of a Hub dataset at one revision, with the readable files of each split."""
 
     name: str
     revision: str
@@ -64,10 +64,10 @@ class _Found:
 
 
 def hub_splits(reference: str) -> HubSplits:
-    """The configs of a Hub dataset, the splits of one of them and its first rows, for a person who chooses.
+    """Return the configs of a Hub dataset, the splits of one config, and its first rows, for the user's choice.
 
     Raises:
-        FineTuneError: not found, out of reach, no such config, or nothing in it that can be read.
+        FineTuneError: the dataset or config doesn't exist, the Hub can't be reached, or no file is readable.
     """
     asked = HubReference.of(reference)
     with _in_our_words(asked.name):
@@ -82,10 +82,10 @@ def hub_splits(reference: str) -> HubSplits:
 
 
 def fetch_dataset(home: Home, reference: str, tell: OnProgress) -> tuple[Path, str]:
-    """The file of a Hub dataset's split on this machine, and what to call it. Several files become one.
+    """Download a split of a Hub dataset. Return the local file, joined from several if necessary, and a display name.
 
     Raises:
-        FineTuneError: not found, out of reach, no such config or split, or nothing in it that can be read.
+        FineTuneError: the dataset, config, or split doesn't exist, the Hub can't be reached, or no file is readable.
     """
     asked = HubReference.of(reference)
     with _in_our_words(asked.name):
@@ -107,7 +107,7 @@ def fetch_dataset(home: Home, reference: str, tell: OnProgress) -> tuple[Path, s
 
 @contextlib.contextmanager
 def _in_our_words(name: str) -> Iterator[None]:
-    """The Hub client's errors and those of `datasets` as ours."""
+    """Convert errors of the Hub client and of `datasets` to ours."""
     try:
         yield
     except FineTuneError:
@@ -122,15 +122,15 @@ def _in_our_words(name: str) -> Iterator[None]:
 
 
 def _find(name: str, config: str, choose: bool = True) -> _Found:
-    """What the Hub has of a dataset. A config that nobody named is the default; without one, `choose` wants it named."""
+    """Look up a dataset on the Hub. The default config is used if none is given; without one, `choose` raises."""
     info = huggingface_hub.HfApi().dataset_info(name, files_metadata=True)
     revision = str(info.sha)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
 
-    import datasets  # a second, and only for datasets of the Hub
+    import datasets  # takes a second, and only Hub datasets need it
     from datasets.exceptions import DataFilesNotFoundError
 
-    datasets.config.USE_PARQUET_EXPORT = False  # it would ask another host than the endpoint that was chosen
+    datasets.config.USE_PARQUET_EXPORT = False  # it would contact another host than the chosen endpoint
     try:
         configs = datasets.get_dataset_config_names(name, revision=revision)
         usual = datasets.get_dataset_default_config_name(name, revision=revision)
@@ -140,7 +140,7 @@ def _find(name: str, config: str, choose: bool = True) -> _Found:
         by_split = builder.config.data_files or {}
     except DataFilesNotFoundError:
         by_split, builder, configs = {}, None, ["default"]
-    except ValueError as error:  # parts of different kinds, a card whose configs overlap
+    except ValueError as error:  # files of different types, or a card with overlapping configs
         reason = (str(error).splitlines() or [""])[0][:300]
         raise FineTuneError.of(Code.HUB_DATASET_UNCLEAR, value=name, reason=reason) from error
     splits = {}
@@ -159,11 +159,11 @@ def _no_such(name: str, field: str, seen: str, known: list[str]) -> FineTuneErro
 
 
 def _first_rows(found: _Found) -> tuple[str, ...]:
-    """The first rows of the first split, read from the Hub without fetching the file. A look: without it one can choose too."""
+    """Stream the first rows of the first split from the Hub. They are only a preview, so errors are ignored."""
     import datasets
 
     taken: list[Any] = []
-    with contextlib.suppress(Exception):  # whatever a foreign file does to its reader
+    with contextlib.suppress(Exception):  # a foreign file may break its reader in any way
         rows = datasets.load_dataset(
             found.name, found.config, split=next(iter(found.splits)), revision=found.revision, streaming=True
         )
@@ -172,7 +172,7 @@ def _first_rows(found: _Found) -> tuple[str, ...]:
 
 
 def _joined(home: Home, paths: list[Path], name: str) -> Path:
-    """Several files of one kind as one, rows one after the other."""
+    """Join several files of one type into one."""
     kind = kind_of_file(paths[0])
     folder = home.cache / "hub-datasets"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A file is read to its end once: every row becomes an example or a problem, and all of it is counted. No torch."""
+"""Reads a file once to its end. Every row becomes an example or a problem, and everything is counted. No torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from trainer.data.rows import Row, open_data
 SHOWN_PROBLEMS = 20
 SHOWN_ROWS = 20
 _FIRST_ROWS = 100
-"""So many are looked at to detect the shape, and shown first."""
+"""The number of rows used to detect the format and to show a preview."""
 _MOST_COLUMNS = 1000
 _MOST_KEYS = 50
 _EXCERPT = 400
@@ -45,7 +45,7 @@ class Inspection:
         self, source: Path, folder: DatasetFolder, columns: Mapping[str, str] | None = None,
         sample_by: str = "paragraph", tell: OnProgress = ignore_progress, name: str = "", trained: Mapping[int, int] | None = None,
     ) -> None:  # fmt: skip
-        """`trained` are the groups of the rows that are trained, each with its row: rows here that say the same are leaks."""
+        """Create an inspection. `trained` maps the groups of training rows to their rows; equal rows here are leaks."""
         self._trained = trained or {}
         self.source, self.folder, self.name = source, folder, name or source.name
         self._columns, self._sample_by, self._tell = columns, sample_by, tell
@@ -92,20 +92,20 @@ class Inspection:
         return DatasetReport.model_validate_json(as_json(report))
 
     def preview(self) -> None:
-        """Tell the first rows, before the file is read to its end.
+        """Send a preview of the first rows before reading the whole file.
 
         Raises:
-            FineTuneError: the file as a whole can't be used.
+            FineTuneError: the file can't be used as a whole.
         """
         first = self._begin(read_rows(self.source, self._sample_by))
         if self._shape is not None:
             self._tell(JobProgress(preview=_preview(self._shape, list(self._seen_columns), first, self.name)))
 
     def example_at(self, number: int) -> Example:
-        """One row by its number, read no further than to there.
+        """Return one row by its number, without reading beyond it.
 
         Raises:
-            FineTuneError: the file can't be used, it has no such row, or the row is at fault.
+            FineTuneError: the file can't be used, the row doesn't exist, or it is invalid.
         """
         rows = read_rows(self.source, self._sample_by)
         count = 0
@@ -131,7 +131,7 @@ class Inspection:
         if not first:
             raise FineTuneError.of(Code.FILE_EMPTY, path=self.name)
         found = [row.values for row in first if row.values is not None]
-        # Broken from the first row on: the rows' own problems say enough.
+        # If all first rows are broken, their own problems are enough.
         if found:
             self._detect(found)
         return first
@@ -144,7 +144,7 @@ class Inspection:
             self._shape = detect_shape(found, self.name)
 
     def _notice_columns(self, values: dict[str, object]) -> None:
-        """A column may show up late: one that the shape can use is used from there on, and all are told."""
+        """Track columns that appear late. The format uses one that it can from that row on; the report lists all."""
         if self._shape is None:
             self._detect([values])
         elif len(self._seen_columns) < _MOST_COLUMNS:
@@ -159,7 +159,7 @@ class Inspection:
         most = written_bytes(self.source.stat().st_size, self.source.name.lower().endswith((".gz", *BINARIES)))
         for row in rows:
             count += 1
-            if row.problem is not None:  # the file lies here under another name than a person gave it
+            if row.problem is not None:  # the stored file has another name than the user's
                 row.problem.params["path"] = self.name
             if row.values is not None and not self._seen_columns.keys() >= row.values.keys():
                 self._notice_columns(row.values)
@@ -189,7 +189,7 @@ class Inspection:
         return {"rows": count, "valid": count - invalid - suspicious, "invalid": invalid, "suspicious": suspicious}
 
     def _repeated(self, example: Example) -> tuple[int, list[Problem]]:
-        """A hash of what the row says, and whether an earlier row says the same."""
+        """Return a hash of the row's text, and warnings if an earlier row has the same text."""
         said = spoken(example)
         exact = int.from_bytes(hashlib.blake2b(said, digest_size=4).digest(), "little")
         group = group_of(said)
@@ -218,7 +218,7 @@ class Inspection:
                 self._first.append(RowProblem.model_validate_json(written))
 
     def _excerpt(self, row: Row, raw: BinaryIO | None) -> str:
-        """The row itself, or its beginning. A compressed file would have to be unpacked again for it."""
+        """Return the row or its beginning. For a compressed file this would require unpacking it again."""
         if row.offset is not None and raw is not None:
             raw.seek(row.offset)
             return raw.read(min(row.length, _EXCERPT)).decode("utf-8", "replace").strip()
@@ -236,10 +236,10 @@ class Inspection:
 
 
 def groups_of(path: Path, columns: Mapping[str, str] | None, sample_by: str) -> dict[int, int]:
-    """What the rows of a file say, as hashes (`group_of`), each with the first row that says it.
+    """Map the hashes (`group_of`) of a file's rows to the first row with that text.
 
     Raises:
-        FineTuneError: the file as a whole can't be used.
+        FineTuneError: the file can't be used as a whole.
     """
     with tempfile.TemporaryDirectory(prefix="finetune-") as place:
         folder = DatasetFolder(Path(place))
@@ -253,7 +253,7 @@ def groups_of(path: Path, columns: Mapping[str, str] | None, sample_by: str) -> 
 
 
 class Quoted:
-    """The source once more, to quote rows from; None where that would mean to unpack it again."""
+    """Opens the source again to quote rows. Gives None for a compressed file, which would need unpacking again."""
 
     def __init__(self, path: Path) -> None:
         self._file = None if path.name.lower().endswith(".gz") else open_data(path)
@@ -267,7 +267,7 @@ class Quoted:
 
 
 def _record(example: Example, said: list[Problem]) -> dict[str, object]:
-    """As `Example.to_record`, several times faster: this runs for each of a million rows."""
+    """Convert an example like `Example.to_record`, but several times faster, because this runs for every row."""
     record: dict[str, object] = {"schema_version": example.schema_version, "row": example.row, "line": example.line}
     if example.text is not None:
         record["text"] = example.text
@@ -285,7 +285,7 @@ def _record(example: Example, said: list[Problem]) -> dict[str, object]:
 
 
 def as_json(value: Any) -> bytes:
-    """JSON of anything that a file may hold: numbers of any size, and half characters as question marks."""
+    """Serialize any value from a file to JSON: numbers of any size, and lone surrogates as question marks."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -293,7 +293,7 @@ def as_json(value: Any) -> bytes:
 
 
 def _half_characters(example: Example) -> dict[str, str] | None:
-    """Where texts that no field's own check has seen hold half a character: names and arguments of tools."""
+    """Find lone surrogates in texts that the field checks don't cover: names and arguments of tools."""
     for message in example.messages:
         said = message.model_dump(include={"tool_calls", "name", "tool_call_id"}, exclude_defaults=True)
         if said and _holds_half(said):
@@ -312,7 +312,7 @@ def _holds_half(value: Any) -> bool:
 
 
 def spoken(example: Example) -> bytes:
-    """Everything a row says, for comparing it with others."""
+    """Return all text of a row, to compare it with other rows."""
     parts = [example.text or ""]
     for message in example.messages:
         parts += [message.role, message.content, message.reasoning or "", "" if message.train else "-"]
@@ -323,7 +323,7 @@ def spoken(example: Example) -> bytes:
 
 
 def group_of(said: bytes) -> int:
-    """Equal for texts that differ in case and spaces only."""
+    """Return a hash that is equal for texts that differ only in case and spaces."""
     text = said.lower() if said.isascii() else said.decode("utf-8", "replace").casefold().encode()
     plain = text.translate(None, b" \t\r\n\x0b\x0c")
     return int.from_bytes(hashlib.blake2b(plain, digest_size=8).digest(), "little")

@@ -1,7 +1,7 @@
-"""The elements of one JSON array, read as a stream, each with the line on which it starts. No torch.
+"""Streams the elements of one JSON array, each with the line on which it starts. No torch.
 
-After an element that is broken, reading continues at the next one that begins as the others do: with a brace and a key
-of rows. So one slip doesn't hide the rows behind it.
+After a broken element, reading continues at the next text that looks like the start of a row: a brace and a known key.
+So one mistake doesn't hide the rows after it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\]|\\.){1,200})"\s*:')
 _MOST_KEYS = 50
 _OBJECT_END = re.compile(r'(?:\s*,\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+))*\s*\}')
-"""The rest of an object that wraps an array: a version and the like."""
+"""The remaining keys of an object that wraps an array, such as a version."""
 _OTHER_LIST = re.compile(
     r'(?:\s*,\s*"[^"]{1,80}"\s*:\s*(?:"[^"]*"|[^\[\]{},"]+))*\s*,\s*"([^"]{1,80})"\s*:\s*\[\s*[{\]]'
 )
-"""Another list of rows behind the first one, as of a second split."""
+"""Another list of rows after the first one, such as a second split."""
 _CHUNK = 1 << 20
 _TOO_DEEP = 10
-"""After so many rows in a row that are nested too deep the rest is not read: it is one of them, opened anew."""
+"""Reading stops after this many consecutive rows that are nested too deeply: they are levels of the same row."""
 
 
 class _Stream:
-    """The text behind the array's bracket: a window that slides on, and where its start lies in the file."""
+    """A sliding window over the text after the array's bracket, with its position in the file."""
 
     def __init__(self, file: IO[bytes], start: int) -> None:
         self._file = file
@@ -44,14 +44,14 @@ class _Stream:
         self.offset, self.line = len(skipped), 1 + skipped.count(b"\n")
 
     def more(self, least: int = _CHUNK) -> bool:
-        """Read on; False at the end of the file."""
+        """Read more text. Return False at the end of the file."""
         raw = self._file.read(least)
         self.ended = not raw
         self.text += self._decoder.decode(raw, final=not raw)
         return bool(raw)
 
     def forward(self, to: int) -> None:
-        """Go to a position of the window; what lies before it is given up now and then."""
+        """Advance to a position of the window. Text before it is dropped from time to time."""
         passed = self.text[self.at : to]
         self.line += passed.count("\n")
         self.offset += len(passed.encode("utf-8", "surrogateescape"))
@@ -60,7 +60,7 @@ class _Stream:
             self.text, self.at = self.text[to:], 0
 
     def skip_blank(self) -> str:
-        """The next character that is none, or nothing at the end."""
+        """Skip blanks and return the next character, or an empty string at the end."""
         while True:
             self.forward(_BLANK.match(self.text, self.at).end())  # type: ignore[union-attr]
             if self.at < len(self.text):
@@ -73,11 +73,12 @@ Form = Literal["array", "wrapped", "bare"]
 
 
 def array_rows(path: Path, start: int, form: Form = "array") -> Iterator[Row]:
-    """The rows of the array that opens just before byte `start`; of one that is the value in an object ("wrapped"); or
-    objects one after the other without an array ("bare").
+    """Yield the rows of the array that opens just before byte `start`.
+
+    In form "wrapped" the array is a value in an object; in "bare" objects follow each other without an array.
 
     Raises:
-        FineTuneError: an object holds several lists of rows, of which only one could be meant.
+        FineTuneError: an object has several lists of rows, so the choice is ambiguous.
     """
     decoder = json.JSONDecoder()
     number, deep = 0, 0
@@ -99,7 +100,7 @@ def array_rows(path: Path, start: int, form: Form = "array") -> Iterator[Row]:
                 yield row
                 if not reason:
                     continue
-                # What stands between two rows belongs to neither; it is told as a row of its own.
+                # Text between two rows belongs to neither; report it as a separate row.
                 number, line, offset = number + 1, stream.line, stream.offset
             before = stream.offset
             _resync(stream, list(keys)[:_MOST_KEYS])
@@ -118,7 +119,7 @@ def array_rows(path: Path, start: int, form: Form = "array") -> Iterator[Row]:
 
 
 def _element(stream: _Stream, decoder: json.JSONDecoder) -> tuple[Any, int, str]:
-    """(value, where it ends in the window, what is wrong with it)."""
+    """Return (value, its end in the window, its error)."""
     size = _CHUNK
     while True:
         try:
@@ -128,7 +129,7 @@ def _element(stream: _Stream, decoder: json.JSONDecoder) -> tuple[Any, int, str]
         except RecursionError as error:
             return None, 0, too_much(error)
         except json.JSONDecodeError as error:
-            # An element may only seem broken because the window ends inside it.
+            # An element may seem broken only because the window ends inside it.
             inside = error.pos < len(stream.text) - 16 and not error.msg.startswith("Unterminated string")
             if inside or len(stream.text) - stream.at > MOST_ROW_BYTES or not stream.more(size):
                 column = error.pos - stream.text.rfind("\n", 0, error.pos)
@@ -140,12 +141,12 @@ def _element(stream: _Stream, decoder: json.JSONDecoder) -> tuple[Any, int, str]
 
 
 def _separator(stream: _Stream) -> str:
-    """Go past the comma behind an element; what is wrong where none stands there."""
+    """Skip the comma after an element. Return the error if there is none."""
     character = stream.skip_blank()
     if character == ",":
         stream.forward(stream.at + 1)
         return ""
-    # The end, and a missing end, are told by the caller.
+    # The caller reports the end, or a missing end.
     return "" if character in ("]", "") else "separator_missing"
 
 
@@ -161,7 +162,7 @@ def _row(name: str, number: int, line: int, offset: int, values: Any, text: str)
 
 
 def _resync(stream: _Stream, keys: list[str]) -> None:
-    """Go to the next element that begins as rows do, with a key of theirs, or to the end of the file."""
+    """Skip to the next element that begins like a row, with a known key, or to the end of the file."""
     key = rf'"(?:{"|".join(map(re.escape, keys))})"\s*:' if keys else '"'
     begins = re.compile(r"\{\s*" + key)
     at = stream.at + 1
@@ -178,7 +179,7 @@ def _resync(stream: _Stream, keys: list[str]) -> None:
 
 
 def _other_list(stream: _Stream) -> str:
-    """The name of a second list in the object whose first one has just ended."""
+    """Return the name of a second list in the object after the end of the first."""
     if len(stream.text) - stream.at < 1000:
         stream.more()
     found = _OTHER_LIST.match(stream.text, stream.at + 1)
@@ -186,7 +187,7 @@ def _other_list(stream: _Stream) -> str:
 
 
 def _after_end(stream: _Stream, character: str, wrapped: bool) -> str:
-    """What is wrong behind the last element: no end, or more text, of which nothing may be lost in silence."""
+    """Return the error after the last element: a missing end, or extra text, which must not be dropped silently."""
     if character != "]":
         return "array_not_closed"
     stream.forward(stream.at + 1)

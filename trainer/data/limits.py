@@ -1,4 +1,4 @@
-"""What a child that reads foreign files may take: memory and processor time. The parent bounds the wall clock."""
+"""Memory and CPU time limits for a child that reads foreign files. The parent limits the wall time."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import resource
 
 INSPECT_MEMORY = 1_400_000_000
 PREVIEW_MEMORY = 6_000_000_000
-"""Half of it is address space that torch, which the tokenizer's library brings along, never touches."""
+"""Half of it is unused address space of torch, which the tokenizer's library imports."""
 
 
 def limit_memory(most: int) -> None:
-    """Memory of its own above `most` bytes is refused to this process from now on: a MemoryError, not a full machine."""
+    """Limit this process to `most` bytes of memory. Beyond it, it gets a MemoryError instead of filling the machine."""
     _lower(resource.RLIMIT_DATA, most)
 
 
 def limit_processor(seconds: int) -> None:
-    """This process is ended (SIGXCPU) after so much processor time."""
+    """Limit this process's CPU time; beyond it, SIGXCPU ends the process."""
     _lower(resource.RLIMIT_CPU, seconds)
 
 
 def written_bytes(size: int, compressed: bool) -> int:
-    """What the rows of a file of `size` bytes, with what is said about them, may take on the disk.
+    """Return the most bytes that the rows and problems of a file of `size` bytes may take on disk.
 
-    A few bytes of a compressed one can stand for gigabytes; in a plain one each row may be a problem of some hundred bytes.
+    A compressed file can expand to gigabytes; in a plain file each row may add a problem of a few hundred bytes.
     """
     return 100_000_000 + (100 if compressed else 500) * size
 
 
 def processor_seconds(size: int) -> int:
-    """What reading a file of `size` bytes may take: twenty times what it takes where it was measured (40 MB/s)."""
+    """Return the CPU time limit for reading a file of `size` bytes: twenty times the measured time (40 MB/s)."""
     return 60 + size // 2_000_000
 
 
 def _lower(kind: int, most: int) -> None:
     _, hard = resource.getrlimit(kind)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    with contextlib.suppress(ValueError, OSError):  # a system that knows no such limit goes without
+    with contextlib.suppress(ValueError, OSError):  # the system doesn't support this limit
         resource.setrlimit(kind, (wanted, hard))

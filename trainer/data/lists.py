@@ -1,4 +1,4 @@
-"""Lists in a cell: as they are, as JSON, or as Python, numpy and pandas print them."""
+"""Parses lists in a cell: real lists, JSON, or the printed form of Python, numpy, or pandas."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SKIPPED = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 
 
 def as_list(value: Any, field: str, expected: str) -> list[Any]:
-    """A list; in a CSV it is written as JSON, or as Python, numpy or pandas print it.
+    """Return a value as a list. In a CSV, lists are JSON or the printed form of Python, numpy, or pandas.
 
     Raises:
-        RowError: it is none, or an object in it has a key twice.
+        RowError: the value isn't a list, or an object in it has a duplicate key.
     """
     if isinstance(value, str) and value.lstrip().startswith(("[", "array(")):
         value = parsed(value, field)
@@ -31,10 +31,10 @@ def as_list(value: Any, field: str, expected: str) -> list[Any]:
 
 
 def parsed(text: str, field: str) -> Any:
-    """What a text says as JSON or as Python prints it; the text itself where it is neither.
+    """Parse a text as JSON or as a printed Python value. Return the text itself if it is neither.
 
     Raises:
-        RowError: a key stands twice in one of its objects, of which a parser would keep the last in silence.
+        RowError: an object has a duplicate key, of which a parser would silently keep the last.
     """
     try:
         value, twice = json_with_twice(text)
@@ -51,7 +51,7 @@ def parsed(text: str, field: str) -> Any:
 
 
 class _Printed(ast.NodeTransformer):
-    """A printed value as a literal: `array([...], dtype=object)` is its list, `np.int64(3)` its number, `nan` nothing."""
+    """Converts a printed value: `array([...], dtype=object)` to a list, `np.int64(3)` to a number, `nan` to None."""
 
     def __init__(self, twice: list[str]) -> None:
         self._twice = twice
@@ -69,9 +69,9 @@ class _Printed(ast.NodeTransformer):
 
 
 def _with_commas(text: str) -> str:
-    """A list as numpy prints it, `[{...} {...}]` or `['a' 'b']`, with commas between its entries.
+    """Insert the missing commas in a list printed by numpy: `[{...} {...}]` or `['a' 'b']`.
 
-    By tokens, so that nothing inside of a string is taken for a place without one.
+    This works on tokens, so that strings stay unchanged.
     """
     lines, missing, previous = text.splitlines(keepends=True), [], None
     try:

@@ -1,4 +1,4 @@
-"""Pictures, films and sounds: nothing here reads them, so a row that comes with any is an error by name."""
+"""Detects images, video, and audio. They are unsupported, so a row with any of them is invalid."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from trainer.data.cells import RowError
 from trainer.data.lists import parsed
 
 _MANY = {"images", "videos", "audios", "image_paths", "image_urls"}
-"""Columns that hold files whatever their values look like."""
+"""Columns that contain files, regardless of their values."""
 _ONE = {"image", "img", "image_path", "image_url", "picture", "video", "video_path", "video_url", "audio", "audio_path", "audio_url"}  # fmt: skip
-"""Columns that hold a file, or words about one."""
+"""Columns that contain a file, or text about one."""
 _FILE = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|mp4|mov|avi|webm|mkv|wav|mp3|flac|ogg|m4a)(\?|\Z)", re.IGNORECASE)
 _WHERE_FROM = re.compile(r"\A(data:|https?://|file:|s3:|gs:|\.{0,2}/)|\A[A-Za-z0-9+/=]{80,}\Z")
-"""An address, a path from a root, or bytes in base64."""
+"""A URL, an absolute path, or base64 data."""
 
 
 def refuse_media(values: dict[str, object], within: str = "") -> None:
     """
     Raises:
-        RowError: a row or a turn comes with pictures, films or sounds.
+        RowError: the row or turn has images, video, or audio.
     """
     for key in values.keys() & (_MANY | _ONE) if len(values) > 1 else ():
         if _is_media(values[key], key in _MANY):
@@ -29,7 +29,7 @@ def refuse_media(values: dict[str, object], within: str = "") -> None:
 
 
 def _is_media(value: Any, surely: bool) -> bool:
-    """Bytes, an object with bytes or a path, the name or address of a file, or a list that holds any of these."""
+    """Return whether a value is bytes, an object with bytes or a path, a file name, a URL, or a list of these."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = parsed(value, "")
     if isinstance(value, list):

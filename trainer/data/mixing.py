@@ -1,4 +1,4 @@
-"""Several datasets become one, each with a weight: how often its rows are seen in an epoch."""
+"""Mixes several datasets into one. The weight of each is how often its rows are used per epoch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from trainer.data.inspection import SHOWN_PROBLEMS
 
 
 def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> DatasetFolder:
-    """A dataset of the rows of others, by their ids. Weight 2 takes each row twice, 0.5 half of the rows by seed.
+    """Create a dataset from the rows of others, given by id. Weight 2 uses each row twice, 0.5 a random half.
 
     Raises:
-        FineTuneError: a part isn't there.
+        FineTuneError: a part doesn't exist.
     """
     reports = [DatasetReport.required(home.dataset(part)) for part in parts]
     named = [
@@ -70,7 +70,7 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
 def _append(
     writer: ExampleWriter, examples: ExampleFile, source: int, weight: float, seed: int, doubts: Counter[str]
 ) -> int:
-    """Write the rows of a part; returns how many of them are suspicious, and counts why in `doubts`."""
+    """Write the rows of a part. Return how many of them have warnings; `doubts` counts the reasons."""
     whole, rest = int(weight), weight - int(weight)
     some = set(random.Random(seed + source).sample(range(len(examples)), round(rest * len(examples))))
     suspicious = 0

@@ -1,8 +1,8 @@
-"""Rows of a data file, each with its row number, line and byte offset. No torch.
+"""Reads the rows of a data file, each with its row number, line, and byte offset. No torch.
 
-The file is trusted in nothing: its suffix is compared with its content, each line is decoded by itself, and what
-can't be read becomes a Problem with its place, not an exception in the middle. Files are read as a stream, so
-that their size doesn't matter; offsets of compressed files are those of what is inside.
+Files are untrusted: the suffix is compared with the content, each line is decoded separately, and unreadable rows
+become Problems with their position instead of exceptions. Files are streamed, so their size doesn't matter. Offsets
+in compressed files refer to the uncompressed content.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ _WRAPPED = re.compile(
     + _SCALARS
     + rb'\s*"(data|rows|train|examples|items|records|instances|samples|test|validation|valid|dev|eval)"\s*:\s*\[\s*[{\]]'
 )
-"""An object whose rows are the value of a usual name, perhaps behind a version and the like."""
+"""An object with its rows under a common key, possibly after others such as a version."""
 _PARQUET_MAGIC = b"PAR1"
 _HEAD_BYTES = 1 << 16
 
 
 def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
-    """The rows of a file, in order. `sample_by` (paragraph, line, document) is what a row of plain text is; of a workbook
-    or a database it is the sheet or the table.
+    """Yield the rows of a file in order.
+
+    `sample_by` is the unit of plain text (paragraph, line, document), the sheet of a workbook, or a database table.
 
     Raises:
-        FineTuneError: the file as a whole can't be used (missing, empty, not what its suffix says).
+        FineTuneError: the file can't be used as a whole (missing, empty, or not of the type of its suffix).
     """
     kind, head = check_file(path)
     if kind == ".parquet":
@@ -60,9 +61,9 @@ def read_rows(path: Path, sample_by: str = "paragraph") -> Iterator[Row]:
 
 
 def json_form(kind: str, head: bytes) -> tuple[Literal["lines", "array", "wrapped", "bare"], int]:
-    """How rows stand in a JSON file, and where the first may begin. Told by content: people name all of them .json.
+    """Detect the layout of a JSON file and the offset of its first row, from the content, since all may be named .json.
 
-    lines (one a line), array, wrapped (an array in an object), bare (objects printed over several lines)
+    lines (one per line), array, wrapped (an array in an object), bare (objects that span several lines)
     """
     if head.lstrip().startswith(b"[") and not (kind != ".json" and _first_line_is_whole(head)):
         return "array", head.index(b"[") + 1
@@ -72,7 +73,7 @@ def json_form(kind: str, head: bytes) -> tuple[Literal["lines", "array", "wrappe
 
 
 def _first_line_is_whole(head: bytes) -> bool:
-    """Whether the first line is JSON by itself and others follow: a row that is a list, not the beginning of one."""
+    """Return whether the first line is complete JSON and others follow: a row that is a list, not an open array."""
     line, end, rest = head.lstrip().partition(b"\n")
     try:
         orjson.loads(line)
@@ -82,7 +83,7 @@ def _first_line_is_whole(head: bytes) -> bool:
 
 
 def _goes_over_lines(head: bytes) -> bool:
-    """Whether an object is printed over several lines: the first is no JSON by itself, and the second begins none."""
+    """Return whether an object spans several lines: the first isn't complete JSON, the second starts no object."""
     lines = [line for line in head.splitlines()[:50] if line.strip()]
     try:
         orjson.loads(lines[0])
@@ -92,16 +93,16 @@ def _goes_over_lines(head: bytes) -> bool:
 
 
 def kind_of_file(path: Path) -> str:
-    """The suffix that says what the file is: of `rows.jsonl.gz` it is `.jsonl`."""
+    """Return the suffix that determines the type of a file: for `rows.jsonl.gz` it is `.jsonl`."""
     name = path.name.lower().removesuffix(".gz")
     return "." + name.rpartition(".")[2] if "." in name else ""
 
 
 def check_file(path: Path) -> tuple[str, bytes]:
-    """Kind and first bytes of a file that is there, not empty, and plausibly of its kind.
+    """Return the type and first bytes of a file, after checking that it exists, isn't empty, and is plausible.
 
     Raises:
-        FineTuneError: it is not.
+        FineTuneError: a check fails.
     """
     kind = kind_of_file(path)
     try:
@@ -154,7 +155,7 @@ def _check_content(path: Path, kind: str, head: bytes) -> None:
         raise mismatch(path, "is_pdf")
     if kind not in (".json", ".parquet") and b"\r" in head[:-1] and b"\n" not in head:
         raise mismatch(path, "cr_lines")
-    # One NUL may be a slip inside a row, which that row's own problem tells; many are another kind of file.
+    # A few NULs may be mistakes inside rows, which get their own problems; many mean another file type.
     if head.count(b"\0") > max(len(head) // 100, 3):
         raise mismatch(path, "nul_bytes")
     start = head.removeprefix(BOM).lstrip()[:1]
@@ -165,7 +166,7 @@ def _check_content(path: Path, kind: str, head: bytes) -> None:
 
 
 def _guarded(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
-    """Damage that shows only in the middle of a compressed file ends the reading with a sentence."""
+    """Convert an error in the middle of a compressed file to a problem."""
     try:
         yield from rows
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -173,7 +174,7 @@ def _guarded(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
-    """One JSON object a line. Blank lines are no rows."""
+    """Yield one JSON object per line. Blank lines are skipped."""
     number = line = offset = 0
     with open_data(path) as file:
         while raw := file.readline(MOST_ROW_BYTES):
@@ -203,7 +204,7 @@ def _json_row(name: str, number: int, line: int, raw: bytes, offset: int) -> Row
     try:
         values = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        # Slower, and with the words for what is wrong; it also takes NaN, which others write.
+        # The slower parser describes the error, and accepts NaN, which other tools write.
         values = _parsed(name, number, line, raw)
     if isinstance(values, Problem):
         return Row(number, line, None, values, offset, len(raw))
@@ -223,7 +224,7 @@ def _parsed(name: str, number: int, line: int, raw: bytes) -> Any:
 
 
 def _text_rows(path: Path, sample_by: str) -> Iterator[Row]:
-    """Plain text: a row is a paragraph (ended by a blank line), a line, or the whole document."""
+    """Yield plain text by paragraph (ended by a blank line), by line, or as one document."""
     number = line = offset = 0
     block: list[bytes] = []
     block_line = block_offset = size = 0

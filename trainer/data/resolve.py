@@ -1,4 +1,4 @@
-"""What a config names becomes a dataset of the home: an id, a file, a dataset of the Hub, or several that are mixed."""
+"""Resolves a config's dataset to a dataset of the home: an id, a file, a Hub dataset, or a mix of several."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def find_dataset(
     columns: Mapping[str, str] | None = None,
     tell: OnProgress = ignore_progress,
 ) -> DatasetFolder:
-    """The dataset that a config names: an id of this home, a file, a Hub dataset, or several that are mixed.
+    """Find the dataset that a config names: an id of this home, a file, a Hub dataset, or a mix of several.
 
     Raises:
-        FineTuneError: there is no such dataset, or it can't be used.
+        FineTuneError: the dataset doesn't exist or can't be used.
     """
     if not isinstance(reference, str):
         weights: dict[str, float] = {}
-        for part, weight in reference.items():  # two names of one content are one part
+        for part, weight in reference.items():  # two names for the same content are one part
             dataset = find_dataset(home, part, columns, tell).id
             weights[dataset] = weights.get(dataset, 0) + weight
         return mix_datasets(home, weights)
@@ -50,10 +50,10 @@ def find_dataset(
 def load_dataset(
     home: Home, reference: str | Mapping[str, float], columns: Mapping[str, str] | None = None, bad_rows: str = "stop"
 ) -> tuple[ExampleFile, Indices, DatasetReport]:
-    """A dataset's rows, the positions of those to use, and its report.
+    """Return a dataset's rows, the positions of the rows to use, and its report.
 
     Raises:
-        FineTuneError: no such dataset; it is not what it was when it was added; or rows of it are invalid and
+        FineTuneError: the dataset doesn't exist, has changed since it was added, or has invalid rows and
             `bad_rows` is "stop".
     """
     folder = find_dataset(home, reference, columns)

@@ -1,4 +1,4 @@
-"""One row as a reader found it, and what the readers of all kinds of files share. No torch."""
+"""One row from a reader, and code shared by the readers of all file types. No torch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
 
 MOST_ROW_BYTES = 1 << 25
-"""A longer row is not read: a missing line break must not fill the memory."""
+"""Longer rows are not read, so that a missing line break can't fill the memory."""
 BOM = b"\xef\xbb\xbf"
 NO_UTF8 = re.compile("[\udc80-\udcff]")
-"""What Python's decoder makes of a byte that is no UTF-8, when asked to go on (surrogateescape)."""
+"""How Python's decoder represents an invalid UTF-8 byte with `surrogateescape`."""
 TOO_DEEP = "nested_too_deep"
 
 
 @dataclass(slots=True)
 class Row:
-    """One row as found: its fields, or the problem that stands in their place. `offset` and `length` in bytes."""
+    """One row: its fields, or the problem that replaces them. `offset` and `length` are in bytes."""
 
     row: int
     line: int | None
@@ -34,11 +34,11 @@ class Row:
     offset: int | None = None
     length: int = 0
     cells: dict[str, str] | None = None
-    """Of a sheet: where each field stands, as A1."""
+    """For a sheet: the cell of each field, such as A1."""
 
 
 def open_data(path: Path) -> IO[bytes]:
-    """The file's content as bytes, unpacked where it is compressed."""
+    """Open the file's content as bytes, uncompressed if necessary."""
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
@@ -47,7 +47,7 @@ def mismatch(path: Path, reason: str, seen: str = "") -> FineTuneError:
 
 
 def as_row(name: str, number: int, line: int | None, values: Any, offset: int | None, raw: bytes) -> Row:
-    """A row of JSON that has been parsed from `raw`: it has to be an object, with each key once."""
+    """Create a row from JSON parsed from `raw`, which must be an object without duplicate keys."""
     where = {"path": name, "row": number, "line": line}
     if not isinstance(values, dict):
         problem = Problem.error(Code.ROW_NOT_OBJECT, value=kind_of(values), **where)
@@ -59,9 +59,9 @@ def as_row(name: str, number: int, line: int | None, values: Any, offset: int | 
 
 
 def _key_twice(raw: bytes, values: dict[str, object]) -> str | None:
-    """A key that stands twice in one object, of which a parser keeps the last in silence; None where there is none.
+    """Return a duplicate key of an object, of which a parser silently keeps the last, or None.
 
-    Keys as written and as parsed are counted, which is quick; only where the counts differ the row is parsed once more.
+    Comparing the number of written and parsed keys is fast; only if they differ is the row parsed again.
     """
     written = raw.count(b'":') + raw.count(b'" :') - raw.count(b'\\":') - raw.count(b'\\" :')
     count, left = 0, [values]
@@ -80,10 +80,10 @@ def _key_twice(raw: bytes, values: dict[str, object]) -> str | None:
 
 
 def json_with_twice(text: str | bytes) -> tuple[Any, list[str]]:
-    """What a text says as JSON, and the keys that stand twice in one of its objects, of which a parser keeps the last.
+    """Parse JSON, and return the value with the duplicate keys of its objects, of which a parser keeps the last.
 
     Raises:
-        ValueError, RecursionError: it is no JSON, or nested too deep.
+        ValueError, RecursionError: the text isn't JSON, or is nested too deeply.
     """
     twice: list[str] = []
 
@@ -95,26 +95,26 @@ def json_with_twice(text: str | bytes) -> tuple[Any, list[str]]:
 
 
 def first_twice(keys: Iterable[Any]) -> list[str]:
-    """The keys that stand more than once, in their order."""
+    """Return the duplicate keys in order."""
     return [str(key) for key, times in Counter(keys).items() if times > 1]
 
 
 def too_much(error: Exception) -> str:
-    """What Python's own limits refuse."""
+    """Return which of Python's limits an error comes from."""
     return TOO_DEEP if isinstance(error, RecursionError) else "too_many_digits"
 
 
 def kind_of(value: Any) -> str:
-    """A value's type in JSON's words."""
+    """Return the JSON name of a value's type."""
     names = {dict: "object", list: "list", str: "text", bool: "boolean", int: "number", float: "number"}
     return f"type_{names[type(value)]}" if type(value) in names else "null" if value is None else type(value).__name__
 
 
 def without_nulls(value: Any) -> Any:
-    """A value without the null entries of its objects, at any depth: one rule for all kinds of files.
+    """Remove null entries of objects at any depth, for all file types alike.
 
-    Parquet gives each object of a column all keys that any has, null where it had none: what was null in the data can't be
-    told from what wasn't there, so in JSON a null entry is not there either. Nulls in lists stay.
+    Parquet gives every object of a column the keys of all objects, with nulls for missing ones. A null in the data
+    can't be distinguished from a missing key, so null entries in JSON count as missing too. Nulls in lists stay.
     """
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}

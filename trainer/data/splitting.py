@@ -1,4 +1,4 @@
-"""Rows to train on and rows kept aside to measure with."""
+"""Splits rows into training and validation rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from trainer.data.dataset import Indices
 
 
 def split_rows(index: numpy.typing.NDArray[Any], used: Indices, share: float, seed: int) -> tuple[Indices, Indices]:
-    """Positions to train on and positions kept aside, by seed; both in the order of the file.
+    """Return the training and the validation positions by seed, both in file order.
 
-    Each source of a mixed dataset gives its share, and rows that say the same stay on one side. At least one row
-    stays on each side where `share` is above 0 and there are two different rows or more.
+    Each source of a mixed dataset contributes its share, and equal rows stay in the same split. Each split gets at
+    least one row if `share` is above 0 and there are at least two different rows.
     """
     if share <= 0 or len(used) < 2:
         return used, used[:0]
@@ -32,11 +32,11 @@ def split_rows(index: numpy.typing.NDArray[Any], used: Indices, share: float, se
         for group in random.Random(seed).sample(list(groups), len(groups)):
             if kept >= wanted:
                 break
-            # A group that is much larger than what is still wanted stays with the training rows.
+            # A group of equal rows that is much larger than the remaining share stays in the training split.
             if len(groups[group]) <= max(wanted - kept, 1) and kept + len(groups[group]) < len(at):
                 chosen[groups[group]] = True
                 kept += len(groups[group])
-    # One text may stand in two sources.
+    # The same text may appear in two sources.
     chosen |= numpy.isin(entries["group"], entries["group"][chosen])
     if chosen.all():
         return used, used[:0]
@@ -46,6 +46,6 @@ def split_rows(index: numpy.typing.NDArray[Any], used: Indices, share: float, se
 def without_leaks(
     training: numpy.typing.NDArray[Any], validation: numpy.typing.NDArray[Any], used: Indices
 ) -> tuple[Indices, Indices]:
-    """Positions of a validation file of which the training rows say nothing, and of those that leaked."""
+    """Return the validation positions without those whose rows are also training rows, and the leaked positions."""
     leaked = numpy.isin(validation[used]["group"], training["group"])
     return used[~leaked], used[leaked]

@@ -1,7 +1,8 @@
-"""Sheets of a workbook (Excel, LibreOffice) and tables of a SQLite database as rows. No torch.
+"""Reads sheets of a workbook (Excel, LibreOffice) and tables of a SQLite database as rows. No torch.
 
-One sheet or table is read. A file with several wants its name. A cell becomes the text that a person sees in it: a formula's
-cached value, a date in ISO 8601, a whole number without a point. pandas reads workbooks, by calamine; both are imported here only.
+One sheet or table is read; a file with several needs a name. A cell becomes its displayed text: a formula's cached
+value, a date in ISO 8601, a whole number without a decimal point. pandas reads workbooks with calamine, which only this
+module imports.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from trainer.data.rows import Row, first_twice, mismatch
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 WHOLE = "paragraph"
-"""What nobody has chosen: as the first way to read a text file is called."""
+"""The default of `sample_by`, which means that no sheet or table was chosen."""
 MOST_UNPACKED = 300_000_000
-"""Bytes that the parts of a workbook may unpack to: they are held in memory."""
+"""The most bytes that the parts of a workbook may unpack to, because they are in memory."""
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
 def check_table_file(path: Path, kind: str, head: bytes) -> None:
     """
     Raises:
-        FineTuneError: the content is none of its kind, is protected, or would unpack to too much.
+        FineTuneError: the content isn't of this type, is protected, or would unpack to too much.
     """
     if kind in DATABASES:
         if not head.startswith(SQLITE_MAGIC):
@@ -52,10 +53,10 @@ def check_table_file(path: Path, kind: str, head: bytes) -> None:
 
 
 def workbook_rows(path: Path, sheet: str = WHOLE) -> Iterator[Row]:
-    """The rows of a sheet below its header, which is the first row that isn't blank. `line` is the sheet's own number.
+    """Yield the rows of a sheet below its header, the first nonblank row. `line` is the row number in the sheet.
 
     Raises:
-        FineTuneError: the workbook is damaged, there are several sheets and none was chosen, or two columns have one name.
+        FineTuneError: the workbook is damaged, has several sheets and none was chosen, or has duplicate column names.
     """
     import pandas
     from python_calamine import CalamineError
@@ -83,7 +84,7 @@ def workbook_rows(path: Path, sheet: str = WHOLE) -> Iterator[Row]:
 
 
 def database_rows(path: Path, table: str = WHOLE) -> Iterator[Row]:
-    """The rows of a table. The file is opened as one that nobody writes, and nothing of it is run: no view, no module.
+    """Yield the rows of a table. The file is opened as immutable, and nothing in it is executed: no view, no module.
 
     Raises:
         FineTuneError: the database is damaged, or has several tables and none was chosen.
@@ -94,7 +95,7 @@ def database_rows(path: Path, table: str = WHOLE) -> Iterator[Row]:
         plain = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         names = [str(name) for (name,) in database.execute(plain)]
         chosen = _chosen(path, names, names, table)
-        quoted = chosen.replace('"', '""')  # one of the names that the database itself has
+        quoted = chosen.replace('"', '""')  # one of the database's own table names
         found = database.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608
         columns = [description[0] for description in found.description]
         for number, row in enumerate(found, start=1):
@@ -120,7 +121,7 @@ def _chosen(path: Path, filled: list[str], names: list[str], wanted: str) -> str
 
 
 def _header(path: Path, names: list[str | None], rows: list[list[str | None]]) -> dict[int, str]:
-    """The columns by their place: those with a name, and those without one that hold anything."""
+    """Return the columns by index: named ones, and unnamed ones that have content."""
     header = {}
     for column, name in enumerate(names):
         if name and name.strip():
@@ -138,7 +139,7 @@ def _said(row: list[str | None]) -> bool:
 
 
 def _letters(column: int) -> str:
-    """A column as spreadsheets name it: A, B, ..., Z, AA."""
+    """Return a column's spreadsheet name: A, B, ..., Z, AA."""
     letters = ""
     column += 1
     while column:

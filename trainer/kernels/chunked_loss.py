@@ -1,7 +1,7 @@
-"""The language-model head on trained positions only, in chunks: the full table of logits never exists.
+"""Computes the language-model head only at trained positions and in chunks, so that the full logits never exist.
 
-The model's own `forward` is replaced before PEFT wraps it, so that wrappers (PEFT, DDP, FSDP) still run around it:
-going past them left the gradients of two ranks unsynchronized, without any error.
+This replaces the model's `forward` before PEFT wraps it, so that wrappers (PEFT, DDP, FSDP) still run: bypassing them
+left the gradients of two ranks unsynchronized, without any error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from trainer.tokens.token_store import IGNORE_INDEX
 
 
 def use_chunked_loss(model: PreTrainedModel) -> None:
-    """From now on `model(labels=...)` returns a loss and no logits; without labels it answers as before."""
+    """Make `model(labels=...)` return a loss and no logits. Without labels the model works as before."""
 
     own = model.forward
 
-    @functools.wraps(own)  # whoever asks for its signature, as `generate` does, sees the old one
+    @functools.wraps(own)  # keeps the signature, which `generate` inspects
     def forward(*args: Any, labels: torch.Tensor | None = None, **kwargs: Any) -> Any:
         if labels is None:
             return own(*args, **kwargs)
@@ -37,7 +37,7 @@ def _loss(
     model: PreTrainedModel, labels: torch.Tensor, *args: Any, num_items_in_batch: torch.Tensor | int | None = None,
     **kwargs: Any,
 ) -> torch.Tensor:  # fmt: skip
-    """The loss summed over trained tokens, divided by `num_items_in_batch` or by their number."""
+    """Return the loss summed over trained tokens, divided by `num_items_in_batch` or by their number."""
     hidden = model.get_decoder()(*args, **{**kwargs, "use_cache": False}).last_hidden_state
     wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX)
     trained = wanted != IGNORE_INDEX
@@ -46,11 +46,11 @@ def _loss(
 
 
 def summed_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy summed over `hidden` (tokens, size) and `targets` (tokens), in 32 bits."""
+    """Return the cross-entropy summed over `hidden` (tokens, size) and `targets` (tokens), in fp32."""
     vocabulary = int(getattr(head, "out_features", 1 << 17))
     chunk = max(CHUNK_ELEMENTS // vocabulary, 1)
     if type(head) is torch.nn.Linear and not head.weight.requires_grad:
-        # Under autocast the last norm's output may be in 32 bits.
+        # Under autocast, the output of the last norm may be in fp32.
         total: torch.Tensor = _FrozenHead.apply(hidden.to(head.weight.dtype), head.weight, head.bias, targets, chunk)
         return total
     parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
@@ -63,7 +63,7 @@ def _chunk_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tens
 
 
 class _FrozenHead(torch.autograd.Function):
-    """A head that doesn't learn: the gradient of its input is made on the way forward, chunk by chunk."""
+    """A frozen head that computes the gradient of its input during the forward pass, chunk by chunk."""
 
     @staticmethod
     def forward(
@@ -88,9 +88,9 @@ class _FrozenHead(torch.autograd.Function):
                 chosen = log_p.gather(1, wanted)
                 total -= chosen.sum()
                 if of_hidden is not None:
-                    # The gradient, softmax minus one at the wanted token, takes the logits' place.
+                    # The gradient (softmax, minus one at the target token) overwrites the logits.
                     rows.copy_(log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0)))
-                del log_p  # or it would lie beside the next block's
+                del log_p  # or it would coexist with the next block's
             if of_hidden is not None:
                 torch.mm(logits, weight, out=of_hidden[first : first + chunk])
         ctx.save_for_backward(*([of_hidden] if of_hidden is not None else []))

@@ -1,7 +1,7 @@
-"""How the base model is run in training: flat batches, and the head on trained positions only.
+"""Fast paths for the base model in training: flat batches, and the head only at trained positions.
 
-Both change what a model's code does, so neither is taken on its word: a trial on a few random tokens must give what
-the model's own code gives. An architecture that fails it trains all the same, as its authors wrote it, and is told why.
+Both change the model's computation, so each must pass a trial: on a few random tokens it must give the same result as
+the model's own code. An architecture that fails trains with its own code instead, with a warning that gives the reason.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from trainer.tokens.batches import flat_batch
 log = logging.getLogger(__name__)
 TRIAL_LENGTHS = (5, 9, 3)
 LEAK_LENGTHS = (37, 130, 61, 300)
-"""Of the rows that are looked at for a leak: on both sides of what attention treats differently by length."""
+"""Row lengths for the leak test, below and above the lengths at which attention switches its kernel."""
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 OWN_LOGITS = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling", "output_multiplier_scale")
-"""Settings by which a model changes its logits after the head."""
+"""Config keys with which a model changes its logits after the head."""
 
 
 @dataclass(frozen=True)
 class FastPaths:
-    """What the trials allowed: batches 'flat' or 'padded', logits at 'trained' or 'all' positions."""
+    """The result of the trials: 'flat' or 'padded' batches, logits at 'trained' or 'all' positions."""
 
     batches: str
     logits: str
@@ -41,9 +41,9 @@ class FastPaths:
 
 
 def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: Machine | None = None) -> FastPaths:
-    """Make a freshly loaded model train fast, as far as it stays the same model. Before PEFT wraps it.
+    """Enable the fast paths that don't change a newly loaded model's results. Call this before PEFT wraps the model.
 
-    `recorded` is what an earlier attempt of the same run did without: this one does without it too.
+    `recorded` are the fast paths of an earlier attempt of the same run. What it didn't use, stays off.
     """
     was_training, attention = model.training, model.config._attn_implementation
     batches, logits = "padded", "all"
@@ -68,17 +68,17 @@ def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: Machine | 
 
 
 def _try(trial: Callable[[], str]) -> str:
-    """The reason that `trial` gives, or the error it ends with; empty when all is well."""
+    """Return the reason from `trial` or its error, or an empty string on success."""
     try:
         return trial()
     except Exception as error:
-        log.info("A trial failed", exc_info=True)
+        log.info("A fast-path trial failed", exc_info=True)
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _take_flat_attention(model: PreTrainedModel) -> str:
-    """Sequences side by side must give what each gives alone."""
-    # What a trial this short can't show: a window or chunk of attention that only the mask knows of, and not the layer.
+    """Try flat attention. Concatenated sequences must give the same result as each one alone."""
+    # A short trial can't detect an attention window or chunk that only the mask defines, and not the layer.
     if not model._supports_flash_attn:
         return "attention_needs_mask"
     sequences = _random_sequences(model)
@@ -100,9 +100,9 @@ def _take_flat_attention(model: PreTrainedModel) -> str:
 
 
 def _leaks(model: PreTrainedModel) -> bool:
-    """Whether what the first of several sequences says changes anything in the others: not by a single bit may it.
+    """Return whether the first of several sequences affects the others. They must stay equal to the last bit.
 
-    Only experts regroup their products by which tokens chose them, and round otherwise by that.
+    The exception is mixture-of-experts layers, whose products are grouped by routing and so round differently.
     """
     longest = getattr(model.config, "max_position_embeddings", None) or max(LEAK_LENGTHS)
     sequences = _random_sequences(model, tuple(min(length, longest) for length in LEAK_LENGTHS))
@@ -115,7 +115,7 @@ def _leaks(model: PreTrainedModel) -> bool:
 
 
 def _hidden(model: PreTrainedModel, sequences: list[torch.Tensor]) -> torch.Tensor:
-    """The last hidden states of sequences side by side (tokens, size)."""
+    """Return the last hidden states of concatenated sequences (tokens, size)."""
     batch = flat_batch([{"input_ids": sequence.tolist(), "labels": sequence.tolist()} for sequence in sequences])
     inputs = {key: _placed(value, model) for key, value in batch.items() if key != "labels"}
     with _without_outliers(model):
@@ -125,7 +125,7 @@ def _hidden(model: PreTrainedModel, sequences: list[torch.Tensor]) -> torch.Tens
 
 @contextlib.contextmanager
 def _without_outliers(model: PreTrainedModel) -> Iterator[None]:
-    """8-bit products pick columns of outliers over a whole batch (LLM.int8): that is no leak, and would look like one."""
+    """Disable the outliers of LLM.int8, which are chosen across the whole batch and would look like a leak."""
     states = [module.state for module in model.modules() if type(module).__name__ == "Linear8bitLt"]
     thresholds = [state.threshold for state in states]
     try:
@@ -138,9 +138,9 @@ def _without_outliers(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _take_chunked_loss(model: PreTrainedModel) -> str:
-    """Head times hidden state must be the model's own logits."""
+    """Try the chunked loss. The head times the hidden state must equal the model's logits."""
     if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
-        return f"it changes its logits ({changed[0]})"
+        return f"it rescales or caps its logits ({changed[0]})"
     if getattr(model.config, "output_router_logits", False):
         return "expert_balance"
     sequence = _random_sequences(model)[1][None]
@@ -172,7 +172,7 @@ def _placed(value: Any, model: PreTrainedModel) -> Any:
 
 
 def _same(expected: torch.Tensor, seen: torch.Tensor, tolerance: float | None = None) -> bool:
-    """Equal but for rounding."""
+    """Return whether two tensors are equal up to rounding."""
     difference = (expected.float() - seen.float()).norm() / expected.float().norm()
     return bool(difference <= (_tolerance(expected) if tolerance is None else tolerance))
 

@@ -1,8 +1,8 @@
-"""Causal attention inside each of several sequences that lie one after the other in one row: no padding, no mask.
+"""Causal attention for several sequences concatenated in one row, without padding or a mask.
 
-Registered with transformers' `AttentionInterface` under the name `FLAT`. A model calls it with `sequence_lengths`,
-which travels through the forward's keyword arguments; without it, as when it generates, the call goes on to
-transformers' own sdpa.
+Registered with transformers' `AttentionInterface` under the name `FLAT`. The model passes `sequence_lengths` through
+the keyword arguments of its forward. Without it, for example in generation, the call falls back to transformers'
+sdpa.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ def flat_attention(
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of `query` (1, heads, tokens, size) on `key` and `value` (1, key heads, tokens, size).
+    """Compute the attention of `query` (1, heads, tokens, size) to `key` and `value` (1, key heads, tokens, size).
 
-    Returns (1, tokens, heads, size), as transformers expects it.
+    Returns (1, tokens, heads, size), as transformers expects.
 
     Raises:
-        ValueError: something that changes the scores and isn't known here, or a padded batch.
+        ValueError: an unknown argument changes the scores, or the batch is padded.
     """
     if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
-        raise ValueError(f"attention with {unknown[0]}")
+        raise ValueError(f"its attention uses {unknown[0]}")
     if not (kwargs.get("is_causal", True) and getattr(module, "is_causal", True)):
-        raise ValueError("attention that is not causal")
+        raise ValueError("its attention is not causal")
     if sequence_lengths is None:
         if len(query) > 1:
-            raise ValueError("a padded batch, whose mask this attention doesn't get")
+            raise ValueError("a padded batch needs a mask, which flat attention doesn't receive")
         asked, known = query.shape[2], key.shape[2]
         if asked > 1 and (asked != known or (sliding_window or known) < known):
             attention_mask = _visible(asked, known, sliding_window or known, query.device)[None, None]
@@ -53,7 +53,7 @@ def flat_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     if attention_mask is not None:
-        raise ValueError("attention with a mask of its own")
+        raise ValueError("its attention uses a custom mask")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     queries, keys, values = (whole.split(sequence_lengths, dim=2) for whole in (query, key, value))
     outputs = [_attend(*part, scale, dropout, sliding_window) for part in zip(queries, keys, values, strict=True)]
@@ -80,7 +80,7 @@ def _attend(
 
 @functools.lru_cache(maxsize=8)
 def _visible(asked: int, known: int, window: int, device: torch.device) -> torch.Tensor:
-    """What the last `asked` of `known` tokens may see: themselves and the `window - 1` before each (asked, known)."""
+    """Return the mask (asked, known) of the last `asked` tokens: each sees itself and `window - 1` before it."""
     places = torch.arange(known, device=device)
     distance = places[known - asked :, None] - places[None, :]
     return (distance >= 0) & (distance < window)
@@ -93,7 +93,7 @@ def _triangle() -> torch.Tensor:
 
 
 class _Products(torch.autograd.Function):
-    """Causal attention of one short sequence as plain matrix products; heads that share a key are one product.
+    """Causal attention of one short sequence as plain matrix products; heads that share a key use one product.
 
     The gradient is that of Dao et al. 2022 (arXiv:2205.14135), appendix B.
     """
@@ -102,8 +102,8 @@ class _Products(torch.autograd.Function):
     def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         heads, length, size = query.shape
         grouped = query.reshape(len(key), -1, size)
-        # What all keys have in common adds the same to each score of a row, which softmax doesn't see; left in, it would
-        # cost the scores their precision (Zhang et al. 2024, arXiv:2410.02367, section 4.2).
+        # The mean of the keys adds a constant to each score of a row, which softmax ignores. Keeping it would cost
+        # precision (Zhang et al. 2024, arXiv:2410.02367, section 4.2).
         key = (key.float() - key.float().mean(dim=1, keepdim=True)).to(key.dtype)
         value = value.contiguous()
         weights = _weights(grouped, key, scale)
@@ -124,9 +124,9 @@ class _Products(torch.autograd.Function):
 
 
 def _weights(query: torch.Tensor, key: torch.Tensor, scale: float) -> torch.Tensor:
-    """softmax(scale * query key^T), each token seeing none after it (key heads, group * length, length)."""
+    """Return the causal softmax(scale * query key^T), with shape (key heads, group * length, length)."""
     length = key.shape[1]
-    # Scaled within the product: the scores are rounded to 16 bits once.
+    # Scale inside the product, so that the scores are rounded to 16 bits only once.
     scores = torch.baddbmm(query.new_zeros(1), query, key.transpose(1, 2), beta=0, alpha=scale)
     shape = scores.shape
     scores = scores.view(len(key), -1, length, length).add_(_triangle()[:length, :length])

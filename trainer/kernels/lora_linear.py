@@ -1,8 +1,8 @@
-"""LoRA's two small products in the base model's own number format, with weights that stay in 32 bits.
+"""Computes LoRA's two small products in the base model's dtype, while the adapter's weights stay in fp32.
 
-PEFT casts each layer's input to the adapter's format and multiplies there: on a CPU those casts and 32-bit products
-cost as much as the base model's 16-bit products. Here the two small matrices are cast instead, and their gradients
-arrive in 32 bits: what autocast does, without what else it changes.
+PEFT casts each layer's input to the adapter's dtype: on a CPU, these casts and the 32-bit products cost as much as the
+base model's 16-bit products. Here the two small matrices are cast instead, and their gradients are in fp32. Autocast
+does the same, but also changes other operations.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 
 
 def use_lora_linear(model: torch.nn.Module) -> int:
-    """Patch PEFT's plain LoRA layers of `model`; returns how many. All other kinds stay as they are."""
+    """Patch the plain LoRA layers of `model` and return their number. Other kinds of layers stay unchanged."""
     layers = [module for module in model.modules() if type(module) is Linear and _is_plain(module)]
     for layer in layers:
         layer.forward = types.MethodType(_forward, layer)
@@ -24,7 +24,7 @@ def use_lora_linear(model: torch.nn.Module) -> int:
 
 
 def _is_plain(layer: Linear) -> bool:
-    """One adapter, without dropout and without a variant such as DoRA, on a frozen torch layer."""
+    """Return whether a layer has one adapter, no dropout, no variant such as DoRA, and a frozen torch base layer."""
     names = list(layer.lora_A)
     return (
         len(names) == 1
@@ -42,7 +42,7 @@ def _forward(layer: Linear, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch
         return Linear.forward(layer, x, *args, **kwargs)
     base, name = layer.base_layer, names[0]
     down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
-    # Under autocast a norm's output may be in 32 bits.
+    # Under autocast, a norm's output may be in fp32.
     result: torch.Tensor = _LowRank.apply(
         x.to(base.weight.dtype), base.weight, base.bias, down, up, layer.scaling[name]
     )

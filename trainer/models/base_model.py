@@ -1,4 +1,4 @@
-"""The model to start from."""
+"""Loads the base model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> PreTrainedModel:
-    """The base model on its device, in the chosen number format or quantized; nothing of it will be trained.
+    """Load the base model on its device in the chosen dtype or quantized. Its weights are not trained.
 
     Raises:
-        FineTuneError: the architecture isn't known, the files are damaged, or quantization doesn't work here.
+        FineTuneError: the architecture is unknown, the files are damaged, or quantization doesn't work here.
     """
     options: dict[str, Any] = {"dtype": compute.dtype}
     if config.load_in_4bit or config.load_in_8bit:
@@ -48,19 +48,19 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
             ) from error
         raise
     if missing := sorted(told["missing_keys"]):
-        # What isn't there would be random, and training would only hide it.
-        named = f"{len(missing)} of its weights ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})"
+        # Missing weights would be random, and training would only hide that.
+        named = f"{len(missing)} weights ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})"
         found = sorted(path.name for path in files.path.glob("*.safetensors"))
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(files.path), missing=named, found=found[:12])
     _keep_trainable(model)
-    model.config.use_cache = False  # of no use in training, and in the way of checkpointing
+    model.config.use_cache = False  # useless in training, and incompatible with checkpointing
     return model if "device_map" in options else model.to(compute.device)
 
 
 def _keep_trainable(model: torch.nn.Module) -> None:
-    """On some processors bitsandbytes packs a 4-bit layer for inference at the first forward in eval mode.
+    """Prevent bitsandbytes from packing 4-bit layers for inference, which it does on some CPUs in eval mode.
 
-    The packed layer passes no gradient on, and nothing says so: measuring or answering would end all learning.
+    A packed layer silently passes no gradient, so training would stop after the first evaluation or sample.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -90,7 +90,7 @@ def _reason(error: Exception) -> str:
 
 
 def parameter_count(model: torch.nn.Module) -> tuple[int, int]:
-    """(trained parameters, all parameters); a 4-bit weight counts as what it stands for."""
+    """Return (trained parameters, all parameters). Quantized weights count with their original number."""
     trained = total = 0
     for parameter in model.parameters():
         count = parameter.numel()

@@ -1,4 +1,4 @@
-"""Where to compute and in which numbers: chosen by a probe, recorded, and told in the first event."""
+"""Chooses the device, the dtype, and the thread count with a probe. The first event records them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROBE_ROUNDS = 25
 
 @dataclass(frozen=True)
 class Compute:
-    """What the probe chose."""
+    """The result of the probe."""
 
     device: torch.device
     dtype: torch.dtype
@@ -38,12 +38,12 @@ class Compute:
 
 
 def choose_compute(config: FineTuneConfig, recorded: Machine | None = None) -> Compute:
-    """The device, number format and threads for a run; sets torch's thread count.
+    """Choose the device, dtype, and thread count of a run, and set torch's thread count.
 
-    `recorded` is what an earlier attempt of the same run chose: it continues with that, or it would not be the same run.
+    `recorded` is the choice of an earlier attempt of the same run, which later attempts must keep.
 
     Raises:
-        FineTuneError: the config asks for a number format that the device can't train in.
+        FineTuneError: the device doesn't support training in the config's dtype.
     """
     see_one_card(config.device)
     device, warnings = _choose_device(config.device)
@@ -66,9 +66,9 @@ def choose_compute(config: FineTuneConfig, recorded: Machine | None = None) -> C
 
 
 def thread_counts(groups: Path = GROUPS) -> list[int]:
-    """Numbers of threads worth a try: the cores that this process may use, and as many as there are real ones.
+    """Return the thread counts to try: the logical and the physical cores that this process may use.
 
-    A container's share of processor time counts too: it may see 64 cores and be given the time of two.
+    The CPU quota of a container counts too: it may see 64 cores and have the time of two.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     most = min([allowed, *processor_shares(groups)])
@@ -76,7 +76,7 @@ def thread_counts(groups: Path = GROUPS) -> list[int]:
 
 
 def fastest_threads(counts: list[int]) -> int:
-    """The number of threads that multiplies fastest; of equals the smallest, which leaves the most to others."""
+    """Return the thread count with the fastest matrix product; if several are equal, the smallest."""
     if len(counts) == 1:
         return counts[0]
     best = dict.fromkeys(counts, math.inf)
@@ -88,9 +88,9 @@ def fastest_threads(counts: list[int]) -> int:
 
 
 def see_one_card(wanted: str, environment: MutableMapping[str, str] = os.environ) -> None:
-    """A run takes one card: of several the Trainer would make copies of the model. Before CUDA is first used.
+    """Make only one card visible, since the Trainer would replicate the model on several. Call it before using CUDA.
 
-    Cards are counted as the driver counts them, among those that the environment lets this process see.
+    The card's number is the driver's, among the cards that are visible to this process.
     """
     environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     seen = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
@@ -101,7 +101,7 @@ def see_one_card(wanted: str, environment: MutableMapping[str, str] = os.environ
 def _choose_device(wanted: str) -> tuple[torch.device, list[Problem]]:
     """
     Raises:
-        FineTuneError: the device that the config names isn't there.
+        FineTuneError: the config's device doesn't exist.
     """
     kind = wanted.partition(":")[0]
     there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -127,18 +127,18 @@ def _choose_device(wanted: str) -> tuple[torch.device, list[Problem]]:
 
 
 def bf16_is_faster(device: torch.device) -> bool:
-    """Whether bfloat16 pays: by the card's own word on a GPU, by a matrix product timed both ways on a CPU."""
+    """Return whether bfloat16 is faster: as the card reports on a GPU, by timing a matrix product on a CPU."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "mps":
         return False
-    # In turns, so that whatever else the machine does slows both; the best of many rounds is what it can do.
+    # Alternate, so that other programs slow both down equally. The best of many rounds is the machine's real speed.
     rounds = [(_time_product(torch.float32), _time_product(torch.bfloat16)) for _ in range(PROBE_ROUNDS)]
     return min(bf16 for _, bf16 in rounds[1:]) < 0.8 * min(fp32 for fp32, _ in rounds[1:])
 
 
 def _time_product(dtype: torch.dtype) -> float:
-    """One product of a shape that training has (512 tokens through a 576 x 1536 layer), in seconds."""
+    """Time one matrix product of a typical shape (512 tokens, a 576 x 1536 layer), in seconds."""
     left, right = torch.ones(512, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
     start = time.perf_counter()
     torch.nn.functional.linear(left, right)
@@ -146,7 +146,7 @@ def _time_product(dtype: torch.dtype) -> float:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Memory held now: the allocator's on a GPU, the process's resident set on a CPU."""
+    """Return the current memory: allocated on a GPU, the process's resident set on a CPU."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     if device.type == "mps":
@@ -159,7 +159,7 @@ def memory_bytes(device: torch.device) -> int:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory held so far: the allocator's peak on a GPU, the process's largest resident set on a CPU."""
+    """Return the peak memory: of the allocator on a GPU, of the process's resident set on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,6 +1,6 @@
-"""A Hub id becomes a folder of files in the standard Hugging Face cache.
+"""Downloads a Hub id to a folder in the standard Hugging Face cache.
 
-`HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` and `HF_HUB_OFFLINE` are huggingface_hub's own and only read by it.
+`HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, and `HF_HUB_OFFLINE` belong to huggingface_hub, and only it reads them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ IGNORED = ["original/*", "onnx/*", "*/*.safetensors"]
 
 
 def download_model(model: str, revision: str, progress: Progress) -> tuple[Path, str]:
-    """The snapshot's folder and its commit; from the cache alone when the Hub is out of reach.
+    """Return the folder and commit of a snapshot; only from the cache if the Hub can't be reached.
 
     Raises:
-        FineTuneError: not found, not allowed, out of reach, or holds no safetensors.
+        FineTuneError: the model doesn't exist, access is denied, the Hub can't be reached, or there are no safetensors.
     """
     known = _weights_here(model)
     path = _snapshot(model, revision, progress, WANTED)
@@ -43,16 +43,16 @@ def download_model(model: str, revision: str, progress: Progress) -> tuple[Path,
 
 
 def _weights_here(model: str) -> set[Path]:
-    """The blobs of a model that are in the cache already: they were verified when they came."""
+    """Return the cached blobs of a model, which were verified when they were downloaded."""
     blobs = Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs"
     return {path for path in blobs.glob("*") if path.suffix != ".incomplete"}
 
 
 def _verify(snapshot: Path, known: set[Path]) -> None:
-    """New weights must have the sha256 that the Hub has promised: of large files it is their name in the cache.
+    """Check that new weights match the Hub's sha256, which is the cache's name of a large file.
 
     Raises:
-        FineTuneError: a file is damaged; it is removed, so that the next download fetches it anew.
+        FineTuneError: a file is damaged. It is removed, so that the next download fetches it again.
     """
     for link in sorted(snapshot.glob("*.safetensors")):
         blob = link.resolve()
@@ -67,10 +67,10 @@ def _verify(snapshot: Path, known: set[Path]) -> None:
 
 
 def download_tokenizer(model: str, revision: str, progress: Progress) -> Path:
-    """The folder of a model's snapshot with its tokenizer, and without the weights: a few megabytes.
+    """Return the folder of a model's snapshot with the tokenizer, but without weights: a few megabytes.
 
     Raises:
-        FineTuneError: not found, not allowed, or out of reach.
+        FineTuneError: the model doesn't exist, access is denied, or the Hub can't be reached.
     """
     return _snapshot(model, revision, progress, [pattern for pattern in WANTED if pattern != "*.safetensors"])
 
@@ -90,23 +90,23 @@ def _snapshot(model: str, revision: str, progress: Progress, wanted: list[str]) 
 
 
 def _bar(progress: Progress) -> type[tqdm]:
-    """A progress bar that draws nothing, tells `progress`, and refuses what the disk can't hold.
+    """Return an invisible progress bar that calls `progress` and rejects downloads that don't fit on the disk.
 
-    The Hub client makes one for bytes, one for files.
+    The Hub client creates one for bytes and one for files.
     """
 
-    counting = threading.Lock()  # several files arrive at once
+    counting = threading.Lock()  # several files download in parallel
 
     class Bar(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             options.pop("name", None)
-            # Of the two bars in bytes the second counts what was written, from the cache too.
+            # Of the two bars that count bytes, the second counts written bytes, including cached ones.
             self._counts_bytes = options.get("unit") == "B" and "Downloading" not in options.get("desc", "")
             super().__init__(*arguments, **{**options, "disable": True})
             self.n = options.get("initial", 0)
 
         def refresh(self, *arguments: Any, **options: Any) -> None:
-            """Called when another file has told its size, before its first byte."""
+            """Handle the size of another file, before its first byte."""
             if self._counts_bytes and self.total:
                 require_space(Path(constants.HF_HUB_CACHE), int(self.total - self.n))
 
@@ -121,7 +121,7 @@ def _bar(progress: Progress) -> type[tqdm]:
 
 
 def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | None:
-    """The Hub client's errors in our words; None for anything else."""
+    """Convert an error of the Hub client to ours. Return None for any other error."""
     where = {"model": model, "revision": revision, "endpoint": re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)}
     response = _response(error)
     status = getattr(response, "status_code", None)
@@ -129,7 +129,7 @@ def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | 
         return FineTuneError.of(Code.MODEL_GATED, **where)
     if isinstance(error, errors.HFValidationError):
         return FineTuneError.of(Code.MODEL_NOT_FOUND, **where)
-    # The Hub answers 401 for a model that isn't there when nobody is logged in.
+    # Without a token, the Hub returns 401 for a model that doesn't exist.
     if status == 401 and huggingface_hub.get_token():
         return FineTuneError.of(Code.MODEL_UNAUTHORIZED, **where)
     if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError) or status in (401, 404):
@@ -157,7 +157,7 @@ def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | 
 
 
 def _response(error: BaseException | None) -> Any:
-    """The Hub's answer behind an error, however deep the client has wrapped it."""
+    """Return the Hub's response from an error, even if the client has wrapped it several times."""
     while error is not None:
         if getattr(error, "response", None) is not None:
             return error.response  # type: ignore[attr-defined]
@@ -166,7 +166,7 @@ def _response(error: BaseException | None) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
-    """The innermost cause says most: 'Connection refused' rather than 'cache lookup failed'."""
+    """Return the first line of the innermost cause: 'Connection refused' rather than 'cache lookup failed'."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

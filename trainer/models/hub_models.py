@@ -1,4 +1,4 @@
-"""What the Hub says of models without any of their weights: search, sizes, licenses, and the small config.json. No torch."""
+"""Queries the Hub about models without their weights: search, sizes, licenses, and the small config.json. No torch."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SECONDS = 15.0
 
 
 def look_up(model: str, revision: str) -> HubModelFacts:
-    """One model: its commit, size, license and whether it is gated; its config.json is then in the cache.
+    """Look up a model's commit, size, license, and whether it is gated, and cache its config.json.
 
     Raises:
-        FineTuneError: not found, not allowed, out of reach, or without weights that can be trusted.
+        FineTuneError: the model doesn't exist, access is denied, the Hub can't be reached, or no weights are safe.
     """
     try:
         info = HfApi().model_info(model, revision=revision, files_metadata=True, timeout=SECONDS)
@@ -54,10 +54,10 @@ def search_models(text: str) -> list[HubModel]:
     """Models that write text, most downloaded first.
 
     Raises:
-        FineTuneError: the Hub is out of reach, or asks to wait.
+        FineTuneError: the Hub can't be reached, or limits the rate.
     """
     try:
-        # Without this the list is asked for again and again, half a minute long, before it is said that nobody answers.
+        # Without this check, the client retries for half a minute before it reports that the Hub can't be reached.
         huggingface_hub.get_session().head(constants.ENDPOINT, timeout=SECONDS)
         found = list(
             HfApi().list_models(
@@ -74,7 +74,7 @@ def search_models(text: str) -> list[HubModel]:
 
 
 def _shown(info: ModelInfo) -> HubModel:
-    """What of the Hub's answer a card shows."""
+    """Return the parts of the Hub's response that a card shows."""
     numbers = dict(getattr(info.safetensors, "parameters", None) or {})
     licenses = [tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")]
     stored = sum(count * STORED_BITS.get(kind, 16) // 8 for kind, count in numbers.items())

@@ -1,4 +1,4 @@
-"""The files of a model: found in the home, in a folder or on the Hub, and refused when they are not safe. No torch."""
+"""Finds the files of a model in the home, in a folder, or on the Hub, and rejects unsafe ones. No torch."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _SNAPSHOT = re.compile(r"/models--(?P<id>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Where a model lies, and how another machine would call it."""
+    """The path of a model, and its portable name."""
 
     path: Path
     portable_name: str
     revision: str | None
     """The Hub's commit; None for the starter and for a folder."""
     is_fetched: bool = False
-    """Whether we have fetched it, and may ask for it to be fetched again."""
+    """Whether we downloaded it, and can suggest to download it again."""
 
 
 def find_model(model_name: str, revision: str, home: Home, progress: starter.Progress) -> ModelFiles:
-    """The files of a model, fetched when they are not here yet.
+    """Return the files of a model, after downloading them if necessary.
 
     Raises:
-        FineTuneError: not found, out of reach, incomplete, or refused for safety.
+        FineTuneError: the model doesn't exist, can't be downloaded, is incomplete, or is unsafe.
     """
     if model_name == STARTER:
         found = ModelFiles(starter.fetch_starter(home, progress), starter.PORTABLE_NAME, None, is_fetched=True)
@@ -48,10 +48,10 @@ def find_model(model_name: str, revision: str, home: Home, progress: starter.Pro
 
 
 def find_tokenizer(model_name: str, revision: str, home: Home, progress: starter.Progress) -> ModelFiles:
-    """As `find_model`, for those who only read and write text: no weights are fetched or asked for.
+    """Find the tokenizer of a model like `find_model`, but without downloading or requiring weights.
 
     Raises:
-        FineTuneError: not found, or out of reach.
+        FineTuneError: the model doesn't exist or can't be downloaded.
     """
     if model_name == STARTER:
         return find_model(model_name, revision, home, progress)
@@ -62,14 +62,14 @@ def find_tokenizer(model_name: str, revision: str, home: Home, progress: starter
 
 
 def _folder_files(folder: Path) -> ModelFiles:
-    """A folder, under its own name; a snapshot in the Hub's cache under the model's."""
+    """Return a folder's files under its name, or under the model's name for a snapshot in the Hub cache."""
     if (found := _SNAPSHOT.search(folder.as_posix())) is not None:
         return ModelFiles(folder, found["id"].replace("--", "/", 1), found["commit"])
     return ModelFiles(folder, folder.name, None)
 
 
 def _check_files(path: Path, model_name: str) -> None:
-    """Refuse what is incomplete, and what would run code of its own."""
+    """Reject incomplete models, and models that would run their own code."""
     names = sorted(file.name for file in path.iterdir())
     config = read_json(path / "config.json")
     if config is None and "adapter_config.json" in names:
@@ -86,7 +86,7 @@ def _check_files(path: Path, model_name: str) -> None:
 
 
 def embeddings_of(files: ModelFiles) -> int:
-    """How many tokens a model has embeddings of, as its config.json says; 0 where that says nothing."""
+    """Return the number of token embeddings from the config.json, or 0 if it is missing there."""
     config = read_json(files.path / "config.json") or {}
     inner = config.get("text_config")
     count = (inner if isinstance(inner, dict) else config).get("vocab_size")

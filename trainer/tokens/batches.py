@@ -1,4 +1,4 @@
-"""Examples become batches: one flat row without padding, or padded where a model can't do with that."""
+"""Collates examples into batches: one flat row without padding, or padded if the model doesn't support that."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from trainer.tokens.token_store import IGNORE_INDEX
 
 
 def flat_batch(batch: Iterable[Example | list[Example]]) -> dict[str, Any]:
-    """All tokens of a batch in one row (1, tokens), with `position_ids` that begin anew in each sequence.
+    """Put all tokens of a batch in one row (1, tokens), with `position_ids` that restart in each sequence.
 
-    `sequence_lengths` goes to our attention, `cu_seq_lens_*` and `max_length_*` to flash attention. The first token
-    of a sequence is never learned: what lies before it belongs to another.
+    `sequence_lengths` is for our attention, `cu_seq_lens_*` and `max_length_*` are for flash attention. The first token
+    of a sequence is never trained on, because the token before it belongs to another sequence.
     """
     examples = _flattened(batch)
     lengths = [len(example["input_ids"]) for example in examples]
@@ -33,7 +33,7 @@ def flat_batch(batch: Iterable[Example | list[Example]]) -> dict[str, Any]:
 
 
 def padded_batch(batch: Iterable[Example | list[Example]], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """Examples as tensors (batch, longest): padded on the right, padding neither read nor learned."""
+    """Pad examples on the right to tensors (batch, longest). Padding is masked and not trained on."""
     examples = _flattened(batch)
     longest = max(len(example["input_ids"]) for example in examples)
 

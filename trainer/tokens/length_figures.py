@@ -1,4 +1,4 @@
-"""What a dataset's token lengths mean for a run: rows cut, answers lost, padding, steps. Numbers only."""
+"""Statistics of a dataset's token lengths: truncated rows, lost answers, padding, and steps."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from trainer.tokens.packing import best_fit
 from trainer.tokens.token_store import PLAIN, REFUSED, Items, windows_of
 
 EDGES = 48
-"""Bars of the histogram, at most."""
+"""The most bins of the histogram."""
 _SHUFFLES_SEED = 0
 
 
 class HasTokens(Protocol):
-    """A store, or a sample in memory."""
+    """A token store, or a sample in memory."""
 
     refused: list[RefusedRow]
 
     def highest_id(self, item: Any) -> int:
-        """The highest token id of an item."""
+        """Return the highest token id of an item."""
 
     def trained_within(self, items: Items, max_length: int) -> int:
-        """How many tokens of items longer than max_length are trained on before they are cut."""
+        """Return how many tokens before max_length are trained on, in items that are longer."""
 
 
 def figures(
@@ -37,7 +37,7 @@ def figures(
     batch: int,
     long_rows: str = "truncate",
 ) -> LengthFigures:
-    """Figures of `items`, which may be a sample of a dataset of `rows` rows; counts are those of the items.
+    """Compute statistics of `items`, which may be a sample of a dataset with `rows` rows. Counts are over the items.
 
     A plain text is never cut: it continues in the next window.
     """
@@ -45,7 +45,7 @@ def figures(
     whole = items["length"].astype(numpy.int64)
     is_cut = (whole > max_length) & (items["flags"] & PLAIN == 0)
     used = _used(items, max_length, long_rows)
-    # What has nothing to learn at any length is told apart from what loses it by cutting.
+    # Distinguish items with nothing to train on at any length from those that lose it by truncation.
     learns = used["trained"] > 0
     lost = learns & (used["first"] >= max_length)
     cut = used["length"] > max_length
@@ -64,7 +64,7 @@ def figures(
 def steps_per_epoch(
     training: Items, max_length: int, long_rows: str, batch: int, accumulation: int, budget: int = 0
 ) -> int:
-    """Updates of one epoch over the items that are trained. With a `budget` a batch is counted in tokens, not in rows."""
+    """Return the updates per epoch over the training items. With a `budget`, the batch size counts tokens, not rows."""
     kept = _kept_lengths(_used(training[training["flags"] & REFUSED == 0], max_length, long_rows), max_length)
     return updates_per_epoch(len(best_fit(kept, budget)) if budget else math.ceil(len(kept) / batch), accumulation)
 
@@ -74,13 +74,13 @@ def _used(items: Items, max_length: int, long_rows: str) -> Items:
 
 
 def _kept_lengths(used: Items, max_length: int) -> Any:
-    """Tokens of each item of which something is trained on, as they are trained."""
+    """Return the final lengths of the items that have something to train on."""
     learns = (used["trained"] > 0) & (used["first"] < max_length)
     return numpy.minimum(used["length"][learns].astype(numpy.int64), max_length)
 
 
 def padding_share(lengths: Any, batch: int) -> float:
-    """The share of a padded batch's positions that hold no token, in a random order by seed."""
+    """Return the share of padding in padded batches, in a random order by seed."""
     if not len(lengths):
         return 0.0
     shuffled = numpy.random.default_rng(_SHUFFLES_SEED).permutation(lengths)
@@ -111,5 +111,5 @@ def _histogram(items: Items) -> CutHistogram:
 
 
 def _round_width(least: float) -> int:
-    """A bar's width that a person can read off: 8, 16, 32, ... tokens."""
+    """Round a bin width up to 8, 16, 32, ... tokens."""
     return max(8, 2 ** math.ceil(math.log2(max(least, 1))))

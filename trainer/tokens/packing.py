@@ -1,4 +1,4 @@
-"""Which examples share a batch when a batch is counted in tokens."""
+"""Sequence packing: groups examples into batches by their number of tokens."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Example = dict[str, list[int]]
 
 
 def batched(view: TokenView, config: FineTuneConfig) -> TokenView | Packs:
-    """Examples to be counted into batches, or with packing the batches themselves."""
+    """Return the examples, or with packing, the batches of examples."""
     budget = token_budget(config)
     return Packs(view, budget, config.seed) if budget else view
 
 
 class Packs(Sequence[list[Example]]):
-    """Examples in groups of at most `budget` tokens: what `max_tokens_per_batch` asks for. Nothing is cut.
+    """Examples in packs of at most `budget` tokens (`max_tokens_per_batch`). Nothing is truncated.
 
-    A group is a batch; which examples share one is decided once, and their order anew in each epoch.
+    A pack is a batch. Its examples are fixed; only the order of the packs changes in each epoch.
     """
 
     def __init__(self, view: TokenView, budget: int, seed: int) -> None:
@@ -38,15 +38,15 @@ class Packs(Sequence[list[Example]]):
 
 
 def best_fit(lengths: Any, budget: int, seed: int = 0) -> list[list[int]]:
-    """Indices in groups of at most `budget` tokens, by best fit decreasing (Johnson 1973); longer ones lie alone.
+    """Pack indices into groups of at most `budget` tokens with best fit decreasing (Johnson 1973).
 
-    Equal lengths are shuffled by `seed`, so that neighbors in the file don't stay together.
+    A longer example gets its own group. Equal lengths are shuffled by `seed`, to separate neighbors in the file.
     """
     shuffled = numpy.random.default_rng(seed).permutation(len(lengths))
     order = shuffled[numpy.argsort(-numpy.asarray(lengths, dtype=numpy.int64)[shuffled], kind="stable")]
     groups: list[list[int]] = []
     by_room: dict[int, list[int]] = {}
-    rooms: list[int] = []  # the different rooms that are left in groups, in order: at most `budget` of them
+    rooms: list[int] = []  # the distinct free sizes of the groups, sorted: at most `budget` of them
     for index in order.tolist():
         length = int(lengths[index])
         at = bisect.bisect_left(rooms, length)

@@ -37,19 +37,19 @@ from trainer.tokens.template import ChatTemplate, Tokens
 from trainer.tokens.token_store import ITEM, PLAIN, REFUSED, TokenizedRow, item_of, stored_tokens, tokenize
 
 SAMPLE_ROWS = 1000
-"""So many rows, spread over the whole, give the first figures of a large dataset."""
+"""The sample size for the first statistics of a large dataset, spread evenly over it."""
 SAMPLE_BYTES = 8_000_000
-"""... but not more than this much of them."""
+"""The limit of the sample in bytes."""
 WHOLE_AT_ONCE = 2000
 WHOLE_BYTES = 16_000_000
-"""Datasets of so many rows and bytes are not sampled at all."""
+"""Datasets of up to this many bytes are not sampled."""
 
 
 class Previewer:
-    """Answers about the datasets of one home, as one model sees them."""
+    """Answers requests about the datasets of one home, as one model sees them."""
 
     def __init__(self, home: Home, template: ChatTemplate, embeddings: int = 0) -> None:
-        """`embeddings` is the number of tokens that the model has embeddings of; 0 where nobody knows it."""
+        """`embeddings` is the number of token embeddings of the model, or 0 if it is unknown."""
         self.home, self.template, self.embeddings = home, template, embeddings
         self._open: dict[str, ExampleFile] = {}
         self._samples: dict[str, _Sample] = {}
@@ -57,10 +57,10 @@ class Previewer:
     def answer(
         self, request: PreviewRequest, tell: Callable[[int, int], None] = lambda _done, _total: None
     ) -> ShownRow | FoundRow | SplitCounts | TokenStats:
-        """The answer to one request.
+        """Answer one request.
 
         Raises:
-            FineTuneError: there is no such row or dataset, or the template refuses it.
+            FineTuneError: the row or dataset doesn't exist, or the template rejects it.
         """
         if isinstance(request, FileRowRequest):
             inspection = Inspection(Path(request.file), self.home.dataset(""), request.columns, request.sample_by)
@@ -82,7 +82,7 @@ class Previewer:
         return self._open[dataset]
 
     def row(self, examples: ExampleFile, position: int, max_length: int) -> ShownRow:
-        """A row of a dataset by its position, as the model sees it."""
+        """Return a row of a dataset by position, as the model sees it."""
         if not 0 <= position < len(examples):
             name = DatasetReport.required(examples.folder).name
             raise FineTuneError.of(Code.ROW_NUMBER_UNKNOWN, path=name, value=position + 1, rows=len(examples))
@@ -90,7 +90,7 @@ class Previewer:
         return self.shown(examples[position], max_length).model_copy(update=place)
 
     def shown(self, example: Example, max_length: int) -> ShownRow:
-        """One example as the model sees it: text, tokens with whether each is trained, and what became of its end."""
+        """Return one example as the model sees it: text, tokens with their training marks, and the fate of its end."""
         made = self.template.tokens(example)
         tokens = self._listed(made)
         kept = tokens[:max_length]
@@ -101,7 +101,7 @@ class Previewer:
         )  # fmt: skip
 
     def _listed(self, made: Tokens) -> list[Token]:
-        """Every token with its piece of the text; the pieces together are the text."""
+        """Return every token with its piece of the text. The concatenated pieces are the text."""
         text, end = made.rendered.text, 0
         special = set(self.template.tokenizer.all_special_ids) | set(self.template.tokenizer.added_tokens_decoder)
         tokens = []
@@ -114,7 +114,7 @@ class Previewer:
         return tokens
 
     def _stop(self, kept: list[Token], tokens: list[Token]) -> Stop:
-        """Whether the model learns to stop: the last end-of-turn token, and what becomes of it."""
+        """Return the last end-of-turn token and its fate, which shows whether the model learns to stop."""
         ends = [index for index, token in enumerate(tokens) if token.text.strip() in self.template.ends]
         learned = [index for index in ends if tokens[index].trained]
         shown = [index for index in learned if index < len(kept)]
@@ -136,7 +136,7 @@ class Previewer:
         return notes
 
     def find(self, examples: ExampleFile, request: FindRequest) -> int | None:
-        """The position of the next row of a kind from `start` on, then from the first; None when there is none."""
+        """Return the next position of a row of this kind from `start`, wrapping at the end, or None."""
         start, max_length, kind = request.start, request.max_length, request.kind
         if kind == "text":
             found = examples.find(request.text, start)
@@ -156,7 +156,7 @@ class Previewer:
         return _next(items["example"][wanted], start)
 
     def stats(self, examples: ExampleFile, request: StatsRequest, tell: Callable[[int, int], None]) -> TokenStats:
-        """Figures of the whole dataset where its tokens are there, of a sample otherwise (and it says which)."""
+        """Return statistics of the whole dataset if its tokens exist, else of a sample; the answer tells which."""
         store, items, sampled = self._items(examples, request.whole, tell)
         batch, accumulation, budget = request.batch, request.accumulation, request.budget
         max_length, long_rows = request.max_length, request.long_rows
@@ -184,14 +184,14 @@ class Previewer:
         )  # fmt: skip
 
     def _warnings(self, store: HasTokens, items: Any, found: LengthFigures) -> list[Problem]:
-        """What would be trained otherwise than a person may think, or would end the run at its start."""
+        """Return warnings about training that may be unexpected, or that would end the run at its start."""
         problems = [*self._unknown_tokens(store, items), *template_warnings(items, self.template)]
         if found.counted and found.lost + found.nothing_to_learn == found.counted:
             problems.insert(0, nothing_to_train("", found.counted, found.lost, self.template, found.max_length))
         return problems
 
     def _unknown_tokens(self, store: HasTokens, items: Any) -> list[Problem]:
-        """Rows with tokens that the model has no embeddings of: the run would refuse them."""
+        """Return the problem of rows with tokens that have no embedding, which the run would reject."""
         if not self.embeddings or len(self.template.tokenizer) <= self.embeddings:
             return []
         highest = [store.highest_id(item) for item in items if item["length"]]
@@ -204,7 +204,7 @@ class Previewer:
     def _items(
         self, examples: ExampleFile, whole: bool, tell: Callable[[int, int], None]
     ) -> tuple[HasTokens, Any, bool]:
-        """Tokens of all rows where they are made or quickly made; else of a sample."""
+        """Return the tokens of all rows if they exist or are quick to compute, else those of a sample."""
         store = stored_tokens(self.home, examples, self.template)
         size = examples.folder.examples.stat().st_size
         if store is None and (whole or (len(examples) <= WHOLE_AT_ONCE and size <= WHOLE_BYTES)):
@@ -219,7 +219,7 @@ class Previewer:
 
 
 def split_counts(home: Home, examples: ExampleFile, request: SplitRequest) -> SplitCounts:
-    """How many rows are trained and how many measured with, by source; by the code that splits them for a run."""
+    """Return the numbers of training and validation rows by source, computed by the same code as in a run."""
     report, index = DatasetReport.required(examples.folder), index_of(examples.folder)
     used = numpy.arange(len(index))
     if request.bad_rows == "skip":
@@ -244,7 +244,7 @@ def split_counts(home: Home, examples: ExampleFile, request: SplitRequest) -> Sp
 
 
 class _Sample:
-    """Some rows' tokens in memory."""
+    """The tokens of some rows in memory."""
 
     def __init__(self, examples: ExampleFile, template: ChatTemplate) -> None:
         mean = examples.folder.examples.stat().st_size / len(examples)
@@ -276,7 +276,7 @@ class _Sample:
 
 
 def _next(positions: Any, start: int) -> int | None:
-    """The first of these positions from `start` on, around the end."""
+    """Return the first of these positions from `start`, wrapping at the end."""
     ordered = numpy.unique(positions)
     if not len(ordered):
         return None

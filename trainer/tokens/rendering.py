@@ -1,7 +1,7 @@
-"""A model's own chat template, run for one conversation: in transformers' sandbox, and not for ever.
+"""Renders one conversation with a model's chat template, in transformers' sandbox and with a time limit.
 
-What a template can't do is done for it, and said: one that writes no tool calls gets them as text, in the form that
-most open models know (<tool_call>), and one that writes no reasoning gets it as <think> before the answer.
+Missing features of a template are emulated, with a warning. If it can't write tool calls, they are inserted as text in
+the most common format (<tool_call>). If it can't write reasoning, it is inserted as <think> before the answer.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ Tools = list[dict[str, object]]
 """JSON schemas of functions."""
 
 RENDER_SECONDS = 1.0
-"""A template that takes more processor time for one row is ended: an endless loop is no template."""
+"""The CPU time limit of a template per row, to stop endless loops."""
 _HARD_SECONDS = 1.5
-"""After so much the process itself is ended, for a loop inside of C code, where no exception arrives."""
+"""After this much CPU time the process is killed, for a loop inside C code, where no exception can interrupt it."""
 MOST_GROWTH = 50
-"""A template that writes more than so many times what it was given, and 200,000 characters, is refused."""
+"""A template that writes more than this multiple of its input, and more than 200,000 characters, is rejected."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE_CALL: FunctionCall = {
     "type": "function",
@@ -70,7 +70,7 @@ _ID_FORMS = {
     "functions": re.compile(r"functions\.[\w.-]+:\d+"),
     "letters": re.compile(r"[A-Za-z0-9]{9}"),
 }
-"""Ids of calls that templates write or demand: of any form, functions.NAME:NUMBER (Kimi), nine letters or digits (Mistral)."""
+"""The formats of call ids in templates: any, functions.NAME:NUMBER (Kimi), or nine letters or digits (Mistral)."""
 _PROBE_ID = "call_probe-id"
 _PROBE_TOOLS: Tools = [
     {"type": "function", "function": {"name": "probe_function", "description": "", "parameters": {"type": "object", "properties": {"probe_key": {"type": "string"}}}}}
@@ -78,7 +78,7 @@ _PROBE_TOOLS: Tools = [
 
 
 class TemplateTooSlow(Exception):
-    """The template was ended after `RENDER_SECONDS`."""
+    """The template exceeded `RENDER_SECONDS`."""
 
 
 class Renderer:
@@ -101,12 +101,13 @@ class Renderer:
         self.marks_generation = bool(_GENERATION.search(self._template(None)))
 
     def messages(self, example: Example) -> tuple[Messages, Tools | None, set[Code], list[int]]:
-        """The conversation as the template takes it, the tools, what had to be done for the template, and which of the
-        conversation's turns each of the example's has become."""
+        """Convert an example to (turns, tools, codes, places) for the template.
+
+        `codes` are the emulated features, `places` the index of the turn that each message has become."""
         done: set[Code] = set()
         tools: Tools | None = list(example.tools) or None
         has_tools = bool(tools) or any(message.tool_calls or message.role == "tool" for message in example.messages)
-        # A result needs its call's id where the template demands ids, and a call that is written as text has none.
+        # If the template requires ids, a result needs its call's id, but a call written as text has none.
         has_calls = any(message.tool_calls for message in example.messages)
         unanswerable = self.demands_ids and not has_calls and any(one.role == "tool" for one in example.messages)
         by_hand = has_tools and (not self.writes_tools or unanswerable)
@@ -124,7 +125,7 @@ class Renderer:
         if by_hand:
             messages, places = _with_results_together(messages, example, self.takes_two_questions)
             written = _with_tools_as_text(messages, tools, self.takes_system)
-            shift = len(written) - len(messages)  # tools may have brought a system turn of their own
+            shift = len(written) - len(messages)  # the tools may have added a system turn
             messages, tools, places = written, None, [place + shift for place in places]
         elif self.id_form is not None and with_call_ids(messages, self.id_form):
             done.add(Code.TEMPLATE_CALL_IDS)
@@ -133,17 +134,17 @@ class Renderer:
     def render(
         self, messages: Sequence[ChatMessage], tools: Tools | None = None, row: int = 0, answer_next: bool = False
     ) -> str:
-        """The conversation as text.
+        """Render the conversation as text.
 
         Raises:
-            FineTuneError: the template refuses it, or takes too long.
+            FineTuneError: the template rejects it, or takes too long.
         """
         return self._run(messages, tools, row, answer_next, marked=False)[0]
 
     def render_marked(
         self, messages: Sequence[ChatMessage], tools: Tools | None, row: int
     ) -> tuple[str, list[tuple[int, int]]]:
-        """The conversation, and the character ranges that the template itself marks as generated."""
+        """Render the conversation. Also return the character ranges that the template marks as generated."""
         return self._run(messages, tools, row, False, marked=True)
 
     def _run(
@@ -177,7 +178,7 @@ class Renderer:
         return str(self.tokenizer.get_chat_template(tools=tools))
 
     def _tool_calls(self) -> tuple[str | None, bool, bool]:
-        """The form of ids that the template writes, whether it fails without, and whether it writes calls at all."""
+        """Return the template's id format, whether it requires ids, and whether it supports tool calls."""
         for form in (None, *_ID_FORMS):
             if self._writes_tools(form):
                 return (form, True, True) if form else ("any" if self._writes_ids() else None, False, True)
@@ -190,7 +191,7 @@ class Renderer:
         )  # fmt: skip
 
     def _writes_tools(self, id_form: str | None) -> bool:
-        """Whether tools, a call, its arguments and its result all come out of the template; some name a call by its id."""
+        """Return whether the template writes tools, calls, arguments, and results. Some name a call by its id."""
         talk: Messages = [
             {"role": "user", "content": "q"},
             {"role": "assistant", "content": "", "tool_calls": [_PROBE_CALL.copy()]},
@@ -227,7 +228,7 @@ class Renderer:
 
 
 def _as_dict(message: Message) -> ChatMessage:
-    """A message as chat templates know it; keys that say nothing are left out, since some templates ask for presence."""
+    """Convert a message for chat templates. Empty keys are omitted, because some templates test for their presence."""
     made: ChatMessage = {"role": message.role, "content": message.content}
     if message.reasoning:
         made["reasoning_content"] = message.reasoning
@@ -248,9 +249,9 @@ def _as_call(call: ToolCall) -> FunctionCall:
 
 
 def with_call_ids(messages: Messages, form: str) -> bool:
-    """Give every call and every result an id of the form that the template demands; whether any was missing or other.
+    """Give every call and result an id in the template's format. Return whether this changed anything.
 
-    A call keeps an id of that form. Results follow their call's id, or the order of the calls where they name none.
+    A call keeps an id that already has the format. A result takes its call's id, by its old id or else by order.
     """
     changed, count = False, 0
     taken = {call.get("id") for message in messages for call in message.get("tool_calls", ())}
@@ -282,7 +283,7 @@ def with_call_ids(messages: Messages, form: str) -> bool:
 
 
 def _new_id(form: str, name: str, count: int) -> str:
-    """An id of the form that a template writes; the one of any form is none of nine letters, which others demand."""
+    """Return a new id in a template's format. The id for "any" never has the nine-letter format."""
     return {"any": f"call_{count:05d}", "functions": f"functions.{name}:{count}", "letters": f"call{count:05d}"}[form]
 
 
@@ -299,9 +300,9 @@ def _with_calls_as_text(message: ChatMessage) -> ChatMessage:
 def _with_results_together(
     messages: Messages, example: Example, takes_two_questions: bool
 ) -> tuple[Messages, list[int]]:
-    """Results in a row as one turn, as Hermes writes them, with a question behind them where no two may follow each other.
+    """Merge consecutive results into one turn, as in Hermes, and add a following question if roles must alternate.
 
-    Also which turn each message has become.
+    Also return the index of the turn that each message has become.
     """
     made: Messages = []
     places: list[int] = []
@@ -330,7 +331,7 @@ def _with_tools_as_text(messages: Messages, tools: Tools | None, takes_system: b
         return [{**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
     if takes_system:
         return [{"role": "system", "content": text}, *messages]
-    # A template that refuses a system turn is not given one: the tools stand before the first question.
+    # The template rejects system turns, so put the tools before the first question.
     first = next((number for number, message in enumerate(messages) if message["role"] == "user"), 0)
     asked: ChatMessage = {**messages[first], "content": f"{text}\n\n{messages[first]['content']}"}
     return [*messages[:first], asked, *messages[first + 1 :]]
@@ -338,11 +339,12 @@ def _with_tools_as_text(messages: Messages, tools: Tools | None, takes_system: b
 
 @contextmanager
 def time_limit(model: str, row: int) -> Iterator[None]:
-    """Bound the processor time of the block, or of the outermost of nested ones. In the main thread, where signals
-    arrive; a child that renders has no other.
+    """Limit the CPU time of the block, or of the outermost nested one.
+
+    This works only in the main thread, which gets the signals; a child that renders has no other thread.
 
     Raises:
-        FineTuneError: it took more than `RENDER_SECONDS`.
+        FineTuneError: the block exceeded `RENDER_SECONDS`.
     """
     outermost = (
         threading.current_thread() is threading.main_thread() and signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0

@@ -1,4 +1,4 @@
-"""What a person should know before and while a run trains on these rows: nothing is left out or changed in silence."""
+"""Warnings about the rows of a run, before and during training, so that nothing is skipped or changed silently."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN_ROWS = 20
 
 
 def data_warnings(report: DatasetReport, config: FineTuneConfig) -> list[Problem]:
-    """Suspicious rows that are trained all the same, or rows that are left out as asked."""
+    """Return warnings about suspicious rows that are trained on, or rows that are skipped as configured."""
     counts = {"rows": report.rows, "reason": kinds_in_words(report)}
     left_out = report.invalid + report.suspicious
     if config.bad_rows == "skip" and left_out:
@@ -38,12 +38,12 @@ def data_warnings(report: DatasetReport, config: FineTuneConfig) -> list[Problem
 
 
 def kinds_in_words(report: DatasetReport) -> str:
-    """'14 duplicate, 1 answer cut': the kinds of what was found, with their counts."""
+    """Return the kinds of problems with their counts: '14 duplicate, 1 answer cut'."""
     return ", ".join(f"{count} {kind.removeprefix('row_').replace('_', ' ')}" for kind, count in report.kinds.items())
 
 
 def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:
-    """What the model's template makes of the rows, otherwise than they stand in the file."""
+    """Return warnings about rows that the model's template changes."""
     flags = items["flags"]
 
     def rows(flag: int) -> int:
@@ -68,7 +68,7 @@ def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:
 def selection_warnings(
     findings: Findings, items: Items, template: ChatTemplate, examples: ExampleFile, config: FineTuneConfig
 ) -> list[Problem]:
-    """Rows that are cut, dropped, split or left out at this max_length, and what the template does."""
+    """Return warnings about rows that are truncated, dropped, split, or skipped at this max_length, or changed."""
     counts = {"rows": findings.rows, "max_length": config.max_length}
     found = []
     if findings.cut:
@@ -93,7 +93,7 @@ def selection_warnings(
 
 
 def nothing_to_train(path: str, rows: int, cut: int, template: ChatTemplate, max_length: int) -> Problem:
-    """Why no row is left: `cut` of them lose their answers at max_length, or none is shown by the template."""
+    """Return why no row is left: `cut` rows lose their answers at max_length, or the template shows none of them."""
     if cut:
         return Problem.error(Code.NOTHING_TO_TRAIN, path=path, rows=rows, cut=cut, max_length=max_length)
     return Problem.error(Code.NOTHING_SHOWN, path=path, rows=rows, model=template.model_name)
@@ -102,10 +102,10 @@ def nothing_to_train(path: str, rows: int, cut: int, template: ChatTemplate, max
 def refuse_or_warn(
     findings: Findings, store: TokenStore, template: ChatTemplate, examples: ExampleFile, config: FineTuneConfig
 ) -> list[Problem]:
-    """Rows that the template refuses are invalid rows: they stop the start, or are left out and counted.
+    """Treat rows that the template rejects as invalid: they block the start, or are skipped and counted.
 
     Raises:
-        FineTuneError: there are such rows, and the config says to stop at invalid rows.
+        FineTuneError: there are such rows, and `bad_rows` is "stop".
     """
     if not len(findings.refused):
         return []

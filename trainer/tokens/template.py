@@ -1,14 +1,14 @@
-"""Examples become tokens, and it is said of each token whether the model learns to write it.
+"""Converts examples to tokens and marks the tokens to train on.
 
-What is trained on: the text of each trained assistant turn (its reasoning and tool calls included) and the end-of-turn
-token after it. What is only read: system, user and tool turns, the headers between turns, and the line break that
-some templates write after the end-of-turn token, since generation has stopped by then. Of a plain text all is trained on.
+Trained on: the text of each trained assistant turn (including its reasoning and tool calls) and the end-of-turn token
+after it. Context: system, user, and tool turns, the headers between turns, and the line break that some templates
+write after the end-of-turn token, since generation has stopped by then. Plain text is trained on completely.
 
-A template that marks itself what is generated ({% generation %}) is taken at its word. In all others a turn's place
-is found by rendering the conversation once more with another answer in it: what stays the same before and after is
-not the answer. This needs no beginning of a conversation to be rendered as it is inside of the whole one, which many
-families don't do: they drop earlier thinking, or end the last turn in another way. A turn that is not shown whole
-is only read, since no model would have written it so, and the run says in how many rows that is.
+If a template marks generated text ({% generation %}), these marks are used. Otherwise a turn is located by rendering
+the conversation again with another answer: the common text before and after it is not the answer. Unlike methods that
+render prefixes of a conversation, this works for the many families that render a prefix differently, because they
+drop earlier thinking or end the last turn in another way. A turn that isn't rendered completely is context, because
+no model would have written it that way, and the run reports the number of such rows.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from interfaces.problems import Code
 from trainer.tokens.rendering import ChatMessage, FunctionCall, Messages, Renderer, Tools, time_limit
 
 _MARGIN = 96
-"""Characters that a template may write between a turn's header and its answer, as an empty thinking block."""
+"""The most characters between a turn's header and its answer in a template, such as an empty thinking block."""
 _OTHER = "§QX7§"
-"""Stands for another answer; no template has a reason to treat it differently from plain text."""
+"""A placeholder for another answer, which no template should treat differently from plain text."""
 _EMPTY_THOUGHT = re.compile(r"<think>\s*</think>")
 _ENDS = (
     "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|return|>", "<|call|>", "<|endoftext|>",
     "<|eot|>", "<turn|>", "<|END_OF_TURN_TOKEN|>", "<|end_of_text|>", "</s>",
 )  # fmt: skip
-"""Tokens that end a turn in one family or another, beside the tokenizer's own."""
+"""End-of-turn tokens of various families, in addition to the tokenizer's."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One example as text. `spans` are the character ranges that are trained on."""
+    """One rendered example. `spans` are the character ranges to train on."""
 
     text: str
     spans: list[tuple[int, int]]
     whole_turns: bool = True
-    """False when a trained turn is not shown whole, and so is only read."""
+    """False if a turn to train on isn't rendered completely, and so becomes context."""
     ends: bool = True
-    """False when the template writes no end-of-turn token after a trained turn."""
+    """False if the template writes no end-of-turn token after a trained turn."""
     stops: bool = True
-    """False when no end-of-turn token is trained on, since the template's own marks leave it out."""
+    """False if no end-of-turn token is trained on, because the template's marks exclude it."""
     done: frozenset[Code] = frozenset()
-    """What had to be done for the template, and what of the row should be told."""
+    """The codes of emulated template features, and of warnings about the row."""
     plain: bool = False
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One example for the model: ids and whether each is trained on, of the same length, not cut."""
+    """One tokenized example before truncation: ids, and for each one whether it is trained on."""
 
     ids: numpy.typing.NDArray[numpy.int32]
     trained: numpy.typing.NDArray[numpy.bool_]
@@ -81,9 +81,9 @@ class ChatTemplate:
         self.prompt = self._generation_prompt()
         self.end = self._answer_end()
         self.end_id = tokenizer.convert_tokens_to_ids(self.end) if self.end else None
-        """The token that ends each answer, and its id; None where the template writes none."""
+        """The token that ends each answer, and its id; None if the template writes none."""
         self.stop_ids = tuple(end_ids)
-        # Cutting and padding are ours to do; a tokenizer.json may bring both.
+        # We truncate and pad ourselves, but a tokenizer.json may enable both.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
         self.text_begin = self._text_begin()
@@ -97,28 +97,28 @@ class ChatTemplate:
         )
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """A user's question, ready to be answered."""
+        """Return the token ids of a user prompt, ready for generation."""
         text = self.renderer.render([{"role": "user", "content": prompt}], answer_next=True)
         ids: list[int] = self._encode([text])[0].ids
         return ids
 
     def tokens(self, example: Example) -> Tokens:
-        """One example as tokens.
+        """Tokenize one example.
 
         Raises:
-            FineTuneError: the template refuses it.
+            FineTuneError: the template rejects it.
         """
         return self.batch([self.rendered(example)])[0]
 
     def batch(self, rendered: Sequence[Rendered]) -> list[Tokens]:
-        """Many rendered examples as tokens at once."""
+        """Tokenize many rendered examples together."""
         return [
             self._tokens(one, encoding)
             for one, encoding in zip(rendered, self._encode([one.text for one in rendered]), strict=True)
         ]
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
-        # The template has written all special tokens already.
+        # The template has already written all special tokens.
         encoded: list[Encoding] = self.tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
         return encoded
 
@@ -131,10 +131,10 @@ class ChatTemplate:
         return Tokens(ids, trained, rendered, encoding)
 
     def rendered(self, example: Example) -> Rendered:
-        """One example as text, with what of it is trained on.
+        """Render one example as text, with the ranges to train on.
 
         Raises:
-            FineTuneError: the template refuses it, or takes too long.
+            FineTuneError: the template rejects it, or takes too long.
         """
         if example.text is not None:
             made = self._plain(example.text)
@@ -149,7 +149,7 @@ class ChatTemplate:
         return replace(made, done=frozenset(noticed))
 
     def _holds_special(self, example: Example) -> bool:
-        """Whether the row's own texts hold what this model's tokenizer reads as a control token."""
+        """Return whether the row's texts contain something that the tokenizer parses as a control token."""
         texts = (example.text, *(text for one in example.messages for text in (one.content, one.reasoning)))
         return self._special is not None and any(text and self._special.search(text) for text in texts)
 
@@ -170,7 +170,7 @@ class ChatTemplate:
         last_ended = found[-1][1] if found else True
         last = trained[-1] == len(example.messages) - 1
         if spans and last and found[-1][0] is not None and not last_ended and self.tokenizer.eos_token:
-            # The model has to learn to stop: give the last answer an end of its own.
+            # The model must learn to stop, so add an end token to the last answer.
             start, _ = spans[-1]
             text = text.rstrip() + self.tokenizer.eos_token
             spans[-1] = (start, len(text))
@@ -182,13 +182,13 @@ class ChatTemplate:
         return Rendered(whole, [(len(begin), len(whole))], plain=True, ends=bool(end))
 
     def _text_begin(self) -> str:
-        """The special tokens that the tokenizer itself puts before a plain text, as BOS."""
+        """Return the special tokens that the tokenizer puts before plain text, such as BOS."""
         probe = self.tokenizer.backend_tokenizer.encode("x", add_special_tokens=True)
         marks: list[int] = probe.special_tokens_mask
         return "".join(probe.tokens[: marks.index(0)]) if 0 in marks else ""
 
     def _answer_end(self) -> str | None:
-        """The end token that the template writes behind an answer."""
+        """Return the end token that the template writes after an answer."""
         try:
             text = self.renderer.render([{"role": "user", "content": "q"}, {"role": "assistant", "content": _OTHER}])
         except FineTuneError:
@@ -197,7 +197,7 @@ class ChatTemplate:
         return next((end for end in self.ends if behind.startswith(end)), None)
 
     def _generation_prompt(self) -> str:
-        """What the template writes to have an answer begun."""
+        """Return the template's generation prompt."""
         talk: Messages = [{"role": "user", "content": "q"}]
         try:
             without, with_prompt = self.renderer.render(talk), self.renderer.render(talk, answer_next=True)
@@ -207,7 +207,7 @@ class ChatTemplate:
 
 
 class _Turns:
-    """Where the turns of one conversation stand in its rendering."""
+    """Locates the turns of one conversation in its rendered text."""
 
     def __init__(self, template: ChatTemplate, messages: Messages, tools: Tools | None, row: int) -> None:
         self._template, self._messages, self._tools, self._row = template, messages, tools, row
@@ -217,7 +217,7 @@ class _Turns:
         return self._template.renderer.render(messages, self._tools, self._row, answer_next)
 
     def place(self, index: int) -> tuple[tuple[int, int] | None, bool]:
-        """The range of a turn with its end token, or None where it isn't shown whole; and whether it has an end."""
+        """Return a turn's range with its end token (None if it isn't rendered completely), and whether it has one."""
         first, stop = self._answer(index)
         if first < 0:
             return None, True
@@ -229,7 +229,7 @@ class _Turns:
         return (start, end), ended
 
     def _answer(self, index: int) -> tuple[int, int]:
-        """Where what the turn itself says begins and ends; (-1, -1) when it isn't there at all."""
+        """Return the range of the turn's own text, or (-1, -1) if it isn't rendered at all."""
         message = self._messages[index]
         if message.get("tool_calls"):
             return self._answer_of_calls(index, message)
@@ -243,11 +243,11 @@ class _Turns:
         return min(at, before), max(stop, min(at, before))
 
     def _answer_of_calls(self, index: int, message: ChatMessage) -> tuple[int, int]:
-        """As `_answer` for a turn with calls. It begins where any of its parts would change the text first."""
+        """Locate a turn with calls like `_answer`. It starts at the first position that any of its parts changes."""
         calls = message["tool_calls"]
         other = self._render_with(index, {**message, "tool_calls": _with_calls(calls, arguments={_OTHER: _OTHER})})
         first, after = _common(self.text, other)
-        # A template may refuse some of these, as a result that follows no call: then the others have to do.
+        # A template may reject some of these, such as a result without a call. Then the others must suffice.
         others: tuple[ChatMessage | None, ...] = (
             {**message, "tool_calls": _with_calls(calls, name=_OTHER)},
             {"role": message["role"], "content": _OTHER},
@@ -263,7 +263,7 @@ class _Turns:
         return self._render([*self._messages[:index], message, *self._messages[index + 1 :]])
 
     def _begin(self, index: int, first: int) -> int:
-        """Where generation of the turn begins: behind the header that asks for it."""
+        """Return where generation of the turn begins: after its header."""
         if index:
             try:
                 head = self._render(self._messages[:index], answer_next=True)
@@ -277,12 +277,12 @@ class _Turns:
             start = at + len(prompt)
             if at >= 0 and first - start <= _MARGIN:
                 return start
-            # Some prompts begin a thought that an earlier turn isn't shown with: its header is what comes before.
+            # Some generation prompts open a thinking block that earlier turns don't show: use the header before it.
             prompt = prompt[: prompt.rstrip("\n").rfind("\n") + 1]
         return first
 
     def _end(self, index: int, start: int, stop: int) -> tuple[int, bool]:
-        """Where the turn ends, its end token included; and whether there is one."""
+        """Return where the turn ends, including its end token, and whether there is one."""
         bound = len(self.text)
         calls = bool(self._messages[index].get("tool_calls"))
         if calls and index + 1 < len(self._messages):
@@ -296,18 +296,18 @@ class _Turns:
             return (self._end_of_calls(index, stop) if calls else stop), False
         at, token = min(found, key=lambda pair: (pair[0], -len(pair[1])))
         if not calls and self.text[stop:at].strip():
-            return stop, False  # it ends something else, further on
+            return stop, False  # this token ends something else, later in the text
         return at + len(token), True
 
     def _end_of_calls(self, index: int, stop: int) -> int:
-        """Where calls end that no token ends: what closes them is shown by the conversation up to here."""
+        """Return where calls without an end token end, by rendering the conversation up to this turn."""
         head = self._render(self._messages[: index + 1]).rstrip()
         for end in self._template.ends:
             head = head.removesuffix(end)
         return len(head) if len(head) >= stop and self.text.startswith(head) else stop
 
     def owned(self, text: str, marked: list[tuple[int, int]], answers: list[int]) -> list[tuple[int, tuple[int, int]]]:
-        """The marked ranges, each with the turn that it belongs to."""
+        """Return the marked ranges, each with the index of its turn."""
         if len(marked) == len(answers):
             return list(zip(answers, marked, strict=True))
         begins = [(self._answer(index)[0], index) for index in answers]
@@ -318,7 +318,7 @@ class _Turns:
 
 
 def _said_otherwise(message: ChatMessage) -> ChatMessage:
-    """The message with another text in every place that holds one."""
+    """Return the message with every text replaced."""
     changed: ChatMessage = {**message, "content": _OTHER}
     if "</think>" in message["content"]:
         changed["content"] = f"<think>\n{_OTHER}\n</think>\n\n{_OTHER}"
@@ -332,8 +332,9 @@ def _with_calls(calls: list[FunctionCall], **changed: Any) -> list[FunctionCall]
 
 
 def _parts(message: ChatMessage) -> Counter[str]:
-    """What has to be seen of a turn, and how often: reasoning, answer and the functions' names, each by itself, since
-    templates space them anew."""
+    """Count the texts that a rendered turn must contain: reasoning, answer, and function names.
+
+    They are separate, because templates change the spacing between them."""
     content = message["content"]
     parts = [message.get("reasoning_content", "")]
     if "</think>" in content:
@@ -344,14 +345,14 @@ def _parts(message: ChatMessage) -> Counter[str]:
 
 
 def _common(text: str, other: str) -> tuple[int, int]:
-    """How many characters two texts share at their beginning and at their end, without overlap."""
+    """Return the lengths of the common prefix and suffix of two texts, without overlap."""
     before = _shared(text, other)
     after = _shared(text[before:][::-1], other[before:][::-1])
     return before, after
 
 
 def _shared(text: str, other: str) -> int:
-    """The length of the common beginning, by halving: comparing slices is quick, comparing characters is not."""
+    """Return the length of the common prefix by binary search: comparing slices is faster than characters."""
     low, high = 0, min(len(text), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -360,7 +361,7 @@ def _shared(text: str, other: str) -> int:
 
 
 def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
-    """The tokens that hold any of a range of characters, as (first, one behind the last)."""
+    """Return the tokens that overlap a character range, as (first, one after the last)."""
     first = last = None
     while start < end and first is None:
         first = encoding.char_to_token(start)
@@ -370,8 +371,8 @@ def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
         end -= last is None
     if first is None or last is None:
         return 0, 0
-    # A token that begins in the header and ends in the answer is trained on: without it the answer would be cut short.
-    # A character may take several tokens, which all have its place.
+    # Train on a token that starts in the header and ends in the answer, or the answer would be incomplete.
+    # A character may need several tokens, which all have the same position.
     place, count = encoding.token_to_chars(last), len(encoding.ids)
     while last + 1 < count and encoding.token_to_chars(last + 1) == place:
         last += 1

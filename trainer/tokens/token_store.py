@@ -1,13 +1,13 @@
-"""The tokens of a dataset for one model, made once and then mapped into memory: a second start doesn't tokenize again.
+"""The tokens of a dataset for one model, computed once and then memory-mapped. A second start doesn't tokenize again.
 
-    cache/tokens/<key>/ids.bin        int32, all tokens one after the other, never cut
-                       trained.bin    bool, whether each is trained on
-                       items.bin      where each example's tokens lie (`ITEM`)
-                       meta.json      what was noticed; written last
+    cache/tokens/<key>/ids.bin        int32, all tokens in sequence, never truncated
+                       trained.bin    bool, whether each one is trained on
+                       items.bin      the position of each example's tokens (`ITEM`)
+                       meta.json      findings; written last
 
 The key is a hash of what the tokens depend on: the rows, the tokenizer with its template, and the length at which
-conversations are split, if they are. Cutting at max_length is done when tokens are read, so that every length, the
-figures shown before the start, and the training itself share one store.
+conversations are split, if any. Truncation at max_length happens when tokens are read, so that all lengths, the
+statistics before the start, and the training share one store.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from trainer.models.starter import Progress
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
 VERSION = 4
-"""Goes up when the same rows would give other tokens."""
+"""Increase this when the same rows would give other tokens."""
 IGNORE_INDEX = -100
 """The label that torch's cross-entropy ignores."""
 ITEM = numpy.dtype(
@@ -55,7 +55,7 @@ Items = numpy.typing.NDArray[Any]
 
 
 class TokenStore:
-    """The tokens of one dataset, on the disk."""
+    """The tokens of one dataset on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,19 +66,19 @@ class TokenStore:
         self._trained = _mapped(path / "trained.bin", numpy.bool_)
 
     def ids(self, item: Any) -> numpy.typing.NDArray[numpy.int32]:
-        """The ids of an item (length,)."""
+        """Return the ids of an item (length,)."""
         return self._ids[int(item["start"]) : int(item["start"]) + int(item["length"])]
 
     def trained(self, item: Any) -> numpy.typing.NDArray[numpy.bool_]:
-        """Whether each token of an item is trained on (length,)."""
+        """Return whether each token of an item is trained on (length,)."""
         return self._trained[int(item["start"]) : int(item["start"]) + int(item["length"])]
 
     def highest_id(self, item: Any) -> int:
-        """The highest token id of an item; an item has one at least."""
+        """Return the highest token id of an item, which has at least one token."""
         return int(self.ids(item).max())
 
     def used_ids(self) -> numpy.typing.NDArray[numpy.int32]:
-        """The different ids of the first million tokens."""
+        """Return the distinct ids of the first million tokens."""
         return numpy.unique(self._ids[:1_000_000])
 
     def trained_within(self, items: Items, max_length: int) -> int:
@@ -86,13 +86,13 @@ class TokenStore:
         if not len(items):
             return 0
         starts = items["start"].astype(numpy.int64)
-        # Every second sum is that of an item, the others are of what lies between; none ends at the end of all.
+        # Every second sum belongs to an item, the others to the gaps; none extends to the end of the array.
         bounds = numpy.column_stack([starts + 1, starts + max_length]).ravel()
         return int(numpy.add.reduceat(self._trained, bounds, dtype=numpy.int64)[::2].sum())
 
 
 class TokenView(Sequence[dict[str, Any]]):
-    """Items of a store as a Trainer takes them: `input_ids` and `labels`, cut at max_length."""
+    """Items of a store as input for a Trainer: `input_ids` and `labels`, truncated at max_length."""
 
     def __init__(self, store: TokenStore, items: Items, max_length: int) -> None:
         self.store, self.items, self.max_length = store, items, max_length
@@ -109,24 +109,24 @@ class TokenView(Sequence[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Findings:
-    """What was noticed over the rows of a run, for its warnings. Rows are counted, not pieces of them."""
+    """Findings about the rows of a run, for its warnings. Counts are rows, not parts of rows."""
 
     rows: int
     longest: int
     cut: int
     left_out: Indices
-    """Examples of whose answers nothing is left at max_length."""
+    """Examples that lose all their answers at max_length."""
     not_shown: Indices
-    """Examples whose answers the template doesn't show as they stand."""
+    """Examples whose answers the template doesn't show unchanged."""
     unmarked: Indices
     """Examples in which the template marks nothing as generated."""
     holds_special: Indices
-    """Examples whose own texts hold tokens that the model reads as control tokens."""
+    """Examples whose texts contain control tokens of the model."""
     dropped: int
     split: int
     pieces: int
     texts: int
-    """Plain texts that go on in another window."""
+    """Plain texts that continue in another window."""
     windows: int
     not_whole: int
     no_end: int
@@ -136,7 +136,7 @@ class Findings:
 
 
 def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) -> tuple[TokenView, Findings]:
-    """The items of the examples `used` that have something to learn, and what became of the others."""
+    """Return the items of the examples `used` that have something to train on, and findings about the others."""
     items = store.items[numpy.isin(store.items["example"], used)]
     flags = items["flags"]
     refused = numpy.unique(items["example"][flags & REFUSED != 0])
@@ -149,7 +149,7 @@ def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) ->
         dropped = len(numpy.unique(items["example"][long]))
         items = items[~long]
     else:
-        # A plain text goes on in the next window: it has no answer that would lose its question.
+        # Plain text continues in the next window, because it has no answer that would lose its question.
         cut = len(numpy.unique(items["example"][long & ~plain]))
         items = windows_of(items, max_length)
     learns = (items["trained"] > 0) & (items["first"] < max_length)
@@ -176,7 +176,7 @@ def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) ->
 
 
 def windows_of(items: Items, max_length: int) -> Items:
-    """Items with each long plain text replaced by windows of at most max_length tokens, all of which are trained on."""
+    """Replace each long plain text by windows of at most max_length tokens, which are all trained on."""
     long = (items["flags"] & PLAIN != 0) & (items["length"] > max_length)
     if not long.any():
         return items
@@ -195,7 +195,7 @@ def windows_of(items: Items, max_length: int) -> Items:
 
 
 def stored_tokens(home: Home, examples: ExampleFile, template: ChatTemplate, split_at: int = 0) -> TokenStore | None:
-    """The store of a dataset for a model, if it has been made."""
+    """Return the store of a dataset for a model if it exists."""
     path = _path(home, examples, template, split_at)
     return TokenStore(path) if read_json(path / "meta.json") is not None else None
 
@@ -207,7 +207,7 @@ def tokenize(
     split_at: int = 0,
     tell: Progress = lambda _done, _total: None,
 ) -> TokenStore:
-    """The store of a dataset for a model; made now where it isn't there yet.
+    """Return the store of a dataset for a model, after creating it if necessary.
 
     Raises:
         FineTuneError: the disk is full, or the template takes too long.
@@ -219,7 +219,7 @@ def tokenize(
     require_space(home.path, 2 * examples.folder.examples.stat().st_size)
     home.tokens.mkdir(parents=True, exist_ok=True)
     _forget_old(home.tokens)
-    # Texts of a batch are encoded side by side; nothing is forked from here on that could be harmed by it.
+    # Encode the texts of a batch in parallel. This is safe because nothing is forked after this.
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     staging = home.tokens / unfinished_name()
     staging.mkdir()
@@ -252,7 +252,7 @@ def tokenize(
 
 @dataclass(frozen=True)
 class TokenizedRow:
-    """One item on its way to the disk; no tokens where the template refused the row."""
+    """One item before it is written; it has no tokens if the template rejected the row."""
 
     example: int
     row: int
@@ -296,9 +296,9 @@ def _rendered(template: ChatTemplate, example: Example) -> Rendered | FineTuneEr
 
 
 def split_turns(example: Example, template: ChatTemplate, split_at: int) -> list[Tokens]:
-    """A long conversation as shorter ones, cut before a user's turn, each with the system turn before it.
+    """Split a long conversation before user turns into shorter ones, each with the system turn.
 
-    Halved until each part fits or is a single exchange, which is then cut like any long row.
+    Halve it until each part fits or is a single exchange, which is then truncated like any long row.
     """
     system = example.messages[:1] if example.messages[0].role == "system" else ()
     turns = example.messages[len(system) :]
@@ -318,7 +318,7 @@ def split_turns(example: Example, template: ChatTemplate, split_at: int) -> list
 
     try:
         return parts(0, len(begins))
-    except FineTuneError:  # a template that takes the whole conversation and not its parts
+    except FineTuneError:  # the template accepts the whole conversation but not its parts
         return []
 
 
@@ -326,7 +326,7 @@ def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
     if made.tokens is None:
         return (start, 0, 0, 0, made.example, REFUSED)
     trained, rendered = made.tokens.trained, made.tokens.rendered
-    # The first token has nothing before it to be predicted from.
+    # The first token has no context to predict it from.
     learned = numpy.flatnonzero(trained[1:])
     flags = (
         (not rendered.stops) * NO_STOP
@@ -347,14 +347,14 @@ def _path(home: Home, examples: ExampleFile, template: ChatTemplate, split_at: i
 
 
 def tokenizer_hash(template: ChatTemplate) -> str:
-    """A hash of all that decides on ids and labels: vocabulary, merges, special tokens and the chat template."""
+    """Hash everything that affects ids and labels: vocabulary, merges, special tokens, and the chat template."""
     tokenizer = template.tokenizer
     facts = [tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, tokenizer.special_tokens_map, template.ends]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _forget_old(folder: Path) -> None:
-    """Stores can be made again; the oldest make room."""
+    """Delete the oldest stores, which can be created again."""
     stores = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for path in stores[: max(len(stores) - _KEPT_STORES, 0)]:
         shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A model's tokenizer with its chat template, and nothing of its weights."""
+"""Loads a model's tokenizer with its chat template, without the weights."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def load_template(files: ModelFiles, model_name: str) -> ChatTemplate:
-    """The tokenizer, which must be a fast one (positions of characters are needed), with its chat template.
+    """Load the tokenizer with its chat template. It must be a fast tokenizer, for its character offsets.
 
     Raises:
-        FineTuneError: it can't be loaded, or has no chat template.
+        FineTuneError: the tokenizer can't be loaded, or has no chat template.
     """
     tokenizer = _load(files, model_name)
     if not tokenizer.is_fast:
@@ -40,7 +40,7 @@ def load_template(files: ModelFiles, model_name: str) -> ChatTemplate:
 def _load(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(files.path, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # damaged files end in whatever their reader raises
+    except Exception as error:  # damaged files can raise anything
         if is_of_the_disk(error):
             raise
         log.exception("The tokenizer can't be read")
@@ -49,8 +49,9 @@ def _load(files: ModelFiles, model_name: str) -> PreTrainedTokenizerBase:
 
 
 def _split_as_the_file_says(tokenizer: PreTrainedTokenizerBase, files: ModelFiles) -> None:
-    """Undo what transformers 5 makes of some tokenizers: for a `model_type` or class of Qwen's it puts Qwen's own way of
-    splitting a text in the place of the one in tokenizer.json, with which the model was trained (transformers#45920).
+    """Undo a change by transformers 5 to the pre-tokenizer of some models (transformers#45920).
+
+    For Qwen model types and classes, it overrides tokenizer.json, with which the model was trained, with Qwen's own.
     """
     place = files.path / "tokenizer.json"
     if not place.is_file():
@@ -64,9 +65,9 @@ def _split_as_the_file_says(tokenizer: PreTrainedTokenizerBase, files: ModelFile
 
 
 def _end_ids(files: ModelFiles) -> list[int]:
-    """The ids that end a generation, as the model's own files say."""
+    """Return the ids that end generation, from the model's files."""
     found: Any = None
-    for name in ("generation_config.json", "config.json"):  # what `generate` asks, in this order
+    for name in ("generation_config.json", "config.json"):  # the files that `generate` uses, in this order
         if found is None:
             found = (read_json(files.path / name) or {}).get("eos_token_id")
     return [token for token in (found if isinstance(found, list) else [found]) if isinstance(token, int)]

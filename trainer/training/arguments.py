@@ -1,6 +1,6 @@
-"""The one translation from our settings to transformers' `TrainingArguments`.
+"""The only translation from our settings to transformers' `TrainingArguments`.
 
-Every argument that we decide is passed by name, so that no second default decides in silence.
+Every argument that we control is passed by name, so that no default of transformers applies silently.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trainer.models.device import Compute
 def training_arguments(
     config: FineTuneConfig, folder: RunFolder, compute: Compute, evaluates: bool
 ) -> TrainingArguments:
-    """`evaluates` is false where no row was kept aside."""
+    """Create the arguments. `evaluates` is false if there are no validation rows."""
     eval_steps = _steps(config.eval_steps) if evaluates else 0
     save_steps = _steps(config.save_steps)
     batch = 1 if config.packing else config.per_device_train_batch_size  # a pack is a batch already
@@ -28,7 +28,7 @@ def training_arguments(
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.lr_scheduler_type,
-        # The stock end of 1e-7 is refused where it isn't below the rate itself.
+        # transformers rejects its default end of 1e-7 if the learning rate isn't higher.
         lr_scheduler_kwargs={"lr_end": min(1e-7, config.learning_rate / 10)}
         if config.lr_scheduler_type == "polynomial"
         else {},
@@ -41,26 +41,26 @@ def training_arguments(
         data_seed=config.seed,
         activation_checkpointing=config.gradient_checkpointing is True,
         activation_checkpointing_kwargs={"use_reentrant": False},
-        # The base already lies in its number format and the adapter in fp32, between which PEFT casts.
-        # fp16 needs a scaled loss, which comes with this switch.
+        # The base already has its dtype and the adapter is in fp32; PEFT casts between them.
+        # fp16 needs loss scaling, which this flag enables.
         bf16=False,
         fp16=config.fp16,
         use_cpu=compute.device.type == "cpu",
         logging_strategy="steps",
         logging_steps=config.logging_steps,
         logging_first_step=True,
-        logging_nan_inf_filter=False,  # the filter shows a diverged run as loss 0.0
+        logging_nan_inf_filter=False,  # the filter would show a diverged run as loss 0.0
         eval_strategy="steps" if eval_steps else "no",
         eval_steps=eval_steps or None,
         save_strategy="steps",
-        # No step is a multiple of this one: the end of the run is saved in any case.
+        # No step is a multiple of this number. The end of the run is always saved.
         save_steps=save_steps or 10**9,
-        save_total_limit=None,  # checkpoints are rotated after they are committed, by step and not by clock
+        save_total_limit=None,  # we rotate checkpoints after the commit, by step and not by file time
         load_best_model_at_end=False,
         push_to_hub=False,
         report_to="none",
         disable_tqdm=True,
-        dataloader_num_workers=0,  # small examples, tokenized already: workers would only copy them
+        dataloader_num_workers=0,  # examples are small and already tokenized: workers would only copy them
         dataloader_pin_memory=compute.device.type == "cuda",
         remove_unused_columns=False,
         prediction_loss_only=True,
@@ -70,5 +70,5 @@ def training_arguments(
 
 
 def _steps(value: float) -> float:
-    """transformers' own rule: a fraction below 1 is a share of all steps."""
+    """Convert a step count as transformers does: a fraction below 1 is a share of all steps."""
     return int(value) if value >= 1 else value

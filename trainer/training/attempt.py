@@ -1,4 +1,4 @@
-"""What all parts of one attempt share."""
+"""The shared context of one attempt."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from trainer.training.stop import StopRequest
 
 @dataclass(frozen=True)
 class AttemptContext:
-    """One attempt of a run: its settings and folder, its log, the stop that may come, the device."""
+    """One attempt of a run: its settings, folder, log, stop request, and device."""
 
     config: FineTuneConfig
     folder: RunFolder
     log: EventLog
     history: RunHistory
-    """What the log holds, once it is refreshed."""
+    """The history from the log, as of its last refresh."""
     stop: StopRequest
     compute: Compute
 
@@ -33,7 +33,7 @@ class AttemptContext:
 
 
 def decided(config: FineTuneConfig, compute: Compute) -> FineTuneConfig:
-    """The settings with `gradient_checkpointing: auto` on or off, as the studio's estimate leaves it before a start."""
+    """Resolve `gradient_checkpointing: auto`, if the studio's estimate has not already resolved it."""
     if config.gradient_checkpointing != "auto":
         return config
     return config.model_copy(update={"gradient_checkpointing": checkpointing_without_estimate(compute.device.type)})

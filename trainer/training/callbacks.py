@@ -1,6 +1,6 @@
-"""What happens at each step: state and logs become events, saves become committed checkpoints.
+"""Trainer callbacks: turn state and logs into events, and saves into committed checkpoints.
 
-Who ends the loop before its time is in `trainer/training/stopper.py`.
+`trainer/training/stopper.py` has the callback that ends the loop early.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from trainer.training.stop import StopBudget
 from trainer.training.stopper import EvalHistory
 
 EXPLODED_SHARE, EXPLODED_POINTS = 1.5, 3
-"""A run is given up when so many points of its curve in a row lie so far above guessing."""
+"""A run has diverged when this many consecutive points are this far above the loss of random guessing."""
 
 
 class EventCallback(LoopCallback):
-    """Tells each step and each evaluation as an event.
+    """Logs steps and evaluations as events.
 
-    A point of the curve is the mean over the steps since the last one. What it already holds goes into a checkpoint
-    (`unlogged`), so that a resumed curve has the same points as an undisturbed one.
+    A point of the curve is the mean over the steps since the previous one. Checkpoints store the partial sums
+    (`unlogged`), so that a resumed curve has the same points as an uninterrupted one.
     """
 
     def __init__(self, attempt: AttemptContext, validation_rows: int, unlogged: Mapping[str, float]) -> None:
@@ -47,7 +47,7 @@ class EventCallback(LoopCallback):
             self._attempt.warn(Problem.warning(Code.WARMUP_TOO_LONG, **reached))
         patience = self._config.early_stopping_patience
         if not state.global_step and patience and args.do_eval:
-            # The first evaluation is the best so far, and one after the last step has nothing left to stop.
+            # The first evaluation is always the best so far, and one after the last step has nothing left to stop.
             count = (state.max_steps - 1) // state.eval_steps
             if count <= patience:
                 reached = {"patience": patience, "steps": state.max_steps, "count": count}
@@ -59,7 +59,7 @@ class EventCallback(LoopCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         step = {"steps": 1.0, "seconds": time.perf_counter() - self._begun, **self.loop.take_step()}
         self.unlogged = {name: self.unlogged.get(name, 0) + value for name, value in step.items()}
-        # The last step is always told, and so is one that ends the run.
+        # Always log the last step, and a step that ends the run.
         if state.global_step >= state.max_steps or not math.isfinite(step["loss"]):
             control.should_log = True
 
@@ -86,7 +86,7 @@ class EventCallback(LoopCallback):
         )  # fmt: skip
         if not math.isfinite(loss):
             raise not_finite("loss", loss, state.global_step, args.learning_rate)
-        # A gradient without end has just gone into every weight. With fp16 it is expected: the step is left out.
+        # A non-finite gradient has just been applied to all weights. With fp16 it is expected; the step is skipped.
         if grad_norm is not None and not math.isfinite(grad_norm) and not self._config.fp16:
             raise not_finite("grad_norm", grad_norm, state.global_step, args.learning_rate)
 
@@ -95,7 +95,7 @@ class EventCallback(LoopCallback):
     def _watch(self, loss: float, step: int, learning_rate: float) -> None:
         """
         Raises:
-            FineTuneError: the loss has stayed far above that of guessing, which is the logarithm of the vocabulary.
+            FineTuneError: the loss has stayed far above that of random guessing, the logarithm of the vocabulary size.
         """
         self._first_loss = self._first_loss or loss
         vocabulary = self.loop.model.config.get_text_config().vocab_size
@@ -112,7 +112,7 @@ class EventCallback(LoopCallback):
 
 
 class CheckpointCallback(TrainerCallback):
-    """Saves by the clock too, commits what the Trainer has saved, and rotates what is older."""
+    """Also saves at time intervals, commits the Trainer's checkpoints, and rotates older ones."""
 
     def __init__(
         self, attempt: AttemptContext, conditions: Conditions, event_callback: EventCallback,
@@ -134,13 +134,13 @@ class CheckpointCallback(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        # A checkpoint that survives a power loss without the points before it would leave a gap in the curve.
+        # Sync the log first: if only the checkpoint survived a power loss, the curve would have a gap.
         self._log.sync()
         path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._event_callback.unlogged)
         self._saved = time.monotonic()
         relative, seconds = str(path.relative_to(self._folder.path)), round(self._budget.seconds, 3)
         self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size, seconds=seconds))
-        # An adapter that an earlier stop has left is older than this: nobody is to take it for the run's.
+        # Remove the adapter of an earlier stop: it is older than this checkpoint and must not pass for the result.
         shutil.rmtree(self._folder.adapter, ignore_errors=True)
         rotate_checkpoints(self._folder, self._config.save_total_limit, self._eval_history.best_step, self._verified)
         self._budget.end_save()

@@ -1,4 +1,4 @@
-"""Writes `events.jsonl`: whole lines, in order, on the disk at once where it matters and within a second elsewhere."""
+"""Writes `events.jsonl`: complete lines, synced immediately for important events, else within a second."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ BLOCK_BYTES = 1 << 16
 
 
 class EventLog:
-    """The one writer of a run's events.
+    """The only writer of a run's events.
 
-    Changes of state are on the disk when `append` returns; a thread sees to all else within a second, also when
-    nothing more is said.
+    State changes are durable when `append` returns. A thread syncs all other events within a second, even if no more
+    events follow.
     """
 
     def __init__(self, path: Path, attempt: int) -> None:
@@ -48,21 +48,21 @@ class EventLog:
         self._reserve: Path | None = None
         self._dirty, self._ended, self._progressed = False, False, 0.0
         self._failure: OSError | None = None
-        self._lock = threading.RLock()  # downloads, the watch for stops and the flusher have threads of their own
+        self._lock = threading.RLock()  # downloads, the stop watcher, and the flusher are separate threads
         self._closed = threading.Event()
         self._flusher = threading.Thread(target=self._flush_now_and_then, name="event-log", daemon=True)
         self._flusher.start()
 
     @property
     def is_behind(self) -> bool:
-        """Whether something that was said may not be on the disk yet."""
+        """Whether some events may not be on disk yet."""
         return self._dirty
 
     def hold_space(self, reserve: Path) -> None:
-        """Keep a file that is given up for the last word where the disk is full.
+        """Reserve space that is freed for the final event if the disk is full.
 
         Raises:
-            OSError: not even that much is free: the run had better not begin.
+            OSError: not even this much space is free, so the run should not start.
         """
         self._reserve = reserve
         with at(reserve), reserve.open("wb") as file:
@@ -71,10 +71,10 @@ class EventLog:
             os.fsync(file.fileno())
 
     def append(self, event: Event) -> bool:
-        """Add one event; `seq`, `attempt` and `time` are filled in here. False after the last word: nothing follows it.
+        """Append an event and fill in its `seq`, `attempt`, and `time`. Return False after the final event.
 
         Raises:
-            OSError: it could not be written; no part of it is left in the file.
+            OSError: the event could not be written; no part of it remains in the file.
         """
         with self._lock:
             if self._ended:
@@ -97,12 +97,12 @@ class EventLog:
             return True
 
     def sync(self) -> None:
-        """Have all that was said on the disk when this returns."""
+        """Make all events durable before this returns."""
         with self._lock:
             self._sync()
 
     def phase(self, phase: PhaseName, done: int | None = None, total: int | None = None, unit: str = "") -> None:
-        """Say what is going on. Progress in between is thinned to a few lines a second."""
+        """Log the current phase. Intermediate progress is limited to a few lines per second."""
         now = time.monotonic()
         in_between = done is not None and done != total and done > 0
         if in_between and now - self._progressed < PROGRESS_SECONDS:
@@ -111,7 +111,7 @@ class EventLog:
         self.append(Phase.model_validate({"phase": phase, "done": done, "total": total, "unit": unit}))
 
     def close(self) -> None:
-        """Have everything on the disk and let go of the file."""
+        """Make all events durable and close the file."""
         self._closed.set()
         self._flusher.join()
         with self._lock:
@@ -128,7 +128,7 @@ class EventLog:
         self.close()
 
     def _write(self, line: bytes) -> None:
-        """All of `line` or nothing: a disk that fills up takes a part."""
+        """Write all of `line` or nothing, because a disk that fills up accepts only a part."""
         with at(self.path):
             size = os.fstat(self._file).st_size
             try:
@@ -141,7 +141,7 @@ class EventLog:
             self._dirty = True
 
     def _sync(self) -> None:
-        # Not only when dirty: the flusher may have said that it isn't, and still be waiting for the disk.
+        # Sync even if not dirty: the flusher may have reset the flag while its fsync is still running.
         with at(self.path):
             os.fsync(self._file)
         self._dirty = False
@@ -152,9 +152,9 @@ class EventLog:
                 self._dirty = False
                 try:
                     with at(self.path):
-                        os.fsync(self._file)  # without the lock: training need not wait for the disk
+                        os.fsync(self._file)  # without the lock, so that training doesn't wait for the disk
                 except OSError as error:
-                    # A later fsync would succeed and hide the loss: who appends next is told.
+                    # A later fsync would succeed and hide the loss, so the next append raises this error.
                     self._failure = error
 
     def _give_up_reserve(self) -> None:
@@ -163,7 +163,7 @@ class EventLog:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut what a killed writer left behind its last newline: it never was an event. Reads only the end."""
+    """Truncate the incomplete line that a killed writer may have left. Reads only the end of the file."""
     try:
         with path.open("r+b") as file:
             start = end = file.seek(0, io.SEEK_END)

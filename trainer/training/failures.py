@@ -1,4 +1,4 @@
-"""Foreign errors become Problems here, and only here. The log has the traceback; a person gets the sentence."""
+"""The only place that converts foreign errors to Problems. The log gets the traceback, the user gets the sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FAILED_WRITES = (_NO_SPACE, _WROTE_LESS, "Input/output error", "PytorchStreamWr
 def problem_of(
     error: BaseException, folder: RunFolder, config: FineTuneConfig | None = None, device: str = "cpu"
 ) -> Problem:
-    """What `error` means to the person who started the run."""
+    """Convert `error` to a problem for the user."""
     if isinstance(error, FineTuneError):
         return error.problems[0]
     if isinstance(error, OSError) and (problem := problem_of_os_error(error, folder.path)):
@@ -32,7 +32,7 @@ def problem_of(
 
 
 def _failed_write(error: BaseException, folder: RunFolder) -> Problem | None:
-    """A checkpoint that couldn't be written, which torch and safetensors tell in words of their own."""
+    """Detect a checkpoint that couldn't be written, from the messages of torch and safetensors."""
     text = str(error)
     if not any(words in text for words in _FAILED_WRITES):
         return None
@@ -44,12 +44,12 @@ def _failed_write(error: BaseException, folder: RunFolder) -> Problem | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: torch's own error, Python's, or the CPU allocator's text."""
+    """Return whether memory ran out: by torch's error, Python's, or the message of the CPU allocator."""
     name = type(error).__name__
     return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def out_of_memory(config: FineTuneConfig, device: str) -> Problem:
-    """Out of memory. Which settings need less, the studio says: it knows what else the machine does."""
+    """Return the out-of-memory problem. The studio suggests smaller settings, since it knows the machine's load."""
     params = {"device": device, "batch": config.per_device_train_batch_size, "max_length": config.max_length}
     return Problem(code=Code.OUT_OF_MEMORY, params=params)

@@ -1,6 +1,6 @@
-"""`transformers.Trainer` with what we add: each step's own figures, an honest validation loss, guards before a save.
+"""Extends `transformers.Trainer` with per-step figures, an exact validation loss, and checks before saving.
 
-Each override says why it is there."""
+Each override documents its reason."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from trainer.training.stop import StopBudget
 
 
 class LoopCallback(TrainerCallback):
-    """A callback that asks the loop in which it stands, which the loop itself tells it."""
+    """A callback with access to its loop, which sets the attribute `loop`."""
 
     loop: TrainingLoop
 
 
 class TrainingLoop(Trainer):
-    """The stock loop. `checkpoint_bytes` is about what a checkpoint needs on the disk."""
+    """The stock loop with our overrides. `checkpoint_bytes` is the approximate size of a checkpoint."""
 
     control: TrainerControl
     measurement_left = False
-    """Set by a callback while a measurement goes on: it is left without a result."""
+    """A callback sets this during an evaluation to abort it without a result."""
 
     def __init__(
         self, *arguments: Any, budget: StopBudget | None = None, checkpoint_bytes: int = 0, **options: Any
@@ -49,15 +49,16 @@ class TrainingLoop(Trainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
-        """The stock schedule, but for its warm-up, whose first step has rate 0 and learns nothing: here the k-th of n
-        warm-up steps takes k/n of the rate. A share of all steps that is less than one step is no warm-up.
+        """Create the stock schedule with another warmup: the k-th of n warmup steps uses k/n of the learning rate.
+
+        The stock warmup wastes its first step with rate 0. A share that is less than one step means no warmup.
         """
         if self.args.warmup_steps < 1 and self.args.warmup_steps * num_training_steps < 1:
             self.args.warmup_steps = 0
         scheduler = super().create_scheduler(num_training_steps, optimizer)
         warmup = self.args.get_warmup_steps(num_training_steps)
-        if warmup and self.args.lr_scheduler_type != "constant":  # which knows no warm-up
-            # Where all steps are warm-up nothing is left to fall, and the stock formula divides by that.
+        if warmup and self.args.lr_scheduler_type != "constant":  # which has no warmup
+            # If all steps are warmup, no decay steps are left, and the stock formula would divide by zero.
             after = scheduler.lr_lambdas if warmup < num_training_steps else [_full for _ in scheduler.lr_lambdas]
             scheduler.lr_lambdas = [functools.partial(_warmed, stock, warmup) for stock in after]
             scheduler._last_lr = [
@@ -69,22 +70,22 @@ class TrainingLoop(Trainer):
         return scheduler
 
     def fingerprint(self) -> list[tuple[float, float]]:
-        """Sum and sum of squares of each weight that is trained: equal only while none has moved."""
+        """Return the sum and sum of squares of each trained weight, which change if any weight changes."""
         weights = (one.detach().double() for one in self.model.parameters() if one.requires_grad)
         return [(float(weight.sum()), float(weight.square().sum())) for weight in weights]
 
     def load(self, checkpoint: Path) -> None:
-        """The weights and the place of a checkpoint, for what comes without a further step."""
+        """Load the weights and the trainer state of a checkpoint, without training a step."""
         self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         self.state.init_training_references(self, self.state.max_steps, self.state.num_train_epochs, None)
         self.load_weights(checkpoint)
 
     def load_weights(self, checkpoint: Path) -> None:
-        """The adapter of a checkpoint, in the place of the one that is there."""
+        """Replace the adapter's weights with those of a checkpoint."""
         self._load_from_checkpoint(str(checkpoint))
 
     def take_step(self) -> dict[str, float]:
-        """Loss and tokens of the step that has just ended. A step that was dropped half-way is in no one's figures."""
+        """Return the loss and tokens of the step that has just ended. A dropped step counts nowhere."""
         loss = float(torch.stack(self._step_losses).sum()) if self._step_losses else math.nan
         taken = {"loss": loss, "tokens": self._step_tokens, "trained_tokens": self._step_trained}
         self._step_losses, self._step_tokens, self._step_trained = [], 0, 0
@@ -93,7 +94,7 @@ class TrainingLoop(Trainer):
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Counts real tokens (the Trainer's own count includes padding), and keeps the loss of each single step."""
+        """Count tokens without padding, which the Trainer's count includes, and keep the loss of each step."""
         mask = inputs.get("attention_mask")
         self._step_tokens += inputs["input_ids"].numel() if mask is None else int(mask.sum())
         self._scale_noise(len(inputs.get("sequence_lengths", [0])))
@@ -103,10 +104,10 @@ class TrainingLoop(Trainer):
         return loss
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """What was checked here is in every checkpoint: it is finite, and there is space for all of it.
+        """Save the model after checking that its weights are finite and that the disk has space for the checkpoint.
 
         Raises:
-            FineTuneError: a weight is not finite, or the disk is too full.
+            FineTuneError: a weight isn't finite, or the disk is too full.
         """
         if self.budget is not None:
             self.budget.begin()
@@ -118,13 +119,13 @@ class TrainingLoop(Trainer):
         super().save_model(output_dir, _internal_call)
 
     def _scale_noise(self, sequences: int) -> None:
-        """NEFTune divides by the root of a row's length (arXiv:2310.05914): a flat row is `sequences` rows."""
+        """Scale NEFTune's noise, which divides by the root of the row length (arXiv:2310.05914), for a flat row."""
         if self.neftune_noise_alpha is not None:
             embeddings = self.accelerator.unwrap_model(self.model).get_input_embeddings()
             embeddings.neftune_noise_alpha = self.neftune_noise_alpha * math.sqrt(sequences)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """PEFT makes what it loads 32 bits wide; an adapter that was trained in 16 goes on in 16."""
+        """Load the adapter and restore its dtype, because PEFT converts it to fp32."""
         formats = {name: value.dtype for name, value in self.model.named_parameters() if value.requires_grad}
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         for name, parameter in self.model.named_parameters():
@@ -134,15 +135,15 @@ class TrainingLoop(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """The mean per trained token: the stock loop averages batches, however few answers one holds.
+        """Compute the mean loss per trained token. The stock loop averages batches regardless of their trained tokens.
 
-        Empty when it was left half-way, as `measurement_left` asks.
+        Return an empty dict if `measurement_left` aborts the evaluation.
         """
         start = time.monotonic()
         self.model.eval()
         self.measurement_left = False
         total, count = 0.0, 0
-        # A data loader draws a random number: measured or not, training continues with the same ones.
+        # A data loader draws a random number. Fork the RNG, so that evaluation doesn't affect training.
         with torch.no_grad(), torch.random.fork_rng():
             for inputs in self.get_eval_dataloader(eval_dataset):
                 batch = self._prepare_inputs(inputs)
@@ -158,13 +159,13 @@ class TrainingLoop(Trainer):
 
 
 def not_finite(what: str, value: float, step: int, learning_rate: float) -> FineTuneError:
-    """Training has diverged; the cure is a lower rate."""
+    """Return the error for a diverged run. The fix is a lower learning rate."""
     params = {"what": what, "value": str(value), "step": step, "learning_rate": learning_rate}
     return FineTuneError(Problem(code=Code.LOSS_NOT_FINITE, params=params, change=slower(learning_rate)))
 
 
 def exploded(loss: float, limit: float, step: int, learning_rate: float) -> FineTuneError:
-    """Training has diverged, and stays finite."""
+    """Return the error for a run that has diverged with a finite loss."""
     params = {"value": round(loss, 2), "limit_loss": round(limit, 2), "step": step, "learning_rate": learning_rate}
     return FineTuneError(Problem(code=Code.LOSS_EXPLODED, params=params, change=slower(learning_rate)))
 
@@ -174,5 +175,5 @@ def _full(_step: int) -> float:
 
 
 def _warmed(stock: Callable[[int], float], warmup: int, step: int) -> float:
-    """The share of the learning rate at a step, counted from 0."""
+    """Return the factor of the learning rate at a step, counted from 0."""
     return (step + 1) / warmup if step < warmup else stock(step)

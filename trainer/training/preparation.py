@@ -1,4 +1,4 @@
-"""All that training needs: data, model, tokens and adapter, each checked before what takes longer."""
+"""Prepares everything that training needs: data, model, tokens, and adapter. Quick checks come first."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Prepared:
 
 
 def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
-    """Read, fetch, check and load everything; quick checks first, so that bad input is reported in seconds.
+    """Read, download, check, and load everything. Quick checks come first, to report invalid input within seconds.
 
-    `recorded` is what an earlier attempt of the same run computed with.
+    `recorded` is the device, dtype, and kernels of an earlier attempt of the same run.
     """
     config, folder, log, stop, compute = attempt.config, attempt.folder, attempt.log, attempt.stop, attempt.compute
     log.phase("data")
@@ -85,7 +85,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
     _warn_of_tied(attempt, base)
     first = folder.first_adapter if config.adapter_name_or_path else None
     model = add_adapter(base, config, files, first)
-    # Checkpoints to come: those kept, the best, the one in staging; and the result.
+    # Future checkpoints: those to keep, the best one, and the one in staging; plus the result.
     missing = max(config.save_total_limit + 3 - len(committed_steps(folder)), 1)
     require_space(folder.path, checkpoint_size(model) * missing)
     stop.check()
@@ -100,10 +100,10 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
 def _check_reach(
     attempt: AttemptContext, base: PreTrainedModel, template: ChatTemplate, views: tuple[TokenView, ...]
 ) -> None:
-    """Rows against what the model was made for: its positions, and the tokens that it has embeddings of.
+    """Check the rows against the model's maximum positions and its token embeddings.
 
     Raises:
-        FineTuneError: rows use tokens that the model doesn't know; looking one up would end the run half-way.
+        FineTuneError: rows contain tokens without an embedding, which would crash the run later.
     """
     config = attempt.config
     positions = getattr(base.config, "max_position_embeddings", None)
@@ -124,12 +124,12 @@ def _check_reach(
 
 
 def stops_by_itself(template: ChatTemplate) -> bool:
-    """Whether the model, as its own files say, stops at the token that ends an answer."""
+    """Return whether the model, by its own files, stops at the token that ends an answer."""
     return template.end_id is None or not template.stop_ids or template.end_id in template.stop_ids
 
 
 def _warn_of_untrained(attempt: AttemptContext, base: PreTrainedModel, template: ChatTemplate, view: TokenView) -> None:
-    """Tokens of the rows whose embedding was never trained, as a base model's for chats: all zeros, which LoRA can't fix."""
+    """Warn about tokens with untrained (all-zero) embeddings, such as a base model's chat tokens; LoRA can't help."""
     used = view.store.used_ids()
     found: set[int] = set()
     for table in (base.get_input_embeddings(), base.get_output_embeddings()):
@@ -144,7 +144,7 @@ def _warn_of_untrained(attempt: AttemptContext, base: PreTrainedModel, template:
 
 
 def _warn_of_tied(attempt: AttemptContext, base: PreTrainedModel) -> None:
-    """An adapter on a table that is the head and the embeddings at once can't be merged into one of them."""
+    """Warn about an adapter on tied embeddings, which can't be merged into only the head or only the embeddings."""
     config = attempt.config
     if config.adapter_name_or_path or isinstance(config.lora.target_modules, str):
         return
@@ -156,12 +156,12 @@ def _warn_of_tied(attempt: AttemptContext, base: PreTrainedModel) -> None:
 
 
 def checkpoint_size(model: PeftModel) -> int:
-    """Bytes of a checkpoint: adapter and two optimizer moments in 32 bits, and what is small."""
+    """Return the bytes of a checkpoint: the adapter and two optimizer moments in fp32, plus small files."""
     return 12 * parameter_count(model)[0] + (1 << 16)
 
 
 def _begin_with(attempt: AttemptContext) -> None:
-    """Keep a copy of the adapter that this run continues from."""
+    """Copy the adapter that this run starts from."""
     config, folder = attempt.config, attempt.folder
     if not config.adapter_name_or_path:
         return
@@ -187,7 +187,7 @@ def _warn_of_base(attempt: AttemptContext, files: ModelFiles) -> None:
 
 @dataclass
 class _Data:
-    """The rows of a run: those to train on and those kept aside, which may lie in a file of their own."""
+    """The training and validation rows of a run. The latter may come from a separate dataset."""
 
     examples: ExampleFile
     training: Indices
@@ -222,7 +222,7 @@ def _tell_download(log: EventLog, stop: StopRequest, done: int, total: int) -> N
 
 
 def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: _Data) -> tuple[TokenView, TokenView]:
-    """Tokens for both sides of the split; what was cut, left out or rewritten is reported with its count."""
+    """Tokenize both splits, and report the numbers of truncated, skipped, and rewritten rows."""
     config = attempt.config
     split_at = config.max_length if config.long_rows == "split" else 0
 
@@ -239,7 +239,7 @@ def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: _Data) -> t
         return chosen, findings
 
     separate = data.measured is not data.examples
-    # One split's rows are told of together: both sides are cut by the same rule.
+    # Report the rows of both splits together, because the same rule truncates them.
     both = numpy.concatenate([data.training] if separate else [data.training, data.kept_aside])
     view(data.examples, numpy.sort(both), tells=True)
     train, findings = view(data.examples, data.training, tells=False)
@@ -254,7 +254,7 @@ def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: _Data) -> t
 
 
 def _write_lengths(attempt: AttemptContext, train: TokenView) -> None:
-    """The lengths of the run's own rows: the estimate that its peak is compared with is made from them."""
+    """Store the lengths of the run's rows. The estimate that is compared with its peak memory uses them."""
     config, rows = attempt.config, len(train)
     batch = config.per_device_train_batch_size
     found = figures(train.store, train.items, rows, config.max_length, batch, config.long_rows)
@@ -262,7 +262,7 @@ def _write_lengths(attempt: AttemptContext, train: TokenView) -> None:
 
 
 def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: _Data, fast_paths: FastPaths) -> None:
-    """Where the result comes from. A resume from a checkpoint continues with the same data, base and numbers."""
+    """Record the origin of the result. A resume continues with the same data, base model, and dtype."""
     compute = attempt.compute
     base = BaseOrigin(name=files.portable_name, requested=attempt.config.model_name, revision=files.revision)
     machine = Machine(

@@ -1,4 +1,4 @@
-"""Whether the libraries that are installed are those that this was built on."""
+"""Checks the versions of installed libraries."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from interfaces.problems import Code
 
 PROJECT = "finetune-studio"
 CHECKED = ("torch", "transformers", "peft", "accelerate", "safetensors", "bitsandbytes")
-"""Those whose inside training depends on."""
+"""Libraries whose internals the training depends on."""
 
 
 def require_versions() -> None:
     """
     Raises:
-        FineTuneError: a library is older or newer than what the project asks for.
+        FineTuneError: a library is older or newer than the project requires.
     """
     try:
         wanted = [Requirement(line) for line in metadata.requires(PROJECT) or []]
-    except metadata.PackageNotFoundError:  # run off its source, which says nothing of versions
+    except metadata.PackageNotFoundError:  # not installed, so there is no metadata
         return
     for requirement in wanted:
         if requirement.name not in CHECKED or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
@@ -29,7 +29,7 @@ def require_versions() -> None:
         try:
             seen = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            continue  # whatever needs it says so
+            continue  # the code that needs it reports that
         if not requirement.specifier.contains(seen, prereleases=True):
             raise FineTuneError.of(
                 Code.VERSIONS_UNFIT, field=requirement.name, value=seen, expected=str(requirement.specifier)

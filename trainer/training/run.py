@@ -1,4 +1,4 @@
-"""The story of one run, on one screen: data, model, tokens, adapter, training, answers, adapter on disk."""
+"""One run from start to end: data, model, tokens, adapter, training, samples, and the saved adapter."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from trainer.training.stopper import EvalHistory, Stopper
 
 
 def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, stop: StopRequest) -> None:
-    """One attempt from start to end. Its last event is Finished or Stopped; anything else raises.
+    """Run one attempt from start to end. Its final event is Finished or Stopped; all other outcomes raise.
 
     Raises:
-        FineTuneError: something that the person can fix.
-        Exception: what a library raised; `failures.problem_of` translates it.
+        FineTuneError: a problem that the user can fix.
+        Exception: an error of a library, which `failures.problem_of` translates.
     """
     begun, folder = time.monotonic(), history.folder
     resume_point = find_resume_point(folder)
-    lineage = Lineage.of(folder)  # one of another version is not written over
+    lineage = Lineage.of(folder)  # raises rather than overwriting one from another version
     recorded = lineage.machine if lineage and resume_point.step is not None else None
     compute = choose_compute(config, recorded)
     attempt = AttemptContext(decided(config, compute), folder, log, history, stop, compute)
@@ -51,7 +51,7 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
         )
     )  # fmt: skip
     attempt.warn(*compute.warnings, *resume_point.warnings)
-    shutil.rmtree(folder.staging, ignore_errors=True)  # what was not committed does not exist
+    shutil.rmtree(folder.staging, ignore_errors=True)  # uncommitted checkpoints don't count
     try:
         prepared = prepare(attempt, recorded)
         if resume_point.step is None:
@@ -68,7 +68,7 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
     _learn(loop, stopper, eval_history, folder, resume_point)
     if not stopper.asked and before == loop.fingerprint():
         raise FineTuneError.of(Code.NOTHING_LEARNED, steps=loop.state.global_step, rate=config.learning_rate)
-    stop.budget = loop.budget  # the adapter is not saved yet
+    stop.budget = loop.budget  # until the adapter is saved, a stop must wait
     shutil.rmtree(folder.staging, ignore_errors=True)
     step = given = loop.state.global_step
     complete = not stopper.asked and _evaluate_end(attempt, loop, prepared, eval_history)
@@ -117,7 +117,7 @@ def _build_loop(
 def _learn(
     loop: TrainingLoop, stopper: Stopper, eval_history: EvalHistory, folder: RunFolder, resume_point: ResumePoint
 ) -> None:
-    """All steps that are left; there may be none, when an attempt ended between its last step and its last word."""
+    """Train the remaining steps. There are none if an attempt ended between its last step and its final event."""
     if resume_point.step is None:
         loop.train()
         return
@@ -125,15 +125,15 @@ def _learn(
     loop.load(checkpoint)
     every = loop.state.eval_steps if loop.args.do_eval else 0
     if every and resume_point.step % every == 0 and resume_point.step not in eval_history.losses:
-        loop.evaluate()  # a stop has left it half-way
+        loop.evaluate()  # a stop has aborted it
     if not (stopper.asked or stopper.exhausted or resume_point.step >= loop.state.max_steps):
         loop.train(resume_from_checkpoint=str(checkpoint))
 
 
 def _evaluate_end(attempt: AttemptContext, loop: TrainingLoop, prepared: Prepared, eval_history: EvalHistory) -> bool:
-    """The validation loss of the result itself, where the last step wasn't one of those that are measured.
+    """Compute the validation loss of the result, if the last step had no evaluation.
 
-    False when a stop has left it half-way.
+    Return False if a stop aborts it.
     """
     step = loop.state.global_step
     if len(prepared.validation) and step not in eval_history.losses:
@@ -143,7 +143,7 @@ def _evaluate_end(attempt: AttemptContext, loop: TrainingLoop, prepared: Prepare
 
 
 def _choose(attempt: AttemptContext, loop: TrainingLoop, stopper: Stopper, eval_history: EvalHistory) -> int:
-    """The step whose adapter is given out; why the run ended before its time, and why it is that step, is told."""
+    """Choose the step whose adapter is kept, and report why, and why the run stopped early."""
     config, folder = attempt.config, attempt.folder
     best, step = eval_history.best_step, loop.state.global_step
     if best is None:

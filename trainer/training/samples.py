@@ -1,4 +1,4 @@
-"""Sample prompts, answered by the model as it stands."""
+"""Answers sample prompts with the current model."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from trainer.training.attempt import AttemptContext
 
 
 def tell_answers(attempt: AttemptContext, model: PeftModel, template: ChatTemplate, step: int) -> bool:
-    """The sample prompts, answered by the model as it is now, as events. A fresh adapter changes nothing: step 0 is the base.
+    """Answer the sample prompts and log the answers. At step 0 the new adapter has no effect: the base model answers.
 
-    False when a stop has left some unanswered.
+    Return False if a stop leaves some prompts unanswered.
     """
     config, log, stop = attempt.config, attempt.log, attempt.stop
     prompts = config.sample_prompts
@@ -40,7 +40,7 @@ def tell_answers(attempt: AttemptContext, model: PeftModel, template: ChatTempla
 
 
 class Sampler(TrainerCallback):
-    """Answers the sample prompts at each evaluation; those of the last step are the result's, and told after it."""
+    """Answers the sample prompts at each evaluation except after the last step, when the result answers them."""
 
     def __init__(self, attempt: AttemptContext, model: PeftModel, template: ChatTemplate) -> None:
         self._attempt, self._model, self._template = attempt, model, template
@@ -49,7 +49,7 @@ class Sampler(TrainerCallback):
         config = self._attempt.config
         if not (config.sample_while_training and config.sample_prompts) or state.global_step >= state.max_steps:
             return
-        # Answered or not, training continues with the same random numbers.
+        # Fork the RNG, so that samples don't affect training.
         with torch.random.fork_rng():
             tell_answers(self._attempt, self._model, self._template, state.global_step)
         self._attempt.log.phase("train")
@@ -59,9 +59,9 @@ def answer_prompts(
     model: PeftModel, template: ChatTemplate, prompts: list[str], max_new_tokens: int,
     leave: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
-    """(prompt, greedy answer) for each prompt, one at a time: padding would change the numbers a little.
+    """Yield (prompt, greedy answer), one prompt at a time, because padding would change the results slightly.
 
-    `leave` is asked after each token; once it says so, the answers that are left are not given.
+    `leave` is called after each token. Once it returns True, the remaining prompts are skipped.
     """
     tokenizer = template.tokenizer
     settings = GenerationConfig(
@@ -87,7 +87,7 @@ def answer_prompts(
 
 
 class _Leaving(StoppingCriteria):
-    """Ends an answer that nobody waits for any more."""
+    """Ends an answer that is no longer needed."""
 
     def __init__(self, leave: Callable[[], bool]) -> None:
         self._leave = leave
@@ -97,7 +97,7 @@ class _Leaving(StoppingCriteria):
 
 
 def _end_ids(model: PeftModel, template: ChatTemplate) -> list[int]:
-    """All that ends an answer: the model's own end tokens, the tokenizer's, and the one that is trained on as its end."""
+    """Return all ids that end an answer: the model's, the tokenizer's, and the end token that is trained on."""
     own = model.get_base_model().generation_config.eos_token_id
     ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id, template.end_id}
     return sorted(token for token in ids if token is not None)

@@ -1,8 +1,8 @@
 """A request to stop: the `stop` file in the run folder, or SIGTERM.
 
-StopRequest     whether somebody asked
-StopWatcher     a thread that sees a request at once, however busy the main thread is
-StopBudget      how long a batch and a save take here: the bound of a stop
+StopRequest     whether a stop was requested
+StopWatcher     a thread that sees a request immediately, even if the main thread is busy
+StopBudget      how long a batch and a save take here, which bounds a stop
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from trainer.training.event_log import EventLog
 
 WATCH_SECONDS = 0.1
 MARGIN = 1.5
-"""A machine is not equally fast at all times."""
+"""The safety factor for variations of the machine's speed."""
 WAY_OUT_SECONDS = 3.0
-"""Writing the adapter and leaving."""
+"""The time to write the adapter and exit."""
 BYTES_PER_SECOND = 50_000_000
-"""What a slow disk takes; used for a save that was not seen yet."""
+"""The speed of a slow disk, for the time of a save before the first one."""
 
 
 class StopRequested(Exception):
-    """Leaves a phase in which there is nothing to save yet."""
+    """Aborts a phase in which there is nothing to save yet."""
 
 
 class StopBudget:
@@ -44,7 +44,7 @@ class StopBudget:
         self._saved = False
 
     def begin(self) -> None:
-        """A batch or a save begins."""
+        """Start timing a batch or a save."""
         self._begun = time.monotonic()
 
     def end_batch(self) -> None:
@@ -63,51 +63,51 @@ class StopBudget:
 
     @property
     def bound(self) -> float:
-        """Seconds within which a stop that saves is done: one batch, one save, and the way out."""
+        """The maximum seconds of a stop that saves: one batch, one save, and the exit."""
         return MARGIN * (self._batch + self._save) + WAY_OUT_SECONDS
 
 
 class StopRequest:
-    """Whether somebody asked this attempt to stop. TERM may come twice: it only sets a flag."""
+    """Whether a stop of this attempt was requested. A repeated TERM is harmless, because it only sets a flag."""
 
     def __init__(self, folder: RunFolder, attempt: int) -> None:
         self._folder, self._attempt = folder, attempt
         self._terminated = False
         self._wakeup: int | None = None
         self.budget: StopBudget | None = None
-        """Set while a stop has to wait for something to be saved; None while the process may leave at any moment."""
+        """Set while a stop must wait for a save; None while the process may exit at any time."""
 
     def listen(self) -> None:
-        """Take SIGTERM and SIGINT as a request; only the main thread of a process of our own may."""
+        """Handle SIGTERM and SIGINT as requests. Only the main thread of the run's own process may call this."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        # Python calls a handler when the main thread is next at leisure. The kernel writes to this pipe at once.
+        # Python delays a handler until the main thread executes bytecode. This pipe gets the signal immediately.
         self._wakeup, writable = os.pipe()
         os.set_blocking(writable, False)
         signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
 
     @property
     def listens(self) -> bool:
-        """Whether this process is the run's own, and may be ended with it."""
+        """Whether this process belongs to the run and may end with it."""
         return self._wakeup is not None
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._terminated = True
 
     def wait(self, seconds: float) -> None:
-        """Wait, but no longer than until a signal comes."""
+        """Wait for some seconds or until a signal arrives."""
         readable, _, _ = select.select([] if self._wakeup is None else [self._wakeup], [], [], seconds)
         if readable and {signal.SIGTERM, signal.SIGINT} & set(os.read(readable[0], 64)):
             self._terminated = True
 
     def forget_handmade(self) -> None:
-        """Remove an empty request that this attempt has obeyed: it names no attempt, and would stop each later one."""
+        """Remove a handled request that names no attempt, because it would also stop each later attempt."""
         if self._folder.stop.exists() and "attempt" not in (read_json(self._folder.stop) or {}):
             self._folder.stop.unlink()
 
     @property
     def mode(self) -> str | None:
-        """'save', 'discard' or None. A file left over from an earlier attempt says nothing to this one."""
+        """'save', 'discard', or None. A stop file for an earlier attempt is ignored."""
         if self._folder.stop.exists():
             record = read_json(self._folder.stop) or {}
             if record.get("attempt", self._attempt) == self._attempt:
@@ -117,18 +117,17 @@ class StopRequest:
     def check(self) -> None:
         """
         Raises:
-            StopRequested: somebody asked.
+            StopRequested: a stop was requested.
         """
         if self.mode is not None:
             raise StopRequested
 
 
 class StopWatcher(threading.Thread):
-    """Answers a request at once, in a process of our own: says until when it is done, or ends the process.
+    """Responds to a request immediately in the run's own process: logs the time limit of the stop, or ends the process.
 
-    Where nothing would be lost (before the first step, and always when the run is discarded) it waits for nobody:
-    a library may be busy with a download or with loading for minutes. What that leaves half done on the disk is
-    dropped by the next attempt, as after a kill.
+    If nothing would be lost (before the first step, and always on a discard), it doesn't wait, because a library may be
+    busy with downloading or loading for minutes. The next attempt removes unfinished files, as after a kill.
     """
 
     def __init__(self, stop: StopRequest, folder: RunFolder, log: EventLog) -> None:
@@ -137,7 +136,7 @@ class StopWatcher(threading.Thread):
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """The run has ended by itself."""
+        """Stop watching, because the run has ended."""
         self._closed.set()
         if self.is_alive():
             self.join()
@@ -151,7 +150,7 @@ class StopWatcher(threading.Thread):
                 return
             if mode is not None and budget is not None and not told:
                 told = True
-                with contextlib.suppress(OSError):  # the main thread meets a full disk too, and says so
+                with contextlib.suppress(OSError):  # the main thread reports a full disk
                     self._log.append(Stopping(mode="save", within_seconds=round(budget.bound, 1)))
             self._stop_request.wait(WATCH_SECONDS)
 
@@ -159,7 +158,7 @@ class StopWatcher(threading.Thread):
         steps = committed_steps(self._folder)
         with contextlib.suppress(OSError):
             if not self._log.append(Stopped(step=steps[-1] if steps else 0, resumable=bool(steps))):
-                return  # the run has said its last word by itself
+                return  # the run has already logged its final event
             self._stop_request.forget_handmade()
             self._log.close()
         os._exit(0)

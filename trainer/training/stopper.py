@@ -1,4 +1,4 @@
-"""Who ends the loop before its time: a request, or a validation loss that has stopped falling."""
+"""Ends the loop early, on a request or when the validation loss stops improving."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class EvalHistory:
 
     @property
     def best_step(self) -> int | None:
-        """The step with the lowest loss, the earlier one of two equal; one that is not finite is never the best."""
+        """The step with the lowest finite loss; the earlier one if two are equal."""
         finite = {step: loss for step, loss in self.losses.items() if math.isfinite(loss)}
         return min(finite, key=lambda step: (finite[step], step)) if finite else None
 
     def is_exhausted(self, patience: int) -> bool:
-        """Whether the last `patience` measurements brought nothing better; never with a patience of 0."""
+        """Return whether the last `patience` evaluations brought no improvement. Never with a patience of 0."""
         best = self.best_step
         since = [step for step in self.losses if best is None or step > best]
         return 0 < patience <= len(since)
 
 
 class RngState:
-    """The states of all random number generators, as the Trainer puts them into a checkpoint."""
+    """The states of all random number generators that the Trainer stores in a checkpoint."""
 
     def __init__(self) -> None:
         self._python, self._numpy, self._torch = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
@@ -51,10 +51,10 @@ class RngState:
 
 
 class Stopper(LoopCallback):
-    """Ends the loop when somebody asks, or when the validation loss has stopped falling.
+    """Ends the loop on a request, or when the validation loss stops improving.
 
-    A request is obeyed after the batch that is being computed. What of a step was gathered until then is dropped,
-    with the random numbers that it drew: the checkpoint is that of the last whole step, as if it had just ended.
+    A request takes effect after the current batch. An incomplete step is dropped and its random numbers are restored,
+    so that the checkpoint is that of the last complete step.
     """
 
     def __init__(
@@ -79,15 +79,15 @@ class Stopper(LoopCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._budget.end_batch()
         self._rng_state = RngState()
-        self._stop.budget = self._budget  # from here on there is something to lose
-        # A request during the very last step comes too late to leave anything out.
+        self._stop.budget = self._budget  # from here on, a stop must save
+        # A request during the last step comes too late to skip anything.
         if self._stop.mode is not None and state.global_step < state.max_steps:
             self._end(state, control)
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """A batch of a measurement: it is left, and made up for when the run continues."""
+        """Abort an evaluation on a request. A resume repeats it."""
         if self._stop.mode is None:
             return
         self.loop.measurement_left = True
@@ -109,7 +109,7 @@ class Stopper(LoopCallback):
         step = state.global_step
         self._eval_history.losses[step] = metrics["eval_loss"]
         if self._eval_history.best_step == step:
-            control.should_save = True  # the best is kept, whenever it comes
+            control.should_save = True  # always save a new best step
         if self._eval_history.is_exhausted(self._patience):
             self.exhausted = True
             control.should_training_stop = True

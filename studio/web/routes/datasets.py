@@ -1,4 +1,4 @@
-"""`/api/datasets`: the library, files that are being read, rows and problems by page, and what a model sees of them."""
+"""`/api/datasets`: the library, jobs that read files, rows and problems by page, and model previews."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ Position = Annotated[int, Query(ge=0, le=10**12)]
 
 
 def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
-    """The routes of one home's datasets; `jobs` are all that a page follows, downloads of models too."""
+    """Create the dataset routes of one home. `jobs` holds all background jobs, including model downloads."""
     router = APIRouter(prefix="/api/datasets", route_class=PlainRoute)
     previews = Previews(home.path)
     uploads = home.cache / "uploads"
-    # What an earlier studio was sent and could not read to its end.
+    # Uploads that an earlier studio did not finish reading.
     shutil.rmtree(uploads, ignore_errors=True)
     forget_unfinished(home)
 
@@ -85,7 +85,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
             raise FineTuneError.of(Code.DATASET_NOT_FOUND, value=dataset_id)
         return home.dataset(dataset_id)
 
-    # Files whose columns nobody knows wait here until a person has said what they are.
+    # Files with unknown columns, which wait for the user to assign them.
     waiting: dict[str, Path | str] = {}
 
     def read_file(path: Path | str, name: str = "", move: bool = False, **options: Any) -> JobStarted:
@@ -110,7 +110,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         size = int(announced) if announced.isdecimal() else 0
         if size > MOST_BYTES:
             raise FineTuneError.of(Code.FILE_TOO_LARGE, path=name, size=size, limit=MOST_BYTES)
-        # The file, its rows and their index.
+        # Space for the file, its rows, and their index.
         require_space(home.path, 3 * size)
         place = uploads / secrets.token_hex(8)
         place.mkdir(parents=True)
@@ -139,7 +139,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
     @router.post("/hub")
     def look_on_hub(name: Annotated[str, Body(embed=True, max_length=300)]) -> JobStarted:
-        """What there is to choose from in a dataset of the Hub, in the background."""
+        """Look up the configs and splits of a Hub dataset in the background."""
         return JobStarted(job=jobs.start(lambda _tell: hub_splits(name)).id)
 
     @router.post("/{dataset_id}/columns")
@@ -157,7 +157,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         job_id: str, columns: Annotated[dict[str, str], Body()], sample_by: Annotated[str, Body()] = "paragraph"
     ) -> JobStarted:
         path = waiting.get(job_id)
-        if isinstance(path, str):  # of the Hub, whose files are in its cache
+        if isinstance(path, str):  # a Hub dataset, whose files are in the cache
             return read_file(path, columns=columns, sample_by=sample_by)
         if path is None or not path.is_file():
             raise FineTuneError.of(Code.JOB_NOT_FOUND, value=job_id)
@@ -167,7 +167,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     def read_job(job_id: str, language: Language = "en") -> JobStatus:
         return JobStatus.of(jobs.get(job_id), language)
 
-    # After the fixed names above, which would be taken for ids.
+    # Register these after the fixed paths above, which would otherwise be parsed as ids.
     _library_routes(router, home, folder_of, jobs)
     _row_routes(router, home, folder_of)
     _model_routes(router, home, folder_of, jobs, previews)
@@ -285,7 +285,7 @@ def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJo
 
     @router.post("/{dataset_id}/tokenize")
     def tokenize(dataset_id: str, question: StatsQuestion) -> JobStarted:
-        """All rows' tokens, in the background and in a child of their own: afterwards every figure is of the whole."""
+        """Tokenize all rows in the background, in a separate child, so that statistics cover the whole dataset."""
         folder_of(dataset_id)
         request = question.model_copy(update={"dataset": dataset_id, "whole": True})
 
@@ -300,11 +300,11 @@ def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJo
 
 
 def _problems_as_csv(folder: DatasetFolder, language: str) -> Iterator[str]:
-    """Every problem as a line of a table. A leading apostrophe keeps a spreadsheet from running a cell as a formula."""
+    """Yield every problem as a CSV line. A leading apostrophe keeps spreadsheets from running a cell as a formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     header = ["row", "line", "offset", "field", "kind", "severity", "reason", "text"]
-    buffer.write("\ufeff")  # without it Excel takes UTF-8 for something else
+    buffer.write("\ufeff")  # the BOM, without which Excel doesn't detect UTF-8
     writer.writerow(header)
     for record in problem_lines(folder):
         shown = ShownProblem.of(record, language)
@@ -323,7 +323,7 @@ def _as_file(home: Home, dataset_id: str, kind: str) -> dict[str, str]:
 
 
 def safe_name(name: str) -> str:
-    """A person's file name, as far as it can be one here: its last part, printable, and short enough for any disk."""
+    """Sanitize a user's file name: only its last part, printable, and short enough for any disk."""
     last = "".join(character for character in name.replace("\\", "/").rsplit("/", 1)[-1] if character.isprintable())
     packed = ".gz" if last.lower().endswith(".gz") else ""
     last = last[: len(last) - len(packed)]

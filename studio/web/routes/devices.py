@@ -1,4 +1,4 @@
-"""`/api/devices`: what there is to train on, and how busy it is now."""
+"""`/api/devices`: the training devices and their current utilization."""
 
 from __future__ import annotations
 

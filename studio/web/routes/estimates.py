@@ -1,4 +1,4 @@
-"""`/api/estimate`: the verdict on the form's settings, for the chosen model and for each on the list. No child, no network."""
+"""`/api/estimate`: estimates for the form's settings with the chosen and all listed models. No child, no network."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from studio.web.errors import PlainRoute, detail_of
 
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
 SLOW_PARAMETERS = 900_000_000
-"""Larger models take days on a CPU, however well they fit."""
+"""Larger models take days on a CPU, even if they fit."""
 
 
 class ModelEstimate(BaseModel):
-    """What a model's card shows: memory with these settings, and where they are too much, with which it would fit."""
+    """Return what a model's card shows: the memory with these settings, and if it doesn't fit, settings that would."""
 
     total_bytes: int
     verdict: FitLevel
@@ -40,7 +40,7 @@ class ModelEstimate(BaseModel):
 
 
 class PresetEstimate(BaseModel):
-    """What a preset would need here, with its own model and the data that is chosen."""
+    """Estimate a preset on this machine with its own model and the chosen data."""
 
     model: str
     total_bytes: int
@@ -72,7 +72,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
 
     @router.post("")
     def read_estimate(config: Annotated[Settings, Body(embed=True)], language: Language = "en") -> EstimateAnswer:
-        """`config` is what the form holds, unchecked: while something in it is wrong there is no verdict, and no error."""
+        """`config` has the form's values, not validated. An invalid config gets neither an estimate nor an error."""
         try:
             checked = FineTuneConfig.model_validate(config)
         except ValidationError:
@@ -88,8 +88,8 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
 
     @router.post("/time")
     def time_steps(config: Annotated[Settings, Body(embed=True)], language: Language = "en") -> dict[str, str]:
-        """Have a few steps of the form's settings timed, by a run of their own."""
-        # A page names datasets of the library, never files by their paths.
+        """Time a few steps with the form's settings in a separate run."""
+        # A page may refer only to datasets of the library, never to file paths.
         named = {**config, "dataset": find_dataset(home, str(config.get("dataset", ""))).id}
         name = texts("page", language).of("fit_timing_name", steps=TIMED_STEPS)
         return {"run": manager.launch_new(with_datasets(home, timing_config(named, name)))}

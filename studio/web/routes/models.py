@@ -1,4 +1,4 @@
-"""`/api/models`: what is here, what the Hub has, downloads in the background, and the way to the Hub."""
+"""`/api/models`: local models, Hub search, background downloads, and Hub access."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
     @router.get("/facts")
     def read_facts(model: str, revision: str = "main", online: bool = False) -> ShownModel:
-        """Whether a model is here, and how large it is. The Hub is asked only with `online`."""
+        """Return whether a model is downloaded, and its size. Only `online` requests contact the Hub."""
         facts = model_facts(home, model, revision, online)
         running = downloads.get(model)
         return ShownModel(
@@ -62,7 +62,7 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
     @router.post("/download")
     def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
-        """Begin, or tell of the one that goes on: a page that was reloaded, or clicked twice, follows the same."""
+        """Start a download, or return the active one, so that a reload or a second click follows the same one."""
         if len(model) > LONGEST_NAME or len(revision) > LONGEST_NAME or is_path(model):
             raise FineTuneError.of(
                 Code.MODEL_NOT_FOUND, model=model[:LONGEST_NAME], revision=revision, endpoint="the Hub"
@@ -86,7 +86,7 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
     @router.post("/download/stop")
     def stop_download(model: Annotated[str, Body(embed=True)]) -> dict[str, bool]:
-        """What has come stays, and a later download continues from there."""
+        """Stop a download. The received data stays, and a later download continues from there."""
         with guard:
             running = downloads.get(model)
         if running:

@@ -1,4 +1,4 @@
-"""`/api/queue`: what runs, what waits, and its order."""
+"""`/api/queue`: active and queued runs and their order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studio.web.routes.runs import named_run
 
 
 def queue_router(queue: RunQueue) -> APIRouter:
-    """The routes of one home's queue. A run leaves it by the route that stops it."""
+    """Create the routes of one home's queue. The stop route removes a queued run."""
     router = APIRouter(prefix="/api/queue", route_class=PlainRoute)
 
     @router.get("")

@@ -31,7 +31,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def named_run(home: Home, run_id: str) -> RunFolder:
-    """The run that an address names.
+    """Return the run that a URL names.
 
     Raises:
         FineTuneError: there is none.
@@ -88,7 +88,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.post("/{run_id}/retry")
     def retry(run_id: str, change: Annotated[Changes | None, Body(embed=True)] = None) -> dict[str, str]:
-        """Run again, as it was or with the change of settings that the page has shown as a cure."""
+        """Run again, unchanged or with the fix that the page has shown."""
         folder = folder_of(run_id)
         if change is not None and change != cure_of(folder):
             expected = "shown_change"
@@ -118,7 +118,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
 
 class _Pipe(io.RawIOBase):
-    """What a zip is written into and taken out of, piece by piece."""
+    """An in-memory pipe: the zip writer fills it, and the response takes the data chunk by chunk."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -136,7 +136,7 @@ class _Pipe(io.RawIOBase):
 
 
 def stream_zip(folder: Path) -> Iterator[bytes]:
-    """The files of a folder as a zip, without holding it in memory or on the disk."""
+    """Stream the files of a folder as a zip, without storing it in memory or on disk."""
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):

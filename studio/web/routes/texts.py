@@ -1,4 +1,4 @@
-"""`/api/texts`: what the pages say, in one language. A page asks once, and all its parts share the answer."""
+"""`/api/texts`: all page texts in one language. A page requests them once, and its parts share the response."""
 
 from __future__ import annotations
 

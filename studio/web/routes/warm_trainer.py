@@ -1,4 +1,4 @@
-"""`/api/warm-trainer`: the trainer that waits, so that a start is quick; how much memory it holds, and how to free it."""
+"""`/api/warm-trainer`: the warm trainer for fast starts: its memory, starting it, and freeing it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studio.web.errors import PlainRoute
 
 
 def warm_trainer_router(home: Home, wanted: bool = True) -> APIRouter:
-    """The routes of one home's warm trainer; `wanted` is false where a person asked for none."""
+    """Create the routes of one home's warm trainer. `wanted` is false if the user disabled it."""
     router = APIRouter(prefix="/api/warm-trainer", route_class=PlainRoute)
 
     @router.get("")

@@ -64,12 +64,12 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.cli.attach.follow", follow_or_not)
 
 
-def test_a_run_that_goes_well_ends_with_what_a_person_wants_to_know(home: Home) -> None:
+def test_successful_run_prints_its_summary(home: Home) -> None:
     manager, folder, console = launched(home, "finishes")
     folder.adapter.mkdir()
     assert attach(manager, folder, console, as_json=False) == 0
     text = text_of(console)
-    assert "Loss 1.0000 at the first step, 0.3333 at the last of 3 (-67%)." in text
+    assert "Loss: 1.0000 at the first step, 0.3333 at the last of 3 steps (-67%)." in text
     assert f"Adapter: {folder.adapter}" in text
     assert folder.summary.exists()
 
@@ -77,15 +77,13 @@ def test_a_run_that_goes_well_ends_with_what_a_person_wants_to_know(home: Home) 
 @pytest.mark.parametrize(
     ("script", "code", "says"), [("crashes", 1, "exited with code 7"), ("fails", 2, "has no chat template")]
 )
-def test_a_run_that_fails_ends_with_the_reason_and_its_exit_code(home: Home, script: str, code: int, says: str) -> None:
+def test_failed_run_prints_reason_and_exit_code(home: Home, script: str, code: int, says: str) -> None:
     manager, folder, console = launched(home, script)
     assert attach(manager, folder, console, as_json=False) == code
     assert says in text_of(console)
 
 
-def test_as_json_each_line_is_an_event_and_the_last_is_the_result(
-    home: Home, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_prints_events_then_the_result(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     manager, folder, console = launched(home, "finishes")
     assert attach(manager, folder, console, as_json=True) == 0
     *events, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -96,7 +94,7 @@ def test_as_json_each_line_is_an_event_and_the_last_is_the_result(
     assert (last["run"], last["state"], last["train_loss_last"]) == (folder.id, "finished", pytest.approx(1 / 3))
 
 
-def test_when_it_returns_the_processes_are_gone_and_their_memory_is_free(home: Home) -> None:
+def test_processes_are_gone_when_attach_returns(home: Home) -> None:
     manager, folder, console = launched(home, "lingers")
     assert attach(manager, folder, console, as_json=False) == 0
     assert LocalLauncher().find(folder) is None
@@ -107,14 +105,14 @@ def test_without_a_terminal_ctrl_c_leaves_the_run_alone(home: Home, monkeypatch:
 
     interrupt_once(monkeypatch)
     assert attach(manager, folder, console, as_json=False) == 0
-    assert "It runs in the background" in text_of(console)
+    assert "It is running in the background" in text_of(console)
     assert LocalLauncher().find(folder) is not None
     manager.request_stop(folder.id)
     assert wait_for_end(folder, console) == "stopped"
     assert "done within 6 s" in text_of(console)
 
 
-def test_a_waiting_terminal_is_next_after_a_killed_supervisor(home: Home) -> None:
+def test_waiting_terminal_starts_after_killed_supervisor(home: Home) -> None:
     manager, first, console = launched(home, "waits")
     second = home.run(manager.create_task(CONFIG))
     (second.path / "go on").touch()
@@ -125,7 +123,7 @@ def test_a_waiting_terminal_is_next_after_a_killed_supervisor(home: Home) -> Non
     assert attach(manager, second, console, as_json=False) == 0
 
 
-def test_giving_up_at_the_moment_of_its_turn_counts_as_started(home: Home) -> None:
+def test_run_started_during_cancel_counts_as_started(home: Home) -> None:
     launcher = LocalLauncher(fake_trainer("finishes"))
 
     class Quick(RunQueue):
@@ -142,7 +140,7 @@ def test_giving_up_at_the_moment_of_its_turn_counts_as_started(home: Home) -> No
     assert len(folder.attempts()) == 1
 
 
-def test_ctrl_c_for_a_run_that_waits_says_that_it_waits(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_a_queued_run_queued(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     manager, _first, console = launched(home, "waits")
     second = home.run(manager.create_task(CONFIG))
     manager.launch(second.id)
@@ -152,9 +150,7 @@ def test_ctrl_c_for_a_run_that_waits_says_that_it_waits(home: Home, monkeypatch:
     assert second.is_waiting
 
 
-def test_at_a_terminal_a_person_may_take_a_run_that_waits_out_of_the_queue(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_can_remove_a_queued_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     manager, _first, _ = launched(home, "waits")
     second = home.run(manager.create_task(CONFIG))
     manager.launch(second.id)
@@ -169,7 +165,7 @@ def test_at_a_terminal_a_person_may_take_a_run_that_waits_out_of_the_queue(
     assert not second.is_waiting
 
 
-def test_detached_in_json_the_run_is_named(home: Home, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_detach_with_json_prints_the_run(home: Home, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manager = FinetuneManager(SupervisedTrainer(LocalLauncher(fake_trainer("finishes"))), home)
     console = Console(file=io.StringIO())
     start_run(manager, {**CONFIG, "dataset": str(rows)}, console, as_json=True, detach=True, wait=False)
@@ -191,7 +187,7 @@ def test_ctrl_c_before_the_start_leaves_nothing(home: Home, rows: Path, monkeypa
     assert list(home.runs.iterdir()) == []
 
 
-def test_a_run_that_cannot_be_started_says_so(home: Home) -> None:
+def test_unstartable_run_reports_an_error(home: Home) -> None:
     manager = FinetuneManager(SupervisedTrainer(LocalLauncher(lambda _folder, _attempt: ["/no/such/program"])), home)
     with pytest.raises(FineTuneError) as raised:
         manager.launch(manager.create_task(CONFIG))

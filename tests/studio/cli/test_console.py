@@ -18,12 +18,12 @@ def test_columns_are_as_wide_as_they_need_to_be(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines() == ["ID         STATE", "a-long-id  running", "b          -"]
 
 
-def test_figures_and_times_as_a_person_reads_them() -> None:
+def test_figures_and_durations_are_formatted() -> None:
     assert figures(1.23456, None) == "1.235 > -"
     assert (duration(59.6), duration(3599), duration(7260)) == ("1m00s", "59m59s", "2h01m")
 
 
-def test_a_tilde_inside_of_quotes_is_the_person_s_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quoted_tilde_expands_to_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/somebody")
     assert (expanded("~/a.csv"), expanded(Path("~/a.csv"))) == ("/somebody/a.csv", Path("/somebody/a.csv"))
     assert (expanded("hub:~x"), expanded(None), expanded("a~b")) == ("hub:~x", None, "a~b")
@@ -33,7 +33,7 @@ def test_a_tilde_inside_of_quotes_is_the_person_s_home(monkeypatch: pytest.Monke
     ("value", "left"),
     [("socks5://127.0.0.1:1", True), ("http://127.0.0.1:1", True), ("127.0.0.1:8080", True), ("socks4://me:secret@127.0.0.1:1", False)],
 )  # fmt: skip
-def test_a_proxy_of_a_kind_that_cannot_be_used_is_left_out_and_told(
+def test_unusable_proxy_is_removed_with_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str, left: bool
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", value)
@@ -45,7 +45,7 @@ def test_a_proxy_of_a_kind_that_cannot_be_used_is_left_out_and_told(
         assert "ALL_PROXY is socks4://127.0.0.1:1" in said
 
 
-def test_a_command_that_is_shown_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_shown_commands_can_be_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv" / "bin" / "finetune")])
     monkeypatch.setenv("PATH", str(tmp_path))

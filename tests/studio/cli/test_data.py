@@ -43,18 +43,18 @@ def test_check_names_all_problems_and_sets_the_exit_code(home: Home, tmp_path: P
     assert not home.datasets.exists()  # looking changes nothing
 
 
-def test_rows_that_are_trained_too_are_named(home: Home, tmp_path: Path) -> None:
+def test_leaked_training_rows_are_named(home: Home, tmp_path: Path) -> None:
     trained = write_rows(tmp_path / "train.jsonl", alpaca_rows(10))
     shouted = {key: text.upper() for key, text in alpaca_rows(10)[7].items()}
     measured = write_rows(tmp_path / "measure.jsonl", [*alpaca_rows(13)[10:], shouted])
     code, report = checked(measured, home, "--against", str(trained))
     assert code == 1
     assert [(one["line"], one["kind"], one["reason"]) for one in report["problems"]] == [
-        (4, "in_both", "also appears in the training data (row 8).")
+        (4, "in_both", "the row also appears in the training data (row 8).")
     ]
 
 
-def test_check_of_a_file_that_cannot_be_read_is_a_sentence_and_2(home: Home, tmp_path: Path) -> None:
+def test_check_of_unreadable_file_exits_with_2(home: Home, tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"no")
     done = finetune("data", "check", tmp_path / "a.parquet", "--json", home=home)
     assert (done.returncode, done.stdout) == (2, "")
@@ -103,7 +103,7 @@ def test_the_library_in_the_terminal(home: Home, tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 4
     assert "is not overwritten" in finetune("data", "download", "Mine", "--out", out, home=home).stderr
     assert finetune("data", "delete", "Mine", home=home).returncode == 0
-    assert "There is no dataset 'Mine'" in finetune("data", "delete", "Mine", home=home).stderr
+    assert "Dataset 'Mine' not found" in finetune("data", "delete", "Mine", home=home).stderr
 
 
 @pytest.mark.tiny

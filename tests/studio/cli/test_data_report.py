@@ -14,11 +14,11 @@ from studio.cli.data_report import plain, tell_stats
         ("\ud800", "\\ud800"),
     ],
 )
-def test_what_would_steer_a_terminal_is_written_out(text: str, shown: str) -> None:
+def test_terminal_control_characters_are_escaped(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
-def test_figures_are_told_with_the_line_of_max_length(capsys: pytest.CaptureFixture[str]) -> None:
+def test_statistics_show_the_max_length_line(capsys: pytest.CaptureFixture[str]) -> None:
     found = TokenStats(
         sampled=True, counted=10, rows=100, tokens=500, tokens_kept=480, median=50, longest=90, max_length=60, cut=2, lost=1,
         trained_tokens=200, steps_per_epoch=7, batch=4, accumulation=2, padding_share=0.25, refused=1, nothing_to_learn=3,
@@ -29,9 +29,9 @@ def test_figures_are_told_with_the_line_of_max_length(capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert "10 of 100 rows (a sample)" in said
     assert "2 rows truncated, 1 lose their whole answer" in said
-    assert "7 steps per epoch with batches of 4, 2 per step" in said
+    assert "7 steps per epoch with batch size 4 and 2 gradient accumulation steps" in said
     assert "row 7: no system turns" in said
     assert "3 rows have nothing to train on" in said
-    assert "25% of padded batches would be padding" in said
+    assert "padded batches would be 25% padding" in said
     [line] = [line for line in said.splitlines() if "<- max_length" in line]
     assert line.split()[:3] == ["32", "-", "64"]

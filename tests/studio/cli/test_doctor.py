@@ -6,7 +6,7 @@ from interfaces.folders import Home
 from studio.cli.doctor import examine
 
 
-def test_it_tells_versions_devices_and_space(home: Home) -> None:
+def test_reports_versions_devices_and_space(home: Home) -> None:
     report = examine(home)
     assert str(report.versions["torch"]).startswith("2.")
     assert report.devices[-1].kind == "cpu"
@@ -15,7 +15,7 @@ def test_it_tells_versions_devices_and_space(home: Home) -> None:
     assert report.starter is False
 
 
-def test_what_would_hinder_a_run_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_what_prevents_a_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("studio.cli.doctor.LEAST_FREE_BYTES", 10**18)
     hindrances = " ".join(examine(home).hindrances)

@@ -52,7 +52,7 @@ def test_a_config_alone_is_enough(home: Home, tmp_path: Path, model: Path) -> No
     assert not told["lengths_known"]
 
 
-def test_too_big_is_exit_code_1_and_comes_with_a_cure(home: Home, tmp_path: Path, model: Path) -> None:
+def test_too_large_exits_with_1_and_suggests_fix(home: Home, tmp_path: Path, model: Path) -> None:
     config = write_config(
         tmp_path, model_name=str(model), max_length=8192, per_device_train_batch_size=32, gradient_checkpointing=False
     )
@@ -63,7 +63,7 @@ def test_too_big_is_exit_code_1_and_comes_with_a_cure(home: Home, tmp_path: Path
     assert json.loads(estimate(home, config, "--device", "8GB", "--json")[1])["fit"]["verdict"] == "fits"
 
 
-def test_others_way_of_computing_the_loss_needs_more(home: Home, tmp_path: Path, model: Path) -> None:
+def test_full_logits_need_more_memory(home: Home, tmp_path: Path, model: Path) -> None:
     config = write_config(tmp_path, model_name=str(model))
     ours, full = (
         json.loads(estimate(home, config, "--device", "24GB", "--json", "--loss", way)[1])
@@ -78,7 +78,7 @@ def test_others_way_of_computing_the_loss_needs_more(home: Home, tmp_path: Path,
         (["--device", "abacus"], "rtx_3060"),
         (["--loss", "some"], "should be 'trained' or 'full'"),
         (["--set", "max_length=-3"], "max_length"),
-        (["--time", "--device", "24GB"], "--time times this machine"),
+        (["--time", "--device", "24GB"], "--time runs on this machine"),
     ],
 )
 def test_bad_input_is_a_sentence(home: Home, tmp_path: Path, model: Path, options: list[str], words: str) -> None:
@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_not_timed(home: Home, tmp_path: Path, model: Path)
     assert not home.runs.exists()
 
 
-def test_what_is_not_here_is_not_downloaded_to_be_timed(home: Home, tmp_path: Path) -> None:
+def test_timing_does_not_download_models(home: Home, tmp_path: Path) -> None:
     config = write_config(tmp_path, model_name="Qwen/Qwen2.5-0.5B-Instruct")
     code, out, said = estimate(home, config, "--time")
     assert (code, out) == (2, "")
@@ -123,7 +123,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 @pytest.mark.story
-def test_the_real_lengths_of_the_rows_count(with_starter: Home, tmp_path: Path, rows: Path) -> None:
+def test_estimate_uses_real_row_lengths(with_starter: Home, tmp_path: Path, rows: Path) -> None:
     config = write_config(tmp_path, model_name="starter", max_length=2048)
     told = json.loads(estimate(with_starter, config, "--dataset", str(rows), "--device", "cpu", "--json")[1])
     blind = json.loads(estimate(with_starter, config, "--device", "cpu", "--json")[1])
@@ -136,7 +136,7 @@ def test_the_real_lengths_of_the_rows_count(with_starter: Home, tmp_path: Path, 
 
 @pytest.mark.story
 @pytest.mark.long  # sizing/test_calibration has what a run teaches
-def test_a_few_timed_steps_are_enough_to_know_how_long_it_takes(with_starter: Home, tmp_path: Path, rows: Path) -> None:
+def test_few_timed_steps_give_the_duration(with_starter: Home, tmp_path: Path, rows: Path) -> None:
     config = write_config(tmp_path, model_name="starter", dataset=str(rows), num_train_epochs=100)
     code, out, said = estimate(with_starter, config, "--time", "--json")
     told = json.loads(out)
@@ -150,7 +150,7 @@ def test_a_few_timed_steps_are_enough_to_know_how_long_it_takes(with_starter: Ho
 
 @pytest.mark.story
 @pytest.mark.long  # test_attach has Ctrl-C without a run of its own
-def test_ctrl_c_ends_the_command_and_no_time_is_pretended(with_starter: Home, tmp_path: Path, rows: Path) -> None:
+def test_ctrl_c_ends_timing_without_a_duration(with_starter: Home, tmp_path: Path, rows: Path) -> None:
     command = [str(Path(sys.executable).parent / "finetune"), "estimate", "--time", "--json"]
     config = write_config(tmp_path, model_name="starter", dataset=str(rows))
     asked = subprocess.Popen(
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_the_command_and_no_time_is_pretended(with_starter: Home, tm
     asked.send_signal(signal.SIGINT)
     out, said = asked.communicate(timeout=60)
     assert (asked.returncode, out) == (130, "")
-    assert "It runs in the background" in said
+    assert "It is running in the background" in said
     (run,) = with_starter.runs.iterdir()
     assert LocalLauncher().signal(with_starter.run(run.name), signal.SIGKILL)
 

@@ -46,13 +46,13 @@ def test_an_empty_home_is_no_error(home: Home) -> None:
     [
         ({"learning_rat": 1}, "Did you mean 'learning_rate'?"),
         ({"max_length": 3}, "max_length is 3, but it should be at least 16."),
-        ({"dataset": ""}, "dataset is not set"),
+        ({"dataset": ""}, "dataset is required, but it is not set"),
         ({"dataset": "/no/such/file.jsonl"}, "/no/such/file.jsonl does not exist."),
-        ({"load_in_8bit": True, "load_in_4bit": True}, "load_in_8bit and load_in_4bit are both on"),
-        ({"bf16": True, "fp16": True}, "bf16 and fp16 are both on"),
+        ({"load_in_8bit": True, "load_in_4bit": True}, "load_in_8bit and load_in_4bit are mutually exclusive"),
+        ({"bf16": True, "fp16": True}, "bf16 and fp16 are mutually exclusive"),
     ],
 )
-def test_a_wrong_config_is_a_sentence(
+def test_invalid_config_prints_error(
     home: Home, rows_file: Path, tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
     config = {"model_name": "starter", "dataset": str(rows_file), **change}
@@ -64,7 +64,7 @@ def test_a_wrong_config_is_a_sentence(
     ("name", "content", "says"),
     [
         ("empty.jsonl", b"", "empty.jsonl is empty"),
-        ("rows.parquet", b"not parquet", "is named '.parquet', but its content does not match"),
+        ("rows.parquet", b"not parquet", "has the extension '.parquet', but its content doesn't match"),
         ("rows.csv", b'{"a": 1}', "it contains JSON"),
         ("rows.docx", b"PK\x03\x04", "ends in '.docx'"),
         ("rows.jsonl", b'{"foo": 1}\n', "has the columns foo, which match no known format"),
@@ -72,7 +72,7 @@ def test_a_wrong_config_is_a_sentence(
         ("rows.json", b'[{"prompt": "a", "completion": ""}]', "the field 'completion' is empty"),
     ],
 )
-def test_a_wrong_data_file_is_a_sentence(home: Home, tmp_path: Path, name: str, content: bytes, says: str) -> None:
+def test_invalid_data_file_prints_error(home: Home, tmp_path: Path, name: str, content: bytes, says: str) -> None:
     (tmp_path / name).write_bytes(content)
     config = {"model_name": "starter", "dataset": str(tmp_path / name)}
     assert says in refused(finetune("train", config_file(tmp_path, config), home=home))
@@ -82,23 +82,23 @@ def test_a_wrong_data_file_is_a_sentence(home: Home, tmp_path: Path, name: str, 
     ("arguments", "says"),
     [
         (("train", "none.yaml"), "none.yaml does not exist."),
-        (("stop", "none"), "There is no run 'none'"),
-        (("resume", "none"), "There is no run 'none'"),
-        (("export", "none", "--out", "x"), "There is no run 'none'"),
+        (("stop", "none"), "Run 'none' not found"),
+        (("resume", "none"), "Run 'none' not found"),
+        (("export", "none", "--out", "x"), "Run 'none' not found"),
         (("download", "/no/such/folder"), "/no/such/folder does not exist."),
     ],
 )
-def test_what_is_not_there_is_a_sentence(home: Home, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_missing_objects_print_error(home: Home, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     assert says in refused(finetune(*arguments, home=home, cwd=tmp_path))
 
 
-def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path, rows_file: Path) -> None:
+def test_unwritable_home_prints_error(tmp_path: Path, rows_file: Path) -> None:
     (tmp_path / "file").touch()
     config = config_file(tmp_path, {"model_name": "starter", "dataset": str(rows_file)})
     assert "Can't write" in refused(finetune("train", config, home=Home(tmp_path / "file" / "home")))
 
 
-def test_no_space_left_is_a_sentence(tmp_path: Path, rows_file: Path) -> None:
+def test_full_disk_prints_error(tmp_path: Path, rows_file: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
@@ -165,7 +165,7 @@ main.main()
 
 
 @pytest.mark.tiny
-def test_train_in_json_tells_every_event_last_the_result_and_no_secret(
+def test_train_json_prints_events_and_result_without_secrets(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
     canary = "hf_" + "CANARY" * 6
@@ -195,7 +195,7 @@ def test_train_in_json_tells_every_event_last_the_result_and_no_secret(
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
-def test_killing_the_command_changes_nothing_for_the_run(
+def test_killing_the_command_does_not_affect_the_run(
     home: Home, rows_file: Path, tmp_path: Path, kill: signal.Signals
 ) -> None:
     config = config_file(tmp_path, {"model_name": "fake", "dataset": str(rows_file), "name": "waits"})
@@ -225,7 +225,7 @@ def told_steps(folder: RunFolder) -> list[int]:
 
 @pytest.mark.tiny
 @pytest.mark.long  # in faults/ the trainer alone, many times
-def test_detach_stop_and_resume_end_like_an_undisturbed_run(
+def test_stopped_and_resumed_run_equals_uninterrupted_run(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
     config = config_file(
@@ -279,7 +279,7 @@ def test_a_qwen2_from_the_hub_through_hf_endpoint(
 
 @pytest.mark.tiny
 @pytest.mark.long  # faults/test_failures_told has them without the terminal
-def test_an_unreachable_model_and_one_without_a_template_are_sentences(
+def test_unreachable_model_and_missing_template_print_errors(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
     elsewhere = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
@@ -294,7 +294,7 @@ def test_an_unreachable_model_and_one_without_a_template_are_sentences(
         assert list_runs(home)[0].state == "failed"
 
 
-def test_a_long_list_of_rows_at_fault_is_told_in_full_sentences(home: Home, tmp_path: Path) -> None:
+def test_many_invalid_rows_are_listed_completely(home: Home, tmp_path: Path) -> None:
     rows = [*alpaca_rows(2), *({"instruction": "q"} for _ in range(25))]
     config = {"model_name": "starter", "dataset": str(write_rows(tmp_path / "bad.jsonl", rows))}
     said = refused(finetune("train", config_file(tmp_path, config), home=home))
@@ -303,7 +303,7 @@ def test_a_long_list_of_rows_at_fault_is_told_in_full_sentences(home: Home, tmp_
     assert said.endswith("and 5 more.")
 
 
-def test_an_output_that_is_full_is_not_a_full_disk(home: Home) -> None:
+def test_full_output_device_is_not_disk_full(home: Home) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [FINETUNE, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
@@ -314,7 +314,7 @@ def test_an_output_that_is_full_is_not_a_full_disk(home: Home) -> None:
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-def test_a_terminal_of_ascii_alone_is_shown_the_rest_in_escapes(home: Home, tmp_path: Path, tiny_model: Path) -> None:
+def test_ascii_terminal_gets_escapes(home: Home, tmp_path: Path, tiny_model: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"prompt": "你好", "completion": "您好"}\n', encoding="utf-8")
     asked = ("data", "preview", rows, "--model", tiny_model)
@@ -339,7 +339,7 @@ def test_a_socks_proxy_stops_no_command(home: Home, proxy: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_config_of_others_starts_a_run_and_says_what_has_no_place(
+def test_foreign_config_starts_run_and_lists_unused_settings(
     home: Home, tmp_path: Path, tiny_model: Path, rows_file: Path
 ) -> None:
     theirs = {
@@ -351,8 +351,8 @@ def test_a_config_of_others_starts_a_run_and_says_what_has_no_place(
     assert done.returncode == 0, done.stderr
     assert "template: the model's own chat template is used" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "finished"
-    assert "'--from llamafactory' translates it" in refused(finetune("train", config, home=home))
+    assert "'--from llamafactory' converts it" in refused(finetune("train", config, home=home))
     other = config_file(tmp_path, {**theirs, "stage": "dpo"})
-    assert "stage: dpo, which can't be translated" in refused(
+    assert "stage: dpo, which can't be converted" in refused(
         finetune("train", other, "--from", "llamafactory", home=home)
     )

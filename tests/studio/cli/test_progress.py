@@ -22,7 +22,7 @@ def step(number: int, total: int = 100) -> Step:
     )  # fmt: skip
 
 
-def test_without_a_terminal_a_long_run_is_a_page_of_lines() -> None:
+def test_long_run_without_terminal_prints_few_lines() -> None:
     text = told([Phase(phase="train"), *(step(number) for number in range(1, 101))])
     lines = text.splitlines()
     assert lines[0] == "Training"
@@ -31,7 +31,7 @@ def test_without_a_terminal_a_long_run_is_a_page_of_lines() -> None:
     assert lines[-1].startswith("step 100/100")
 
 
-def test_what_matters_is_said_in_words() -> None:
+def test_important_events_print_sentences() -> None:
     text = told(
         [
             Started(run="r", model_name="starter", device="cpu", dtype="bfloat16", threads=2, resumed_from_step=7),
@@ -44,7 +44,7 @@ def test_what_matters_is_said_in_words() -> None:
     assert "With 1 rows" in text
 
 
-def test_answers_during_a_run_are_printed_and_the_first_and_last_compared() -> None:
+def test_sample_answers_are_printed_and_compared() -> None:
     answers = [Sampled(step=number, prompt="Say [1].", answer=f"answer {number}") for number in (0, 50, 100)]
     text = told([answers[0], step(50), answers[1], step(100), answers[2]])
     assert "step 50: Say [1]. answer 50" in text

@@ -44,14 +44,14 @@ def others(home: Home, first: RunFolder) -> list[RunFolder]:
     return [RunFolder(path) for path in sorted(home.runs.iterdir()) if path != first.path]
 
 
-def test_without_wait_it_is_said_what_runs_and_nothing_is_made(home: Home, busy: RunFolder, tmp_path: Path) -> None:
+def test_busy_device_without_wait_creates_no_run(home: Home, busy: RunFolder, tmp_path: Path) -> None:
     told = refused(finetune("train", setting(tmp_path, "finishes"), home=home))
     assert busy.id in told
     assert "--wait" in told
     assert others(home, busy) == []
 
 
-def test_with_wait_it_waits_and_is_followed_to_its_end(home: Home, busy: RunFolder, tmp_path: Path) -> None:
+def test_wait_queues_and_follows_the_run(home: Home, busy: RunFolder, tmp_path: Path) -> None:
     done = finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home)
     assert done.returncode == 0, done.stderr
     (waits,) = others(home, busy)
@@ -81,7 +81,7 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     until(lambda: LocalLauncher().find(busy) is None)
     assert "resume" in refused(finetune("train", setting(tmp_path, "finishes"), home=home))
     assert (
-        "Position 1 in the queue: it is paused"
+        "Position 1 in the queue: the queue is paused"
         in finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).stdout
     )
     (waits,) = [one.run for one in RunQueue(home).waiting()]
@@ -89,7 +89,7 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     until(lambda: run_state(home.run(waits)) is RunState.FINISHED)
 
 
-def test_after_a_killed_supervisor_a_look_at_the_queue_moves_it(home: Home, busy: RunFolder, tmp_path: Path) -> None:
+def test_listing_advances_queue_after_killed_supervisor(home: Home, busy: RunFolder, tmp_path: Path) -> None:
     assert finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).returncode == 0
     (waits,) = others(home, busy)
     LocalLauncher().signal(busy, signal.SIGKILL)
@@ -98,7 +98,7 @@ def test_after_a_killed_supervisor_a_look_at_the_queue_moves_it(home: Home, busy
     until(lambda: run_state(waits) is RunState.FINISHED)
 
 
-def test_who_waits_for_a_run_that_is_deleted_is_let_go(home: Home, busy: RunFolder, tmp_path: Path) -> None:
+def test_waiting_for_a_deleted_run_ends(home: Home, busy: RunFolder, tmp_path: Path) -> None:
     command = [FINETUNE, "train", str(setting(tmp_path, "finishes")), "--wait"]
     environment = {**os.environ, "FINETUNE_HOME": str(home.path)}
     terminal = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -121,7 +121,7 @@ def test_a_resumed_run_that_waits_is_followed_by_its_new_attempt(home: Home, bus
     assert told[-1]["state"] == "finished"
 
 
-def test_a_cure_that_nobody_knows_is_not_pretended(home: Home, busy: RunFolder) -> None:
+def test_retry_cured_without_known_fix_fails(home: Home, busy: RunFolder) -> None:
     (busy.path / "go on").touch()
     until(lambda: run_state(busy) is RunState.FINISHED)
     assert "--cured" in refused(finetune("retry", busy.id, "--cured", home=home))

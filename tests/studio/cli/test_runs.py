@@ -35,7 +35,7 @@ def losses(folder: RunFolder) -> list[float]:
 
 
 @pytest.mark.long  # in the browser: story/test_browser_rescue
-def test_retry_does_the_same_again_and_continue_goes_on_from_the_adapter(home: Home, finished: RunFolder) -> None:
+def test_retry_repeats_and_continue_starts_from_adapter(home: Home, finished: RunFolder) -> None:
     done = finetune("retry", "last", home=home)
     assert done.returncode == 0, done.stderr
     again = newest(home)
@@ -55,11 +55,11 @@ def test_what_cannot_be_resumed_or_continued_is_refused(home: Home) -> None:
     until(lambda: LocalLauncher().state(attempt) == "gone")
     assert "finished" in refused(finetune("resume", "last", home=home))
     assert "no adapter yet" in refused(finetune("continue", folder.id, home=home))
-    assert "no run" in refused(finetune("retry", "nothing-like-it", home=home))
+    assert "not found" in refused(finetune("retry", "nothing-like-it", home=home))
 
 
 @pytest.mark.long  # faults/test_studio_kills has it from the page
-def test_an_interrupted_run_is_offered_and_goes_on(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+def test_interrupted_run_is_offered_and_resumes(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     slow = {**tiny_config, "num_train_epochs": 200, "save_steps": 5, "save_total_limit": 2}
     done = finetune("train", config_file(tmp_path, slow), "--detach", home=home)
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def test_an_interrupted_run_is_offered_and_goes_on(home: Home, tiny_config: dict
     assert (started[-1].resumed_from_step or 0) >= 10
 
 
-def test_stop_says_what_it_does_and_how_to_go_on(home: Home) -> None:
+def test_stop_prints_result_and_resume_command(home: Home) -> None:
     folder, _ = start(home, "waits")
     done = finetune("stop", folder.id, home=home)
     assert done.returncode == 0, done.stderr

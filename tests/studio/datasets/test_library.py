@@ -28,13 +28,13 @@ def test_a_file_is_added_and_its_id_is_known_afterwards(home: Home, rows_file: P
     assert dataset_name(home, "/else/where.json") == "where.json"
 
 
-def test_what_cannot_be_used_is_told_by_the_child(home: Home, tmp_path: Path) -> None:
+def test_child_reports_unusable_files(home: Home, tmp_path: Path) -> None:
     with pytest.raises(FineTuneError) as raised:
         ensure_dataset(home, str(tmp_path / "none.jsonl"))
     assert raised.value.problems[0].code == Code.FILE_MISSING
 
 
-def test_a_file_s_name_is_no_option_and_its_bad_rows_stop_a_run(home: Home, tmp_path: Path) -> None:
+def test_option_like_file_name_and_invalid_rows_are_handled(home: Home, tmp_path: Path) -> None:
     path = tmp_path / "-rf.jsonl"
     path.write_text('[1]\n{"prompt": "a", "completion": "b"}\n')
     with pytest.raises(FineTuneError) as raised:
@@ -46,7 +46,7 @@ def test_a_file_s_name_is_no_option_and_its_bad_rows_stop_a_run(home: Home, tmp_
     assert describe(home, kept["dataset"]).valid == 1
 
 
-def test_a_dataset_is_found_by_its_id_its_beginning_and_its_name(home: Home, rows_file: Path) -> None:
+def test_dataset_is_found_by_id_prefix_or_name(home: Home, rows_file: Path) -> None:
     dataset = ensure_dataset(home, str(rows_file))
     for reference in (dataset, dataset[:5], "rows.jsonl"):
         assert find_dataset(home, reference).id == dataset
@@ -54,7 +54,7 @@ def test_a_dataset_is_found_by_its_id_its_beginning_and_its_name(home: Home, row
         find_dataset(home, "nothing")
 
 
-def test_a_dataset_that_runs_used_is_deleted_only_when_that_is_known(home: Home, rows_file: Path) -> None:
+def test_deleting_used_dataset_requires_confirmation(home: Home, rows_file: Path) -> None:
     dataset = ensure_dataset(home, str(rows_file))
     run = home.create_run()
     write_json(run.meta, {"name": "", "dataset": "rows.jsonl", "dataset_id": dataset})
@@ -68,7 +68,7 @@ def test_a_dataset_that_runs_used_is_deleted_only_when_that_is_known(home: Home,
     assert list_datasets(home)[0].id == dataset
 
 
-def test_the_beginning_of_two_ids_names_neither(home: Home, tmp_path: Path) -> None:
+def test_ambiguous_id_prefix_finds_nothing(home: Home, tmp_path: Path) -> None:
     for number in range(17):  # of seventeen ids two begin alike
         ensure_dataset(
             home, str(write_rows(tmp_path / f"{number}.jsonl", [{"prompt": f"q{number}", "completion": "a"}]))
@@ -90,7 +90,7 @@ def test_a_dataset_is_deleted_added_and_deleted_again(home: Home, rows_file: Pat
     assert [summary.id for summary in list_datasets(home)] == [dataset]
 
 
-def test_a_dataset_of_another_version_is_listed_and_says_why_when_asked(home: Home) -> None:
+def test_other_version_dataset_is_listed_and_raises_when_opened(home: Home) -> None:
     folder = home.dataset("0" * 16)
     folder.path.mkdir(parents=True)
     folder.report.write_text('{"schema_version": 2, "name": "a.jsonl"}')

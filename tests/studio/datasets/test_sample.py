@@ -5,7 +5,7 @@ import json
 from studio.datasets.sample import SAMPLE, SAMPLES, questions
 
 
-def test_the_questions_are_held_out_and_say_what_a_right_answer_holds() -> None:
+def test_questions_are_held_out_with_expected_answers() -> None:
     rows = [json.loads(line) for line in (SAMPLES / SAMPLE).read_text(encoding="utf-8").splitlines()]
     asked = {row["instruction"] for row in rows}
     assert len(rows) == 100

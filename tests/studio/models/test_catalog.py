@@ -23,7 +23,7 @@ def test_the_requirements_models_come_first_in_their_tiers() -> None:
         assert set(entry.advice) == {"en", "zh"}
 
 
-def test_what_is_here_is_said_to_be_here(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_downloaded_models_are_marked(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starter = CATALOG[-1]
     assert local_path(starter, home) is None
     home.starter.mkdir(parents=True)

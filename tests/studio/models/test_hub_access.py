@@ -47,7 +47,7 @@ def test_a_token_is_private_and_reaches_children_by_the_environment(home: Home) 
     assert TOKEN not in home.secrets.read_text()
 
 
-def test_a_token_goes_to_the_host_it_was_given_for_and_to_no_other(home: Home) -> None:
+def test_token_is_sent_only_to_its_host(home: Home) -> None:
     keep_token(home, TOKEN)
     choose_endpoint(home, MIRRORS[1])
     assert environment() == {"HF_ENDPOINT": MIRRORS[1], "HF_TOKEN": None}
@@ -56,7 +56,7 @@ def test_a_token_goes_to_the_host_it_was_given_for_and_to_no_other(home: Home) -
     assert environment() == {"HF_ENDPOINT": None, "HF_TOKEN": TOKEN}
 
 
-def test_the_environment_wins_and_is_never_touched(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_takes_precedence_and_stays_unchanged(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     keep_token(home, TOKEN)
     choose_endpoint(home, MIRRORS[1])
     monkeypatch.setattr(hub_access, "_filled", set())
@@ -71,9 +71,7 @@ def test_the_environment_wins_and_is_never_touched(home: Home, monkeypatch: pyte
         choose_endpoint(home, HUB)
 
 
-def test_a_token_of_the_environment_or_of_a_login_never_goes_to_a_mirror(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_and_login_tokens_never_reach_mirrors(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     monkeypatch.setenv("HF_TOKEN_PATH", "")
@@ -101,7 +99,7 @@ def test_only_addresses_of_the_list_can_be_chosen(home: Home) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "short", "with space in it", "hf_\nsecond-line", "ü" * 20, "x" * 501])
-def test_what_can_t_be_a_token_is_refused_without_repeating_it(home: Home, given: str) -> None:
+def test_invalid_token_is_rejected_without_echo(home: Home, given: str) -> None:
     with pytest.raises(FineTuneError) as caught:
         keep_token(home, given)
     assert not given or given not in str(caught.value)
@@ -109,7 +107,7 @@ def test_what_can_t_be_a_token_is_refused_without_repeating_it(home: Home, given
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
-def test_a_token_of_the_environment_goes_to_no_mirror(home: Home, name: str) -> None:
+def test_environment_token_disables_the_chosen_mirror(home: Home, name: str) -> None:
     home.path.mkdir()
     write_json(home.settings, {"hf_endpoint": MIRRORS[1]})
     environment = {name: "hf_given_for_the_hub"}

@@ -57,9 +57,7 @@ def test_the_recommended_models_come_first_with_size_license_and_download(pages:
     assert "Apache-2.0" in cards[0][0]
 
 
-def test_review_says_in_words_what_is_missing_and_what_will_happen(
-    pages: tuple[str, Any], home: Home, rows_file: Path
-) -> None:
+def test_review_describes_missing_settings_and_the_run(pages: tuple[str, Any], home: Home, rows_file: Path) -> None:
     from studio.datasets.library import ensure_dataset
     from studio.pages.train import config_of, review_text
 

@@ -6,7 +6,7 @@ from studio.pages.form import HIDDEN, controls, from_widgets, widget_values
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_every_setting_has_a_widget_with_its_own_name_and_its_help(language: str) -> None:
+def test_every_setting_has_a_widget_with_name_and_help(language: str) -> None:
     made = {control.name: control for control in controls(language)}
     assert set(made) == {name for name, _ in fields()} - HIDDEN
     for name, control in made.items():
@@ -25,7 +25,7 @@ def test_a_preset_goes_into_the_form_and_comes_out_the_same(name: str) -> None:
     assert FineTuneConfig.model_validate({**back, "model_name": config.model_name, "dataset": "rows.jsonl"}) == config
 
 
-def test_an_emptied_field_takes_its_default_and_nonsense_is_told() -> None:
+def test_empty_field_gets_default_and_nonsense_is_reported() -> None:
     assert from_widgets({"max_length": None, "learning_rate": None})["max_length"] == 1024
     problems = config_problems({**from_widgets({"max_length": 3, "lora.r": 0}), "dataset": "x"})
     assert {problem.params["field"] for problem in problems} == {"max_length", "lora.r"}

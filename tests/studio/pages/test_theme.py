@@ -1,4 +1,4 @@
-def test_no_font_comes_from_anywhere_else() -> None:
+def test_no_external_fonts() -> None:
     from studio.pages.theme import studio_theme
 
     css = studio_theme()._get_theme_css()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.process
         (-11, True, "killed", "SIGSEGV"),
     ],
 )
-def test_ends_are_told_apart(home: Home, returncode: int, for_memory: bool, cause: str, number: str | None) -> None:
+def test_exit_causes_differ(home: Home, returncode: int, for_memory: bool, cause: str, number: str | None) -> None:
     folder = home.create_run()
     attempt = folder.create_attempt()
     folder.reserve.write_bytes(b"0")
@@ -41,7 +41,7 @@ def test_ends_are_told_apart(home: Home, returncode: int, for_memory: bool, caus
     assert not folder.reserve.exists()
 
 
-def test_a_full_disk_that_the_trainer_has_told_of_is_the_cause(home: Home) -> None:
+def test_reported_full_disk_is_the_cause(home: Home) -> None:
     folder = home.create_run()
     attempt = folder.create_attempt()
     with EventLog(folder.events, 1) as log:
@@ -61,7 +61,7 @@ def small_cgroup() -> Iterator[Path]:
 GREEDY = "hoard = []\nwhile True: hoard.append(bytearray(b'x') * (8 << 20))"
 
 
-def test_a_kill_for_memory_is_named_with_a_smaller_setting(home: Home, small_cgroup: Path) -> None:
+def test_out_of_memory_kill_suggests_smaller_setting(home: Home, small_cgroup: Path) -> None:
     folder = home.create_run()
     folder.config.write_text("dataset: x\nper_device_train_batch_size: 8\nmax_length: 512\n")
     attempt = folder.create_attempt()

@@ -16,7 +16,7 @@ from tests.support.fakes import FakeCluster, fake_trainer, on_a_cluster
 pytestmark = pytest.mark.process
 
 
-def test_of_many_that_start_one_run_at_once_one_wins(home: Home) -> None:
+def test_concurrent_starts_of_one_run_have_one_winner(home: Home) -> None:
     folder = home.create_run()
 
     def attempt_start(_: int) -> Code | None:
@@ -32,7 +32,7 @@ def test_of_many_that_start_one_run_at_once_one_wins(home: Home) -> None:
     assert len(folder.attempts()) == 1
 
 
-def test_a_stale_pid_is_nobody(home: Home) -> None:
+def test_stale_pid_is_no_process(home: Home) -> None:
     folder = home.create_run()
     attempt = folder.create_attempt()
     write_json(attempt.pid, {"supervisor": {"pid": 1, "start_time": "never", "boot_id": "another"}, "trainer": None})
@@ -40,7 +40,7 @@ def test_a_stale_pid_is_nobody(home: Home) -> None:
     assert LocalLauncher().find(folder) is None
 
 
-def test_a_supervisor_that_cannot_start_says_why(home: Home) -> None:
+def test_failed_supervisor_start_reports_reason(home: Home) -> None:
     folder = home.create_run()
     with pytest.raises(FineTuneError) as raised:
         LocalLauncher(lambda _folder, _attempt: ["/no/such/program"]).start(folder)
@@ -48,7 +48,7 @@ def test_a_supervisor_that_cannot_start_says_why(home: Home) -> None:
 
 
 @pytest.mark.parametrize("name", ["torch.py", "trainer/__main__.py", "studio/processes/supervisor.py", "yaml.py"])
-def test_nothing_in_somebodys_folder_is_run_in_place_of_ours(
+def test_modules_in_working_directory_are_not_imported(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The modules of the caller's folder write their name when they are imported; ours must be taken."""

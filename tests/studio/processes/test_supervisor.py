@@ -33,7 +33,7 @@ def steps_told(folder: RunFolder) -> int:
     return len([event for event in read_events(folder.events) if isinstance(event, Step)])
 
 
-def test_a_run_ends_well_and_is_written_down(home: Home) -> None:
+def test_finished_run_is_recorded(home: Home) -> None:
     folder, attempt = start(home, "finishes")
     assert wait_for_end(folder, attempt) == "finished"
     record = read_json(attempt.exit)
@@ -42,7 +42,7 @@ def test_a_run_ends_well_and_is_written_down(home: Home) -> None:
     assert folder.log.read_text() == "done\n"
 
 
-def test_when_start_returns_the_run_can_be_found_and_is_no_child(home: Home) -> None:
+def test_started_run_is_found_and_detached(home: Home) -> None:
     before = psutil.Process().children(recursive=True)
     folder, attempt = start(home, "waits")
     assert LocalLauncher().find(folder) == attempt
@@ -75,7 +75,7 @@ def test_a_run_outlives_whoever_started_it(home: Home) -> None:
     assert wait_for_end(folder, attempt) == "finished"
 
 
-def test_a_killed_trainer_is_told_by_its_signal(home: Home) -> None:
+def test_killed_trainer_records_its_signal(home: Home) -> None:
     folder, attempt = start(home, "waits")
     until(lambda: steps_told(folder) == 3)
     identity(attempt, "trainer").send(signal.SIGKILL)
@@ -85,7 +85,7 @@ def test_a_killed_trainer_is_told_by_its_signal(home: Home) -> None:
     assert (problem.code, problem.params["signal"]) == ("trainer_killed", "SIGKILL")
 
 
-def test_a_trainer_that_crashes_without_a_word_is_told_by_its_code(home: Home) -> None:
+def test_silent_crash_records_exit_code(home: Home) -> None:
     folder, attempt = start(home, "crashes")
     assert wait_for_end(folder, attempt) == "failed"
     problem = problem_of_run(folder, read_events(folder.events))
@@ -93,7 +93,7 @@ def test_a_trainer_that_crashes_without_a_word_is_told_by_its_code(home: Home) -
     assert (problem.code, problem.params["code"]) == ("trainer_ended", 7)
 
 
-def test_a_killed_supervisor_takes_its_trainer_along(home: Home) -> None:
+def test_killed_supervisor_kills_its_trainer(home: Home) -> None:
     folder, attempt = start(home, "waits")
     until(lambda: steps_told(folder) == 3)
     trainer = identity(attempt, "trainer")
@@ -102,7 +102,7 @@ def test_a_killed_supervisor_takes_its_trainer_along(home: Home) -> None:
     assert run_state(folder, read_events(folder.events)) == "interrupted"
 
 
-def test_stop_and_save_is_the_trainer_s_own_doing(home: Home) -> None:
+def test_trainer_handles_stop_and_save(home: Home) -> None:
     folder, attempt = start(home, "waits")
     until(lambda: steps_told(folder) == 3)
     assert run_state(folder, read_events(folder.events)) == "running"
@@ -110,7 +110,7 @@ def test_stop_and_save_is_the_trainer_s_own_doing(home: Home) -> None:
     assert wait_for_end(folder, attempt) == "stopped"
 
 
-def test_discard_ends_even_a_deaf_trainer_within_ten_seconds(home: Home) -> None:
+def test_discard_kills_unresponsive_trainer_within_ten_seconds(home: Home) -> None:
     import time
 
     folder, attempt = start(home, "deaf")
@@ -133,7 +133,7 @@ def test_terminating_the_supervisor_lets_the_trainer_save(home: Home) -> None:
 
 
 @pytest.mark.long  # it waits for the supervisor's own patience
-def test_a_trainer_that_stays_after_its_last_word_is_ended(home: Home) -> None:
+def test_trainer_lingering_after_final_event_is_killed(home: Home) -> None:
     folder, attempt = start(home, "stays")
     until(lambda: run_state(folder) is RunState.STOPPED)
     assert identity(attempt, "trainer").is_alive()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 ROW = RowRequest(dataset="x", position=0)
 
 
-def test_a_child_that_knows_no_such_job_is_told_not_shown(home: Home) -> None:
+def test_unknown_job_fails_to_start(home: Home) -> None:
     with pytest.raises(FineTuneError) as raised:
         run_trainer(["no-such-job"], AddedDataset)
     assert raised.value.problems[0].code == Code.START_FAILED
@@ -60,7 +60,7 @@ def started(previews: Previews, model: str) -> threading.Thread:
     return thread
 
 
-def test_a_third_model_ends_no_child_that_is_being_asked(asked_for_long: Previews, tiny_model: Path) -> None:
+def test_third_model_does_not_end_busy_child(asked_for_long: Previews, tiny_model: Path) -> None:
     for name in ("a", "b"):
         started(asked_for_long, name)
     children = [held.child for held in asked_for_long._children.values()]
@@ -70,14 +70,14 @@ def test_a_third_model_ends_no_child_that_is_being_asked(asked_for_long: Preview
     assert all(child.alive for child in children)
 
 
-def test_who_waits_for_a_stuck_child_is_told_soon(asked_for_long: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_stuck_child_fails_soon(asked_for_long: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Previews, "WAIT_SECONDS", 0.1)
     started(asked_for_long, "a")
     with pytest.raises(FineTuneError, match="Too many requests"):
         asked_for_long.ask("a", "main", ROW, ShownRow)
 
 
-def test_an_end_of_our_own_is_not_called_a_lack_of_memory(home: Home) -> None:
+def test_closing_a_child_is_not_reported_as_out_of_memory(home: Home) -> None:
     previews = Previews(home.path)
     told: list[Code] = []
 

@@ -63,7 +63,7 @@ def gone(attempt: Attempt) -> bool:
     return LocalLauncher().state(attempt) == "gone"
 
 
-def test_a_run_gets_the_pair_that_waits_and_ends_like_any_run(kept: Home) -> None:
+def test_run_uses_warm_trainer_and_ends_normally(kept: Home) -> None:
     waits = pids(kept.warm_trainer.record)
     state = warm_trainer.warm_trainer_state(kept)
     assert state.state == "waiting"
@@ -80,7 +80,7 @@ def test_a_run_gets_the_pair_that_waits_and_ends_like_any_run(kept: Home) -> Non
     assert not kept.warm_trainer.path.exists()
 
 
-def test_of_two_runs_at_once_one_gets_it_and_both_run(home: Home) -> None:
+def test_one_of_two_concurrent_runs_gets_warm_trainer(home: Home) -> None:
     assert warm_trainer.keep_warm_trainer(home, waiting("waits"))
     until(home.warm_trainer.ready.exists)
     waits = pids(home.warm_trainer.record)
@@ -104,7 +104,7 @@ def test_of_two_runs_at_once_one_gets_it_and_both_run(home: Home) -> None:
     until(lambda: gone(winner.attempts()[0]))
 
 
-def test_only_a_pair_of_the_same_environment_is_taken(kept: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warm_trainer_requires_same_environment(kept: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     folder = new_run(kept)
     assert not warm_trainer.take_warm_trainer(folder, folder.create_attempt())
@@ -118,7 +118,7 @@ def test_only_a_pair_of_the_same_environment_is_taken(kept: Home, monkeypatch: p
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "trainer"])
-def test_a_pair_that_has_died_is_nobody_s_run(kept: Home, victim: str) -> None:
+def test_dead_warm_trainer_is_not_used(kept: Home, victim: str) -> None:
     killed = pids(kept.warm_trainer.record)
     killed[victim].send(signal.SIGKILL)
     until(lambda: not any(identity.is_alive() for identity in killed.values()))
@@ -127,7 +127,7 @@ def test_a_pair_that_has_died_is_nobody_s_run(kept: Home, victim: str) -> None:
     assert warm_trainer.warm_trainer_state(kept).model_dump() == {"state": "none", "memory_bytes": 0}
 
 
-def test_one_that_still_loads_is_not_given_a_run(home: Home) -> None:
+def test_loading_warm_trainer_gets_no_run(home: Home) -> None:
     loads = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     assert warm_trainer.keep_warm_trainer(home, loads)
     pair = pids(home.warm_trainer.record)
@@ -137,7 +137,7 @@ def test_one_that_still_loads_is_not_given_a_run(home: Home) -> None:
     until(lambda: not any(identity.is_alive() for identity in pair.values()))
 
 
-def test_of_two_after_the_folder_was_removed_the_newer_stays(home: Home) -> None:
+def test_newer_warm_trainer_survives_folder_removal(home: Home) -> None:
     assert warm_trainer.keep_warm_trainer(home, waiting())
     old = pids(home.warm_trainer.record)
     home.warm_trainer.path.rename(home.path / "away")  # in one move: the trainer may just be saying that it is ready
@@ -149,7 +149,7 @@ def test_of_two_after_the_folder_was_removed_the_newer_stays(home: Home) -> None
     warm_trainer.end_warm_trainer(home)
 
 
-def test_a_home_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
+def test_unwritable_home_has_no_warm_trainer(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.cache.write_text("a file where a folder should be")
     assert not warm_trainer.keep_warm_trainer(home, waiting())
@@ -157,7 +157,7 @@ def test_a_home_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
     assert warm_trainer.warm_trainer_state(home).state == "none"
 
 
-def test_it_ends_when_it_is_told_to_and_when_its_folder_goes(home: Home) -> None:
+def test_warm_trainer_ends_on_request_or_folder_removal(home: Home) -> None:
     for end in (warm_trainer.end_warm_trainer, lambda home: home.warm_trainer.path.rename(home.path / "away")):
         assert warm_trainer.keep_warm_trainer(home, waiting())
         assert warm_trainer.keep_warm_trainer(home, waiting())  # one is enough
@@ -166,7 +166,7 @@ def test_it_ends_when_it_is_told_to_and_when_its_folder_goes(home: Home) -> None
         until(lambda pair=pair: not any(identity.is_alive() for identity in pair.values()))
 
 
-def test_one_that_takes_too_much_memory_is_ended(home: Home) -> None:
+def test_warm_trainer_with_too_much_memory_is_ended(home: Home) -> None:
     greedy = [sys.executable, "-c", "import sys; held = b'x' * 1_600_000_000; sys.stdin.read()"]
     assert warm_trainer.keep_warm_trainer(home, greedy)
     pair = pids(home.warm_trainer.record)
@@ -174,7 +174,7 @@ def test_one_that_takes_too_much_memory_is_ended(home: Home) -> None:
     assert not home.warm_trainer.path.exists()
 
 
-def test_none_is_kept_when_memory_is_short(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_warm_trainer_when_memory_is_short(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm_trainer, "LEAST_AVAILABLE_BYTES", 1 << 62)
     assert not warm_trainer.keep_warm_trainer(home, waiting())
     assert not home.warm_trainer.path.exists()

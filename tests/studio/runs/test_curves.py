@@ -38,7 +38,7 @@ def history(home: Home) -> RunHistory:
     return RunHistory(folder)
 
 
-def test_a_page_gets_everything_once_and_then_only_what_is_new(history: RunHistory) -> None:
+def test_page_gets_everything_once_then_only_updates(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         log.append(STARTED)
         log.append(step(1))
@@ -54,7 +54,7 @@ def test_a_page_gets_everything_once_and_then_only_what_is_new(history: RunHisto
         assert updates_since(history, second.last, "en").train.x == []
 
 
-def test_after_a_resume_a_page_forgets_what_was_taken_back(history: RunHistory) -> None:
+def test_page_drops_repeated_steps_after_resume(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         for event in (STARTED, step(1), step(2), step(3)):
             log.append(event)
@@ -67,7 +67,7 @@ def test_after_a_resume_a_page_forgets_what_was_taken_back(history: RunHistory) 
     assert (told.reset, told.train) == (True, Curve(x=[1, 2], y=[1.0, 9.0]))
 
 
-def test_a_loss_that_is_no_number_is_a_gap(history: RunHistory) -> None:
+def test_nan_loss_is_a_gap(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         log.append(step(1, loss=math.nan))
     told = updates_since(history, 0, "en")
@@ -88,7 +88,7 @@ def test_samples_come_in_pairs(history: RunHistory) -> None:
     assert (status.state, status.phase, status.eta_seconds) == ("finished", "", None)
 
 
-def test_five_thousand_steps_are_told_in_two_thousand_points(history: RunHistory, tmp_path: Path) -> None:
+def test_long_curve_is_downsampled_to_two_thousand_points(history: RunHistory, tmp_path: Path) -> None:
     with history.folder.events.open("w") as file:
         file.writelines(
             step(number, 5000).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 5001)
@@ -98,7 +98,7 @@ def test_five_thousand_steps_are_told_in_two_thousand_points(history: RunHistory
     assert (told.train.x[0], told.train.x[-1]) == (1, 5000)
 
 
-def test_many_tabs_at_once_double_nothing(history: RunHistory) -> None:
+def test_concurrent_tabs_get_no_duplicates(history: RunHistory) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with history.folder.events.open("w") as file:
@@ -110,14 +110,14 @@ def test_many_tabs_at_once_double_nothing(history: RunHistory) -> None:
     assert all(answer == list(range(1, 1501)) for answer in answers)
 
 
-def test_a_gap_takes_no_extreme_away() -> None:
+def test_gaps_do_not_hide_extremes() -> None:
     ys = [1.0] * 10_000
     ys[5000], ys[5001], ys[7000], ys[7001] = math.nan, 8.0, math.inf, -8.0
     _, thin = thinned(range(10_000), ys)
     assert {8.0, -8.0} <= set(thin)
 
 
-def test_the_time_left_counts_steps_where_a_point_stands_for_several(history: RunHistory) -> None:
+def test_time_left_counts_steps_not_points(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         for number in (1, 10, 20):
             log.append(step(number))

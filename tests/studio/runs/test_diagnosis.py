@@ -44,7 +44,7 @@ def with_memory(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
         ),
     ],
 )
-def test_a_cure_is_offered_only_where_one_would_help(
+def test_fix_is_offered_only_if_it_helps(
     home: Home, monkeypatch: pytest.MonkeyPatch, memory: int, change: dict[str, Any], says: str
 ) -> None:
     with_memory(monkeypatch, memory)
@@ -55,7 +55,7 @@ def test_a_cure_is_offered_only_where_one_would_help(
     assert says in sentence(problem)
 
 
-def test_the_cure_that_was_shown_stays_when_memory_is_freed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shown_fix_stays_when_memory_is_freed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory(monkeypatch, 30 * GIB)
     folder = killed_for_memory(home)
     shown = cure_of(folder)
@@ -66,7 +66,7 @@ def test_the_cure_that_was_shown_stays_when_memory_is_freed(home: Home, monkeypa
     assert cure_of(folder) != shown
 
 
-def test_another_attempt_is_diagnosed_for_itself(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_attempt_is_diagnosed_separately(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory(monkeypatch, 30 * GIB)
     folder = killed_for_memory(home)
     first = cure_of(folder)

@@ -12,7 +12,7 @@ def test_the_end_of_a_huge_log_is_plain_text(tmp_path: Path) -> None:
     assert tail_of(tmp_path / "none") == ""
 
 
-def test_of_a_traceback_only_what_was_raised_is_evidence(tmp_path: Path) -> None:
+def test_evidence_has_only_the_exception_of_a_traceback(tmp_path: Path) -> None:
     log = tmp_path / "log"
     try:
         try:

@@ -57,7 +57,7 @@ def ended(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: s
     return folder
 
 
-def test_a_run_s_end_reaches_the_command_and_the_webhook_by_itself(
+def test_run_end_notifies_command_and_webhook(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: tuple[str, list[dict[str, Any]]]
 ) -> None:
     address, got = hook
@@ -83,7 +83,7 @@ def test_a_run_s_end_reaches_the_command_and_the_webhook_by_itself(
         {"command": [1]},
     ],
 )
-def test_what_is_wrong_with_it_is_logged_without_its_address(
+def test_notification_errors_are_logged_without_the_url(
     home: Home,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,7 +97,7 @@ def test_what_is_wrong_with_it_is_logged_without_its_address(
     assert "hidden-token" not in caplog.text
 
 
-def test_without_a_file_nobody_is_told_and_a_damaged_one_is_named(
+def test_no_file_means_no_notification_damaged_file_is_named(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = ended(home, tmp_path, monkeypatch, "finishes")

@@ -43,7 +43,7 @@ def start_of(folder: RunFolder) -> float:
     return next(event.time for event in read_events(folder.events) if isinstance(event, Started))
 
 
-def test_the_second_run_waits_without_a_process_and_starts_in_turn(queue: RunQueue) -> None:
+def test_second_run_waits_without_process_then_starts(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     assert queue.submit(first) is True
     assert queue.submit(second) is False
@@ -76,7 +76,7 @@ def test_failed_crashed_and_unstartable_runs_do_not_block_the_queue(queue: RunQu
     assert others[3].id in queue.home.queue_log.read_text()
 
 
-def test_a_killed_supervisor_keeps_nobody_waiting_after_the_next_look(queue: RunQueue) -> None:
+def test_next_poll_starts_run_after_killed_supervisor(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     queue.submit(first)
     queue.submit(second)
@@ -87,7 +87,7 @@ def test_a_killed_supervisor_keeps_nobody_waiting_after_the_next_look(queue: Run
     until(lambda: run_state(second) is RunState.FINISHED)
 
 
-def test_runs_change_places_leave_and_come_back(queue: RunQueue) -> None:
+def test_runs_are_moved_removed_and_requeued(queue: RunQueue) -> None:
     first = make_run(queue, "waits")
     a, b, c = (make_run(queue) for _ in range(3))
     for folder in (first, a, b, c):
@@ -112,7 +112,7 @@ def test_runs_change_places_leave_and_come_back(queue: RunQueue) -> None:
     assert start_of(c) < start_of(a)
 
 
-def test_a_pause_lets_what_runs_go_on_and_starts_nothing_more(queue: RunQueue) -> None:
+def test_pause_keeps_active_runs_and_starts_none(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     queue.submit(first)
     queue.pause()
@@ -125,7 +125,7 @@ def test_a_pause_lets_what_runs_go_on_and_starts_nothing_more(queue: RunQueue) -
     until(lambda: run_state(second) is RunState.FINISHED)
 
 
-def test_a_run_is_put_there_once_and_one_that_runs_is_not(queue: RunQueue) -> None:
+def test_run_is_queued_once_and_not_while_running(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     assert queue.submit(first)
     assert queue.submit(first)
@@ -135,7 +135,7 @@ def test_a_run_is_put_there_once_and_one_that_runs_is_not(queue: RunQueue) -> No
     assert len(first.attempts()) == 1
 
 
-def test_a_ticket_of_one_that_was_started_is_taken_away(queue: RunQueue) -> None:
+def test_ticket_of_started_run_is_removed(queue: RunQueue) -> None:
     """Whoever started it was killed before the ticket was gone."""
     folder = make_run(queue)
     queue.submit(folder)
@@ -147,14 +147,14 @@ def test_a_ticket_of_one_that_was_started_is_taken_away(queue: RunQueue) -> None
     assert len(folder.attempts()) == 1
 
 
-def test_who_was_killed_before_the_start_holds_no_device(queue: RunQueue) -> None:
+def test_starter_killed_before_start_holds_no_device(queue: RunQueue) -> None:
     queue.home.locks.mkdir(parents=True)
     gone, folder = make_run(queue), make_run(queue)
     write_json(queue.home.locks / "cpu.json", {"run": gone.id, "attempt": 1})
     assert queue.submit(folder) is True
 
 
-def test_each_card_has_its_own_run(queue: RunQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_card_runs_its_own_run(queue: RunQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     from interfaces.device import GIB, Device
 
     cards = [Device("cuda", "a card", 8 * GIB, 8 * GIB, index) for index in range(2)]
@@ -168,7 +168,7 @@ def test_each_card_has_its_own_run(queue: RunQueue, monkeypatch: pytest.MonkeyPa
     assert queue.running() == {"cuda:0": folders[0].id, "cuda:1": folders[1].id}
 
 
-def test_a_start_that_goes_wrong_for_want_of_something_empties_no_queue(queue: RunQueue) -> None:
+def test_failed_start_does_not_empty_the_queue(queue: RunQueue) -> None:
     """The machine has no process to give, for a moment."""
     folders = [make_run(queue) for _ in range(3)]
     queue.pause()
@@ -187,7 +187,7 @@ def test_a_start_that_goes_wrong_for_want_of_something_empties_no_queue(queue: R
     until(lambda: has_ended(*folders), 60)
 
 
-def test_a_machine_that_goes_down_starts_no_other_run(queue: RunQueue) -> None:
+def test_shutdown_starts_no_other_run(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     queue.submit(first)
     queue.submit(second)
@@ -202,7 +202,7 @@ def test_a_machine_that_goes_down_starts_no_other_run(queue: RunQueue) -> None:
     until(lambda: has_ended(second))
 
 
-def test_what_the_running_one_holds_will_be_free_for_the_next(queue: RunQueue) -> None:
+def test_memory_of_active_run_counts_as_free_later(queue: RunQueue) -> None:
     first = make_run(queue, "waits")
     queue.submit(first)
     until(lambda: run_state(first) is RunState.RUNNING)
@@ -213,7 +213,7 @@ def test_what_the_running_one_holds_will_be_free_for_the_next(queue: RunQueue) -
     assert queue.memory_held(cpu) == 0
 
 
-def test_a_run_that_another_has_started_meanwhile_is_not_put_there_again(queue: RunQueue) -> None:
+def test_run_started_elsewhere_is_not_queued_again(queue: RunQueue) -> None:
     """Its Start was pressed twice, and while the second waited for the queue's lock it ran to its end."""
     folder = make_run(queue)
 
@@ -230,9 +230,7 @@ def test_a_run_that_another_has_started_meanwhile_is_not_put_there_again(queue: 
     assert len(folder.attempts()) == 1
 
 
-def test_a_lock_that_another_keeps_is_told_and_nothing_is_put_there(
-    queue: RunQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_lock_is_reported_and_queues_nothing(queue: RunQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.runs.queue.LOCK_SECONDS", 0.1)
     folder = make_run(queue)
     queue.home.queue.mkdir()
@@ -243,7 +241,7 @@ def test_a_lock_that_another_keeps_is_told_and_nothing_is_put_there(
     assert queue.submit(folder)
 
 
-def test_damaged_records_keep_nobody_and_name_no_device_of_their_own(queue: RunQueue) -> None:
+def test_damaged_records_block_no_run(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     queue.submit(first)
     queue.submit(second)
@@ -256,7 +254,7 @@ def test_damaged_records_keep_nobody_and_name_no_device_of_their_own(queue: RunQ
     until(lambda: has_ended(second))
 
 
-def test_the_next_is_started_also_where_nothing_can_be_logged(queue: RunQueue) -> None:
+def test_next_run_starts_without_writable_log(queue: RunQueue) -> None:
     first, second = make_run(queue, "waits"), make_run(queue)
     queue.submit(first)
     queue.submit(second)
@@ -267,7 +265,7 @@ def test_the_next_is_started_also_where_nothing_can_be_logged(queue: RunQueue) -
 
 
 @pytest.mark.timeout(30)
-def test_start_of_a_run_that_just_started_elsewhere_answers_at_once(queue: RunQueue) -> None:
+def test_starting_an_already_started_run_returns_immediately(queue: RunQueue) -> None:
     folder = make_run(queue, "waits")
     queue.submit(folder)
     FinetuneManager(SupervisedTrainer(), queue.home).launch(folder.id)

@@ -64,14 +64,12 @@ FAILED = Failed(step=1, problem=Problem.error(Code.FILE_EMPTY, path="a"))
         ((STARTED, FAILED), {"returncode": 1}, "failed"),
     ],
 )  # fmt: skip
-def test_the_state_of_what_does_not_run(
-    home: Home, told: tuple[Event, ...], ended: dict[str, Any] | None, state: str
-) -> None:
+def test_states_of_inactive_runs(home: Home, told: tuple[Event, ...], ended: dict[str, Any] | None, state: str) -> None:
     folder = run_of(home, *told, ended=ended)
     assert run_state(folder, read_events(folder.events)) == state
 
 
-def test_a_waiting_run_is_queued_whatever_its_last_attempt_ended_with(home: Home) -> None:
+def test_waiting_run_is_queued_regardless_of_last_attempt(home: Home) -> None:
     folder = home.create_run()
     assert run_state(folder, []) == "stopped"
     folder.config.write_text("{}")
@@ -83,7 +81,7 @@ def test_a_waiting_run_is_queued_whatever_its_last_attempt_ended_with(home: Home
     assert run_state(resumed, read_events(resumed.events)) == "interrupted"
 
 
-def test_an_attempt_that_is_just_being_started_is_not_yet_lost(home: Home) -> None:
+def test_starting_attempt_is_not_interrupted(home: Home) -> None:
     import os
 
     folder = home.create_run()
@@ -93,7 +91,7 @@ def test_an_attempt_that_is_just_being_started_is_not_yet_lost(home: Home) -> No
     assert run_state(folder, []) == "interrupted"
 
 
-def test_following_a_live_run_tells_each_event_once(home: Home) -> None:
+def test_following_active_run_yields_events_once(home: Home) -> None:
     folder = home.create_run()
     LocalLauncher(fake_trainer("waits")).start(folder)
     told: list[Event] = []
@@ -105,7 +103,7 @@ def test_following_a_live_run_tells_each_event_once(home: Home) -> None:
     assert [event.seq for event in told] == [1, 2, 3, 4, 5]
 
 
-def test_a_summary_is_written_at_the_end_and_again_after_a_resume(home: Home) -> None:
+def test_summary_is_written_at_end_and_after_resume(home: Home) -> None:
     folder = run_of(
         home,
         STARTED,
@@ -127,13 +125,13 @@ def test_a_summary_is_written_at_the_end_and_again_after_a_resume(home: Home) ->
     assert summary_of(folder).attempts == 2
 
 
-def test_a_damaged_summary_is_made_anew(home: Home) -> None:
+def test_damaged_summary_is_rebuilt(home: Home) -> None:
     folder = run_of(home, STARTED, step(1), FAILED, ended={"returncode": 1})
     write_json(folder.summary, {"attempts": 1, "state": "of the future"})
     assert summary_of(folder).state == "failed"
 
 
-def test_the_list_is_newest_first_and_half_made_runs_are_left_out(home: Home) -> None:
+def test_list_is_newest_first_without_incomplete_runs(home: Home) -> None:
     names = [run_of(home, STARTED).id for _ in range(3)]
     home.create_run()
     assert [run.id for run in list_runs(home)] == sorted(names, reverse=True)
@@ -146,7 +144,7 @@ def test_a_run_is_found_by_a_part_of_its_id(home: Home, part: Callable[[str], st
     assert find_run(home, part(folder.id)) == folder
 
 
-def test_last_is_the_newest_and_doubt_is_told(home: Home) -> None:
+def test_last_is_newest_and_ambiguity_is_reported(home: Home) -> None:
     folders = sorted((run_of(home, STARTED) for _ in range(3)), key=lambda folder: folder.id)
     assert find_run(home, "last") == folders[-1]
     with pytest.raises(FineTuneError) as raised:
@@ -164,7 +162,7 @@ def test_a_run_with_a_checkpoint_can_be_resumed(home: Home) -> None:
     assert summarize(folder).resumable
 
 
-def test_a_silent_attempt_is_not_explained_by_the_one_before(home: Home) -> None:
+def test_silent_attempt_does_not_inherit_earlier_ending(home: Home) -> None:
     folder = run_of(home, STARTED, step(1), Stopped(step=1, resumable=True), ended={"returncode": 0})
     write_json(folder.create_attempt().exit, {"returncode": None, "signal": "SIGKILL"})
     events = read_events(folder.events)
@@ -197,7 +195,7 @@ def test_time_does_not_count_the_pause_between_two_attempts(home: Home) -> None:
     assert summarize(folder).seconds == 10
 
 
-def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) -> None:
+def test_other_version_run_is_listed_and_raises_when_opened(home: Home) -> None:
     good, other = home.create_run(), home.create_run()
     for folder in (good, other):
         folder.config.write_text("{}")
@@ -206,7 +204,7 @@ def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) 
     states = {summary.id: summary.state for summary in list_runs(home)}
     assert states[other.id] == "failed"
     assert set(states) == {good.id, other.id}
-    assert next(one.name for one in list_runs(home) if one.id == other.id) == "schema version 2"
+    assert next(one.name for one in list_runs(home) if one.id == other.id) == "unsupported schema version 2"
     for ask in (summary_of, require_known, lambda folder: updates_since(RunHistory(folder), 0, "en")):
         with pytest.raises(FineTuneError, match="schema version 2"):
             ask(other)
@@ -215,7 +213,7 @@ def test_a_run_of_another_version_is_listed_and_says_why_when_asked(home: Home) 
     assert summary_of(good).state == "stopped"
 
 
-def test_which_states_are_over_is_said_and_no_script_lists_them(home: Home) -> None:
+def test_summary_has_over_and_scripts_list_no_states(home: Home) -> None:
     folder = run_of(home, STARTED, step(1), Stopped(step=1, resumable=True))
     record = summary_of(folder).model_dump(mode="json")
     assert (record["state"], record["over"]) == ("stopped", True)
@@ -225,7 +223,7 @@ def test_which_states_are_over_is_said_and_no_script_lists_them(home: Home) -> N
     assert '"interrupted",' not in scripts
 
 
-def test_a_diverged_run_is_a_line_of_the_list_that_json_can_carry(home: Home) -> None:
+def test_diverged_run_summary_is_valid_json(home: Home) -> None:
     import json
 
     folder = home.create_run()
@@ -239,7 +237,7 @@ def test_a_diverged_run_is_a_line_of_the_list_that_json_can_carry(home: Home) ->
     json.dumps(record, allow_nan=False)
 
 
-def test_a_list_reads_of_a_run_that_goes_on_only_what_is_new(home: Home) -> None:
+def test_list_reads_only_new_events_of_active_runs(home: Home) -> None:
     folder = home.create_run()
     folder.config.write_text("{}")
     folder.create_attempt()

@@ -22,7 +22,7 @@ def carried_out(home: Home, script: str) -> dict[str, Any]:
     return manager.start_training(manager.create_task(CONFIG))
 
 
-def test_it_keeps_the_contract(home: Home) -> None:
+def test_implements_the_interface(home: Home) -> None:
     service = SupervisedTrainer()
     assert isinstance(service, IFineTuneService)
     assert service.validate_config(CONFIG) is True
@@ -48,7 +48,7 @@ def test_a_failed_run_is_a_result_with_its_reason(home: Home, script: str, code:
     assert (result["state"], result["problem"]["code"]) == ("failed", code)
 
 
-def test_a_run_that_runs_already_is_followed_not_started_again(home: Home) -> None:
+def test_running_run_is_followed_not_restarted(home: Home) -> None:
     launcher = LocalLauncher(fake_trainer("waits"))
     manager = FinetuneManager(SupervisedTrainer(launcher), home)
     task = manager.create_task(CONFIG)

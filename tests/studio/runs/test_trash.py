@@ -23,7 +23,7 @@ def test_what_was_deleted_can_be_brought_back(home: Home) -> None:
     assert folder.config.read_text() == "{}"
 
 
-def test_a_run_that_runs_is_not_deleted(home: Home) -> None:
+def test_active_run_is_not_deleted(home: Home) -> None:
     folder = run_in(home)
     LocalLauncher(fake_trainer("waits")).start(folder)
     with pytest.raises(FineTuneError) as raised:
@@ -32,7 +32,7 @@ def test_a_run_that_runs_is_not_deleted(home: Home) -> None:
 
 
 @pytest.mark.parametrize("run_id", ["", "none", "../runs", "..", "/etc"])
-def test_nothing_but_a_deleted_run_is_brought_back(home: Home, run_id: str) -> None:
+def test_only_deleted_runs_are_restored(home: Home, run_id: str) -> None:
     with pytest.raises(FineTuneError) as raised:
         restore_run(home, run_id)
     assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
@@ -50,7 +50,7 @@ def test_a_run_of_another_launcher_is_deleted_once_it_has_ended(home: Home, monk
     assert not folder.path.exists()
 
 
-def test_nobody_starts_a_run_while_it_is_moved_to_the_trash(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_cannot_start_during_deletion(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.runs.queue.LOCK_SECONDS", 0.05)
     folder = home.create_run()
     folder.config.write_text("{}")

@@ -32,7 +32,7 @@ def config(**settings: Any) -> FineTuneConfig:
     return FineTuneConfig(dataset="x", **options)
 
 
-def test_auto_is_decided_and_the_record_says_how(home: Home) -> None:
+def test_auto_is_resolved_and_recorded(home: Home) -> None:
     roomy = assess(home, config(), CPU)
     assert roomy.config.gradient_checkpointing is False
     assert roomy.to_record().gradient_checkpointing is False
@@ -55,13 +55,13 @@ def test_a_part_kept_aside_is_not_trained(home: Home) -> None:
     assert duration(SHAPE, config(validation_split=0.5), CPU, LENGTHS, Calibration())[0] == 126  # 63 updates an epoch
 
 
-def test_experience_corrects_the_verdict(home: Home) -> None:
+def test_calibration_corrects_the_verdict(home: Home) -> None:
     for number in range(3):
         add_run(home, f"20260101-{number}", 1.1)
     assert assess(home, config(), CPU).correction == pytest.approx(1.1)
 
 
-def test_what_a_run_keeps_can_be_compared_later(home: Home) -> None:
+def test_stored_estimate_can_be_compared_later(home: Home) -> None:
     found = assess(home, config(), CPU).run_record()
     stored = json.loads(json.dumps(found.to_json()))
     assert "output_dir" not in stored["config"]
@@ -69,7 +69,7 @@ def test_what_a_run_keeps_can_be_compared_later(home: Home) -> None:
     assert (again.total_bytes, again.shape, again.config.max_length) == (found.total_bytes, SHAPE, config().max_length)
 
 
-def test_rows_that_are_dropped_take_no_steps_and_split_ones_more() -> None:
+def test_dropped_rows_take_no_steps_split_rows_more() -> None:
     lengths = Lengths((100, 4000), (1000, 1000))
     steps = {
         how: duration(SHAPE, config(long_rows=how, max_length=512), CPU, lengths, Calibration())[0]
@@ -78,7 +78,7 @@ def test_rows_that_are_dropped_take_no_steps_and_split_ones_more() -> None:
     assert steps == {"drop": 250, "truncate": 500, "split": 2250}
 
 
-def test_what_fits_and_would_take_for_ever_is_called_impractical(home: Home) -> None:
+def test_fitting_but_slow_change_is_impractical(home: Home) -> None:
     """8 billion weights on a CPU: no change of settings makes a step of hundreds of rows bearable."""
     asked = config(model_name="Qwen/Qwen2.5-7B-Instruct", per_device_train_batch_size=64, max_length=1024)
     fit = assess(home, asked, replace(CPU, free_memory_bytes=24 * GIB, total_memory_bytes=24 * GIB)).fit()
@@ -90,13 +90,13 @@ def test_what_fits_and_would_take_for_ever_is_called_impractical(home: Home) -> 
     assert assess(home, asked, a_card).fit().is_practical  # type: ignore[union-attr]
 
 
-def test_a_step_s_time_is_that_of_this_machine_where_it_is_known() -> None:
+def test_step_time_uses_measured_speed_if_known() -> None:
     flops = flops_per_token(SHAPE, config(), LENGTHS)
     known = Calibration((replace(TRIAL, tokens_per_second=500, slowest=400, fastest=625, flops_per_token=flops),))
     assert step_seconds(SHAPE, config(), CPU, LENGTHS, known) == pytest.approx(800 / 625)
 
 
-def test_rows_longer_than_the_model_s_positions_are_a_warning_before_the_start(home: Home) -> None:
+def test_rows_beyond_model_positions_warn_before_start(home: Home) -> None:
     context = assess(home, config(), CPU).facts.shape.context
     assert context
     for length, codes in ((context, []), (context + 1, [Code.POSITIONS_EXCEEDED])):

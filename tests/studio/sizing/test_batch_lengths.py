@@ -14,7 +14,7 @@ def config(**settings: Any) -> FineTuneConfig:
     return FineTuneConfig(dataset="x", **{"max_length": 512, "per_device_train_batch_size": 4, **settings})
 
 
-def test_without_data_each_row_is_as_long_as_it_may_be() -> None:
+def test_without_data_rows_have_max_length() -> None:
     assert worst_batch(config(), None) == (512,) * 4
     assert worst_batch(config(packing=True, max_tokens_per_batch=1100), None) == (512,) * 2
     assert trained_in((512,) * 4, None) == 4 * 511

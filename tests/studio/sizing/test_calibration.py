@@ -21,7 +21,7 @@ from tests.support.records import TRIAL, add_run
 DEVICE = Device("cpu", "a processor", 16 * GIB, 16 * GIB)
 
 
-def test_a_finished_run_is_a_trial_without_its_first_step_s_speed(home: Home) -> None:
+def test_finished_run_trial_ignores_first_step_speed(home: Home) -> None:
     trial = trial_of(add_run(home, "20260101-1", 1.1))
     assert trial is not None
     assert trial.ratio == pytest.approx(1.1)
@@ -41,7 +41,7 @@ def test_a_correction_is_not_learned_from_itself(home: Home) -> None:
     assert trial.ratio == pytest.approx(1.1)
 
 
-def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Home) -> None:
+def test_timed_steps_count_regardless_of_run_result(home: Home) -> None:
     folder = add_run(home, "20260101-1", 1.1)
     *steps, _end = folder.events.read_text().splitlines(keepends=True)
     folder.events.write_text("".join(steps))
@@ -57,7 +57,7 @@ def test_a_few_timed_steps_teach_the_speed_whatever_becomes_of_the_run(home: Hom
     assert calibration.error() is None, "its largest batch may not have come yet"
 
 
-def test_who_has_not_seen_all_rows_teaches_only_the_speed(home: Home) -> None:
+def test_incomplete_epoch_calibrates_only_speed(home: Home) -> None:
     folder = add_run(home, "20260101-1", 0.6)
     half = folder.events.read_text().replace('"epoch":1.0', '"epoch":0.5').splitlines(keepends=True)
     folder.events.write_text("".join([*half[:-1], half[-2], half[-1]]))  # three timed steps
@@ -66,7 +66,7 @@ def test_who_has_not_seen_all_rows_teaches_only_the_speed(home: Home) -> None:
     assert (trial.measured_bytes, trial.tokens_per_second) == (0, 100.0)
 
 
-def test_a_run_that_times_has_the_same_batches_and_does_nothing_else() -> None:
+def test_timing_run_has_same_batches_and_no_extras() -> None:
     mine = {
         "model_name": "starter", "dataset": "rows", "max_length": 99, "per_device_train_batch_size": 2, "name": "mine",
         "load_best_model_at_end": True, "early_stopping_patience": 2, "sample_prompts": ["?"],
@@ -77,7 +77,7 @@ def test_a_run_that_times_has_the_same_batches_and_does_nothing_else() -> None:
     assert (config["max_steps"], config["validation_split"], config["sample_prompts"]) == (4, 0.0, [])
 
 
-def test_runs_without_an_estimate_teach_nothing(home: Home) -> None:
+def test_runs_without_estimate_do_not_calibrate(home: Home) -> None:
     folder = add_run(home, "20260101-1", 1.1)
     folder.estimate.write_text("{}")
     assert trial_of(folder) is None
@@ -85,7 +85,7 @@ def test_runs_without_an_estimate_teach_nothing(home: Home) -> None:
     assert trial_of(folder) is None
 
 
-def test_the_correction_is_a_median_of_three_or_more_and_within_bounds() -> None:
+def test_correction_is_bounded_median_of_three_runs() -> None:
     def correction(*ratios: float) -> float:
         trials = tuple(replace(TRIAL, measured_bytes=round(1000 * ratio)) for ratio in ratios)
         return Calibration(trials).correction(DEVICE)
@@ -101,7 +101,7 @@ def test_the_error_is_that_of_the_estimate() -> None:
     assert Calibration((TRIAL,)).error() == pytest.approx(1 - 1000 / 1100)
 
 
-def test_speed_is_remembered_by_model_and_else_by_what_the_device_computes() -> None:
+def test_speed_is_by_model_else_by_device_flops() -> None:
     other = replace(TRIAL, model="other", tokens_per_second=10.0, slowest=9.0, fastest=12.0, flops_per_token=2e9)
     calibration = Calibration((TRIAL, other))
 
@@ -114,7 +114,7 @@ def test_speed_is_remembered_by_model_and_else_by_what_the_device_computes() -> 
     assert Calibration().tokens_per_second(DEVICE, "starter", "16 bits", 2e8) is None
 
 
-def test_what_is_learned_from_is_the_estimate_with_the_run_s_own_rows(home: Home) -> None:
+def test_calibration_uses_estimate_with_real_rows(home: Home) -> None:
     """Short rows that were estimated as long as max_length must not teach that long ones need less."""
     for number in range(3):
         folder = add_run(home, f"20260101-{number}", 1.0)
@@ -127,7 +127,7 @@ def test_what_is_learned_from_is_the_estimate_with_the_run_s_own_rows(home: Home
     assert calibration_of(home).error() == pytest.approx(0.0, abs=0.001)
 
 
-def test_before_its_rows_are_counted_a_run_shows_what_was_expected_and_teaches_nothing(home: Home) -> None:
+def test_uncounted_run_shows_initial_estimate_and_does_not_calibrate(home: Home) -> None:
     folder = add_run(home, "20260101-1", 1.0)
     folder.lengths.unlink()
     expected, stored = estimate_of_run(folder), read_json(folder.estimate)
@@ -137,19 +137,19 @@ def test_before_its_rows_are_counted_a_run_shows_what_was_expected_and_teaches_n
     assert trial_of(folder) is None
 
 
-def test_a_home_s_runs_are_its_experience(home: Home) -> None:
+def test_calibration_comes_from_runs_of_the_home(home: Home) -> None:
     add_run(home, "20260101-1", 1.1)
     add_run(home, "20260101-2", 1.0)
     assert {trial.run for trial in calibration_of(home).trials} == {"20260101-1", "20260101-2"}
 
 
-def test_runs_that_teach_nothing_do_not_hide_those_that_do(home: Home) -> None:
+def test_unusable_runs_do_not_hide_usable_trials(home: Home) -> None:
     add_run(home, "20260101-1", 1.1)
     for number in range(60):
         home.run(f"20260102-{number}").path.mkdir()
     assert [trial.run for trial in calibration_of(home).trials] == ["20260101-1"]
 
 
-def test_ways_are_told_apart() -> None:
+def test_variants_are_distinguished() -> None:
     assert variant_name(FineTuneConfig(load_in_4bit=True, gradient_checkpointing=True)) == "4 bits, recomputed"
     assert variant_name(FineTuneConfig(gradient_checkpointing="auto")) == "16 bits"

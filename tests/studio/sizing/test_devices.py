@@ -44,12 +44,12 @@ def test_every_card_of_the_list_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "abacus", "GB", "-3GB", "0GB", "12", "nanGB", "1e9GB"])
-def test_what_is_no_device_is_a_sentence_with_those_that_are(text: str) -> None:
+def test_unknown_device_error_lists_known_devices(text: str) -> None:
     with pytest.raises(FineTuneError, match="rtx_3060"):
         named_device(text)
 
 
-def test_a_config_s_device_is_that_one_and_else_the_usable_one() -> None:
+def test_configured_device_or_usable_fallback_is_chosen() -> None:
     cards = [Device("cuda", "first", 1, 1, 0), Device("cuda", "second", 1, 1, 1)]
     cpu = Device("cpu", "a cpu", 1, 1)
     assert chosen_device("cuda:1", [*cards, cpu]).name == "second"
@@ -68,7 +68,7 @@ def test_a_card_of_amd_is_read_from_the_kernel(tmp_path: Path) -> None:
     assert (card.kind, card.total_memory_bytes, card.free_memory_bytes, card.index) == ("cuda", 16000, 10000, 0)
 
 
-def test_what_devices_do_now_is_told() -> None:
+def test_device_utilization_is_reported() -> None:
     told = devices_now()
     assert [device.used for device in told].count(True) == 1
     assert told[-1].kind == "cpu"

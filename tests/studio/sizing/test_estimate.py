@@ -37,7 +37,7 @@ def test_a_model_s_weights_are_two_bytes_each_in_16_bits() -> None:
     assert weights_bytes(QWEN, StepSpec((1,), 1, width=4)) == 4 * 494_032_768
 
 
-def test_resident_memory_is_what_others_measured_to_a_thousandth() -> None:
+def test_resident_memory_matches_published_figures() -> None:
     """fms-acceleration: memory allocated between steps, Mistral-7B with rank 16 on q, k, v, o. 18 MB of it are not tensors."""
     spec = StepSpec((1,), 1, rank=16, targets=QKVO)
     shape = SHAPES["Mistral-7B"]
@@ -50,7 +50,7 @@ def test_resident_memory_is_what_others_measured_to_a_thousandth() -> None:
         assert abs(held + 17_500_000 - measured) < measured / 1000
 
 
-def test_published_measurements_are_met() -> None:
+def test_estimates_match_published_measurements() -> None:
     errors = [estimated(row) / row.measured - 1 for row in ROWS]
     assert len(errors) >= 60
     assert statistics.median(map(abs, errors)) <= 0.12
@@ -70,7 +70,7 @@ def estimated(row: Row) -> float:
     return held + simulate_step(shape, spec).peak + (1.1e9 if row.context else 0)
 
 
-def test_the_parts_add_up_and_the_worst_moment_is_all_of_them() -> None:
+def test_parts_add_up_to_the_peak() -> None:
     found = estimate(QWEN, config(), CARD)
     assert found.total_bytes == sum(found.parts.values()) == found.to_record().total_bytes
     assert found.parts["process"] == PROCESS_BYTES["cuda"]
@@ -85,7 +85,7 @@ def test_the_verdict_looks_at_what_is_free(free: float, verdict: str) -> None:
     assert estimate(QWEN, config(), device).verdict == verdict
 
 
-def test_what_was_learned_from_runs_corrects_every_part() -> None:
+def test_calibration_corrects_every_part() -> None:
     plain, corrected = estimate(QWEN, config(), CARD), estimate(QWEN, config(), CARD, correction=1.1)
     assert corrected.total_bytes == pytest.approx(1.1 * plain.total_bytes, rel=1e-6)
 
@@ -103,7 +103,7 @@ def test_every_optimizer_is_known(optim: Any) -> None:
     assert estimate(QWEN, config(optim=optim), CARD).parts["optimizer"] >= 0
 
 
-def test_the_requirements_cards_take_what_they_are_said_to_take() -> None:
+def test_required_cards_fit_their_presets() -> None:
     """Coder-1.5B fits an RTX 3060 with its own preset; 7B needs 4 bits there, and a 4090 takes it."""
     card = Device("cuda", "RTX 3060", 12 * GIB, 12 * GIB, bf16=True)
     preset = PresetConfigs.rtx_3060()
@@ -129,7 +129,7 @@ def test_a_family_s_own_names_of_matrices_are_known(names: list[str]) -> None:
     )
 
 
-def test_a_name_that_nobody_knows_counts_as_all() -> None:
+def test_unknown_module_name_counts_as_all() -> None:
     assert (
         estimate(QWEN, config(lora={"target_modules": ["mystery"]}), CARD).parts["adapter"]
         == estimate(QWEN, config(), CARD).parts["adapter"]

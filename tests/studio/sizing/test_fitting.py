@@ -28,7 +28,7 @@ def test_what_fits_needs_no_change() -> None:
     assert make_it_fit(SHAPE, config(), card(400)) is None
 
 
-def test_the_gentlest_change_comes_first_and_keeps_what_is_learned() -> None:
+def test_mildest_change_comes_first_and_preserves_training() -> None:
     fit = make_it_fit(SHAPE, config(), card(24))
     assert fit is not None
     assert fit.changes == {"gradient_checkpointing": True}
@@ -44,7 +44,7 @@ def test_an_update_sees_as_many_rows_as_before() -> None:
 
 
 @pytest.mark.parametrize("gigabytes", [3, 4, 6, 8, 12, 16])
-def test_what_is_proposed_fits_by_the_same_arithmetic(gigabytes: float) -> None:
+def test_suggested_change_fits_by_the_same_estimate(gigabytes: float) -> None:
     fit = make_it_fit(SHAPE, config(), card(gigabytes))
     assert fit is not None
     assert (
@@ -53,7 +53,7 @@ def test_what_is_proposed_fits_by_the_same_arithmetic(gigabytes: float) -> None:
     FineTuneConfig.model_validate(with_changes(config(), fit.changes).model_dump())
 
 
-def test_an_update_never_asks_for_more_rows_than_there_are() -> None:
+def test_update_never_needs_more_rows_than_exist() -> None:
     """100 rows at once, 4 times, of a file with 75: in turns of one that would be 400 turns, 3 steps in all."""
     asked = config(per_device_train_batch_size=100, gradient_accumulation_steps=4, gradient_checkpointing=True)
     few = Lengths((1500,), (75,))
@@ -63,7 +63,7 @@ def test_an_update_never_asks_for_more_rows_than_there_are() -> None:
     assert changed.per_device_train_batch_size * changed.gradient_accumulation_steps <= 75
 
 
-def test_a_smaller_rank_keeps_the_strength_that_was_set() -> None:
+def test_smaller_rank_keeps_alpha_over_rank() -> None:
     for one in savings(SHAPE, config(lora=LoraSettings(r=64, lora_alpha=16)), card(24)):
         if "smaller_rank" in one.costs:
             assert one.changes["lora.lora_alpha"] / one.changes["lora.r"] == 16 / 64
@@ -76,11 +76,11 @@ def test_shorter_rows_are_the_last_resort() -> None:
     assert "shorter_rows" not in make_it_fit(SHAPE, config(), card(4)).costs  # type: ignore[union-attr]
 
 
-def test_where_nothing_is_enough_nothing_is_proposed() -> None:
+def test_no_suggestion_if_nothing_fits() -> None:
     assert make_it_fit(BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape, config(), card(2)) is None
 
 
-def test_no_quantisation_where_there_is_none() -> None:
+def test_no_quantization_on_unsupported_devices() -> None:
     apple = replace(card(6), kind="mps")
     fit = make_it_fit(SHAPE, config(), apple)
     assert fit is None or not any(name.startswith("load_in") for name in fit.changes)
@@ -115,7 +115,7 @@ def test_a_pack_s_budget_shrinks_with_the_batch() -> None:
     assert fit.changes["max_tokens_per_batch"] < 16384
 
 
-def test_on_a_cpu_fewer_bits_are_no_way_out_and_others_are_still_found() -> None:
+def test_cpu_fit_avoids_quantization_and_finds_others() -> None:
     """The file of the weights stays in memory beside what is quantized: 7B in 16 bits needs less than in 4."""
     shape = BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape
     machine = Device("cpu", "a processor", 24 * GIB, 22_000_000_000, bf16=True)

@@ -10,7 +10,7 @@ FIGURES = LengthFigures(
 )  # fmt: skip
 
 
-def test_what_a_child_has_counted_is_known_afterwards(home: Home) -> None:
+def test_counted_lengths_are_stored(home: Home) -> None:
     folder = home.dataset("abc")
     folder.path.mkdir(parents=True)
     write_json(folder.report, {})
@@ -23,7 +23,7 @@ def test_what_a_child_has_counted_is_known_afterwards(home: Home) -> None:
     assert known_lengths(home, "abc", "Qwen/Qwen3-0.6B") == lengths
 
 
-def test_nothing_is_known_of_a_dataset_that_is_gone_or_a_mix_or_a_path(home: Home) -> None:
+def test_missing_mixed_or_path_dataset_has_no_lengths(home: Home) -> None:
     remember_lengths(home, "gone", "starter", FIGURES)
     assert not home.dataset("gone").path.exists()
     for dataset in ("gone", "", {"a": 1.0}, "../etc", None):

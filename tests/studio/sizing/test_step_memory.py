@@ -16,7 +16,7 @@ def peak(**changes: Any) -> int:
     return simulate_step(SHAPE, replace(WAY, **changes)).peak
 
 
-def test_a_ledger_remembers_how_its_worst_moment_was_divided() -> None:
+def test_ledger_keeps_parts_at_peak() -> None:
     ledger = Ledger()
     ledger.take("a", 5, 5)
     ledger.touch("b", 7)
@@ -28,7 +28,7 @@ def test_a_ledger_remembers_how_its_worst_moment_was_divided() -> None:
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("bits", [4, 8, 16])
 @pytest.mark.parametrize("loss", ["trained", "full"])
-def test_all_that_a_layer_takes_is_given_back(checkpointing: bool, bits: Any, loss: Any) -> None:
+def test_layer_releases_all_it_allocates(checkpointing: bool, bits: Any, loss: Any) -> None:
     """What is left: rotary tables, the embeddings, gradients; and the inputs that 8-bit products hold past every hook."""
     spec = replace(WAY, checkpointing=checkpointing, bits=bits, loss=loss)
     one, more = (simulate_step(replace(SHAPE, layers=layers), spec) for layers in (2, 24))
@@ -48,7 +48,7 @@ def test_every_saving_saves() -> None:
     assert peak(targets=frozenset({"q_proj"})) < peak()
 
 
-def test_logits_everywhere_cost_twelve_bytes_a_token_and_word() -> None:
+def test_full_logits_cost_twelve_bytes_per_token_and_vocabulary_entry() -> None:
     """log-softmax and two gradients in 32 bits: why Qwen's 152k words hurt where others keep the full table."""
     ledger = simulate_step(SHAPE, replace(WAY, checkpointing=True))
     assert ledger.at_peak["logits"] == 12 * 2048 * 151936
@@ -59,7 +59,7 @@ def test_the_head_on_trained_positions_never_holds_more_than_a_chunk() -> None:
     assert ledger.at_peak["logits"] < 80_000_000
 
 
-def test_recomputing_keeps_one_input_a_layer() -> None:
+def test_recomputing_keeps_one_input_per_layer() -> None:
     long, short = (
         simulate_step(replace(SHAPE, layers=layers), replace(WAY, checkpointing=True, loss="trained", adapter_width=2))
         for layers in (24, 23)

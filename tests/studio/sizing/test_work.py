@@ -20,12 +20,12 @@ def test_recomputing_costs_a_third_pass() -> None:
     assert 1.3 < with_it / without < 1.5
 
 
-def test_rows_kept_aside_are_no_work_and_a_file_of_their_own_takes_none() -> None:
+def test_validation_rows_are_no_training_work() -> None:
     assert rows_trained(config(validation_split=0.1), 1000) == 900
     assert rows_trained(config(validation_split=0.1, validation_dataset="y"), 1000) == 1000
 
 
-def test_a_run_s_steps_are_epochs_of_updates_or_as_many_as_were_asked_for() -> None:
+def test_steps_come_from_epochs_or_max_steps() -> None:
     whole = work_of(config(num_train_epochs=2), LENGTHS)
     assert whole is not None
     assert (whole.steps, whole.tokens) == (2 * 125, 2 * 100_000)
@@ -43,7 +43,7 @@ def test_with_packing_batches_are_counted_in_tokens() -> None:
     assert packed.steps == 25  # 50 packs of 2,000 tokens, 2 to an update
 
 
-def test_a_step_s_tokens_are_its_rows_or_as_many_as_max_length_allows() -> None:
+def test_step_tokens_are_row_lengths_or_max_length() -> None:
     settings = {"per_device_train_batch_size": 4, "max_length": 512}
     assert tokens_of_step(config(**settings), LENGTHS) == pytest.approx(800)
     assert tokens_of_step(config(**settings), None) == 2 * 4 * 512

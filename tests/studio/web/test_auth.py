@@ -24,7 +24,7 @@ def client() -> TestClient:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", ["/", "/en/", "/api/runs", "/en/gradio_api/queue/join", "/ui-assets/start.js"])
-def test_without_the_cookie_nothing_behind_the_door_is_asked(client: TestClient, method: str, path: str) -> None:
+def test_requests_without_cookie_never_reach_the_app(client: TestClient, method: str, path: str) -> None:
     answer = client.request(method, path)
     assert answer.status_code == 401
     assert "inside" not in answer.text
@@ -51,14 +51,14 @@ def test_a_cross_site_form_without_an_origin_is_refused(client: TestClient) -> N
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_with_the_cookie_all_is_open_to_our_own_pages(client: TestClient, method: str) -> None:
+def test_cookie_gives_our_pages_access(client: TestClient, method: str) -> None:
     answer = client.request(method, "/api/runs", headers={"Origin": "http://127.0.0.1:7860", **COOKIE})
     assert answer.status_code == 200
     for name, value in SECURITY_HEADERS.items():
         assert answer.headers[name] == value
 
 
-def test_the_link_brings_the_cookie_and_takes_the_token_out_of_the_address(client: TestClient) -> None:
+def test_link_sets_cookie_and_removes_token_from_url(client: TestClient) -> None:
     answer = client.get(f"/en/run?run=x&token={TOKEN}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/en/run?run=x")
     cookie = answer.headers["set-cookie"].lower()
@@ -68,7 +68,7 @@ def test_the_link_brings_the_cookie_and_takes_the_token_out_of_the_address(clien
 
 
 @pytest.mark.parametrize("path", ["//evil.com/", "///evil.com", "/\\evil.com"])
-def test_the_link_leads_nowhere_else(client: TestClient, path: str) -> None:
+def test_link_never_redirects_to_other_hosts(client: TestClient, path: str) -> None:
     location = client.get(f"http://127.0.0.1:7860{path}?token={TOKEN}").headers["location"]
     assert not location.startswith(("//", "http", "/\\"))
 
@@ -81,9 +81,9 @@ def test_a_wrong_token_opens_nothing(client: TestClient, token: str) -> None:
     assert client.get("/", headers={"Cookie": "finetune-studio-7860=wrong"}).status_code == 401
 
 
-def test_the_login_page_says_what_to_do_in_both_languages(client: TestClient) -> None:
+def test_login_page_has_instructions_in_both_languages(client: TestClient) -> None:
     answer = client.get("/login", headers={"Accept": "text/html"})
-    assert "Open the link that the terminal shows" in answer.text
+    assert "Open the link shown in the terminal" in answer.text
     assert "请打开终端里显示的链接" in answer.text
     assert answer.headers["Content-Security-Policy"]
 

@@ -41,7 +41,7 @@ def served(home: Home, files: int, seconds: float, log: Path) -> tuple[subproces
     return process, process.stdout.readline().strip()
 
 
-def test_a_crowd_of_silent_connections_keeps_nobody_out_and_fills_no_log(home: Home, tmp_path: Path) -> None:
+def test_idle_connections_block_no_one_and_log_little(home: Home, tmp_path: Path) -> None:
     """300 of them with 256 file descriptors: the oldest make room, and all are ended before long."""
     process, link = served(home, 256, 5.0, tmp_path / "log")
     port = int(link.split(":")[2].split("/")[0])
@@ -72,7 +72,7 @@ def test_a_crowd_of_silent_connections_keeps_nobody_out_and_fills_no_log(home: H
         process.wait()
 
 
-def test_a_body_that_stops_coming_is_a_browser_that_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stalled_body_counts_as_disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "BODY_SECONDS", 0.05)
     seen: list[str] = []
 
@@ -91,7 +91,7 @@ def test_a_body_that_stops_coming_is_a_browser_that_has_left(monkeypatch: pytest
     assert seen == ["http.request", "http.disconnect"]
 
 
-def test_one_who_has_sent_everything_is_waited_for_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_complete_request_has_no_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "BODY_SECONDS", 0.05)
     messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"x", "more_body": False}]
     seen: list[str] = []
@@ -109,7 +109,7 @@ def test_one_who_has_sent_everything_is_waited_for_as_long_as_it_takes(monkeypat
     assert seen == ["http.request", "http.disconnect"]
 
 
-def test_a_log_holds_so_many_lines_a_minute_and_says_how_many_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_is_rate_limited_and_counts_dropped_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(connections.time, "monotonic", lambda: now[0])
     bound = FewLines()
@@ -117,10 +117,10 @@ def test_a_log_holds_so_many_lines_a_minute_and_says_how_many_are_missing(monkey
     assert sum(bound.filter(record) for _ in range(500)) == connections.MOST_LINES
     now[0] += 61
     assert bound.filter(record)
-    assert record.getMessage() == f"no files left ({500 - connections.MOST_LINES} lines like this were held back)"
+    assert record.getMessage() == f"no files left ({500 - connections.MOST_LINES} similar lines were suppressed)"
 
 
-def test_the_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
+def test_open_file_limit_is_raised_to_maximum() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))

@@ -127,7 +127,7 @@ def test_an_error_has_its_status_its_code_and_a_sentence(
     assert len(body["detail"]) > 10
 
 
-def test_the_sentence_is_in_the_language_of_who_asks(served: tuple[TestClient, Home]) -> None:
+def test_error_uses_the_request_language(served: tuple[TestClient, Home]) -> None:
     answer = served[0].get("/api/runs/none", headers={"accept-language": "zh-CN"})
     assert "没有训练" in answer.json()["detail"]
 
@@ -158,9 +158,7 @@ def test_what_conflicts_with_the_state_of_a_run_is_a_conflict(served: tuple[Test
         (RuntimeError("secret"), 500, Code.UNEXPECTED),
     ],
 )
-def test_errors_of_the_disk_and_of_our_own_are_answers_too(
-    home: Home, error: Exception, status: int, code: Code
-) -> None:
+def test_disk_and_unexpected_errors_are_json_responses(home: Home, error: Exception, status: int, code: Code) -> None:
     app = FastAPI()
     add_error_handlers(app, home)
 

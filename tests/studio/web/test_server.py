@@ -120,7 +120,7 @@ def test_our_own_files_are_served(served: tuple[TestClient, Home]) -> None:
     assert client.get("/ui-assets/%2e%2e/server.py").status_code == 404
 
 
-def test_a_run_is_listed_drawn_downloaded_deleted_and_brought_back(served: tuple[TestClient, Home]) -> None:
+def test_run_is_listed_plotted_downloaded_deleted_restored(served: tuple[TestClient, Home]) -> None:
     client, home = served
     folder = ended_run(home)
     path = f"/api/runs/{folder.id}"
@@ -149,11 +149,11 @@ def test_a_live_run_is_stopped(served: tuple[TestClient, Home]) -> None:
     until(lambda: client.get(f"/api/runs/{folder.id}/events").json()["status"]["state"] == "stopped")
     said = client.post(f"/api/runs/{folder.id}/stop", headers={"accept-language": "zh"})
     assert said.status_code == 409
-    assert "没有可停止的" in said.json()["detail"]
+    assert "无需停止" in said.json()["detail"]
 
 
 @pytest.mark.parametrize("run_id", ["none", "..", "%2e%2e", "..%2f..", "a%00b", "%2fetc%2fpasswd", "x" * 300])
-def test_an_id_that_is_none_is_not_found(served: tuple[TestClient, Home], run_id: str) -> None:
+def test_invalid_id_is_not_found(served: tuple[TestClient, Home], run_id: str) -> None:
     client, _ = served
     for tail in ("", "/events", "/log", "/adapter.zip"):
         assert client.get(f"/api/runs/{run_id}{tail}").status_code in (404, 422)
@@ -183,7 +183,7 @@ def rows_of(count: int, **more: Any) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def test_a_file_becomes_a_dataset_with_its_report_and_rows_by_page(served: tuple[TestClient, Home]) -> None:
+def test_uploaded_file_becomes_dataset_with_report_and_rows(served: tuple[TestClient, Home]) -> None:
     client, home = served
     dataset = upload(client, "../../rows.jsonl", rows_of(50))
     found = client.get(f"/api/datasets/{dataset}").json()
@@ -200,7 +200,7 @@ def test_a_file_becomes_a_dataset_with_its_report_and_rows_by_page(served: tuple
     assert list((home.cache / "uploads").iterdir()) == []
 
 
-def test_a_report_names_rows_and_is_downloaded_whole_and_harmless(served: tuple[TestClient, Home]) -> None:
+def test_problem_report_download_is_complete_and_safe(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     bad = b"".join(json.dumps({"prompt": f"=cmd{n}()"}).encode() + b"\n" for n in range(30))
     dataset = upload(client, "bad.jsonl", rows_of(3) + bad)
@@ -217,7 +217,7 @@ def test_a_report_names_rows_and_is_downloaded_whole_and_harmless(served: tuple[
     assert client.get(f"/api/datasets/{dataset}/examples.jsonl").text.count("\n") == 3
 
 
-def test_rows_are_mended_into_a_new_version_and_the_old_one_stays(served: tuple[TestClient, Home]) -> None:
+def test_fixed_rows_make_new_version_and_keep_old(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     dataset = upload(client, "rows.jsonl", rows_of(2) + b'{"prompt": "q"}\n{broken\n')
     [first, second] = client.get(f"/api/datasets/{dataset}/problems", params={"whole": True}).json()
@@ -232,7 +232,7 @@ def test_rows_are_mended_into_a_new_version_and_the_old_one_stays(served: tuple[
     assert newest["version"] == older["version"] + 1
 
 
-def test_columns_nobody_knows_are_chosen_without_sending_the_file_again(served: tuple[TestClient, Home]) -> None:
+def test_unknown_columns_are_chosen_without_second_upload(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     sent = client.post("/api/datasets", params={"name": "a.csv"}, content=b"ask,reply\nHi,Hello\nYo,Hey\n")
     told = read_to_the_end(client, sent)
@@ -271,7 +271,7 @@ def test_the_library_renames_mixes_and_deletes_with_an_undo(served: tuple[TestCl
         ("a.parquet", b"x", "zh", "内容并非如此"),
     ],
 )
-def test_a_wrong_file_is_a_sentence_in_the_page_s_language(
+def test_invalid_file_error_uses_page_language(
     served: tuple[TestClient, Home], name: str, content: bytes, language: str, says: str
 ) -> None:
     client, home = served
@@ -283,9 +283,7 @@ def test_a_wrong_file_is_a_sentence_in_the_page_s_language(
 
 
 @pytest.mark.parametrize("kind", FUZZED)
-def test_a_mutated_file_is_an_answer_on_every_route_and_never_a_crash(
-    served: tuple[TestClient, Home], kind: str
-) -> None:
+def test_mutated_file_never_crashes_any_route(served: tuple[TestClient, Home], kind: str) -> None:
     client, _ = served
     odd = b'{"\\ud800": 1, "prompt": "\\ud83d", "completion": "x"}\n{"prompt": NaN, "completion": 1e999}\n'
     for number in range(4):
@@ -304,7 +302,7 @@ def test_a_mutated_file_is_an_answer_on_every_route_and_never_a_crash(
             assert "Traceback" not in answer.text
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_sent(served: tuple[TestClient, Home]) -> None:
+def test_oversized_file_is_rejected_before_upload(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     answer = client.post(
         "/api/datasets", params={"name": "a.jsonl"}, content=b"", headers={"content-length": str(3 * 10**10)}
@@ -312,7 +310,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(served: tuple[Tes
     assert answer.json()["problems"][0]["code"] == Code.FILE_TOO_LARGE
 
 
-def test_only_files_of_the_folder_for_imports_are_read_from_the_disk(served: tuple[TestClient, Home]) -> None:
+def test_only_imports_folder_files_are_read(served: tuple[TestClient, Home]) -> None:
     client, home = served
     home.imports.mkdir()
     (home.imports / "big.jsonl").write_bytes(rows_of(5))
@@ -340,7 +338,7 @@ def test_the_token_is_kept_for_its_owner_alone(home: Home) -> None:
     assert home.studio_token.stat().st_mode & 0o077 == 0
 
 
-def test_the_next_free_port_is_taken_and_a_taken_one_is_said_to_be() -> None:
+def test_next_free_port_is_used_and_busy_port_reported() -> None:
     first = bound_socket("127.0.0.1", None)
     second = bound_socket("127.0.0.1", None)
     assert first.getsockname()[1] != second.getsockname()[1]
@@ -352,22 +350,20 @@ def test_the_next_free_port_is_taken_and_a_taken_one_is_said_to_be() -> None:
 
 
 @pytest.mark.parametrize("name", ["数" * 100 + ".jsonl", "..", "", "x" * 400 + ".jsonl", "C:\\rows.jsonl", ".jsonl"])
-def test_any_file_name_ends_as_an_answer_with_a_message_or_a_dataset(
-    served: tuple[TestClient, Home], name: str
-) -> None:
+def test_any_file_name_gives_dataset_or_error(served: tuple[TestClient, Home], name: str) -> None:
     client, _ = served
     content = b'{"prompt": "a", "completion": "b"}\n'
     told = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
     assert told["detail"] or told["result"]
 
 
-def test_the_page_that_asks_decides_the_language_whatever_a_cookie_says(served: tuple[TestClient, Home]) -> None:
+def test_page_language_takes_precedence_over_cookie(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     headers = {"X-Finetune-Language": "en", "cookie": f"finetune-studio-7860={TOKEN}; finetune-language=zh"}
-    assert client.get("/api/runs/abc", headers=headers).json()["detail"].startswith("There is no run")
+    assert client.get("/api/runs/abc", headers=headers).json()["detail"].startswith("Run 'abc' not found")
 
 
-def test_an_estimate_comes_with_every_model_s(served: tuple[TestClient, Home]) -> None:
+def test_estimate_includes_every_model(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     config = {
         "model_name": "starter",
@@ -396,12 +392,12 @@ def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClie
     assert small["presets"]["minimal"]["total_bytes"] == alone["estimate"]["total_bytes"]
 
 
-def test_a_form_with_something_wrong_has_no_verdict_and_no_error(served: tuple[TestClient, Home]) -> None:
+def test_invalid_form_has_no_verdict_and_no_error(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     nothing = {"estimate": None, "detail": "", "models": {}, "presets": {}}
     assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == nothing
     unknown = client.post("/api/estimate", json={"config": {"model_name": "some/unknown-model"}}).json()
-    assert "Nothing is known about the model" in unknown["detail"]
+    assert "Unknown model" in unknown["detail"]
     assert unknown["estimate"] is None
 
 

@@ -24,7 +24,7 @@ def trained(model) -> dict[str, int]:
     return {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def test_all_linear_layers_get_an_adapter_and_nothing_else_is_trained(tiny_model: Path) -> None:
+def test_only_linear_layers_get_trainable_adapters(tiny_model: Path) -> None:
     names = trained(adapted(tiny_model, LoraSettings(r=4)))
     assert len(names) == 2 * 7 * 2  # two layers; q k v o gate up down; A and B
     assert all("lora_" in name for name in names)
@@ -51,7 +51,7 @@ def test_a_fresh_adapter_changes_no_answer(tiny_model: Path) -> None:
     "change",
     [{"target_modules": "^(([a-z.0-9_]+)+)+X$"}, {"exclude_modules": "(a+)+b"}, {"rank_pattern": {"^(a+)+$": 4}}, {"alpha_pattern": {"(x|x)*": 4}}],
 )  # fmt: skip
-def test_a_foreign_adapter_with_a_regular_expression_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_adapter_with_regex_is_rejected(tmp_path: Path, change: dict[str, Any]) -> None:
     from trainer.artifacts.adapter import settings_of
 
     plain = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 8, "target_modules": ["q_proj"]}

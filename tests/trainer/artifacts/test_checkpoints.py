@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def test_a_commit_moves_everything_but_the_pickle_and_records_it(folder: RunFolder) -> None:
+def test_commit_moves_and_records_all_but_the_pickle(folder: RunFolder) -> None:
     path = commit(folder, 7)
     assert {file.name for file in path.iterdir()} == {"MANIFEST.json", *NEEDED}
     manifest = read_manifest(path)
@@ -35,7 +35,7 @@ def test_a_commit_moves_everything_but_the_pickle_and_records_it(folder: RunFold
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_found_named_and_the_one_before_is_taken(folder: RunFolder, damage: str) -> None:
+def test_damaged_checkpoint_is_named_and_previous_one_used(folder: RunFolder, damage: str) -> None:
     commit(folder, 2)
     commit(folder, 5)
     DAMAGE[damage](commit(folder, 10))
@@ -45,7 +45,7 @@ def test_damage_is_found_named_and_the_one_before_is_taken(folder: RunFolder, da
     assert passed_over[0].params["reason"]
 
 
-def test_rotation_is_by_step_not_by_clock_and_damage_counts_for_nothing(folder: RunFolder) -> None:
+def test_rotation_is_by_step_and_ignores_damaged_checkpoints(folder: RunFolder) -> None:
     verified: set[int] = set()
     for step in (5, 10, 100):
         os.utime(commit(folder, step), (10**9 + 1000 / step, 10**9 + 1000 / step))  # the oldest looks newest
@@ -75,13 +75,13 @@ def test_what_has_changed_is_named(folder: RunFolder) -> None:
     assert changed_conditions(before, now) == ["threads 2 -> 4", "torch 2.13.0 -> 2.14.0"]
 
 
-def test_what_is_not_committed_does_not_exist(folder: RunFolder) -> None:
+def test_uncommitted_checkpoints_are_ignored(folder: RunFolder) -> None:
     assert newest_checkpoint(folder) == (None, [])
     (folder.staging / "checkpoint-3").mkdir(parents=True)
     assert newest_checkpoint(folder) == (None, [])
 
 
-def test_a_second_commit_of_the_same_step_takes_the_place_of_the_first(folder: RunFolder) -> None:
+def test_second_commit_of_a_step_replaces_the_first(folder: RunFolder) -> None:
     commit(folder, 5)
     assert verify_checkpoint(commit(folder, 5)) is None
     assert json.loads((folder.checkpoint(5) / "MANIFEST.json").read_text())["step"] == 5

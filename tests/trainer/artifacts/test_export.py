@@ -29,7 +29,7 @@ def test_as_a_folder_and_as_a_zip(run: RunFolder, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "new", "out.zip"]  # nothing half-written
 
 
-def test_nothing_is_overwritten_and_nothing_comes_of_nothing(run: RunFolder, home: Home, tmp_path: Path) -> None:
+def test_export_overwrites_nothing_and_requires_an_adapter(run: RunFolder, home: Home, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(FineTuneError) as raised:
         export_adapter(run, tmp_path / "out")

@@ -24,7 +24,7 @@ FACTS = CardFacts(
         ),
     ],
 )
-def test_the_card_says_what_it_is_and_how_to_load_it(name: str, facts: dict[str, Any], says: str) -> None:
+def test_model_card_describes_adapter_and_loading(name: str, facts: dict[str, Any], says: str) -> None:
     shown = replace(FACTS, **facts)
     card = model_card(FineTuneConfig(name="My run", model_name=name, dataset="/private/rows.jsonl"), shown)
     assert says in card
@@ -32,5 +32,5 @@ def test_the_card_says_what_it_is_and_how_to_load_it(name: str, facts: dict[str,
     assert ("\nbase_model: " in card) is ("/" in shown.base)
     assert "# My run" in card
     assert "3.6000 / 0.0200" in card
-    assert "not measured" in card
+    assert "not evaluated" in card
     assert "private" not in card  # no path of the machine leaves it

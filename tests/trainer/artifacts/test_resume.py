@@ -15,13 +15,13 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def test_a_run_without_a_checkpoint_begins_anew_and_says_nothing_of_it(folder: RunFolder) -> None:
+def test_run_without_checkpoint_starts_from_scratch_without_warning(folder: RunFolder) -> None:
     resume_point = find_resume_point(folder)
     assert (resume_point.step, resume_point.warnings) == (None, ())
     assert no_longer_exact(resume_point, CONDITIONS) == []
 
 
-def test_the_newest_whole_checkpoint_is_taken_and_others_are_named(folder: RunFolder) -> None:
+def test_newest_valid_checkpoint_is_used_and_others_named(folder: RunFolder) -> None:
     commit(folder, 5)
     DAMAGE["cut"](commit(folder, 10))
     resume_point = find_resume_point(folder)
@@ -32,7 +32,7 @@ def test_the_newest_whole_checkpoint_is_taken_and_others_are_named(folder: RunFo
     assert told == [(Code.CHECKPOINT_REJECTED, None), (Code.CHECKPOINT_REJECTED, None), (Code.BEGUN_ANEW, 2)]
 
 
-def test_other_conditions_are_told_and_the_same_are_not(folder: RunFolder) -> None:
+def test_changed_conditions_are_reported(folder: RunFolder) -> None:
     commit(folder, 5)
     resume_point = find_resume_point(folder)
     assert no_longer_exact(resume_point, CONDITIONS) == []
@@ -44,11 +44,11 @@ def test_other_conditions_are_told_and_the_same_are_not(folder: RunFolder) -> No
     ("change", "same"),
     [({"name": "other"}, True), ({"output_dir": "/x"}, True), ({"seed": 42}, True), ({"seed": 7}, False), ({"lora": {"r": 8}}, False)],
 )  # fmt: skip
-def test_the_hash_is_that_of_what_decides_the_numbers(change: dict[str, Any], same: bool) -> None:
+def test_hash_covers_settings_that_affect_results(change: dict[str, Any], same: bool) -> None:
     assert (hash_of(FineTuneConfig(dataset="x")) == hash_of(FineTuneConfig(dataset="x", **change))) is same
 
 
-def test_a_checkpoint_of_another_version_is_passed_over_and_named(folder: RunFolder) -> None:
+def test_other_version_checkpoint_is_skipped_and_named(folder: RunFolder) -> None:
     commit(folder, 5)
     edit_manifest(commit(folder, 10), lambda record: record.update(schema_version=2))
     resume_point = find_resume_point(folder)

@@ -28,7 +28,7 @@ def doubts_of(text: str, answer: bool = False) -> list[Code]:
         "|> <|",
     ],
 )
-def test_what_people_write_is_not_doubted(text: str) -> None:
+def test_ordinary_text_has_no_warnings(text: str) -> None:
     assert doubts_of(text, answer=True) == []
 
 
@@ -41,14 +41,14 @@ def test_what_people_write_is_not_doubted(text: str) -> None:
         ("x<|im_end|>", Code.ROW_SPECIAL_TOKEN), ("x" * (MOST_CHARACTERS + 1), Code.ROW_CELL_LARGE),
     ],
 )  # fmt: skip
-def test_what_hardly_anybody_means_is_doubted(text: str, code: Code) -> None:
+def test_unintended_content_gets_a_warning(text: str, code: Code) -> None:
     assert doubts_of(text) == [code] if text != "\x85" else doubts_of("a\x85") == [code]
 
 
 @pytest.mark.parametrize(
     "text", ["```python\nprint(1)", "<think>Let me see", "x" * 41 + ",", "and so on [truncated]", "x" * 41 + " ("]
 )
-def test_an_answer_that_stops_in_the_middle_is_doubted(text: str) -> None:
+def test_cut_off_answer_gets_a_warning(text: str) -> None:
     assert doubts_of(text, answer=True) == [Code.ROW_ANSWER_CUT]
     assert doubts_of(text) == []
 

@@ -17,7 +17,7 @@ ROWS = [{"prompt": "a?", "completion": "b"}, {"prompt": "c?", "completion": "d"}
 
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("orient", ["columns", "index", "split", "records", "list"])
-def test_a_table_comes_out_as_its_rows_however_pandas_wrote_it(tmp_path: Path, orient: Any, indent: int | None) -> None:
+def test_every_pandas_json_orient_gives_the_same_rows(tmp_path: Path, orient: Any, indent: int | None) -> None:
     path, table = tmp_path / "a.json", pandas.DataFrame(ROWS)
     text = json.dumps(table.to_dict(orient="list")) if orient == "list" else table.to_json(orient=orient)
     path.write_text(json.dumps(json.loads(text), indent=indent))
@@ -49,7 +49,7 @@ def test_a_single_row_is_no_table(tmp_path: Path, row: dict[str, Any], indent: i
     assert [found.values for found in read_rows(tmp_path / "a.json")] == [row]
 
 
-def test_a_null_says_nothing_here_either_and_rows_become_examples(tmp_path: Path) -> None:
+def test_null_cells_in_column_json_are_ignored(tmp_path: Path) -> None:
     table = {
         "prompt": {"0": "q?", "1": "r?"},
         "system": {"0": None, "1": "be brief"},

@@ -34,14 +34,14 @@ CALL = ToolCall(name="f", arguments={"x": 1})
         {"from": "function_call", "value": '[{"name": "f", "arguments": "{\\"x\\": 1}"}]'},
     ],
 )  # fmt: skip
-def test_every_way_to_write_a_call_is_one_call_and_learned(turn: dict[str, Any]) -> None:
+def test_every_call_format_is_parsed_and_trained(turn: dict[str, Any]) -> None:
     message = read([USER, turn])[1]
     calls = tuple(call.model_copy(update={"id": None}) for call in message.tool_calls)
     assert (message.role, message.content, calls, message.train) == ("assistant", "", (CALL,), True)
 
 
 @pytest.mark.parametrize("role", ["tool", "observation", "function", "tool_response", "ipython"])
-def test_results_are_read_not_learned(role: str) -> None:
+def test_tool_results_are_context(role: str) -> None:
     message = read([{"from": role, "value": "5", "name": "f"}, {"from": "gpt", "value": "five"}])[0]
     assert (message.role, message.content, message.name, message.train) == ("tool", "5", "f", False)
 
@@ -54,7 +54,7 @@ def test_content_parts_are_joined_and_images_refused() -> None:
 
 
 @pytest.mark.parametrize(("weight", "train"), [(0, False), (1, True), (0.0, False), (True, True), (None, True)])
-def test_a_weight_says_whether_an_answer_is_learned(weight: Any, train: bool) -> None:
+def test_weight_decides_whether_an_answer_is_trained(weight: Any, train: bool) -> None:
     assert read([USER, {"role": "assistant", "content": "a", "weight": weight}])[1].train is train
 
 
@@ -64,12 +64,12 @@ def test_reasoning_is_kept_apart(key: str) -> None:
     assert (message.content, message.reasoning) == ("a", "because")
 
 
-def test_a_list_in_a_table_is_read_as_json_or_as_python_writes_it() -> None:
+def test_table_cells_hold_json_or_python_lists() -> None:
     turns = [USER, {"role": "assistant", "content": "it's"}]
     assert read(json.dumps(turns)) == read(str(turns)) == read(turns)
 
 
-def test_an_empty_system_turn_says_nothing() -> None:
+def test_empty_system_turn_is_ignored() -> None:
     assert [message.role for message in read([{"role": "system", "content": ""}, USER])] == ["user"]
     assert read([{"role": "developer", "content": "s"}, USER])[0].role == "system"
 
@@ -116,7 +116,7 @@ def test_tools_are_objects_or_their_json() -> None:
         ("user assistant user", 2),
     ],
 )
-def test_turns_where_no_conversation_has_them_are_doubted(roles: str, doubted: int | None) -> None:
+def test_unusual_turn_order_gets_a_warning(roles: str, doubted: int | None) -> None:
     cells = Cells()
     check_order([Message(role=role, content="x") for role in roles.split()], "messages", cells)  # type: ignore[arg-type]
     wanted = [] if doubted is None else [f"messages[{doubted}]"]
@@ -143,7 +143,7 @@ def test_a_mark_not_to_train_on_a_turn_is_obeyed(mark: dict[str, Any]) -> None:
     assert refused([USER, {**answer, **dict.fromkeys(mark, 0.5)}])[0] == Code.ROW_FIELD_TYPE
 
 
-def test_keys_of_a_turn_that_nothing_reads_are_named() -> None:
+def test_unused_turn_keys_are_named() -> None:
     cells = Cells()
     messages_of(
         [{**USER, "emotion": "calm"}, {"role": "assistant", "content": "a", "loss": 1, "score": 3}], "messages", cells
@@ -172,7 +172,7 @@ def test_content_parts_of_every_kind_are_read_or_refused_by_name() -> None:
     assert (answer.content, answer.reasoning, answer.tool_calls) == ("an answer", "think", (CALL,))
     with pytest.raises(RowError) as raised:
         read([{"role": "user", "content": [{"type": "text", "words": "x"}]}])
-    assert raised.value.params["value"] == "a part of type 'text' with type, words"
+    assert raised.value.params["value"] == "a part of type 'text' with the keys type, words"
     for kind in ("image", "image_url", "video", "input_audio"):
         assert refused([{"role": "user", "content": [{"type": kind, "url": "x"}]}])[0] == Code.ROW_HAS_MEDIA
 
@@ -205,7 +205,7 @@ HERMES = [
 ]
 
 
-def test_calls_and_results_that_are_written_as_text_are_turns_like_others() -> None:
+def test_calls_and_results_as_text_become_turns() -> None:
     cells = Cells()
     messages = messages_of(HERMES, "conversations", cells)
     assert [(one.role, one.content) for one in messages[3:5]] == [("tool", "5"), ("tool", "6")]
@@ -219,7 +219,7 @@ def test_a_result_with_words_around_it_stays_as_it_is() -> None:
     assert read([{"role": "tool", "content": said}, {"role": "assistant", "content": "a"}])[0].content == said
 
 
-def test_nulls_that_a_text_of_arguments_holds_are_meant() -> None:
+def test_nulls_in_argument_text_are_kept() -> None:
     """What a column's type makes of an object can't have touched a text."""
     text, thing = '{"lamp": 3, "room": null}', {"lamp": 3, "room": None}
     for arguments, kept in ((text, thing), (thing, {"lamp": 3})):
@@ -241,7 +241,7 @@ def test_numbers_as_ids_of_calls_are_kept() -> None:
     assert (found[1].tool_calls[0].id, found[2].tool_call_id) == ("124", "124")
 
 
-def test_a_mark_inside_of_a_part_is_obeyed_and_other_keys_are_named() -> None:
+def test_part_marks_are_obeyed_and_other_keys_named() -> None:
     cells = Cells()
     part = {"type": "text", "text": "a", "loss": False, "cache_control": {}}
     found = messages_of([{"role": "user", "content": "q"}, {"role": "assistant", "content": [part]}], "messages", cells)

@@ -63,7 +63,7 @@ def test_the_samples_that_come_with_the_product_are_sound(home: Home) -> None:
         assert not any(piece.lower() in row["question"].lower() for piece in row["expect"])
 
 
-def test_adding_the_file_again_mends_a_dataset_that_was_tampered_with(home: Home, rows_file: Path) -> None:
+def test_re_adding_the_file_repairs_tampered_dataset(home: Home, rows_file: Path) -> None:
     folder = add_dataset(home, rows_file)
     with folder.examples.open("a") as file:
         file.write("x")

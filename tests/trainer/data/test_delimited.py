@@ -24,7 +24,7 @@ def test_a_tsv_keeps_its_commas(tmp_path: Path) -> None:
     assert rows(tmp_path / "a.tsv", "a,x\tb\n1,2\t3\n")[0].values == {"a,x": "1,2", "b": "3"}
 
 
-def test_lines_and_offsets_go_on_behind_cells_with_line_breaks(tmp_path: Path) -> None:
+def test_lines_and_offsets_stay_right_after_multiline_cells(tmp_path: Path) -> None:
     text = 'a,b\r\n1,"x\r\ny"\r\n2,"ü"\r\n\r\n3,z\r\n'
     found = rows(tmp_path / "a.csv", text)
     assert [(row.line, row.values["b"]) for row in found if row.values] == [(2, "x\r\ny"), (4, "ü"), (6, "z")]
@@ -41,7 +41,7 @@ def test_lines_and_offsets_go_on_behind_cells_with_line_breaks(tmp_path: Path) -
         ("2,x,y", Code.ROW_COLUMNS),
     ],
 )
-def test_a_broken_row_is_named_and_those_behind_it_are_read(tmp_path: Path, bad: str, code: Code) -> None:
+def test_broken_row_is_named_and_later_rows_read(tmp_path: Path, bad: str, code: Code) -> None:
     found = rows(tmp_path / "a.csv", f"a,b\n1,one\n{bad}\n3,three\n4,four\n")
     assert [(row.line, row.problem.code) for row in found if row.problem] == [(3, code)]
     assert [row.values["a"] for row in found if row.values] == ["1", "3", "4"]
@@ -54,7 +54,7 @@ def test_a_header_with_one_name_twice_is_refused(tmp_path: Path) -> None:
     assert "two columns are named 'a'" in str(raised.value)
 
 
-def test_what_excel_and_pandas_add_of_their_own_is_understood(tmp_path: Path) -> None:
+def test_excel_and_pandas_extras_are_handled(tmp_path: Path) -> None:
     found = rows(tmp_path / "a.csv", "sep=;\r\nquestion;answer;;\r\nq;a;;\r\n")
     assert [(row.line, row.values) for row in found] == [
         (3, {"question": "q", "answer": "a", "column 3": "", "column 4": ""})
@@ -71,13 +71,13 @@ def test_blank_lines_before_the_header_are_none(tmp_path: Path) -> None:
     assert [(row.line, row.values) for row in found] == [(4, {"question": "a", "answer": "b"})]
 
 
-def test_a_header_that_is_no_utf_8_is_told_once_for_the_file(tmp_path: Path) -> None:
+def test_non_utf_8_header_is_reported_once(tmp_path: Path) -> None:
     with pytest.raises(FineTuneError, match=r"header is not UTF-8 \(byte 0xce") as raised:
         rows(tmp_path / "a.csv", "问题,答案\n你好,您好\n".encode("gbk"))
     assert raised.value.problems[0].code == Code.CONTENT_MISMATCH
 
 
-def test_many_columns_take_time_by_their_number_and_not_by_its_square(tmp_path: Path) -> None:
+def test_parsing_time_is_linear_in_columns(tmp_path: Path) -> None:
     header = ["question", "answer", *(f"c{number}" for number in range(100_000))]
     begun = time.process_time()
     found = rows(tmp_path / "a.csv", f"{','.join(header)}\n{'a,' * len(header)}\n".replace(",\n", "\n"))

@@ -33,7 +33,7 @@ def added(request: pytest.FixtureRequest, home: Home, tmp_path: Path):
     return request.param, add_dataset(home, tmp_path / request.param)
 
 
-def test_rows_are_mended_where_they_stand(home: Home, added) -> None:
+def test_rows_are_fixed_in_place(home: Home, added) -> None:
     name, folder = added
     assert DatasetReport.required(folder).invalid == 2
     text = MENDED.get(name, ROW % ("q2", "a2"))
@@ -53,7 +53,7 @@ def test_rows_are_taken_out_and_the_file_stays_one(home: Home, added, gone: tupl
     assert DatasetReport.required(changed).rows == 4 - len(gone)
 
 
-def test_what_cannot_be_mended_says_why(home: Home, added, tmp_path: Path) -> None:
+def test_unfixable_rows_report_the_reason(home: Home, added, tmp_path: Path) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 

@@ -82,7 +82,7 @@ def test_alpacas_input_belongs_to_the_question_and_its_system_comes_first() -> N
     ]  # fmt: skip
 
 
-def test_every_assistant_turn_is_learned_and_no_other() -> None:
+def test_exactly_the_assistant_turns_are_trained() -> None:
     roles = ["system", "user", "assistant", "user", "assistant"]
     found = turns({"messages": [{"role": role, "content": str(number)} for number, role in enumerate(roles)]})
     assert [train for _, _, train in found] == [False, False, True, False, True]
@@ -124,7 +124,7 @@ def test_half_a_character_is_a_bad_row_not_a_crash_later() -> None:
     assert problem.params["field"] == "instruction"
 
 
-def test_alpaca_s_history_is_earlier_turns_and_learned() -> None:
+def test_alpaca_history_becomes_trained_turns() -> None:
     assert turns({"instruction": "q2", "output": "a2", "history": [["q1", "a1"]]}) == [
         ("user", "q1", False), ("assistant", "a1", True), ("user", "q2", False), ("assistant", "a2", True),
     ]  # fmt: skip
@@ -209,7 +209,7 @@ def test_a_transcript_becomes_its_turns() -> None:
         ({"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}]}, Code.ROW_NO_QUESTION),
     ],
 )  # fmt: skip
-def test_what_must_not_be_learned_is_an_error_by_name(values: dict[str, Any], code: Code) -> None:
+def test_undesired_answers_and_media_are_errors(values: dict[str, Any], code: Code) -> None:
     problem = made(values)
     assert isinstance(problem, Problem)
     assert problem.code == code
@@ -228,7 +228,7 @@ def test_what_must_not_be_learned_is_an_error_by_name(values: dict[str, Any], co
         {"input": {}},
     ],
 )
-def test_what_says_nothing_against_a_row_is_no_error(more: dict[str, Any]) -> None:
+def test_harmless_labels_and_empty_media_are_no_error(more: dict[str, Any]) -> None:
     assert turns({"instruction": "q", "output": "a", **more}) == CONVERSATION
 
 
@@ -287,14 +287,14 @@ def test_a_plain_text_may_be_a_whole_document() -> None:
         ("Paris \n", "Paris"),
     ],
 )
-def test_blanks_before_an_answer_are_its_own_but_for_the_one_of_older_files(completion: str, learned: str) -> None:
+def test_leading_blanks_are_kept_except_in_openai_files(completion: str, learned: str) -> None:
     row = {"prompt": "q", "completion": completion}
     example, _ = example_of(Row(1, 1, row), detect_shape([row]), "a.jsonl")
     assert example is not None
     assert example.messages[-1].content == learned
 
 
-def test_two_system_texts_of_a_row_are_both_said() -> None:
+def test_both_system_texts_of_a_row_are_kept() -> None:
     turns = [{"from": "system", "value": "Be kind."}, {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
     for system, said in (("Reply in French", "Reply in French\n\nBe kind."), ("Be kind.", "Be kind.")):
         row = {"system": system, "conversations": turns}

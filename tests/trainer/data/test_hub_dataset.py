@@ -87,7 +87,7 @@ def test_config_and_split_choose_the_files(hub: Hub, home: Home, reference: str,
         ("hub:../etc", Code.HUB_DATASET_NOT_FOUND, None),
     ],
 )
-def test_what_is_not_there_says_what_is(hub: Hub, home: Home, reference: str, code: Code, known: Any) -> None:
+def test_missing_split_error_lists_available_ones(hub: Hub, home: Home, reference: str, code: Code, known: Any) -> None:
     with pytest.raises(FineTuneError) as raised:
         load_dataset(home, reference)
     problem = raised.value.problems[0]
@@ -104,7 +104,7 @@ def test_what_is_not_there_says_what_is(hub: Hub, home: Home, reference: str, co
         (["a.json", "b.json"], "", ["a.json", "b.json"]),
     ],
 )  # fmt: skip
-def test_without_a_card_names_of_files_tell_the_split(
+def test_without_card_file_names_define_splits(
     hub: Hub, home: Home, tmp_path: Path, files: list[str], asked: str, wanted: list[str]
 ) -> None:
     for name in files:
@@ -118,7 +118,7 @@ def test_without_a_card_names_of_files_tell_the_split(
     assert [examples[int(row)].messages[0].content for row in used] == wanted
 
 
-def test_a_person_sees_what_there_is_before_anything_is_fetched(hub: Hub) -> None:
+def test_splits_are_shown_before_any_download(hub: Hub) -> None:
     found = hub_splits("hub:me/rows")
     assert (found.configs, found.config) == (("default", "small"), "default")
     assert [(split.name, split.files) for split in found.splits] == [("train", 2), ("test", 1), ("validation", 1)]
@@ -128,7 +128,7 @@ def test_a_person_sees_what_there_is_before_anything_is_fetched(hub: Hub) -> Non
     assert not [path for method, path in hub.requests if method == "GET" and path.endswith("validation.jsonl")]
 
 
-def test_a_repository_without_a_readable_file_says_what_it_has(hub: Hub, home: Home, tmp_path: Path) -> None:
+def test_repository_without_readable_files_lists_its_files(hub: Hub, home: Home, tmp_path: Path) -> None:
     (tmp_path / "plain" / "images.tar").write_bytes(b"x")
     with pytest.raises(FineTuneError) as raised:
         load_dataset(home, "hub:me/plain")
@@ -136,7 +136,7 @@ def test_a_repository_without_a_readable_file_says_what_it_has(hub: Hub, home: H
     assert (problem.code, problem.params["seen"]) == (Code.HUB_DATASET_EMPTY, ["images.tar"])
 
 
-def test_splits_of_different_kinds_are_a_sentence(hub: Hub, home: Home, tmp_path: Path) -> None:
+def test_splits_of_different_types_are_an_error(hub: Hub, home: Home, tmp_path: Path) -> None:
     write_rows(tmp_path / "plain" / "train.jsonl", alpaca_rows(1))
     (tmp_path / "plain" / "test.csv").write_text("question,answer\nq,a\n")
     with pytest.raises(FineTuneError) as raised:

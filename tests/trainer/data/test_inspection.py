@@ -99,7 +99,7 @@ def test_examples_are_read_back_by_position_with_their_rows(tmp_path: Path) -> N
         ]
 
 
-def test_the_first_rows_are_told_before_the_file_is_read(tmp_path: Path) -> None:
+def test_first_rows_are_previewed_before_reading_the_file(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(3000)])
     told: list[JobProgress] = []
     Inspection(path, DatasetFolder(tmp_path / "out"), tell=told.append).preview()
@@ -119,21 +119,21 @@ def test_one_row_is_fetched_without_reading_on(tmp_path: Path) -> None:
     assert raised.value.problems[0].params["rows"] == 300
 
 
-def test_a_file_broken_from_its_first_row_on_is_reported_and_has_no_shape(tmp_path: Path) -> None:
+def test_completely_broken_file_is_reported_without_format(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"a": \n{"b": \n')
     report, problems = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
     assert (report.format, report.rows, report.usable) == (None, 2, 0)
     assert [record["problem"]["code"] for record in problems] == [Code.ROW_BROKEN_JSON] * 2
 
 
-def test_columns_that_are_not_used_are_told(tmp_path: Path) -> None:
+def test_unused_columns_are_reported(tmp_path: Path) -> None:
     rows = [{"question": f"q{n}", "answer": f"a{n}", "id": n, "topic": "x"} for n in range(3)]
     report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
     assert (report.format, report.columns) == ("question_answer", {"prompt": "question", "completion": "answer"})
     assert report.unused_columns == ["id", "topic"]
 
 
-def test_null_says_the_same_in_every_kind_of_file(tmp_path: Path) -> None:
+def test_null_means_the_same_in_every_file_type(tmp_path: Path) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
@@ -159,7 +159,7 @@ def test_keys_inside_of_turns_that_are_not_used_are_counted(tmp_path: Path) -> N
     assert report.unused_keys == {"mood": 3}
 
 
-def test_a_column_that_shows_up_late_is_used_from_there_on_and_told(tmp_path: Path) -> None:
+def test_late_column_is_used_and_reported(tmp_path: Path) -> None:
     rows = [{"instruction": f"q{n}", "output": f"a{n}"} for n in range(300)]
     rows[250] |= {"input": "CONTEXT", "system": "SYSTEM", "other": 1}
     report, _ = inspected(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
@@ -169,14 +169,14 @@ def test_a_column_that_shows_up_late_is_used_from_there_on_and_told(tmp_path: Pa
     assert [message.content for message in example.messages] == ["SYSTEM", "q250\nCONTEXT", "a250"]
 
 
-def test_a_hundred_broken_rows_do_not_hide_the_shape_of_those_behind(tmp_path: Path) -> None:
+def test_many_broken_rows_do_not_prevent_format_detection(tmp_path: Path) -> None:
     good = json.dumps({"prompt": "q", "completion": "a"})
     (tmp_path / "rows.jsonl").write_text("{broken\n" * 150 + good + "\n")
     report, _ = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
     assert (report.format, report.rows, report.valid) == ("prompt_completion", 151, 1)
 
 
-def test_rows_that_differ_in_tools_or_in_what_is_learned_are_no_duplicates(tmp_path: Path) -> None:
+def test_rows_with_other_tools_or_marks_are_no_duplicates(tmp_path: Path) -> None:
     talk = clean_row(1)["messages"]
     silent = [*talk[:-1], {**talk[-1], "weight": 0}, *talk[-2:]]
     rows = [
@@ -189,7 +189,7 @@ def test_rows_that_differ_in_tools_or_in_what_is_learned_are_no_duplicates(tmp_p
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl.gz"])
-def test_a_file_that_unpacks_to_far_more_than_its_size_is_ended(tmp_path: Path, kind: str) -> None:
+def test_decompression_bomb_is_stopped(tmp_path: Path, kind: str) -> None:
     path, text = tmp_path / f"bomb.{kind}", "word " * 20_000
     if kind == "parquet":
         import pyarrow

@@ -45,7 +45,7 @@ def test_offsets_lead_to_the_elements_in_any_script(tmp_path: Path) -> None:
         ('[{"a": 1},]', [1], []),
     ],
 )
-def test_a_slip_hides_no_other_row(tmp_path: Path, text: str, good: list[int], bad_lines: list[int]) -> None:
+def test_one_mistake_hides_no_other_row(tmp_path: Path, text: str, good: list[int], bad_lines: list[int]) -> None:
     found = rows(tmp_path / "a.json", text)
     assert [row.values["a"] for row in found if row.values] == good
     assert [row.line for row in found if row.problem] == bad_lines
@@ -94,7 +94,7 @@ def test_several_lists_in_one_object_are_named_not_called_broken(
     assert raised.value.problems[0].code == Code.FILE_SPLITS
 
 
-def test_a_key_that_stands_twice_in_a_row_of_an_array_is_named(tmp_path: Path) -> None:
+def test_duplicate_key_in_an_array_row_is_named(tmp_path: Path) -> None:
     good, bad = rows(tmp_path / "a.json", '[{"a": 1},\n{"a": 1, "a": 2}]')
     assert good.values == {"a": 1}
     assert bad.problem is not None

@@ -31,12 +31,12 @@ def test_processor_time_above_the_limit_ends_the_process() -> None:
     assert done.returncode == -24  # SIGXCPU
 
 
-def test_a_gigabyte_has_its_minutes() -> None:
+def test_cpu_time_limit_grows_with_file_size() -> None:
     assert processor_seconds(10**9) >= 90
     assert processor_seconds(0) == 60
 
 
-def test_a_child_that_takes_too_long_is_ended_and_that_is_said() -> None:
+def test_slow_child_is_ended_and_reported() -> None:
     child = TrainerChild(["preview", "--", "starter"], "starter")
     with pytest.raises(FineTuneError) as raised:
         child.ask(None, ShownRow, ignore_progress, 0.3)
@@ -48,7 +48,7 @@ def test_a_child_that_takes_too_long_is_ended_and_that_is_said() -> None:
     "template",
     DEADLY if "PLANTED_ROWS" in os.environ else [DEADLY[0], pytest.param(DEADLY[1], marks=pytest.mark.long)],
 )
-def test_a_template_that_no_exception_reaches_is_ended_with_its_child(home: Home, tmp_path, template: str) -> None:
+def test_uninterruptible_template_is_killed_with_its_child(home: Home, tmp_path, template: str) -> None:
     from tests.conftest import alpaca_rows, write_rows
     from trainer.data.dataset import add_dataset
 

@@ -22,18 +22,18 @@ TURNS = [{"role": "user", "content": "a } { b"}, {"role": "assistant", "content"
         ("[open('/etc/passwd')]", "[open('/etc/passwd')]"),
     ],
 )
-def test_a_printed_list_is_what_was_printed(text: str, value: Any) -> None:
+def test_printed_list_is_parsed_back(text: str, value: Any) -> None:
     assert parsed(text, "turns") == value
 
 
 @pytest.mark.parametrize("text", ['[{"a": 1, "b": 2, "a": 3}]', "[{'a': 1, 'a': 3}]"])
-def test_a_key_that_stands_twice_is_named(text: str) -> None:
+def test_duplicate_key_is_named(text: str) -> None:
     with pytest.raises(RowError) as raised:
         parsed(text, "turns")
     assert (raised.value.code, raised.value.params["field"]) == (Code.ROW_KEY_TWICE, "turns.a")
 
 
-def test_what_is_no_list_is_refused_with_its_kind() -> None:
+def test_non_list_is_rejected_with_its_type() -> None:
     with pytest.raises(RowError) as raised:
         as_list("[not a list", "turns", "list_of_turns")
     assert raised.value.params["value"] == "type_text"

@@ -23,7 +23,7 @@ def parts(home: Home, tmp_path: Path) -> tuple[str, str]:
     )
 
 
-def test_a_weight_is_how_often_a_row_is_seen(home: Home, parts: tuple[str, str]) -> None:
+def test_weight_is_row_frequency(home: Home, parts: tuple[str, str]) -> None:
     folder = mix_datasets(home, {parts[0]: 2.5, parts[1]: 0.5})
     examples = list(ExampleFile(folder))
     assert Counter(example.source for example in examples) == {0: 10, 1: 5}
@@ -40,7 +40,7 @@ def test_a_mix_is_made_once_and_known_by_its_recipe(home: Home, parts: tuple[str
     assert mix_datasets(home, {parts[0]: 1, parts[1]: 2}) != one
 
 
-def test_rows_at_fault_of_a_part_stop_a_start_too(home: Home, parts: tuple[str, str]) -> None:
+def test_invalid_rows_of_a_mix_part_block_start(home: Home, parts: tuple[str, str]) -> None:
     with pytest.raises(FineTuneError) as raised:
         load_dataset(home, {parts[0]: 1, parts[1]: 1})
     assert raised.value.problems[0].code == Code.BAD_ROWS
@@ -64,7 +64,7 @@ def test_counts_of_a_mix_are_those_of_its_rows(home: Home, tmp_path: Path) -> No
     assert len(load_dataset(home, folder.id, bad_rows="skip")[1]) == report.valid
 
 
-def test_two_names_of_one_content_are_one_part_with_both_weights(home: Home, tmp_path: Path) -> None:
+def test_equal_datasets_merge_and_add_their_weights(home: Home, tmp_path: Path) -> None:
     one = write_rows(tmp_path / "one.jsonl", alpaca_rows(4))
     other = write_rows(tmp_path / "other.jsonl", alpaca_rows(4))
     assert len(load_dataset(home, {str(one): 1, str(other): 2})[1]) == 12

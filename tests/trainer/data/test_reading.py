@@ -80,7 +80,7 @@ def test_a_byte_order_mark_is_no_part_of_the_data(write) -> None:
         ("a.jsonl", '{"a": 1}'.encode("utf-16"), Code.CONTENT_MISMATCH),
     ],
 )
-def test_a_file_that_is_not_what_it_says_is_refused(write, name: str, content: str | bytes, code: Code) -> None:
+def test_file_with_wrong_suffix_is_rejected(write, name: str, content: str | bytes, code: Code) -> None:
     assert refused(write(name, content)) == code
 
 
@@ -92,16 +92,14 @@ def test_a_file_that_is_not_what_it_says_is_refused(write, name: str, content: s
         ("a.txt", b"one\n\ntwo\n\xff", 4, 2),
     ],
 )
-def test_bytes_that_are_no_utf_8_are_named_by_line_and_hide_no_other_row(
-    write, name: str, content: bytes, line: int, rows_there: int
-) -> None:
+def test_invalid_utf_8_is_named_by_line(write, name: str, content: bytes, line: int, rows_there: int) -> None:
     found = rows(write(name, content))
     assert [row.problem.params["line"] for row in found if row.problem] == [line]
     assert [row.problem.code for row in found if row.problem] == [Code.ROW_BAD_ENCODING]
     assert len(found) == rows_there
 
 
-def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path: Path) -> None:
+def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
     assert refused(tmp_path / "none.json") == Code.FILE_MISSING
     (tmp_path / "folder.json").mkdir()
     assert refused(tmp_path / "folder.json") == Code.FILE_UNREADABLE
@@ -122,7 +120,7 @@ def test_a_broken_array_names_the_line_where_its_row_starts(write) -> None:
     assert "line 4" in found[1].problem.params["reason"]
 
 
-def test_an_array_that_stops_in_the_middle_says_so(write) -> None:
+def test_truncated_array_is_reported(write) -> None:
     found = rows(write("a.json", '[{"a": 1}, {"a": 2}'))
     assert found[-1].problem is not None
 
@@ -140,7 +138,7 @@ def test_deep_nesting_is_a_bad_row_not_a_crash(write) -> None:
 
 
 @pytest.mark.parametrize("rest", ["\n[{}]", " garbage here", ","])
-def test_nothing_after_the_array_is_lost_in_silence(write, rest: str) -> None:
+def test_text_after_the_array_is_reported(write, rest: str) -> None:
     found = rows(write("a.json", '[{"a": 1}]' + rest))
     assert [row.values for row in found] == [{"a": 1}, None]
 
@@ -153,7 +151,7 @@ def test_a_number_too_long_for_python_is_a_bad_row(write) -> None:
         assert problem.params["reason"] == "too_many_digits"
 
 
-def test_nulls_that_only_a_column_s_type_brings_are_no_part_of_a_row(tmp_path: Path) -> None:
+def test_nulls_from_column_types_are_dropped(tmp_path: Path) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 

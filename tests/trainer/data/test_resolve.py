@@ -24,7 +24,7 @@ def test_a_dataset_that_was_tampered_with_is_refused(home: Home, rows_file: Path
     assert raised.value.problems[0].code == Code.DATASET_CHANGED
 
 
-def test_rows_at_fault_are_named_stop_a_start_and_can_be_left_out(home: Home, tmp_path: Path) -> None:
+def test_invalid_rows_are_named_and_block_or_skip(home: Home, tmp_path: Path) -> None:
     rows = [*alpaca_rows(30), *({"instruction": f"q{number}"} for number in range(25))]
     folder = add_dataset(home, write_rows(tmp_path / "bad.jsonl", rows))
     report = DatasetReport.required(folder)
@@ -47,7 +47,7 @@ def test_suspicious_rows_are_trained_unless_they_are_left_out(home: Home, tmp_pa
     assert load_dataset(home, folder.id, bad_rows="skip")[1].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_dataset_that_was_removed_is_called_a_dataset_and_not_a_file(home: Home) -> None:
+def test_removed_dataset_is_not_reported_as_missing_file(home: Home) -> None:
     with pytest.raises(FineTuneError) as raised:
         find_dataset(home, "0123456789abcdef")
     assert raised.value.problems[0].code == Code.DATASET_NOT_FOUND

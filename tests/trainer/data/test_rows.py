@@ -9,7 +9,7 @@ from interfaces.texts import texts
 from trainer.data.rows import as_row, kind_of, mismatch, open_data
 
 
-def test_a_row_is_an_object_and_all_else_is_a_problem_with_its_place() -> None:
+def test_non_object_rows_are_problems_with_position() -> None:
     assert as_row("a.jsonl", 3, 7, {"x": 1}, 40, b'{"x": 1}').values == {"x": 1}
     found = as_row("a.jsonl", 3, 7, [1], 40, b"[1]")
     assert found.values is None
@@ -21,7 +21,7 @@ def test_a_row_is_an_object_and_all_else_is_a_problem_with_its_place() -> None:
     ("value", "words"),
     [({}, "an object"), ([], "a list"), ("", "text"), (True, "true or false"), (1.5, "a number"), (None, "null")],
 )
-def test_a_value_s_type_is_said_in_json_s_words(value: object, words: str) -> None:
+def test_value_types_have_json_names(value: object, words: str) -> None:
     assert texts("reason").get(kind_of(value), kind_of(value)) == words
 
 
@@ -47,6 +47,6 @@ def test_a_file_that_is_something_else_is_named_with_its_suffix() -> None:
         (b'{"a":\n\t1, "b"\t:2}', None),
     ],
 )
-def test_a_key_that_stands_twice_is_named_and_nothing_else_is(raw: bytes, twice: str | None) -> None:
+def test_only_duplicate_keys_are_named(raw: bytes, twice: str | None) -> None:
     problem = as_row("a.jsonl", 1, 1, json.loads(raw), 0, raw).problem
     assert (problem.params["field"] if problem else None) == twice

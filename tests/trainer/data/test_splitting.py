@@ -29,7 +29,7 @@ def test_a_single_row_is_trained_not_kept_aside(home: Home, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_rows_that_say_the_same_stay_on_one_side(home: Home, tmp_path: Path, seed: int) -> None:
+def test_equal_rows_stay_in_one_split(home: Home, tmp_path: Path, seed: int) -> None:
     rows = alpaca_rows(10)
     shouted = [{key: text.upper() for key, text in row.items()} for row in rows]
     index = index_of(add_dataset(home, write_rows(tmp_path / "rows.jsonl", [*rows, *shouted, *rows])))
@@ -49,7 +49,7 @@ def test_each_source_gives_its_share(home: Home, tmp_path: Path) -> None:
     assert numpy.bincount(index[validation]["source"]).tolist() == [2, 20]
 
 
-def test_validation_rows_that_are_trained_too_are_taken_out(home: Home, tmp_path: Path) -> None:
+def test_leaked_validation_rows_are_removed(home: Home, tmp_path: Path) -> None:
     training = index_of(add_dataset(home, write_rows(tmp_path / "a.jsonl", alpaca_rows(10))))
     validation = index_of(add_dataset(home, write_rows(tmp_path / "b.jsonl", alpaca_rows(14)[8:])))
     kept, leaked = without_leaks(training, validation, numpy.arange(6))

@@ -58,7 +58,7 @@ def test_faults_are_named_by_their_cell(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "sqlite"])
-def test_of_several_one_is_chosen_by_name(tmp_path: Path, kind: str) -> None:
+def test_one_of_several_sheets_is_chosen_by_name(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"a.{kind}"
     if kind == "xlsx":
         write_xlsx(path, {**GOOD, "Other": [["text"], ["words"]]})
@@ -101,12 +101,12 @@ def test_a_database_is_read_and_never_written_or_run(tmp_path: Path) -> None:
         ("a.xlsx", b"\xd0\xcf\x11\xe0" + b"\0" * 600, "password-protected"),
         ("a.xlsx", b"PK\x03\x04broken", "it is not a workbook"),
         ("a.xls", b"PK\x03\x04", "it is not an Excel 97-2003 workbook"),
-        ("a.ods", b"PK\x05\x06" + b"\0" * 18, "content does not match"),
+        ("a.ods", b"PK\x05\x06" + b"\0" * 18, "content doesn't match"),
         ("a.db", b"not a database at all", "it is not a SQLite database"),
-        ("a.db", tables.SQLITE_MAGIC + b"\0" * 200, "content does not match"),
+        ("a.db", tables.SQLITE_MAGIC + b"\0" * 200, "content doesn't match"),
     ],
 )
-def test_what_is_none_is_a_sentence(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+def test_invalid_table_file_is_an_error(tmp_path: Path, name: str, content: bytes, says: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FineTuneError, match=says):
         values(tmp_path / name)

@@ -50,7 +50,7 @@ def test_scores_that_overflow_16_bits_stay_finite() -> None:
     assert torch.isfinite(hidden.grad).all()
 
 
-def test_no_trained_token_is_a_loss_of_nothing() -> None:
+def test_no_trained_tokens_give_zero_loss() -> None:
     from trainer.kernels.chunked_loss import summed_loss
 
     for learns in (False, True):

@@ -37,8 +37,8 @@ SLOWER = {
     "Cohere": ("cohere", {"logit_scale": 0.5}, ("", "logit_scale")),
     "Granite": ("granite", {"logits_scaling": 4.0}, ("", "logits_scaling")),
     "GPT-Neo": ("gpt_neo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global"], 2]]}, ("can't be replaced", "")),
-    "Mixtral": ("mixtral", {"num_local_experts": 4, "output_router_logits": True}, ("", "balance")),
-    "LFM2": ("lfm2", {"layer_types": ["conv", "full_attention"], "block_ff_dim": 64}, ("mix sequences", "")),
+    "Mixtral": ("mixtral", {"num_local_experts": 4, "output_router_logits": True}, ("", "load-balancing")),
+    "LFM2": ("lfm2", {"layer_types": ["conv", "full_attention"], "block_ff_dim": 64}, ("same batch affect each other", "")),
 }  # fmt: skip
 LENGTHS = (7, 30, 2, 12)
 
@@ -136,7 +136,7 @@ def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> No
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_leak_that_is_smaller_than_rounding_is_seen_each_time(seed: int) -> None:
+def test_leak_below_rounding_is_always_detected(seed: int) -> None:
     """A short convolution over neighbors moves little at the usual width of first weights: 7e-4 of the logits."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -150,7 +150,7 @@ def test_a_leak_that_is_smaller_than_rounding_is_seen_each_time(seed: int) -> No
 
 
 @pytest.mark.parametrize("name", [*FAST, "in 16 bits"])
-def test_no_other_sequence_changes_by_a_bit_and_experts_by_rounding_alone(name: str) -> None:
+def test_other_sequences_stay_bit_identical_except_for_experts(name: str) -> None:
     import torch
 
     from trainer.kernels.fast_paths import use_fast_paths
@@ -173,7 +173,7 @@ def test_attention_that_only_a_mask_describes_is_left_to_the_library() -> None:
     assert model.config._attn_implementation == "sdpa"
 
 
-def test_no_table_of_all_logits_and_no_square_over_all_tokens_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_logits_and_attention_matrix_never_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -234,7 +234,7 @@ def test_the_trial_leaves_the_random_numbers_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_what_an_earlier_attempt_did_without_a_resume_does_without() -> None:
+def test_resume_keeps_disabled_fast_paths() -> None:
     from trainer.kernels.fast_paths import use_fast_paths
 
     model = base_model("qwen2", {})

@@ -49,7 +49,7 @@ def test_outputs_and_gradients_are_those_of_peft(dtype: str, tolerance: float) -
     assert all(one.dtype == torch.float32 for one in seen[2:])
 
 
-def test_an_adapter_that_is_off_or_merged_is_peft_s_own_matter() -> None:
+def test_disabled_or_merged_adapter_uses_peft_code() -> None:
     import torch
 
     from trainer.kernels.lora_linear import use_lora_linear

@@ -40,7 +40,7 @@ def test_the_base_is_loaded_in_its_number_format(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "unknown architecture"])
-def test_a_model_that_cannot_be_loaded_says_why(tiny_model: Path, tmp_path: Path, damage: str) -> None:
+def test_unloadable_model_reports_reason(tiny_model: Path, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     if damage == "truncated":
@@ -91,9 +91,7 @@ def test_a_model_with_weights_missing_is_refused_by_name(tiny_model: Path, tmp_p
     assert raised.value.problems[0].code == Code.MODEL_INCOMPLETE
 
 
-def test_a_disk_that_is_full_or_fails_is_not_blamed_on_the_model(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_errors_are_not_blamed_on_the_model(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a library writes meanwhile, its log too, may meet it."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -115,11 +113,11 @@ def test_a_disk_that_is_full_or_fails_is_not_blamed_on_the_model(
             assert raised.value.errno == number
 
 
-def test_weights_of_another_size_than_the_config_says_are_told(tiny_model: Path, tmp_path: Path) -> None:
+def test_weights_that_do_not_match_config_are_reported(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "vocab_size": config["vocab_size"] + 8}))
-    with pytest.raises(FineTuneError, match=r"other shapes than config\.json") as raised:
+    with pytest.raises(FineTuneError, match=r"don't match the shapes in config\.json") as raised:
         loaded(folder)
     assert raised.value.problems[0].code == Code.MODEL_UNSUPPORTED

@@ -10,7 +10,7 @@ from interfaces.problems import Code
 pytestmark = pytest.mark.tiny
 
 
-def test_the_probe_obeys_the_config_and_else_the_clock() -> None:
+def test_config_overrides_the_probe() -> None:
     import torch
 
     from trainer.models.device import bf16_is_faster, choose_compute
@@ -58,7 +58,7 @@ def test_a_run_sees_one_card(wanted: str, visible: str | None, seen: str) -> Non
     assert environment == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": seen}
 
 
-def test_a_device_that_is_not_there_is_a_sentence() -> None:
+def test_missing_device_is_an_error() -> None:
     import torch
 
     from trainer.models.device import choose_compute

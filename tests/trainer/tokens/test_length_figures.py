@@ -56,7 +56,7 @@ def test_with_packing_a_batch_is_counted_in_tokens() -> None:
     assert steps(*[10, 20] * 4, 180, budget=100) == 2  # 3 batches: the long one lies alone
 
 
-def test_padding_is_what_the_longest_of_a_batch_forces_on_the_others() -> None:
+def test_padding_share_comes_from_longest_row() -> None:
     from trainer.tokens.length_figures import padding_share
 
     assert padding_share(numpy.array([10, 10, 10, 10]), 2) == 0
@@ -65,7 +65,7 @@ def test_padding_is_what_the_longest_of_a_batch_forces_on_the_others() -> None:
     assert padding_share(numpy.array([], dtype=int), 4) == 0
 
 
-def test_the_histogram_s_edges_say_what_each_length_would_cut() -> None:
+def test_histogram_edges_give_truncation_counts() -> None:
     lengths = [5, 17, 64, 64, 65, 300, 777]
     found = counted(*lengths)["histogram"]
     assert sum(found["counts"]) == len(lengths)

@@ -35,7 +35,7 @@ def ask(home: Home, tiny_model: Path, tmp_path: Path):
     return lambda op, **more: answer_of(previewer, {"op": op, "dataset": dataset, "max_length": 400, **more})
 
 
-def test_a_row_says_what_is_learned_and_what_becomes_of_its_end(ask: Any) -> None:
+def test_row_shows_trained_tokens_and_stop_fate(ask: Any) -> None:
     row = ask("row", position=0)
     assert row["stop"] == {"token": "<|im_end|>", "fate": "trained"}
     learned = "".join(token["text"] for token in row["tokens"] if token["trained"])
@@ -48,7 +48,7 @@ def test_a_row_says_what_is_learned_and_what_becomes_of_its_end(ask: Any) -> Non
     assert ask("row", position=0, max_length=20)["stop"]["fate"] == "cut"
 
 
-def test_rows_are_found_by_what_is_the_matter_with_them_and_by_text(ask: Any) -> None:
+def test_rows_are_found_by_problem_and_text(ask: Any) -> None:
     assert ask("find", kind="longest")["position"] == 20
     assert ask("find", kind="cut", start=0)["position"] == 20
     assert ask("find", kind="cut", start=21)["position"] == 20  # around the end
@@ -92,7 +92,7 @@ def test_rows_that_are_left_out_are_in_no_figure(ask: Any) -> None:
     assert ask("stats")["tokens"] > ask("stats", bad_rows="skip")["tokens"]
 
 
-def test_nothing_left_to_learn_is_an_error_before_the_start(ask: Any) -> None:
+def test_nothing_to_train_on_is_an_early_error(ask: Any) -> None:
     found = ask("stats", max_length=16)
     assert found["lost"] == found["counted"] == 59
     assert found["warnings"][0]["code"] == Code.NOTHING_TO_TRAIN
@@ -106,7 +106,7 @@ def test_a_file_outside_of_the_home_is_shown_without_adding_it(ask: Any, home: H
 
 
 @pytest.mark.parametrize("sampled", [False, True])
-def test_tokens_that_the_model_does_not_know_are_reported_before_the_start(
+def test_unknown_tokens_are_reported_before_start(
     home: Home, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampled: bool
 ) -> None:
     from trainer.data.dataset import add_dataset

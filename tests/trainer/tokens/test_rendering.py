@@ -57,13 +57,13 @@ def outcome(tokenizer: Any, template: str, example: Example) -> str:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_hostile_template_gets_nowhere(tokenizer: Any, template: str) -> None:
+def test_hostile_template_is_contained(tokenizer: Any, template: str) -> None:
     text = outcome(tokenizer, template, talk("Hi", "Hello"))
     for secret in ("root:", "subprocess", "uid=", "<module", "site-packages"):
         assert secret not in text
 
 
-def test_every_hostile_cell_comes_out_as_it_went_in(tokenizer: Any) -> None:
+def test_hostile_cells_stay_unchanged(tokenizer: Any) -> None:
     for question, answer in itertools.product(CELLS, CELLS):
         if question and answer:
             text = outcome(tokenizer, CHATML, talk(question, answer))
@@ -124,7 +124,7 @@ def two_calls(first: str | None, second: str | None) -> Example:
         (IDS_BESIDE_NAMES, (None, None), ("call_00000=go", "call_00001=go")),
     ],
 )
-def test_calls_have_ids_of_the_template_s_form_and_are_trained_on(
+def test_call_ids_match_the_template_and_are_trained(
     tokenizer: Any, template: str, ids: tuple[str | None, str | None], expected: tuple[str, str]
 ) -> None:
     rendered = with_template(tokenizer, template).tokens(two_calls(*ids)).rendered

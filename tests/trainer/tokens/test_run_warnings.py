@@ -24,7 +24,7 @@ def told_by_a_run(home: Home, config: dict[str, Any]) -> dict[Code, dict[str, An
     return {problem.code: problem.params for problem in problems}
 
 
-def test_suspicious_rows_are_trained_and_told_or_left_out_and_told(
+def test_suspicious_rows_are_trained_or_skipped_with_warning(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
     rows = alpaca_rows(8)
@@ -35,9 +35,7 @@ def test_suspicious_rows_are_trained_and_told_or_left_out_and_told(
     assert told[Code.ROWS_SKIPPED] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
 
 
-def test_rows_at_fault_stop_the_start_or_are_left_out_with_a_count(
-    home: Home, tiny_config: dict[str, Any], tmp_path: Path
-) -> None:
+def test_invalid_rows_block_start_or_are_counted(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [*alpaca_rows(4), {"instruction": "q"}])
     told = told_by_a_run(home, {**tiny_config, "dataset": str(path)})
     assert told[Code.BAD_ROWS]["first"][0]["params"]["line"] == 5
@@ -49,7 +47,7 @@ def test_rows_at_fault_stop_the_start_or_are_left_out_with_a_count(
     ("long_rows", "code", "count"),
     [("truncate", Code.ROWS_CUT, 3), ("drop", Code.ROWS_DROPPED, 3), ("split", Code.ROWS_SPLIT, 1)],
 )
-def test_long_rows_are_told_with_what_was_done(
+def test_long_rows_are_reported_with_their_handling(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, long_rows: str, code: Code, count: int
 ) -> None:
     talk = [{"role": role, "content": text} for text in ("a", "b") for role in ("user", "assistant")]
@@ -61,9 +59,7 @@ def test_long_rows_are_told_with_what_was_done(
     assert (Code.ROWS_CUT in told) == (long_rows != "drop")
 
 
-def test_a_file_to_measure_with_is_used_without_what_is_trained_too(
-    home: Home, tiny_config: dict[str, Any], tmp_path: Path
-) -> None:
+def test_validation_file_is_used_without_leaks(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     measured = write_rows(tmp_path / "measure.jsonl", alpaca_rows(12)[6:])
     told = told_by_a_run(home, {**tiny_config, "validation_dataset": str(measured), "eval_steps": 1})
     assert told[Code.LEAK_REMOVED] == {"count": 2, "rows": 6, "first": [1, 2]}
@@ -73,7 +69,7 @@ def test_a_file_to_measure_with_is_used_without_what_is_trained_too(
     assert lineage["dataset"]["sha256"] != lineage["validation_dataset"]["sha256"]
 
 
-def test_several_files_with_weights_are_one_run_and_its_recipe_is_kept(
+def test_weighted_mix_trains_and_is_recorded(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, rows_file: Path
 ) -> None:
     other = write_rows(tmp_path / "other.jsonl", [{"prompt": f"p{n}", "completion": "c"} for n in range(4)])

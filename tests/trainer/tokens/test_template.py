@@ -77,12 +77,12 @@ def test_llama_3_style(tmp_path: Path) -> None:
     assert learned(template, conversation(*MULTI_TURN)) == ["Hello<|eot_id|>", "您好 ✨<|eot_id|>"]
 
 
-def test_an_answer_that_repeats_the_question_is_found_in_its_own_place(tmp_path: Path) -> None:
+def test_answer_repeating_the_question_is_located_correctly(tmp_path: Path) -> None:
     template = chat_template(tmp_path, CHATML)
     assert learned(template, conversation(("user", "echo"), ("assistant", "echo"))) == ["echo<|im_end|>"]
 
 
-def test_a_turn_that_is_not_to_be_trained_is_only_read(tmp_path: Path) -> None:
+def test_untrained_turn_is_context(tmp_path: Path) -> None:
     template = chat_template(tmp_path, CHATML)
     example = conversation(*MULTI_TURN)
     untrained = example.messages[2].model_copy(update={"train": False})
@@ -97,7 +97,7 @@ def test_a_template_without_an_end_token_gets_one(tmp_path: Path) -> None:
     assert learned(template, example)[-1].endswith("Hello<|im_end|>")
 
 
-def test_marks_that_leave_the_end_out_are_obeyed_and_told(tmp_path: Path) -> None:
+def test_marks_without_end_token_are_obeyed_and_reported(tmp_path: Path) -> None:
     marked = (
         "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['role'] == 'assistant' %}{% generation %}"
         "{{ m['content'] }}{% endgeneration %}{% else %}{{ m['content'] }}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
@@ -132,7 +132,7 @@ def test_a_hostile_template_does_not_get_out_of_its_sandbox(tmp_path: Path) -> N
     assert raised.value.problems[0].code == Code.TEMPLATE_REFUSED
 
 
-def test_the_prompt_of_a_sample_is_how_a_training_row_begins(tmp_path: Path) -> None:
+def test_sample_prompt_matches_training_rows(tmp_path: Path) -> None:
     template = chat_template(tmp_path, CHATML)
     prompt = template.prompt_ids("Hi")
     row = template.tokens(conversation(("user", "Hi"), ("assistant", "Hello")))
@@ -186,7 +186,7 @@ def test_tools_go_into_the_first_question_of_a_template_without_system(tmp_path:
 FORGETS_ALL_THINKING = FORGETS_THINKING.replace("m['content'] if loop.last else ", "")
 
 
-def test_thinking_that_a_template_never_shows_is_not_said_to_be_written(tmp_path: Path) -> None:
+def test_hidden_thinking_is_not_reported_as_written(tmp_path: Path) -> None:
     template = chat_template(tmp_path, FORGETS_ALL_THINKING)
     asked = Message(role="user", content="2+2?")
     apart = Example(messages=(asked, Message(role="assistant", content="4", train=True, reasoning="Add.")), row=1)
@@ -211,7 +211,7 @@ def test_a_plain_text_begins_as_the_tokenizer_begins_it(tmp_path: Path) -> None:
     assert made.trained.tolist() == [False, *[True] * (len(made.ids) - 1)]
 
 
-def test_what_this_model_reads_as_a_control_token_is_noticed_in_a_row(tmp_path: Path) -> None:
+def test_control_tokens_in_rows_are_noticed(tmp_path: Path) -> None:
     template = chat_template(tmp_path, CHATML, ("</s>", "<filename>"))
     for text in ("done</s>", "see <filename>"):
         assert Code.ROWS_HOLD_SPECIAL in template.rendered(conversation(("user", "q"), ("assistant", text))).done
@@ -220,14 +220,14 @@ def test_what_this_model_reads_as_a_control_token_is_noticed_in_a_row(tmp_path: 
 
 
 @pytest.mark.parametrize("answer", ["<think>\n\n</think>\n\nHello", "<think></think>Hello"])
-def test_learning_not_to_think_is_told(tmp_path: Path, answer: str) -> None:
+def test_training_without_thinking_is_reported(tmp_path: Path, answer: str) -> None:
     template = chat_template(tmp_path, CHATML)
     assert Code.EMPTY_THINKING in template.rendered(conversation(("user", "Hi"), ("assistant", answer))).done
     thoughtful = conversation(("user", "Hi"), ("assistant", "<think>\nwell\n</think>\n\nHello"))
     assert Code.EMPTY_THINKING not in template.rendered(thoughtful).done
 
 
-def test_an_empty_thought_of_the_template_s_own_is_told_where_it_is_learned(tmp_path: Path) -> None:
+def test_trained_empty_thought_is_reported(tmp_path: Path) -> None:
     own = (
         "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['role'] == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}"
         "{% endif %}{{ m['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -254,14 +254,14 @@ def written_by_hand() -> Example:
 
 
 @pytest.mark.parametrize("template", [CHATML, NINE])
-def test_calls_that_a_row_writes_itself_are_learned_once_and_as_written(tmp_path: Path, template: str) -> None:
+def test_calls_written_as_text_are_trained_once_unchanged(tmp_path: Path, template: str) -> None:
     """With a template that writes calls and demands ids, and with one that knows no calls."""
     text = chat_template(tmp_path, template).rendered(written_by_hand()).text
     assert text.count("<tool_call>") == text.count("<tools>") == 1
     assert text.count("<tool_response>\n4 degrees\n</tool_response>") == text.count("4 degrees") == 1
 
 
-def test_a_token_that_begins_in_the_header_and_ends_in_the_answer_is_learned(tmp_path: Path) -> None:
+def test_token_spanning_header_and_answer_is_trained(tmp_path: Path) -> None:
     """A prompt that ends with a blank, and a token for the blank and the answer's first letter."""
     from tokenizers import AddedToken
 
@@ -274,7 +274,7 @@ def test_a_token_that_begins_in_the_header_and_ends_in_the_answer_is_learned(tmp
     assert learned(template, conversation(("user", "Is it?"), ("assistant", "a"))) == [" a<|im_end|>"]
 
 
-def test_the_end_of_an_answer_is_the_template_s_whatever_the_tokenizer_calls_its_end(tmp_path: Path) -> None:
+def test_template_end_token_overrides_the_tokenizers(tmp_path: Path) -> None:
     template = chat_template(tmp_path / "a", CHATML)
     assert (template.end, template.end_id) == ("<|im_end|>", template.tokenizer.convert_tokens_to_ids("<|im_end|>"))
     assert chat_template(tmp_path / "b", NO_END).end is None

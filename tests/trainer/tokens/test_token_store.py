@@ -55,7 +55,7 @@ def test_preview_statistics_and_training_see_the_same_tokens(home: Home, templat
         assert "".join(token.text for token in shown.tokens) == shown.text
 
 
-def test_a_second_start_tokenises_nothing(home: Home, template: Any, tmp_path: Path) -> None:
+def test_second_start_reuses_the_tokens(home: Home, template: Any, tmp_path: Path) -> None:
     from trainer.tokens.token_store import tokenize
 
     examples = examples_of(home, write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(600)]))
@@ -120,9 +120,7 @@ def test_truncate_cuts_the_end_and_counts(home: Home, template: Any, long_rows: 
     assert findings.longest > 300
 
 
-def test_what_is_learned_before_a_cut_is_summed_as_it_is_counted(
-    home: Home, template: Any, long_rows: ExampleFile
-) -> None:
+def test_trained_tokens_before_truncation_match_the_count(home: Home, template: Any, long_rows: ExampleFile) -> None:
     from trainer.tokens.token_store import tokenize
 
     store = tokenize(home, long_rows, template)
@@ -139,7 +137,7 @@ def test_drop_leaves_them_out_and_counts(home: Home, template: Any, long_rows: E
     assert (findings.dropped, findings.cut, findings.left_out.tolist()) == (3, 0, [])
 
 
-def test_split_cuts_between_turns_and_loses_none(home: Home, template: Any, long_rows: ExampleFile) -> None:
+def test_split_is_between_turns_and_loses_none(home: Home, template: Any, long_rows: ExampleFile) -> None:
     view, findings = chosen(home, long_rows, template, 110, "split")
     texts = [template.tokenizer.decode([token for token in item["labels"] if token >= 0]) for item in view]
     split = "".join(text for text in texts if set(text) & set("bcd") and "a" * 50 not in text)
@@ -150,7 +148,7 @@ def test_split_cuts_between_turns_and_loses_none(home: Home, template: Any, long
     assert findings.cut == 2  # a single exchange that is too long is cut like any row
 
 
-def test_plain_text_is_learned_whole_in_windows(home: Home, template: Any, tmp_path: Path) -> None:
+def test_plain_text_is_trained_completely_in_windows(home: Home, template: Any, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abc " * 100 + "\n\nshort\n")
     view, findings = chosen(home, examples_of(home, tmp_path / "a.txt"), template, 64, "truncate")
     assert (

@@ -35,7 +35,7 @@ def test_damaged_files_are_a_problem_not_a_crash(tiny_model: Path, tmp_path: Pat
     assert refused(folder) == Code.TOKENIZER_UNUSABLE
 
 
-def test_the_weights_are_not_needed_and_the_model_s_own_ends_are_known(tiny_model: Path, tmp_path: Path) -> None:
+def test_tokenizer_loads_without_weights_and_knows_end_tokens(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     (folder / "model.safetensors").unlink()
@@ -44,7 +44,7 @@ def test_the_weights_are_not_needed_and_the_model_s_own_ends_are_known(tiny_mode
     assert {"<|im_end|>", "<|endoftext|>"} <= set(template_of(folder).ends)
 
 
-def test_a_text_is_split_as_tokenizer_json_says_and_not_as_its_family_does(tiny_model: Path, tmp_path: Path) -> None:
+def test_pre_tokenizer_comes_from_tokenizer_json(tiny_model: Path, tmp_path: Path) -> None:
     """transformers 5 puts Qwen's own splitting in its place for every model of that type."""
     from tokenizers import Regex, Tokenizer, pre_tokenizers
 

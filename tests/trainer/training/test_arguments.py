@@ -70,7 +70,7 @@ def test_checkpointing_is_the_kind_that_works_with_lora() -> None:
     assert made.activation_checkpointing_kwargs == {"use_reentrant": False}
 
 
-def test_what_loses_runs_or_tells_secrets_is_off() -> None:
+def test_unsafe_trainer_options_are_off() -> None:
     made = arguments()
     assert made.logging_nan_inf_filter is False
     assert made.save_total_limit is None
@@ -79,7 +79,7 @@ def test_what_loses_runs_or_tells_secrets_is_off() -> None:
     assert Path(made.output_dir) == Path("/run/staging")
 
 
-def test_zero_means_off() -> None:
+def test_zero_disables_a_setting() -> None:
     made = arguments(eval_steps=0, save_steps=0)
     assert made.eval_strategy == "no"
     assert made.save_steps > 10**8

@@ -15,7 +15,7 @@ from trainer.artifacts.checkpoints import committed_steps
 pytestmark = pytest.mark.tiny
 
 
-def test_minutes_save_too(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_checkpoints_are_also_saved_by_time(home: Home, tiny_config: dict[str, Any]) -> None:
     from trainer.lora_trainer import LoRATrainer
 
     folder = home.create_run()
@@ -76,7 +76,7 @@ def test_a_diverging_run_ends_within_three_steps_on_a_finite_checkpoint(
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
 
 
-def test_the_best_by_validation_loss_is_kept_and_given_out(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_best_checkpoint_by_validation_loss_is_kept(home: Home, tiny_config: dict[str, Any]) -> None:
     """A rate that unlearns: the best measurement is an early one, and no interval of saving meets it."""
     from trainer.lora_trainer import LoRATrainer
 
@@ -123,7 +123,7 @@ def test_a_damaged_best_checkpoint_falls_back_to_the_last_adapter(home: Home, ti
     assert Code.BEST_ADAPTER not in {problem.code for problem in told}
 
 
-def test_an_adapter_of_a_stop_is_gone_once_the_run_is_further(
+def test_adapter_of_earlier_stop_is_removed_after_next_save(
     home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever downloads it, or continues from it, is to have the newest."""
@@ -148,9 +148,7 @@ def test_an_adapter_of_a_stop_is_gone_once_the_run_is_further(
     assert find_adapter(folder.id, home) == folder.checkpoint(4)
 
 
-def test_the_clock_may_be_slow_but_two_saves_never_leave_fewer_than_two(
-    home: Home, tiny_config: dict[str, Any]
-) -> None:
+def test_rotation_always_keeps_two_checkpoints(home: Home, tiny_config: dict[str, Any]) -> None:
     from trainer.lora_trainer import LoRATrainer
 
     folder = home.create_run()
@@ -161,7 +159,7 @@ def test_the_clock_may_be_slow_but_two_saves_never_leave_fewer_than_two(
     ] * 8
 
 
-def test_a_loss_that_stays_above_guessing_ends_the_run_but_no_peak_does(
+def test_persistent_high_loss_ends_run_but_peaks_do_not(
     home: Home, tiny_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainer.lora_trainer import LoRATrainer

@@ -25,7 +25,7 @@ def test_events_are_numbered_over_all_attempts(tmp_path: Path) -> None:
     assert all(event.time > 1.7e9 for event in read_events(path))
 
 
-def test_a_line_torn_by_a_kill_is_cut_off_before_the_next_one(tmp_path: Path) -> None:
+def test_torn_line_is_removed_before_the_next_write(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     with EventLog(path, 1) as log:
         log.append(committed(1))
@@ -37,7 +37,7 @@ def test_a_line_torn_by_a_kill_is_cut_off_before_the_next_one(tmp_path: Path) ->
     assert len(path.read_text().splitlines()) == 2
 
 
-def test_progress_is_thinned_but_its_start_and_end_are_told(tmp_path: Path) -> None:
+def test_progress_is_rate_limited_except_start_and_end(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     with EventLog(path, 1) as log:
         for done in range(1001):
@@ -48,7 +48,7 @@ def test_progress_is_thinned_but_its_start_and_end_are_told(tmp_path: Path) -> N
     assert len(told) < 50
 
 
-def test_what_is_said_last_is_on_the_disk_soon_though_nothing_follows(tmp_path: Path) -> None:
+def test_last_event_is_synced_soon(tmp_path: Path) -> None:
     """A step is no change of state; who syncs it is a thread."""
     with EventLog(tmp_path / "events.jsonl", 1) as log:
         log.append(Phase(phase="train"))
@@ -56,7 +56,7 @@ def test_what_is_said_last_is_on_the_disk_soon_though_nothing_follows(tmp_path: 
         until(lambda: not log.is_behind, seconds=5)
 
 
-def test_nothing_follows_the_last_word(tmp_path: Path) -> None:
+def test_nothing_follows_the_final_event(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     with EventLog(path, 1) as log:
         assert log.append(Stopped(step=1, resumable=True))
@@ -69,7 +69,7 @@ def say_much(log: EventLog) -> None:
         log.append(committed(step))
 
 
-def test_on_a_full_disk_lines_stay_whole_and_the_last_word_has_its_place(tmp_path: Path) -> None:
+def test_full_disk_keeps_lines_intact_and_final_event_fits(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 400_000) as disk:
         path = disk / "events.jsonl"
         with EventLog(path, 1) as log:
@@ -86,14 +86,14 @@ def test_on_a_full_disk_lines_stay_whole_and_the_last_word_has_its_place(tmp_pat
         assert len(told) == len(path.read_bytes().splitlines())
 
 
-def test_a_disk_too_full_for_a_last_word_is_told_at_once(tmp_path: Path) -> None:
+def test_disk_without_reserve_space_is_reported_immediately(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 100_000) as disk, EventLog(disk / "events.jsonl", 1) as log:
         (disk / "ballast").write_bytes(bytes(disk_usage(disk).free - 9000))
         with pytest.raises(OSError, match="No space left"):
             log.hold_space(disk / ".reserve")
 
 
-def test_a_log_of_a_million_lines_is_opened_as_quickly_as_a_short_one(tmp_path: Path) -> None:
+def test_long_log_opens_as_fast_as_short_one(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     line = committed(1).model_copy(update={"seq": 7}).model_dump_json() + "\n"
     path.write_text(line * 500_000 + '{"torn')

@@ -26,7 +26,7 @@ def test_the_names_that_are_overridden_still_exist_in_the_library() -> None:
     assert overridden <= set(vars(Trainer))
 
 
-def test_evaluating_changes_nothing_and_batches_weigh_by_their_tokens(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_evaluation_is_token_weighted_without_side_effects(home: Home, tiny_config: dict[str, Any]) -> None:
     from interfaces.events import Evaluated, Step, read_events
     from trainer.lora_trainer import LoRATrainer
 
@@ -50,9 +50,7 @@ def test_evaluating_changes_nothing_and_batches_weigh_by_their_tokens(home: Home
 
 @pytest.mark.parametrize("kind", ["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"])
 @pytest.mark.parametrize(("warmup", "steps"), [(0, 12), (3, 12), (0.3, 12), (0.03, 12), (0.03, 1), (12, 12)])
-def test_warm_up_spends_no_step_at_rate_zero_and_all_else_is_stock(
-    tiny_model: Path, tmp_path: Path, kind: str, warmup: float, steps: int
-) -> None:
+def test_warmup_has_no_zero_rate_step(tiny_model: Path, tmp_path: Path, kind: str, warmup: float, steps: int) -> None:
     import torch
     from transformers import Trainer
 
@@ -156,7 +154,7 @@ torch.save(seen, Path(sys.argv[2]) / f"gradients-{args.process_index}.pt")
 """
 
 
-def test_two_ranks_have_equal_gradients_which_are_those_of_one(tiny_model: Path, tmp_path: Path) -> None:
+def test_two_ranks_have_the_gradients_of_one(tiny_model: Path, tmp_path: Path) -> None:
     """Per token, not per rank: the ranks' batches hold different numbers of learned tokens."""
     import torch
 
@@ -184,7 +182,7 @@ def test_two_ranks_have_equal_gradients_which_are_those_of_one(tiny_model: Path,
         assert float((gradient - alone[name]).norm()) <= 1e-4 * float(alone[name].norm()), name
 
 
-def test_noise_on_the_embeddings_is_that_of_rows_of_their_own(tiny_model: Path, tmp_path: Path) -> None:
+def test_embedding_noise_equals_separate_rows(tiny_model: Path, tmp_path: Path) -> None:
     """NEFTune divides by the root of a row's length (arXiv:2310.05914): four sequences in a row are not one long one."""
     import torch
 

@@ -29,9 +29,7 @@ def first(home: Home, tiny_config: dict[str, Any]) -> RunFolder:
     return folder
 
 
-def test_a_run_goes_on_from_the_adapter_of_another_and_keeps_a_copy(
-    home: Home, tiny_config: dict[str, Any], first: RunFolder
-) -> None:
+def test_run_starts_from_adapter_and_keeps_copy(home: Home, tiny_config: dict[str, Any], first: RunFolder) -> None:
     fresh = losses(first)
     second, result = train(home, {**tiny_config, "adapter_name_or_path": first.id})
     assert losses(second)[0] < fresh[0] / 2  # it begins where the other had come to
@@ -45,7 +43,7 @@ def test_a_run_goes_on_from_the_adapter_of_another_and_keeps_a_copy(
     assert losses(again)[0] < fresh[0] / 2
 
 
-def test_without_an_adapter_the_newest_checkpoint_is_gone_on_from(
+def test_run_starts_from_newest_checkpoint_without_adapter(
     home: Home, tiny_config: dict[str, Any], first: RunFolder
 ) -> None:
     whole, _ = train(home, {**tiny_config, "adapter_name_or_path": first.id, "lora": {"r": 4}})
@@ -80,7 +78,7 @@ def test_an_adapter_that_cannot_be_used_is_named_with_the_reason(
     assert result["problem"]["params"]["reason"]
 
 
-def test_an_adapter_of_another_base_is_told(home: Home, tiny_config: dict[str, Any], first: RunFolder) -> None:
+def test_adapter_of_another_base_is_reported(home: Home, tiny_config: dict[str, Any], first: RunFolder) -> None:
     config = first.adapter / "adapter_config.json"
     settings = json.loads(config.read_text())
     config.write_text(json.dumps({**settings, "base_model_name_or_path": "somebody/other-model"}))
@@ -121,14 +119,14 @@ def test_each_checkpoint_records_its_conditions_and_a_change_is_reported(
     assert result["state"] == "finished"
 
 
-def test_a_max_length_beyond_the_model_s_positions_is_warned_of(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_max_length_beyond_positions_warns(home: Home, tiny_config: dict[str, Any]) -> None:
     within, _ = train(home, {**tiny_config, "max_length": 1024, "max_steps": 1})
     beyond, _ = train(home, {**tiny_config, "max_length": 2048, "max_steps": 1})
     assert Code.POSITIONS_EXCEEDED not in warned(within)
     assert Code.POSITIONS_EXCEEDED in warned(beyond)
 
 
-def test_tokens_that_the_model_has_no_embedding_for_are_counted_before_the_start(
+def test_tokens_without_embedding_are_counted_before_start(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer
@@ -149,13 +147,13 @@ def test_tokens_that_the_model_has_no_embedding_for_are_counted_before_the_start
 
 
 @pytest.mark.parametrize("targets", [["q_proj", "lm_head"], ["q_proj", "v_proj"]])
-def test_a_head_that_is_the_embeddings_too_is_told(home: Home, tiny_config: dict[str, Any], targets: list[str]) -> None:
+def test_tied_embeddings_are_reported(home: Home, tiny_config: dict[str, Any], targets: list[str]) -> None:
     """The tiny model's table is tied: an adapter on its head can't be merged without changing its embeddings."""
     folder, _ = train(home, {**tiny_config, "max_steps": 1, "lora": {"r": 4, "target_modules": targets}})
     assert (Code.TARGET_TIED in warned(folder)) is ("lm_head" in targets)
 
 
-def test_a_run_keeps_the_lengths_of_its_own_rows_and_takes_the_steps_that_were_foretold(
+def test_run_stores_row_lengths_and_matches_estimated_steps(
     home: Home, tmp_path: Path, tiny_config: dict[str, Any]
 ) -> None:
     """The preview's figures, the estimate and the run count updates by one rule."""
@@ -194,7 +192,7 @@ def test_a_run_keeps_the_lengths_of_its_own_rows_and_takes_the_steps_that_were_f
     assert sum(step.tokens for step in steps) == own["tokens_kept"]
 
 
-def test_answers_that_end_where_the_base_does_not_stop_are_told_and_sampled_to_their_end(
+def test_end_token_unknown_to_base_is_reported_and_in_readme(
     home: Home, tmp_path: Path, tiny_config: dict[str, Any], tiny_model: Path
 ) -> None:
     """A base model with a chat template: it stops at its own end of text, and learns to end a turn."""
@@ -211,7 +209,7 @@ def test_answers_that_end_where_the_base_does_not_stop_are_told_and_sampled_to_t
     assert "eos_token_id" not in (run.adapter / "README.md").read_text()
 
 
-def test_tokens_that_were_never_trained_are_told(home: Home, tmp_path: Path, tiny_config: dict[str, Any]) -> None:
+def test_untrained_tokens_are_reported(home: Home, tmp_path: Path, tiny_config: dict[str, Any]) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "base"
@@ -224,7 +222,7 @@ def test_tokens_that_were_never_trained_are_told(home: Home, tmp_path: Path, tin
     assert Code.TOKENS_UNTRAINED in warned(run)
 
 
-def test_a_warm_up_as_long_as_the_run_is_told(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_warmup_as_long_as_run_is_reported(home: Home, tiny_config: dict[str, Any]) -> None:
     run, _ = train(home, {**tiny_config, "max_steps": 4, "warmup_steps": 100})
     assert Code.WARMUP_TOO_LONG in warned(run)
     run, result = train(
@@ -243,7 +241,7 @@ def test_early_stopping_that_cannot_act_is_reported(home: Home, tiny_config: dic
     assert Code.EARLY_STOPPING_UNREACHABLE not in warned(run)
 
 
-def test_the_tokenizer_that_is_given_out_is_the_base_s_own(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_saved_tokenizer_is_the_base_tokenizer(home: Home, tiny_config: dict[str, Any]) -> None:
     run, _ = train(home, {**tiny_config, "max_steps": 1})
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert (run.adapter / name).read_bytes() == (Path(tiny_config["model_name"]) / name).read_bytes()

@@ -14,7 +14,7 @@ def test_what_is_installed_here_fits() -> None:
 
 
 @pytest.mark.parametrize("version", ["4.57.1", "6.0.0"])
-def test_an_unfit_library_is_named_with_what_to_install(
+def test_incompatible_library_is_named_with_required_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     install(tmp_path, "transformers", version)

@@ -30,7 +30,7 @@ from trainer.training.stop import StopRequest
 pytestmark = pytest.mark.tiny
 
 
-def test_the_loss_falls_and_everything_is_told(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_loss_falls_and_all_events_are_logged(home: Home, tiny_config: dict[str, Any]) -> None:
     config = {
         **tiny_config,
         "num_train_epochs": 6,
@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_adapter(home: Home, tiny_config: dict[str,
         ({"packing": True, "max_tokens_per_batch": 128}, 1, "save", 1),
     ],
 )
-def test_a_stopped_run_goes_on_to_the_same_weights(
+def test_stopped_run_resumes_to_the_same_weights(
     home: Home, tiny_config: dict[str, Any], more: dict[str, Any], told: int, mode: str, from_step: int
 ) -> None:
     """In mid-epoch, with dropout and accumulation; the resumed curve has neither gap nor double."""
@@ -144,7 +144,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_a_stopped_run_goes_on_with_the_same_curve(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_gpu_run_resumes_with_the_same_curve(home: Home, tiny_config: dict[str, Any]) -> None:
     """With the card's own random numbers put back; equality to the last bit is promised on the CPU only."""
     import torch
 
@@ -175,7 +175,7 @@ def test_a_run_stopped_before_its_first_step_has_nothing_to_resume(home: Home, t
     assert (result["state"], isinstance(ended, Stopped) and ended.resumable) == ("stopped", False)
 
 
-def test_a_stop_file_of_an_earlier_attempt_says_nothing(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_stop_file_of_earlier_attempt_is_ignored(home: Home, tiny_config: dict[str, Any]) -> None:
     folder = home.create_run()
     write_json(folder.stop, {"mode": "save", "attempt": 1})
     _, result = train(home, tiny_config, folder, attempt=2)
@@ -185,7 +185,7 @@ def test_a_stop_file_of_an_earlier_attempt_says_nothing(home: Home, tiny_config:
 @pytest.mark.parametrize(
     "more", [{}, {"bf16": True, "lora": {"autocast_adapter_dtype": False}}], ids=["32 bits", "16 bits"]
 )
-def test_a_damaged_checkpoint_is_passed_over_and_said(
+def test_damaged_checkpoint_is_skipped_and_reported(
     home: Home, tiny_config: dict[str, Any], more: dict[str, Any]
 ) -> None:
     config = {**tiny_config, "save_steps": 2, "num_train_epochs": 3, **more}
@@ -206,7 +206,7 @@ def test_no_pickle_that_may_hold_a_token_stays(home: Home, tiny_config: dict[str
     assert not folder.staging.exists()
 
 
-def test_a_run_that_diverges_stops_at_once_and_says_what_to_do(
+def test_diverging_run_stops_with_advice(
     home: Home, tiny_config: dict[str, Any], tiny_model: Path, tmp_path: Path
 ) -> None:
     import torch
@@ -253,9 +253,7 @@ def test_early_stopping_ends_a_run_that_learns_nothing_more(home: Home, tiny_con
     ],
     ids=lambda more: "-".join(more),
 )
-def test_the_loss_falls_with_each_way_of_training(
-    home: Home, tiny_config: dict[str, Any], more: dict[str, Any]
-) -> None:
+def test_loss_falls_in_every_training_mode(home: Home, tiny_config: dict[str, Any], more: dict[str, Any]) -> None:
     folder, result = train(home, {**tiny_config, "num_train_epochs": 6, **more})
     assert result["state"] == "finished", result["problem"]
     assert result["train_loss_last"] < 0.8 * result["train_loss_first"]
@@ -288,7 +286,7 @@ def test_an_epoch_of_packs_is_every_example_once(home: Home, tiny_config: dict[s
     assert sum(step.trained_tokens for step in packed) == sum(step.trained_tokens for step in counted)
 
 
-def test_rows_that_are_cut_are_told_with_their_count(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
+def test_truncated_rows_are_reported_with_count(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     rows = [*alpaca_rows(3), {"instruction": "x" * 200, "output": "y"}, {"instruction": "x", "output": "y" * 200}]
     folder, result = train(
         home, {**tiny_config, "dataset": str(write_rows(tmp_path / "long.jsonl", rows)), "max_length": 80}
@@ -304,7 +302,7 @@ def test_nothing_left_to_train_is_refused(home: Home, tiny_config: dict[str, Any
     assert result["problem"]["code"] == Code.NOTHING_TO_TRAIN
 
 
-def test_the_record_says_where_the_result_comes_from(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_lineage_records_the_origin_of_the_result(home: Home, tiny_config: dict[str, Any]) -> None:
     folder, _ = train(home, tiny_config)
     lineage = read_json(folder.lineage)
     assert lineage is not None
@@ -336,9 +334,7 @@ def test_what_cannot_be_trained_fails_with_its_reason(
     assert isinstance(read_events(folder.events)[-1], Failed)
 
 
-def test_a_stop_after_the_last_step_leaves_out_what_a_resume_makes_up_for(
-    home: Home, tiny_config: dict[str, Any]
-) -> None:
+def test_resume_completes_what_a_late_stop_skipped(home: Home, tiny_config: dict[str, Any]) -> None:
     from trainer.lora_trainer import LoRATrainer
 
     config = {**tiny_config, "validation_split": 0.25, "eval_steps": 5, "sample_prompts": ["Say 1."]}
@@ -371,13 +367,13 @@ class StopAfter(StopRequest):
         return super().mode
 
 
-def test_the_last_step_is_told_whatever_the_interval(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_last_step_is_always_logged(home: Home, tiny_config: dict[str, Any]) -> None:
     folder, result = train(home, {**tiny_config, "logging_steps": 3})
     assert [event.step for event in events(folder, Step)] == [1, 3, 6, 8]
     assert result["steps"] == 8
 
 
-def test_a_resumed_run_keeps_the_numbers_it_was_started_with(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_resumed_run_keeps_its_dtype(home: Home, tiny_config: dict[str, Any]) -> None:
     """A probe that answers otherwise the second time, or another machine, must not change the format in silence."""
     config = {**tiny_config, "bf16": "auto", "save_steps": 2}
     folder, _ = train(home, config)
@@ -406,16 +402,14 @@ def test_one_step_moves_the_weights(home: Home, tiny_config: dict[str, Any]) -> 
     assert len(moved) == sum("lora_B" in name for name in weights)
 
 
-def test_a_run_in_which_no_weight_moved_is_not_finished(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_run_without_weight_changes_fails(home: Home, tiny_config: dict[str, Any]) -> None:
     folder, result = train(home, {**tiny_config, "learning_rate": 1e-60})
     assert result["state"] == "failed"
     assert read_events(folder.events)[-1].problem.code == Code.NOTHING_LEARNED
     assert not folder.adapter.exists()
 
 
-def test_answers_that_the_template_drops_are_not_called_cut(
-    home: Home, tiny_config: dict[str, Any], tmp_path: Path
-) -> None:
+def test_dropped_answers_are_not_reported_as_truncated(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     forgets = CHATML.replace("message['content']", "message['content'].split('</think>')[-1]")
     model = make_tiny_model(tmp_path / "forgets", forgets)
     rows = [{"prompt": f"{n}?", "completion": f"<think>\nCount.\n</think>\n\n{n}"} for n in range(8)]

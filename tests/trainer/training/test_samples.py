@@ -9,7 +9,7 @@ from interfaces.folders import Home, RunFolder
 pytestmark = pytest.mark.tiny
 
 
-def test_answers_are_the_same_each_time_and_leave_the_model_in_its_mode(tiny_model: Path) -> None:
+def test_samples_are_deterministic_and_preserve_model_mode(tiny_model: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -25,7 +25,7 @@ def test_answers_are_the_same_each_time_and_leave_the_model_in_its_mode(tiny_mod
     assert model.training
 
 
-def test_answering_prompts_at_evaluations_changes_nothing_in_training(home: Home, tiny_config: dict[str, Any]) -> None:
+def test_samples_do_not_affect_training(home: Home, tiny_config: dict[str, Any]) -> None:
     from trainer.lora_trainer import LoRATrainer
 
     config = {

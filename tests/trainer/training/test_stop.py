@@ -20,7 +20,7 @@ from trainer.training.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, Sto
         ({}, "save"),
     ],
 )
-def test_the_file_says_how_and_to_which_attempt(tmp_path: Path, record: dict[str, object], mode: str | None) -> None:
+def test_stop_file_has_mode_and_attempt(tmp_path: Path, record: dict[str, object], mode: str | None) -> None:
     stop = StopRequest(RunFolder(tmp_path), 2)
     assert stop.mode is None
     stop.check()
@@ -36,7 +36,7 @@ def test_an_empty_file_made_by_hand_is_a_request_too(tmp_path: Path) -> None:
     assert StopRequest(RunFolder(tmp_path), 1).mode == "save"
 
 
-def test_a_signal_is_a_request_and_twice_is_no_harm(tmp_path: Path) -> None:
+def test_repeated_signal_is_one_stop_request(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom interfaces.folders import RunFolder\nfrom trainer.training.stop import StopRequest\n"
         f"stop = StopRequest(RunFolder(Path({str(tmp_path)!r})), 1)\nstop.listen()\n"
@@ -46,7 +46,7 @@ def test_a_signal_is_a_request_and_twice_is_no_harm(tmp_path: Path) -> None:
     assert done.stdout.strip() == "save"
 
 
-def test_an_empty_file_that_was_obeyed_does_not_stop_the_next_attempt(tmp_path: Path) -> None:
+def test_handled_empty_stop_file_does_not_stop_next_attempt(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.stop.touch()
     StopRequest(folder, 1).forget_handmade()
@@ -73,7 +73,7 @@ hashlib.pbkdf2_hmac("sha256", b"a library that does not listen", b"", 2_000_000_
 
 
 @pytest.mark.parametrize("how", ["save", "discard", "TERM"])
-def test_a_library_that_is_busy_for_minutes_is_not_waited_for(tmp_path: Path, how: str) -> None:
+def test_stop_does_not_wait_for_busy_library(tmp_path: Path, how: str) -> None:
     folder = RunFolder(tmp_path)
     process = busy(folder, "nothing")
     ask(process, folder, how)
@@ -82,7 +82,7 @@ def test_a_library_that_is_busy_for_minutes_is_not_waited_for(tmp_path: Path, ho
     assert (last.kind, getattr(last, "resumable", None)) == ("stopped", False)
 
 
-def test_where_there_is_something_to_save_only_a_discard_ends_the_process(tmp_path: Path) -> None:
+def test_only_discard_ends_process_with_unsaved_progress(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     process = busy(folder, "holds")
     ask(process, folder, "save")
@@ -111,7 +111,7 @@ def ask(process: subprocess.Popen[str], folder: RunFolder, how: str) -> None:
         write_json(folder.stop, {"mode": how, "attempt": 1})
 
 
-def test_the_bound_is_one_batch_one_save_and_the_way_out() -> None:
+def test_stop_bound_is_batch_plus_save_plus_exit() -> None:
     budget = StopBudget(save_bytes=2 * BYTES_PER_SECOND)
     assert budget.bound == MARGIN * 2 + WAY_OUT_SECONDS
     budget.begin()

@@ -30,7 +30,7 @@ def test_the_best_measurement_is_the_first_lowest_finite_one(
     assert not eval_history.is_exhausted(0)
 
 
-def test_random_numbers_go_on_from_where_they_were_kept() -> None:
+def test_random_states_are_restored() -> None:
     import random
 
     import numpy
