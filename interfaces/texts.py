@@ -29,8 +29,8 @@ LOCALE = Path(__file__).parent / "locale"
 class Texts(Mapping[str, str]):
     """The texts of one context in one language, by key. A text has one form, or one form per plural."""
 
-    def __init__(self, forms: dict[str, tuple[str, ...]], plural: str) -> None:
-        self._forms, self._index = forms, c2py(plural)
+    def __init__(self, forms: dict[str, tuple[str, ...]], plural: str, separator: str) -> None:
+        self._forms, self._index, self._separator = forms, c2py(plural), separator
 
     def __getitem__(self, key: str) -> str:
         return self._forms[key][-1]
@@ -54,7 +54,7 @@ class Texts(Mapping[str, str]):
         forms = self._forms[key]
         count = values.get("count", 0)
         number = self._index(count) if len(forms) > 1 and isinstance(count, int) else 0
-        return forms[number].format_map(_Values(values))
+        return forms[number].format_map(_Values(values, self._separator))
 
     def to_record(self) -> dict[str, str | list[str]]:
         """Return the texts for a page: each one as a string, or as a list if it has several forms."""
@@ -78,7 +78,8 @@ def _catalog(language: str) -> dict[str, Texts]:
             key = message.id if isinstance(message.id, str) else message.id[0]
             forms = (message.string,) if isinstance(message.string, str) else tuple(message.string or ())
             contexts.setdefault(message.context, {})[key] = forms
-    return {context: Texts(forms, catalog.plural_expr) for context, forms in contexts.items()}
+    [separator] = contexts["part"]["list"]
+    return {context: Texts(forms, catalog.plural_expr, separator) for context, forms in contexts.items()}
 
 
 def row_reason(problem: Problem, language: str = "en") -> str:
@@ -118,10 +119,16 @@ def _spoken(params: Mapping[str, Any], language: str) -> dict[str, Any]:
             return texts("part", language)["or"].join(said(one, values) for one in value)
         return reasons.filled(value, values) if isinstance(value, str) and value in reasons else value
 
-    return {
+    spoken = {
         **params,
         **{name: said(params[name], params) for name in ("reason", "expected", "value") if name in params},
     }
+    page = texts("page", language)
+    if f"state_{params.get('state')}" in page:
+        spoken["state"] = page[f"state_{params['state']}"]
+    if isinstance(kinds := params.get("kinds"), dict):
+        spoken["kinds"] = [f"{page.get(f'kind_{kind}', kind)}: {count}" for kind, count in kinds.items()]
+    return spoken
 
 
 def settings_words(change: Changes) -> str:
@@ -134,13 +141,17 @@ def settings_words(change: Changes) -> str:
 class _Values(dict[str, Any]):
     """Template values: joins lists, formats bytes as GB or MB, and turns missing values into empty strings."""
 
+    def __init__(self, values: Mapping[str, Any], separator: str) -> None:
+        super().__init__(values)
+        self._separator = separator
+
     def __missing__(self, key: str) -> str:
         return ""
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
         if isinstance(value, list | tuple):
-            return ", ".join(str(item) for item in value)
+            return self._separator.join(str(item) for item in value)
         if key in ("needed", "free", "size", "limit") and isinstance(value, int | float):
             return size(value)
         return value

@@ -186,7 +186,7 @@ class FinetuneManager:
             raise FineTuneError.of(Code.ADAPTER_UNUSABLE, value=adapter, reason="no_such_folder")
         folder = find_run(self.home, adapter)
         if not (folder.adapter.is_dir() or any(folder.checkpoints.glob("step-*"))):
-            raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=run_state(folder).value)
+            raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id)
         return folder.id
 
     def request_stop(self, task_id: str, discard: bool = False) -> None:

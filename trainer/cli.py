@@ -307,16 +307,10 @@ def _answer(job: Callable[[], BaseModel], place: Path) -> None:
     except OSError as error:
         _fail(problem_of_os_error(error, place) or _unexpected(error, place))
     except MemoryError:
-        _fail(Problem.error(Code.CHILD_OVER_LIMIT, path=place.name, field="memory", limit=_memory_limit()))
+        _fail(Problem.error(Code.CHILD_OVER_LIMIT, path=place.name, reason="over_memory"))
     except Exception as error:
         logging.exception("Unexpected error")
         _fail(_unexpected(error, place))
-
-
-def _memory_limit() -> int:
-    import resource
-
-    return resource.getrlimit(resource.RLIMIT_DATA)[0]
 
 
 def _unexpected(error: Exception, place: Path) -> Problem:

@@ -100,7 +100,8 @@ def launch_or_wait(manager: FinetuneManager, folder: RunFolder, console: Console
         except FineTuneError:  # it has started meanwhile
             return
         manager.queue.require_free(place.device)
-        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run="another run")
+        first = next((one.run for one in manager.queue.waiting()), folder.id)  # it is about to start
+        raise FineTuneError.of(Code.DEVICE_BUSY, device=place.device, run=first)
     holder = manager.queue.holder_of(place.device)
     if manager.queue.paused:
         reason = "the queue is paused; 'finetune queue resume' resumes it"

@@ -142,8 +142,8 @@ def stats(
     from studio.cli.data_report import tell_stats
 
     if 0 < budget < max_length:
-        needs = f"should be at least --max-length ({max_length}), or 0"
-        raise FineTuneError.of(Code.VALUE_INVALID, field="--max-tokens-per-batch", value=str(budget), expected=needs)
+        wrong = {"value": str(budget), "expected": "at_least_max_length", "known": max_length}
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--max-tokens-per-batch", **wrong)
     place = home_of(home)
     dataset = _added(place, file, column, sample_by, quiet=as_json)
     request = StatsRequest(

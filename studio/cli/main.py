@@ -169,14 +169,14 @@ def export(
     """Export a run's adapter as a folder or a zip file."""
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
-    from studio.runs.state import find_run, summary_of
+    from studio.runs.state import find_run
     from studio.runs.supervised_trainer import SupervisedTrainer
 
     if to != "adapter":
         raise FineTuneError.of(Code.VALUE_INVALID, field="--to", value=repr(to), expected="only_adapter")
     folder = find_run(home_of(home), run)
     if not folder.adapter.is_dir():
-        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state=summary_of(folder).state.value)
+        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id)
     print(SupervisedTrainer(folder=folder).export_model(out))
 
 

@@ -40,7 +40,7 @@ from interfaces.trainer_jobs import (
 
 Progress = Callable[[int, int], None]
 Answer = TypeVar("Answer", bound=BaseModel)
-_LIMITS = {signal.SIGXCPU: "CPU time", signal.SIGKILL: "memory"}
+_LIMITS = {signal.SIGXCPU: "over_processor_time", signal.SIGKILL: "over_memory"}
 _LINES_BYTES = 1 << 16
 HUB_SECONDS = 60.0
 """The time limit of a Hub request, including the start of its child process."""
@@ -119,13 +119,13 @@ class TrainerChild:
         self.close()
         code = self._process.returncode
         if overdue:
-            return Problem.error(Code.CHILD_OVER_LIMIT, path=self._subject, field="time", limit=f"{seconds:.0f} s")
+            return Problem.error(
+                Code.CHILD_OVER_LIMIT, path=self._subject, reason="over_time", limit=f"{seconds:.0f} s"
+            )
         if code == -signal.SIGPROF:
             return Problem.error(Code.TEMPLATE_TOO_SLOW, model=self._subject, limit="1.5 s")
         if -code in _LIMITS:
-            return Problem.error(
-                Code.CHILD_OVER_LIMIT, path=self._subject, field=_LIMITS[signal.Signals(-code)], limit="amount"
-            )
+            return Problem.error(Code.CHILD_OVER_LIMIT, path=self._subject, reason=_LIMITS[signal.Signals(-code)])
         return Problem.error(Code.START_FAILED, reason=self._last or "exit_code", seen=code)
 
     def _wait(self, seconds: float) -> bool:

@@ -166,3 +166,16 @@ def test_reasons_are_sub_codes_not_english() -> None:
                     wrong.append(f"{place} {node.value}")
     assert wrong == []
     assert used > 60
+
+
+def test_states_kinds_and_lists_are_in_the_language_of_the_sentence() -> None:
+    active = Problem.error(Code.RUN_ACTIVE, run="r", state="running")
+    assert "is running" in sentence(active)
+    assert "running" not in sentence(active, "zh")
+    suspicious = Problem.warning(Code.SUSPICIOUS_ROWS, count=3, rows=9, kinds={"duplicate": 2, "answer_cut": 1})
+    assert "(duplicate: 2, truncated answer: 1)" in sentence(suspicious)
+    page = texts("page", "zh")
+    assert f"{page['kind_duplicate']}: 2、{page['kind_answer_cut']}: 1" in sentence(suspicious, "zh")
+    order = Problem.warning(Code.ROW_ROLE_ORDER, path="a", row=1, field="f", value="user", reason="role_repeated")
+    assert "the same role appears twice in a row" in sentence(order)
+    assert "同一角色连续出现两次" in sentence(order, "zh")

@@ -21,7 +21,7 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
         FineTuneError: there is no adapter, or `output_path` already exists.
     """
     if not folder.adapter.is_dir():
-        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id, state="incomplete")
+        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id)
     target = output_path.expanduser().absolute()
     if target.exists():
         raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(target))

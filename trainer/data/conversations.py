@@ -323,14 +323,14 @@ def check_order(messages: list[Message], field: str, cells: Cells) -> None:
         )
         if message.role == "system":
             if number:
-                return doubt(number, "it is not the first turn")
+                return doubt(number, "system_not_first")
             continue
         if message.role == "assistant" and previous == "":
-            return doubt(number, "there is no user turn before it")
+            return doubt(number, "nothing_asked")
         if message.role in ("user", "assistant") and message.role == previous and not called:
-            return doubt(number, "the same role twice in a row")
+            return doubt(number, "role_repeated")
         if message.role == "tool" and not called:
-            return doubt(number, "there is no tool call before it")
+            return doubt(number, "nothing_called")
         previous = message.role
     if messages[-1].role != "assistant":
         return doubt(len(messages) - 1, "it is the last turn, so no answer follows it")

@@ -28,18 +28,13 @@ SHOWN_ROWS = 20
 
 def data_warnings(report: DatasetReport, config: FineTuneConfig) -> list[Problem]:
     """Return warnings about suspicious rows that are trained on, or rows that are skipped as configured."""
-    counts = {"rows": report.rows, "reason": kinds_in_words(report)}
+    counts = {"rows": report.rows, "kinds": {kind.removeprefix("row_"): count for kind, count in report.kinds.items()}}
     left_out = report.invalid + report.suspicious
     if config.bad_rows == "skip" and left_out:
         return [Problem.warning(Code.ROWS_SKIPPED, count=left_out, **counts)]
     if report.suspicious:
         return [Problem.warning(Code.SUSPICIOUS_ROWS, count=report.suspicious, **counts)]
     return []
-
-
-def kinds_in_words(report: DatasetReport) -> str:
-    """Return the kinds of problems with their counts: '14 duplicate, 1 answer cut'."""
-    return ", ".join(f"{count} {kind.removeprefix('row_').replace('_', ' ')}" for kind, count in report.kinds.items())
 
 
 def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:

@@ -110,8 +110,8 @@ def _check_reach(
     if positions and config.max_length > positions:
         scaling = getattr(base.config, "rope_scaling", None) or {}
         kind = scaling.get("rope_type", scaling.get("type", "default"))
-        hint = f" (with {kind} scaling)" if kind != "default" else ""
-        found = {"max_length": config.max_length, "model": config.model_name, "value": positions, "hint": hint}
+        found = {"max_length": config.max_length, "model": config.model_name, "value": positions}
+        found |= {"reason": "rope_scaled", "seen": kind} if kind != "default" else {}
         attempt.warn(Problem.warning(Code.POSITIONS_EXCEEDED, **found))
     _warn_of_untrained(attempt, base, template, views[0])
     known = base.get_input_embeddings().weight.shape[0]

@@ -110,7 +110,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     def download(run_id: str) -> StreamingResponse:
         folder = folder_of(run_id)
         if not folder.adapter.is_dir():
-            raise FineTuneError.of(Code.NO_ADAPTER, run=run_id, state=summary_of(folder).state.value)
+            raise FineTuneError.of(Code.NO_ADAPTER, run=run_id)
         headers = {"Content-Disposition": f'attachment; filename="adapter-{run_id}.zip"'}
         return StreamingResponse(stream_zip(folder.adapter), media_type="application/zip", headers=headers)
 

@@ -30,9 +30,9 @@ def test_suspicious_rows_are_trained_or_skipped_with_warning(
     rows = alpaca_rows(8)
     path = write_rows(tmp_path / "rows.jsonl", [*rows, rows[0], rows[1]])
     told = told_by_a_run(home, {**tiny_config, "dataset": str(path)})
-    assert told[Code.SUSPICIOUS_ROWS] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
+    assert told[Code.SUSPICIOUS_ROWS] == {"count": 2, "rows": 10, "kinds": {"duplicate": 2}}
     told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
-    assert told[Code.ROWS_SKIPPED] == {"count": 2, "rows": 10, "reason": "2 duplicate"}
+    assert told[Code.ROWS_SKIPPED] == {"count": 2, "rows": 10, "kinds": {"duplicate": 2}}
 
 
 def test_invalid_rows_block_start_or_are_counted(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
