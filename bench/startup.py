@@ -61,7 +61,7 @@ def first_point(home: Home, warm: bool) -> tuple[float, float, float]:
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     if warm:
         keep_warm_trainer(home)
-        while warm_trainer_state(home)["state"] == "loading":
+        while warm_trainer_state(home).state == "loading":
             time.sleep(0.1)
     begun = time.time()
     subprocess.run([FINETUNE, "train", str(path), "--home", str(home.path)], capture_output=True, check=True)

@@ -43,7 +43,7 @@ def take(browser: Browser, link: str, name: str, locale: str, scheme: str, width
         locale=locale, color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"  # type: ignore[arg-type]
     ).new_page()  # fmt: skip
     page.goto(link)
-    page.locator(".fs-head").wait_for()
+    page.locator(".fs-rail").wait_for()
     if name.startswith("train"):
         page.get_by_text("SmolLM2-135M-Instruct ·").click()
         page.locator(".fs-dataset .fs-row button").first.click()

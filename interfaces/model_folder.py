@@ -74,13 +74,13 @@ def check_weights(path: Path, model: str) -> None:
         pickled = [name for name in names if name.endswith(PICKLED)]
         if pickled:
             raise FineTuneError.of(Code.MODEL_UNSAFE, model=model, reason="pickled", seen=pickled[0])
-        missing = "a .safetensors file"
+        missing = "missing_safetensors"
         raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
     for name in [*weights, *({"tokenizer.json", "tokenizer.model"} & set(names))]:
         with (path / name).open("rb") as file:
             if file.read(len(_POINTER)) == _POINTER:
-                missing = f"the content of {name} (the file is a Git LFS pointer: run 'git lfs pull' in the folder)"
-                raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=missing, found=names[:12])
+                pointer = {"code": "lfs_pointer", "seen": name}
+                raise FineTuneError.of(Code.MODEL_INCOMPLETE, path=str(path), missing=pointer, found=names[:12])
     index = read_json(path / "model.safetensors.index.json")
     if index is not None:
         _check_index(index, path, model, set(names))

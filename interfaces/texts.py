@@ -121,8 +121,14 @@ def _spoken(params: Mapping[str, Any], language: str) -> dict[str, Any]:
 
     spoken = {
         **params,
-        **{name: said(params[name], params) for name in ("reason", "expected", "value") if name in params},
+        **{
+            name: said(params[name], params)
+            for name in ("reason", "expected", "value", "missing", "other")
+            if name in params
+        },
     }
+    if isinstance(params.get("path"), dict):
+        spoken["path"] = said(params["path"], params)
     page = texts("page", language)
     if f"state_{params.get('state')}" in page:
         spoken["state"] = page[f"state_{params['state']}"]

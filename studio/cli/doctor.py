@@ -118,6 +118,11 @@ def _hindrances(home: Home, available_memory: int) -> list[str]:
         found.append(f"Less than 2 GB of disk space is free at {home.path}: checkpoints may not fit.")
     if available_memory < LEAST_MEMORY_BYTES:
         found.append("Less than 7 GB of memory is available: close other programs before you start a run.")
+        if "microsoft" in platform.release().lower():
+            found.append(
+                "WSL2 limits Linux to half of the memory by default: set 'memory=' under [wsl2] in "
+                "%UserProfile%\\.wslconfig, then run 'wsl --shutdown'."
+            )
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
         found.append("HF_HUB_OFFLINE is set: only downloaded models can be used.")
     return found

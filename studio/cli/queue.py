@@ -20,7 +20,6 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
     from studio.runs.queue import RunQueue
 
     told = RunQueue(home_of(home))
-    told.advance()  # a supervisor may have been killed before it could start the next run
     record = told.to_record()
     if as_json:
         print(json.dumps(record.model_dump(), indent=2, ensure_ascii=False))
@@ -31,7 +30,9 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
         print_table(["POSITION", "RUN", "DEVICE", "STATE"], rows)
     else:
         print("No runs are active or queued.")
-    if told.paused:
+    if stuck := [one.run for one in record.waiting if one.device not in record.running]:
+        print(f"{stuck[0]} is queued although its device is free; 'finetune queue resume' starts it.")
+    elif record.paused:
         print("The queue is paused; 'finetune queue resume' resumes it.")
 
 

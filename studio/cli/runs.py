@@ -126,12 +126,9 @@ def stop(
 @runs_commands.command()
 def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List all runs, newest first."""
-    from studio.runs.queue import RunQueue
     from studio.runs.state import RunState, list_runs
 
-    place = home_of(home)
-    RunQueue(place).advance()  # a supervisor may have been killed before it could start the next run
-    summaries = list_runs(place)
+    summaries = list_runs(home_of(home))
     if as_json:
         print(json.dumps([summary.model_dump(mode="json") for summary in summaries], indent=2, ensure_ascii=False))
         return

@@ -91,12 +91,12 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
         )
     access = access_of(home)
     if access.fixed:
-        raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="the HF_ENDPOINT environment variable")
+        raise FineTuneError.of(Code.VALUES_CONFLICT, field="HF_ENDPOINT", other="variable_hf_endpoint")
     if access.token_fixed and endpoint != HUB:
         raise FineTuneError.of(
             Code.VALUES_CONFLICT,
             field="HF_ENDPOINT",
-            other="the HF_TOKEN environment variable (a token for huggingface.co only)",
+            other="variable_hf_token",
         )
     home.path.mkdir(parents=True, exist_ok=True)
     write_json(home.settings, {**(read_record(home.settings) or {}), "hf_endpoint": endpoint})

@@ -1,7 +1,7 @@
 // The curves of a run. The chart library is loaded only with the first chart of a page.
 // @ts-check
 import { make } from "./dom.js";
-import { dark } from "./frame.js";
+import { dark } from "./theme.js";
 
 /** @typedef {{ x: number[], y: (number | null)[] }} Points */
 

@@ -5,7 +5,6 @@ import { columnChoice, tableChoice } from "./column_choice.js";
 import { detection, report, talks } from "./dataset_report.js";
 import { button, fill, make, number, onEnter, setText, statusLine } from "./dom.js";
 import { size } from "./format.js";
-import { head } from "./frame.js";
 import { splitChoice } from "./split_choice.js";
 import { TokenPreview } from "./tokens.js";
 
@@ -326,6 +325,5 @@ class DatasetPart {
 
 /** @type {import("./start.js").Part} */
 export function start(root, settings, gradio) {
-  head(settings.texts, settings.language);
   new DatasetPart(root, settings, gradio).restore();
 }

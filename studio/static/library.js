@@ -3,7 +3,6 @@
 import { ask, followJob, inWords, post, refusedFor, runPage } from "./api.js";
 import { button, fill, make, number, poll } from "./dom.js";
 import { size } from "./format.js";
-import { head } from "./frame.js";
 import { LiveTable } from "./live_table.js";
 
 /**
@@ -157,7 +156,6 @@ class Library {
 
 /** @type {import("./start.js").Part} */
 export function start(root, { texts, language }) {
-  head(texts, language);
   const library = new Library(root, texts, language);
   addEventListener("finetune-dataset", () => library.refresh());
   poll(root, () => library.refresh(), POLL_MS);

@@ -4,8 +4,7 @@ import { ask, inWords, post, runPage, runPath } from "./api.js";
 import { LossChart } from "./chart.js";
 import { button, fill, heads, make, poll, scrolling, setText } from "./dom.js";
 import { figure, size } from "./format.js";
-import { head } from "./frame.js";
-import { FACTS, changesOf, factsOf, named, offered, phaseOf, progressOf } from "./run_view.js";
+import { FACTS, changesOf, factsOf, named, offered, phaseOf, progressOf, titleOf } from "./run_view.js";
 
 /**
  * @typedef {import("./run_view.js").Status} Status
@@ -211,6 +210,7 @@ class RunPage {
     setText(this.parts.phase, phaseOf(status, this.say));
     this.parts.bar.value = progressOf(status);
     this.parts.bar.hidden = status.over || status.state === "queued";
+    document.title = titleOf(status, this.say, this.id);
     this.over = status.over;
     this.tellEnd(status);
     for (const [name, text] of Object.entries(factsOf(status, this.say))) setText(this.parts.facts[name], text);
@@ -319,8 +319,7 @@ class RunPage {
 
 /** @type {import("./start.js").Part} */
 export function start(root, settings) {
-  const { texts, language } = settings;
-  head(texts, language);
+  const { texts } = settings;
   const id = new URLSearchParams(location.search).get("run");
   if (!id)
     return root.append(make("p", { role: "status" }, texts.no_run, " ", make("a", { href: "runs" }, texts.runs)));

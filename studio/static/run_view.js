@@ -52,6 +52,18 @@ export function phaseOf(status, say) {
   return status.phase + amount;
 }
 
+/**
+ * What the browser's tab says: how far a run is, or how it stands.
+ * @param {Status} status
+ * @param {(key: string, values: Record<string, unknown>) => string} say
+ * @param {string} id
+ */
+export function titleOf(status, say, id) {
+  const share = Math.floor((100 * status.step) / Math.max(status.total_steps, 1));
+  const state = status.over || !status.total_steps ? say(`state_${status.state}`, {}) : `${share}%`;
+  return `${state} – ${status.name || id}`;
+}
+
 /** The tiles of a run by name, in order. */
 export const FACTS = [
   "step", "epoch", "loss", "validation_loss", "eta", "speed", "memory", "peak_memory", "device", "saved_step",

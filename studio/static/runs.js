@@ -3,7 +3,6 @@
 import { post, runPage, runPath } from "./api.js";
 import { button, fill, make, poll } from "./dom.js";
 import { clock, figure } from "./format.js";
-import { head } from "./frame.js";
 import { LiveTable } from "./live_table.js";
 import { sparkPoints } from "./run_view.js";
 
@@ -109,8 +108,7 @@ class RunsPage {
 }
 
 /** @type {import("./start.js").Part} */
-export function start(root, { texts, language }) {
-  head(texts, language);
+export function start(root, { texts }) {
   const page = new RunsPage(root, texts);
   poll(root, () => page.list.refresh(), POLL_MS);
 }

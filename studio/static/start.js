@@ -28,7 +28,7 @@ const PARTS = {
 /** @type {Promise<Texts> | null} All parts of a page share one response; a failed request is repeated. */
 let texts = null;
 /** @param {string} language */
-const textsOf = (language) =>
+export const textsOf = (language) =>
   (texts ??= ask(`/api/texts/${language}`).catch((error) => {
     texts = null;
     throw error;

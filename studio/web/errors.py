@@ -115,7 +115,7 @@ def add_error_handlers(app: FastAPI, home: Home) -> None:
         ]
 
     def of_unexpected(error: Exception) -> Sequence[Problem]:
-        return [Problem.error(Code.UNEXPECTED, reason=type(error).__name__, path="the studio's terminal")]
+        return [Problem.error(Code.UNEXPECTED, reason=type(error).__name__, path={"code": "studio_terminal"})]
 
     app.add_exception_handler(FineTuneError, handler(lambda error: error.problems))
     app.add_exception_handler(RequestValidationError, handler(_of_validation))
@@ -172,15 +172,15 @@ class _PlainRequest(Request):
         return value
 
 
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not a valid JSON number")
+def _no_number(_name: str) -> Any:
+    raise ValueError("no_json_number")
 
 
 def _refuse_odd(value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a number is too large")
+        raise ValueError("number_too_large")
     if isinstance(value, str) and ("\0" in value or any("\ud800" <= character <= "\udfff" for character in value)):
-        raise ValueError("a string contains a NUL character or a lone surrogate")
+        raise ValueError("odd_string")
     if isinstance(value, dict):
         for key, item in value.items():
             _refuse_odd(key)

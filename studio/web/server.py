@@ -25,6 +25,7 @@ from interfaces.texts import LANGUAGES
 from studio.finetune_manager import FinetuneManager
 from studio.jobs import DatasetJobs
 from studio.models.hub_access import fill_environment
+from studio.processes.warm_trainer import end_warm_trainer
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.devices import detect_devices, usable_device
 from studio.web.auth import LOCAL_NAMES, Auth
@@ -37,6 +38,7 @@ from studio.web.routes.models import models_router
 from studio.web.routes.queue import queue_router
 from studio.web.routes.runs import runs_router
 from studio.web.routes.warm_trainer import warm_trainer_router
+from studio.web.shell import Shell
 
 FIRST_PORT = 7860
 PORTS_TRIED = 50
@@ -76,7 +78,7 @@ def build_app(
     device = usable_device(detect_devices())
     for language in LANGUAGES:
         mount_pages(app, build_pages(manager, device, language, token), f"/{language}")
-    return Auth(app, token, names)
+    return Auth(Shell(app), token, names)
 
 
 def _plotly() -> FileResponse:
@@ -163,4 +165,11 @@ def serve(
         timeout_graceful_shutdown=3,
     )  # fmt: skip
     bound_log()
-    uvicorn.Server(config).run(sockets=[place])
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Free the warm trainer's memory too: uvicorn raises a TERM again, so nothing runs after this."""
+            await super().shutdown(sockets)
+            end_warm_trainer(home)
+
+    Server(config).run(sockets=[place])

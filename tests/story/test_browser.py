@@ -253,7 +253,7 @@ def test_pages_are_responsive_and_accessible(
     for path, ready in (("/en/", "Start training"), (f"/en/run?run={run.id}", "Loss over steps"), ("/en/runs", "Run")):
         page.goto(studio.url + path)
         page.get_by_text(ready, exact=False).first.wait_for()
-        page.locator(".fs-head").wait_for()
+        page.locator(".fs-rail").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
         grave = [

@@ -1,4 +1,4 @@
-"""A trainer waits behind the page: said with its memory, taken by the next run, freed by a click, and it outlives the studio."""
+"""A trainer waits behind the page: said with its memory, taken by the next run, freed by a click, and by the end of the studio."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from interfaces.process import ProcessIdentity
 from interfaces.texts import texts
 from studio.processes.warm_trainer import end_warm_trainer
 from tests.conftest import SAMPLES, until
-from tests.support.served import Studio
+from tests.support.served import Page, Studio
 
 pytestmark = [pytest.mark.story, pytest.mark.long]  # studio/processes/test_warm_trainer has the pair without the page
 
@@ -74,3 +74,13 @@ def test_next_run_uses_the_warm_trainer(new_page: Callable[..., Any], studio: St
     page.get_by_role("button", name=words["warm_trainer_free"]).click()
     said.wait_for(state="hidden")
     until(lambda: not second.is_alive())
+
+
+def test_ending_the_studio_frees_the_warm_trainer(tmp_path: Path) -> None:
+    ended = Studio(Home(tmp_path / "home"))
+    Page(ended).ask("/api/warm-trainer", "POST")
+    trainer = waiting(ended)
+    assert trainer is not None
+    ended.process.terminate()
+    ended.process.wait(30)
+    until(lambda: not trainer.is_alive(), 30)

@@ -196,11 +196,9 @@ def _parts_of(content: Any, field: str, cells: Cells) -> _Parts | None:
         if kind == "tool_call" and said is not None:
             found.calls += (_call(_json(said, where) if isinstance(said, str) else said, where),)
         elif not isinstance(said, str) or kind not in _TEXT_PARTS:
-            keys = (
-                f"a part of type '{str(kind)[:20]}' with the keys {', '.join(list(part)[:8])}"
-                if isinstance(part, dict)
-                else kind_of(part)
-            )
+            keys: object = kind_of(part)
+            if isinstance(part, dict):
+                keys = {"code": "part_with_keys", "kind": str(kind)[:20], "known": list(part)[:8]}
             raise RowError(Code.ROW_FIELD_TYPE, field=where, expected="text_part", value=keys)
         elif kind in _REASONING_PARTS:
             found.reasoning += said
@@ -333,5 +331,5 @@ def check_order(messages: list[Message], field: str, cells: Cells) -> None:
             return doubt(number, "nothing_called")
         previous = message.role
     if messages[-1].role != "assistant":
-        return doubt(len(messages) - 1, "it is the last turn, so no answer follows it")
+        return doubt(len(messages) - 1, "no_answer_follows")
     return None

@@ -287,7 +287,7 @@ def _history(values: dict[str, object], columns: Mapping[str, str], cells: Cells
         if len(pair) != 2:
             raise RowError(
                 Code.ROW_FIELD_TYPE, field=f"{field}[{number}]", expected="question_and_answer",
-                value=f"a list of {len(pair)} items",
+                value={"code": "list_of_items", "count": len(pair)},
             )  # fmt: skip
         named = {"0": pair[0], "1": pair[1]}
         where = f"{field}[{number}]"

@@ -52,28 +52,31 @@ def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: Machine | 
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
         if recorded is None or recorded.batches != "padded":
-            reason = _try(lambda: _take_flat_attention(model))
-            if reason:
+            refusal = _try(lambda: _take_flat_attention(model))
+            if refusal:
                 model.set_attn_implementation(attention)
-                warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, reason=reason))
-            batches = "padded" if reason else "flat"
+                warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, **refusal))
+            batches = "padded" if refusal else "flat"
         if recorded is None or recorded.logits != "all":
-            reason = _try(lambda: _take_chunked_loss(model))
-            if reason:
+            refusal = _try(lambda: _take_chunked_loss(model))
+            if refusal:
                 vars(model).pop("forward", None)
-                warnings.append(Problem.warning(Code.CHUNKED_LOSS_REFUSED, model=model_name, reason=reason))
-            logits = "all" if reason else "trained"
+                warnings.append(Problem.warning(Code.CHUNKED_LOSS_REFUSED, model=model_name, **refusal))
+            logits = "all" if refusal else "trained"
     model.train(was_training)
     return FastPaths(batches, logits, tuple(warnings))
 
 
-def _try(trial: Callable[[], str]) -> str:
-    """Return the reason from `trial` or its error, or an empty string on success."""
+def _try(trial: Callable[[], str]) -> dict[str, str]:
+    """Return the `reason` from `trial` or its error, and the setting `seen` if the error names one; empty on success."""
     try:
-        return trial()
+        reason = trial()
+        return {"reason": reason} if reason else {}
     except Exception as error:
         log.info("A fast-path trial failed", exc_info=True)
-        return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        if isinstance(error, ValueError) and len(error.args) == 2:
+            return {"reason": str(error.args[0]), "seen": str(error.args[1])}
+        return {"reason": (str(error).strip().splitlines() or [type(error).__name__])[0][:200]}
 
 
 def _take_flat_attention(model: PreTrainedModel) -> str:
@@ -140,7 +143,7 @@ def _without_outliers(model: PreTrainedModel) -> Iterator[None]:
 def _take_chunked_loss(model: PreTrainedModel) -> str:
     """Try the chunked loss. The head times the hidden state must equal the model's logits."""
     if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
-        return f"it rescales or caps its logits ({changed[0]})"
+        raise ValueError("own_logits", changed[0])
     if getattr(model.config, "output_router_logits", False):
         return "expert_balance"
     sequence = _random_sequences(model)[1][None]

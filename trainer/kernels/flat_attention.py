@@ -40,12 +40,12 @@ def flat_attention(
         ValueError: an unknown argument changes the scores, or the batch is padded.
     """
     if unknown := [name for name in ("softcap", "s_aux", "position_bias") if kwargs.get(name) is not None]:
-        raise ValueError(f"its attention uses {unknown[0]}")
+        raise ValueError("attention_arguments", unknown[0])
     if not (kwargs.get("is_causal", True) and getattr(module, "is_causal", True)):
-        raise ValueError("its attention is not causal")
+        raise ValueError("attention_not_causal")
     if sequence_lengths is None:
         if len(query) > 1:
-            raise ValueError("a padded batch needs a mask, which flat attention doesn't receive")
+            raise ValueError("attention_padded")
         asked, known = query.shape[2], key.shape[2]
         if asked > 1 and (asked != known or (sliding_window or known) < known):
             attention_mask = _visible(asked, known, sliding_window or known, query.device)[None, None]
@@ -53,7 +53,7 @@ def flat_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     if attention_mask is not None:
-        raise ValueError("its attention uses a custom mask")
+        raise ValueError("attention_mask")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     queries, keys, values = (whole.split(sequence_lengths, dim=2) for whole in (query, key, value))
     outputs = [_attend(*part, scale, dropout, sliding_window) for part in zip(queries, keys, values, strict=True)]

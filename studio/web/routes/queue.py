@@ -30,7 +30,7 @@ def queue_router(queue: RunQueue) -> APIRouter:
         return queue.to_record()
 
     @router.post("/{run_id}/move")
-    def move(run_id: str, position: Annotated[int, Body(embed=True, ge=1)]) -> QueueRecord:
+    def move(run_id: str, position: Annotated[int, Body(embed=True, ge=1, le=10**6)]) -> QueueRecord:
         queue.move(named_run(queue.home, run_id), position)
         return queue.to_record()
 

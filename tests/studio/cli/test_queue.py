@@ -89,12 +89,15 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     until(lambda: run_state(home.run(waits)) is RunState.FINISHED)
 
 
-def test_listing_advances_queue_after_killed_supervisor(home: Home, busy: RunFolder, tmp_path: Path) -> None:
+def test_listing_starts_nothing_and_resuming_does(home: Home, busy: RunFolder, tmp_path: Path) -> None:
     assert finetune("train", setting(tmp_path, "finishes"), "--wait", "--detach", home=home).returncode == 0
     (waits,) = others(home, busy)
     LocalLauncher().signal(busy, signal.SIGKILL)
     until(lambda: LocalLauncher().find(busy) is None)
-    finetune("queue", home=home)
+    assert f"{waits.id} is queued although its device is free" in finetune("queue", home=home).stdout
+    finetune("runs", home=home)
+    assert run_state(waits) is RunState.QUEUED
+    finetune("queue", "resume", home=home)
     until(lambda: run_state(waits) is RunState.FINISHED)
 
 

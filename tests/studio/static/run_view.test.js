@@ -7,6 +7,7 @@ import {
   named,
   offered,
   phaseOf,
+  titleOf,
   progressOf,
   sparkPoints,
 } from "../../../studio/static/run_view.js";
@@ -75,4 +76,10 @@ test("a small curve has a point for each loss, and none for fewer than two", () 
   assert.equal(sparkPoints([2, null, 1]), "0,2 80,20");
   assert.equal(sparkPoints([1, 1]), "0,20 80,20");
   assert.equal(sparkPoints([1]), "");
+});
+
+test("a tab's title says how far a run is, then how it ended", () => {
+  const run = { ...RUNNING, name: "lumo", step: 34, total_steps: 100 };
+  assert.equal(titleOf(run, say, "id"), "34% – lumo");
+  assert.equal(titleOf({ ...run, name: "", over: true, state: "failed" }, say, "id"), "state_failed {} – id");
 });

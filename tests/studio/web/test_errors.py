@@ -109,6 +109,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClien
         ("GET", "/api/nothing/here", None, 404, Code.ADDRESS_UNKNOWN),
         ("PUT", "/api/runs", None, 405, Code.METHOD_UNKNOWN),
         ("GET", "/api/runs/none/events?since=abc", None, 422, Code.VALUE_INVALID),
+        ("POST", "/api/queue/none/move", b'{"position": 1000000000000000000000000000000}', 422, Code.VALUE_INVALID),
         ("POST", "/api/queue/none/move", b'{"position": NaN}', 400, Code.BODY_UNREADABLE),
         ("POST", "/api/models/token", b'{"token": "\\ud800"}', 400, Code.BODY_UNREADABLE),
         ("POST", "/api/models/token", b"{}", 422, Code.VALUE_MISSING),
@@ -212,7 +213,7 @@ def test_nothing_that_is_sent_gives_a_500(served: tuple[TestClient, Home], count
     folder = home.create_run()
     folder.config.write_text("{}")
     app: Any = client.app
-    every = [one for route in app._app.routes for one in getattr(route, "original_router", app._app).routes]
+    every = [one for route in app._app._app.routes for one in getattr(route, "original_router", app._app._app).routes]
     routes = sorted(
         (method, route.path)
         for route in every

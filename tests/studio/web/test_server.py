@@ -71,7 +71,7 @@ def routes_of(app: object, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def test_without_the_cookie_every_route_answers_401_or_a_redirect(served: tuple[TestClient, Home]) -> None:
     client, _ = served
-    routes = sorted(set(routes_of(client.app._app)))  # type: ignore[attr-defined]
+    routes = sorted(set(routes_of(client.app._app._app)))  # type: ignore[attr-defined]
     of_each_kind = {
         ("POST", "/en/gradio_api/queue/join"), ("POST", "/zh/gradio_api/queue/join"), ("GET", "/ui-assets"), ("DELETE", "/api/runs/{run_id}"),
         ("POST", "/api/datasets"), ("POST", "/api/estimate"), ("GET", "/api/devices"), ("GET", "/api/models/here"), ("POST", "/api/queue/pause"), ("POST", "/api/warm-trainer"),

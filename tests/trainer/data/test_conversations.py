@@ -172,7 +172,7 @@ def test_content_parts_of_every_kind_are_read_or_refused_by_name() -> None:
     assert (answer.content, answer.reasoning, answer.tool_calls) == ("an answer", "think", (CALL,))
     with pytest.raises(RowError) as raised:
         read([{"role": "user", "content": [{"type": "text", "words": "x"}]}])
-    assert raised.value.params["value"] == "a part of type 'text' with the keys type, words"
+    assert raised.value.params["value"] == {"code": "part_with_keys", "kind": "text", "known": ["type", "words"]}
     for kind in ("image", "image_url", "video", "input_audio"):
         assert refused([{"role": "user", "content": [{"type": kind, "url": "x"}]}])[0] == Code.ROW_HAS_MEDIA
 

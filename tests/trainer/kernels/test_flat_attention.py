@@ -106,9 +106,9 @@ def test_what_would_be_computed_wrongly_is_refused() -> None:
     for name in ("softcap", "s_aux", "position_bias"):
         with pytest.raises(ValueError, match=name):
             flat_attention(torch.nn.Module(), *inputs, None, sequence_lengths=LENGTHS, **{name: 30.0})
-    with pytest.raises(ValueError, match="custom mask"):
+    with pytest.raises(ValueError, match="attention_mask"):
         flat_attention(torch.nn.Module(), *inputs, torch.zeros(1), sequence_lengths=LENGTHS)
-    with pytest.raises(ValueError, match="not causal"):
+    with pytest.raises(ValueError, match="attention_not_causal"):
         flat_attention(torch.nn.Module(), *inputs, None, sequence_lengths=LENGTHS, is_causal=False)
     with pytest.raises(ValueError, match="padded"):
         flat_attention(torch.nn.Module(), *(one.expand(2, -1, -1, -1) for one in inputs), None)

@@ -43,7 +43,7 @@ def test_what_is_missing_is_named_beside_what_is_there(home: Home, tmp_path: Pat
     assert (no_config.code, no_config.params["missing"]) == (Code.MODEL_INCOMPLETE, "config.json")
     assert no_config.params["found"] == ["model.safetensors", "tokenizer.json"]
     no_weights = refused(model_folder(tmp_path / "b", config={}), home).problems[0]
-    assert no_weights.params["missing"] == "a .safetensors file"
+    assert no_weights.params["missing"] == "missing_safetensors"
     folder = Path(model_folder(tmp_path / "c", "model.safetensors", config={}))
     (folder / "tokenizer.json").unlink()
     assert refused(str(folder), home).problems[0].params["missing"] == "tokenizer.json"
@@ -97,7 +97,7 @@ def test_lfs_pointer_error_has_instructions(home: Home, tmp_path: Path, name: st
     (tmp_path / "a" / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     problem = refused(folder, home).problems[0]
     assert problem.code == Code.MODEL_INCOMPLETE
-    assert "git lfs pull" in problem.params["missing"]
+    assert "git lfs pull" in sentence(problem)
 
 
 def test_inference_only_weights_are_rejected_with_advice(home: Home, tmp_path: Path) -> None:

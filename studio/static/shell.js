@@ -1,0 +1,96 @@
+// The frame of every page: theme, language, what the devices do, and the run that has one. The server sends its HTML.
+// @ts-check
+import { ask, runPage, runPath } from "./api.js";
+import { fill, make, poll, setText } from "./dom.js";
+import { size } from "./format.js";
+import { textsOf } from "./start.js";
+import { keepTheme, switchTheme } from "./theme.js";
+
+/** @typedef {{ kind: string, name: string, total_bytes: number, free_bytes: number, busy_percent: number | null, used: boolean }} Device */
+/** @typedef {{ id: string, name: string, step: number, total_steps: number }} Run */
+
+const METER_MS = 5000;
+
+/** @param {number} share from 0 to 1 */
+const bar = (share) => make("i", { style: `--fs-share:${Math.round(100 * Math.min(Math.max(share, 0), 1))}%` });
+
+/** @param {Device} device */
+function meter(device) {
+  const held = device.total_bytes - device.free_bytes;
+  const name = device.kind === "cpu" ? "CPU" : device.name.replace(/^NVIDIA (GeForce )?/, "");
+  const busy = device.busy_percent === null ? "" : ` ${Math.round(device.busy_percent)}%`;
+  const words = `${name}${busy} · ${size(held)} / ${size(device.total_bytes)}`;
+  return make("div", { title: device.name }, words, bar(held / device.total_bytes));
+}
+
+class Shell {
+  /** @param {HTMLElement} rail @param {Record<string, any>} texts */
+  constructor(rail, texts) {
+    this.rail = rail;
+    this.texts = texts;
+  }
+
+  /** @param {string} selector @returns {HTMLElement} */
+  part(selector) {
+    return /** @type {HTMLElement} */ (this.rail.querySelector(selector));
+  }
+
+  async refresh() {
+    /** @type {[Device[], { running: Record<string, string> }]} */
+    const [devices, queue] = await Promise.all([ask("/api/devices"), ask("/api/queue")]);
+    const shown = devices.filter((device) => device.used || device.kind !== "cpu");
+    this.part(".fs-meter").replaceChildren(...shown.map(meter));
+    const runs = Object.values(queue.running);
+    const count = this.part(".fs-running");
+    count.hidden = !runs.length;
+    setText(count, String(runs.length));
+    this.showRun(runs.length ? await ask(runPath(runs[0])) : null);
+  }
+
+  /** @param {Run | null} run */
+  showRun(run) {
+    const current = this.part(".fs-current");
+    current.hidden = !run;
+    if (!run) return;
+    /** @type {HTMLAnchorElement} */ (current).href = runPage(run.id);
+    const steps = fill(this.texts.rail_steps, { step: run.step, total: run.total_steps });
+    const share = run.total_steps ? run.step / run.total_steps : 0;
+    current.replaceChildren(make("b", {}, run.name || run.id), make("span", {}, steps), bar(share));
+  }
+}
+
+/** Gradio states the browser's language; the page is in its own. @param {string} language */
+function keepLanguage(language) {
+  const root = document.documentElement;
+  const state = () => root.lang === language || (root.lang = language);
+  new MutationObserver(state).observe(root, { attributes: true, attributeFilter: ["lang"] });
+  state();
+}
+
+function start() {
+  const rail = /** @type {HTMLElement | null} */ (document.querySelector(".fs-rail"));
+  if (!rail) return;
+  keepTheme();
+  keepLanguage(rail.dataset.language === "zh" ? "zh-CN" : "en");
+  rail.querySelector(".fs-theme")?.addEventListener("click", switchTheme);
+  const other = /** @type {HTMLAnchorElement} */ (rail.querySelector(".fs-language"));
+  const language = rail.dataset.language === "zh" ? "en" : "zh";
+  const there = () => location.pathname.replace(/^\/(en|zh)/, `/${language}`) + location.search;
+  other.href = there();
+  other.addEventListener("click", () => {
+    document.cookie = `finetune-language=${language}; path=/; max-age=31536000; samesite=strict`;
+    other.href = there();
+  });
+  document.querySelector(".fs-skip")?.addEventListener("click", (event) => {
+    event.preventDefault(); // the page's base address is another one
+    const main = /** @type {HTMLElement | null} */ (document.querySelector("gradio-app"));
+    main?.setAttribute("tabindex", "-1");
+    main?.focus();
+  });
+  textsOf(rail.dataset.language ?? "en").then((texts) => {
+    const shell = new Shell(rail, texts);
+    poll(rail, () => shell.refresh().catch(() => {}), METER_MS); // the next look tells more than an error would
+  });
+}
+
+start();
