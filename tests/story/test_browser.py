@@ -250,9 +250,9 @@ def test_pages_are_responsive_and_accessible(
 
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     run = recorded_run(studio.home, step(1, 2), step(2, 2), Stopped(step=2, resumable=False))
-    for path, ready in (("/en/", "Start training"), (f"/en/run?run={run.id}", "Loss over steps"), ("/en/runs", "Run")):
+    for path, ready in (("/en/", "Start training"), (f"/en/run?run={run.id}", "Loss over steps"), ("/en/runs", "Runs")):
         page.goto(studio.url + path)
-        page.get_by_text(ready, exact=False).first.wait_for()
+        page.locator("gradio-app main").get_by_text(ready).filter(visible=True).first.wait_for()
         page.locator(".fs-rail").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]

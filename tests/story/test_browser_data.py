@@ -137,7 +137,7 @@ def test_invalid_rows_are_listed_fixed_and_downloaded(new_page: Callable[..., An
         ["21", "21"],
         ["41", "41"],
     ]
-    page.get_by_text("2 of 41 rows of rows.jsonl have errors, so training can't start.").wait_for()
+    page.get_by_text("2 of 41 rows in rows.jsonl have errors, so training can't start.").wait_for()
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Download report").click()
     report = list(csv.DictReader(io.StringIO(Path(downloading.value.path()).read_text(encoding="utf-8-sig"))))
@@ -188,7 +188,7 @@ def test_dragging_max_length_updates_the_form(new_page: Callable[..., Any], tmp_
     rows = [{"prompt": f"Say {n}", "completion": "word " * (n * 10)} for n in range(1, 41)]
     drop(page, write_rows(tmp_path / "rows.jsonl", rows), "rows.jsonl: 40 rows")
     see(page)
-    page.get_by_text("At 512 tokens, 0 rows are truncated").wait_for()
+    page.get_by_text("At 512 tokens, rows truncated: 0").wait_for()
     chart = page.locator(".fs-numbers svg")
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
@@ -199,7 +199,7 @@ def test_dragging_max_length_updates_the_form(new_page: Callable[..., Any], tmp_
     page.wait_for_function("Number(document.querySelector('#cfg-max-length input').value) < 300")
     chosen = int(page.locator("#cfg-max-length input").input_value())
     page.locator(".fs-effect", has_text=f"At {chosen} tokens").wait_for()
-    cut = int(page.locator(".fs-effect").inner_text().split(" tokens, ")[1].split()[0])
+    cut = int(page.locator(".fs-effect").inner_text().split("rows truncated: ")[1].split(";")[0])
     assert 10 < cut < 30
     page.wait_for_function("document.querySelectorAll('.fs-numbers rect.fs-over-length').length > 5")
     # The keyboard does the same, bar by bar, and stays where it is.
