@@ -340,7 +340,7 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
     by_field: dict[tuple[str, str], Problem] = {}
     for problem in problems:
         key = (problem.code, problem.params["field"])
-        if key in by_field:
+        if key in by_field and "expected" in problem.params:
             both = merged(by_field[key].params["expected"], problem.params["expected"])
             problem = Problem.error(problem.code, **{**problem.params, "expected": both})
         by_field[key] = problem
@@ -363,7 +363,7 @@ def _problem_of(details: ErrorDetails) -> Problem:
             parts[-1], [name.split(".")[-1] for name in known], n=1, cutoff=0.6
         )
         return Problem.error(Code.UNKNOWN_KEY, field=field, suggestion=close[0] if close else "")
-    if details["type"] == "missing":
+    if details["type"] == "missing" or details.get("input") is None:
         return Problem.error(Code.VALUE_MISSING, field=field)
     seen, expected = _short(details.get("input")), [expectation_of(details)]
     return Problem.error(Code.VALUE_INVALID, field=field, value=seen, expected=expected)

@@ -13,9 +13,10 @@ from interfaces.records import read_record
 
 
 class RunMeta(BaseModel):
-    """`meta.json`: what a person calls the run and its dataset, and the datasets' ids."""
+    """`meta.json`: what a person calls the run and its dataset, its model, and the datasets' ids."""
 
     name: str = ""
+    model: str = ""
     dataset: str = ""
     dataset_id: str = ""
     validation_id: str = ""

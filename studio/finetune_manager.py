@@ -63,7 +63,9 @@ class FinetuneManager:
         reference = checked.dataset if isinstance(checked.dataset, str) else " + ".join(checked.dataset)
         title = dataset_title or dataset_name(self.home, reference)
         validation = checked.validation_dataset
-        RunMeta(name=checked.name, dataset=title, dataset_id=reference, validation_id=validation).write(folder)
+        RunMeta(
+            name=checked.name, model=checked.model_name, dataset=title, dataset_id=reference, validation_id=validation
+        ).write(folder)
         if expected is not None:
             write_json(folder.estimate, expected.run_record().to_json())
         snapshot = checked.model_dump(exclude={"output_dir"})

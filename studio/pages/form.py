@@ -95,12 +95,14 @@ def to_widget(control: Control, value: Any) -> Any:
 
 
 def from_widgets(values: Settings, language: str = "en") -> Settings:
-    """Convert widget values to the dict of a config, not validated. An empty field gets its default."""
+    """Convert widget values to the dict of a config, not validated. A setting that is absent gets its default."""
     config: Settings = {}
     groups: dict[str, Settings] = {}
     for control in controls(language):
-        value = values.get(control.name)
-        if value is None or (value == "" and control.kind != "text"):
+        value = values.get(control.name, control.default)
+        if value in (None, "") and control.kind in ("number", "whole"):
+            value = None  # an emptied number is an error: no default takes its place unseen
+        elif value is None or (value == "" and control.kind != "text"):
             value = control.default
         elif control.kind == "lines" and isinstance(value, str):
             value = [line.strip() for line in value.splitlines() if line.strip()]

@@ -130,13 +130,13 @@ def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummar
     lineage, meta = Lineage.of(folder), RunMeta.of(folder)
     with history.lock:
         history.refresh()
-        losses, last = history.train.losses, history.latest
+        losses, last, started = history.train.losses, history.latest, history.started
         thinned = losses[:: max(-(-len(losses) // SPARKLINE_POINTS), 1)]
         return RunSummary(
             id=folder.id,
             name=meta.name,
             state=run_state(folder),
-            model=lineage.base.requested if lineage else history.started.model_name if history.started else "",
+            model=lineage.base.requested if lineage else meta.model or (started.model_name if started else ""),
             dataset=meta.dataset or (lineage.dataset.name if lineage else ""),
             step=last.step if last else 0,
             total_steps=last.total_steps if last else 0,

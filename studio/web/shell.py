@@ -82,7 +82,10 @@ class Shell:
 def framed(html: str, language: str, place: str) -> str:
     """Insert the frame into a page of Gradio's. `place` is the page's last path part, empty for New fine-tune."""
     html = html.replace('lang="en"', f'lang="{"zh-CN" if language == "zh" else "en"}"', 1)
-    html = html.replace("</head>", f"{_STYLES}{_SCRIPT}</head>", 1)
+    words = texts("page", language)
+    title = f"<title>{escape(words[place or 'train'])} – {escape(words['title'])}</title>"
+    html = html.replace('control_page_title="true"', 'control_page_title="false"', 1)  # run.js keeps its own up to date
+    html = html.replace("</head>", f"{title}{_STYLES}{_SCRIPT}</head>", 1)
     return re.sub(r"<body[^>]*>", lambda body: body[0] + _THEME + _rail(language, place), html, count=1)
 
 

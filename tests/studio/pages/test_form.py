@@ -2,6 +2,7 @@ import pytest
 
 from interfaces.config import FineTuneConfig, config_problems, fields
 from interfaces.presets import PRESETS
+from interfaces.problems import Code
 from studio.pages.form import HIDDEN, controls, from_widgets, widget_values
 
 
@@ -25,7 +26,12 @@ def test_a_preset_goes_into_the_form_and_comes_out_the_same(name: str) -> None:
     assert FineTuneConfig.model_validate({**back, "model_name": config.model_name, "dataset": "rows.jsonl"}) == config
 
 
-def test_empty_field_gets_default_and_nonsense_is_reported() -> None:
-    assert from_widgets({"max_length": None, "learning_rate": None})["max_length"] == 1024
+def test_absent_field_gets_default_and_emptied_number_is_reported() -> None:
+    assert from_widgets({})["max_length"] == 1024
+    problems = config_problems({**from_widgets({"max_length": None, "lora.r": ""}), "dataset": "x"})
+    assert {(problem.code, problem.params["field"]) for problem in problems} == {
+        (Code.VALUE_MISSING, "max_length"),
+        (Code.VALUE_MISSING, "lora.r"),
+    }
     problems = config_problems({**from_widgets({"max_length": 3, "lora.r": 0}), "dataset": "x"})
     assert {problem.params["field"] for problem in problems} == {"max_length", "lora.r"}

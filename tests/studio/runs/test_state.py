@@ -9,6 +9,7 @@ from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
+from interfaces.run_records import RunMeta
 from studio.processes.launcher import LocalLauncher
 from studio.runs.curves import updates_since
 from studio.runs.diagnosis import problem_of_run
@@ -250,3 +251,11 @@ def test_list_reads_only_new_events_of_active_runs(home: Home) -> None:
         log.append(step(2))
         assert list_runs(home, histories)[0].step == 2
         assert histories[folder.id] is held
+
+
+def test_queued_run_shows_its_model(home: Home) -> None:
+    folder = home.create_run()
+    folder.config.write_text("{}")
+    RunMeta(name="mine", model="starter", dataset="rows.jsonl").write(folder)
+    summary = summarize(folder)
+    assert (summary.model, summary.dataset, summary.total_steps) == ("starter", "rows.jsonl", 0)

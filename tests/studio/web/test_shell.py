@@ -11,6 +11,7 @@ def test_page_states_its_language_and_marks_its_place(language: str, lang: str) 
     html = framed(HTML, language, "runs")
     assert f'<html lang="{lang}">' in html
     words = texts("page", language)
+    assert f"<title>{words['runs']} – Finetune Studio</title>" in html
     (link,) = [part for part in html.split("<a ") if 'aria-current="page"' in part]
     assert words["runs"] in link
     assert f'href="/{language}/runs"' in link
