@@ -6,23 +6,11 @@ from rich.console import Console
 
 from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
-from interfaces.run_config import Settings
 from studio.cli.attach import attach, launch_or_wait, tell_next
-from studio.config_file import read_config_file
 from studio.datasets.library import ensure_dataset
-from studio.datasets.sample import SAMPLES, questions
+from studio.datasets.sample import demo_config, questions
 from studio.finetune_manager import FinetuneManager
 from studio.runs.state import RunState, run_state
-
-
-def demo_config() -> Settings:
-    """The sample's settings, with its held-out questions as sample prompts."""
-    config = read_config_file(SAMPLES / "lumo-lantern.yaml")
-    return {
-        **config,
-        "dataset": str(SAMPLES / str(config["dataset"])),
-        "sample_prompts": [row.question for row in questions()],
-    }
 
 
 def is_right(answer: str, expect: list[str]) -> bool:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from interfaces.run_config import Settings
+from studio.config_file import read_config_file
+
 SAMPLE = "lumo-lantern.jsonl"
 SAMPLES = Path(str(files("assets"))) / "samples"
 
@@ -21,3 +24,13 @@ class Question(BaseModel):
 def questions() -> list[Question]:
     lines = (SAMPLES / "lumo-lantern-questions.jsonl").read_text(encoding="utf-8").splitlines()
     return [Question.model_validate_json(line) for line in lines]
+
+
+def demo_config() -> Settings:
+    """Return the settings of the demo: the sample's own, with its held-out questions as sample prompts."""
+    config = read_config_file(SAMPLES / "lumo-lantern.yaml")
+    return {
+        **config,
+        "dataset": str(SAMPLES / str(config["dataset"])),
+        "sample_prompts": [row.question for row in questions()],
+    }

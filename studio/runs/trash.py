@@ -32,9 +32,9 @@ def restore_run(home: Home, run_id: str) -> RunFolder:
     Raises:
         FineTuneError: it isn't in the trash.
     """
-    deleted = home.trash / run_id
+    deleted, folder = home.trash / run_id, home.run(run_id)
     if not run_id or "/" in run_id or not os.path.isfile(deleted / "config.yaml"):  # noqa: PTH113  a name may be too long
         raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=str(home.trash))
-    folder = home.run(run_id)
-    deleted.rename(folder.path)
+    with RunQueue(home).alone():
+        deleted.rename(folder.path)
     return folder

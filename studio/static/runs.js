@@ -43,7 +43,25 @@ class RunsPage {
       row: (item) => this.row(item),
     });
     this.said = this.list.said;
-    root.append(make("h1", {}, texts.runs), this.said, this.list.scroll);
+    const start = button(texts.try_demo, () => this.startDemo(start), "fs-primary");
+    this.demo = make("p", { class: "fs-row", hidden: true }, start);
+    root.append(make("h1", {}, texts.runs), this.said, this.demo, this.list.scroll);
+  }
+
+  async refresh() {
+    await this.list.refresh();
+    this.demo.hidden = !this.list.scroll.hidden;
+  }
+
+  /** @param {HTMLButtonElement} start */
+  async startDemo(start) {
+    start.disabled = true;
+    try {
+      location.href = runPage((await post("/api/runs/demo")).run);
+    } catch (error) {
+      start.disabled = false;
+      this.list.fail(error);
+    }
   }
 
   /** @param {Promise<unknown>} work */
@@ -110,5 +128,5 @@ class RunsPage {
 /** @type {import("./start.js").Part} */
 export function start(root, { texts }) {
   const page = new RunsPage(root, texts);
-  poll(root, () => page.list.refresh(), POLL_MS);
+  poll(root, () => page.refresh(), POLL_MS);
 }

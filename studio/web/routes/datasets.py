@@ -7,7 +7,7 @@ import io
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -66,6 +66,8 @@ MOST_ROWS = 200
 WHOLE_SECONDS = 6 * 3600.0
 _CHOOSE_COLUMNS = {Code.TABLE_CHOICE, Code.FORMAT_UNKNOWN, Code.COLUMN_MISSING, Code.COLUMNS_INCOMPLETE}
 Seen = TypeVar("Seen", bound=BaseModel)
+FolderOf = Callable[[str], DatasetFolder]
+"""The folder of a dataset by its id; raises if there is none."""
 DATASET_ID = re.compile(r"[0-9a-f]{16}")
 Language = Annotated[str, Query(pattern="^(en|zh)$")]
 Position = Annotated[int, Query(ge=0, le=10**12)]
@@ -184,7 +186,7 @@ async def _receive(request: Request, path: Path, name: str) -> None:
             file.write(piece)
 
 
-def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJobs) -> None:
+def _library_routes(router: APIRouter, home: Home, folder_of: FolderOf, jobs: DatasetJobs) -> None:
     @router.get("")
     def read_all() -> list[DatasetSummary]:
         return list_datasets(home)
@@ -218,7 +220,7 @@ def _library_routes(router: APIRouter, home: Home, folder_of: Any, jobs: Dataset
         return {"dataset": dataset_id}
 
 
-def _row_routes(router: APIRouter, home: Home, folder_of: Any) -> None:
+def _row_routes(router: APIRouter, home: Home, folder_of: FolderOf) -> None:
     @router.get("/{dataset_id}/rows")
     def read_rows(dataset_id: str, start: Position = 0, count: Position = SHOWN_ROWS) -> list[ExampleRecord]:
         folder_of(dataset_id)
@@ -253,7 +255,7 @@ def _row_routes(router: APIRouter, home: Home, folder_of: Any) -> None:
         )
 
 
-def _model_routes(router: APIRouter, home: Home, folder_of: Any, jobs: DatasetJobs, previews: Previews) -> None:
+def _model_routes(router: APIRouter, home: Home, folder_of: FolderOf, jobs: DatasetJobs, previews: Previews) -> None:
     @router.post("/{dataset_id}/edit")
     def edit(dataset_id: str, changes: Annotated[dict[int, str | None], Body(embed=True)]) -> JobStarted:
         folder_of(dataset_id)

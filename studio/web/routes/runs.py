@@ -16,6 +16,8 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
+from studio.datasets.library import with_datasets
+from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
 from studio.runs.curves import updates_since
 from studio.runs.diagnosis import cure_of
@@ -53,6 +55,11 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     @router.get("")
     def read_runs() -> list[RunSummary]:
         return list_runs(manager.home, histories)
+
+    @router.post("/demo")
+    def start_demo() -> dict[str, str]:
+        """Train the starter on the sample data: one click from an empty home to a curve."""
+        return {"run": manager.launch_new(with_datasets(manager.home, demo_config()))}
 
     @router.post("/resume-interrupted")
     def resume_interrupted() -> dict[str, list[str]]:

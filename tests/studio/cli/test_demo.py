@@ -1,8 +1,8 @@
 """The demo's parts; the whole of it runs in tests/story."""
 
 from interfaces.config import FineTuneConfig, config_problems
-from studio.cli.demo import demo_config, is_right
-from studio.datasets.sample import questions
+from studio.cli.demo import is_right
+from studio.datasets.sample import demo_config, questions
 
 
 def test_demo_settings_are_valid_with_held_out_prompts() -> None:

@@ -16,6 +16,7 @@ from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
+from interfaces.run_config import read_run_config
 from studio.models.catalog import CATALOG
 from studio.processes.launcher import LocalLauncher
 from studio.web.server import bound_socket, build_app, studio_token
@@ -415,4 +416,17 @@ def test_the_pages_show_runs_of_another_launcher(
     cluster.finish(folder)
     assert next(run for run in client.get("/api/runs").json() if run["id"] == folder.id)["state"] == "finished"
     assert client.delete(f"/api/runs/{folder.id}").json() == {"deleted": folder.id}
+    home.settings.unlink()
+
+
+def test_demo_starts_with_one_request(served: tuple[TestClient, Home], monkeypatch: pytest.MonkeyPatch) -> None:
+    client, home = served
+    cluster = on_a_cluster(home, monkeypatch)
+    answer = client.post("/api/runs/demo")
+    assert answer.status_code == 200, answer.text
+    folder = home.run(answer.json()["run"])
+    config = read_run_config(folder)
+    assert (config["model_name"], len(config["sample_prompts"])) == ("starter", 10)  # type: ignore[arg-type]
+    assert client.get(f"/api/runs/{folder.id}").json()["dataset"] == "lumo-lantern.jsonl"
+    cluster.finish(folder)
     home.settings.unlink()
