@@ -62,7 +62,10 @@ def take(browser: Browser, link: str, name: str, locale: str, scheme: str, width
             page.locator(".fs-runs tbody a").first.click()
             page.wait_for_function("Number(document.querySelector('.fs-chart')?.dataset.points || 0) > 1")
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
+    # As high as the page: the frame is as high as the window, and a longer picture would cut it off.
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": width, "height": height})
+    page.screenshot(path=IMAGES / f"{name}.png")
 
 
 def main() -> None:
