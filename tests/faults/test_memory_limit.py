@@ -56,7 +56,7 @@ def test_suggested_out_of_memory_fix_really_runs(place: Path) -> None:
         assert told["device"]["total_bytes"] == (idle + step // 2) // 4096 * 4096
         killed = finetune(small, place, "train", config)
         assert killed.returncode == 1
-        assert "memory ran out" in killed.stdout
+        assert "ran out of memory" in killed.stdout
         assert "--cured' runs it again with" in killed.stdout
         fits = finetune(small, place, "retry", "last", "--cured")
         assert fits.returncode == 0, fits.stdout

@@ -138,7 +138,7 @@ def test_gated_model_token_is_sent_and_never_shown(new_page: Callable[..., Any],
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        pytest.param(404, "There is no model", marks=pytest.mark.long),
+        pytest.param(404, "Model '", marks=pytest.mark.long),
         (429, "Rate limited by"),
         pytest.param(503, "HTTP 503", marks=pytest.mark.long),
     ],

@@ -114,7 +114,7 @@ def test_preview_and_stats_of_a_model(home: Home, tiny_model: Path, tmp_path: Pa
     shown = json.loads(done.stdout)
     refused = finetune("data", "stats", rows, "--model", tiny_model, "--max-tokens-per-batch", "10", home=home)
     assert refused.returncode == 2
-    assert "should be at least --max-length (1024), or 0" in refused.stderr
+    assert "should be at least max_length (1024), or 0" in refused.stderr
     packed = finetune(
         "data", "stats", rows, "--model", tiny_model, "--max-tokens-per-batch", "1024", "--json", home=home
     )
