@@ -63,7 +63,7 @@ def test_the_loss_falls_by_more_than_sixty_percent(demo: tuple[RunFolder, str]) 
 
 def test_tuned_model_answers_what_base_cannot(demo: tuple[RunFolder, str]) -> None:
     base, tuned = answers(demo[0])
-    expected = [row["expect"] for row in questions()]
+    expected = [row.expect for row in questions()]
     assert sum(map(is_right, base, expected)) == 0
     assert sum(map(is_right, tuned, expected)) >= 8
 
@@ -79,7 +79,7 @@ def test_adapter_answers_equally_in_plain_peft_script(
     demo: tuple[RunFolder, str], starter_home: Home, tmp_path: Path
 ) -> None:
     folder, _ = demo
-    prompts = [row["question"] for row in questions()]
+    prompts = [row.question for row in questions()]
     (tmp_path / "script.py").write_text(PLAIN_PEFT)
     done = subprocess.run(
         [sys.executable, "script.py", starter_home.starter, folder.adapter, json.dumps(prompts)],
