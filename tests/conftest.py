@@ -62,7 +62,7 @@ def write_rows(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
     """Wait on a condition, not on the clock; the clock only bounds a failure."""
     deadline = time.monotonic() + seconds
     while not condition():

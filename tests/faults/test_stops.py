@@ -65,7 +65,7 @@ def stop(attempt: Attempt, mode: str) -> float:
     """Ask for a stop as page and terminal do; returns the seconds until the process was gone."""
     begun = time.monotonic()
     write_json(attempt.folder.stop, {"mode": mode, "attempt": attempt.number})
-    until(attempt.is_over, 60)
+    until(attempt.is_over)
     return time.monotonic() - begun
 
 
@@ -91,7 +91,7 @@ def test_a_stop_in_any_phase_is_done_within_its_bound(
         mode = "discard" if number % 3 == 2 else "save"
         folder = new_run(home, jobs.get(phase, fault_job))
         attempt = (online if phase == "download" else nursery).start(folder)
-        until(lambda attempt=attempt, phase=phase: attempt.is_over() or reached(attempt, phase), 60)
+        until(lambda attempt=attempt, phase=phase: attempt.is_over() or reached(attempt, phase))
         until_then(attempt, chance.uniform(0, 0.03))
         seconds = stop(attempt, mode)
         code = attempt.wait()

@@ -117,7 +117,7 @@ def test_killing_all_processes_interrupts_a_resumable_run(
         summary = page.ask(f"/api/runs/{run}")
         assert (summary["state"], summary["resumable"]) == ("interrupted", True)
         assert page.ask("/api/runs/resume-interrupted", "POST")["runs"] == [run]
-    until(lambda: page.poll(run)["state"] == "finished", 120)
+    until(lambda: page.poll(run)["state"] == "finished")
     check_equal(folder, undisturbed)
     started = [event for event in read_events(folder.events) if isinstance(event, Started)]
     assert started[-1].resumed_from_step is not None
@@ -186,7 +186,7 @@ def test_clock_changes_lose_nothing(
                 ["faketime", "-f", day, *trainer_command(folder, attempt)], cwd=folder.path, stdout=log, stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
             )  # fmt: skip
-        until(lambda before=before: len(steps_of(folder)) > before + 25, 60)
+        until(lambda before=before: len(steps_of(folder)) > before + 25)
         os.killpg(trainer.pid, signal.SIGKILL)
         trainer.wait()
         told = [event.time for event in read_events(folder.events) if event.attempt == number]

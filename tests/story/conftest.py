@@ -67,7 +67,7 @@ def new_page(browser: Any, studio: Studio) -> Iterator[Callable[..., Any]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
         # What is refused is answered with a status that the browser reports on its own.
         page.on(

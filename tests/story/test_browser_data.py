@@ -246,7 +246,7 @@ def test_large_file_shows_upload_and_reading_progress(new_page: Callable[..., An
         "{ childList: true, characterData: true, subtree: true }) }"
     )
     page.set_input_files("#fs-file", path)
-    page.get_by_text(f"{rows:,} of {rows:,} rows are valid.").wait_for(timeout=120_000)
+    page.get_by_text(f"{rows:,} of {rows:,} rows are valid.").wait_for(timeout=300_000)
     said = page.evaluate("window.seen")
     assert any("Uploading" in text for text in said)
     assert any("so far" in text for text in said)

@@ -41,7 +41,7 @@ def started(studio: Studio, model: Path, folder: Path, **settings: Any) -> RunFo
     config = {**job(model, rows), "num_train_epochs": 900, "save_steps": 40, "eval_steps": 5000, **settings}
     run = studio.home.run(manager.create_task(with_datasets(studio.home, config)))
     manager.launch(run.id)
-    until(lambda: any(run.checkpoints.glob("step-*")), 60)
+    until(lambda: any(run.checkpoints.glob("step-*")))
     return run
 
 
@@ -123,7 +123,7 @@ def test_stopped_run_can_resume_rerun_and_continue_training(
     page.get_by_label("(num_train_epochs)").fill("1")
     page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url("**/run?run=*")
-    page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=120_000)
+    page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=300_000)
     further = studio.home.run(page.url.partition("run=")[2])
     page.goto(f"{studio.url}/en/")  # the next run is another matter
     page.get_by_text(words["ready"].split("{")[0]).wait_for()

@@ -59,7 +59,7 @@ def test_next_run_uses_the_warm_trainer(new_page: Callable[..., Any], studio: St
     page.get_by_label("(num_train_epochs)").fill("1")
     page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url("**/run?run=*")
-    page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=120_000)
+    page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=300_000)
     folder = studio.home.run(page.url.partition("run=")[2])
     assert ProcessIdentity.from_record((read_json(folder.attempts()[0].pid) or {})["trainer"]) == first
     told = read_events(folder.events)
@@ -83,4 +83,4 @@ def test_ending_the_studio_frees_the_warm_trainer(tmp_path: Path) -> None:
     assert trainer is not None
     ended.process.terminate()
     ended.process.wait(30)
-    until(lambda: not trainer.is_alive(), 30)
+    until(lambda: not trainer.is_alive())

@@ -29,7 +29,7 @@ def test_job_reports_progress_and_result() -> None:
         return AddedDataset(dataset="x")
 
     job = jobs.start(work)
-    until(lambda: job.rows > 0 or job.ended is not None, 10)
+    until(lambda: job.rows > 0 or job.ended is not None)
     assert (job.ended, job.progress, job.preview) == (None, (5, 10), preview)
     may_end.set()
     assert ended(jobs.get(job.id)).result == AddedDataset(dataset="x")

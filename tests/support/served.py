@@ -89,7 +89,7 @@ class Page:
         request = urllib.request.Request(self.studio.url + path, method=method, data=b"" if method == "POST" else None)
         request.add_header("Origin", self.studio.url)
         request.add_header("Content-Type", "application/json")
-        return json.loads(self._opener.open(request, timeout=20).read())
+        return json.loads(self._opener.open(request, timeout=300).read())
 
     def poll(self, run: str) -> dict[str, Any]:
         told: dict[str, Any] = self.ask(f"/api/runs/{run}/events?since={self.last}")

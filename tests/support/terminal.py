@@ -19,7 +19,7 @@ def finetune(
     *arguments: str | Path, home: Home, cwd: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [FINETUNE, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd, timeout=120,
+        [FINETUNE, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd, timeout=400,
         env={**os.environ, "FINETUNE_HOME": str(home.path), **environment},
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from interfaces.folders import Home
 
 def trainer(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "trainer", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
 
 
 def test_inspect_adds_a_good_file(home: Home, rows_file: Path) -> None:
@@ -62,7 +62,7 @@ def test_warm_trainer_trains_its_assigned_run(home: Home, tiny_config: dict[str,
         cwd=home.path,
     )  # fmt: skip
     line = json.dumps({"folder": str(folder.path), "attempt": attempt.number}) + "\n"
-    said, _ = child.communicate(line.encode(), timeout=120)
+    said, _ = child.communicate(line.encode(), timeout=300)
     assert child.returncode == 0
     assert said == b""
     assert isinstance(read_events(folder.events)[-1], Finished)
@@ -73,6 +73,6 @@ def test_warm_trainer_trains_its_assigned_run(home: Home, tiny_config: dict[str,
 @pytest.mark.long  # the one before is ready too, and takes a run
 def test_warm_trainer_signals_ready_and_ends_without_run(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "trainer", "wait", "ready"]
-    ended = subprocess.run(command, input=b"", timeout=120, check=False, cwd=tmp_path)
+    ended = subprocess.run(command, input=b"", timeout=300, check=False, cwd=tmp_path)
     assert ended.returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["ready"]

@@ -19,7 +19,7 @@ FINETUNE = Path(sys.executable).parent / "finetune"
 
 def finetune(*arguments: str | Path, home: Home) -> subprocess.CompletedProcess[str]:
     command = [str(FINETUNE), *map(str, arguments), "--home", str(home.path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert "Traceback" not in done.stdout + done.stderr
     return done
 

@@ -1,7 +1,9 @@
 """What the terminal can do with a run that is there: each command a real process, on the tiny model."""
 
 import json
+import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from interfaces.folders import Home, RunFolder
 from studio.processes.launcher import LocalLauncher
 from tests.conftest import until
 from tests.support.fake_runs import start
-from tests.support.terminal import config_file, finetune, refused
+from tests.support.terminal import FINETUNE, config_file, finetune, refused
 
 pytestmark = pytest.mark.tiny
 
@@ -72,7 +74,17 @@ def test_interrupted_run_is_offered_and_resumes(home: Home, tiny_config: dict[st
     assert "interrupted" in told
     assert f"finetune resume {folder.id}" in told
     assert json.loads(finetune("runs", "--json", home=home).stdout)[0]["resumable"] is True
-    assert finetune("resume", "last", home=home).returncode == 0
+    begun = len(losses(folder))
+    with subprocess.Popen(
+        [FINETUNE, "resume", "last"],
+        env={**os.environ, "FINETUNE_HOME": str(home.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as following:
+        until(lambda: len(losses(folder)) > begun)
+        assert finetune("stop", "last", home=home).returncode == 0
+        said, _ = following.communicate(timeout=300)
+    assert (following.returncode, f"finetune resume {folder.id}" in said) == (0, True)
     started = [event for event in read_events(folder.events) if isinstance(event, Started)]
     assert (started[-1].resumed_from_step or 0) >= 10
 

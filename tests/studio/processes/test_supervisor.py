@@ -137,6 +137,6 @@ def test_trainer_lingering_after_final_event_is_killed(home: Home) -> None:
     folder, attempt = start(home, "stays")
     until(lambda: run_state(folder) is RunState.STOPPED)
     assert identity(attempt, "trainer").is_alive()
-    until(lambda: LocalLauncher().state(attempt) == "gone", 40)
+    until(lambda: LocalLauncher().state(attempt) == "gone")
     assert not identity(attempt, "trainer").is_alive()
     assert run_state(folder) is RunState.STOPPED

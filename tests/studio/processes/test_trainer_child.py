@@ -55,7 +55,7 @@ def started(previews: Previews, model: str) -> threading.Thread:
     before = len(previews._children)
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    until(lambda: len(previews._children) > before, 20)
+    until(lambda: len(previews._children) > before)
     os.killpg(list(previews._children.values())[-1].child._process.pid, signal.SIGSTOP)
     return thread
 
@@ -89,7 +89,7 @@ def test_closing_a_child_is_not_reported_as_out_of_memory(home: Home) -> None:
 
     thread = threading.Thread(target=ask)
     thread.start()
-    until(lambda: bool(previews._children), 20)
+    until(lambda: bool(previews._children))
     previews.close()
     thread.join(30)
     assert told == [Code.CHILD_CLOSED]

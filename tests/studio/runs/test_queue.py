@@ -68,7 +68,7 @@ def test_failed_crashed_and_unstartable_runs_do_not_block_the_queue(queue: RunQu
         queue.submit(folder)
     others[3].start_lock.mkdir()  # in the way: it can't be started
     let_go(first)
-    until(lambda: has_ended(first, *others[:3], others[4]), 60)
+    until(lambda: has_ended(first, *others[:3], others[4]))
     assert [run_state(folder).value for folder in others[:3]] == ["failed", "failed", "finished"]
     assert run_state(others[4]) is RunState.FINISHED
     starts = [start_of(folder) for folder in (first, *others[:3], others[4])]
@@ -184,7 +184,7 @@ def test_failed_start_does_not_empty_the_queue(queue: RunQueue) -> None:
     assert [one.run for one in queue.waiting()] == [folder.id for folder in folders]
     assert exhausted.is_stuck()
     assert queue.advance() == [folders[0].id]
-    until(lambda: has_ended(*folders), 60)
+    until(lambda: has_ended(*folders))
 
 
 def test_shutdown_starts_no_other_run(queue: RunQueue) -> None:

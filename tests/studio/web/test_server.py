@@ -169,7 +169,7 @@ def read_to_the_end(client: TestClient, answer: Any, language: str = "en") -> di
         told.update(client.get(f"/api/datasets/jobs/{answer.json()['job']}", params={"language": language}).json())
         return bool(told["done"])
 
-    until(is_done, 60)
+    until(is_done)
     return told
 
 

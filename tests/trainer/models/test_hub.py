@@ -23,7 +23,7 @@ def download(model: str, home: Path, endpoint: str, **environment: str) -> tuple
     done = subprocess.run(
         [sys.executable, "-P", "-m", "trainer", "download", model, "--home", str(home / "home")],
         env={**clean, "HF_HOME": str(home / "hf"), "HF_ENDPOINT": endpoint, **environment},
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -21,7 +21,7 @@ def ask(place: Path, endpoint: str, *arguments: str, **environment: str) -> dict
     done = subprocess.run(
         [sys.executable, "-P", "-m", "trainer", *arguments],
         env={**clean, "HF_HOME": str(place / "hf"), "HF_ENDPOINT": endpoint, **environment},
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))

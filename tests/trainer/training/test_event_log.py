@@ -53,7 +53,7 @@ def test_last_event_is_synced_soon(tmp_path: Path) -> None:
     with EventLog(tmp_path / "events.jsonl", 1) as log:
         log.append(Phase(phase="train"))
         assert log.is_behind
-        until(lambda: not log.is_behind, seconds=5)
+        until(lambda: not log.is_behind)
 
 
 def test_nothing_follows_the_final_event(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_each_later_event_reports_a_disk_that_failed_unseen(tmp_path: Path, monk
         with monkeypatch.context() as broken:
             broken.setattr(os, "fsync", fails)
             log.append(Phase(phase="train"))
-            until(lambda: not log.is_behind, seconds=5)
+            until(lambda: not log.is_behind)
         for _ in range(2):
             with pytest.raises(OSError, match="Input/output"):
                 log.append(Phase(phase="train"))
