@@ -109,13 +109,13 @@ def measure_studio(file: Path, home: Path, tokens: bool) -> None:
     begun = time.monotonic()
     job = studio.ask("/api/datasets/imports", {"name": file.name})["job"]
     first = None
-    while not (told := studio.ask(f"/api/datasets/jobs/{job}"))["done"]:
-        if told["preview"] and first is None:
+    while not (reported := studio.ask(f"/api/datasets/jobs/{job}"))["done"]:
+        if reported["preview"] and first is None:
             first = time.monotonic() - begun
         time.sleep(0.05)
     whole = time.monotonic() - begun
     watch.ended.set()
-    dataset = told["result"]["dataset"]
+    dataset = reported["result"]["dataset"]
     report = studio.ask(f"/api/datasets/{dataset}")
     pages = []
     for _ in range(50):
@@ -135,7 +135,7 @@ def measure_studio(file: Path, home: Path, tokens: bool) -> None:
         print(f"token figures from a sample of {found['counted']} rows after {time.monotonic() - asked:.1f} s")
         asked = time.monotonic()
         job = studio.ask(f"/api/datasets/{dataset}/tokenize", {"model": "starter", "max_length": 512})["job"]
-        while not (told := studio.ask(f"/api/datasets/jobs/{job}"))["done"]:
+        while not (reported := studio.ask(f"/api/datasets/jobs/{job}"))["done"]:
             time.sleep(0.5)
         took = time.monotonic() - asked
         print(f"token figures of all rows after {took:.0f} s ({file.stat().st_size / 1e6 / took:.2f} MB/s of file)")

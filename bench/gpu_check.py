@@ -105,11 +105,11 @@ def machine(bench: Bench) -> dict[str, Any]:
             packages[name] = "not installed"
     card: dict[str, Any] = {"name": platform.processor() or platform.machine()}
     if bench.device == "cuda":
-        told = torch.cuda.get_device_properties(0)
+        reported = torch.cuda.get_device_properties(0)
         card = {
-            "name": told.name,
-            "memory_gib": round(told.total_memory / GIB, 1),
-            "capability": f"{told.major}.{told.minor}",
+            "name": reported.name,
+            "memory_gib": round(reported.total_memory / GIB, 1),
+            "capability": f"{reported.major}.{reported.minor}",
         }
     return {"device": card, "python": platform.python_version(), **packages}
 
@@ -130,11 +130,11 @@ def preset(bench: Bench) -> dict[str, Any]:
     settings = PRESETS["rtx_3060"]().model_dump(exclude_defaults=True)
     config = {**settings, "model_name": str(bench.model(bench.shapes[-1])), "max_steps": 6, "device": bench.device}
     config |= {"max_length": 128, "load_in_8bit": False} if bench.tiny else {}
-    folder, told = start(bench, config)
+    folder, reported = start(bench, config)
     return {
-        "ok": told["state"] == "finished",
-        "peak_gb": round((told["peak_memory_bytes"] or 0) / 1e9, 3),
-        "tokens_per_second": told["tokens_per_second"],
+        "ok": reported["state"] == "finished",
+        "peak_gb": round((reported["peak_memory_bytes"] or 0) / 1e9, 3),
+        "tokens_per_second": reported["tokens_per_second"],
         "run": folder.id,
     }
 
@@ -145,8 +145,8 @@ def start(bench: Bench, config: dict[str, Any], rows: int = 48, tokens: int = 12
     done = finetune("train", file, "--json", home=bench.home)
     if not done.stdout.strip():
         raise RuntimeError(done.stderr[-500:])
-    told = json.loads(done.stdout.splitlines()[-1])
-    return bench.home.run(told["run"]), told
+    reported = json.loads(done.stdout.splitlines()[-1])
+    return bench.home.run(reported["run"]), reported
 
 
 def write_config(bench: Bench, config: dict[str, Any], rows: int, tokens: int) -> Path:
@@ -224,24 +224,24 @@ def speed(bench: Bench) -> dict[str, Any]:
             "device": bench.device,
         }
         for kind, ways in bits.items():
-            told = {}
+            reported = {}
             for way in ways:
                 try:
                     one = run_way(way, job)
-                    told[way] = {
+                    reported[way] = {
                         "tokens_per_second": round(one["tokens_per_second"], 1),
                         "memory_gb": round(one["memory"] / 1e9, 3),
                     }
                 except SystemExit as error:
-                    told[way] = {"failed": str(error)[-200:]}
-            mine = told[ways[0]]
+                    reported[way] = {"failed": str(error)[-200:]}
+            mine = reported[ways[0]]
             for way in ways[1:]:
-                if "failed" not in told[way] and "failed" not in mine:
-                    told[way]["ours_times_as_fast"] = round(
-                        mine["tokens_per_second"] / told[way]["tokens_per_second"], 2
+                if "failed" not in reported[way] and "failed" not in mine:
+                    reported[way]["ours_times_as_fast"] = round(
+                        mine["tokens_per_second"] / reported[way]["tokens_per_second"], 2
                     )
-            found[f"{name}, {kind}"] = told
-    return {"ok": all("failed" not in told[next(iter(told))] for told in found.values()), **found}
+            found[f"{name}, {kind}"] = reported
+    return {"ok": all("failed" not in reported[next(iter(reported))] for reported in found.values()), **found}
 
 
 def memory(bench: Bench) -> dict[str, Any]:
@@ -277,12 +277,12 @@ def shortage(bench: Bench) -> dict[str, Any]:
     free, _ = torch.cuda.mem_get_info()
     ballast = torch.empty(int(free - 6 * GIB), dtype=torch.uint8, device="cuda")
     try:
-        folder, told = start(bench, config, rows=32, tokens=2000)
-        if told["state"] != "failed":
-            return {"ok": False, "state": told["state"], "why": "it fitted into 6 GiB"}
-        done = finetune("retry", folder.id, "--cured", "--json", home=bench.home)
-        cured = json.loads(done.stdout.splitlines()[-1])
-        return {"ok": cured["state"] == "finished", "first": told["state"], "then": cured["state"]}
+        folder, reported = start(bench, config, rows=32, tokens=2000)
+        if reported["state"] != "failed":
+            return {"ok": False, "state": reported["state"], "why": "it fitted into 6 GiB"}
+        done = finetune("retry", folder.id, "--apply-fix", "--json", home=bench.home)
+        apply_fix = json.loads(done.stdout.splitlines()[-1])
+        return {"ok": apply_fix["state"] == "finished", "first": reported["state"], "then": apply_fix["state"]}
     finally:
         del ballast
         torch.cuda.empty_cache()

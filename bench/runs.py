@@ -115,20 +115,20 @@ def train(home: Home, config: dict[str, Any], draw: random.Random, longest: int,
 def run(home: Home, config: dict[str, Any], steps: int, draw: random.Random) -> dict[str, Any]:
     """What a run of so many steps with full rows took, and what was estimated for it, uncorrected, in bytes."""
     rows = steps * config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
-    told = train(home, config, draw, config["max_length"], rows)
-    expected = estimate_of_run(home.run(told["run"]))
+    reported = train(home, config, draw, config["max_length"], rows)
+    expected = estimate_of_run(home.run(reported["run"]))
     if expected is None:
-        raise SystemExit(f"nothing was estimated for {told['run']}")
+        raise SystemExit(f"nothing was estimated for {reported['run']}")
     return {
-        "config": config, "measured": told["peak_memory_bytes"], "estimated": round(expected.comparable_bytes / expected.correction),
+        "config": config, "measured": reported["peak_memory_bytes"], "estimated": round(expected.comparable_bytes / expected.correction),
         "parts": expected.bytes,
     }  # fmt: skip
 
 
 def doctor(home: Home) -> float:
     """The correction that the runs of a home have taught."""
-    told = json.loads(finetune("doctor", "--json", home=home).stdout)
-    return float(told["estimates"]["correction"])
+    reported = json.loads(finetune("doctor", "--json", home=home).stdout)
+    return float(reported["estimates"]["correction"])
 
 
 def fresh_home(place: Path, name: str, starter: Path) -> Home:

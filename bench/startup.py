@@ -65,9 +65,9 @@ def first_point(home: Home, warm: bool) -> tuple[float, float, float]:
             time.sleep(0.1)
     begun = time.time()
     subprocess.run([FINETUNE, "train", str(path), "--home", str(home.path)], capture_output=True, check=True)
-    told = read_events(max(home.runs.iterdir(), key=lambda run: run.stat().st_mtime) / "events.jsonl")
-    steps = [event.time for event in told if isinstance(event, Step)]
-    started = next(event.time for event in told if isinstance(event, Started))
+    reported = read_events(max(home.runs.iterdir(), key=lambda run: run.stat().st_mtime) / "events.jsonl")
+    steps = [event.time for event in reported if isinstance(event, Step)]
+    started = next(event.time for event in reported if isinstance(event, Started))
     return started - begun, steps[0] - begun, steps[1] - steps[0]
 
 

@@ -115,7 +115,7 @@ def main() -> None:
         else:
             loop = plain_trainer(adapted, arguments, rows, counter)
         loop.train()
-    told = {
+    reported = {
         "tensor_bytes": counter.tensors,
         "process_bytes": counter.process,
         "held_bytes": counter.held,
@@ -124,8 +124,8 @@ def main() -> None:
         "forward": [fast_paths.batches, fast_paths.logits] if fast_paths else [],
     }
     if job.get("trace"):
-        told["trace"] = counter.events
-    print(json.dumps(told))
+        reported["trace"] = counter.events
+    print(json.dumps(reported))
 
 
 def plain_adapter(model: Any, config: FineTuneConfig) -> Any:

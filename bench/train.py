@@ -81,8 +81,8 @@ def run_way(way: str, job: dict[str, Any]) -> dict[str, Any]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"'{way}' failed:\n{done.stderr[-3000:]}")
-        told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-        return told
+        reported: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        return reported
 
 
 def spread(values: list[float], digits: int = 2) -> str:
@@ -91,21 +91,23 @@ def spread(values: list[float], digits: int = 2) -> str:
 
 def compare(ways: list[str], rounds: int, job: dict[str, Any]) -> None:
     """Rounds of all ways, and the ratios within each round."""
-    told: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+    reported: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways:
-            told[way].append(run_way(way, job))
-            print(f"  round {number + 1}: {way}: {told[way][-1]['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
+            reported[way].append(run_way(way, job))
+            print(
+                f"  round {number + 1}: {way}: {reported[way][-1]['tokens_per_second']:.0f} tokens/s", file=sys.stderr
+            )
     print("\n| way | tokens/s (min / median / max) | memory above load | loss, first and last | held-out loss |")
     print("|---|---|---|---|---|")
     for way in ways:
-        speeds = [one["tokens_per_second"] for one in told[way]]
-        memory = statistics.median(one["memory"] for one in told[way]) / 1e6
-        losses, held_out = told[way][-1]["losses"], told[way][-1]["held_out_loss"]
+        speeds = [one["tokens_per_second"] for one in reported[way]]
+        memory = statistics.median(one["memory"] for one in reported[way]) / 1e6
+        losses, held_out = reported[way][-1]["losses"], reported[way][-1]["held_out_loss"]
         print(f"| {way} | {spread(speeds, 0)} | {memory:.0f} MB | {losses[0]:.3f}, {losses[-1]:.3f} | {held_out:.4f} |")
     mine = [way for way in ways if way.startswith("ours")]
     if mine:
-        print(f"\nWriting each step's event: {max(one['logging_share'] for one in told[mine[0]]):.2%} of the time")
+        print(f"\nWriting each step's event: {max(one['logging_share'] for one in reported[mine[0]]):.2%} of the time")
     others = [way for way in ways if way not in mine]
     if mine and others:
         print("\n| beside | " + " | ".join(f"{way}: speed | {way}: memory" for way in mine) + " |")
@@ -113,7 +115,7 @@ def compare(ways: list[str], rounds: int, job: dict[str, Any]) -> None:
     for other in others if mine else []:
         cells = []
         for way in mine:
-            pairs = list(zip(told[way], told[other], strict=True))
+            pairs = list(zip(reported[way], reported[other], strict=True))
             cells.append(spread([one["tokens_per_second"] / two["tokens_per_second"] for one, two in pairs]))
             cells.append(spread([one["memory"] / two["memory"] for one, two in pairs]))
         print(f"| {other} | " + " | ".join(cells) + " |")
@@ -124,9 +126,9 @@ def scaling(job: dict[str, Any]) -> None:
     print("\n| rows | tokens a row | tokens | tokens/s | memory above load |")
     print("|---|---|---|---|---|")
     for rows, tokens in [(24, 128), (48, 128), (96, 128), (24, 512), (24, 2048)]:
-        told = run_way("ours", {**job, "rows": rows_of_length(rows, tokens), "held_out": [], "length": tokens + 32})
-        speed, memory = told["tokens_per_second"], told["memory"] / 1e6
-        print(f"| {rows} | {tokens} | {told['tokens']} | {speed:.0f} | {memory:.0f} MB |")
+        reported = run_way("ours", {**job, "rows": rows_of_length(rows, tokens), "held_out": [], "length": tokens + 32})
+        speed, memory = reported["tokens_per_second"], reported["memory"] / 1e6
+        print(f"| {rows} | {tokens} | {reported['tokens']} | {speed:.0f} | {memory:.0f} MB |")
 
 
 def profile(job: dict[str, Any]) -> None:

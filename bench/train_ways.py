@@ -82,7 +82,7 @@ class Watch(TrainerCallback):
 
 
 def stock_arguments(folder: Path, **more: Any) -> dict[str, Any]:
-    """What a stock Trainer is told; all else is its default."""
+    """What a stock Trainer is given; all else is its default."""
     return {
         "output_dir": str(folder / "stock"), "use_cpu": not ON_CARD, "num_train_epochs": 1, "learning_rate": RATE,
         "per_device_train_batch_size": BATCH, "logging_steps": 1, "save_strategy": "no", "report_to": "none",
@@ -170,7 +170,7 @@ def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **settings: 
     """The product: one run through `run_training`, as `finetune train` makes it."""
     from interfaces.history import RunHistory
     from trainer.training.run import run_training
-    from trainer.training.stop import StopRequest
+    from trainer.training.stop import StopSignal
 
     home = Home(Path(job["folder"]) / "home")
     rows = Path(job["folder"]) / "rows.jsonl"
@@ -186,17 +186,17 @@ def ours(job: dict[str, Any], meter: Meter, profiled: bool = False, **settings: 
     log.meter = meter
     if profiled:
         log.profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
-    run_training(config, RunHistory(folder), log, StopRequest(folder, 1))
+    run_training(config, RunHistory(folder), log, StopSignal(folder, 1))
     lines = folder.events.read_text().splitlines()
     steps = [event for event in map(json.loads, lines) if event["kind"] == "step"]
-    told: dict[str, Any] = {
+    reported: dict[str, Any] = {
         "tokens": sum(step["tokens"] for step in steps), "losses": [step["loss"] for step in steps],
         "logging_share": log.spent / meter.seconds,
     }  # fmt: skip
     if log.profiler:
-        told["profile"] = shares(log.profiler)
+        reported["profile"] = shares(log.profiler)
     base = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.bfloat16)
-    return {**told, "model": PeftModel.from_pretrained(base, folder.adapter)}
+    return {**reported, "model": PeftModel.from_pretrained(base, folder.adapter)}
 
 
 WAYS: dict[str, Any] = {
@@ -226,8 +226,8 @@ def shares(profiler: torch.profiler.profile) -> list[tuple[str, float, int]]:
     """(operator, share of all time spent in operators, calls), largest first."""
     events = [event for event in profiler.key_averages() if event.self_cpu_time_total > 0]
     whole = sum(event.self_cpu_time_total for event in events)
-    told = [(event.key, event.self_cpu_time_total / whole, event.count) for event in events]
-    return sorted(told, key=lambda one: -one[1])
+    reported = [(event.key, event.self_cpu_time_total / whole, event.count) for event in events]
+    return sorted(reported, key=lambda one: -one[1])
 
 
 def tokens_of(row: dict[str, Any], tokenizer: Any, length: int) -> dict[str, list[int]]:
@@ -260,13 +260,13 @@ def main() -> None:
     ON_CARD = job.get("device") == "cuda"
     torch.set_num_threads(job["threads"])
     meter = Meter()
-    told = WAYS[job["way"]](job, meter)
-    model = told.pop("model")
-    told.update(
-        tokens_per_second=told["tokens"] / meter.seconds, memory=meter.peak - meter.base, held=meter.base,
+    reported = WAYS[job["way"]](job, meter)
+    model = reported.pop("model")
+    reported.update(
+        tokens_per_second=reported["tokens"] / meter.seconds, memory=meter.peak - meter.base, held=meter.base,
         held_out_loss=measured_loss(model, job),
     )  # fmt: skip
-    print(json.dumps(told))
+    print(json.dumps(reported))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=30),
+    _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=31),
     _room("studio.web", 8, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
     _room("studio.pages", 7, "Gradio pages: layout and wiring only; the logic is in plain functions.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer"),
@@ -57,7 +57,7 @@ ROOMS = (
     _room("studio.jobs", 2, "Background jobs whose progress the pages poll.", "pydantic"),
     _room("studio.processes", 1, "Child processes: supervisor (standard library only), trainer, short jobs.", "filelock psutil pydantic"),
     _room("studio.config_file", 1, "Builds a config from a YAML file and `--set`.", "yaml"),
-    _room("studio.foreign_config", 1, "Translates LLaMA-Factory and axolotl configs; lists unsupported keys."),
+    _room("studio.foreign_config", 1, "Converts LLaMA-Factory and axolotl configs; lists unsupported keys."),
     _room("trainer.__main__", 9, "`python -m trainer`."),
     _room("trainer.cli", 8, "The commands that run in a child process.", "pydantic typer"),
     _room("trainer.lora_trainer", 7, "`LoRATrainer`: implements the contract for one run folder."),

@@ -2,9 +2,12 @@
 
 The modules, in the order in which data passes through them: folders (paths), files (atomic records), config
 (settings), presets (settings for a kind of machine), run_config (the settings of one run), dataset_records (metadata
-of a dataset and its rows), example (one training example), finetune (the interface of a trainer), events (what a run
-logs), history (everything derived from that log), problems (errors and warnings), and texts (their sentences in
-each language, and every text of the pages). The names below are loaded on first use, so that a process that needs
+of a dataset and its rows), example (one training example), row_lengths (how many tokens rows have), trainer_jobs (the
+messages of short-lived children), finetune (the interface of a trainer), run_control (who executes a run, and how it
+ended), run_records (where a run comes from), events (what a run logs), history (everything derived from that log),
+problems (errors and warnings), and texts (their sentences in each language, and every text of the pages).
+
+The names below are loaded on first use, so that a process that needs
 only `interfaces.folders` (the supervisor) imports nothing but the standard library.
 """
 

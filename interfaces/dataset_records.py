@@ -144,7 +144,7 @@ class ShownRow(BaseModel):
     cut: int
     trained: int
     stop: Stop
-    doubts: list[str]
+    warnings: list[str]
     notes: list[Problem]
     position: int | None = None
     rows: int | None = None

@@ -43,7 +43,7 @@ class Example(BaseModel):
     Either `messages` is a conversation, or `text` is a plain text of which every token is trained on. `row` is the
     row number in the source, from 1; `line` is the line of the source file on which the row starts, from 1, or None
     if the format has no lines (Parquet). `tools` are JSON schemas of functions. `source` is the index of the part
-    that a row of a mixed dataset comes from. `doubts` are the codes of the row's warnings.
+    that a row of a mixed dataset comes from. `warnings` are the codes of the row's warnings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +55,7 @@ class Example(BaseModel):
     row: int
     line: int | None = None
     source: int = 0
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interfaces.files import fsync, read_json
+from interfaces.run_control import Ticket
 
 FULL_DISK_BYTES = 1_000_000
 """A disk with fewer free bytes than this counts as full, regardless of what is to be written."""
@@ -247,6 +248,10 @@ class RunFolder:
         return self.path / "diagnosis.json"
 
     @property
+    def diagnosis_lock(self) -> Path:
+        return self.path / ".diagnosis.lock"
+
+    @property
     def summary(self) -> Path:
         return self.path / "summary.json"
 
@@ -266,8 +271,8 @@ class RunFolder:
     @property
     def is_waiting(self) -> bool:
         """Whether the run is in the queue and has not started since it was queued."""
-        ticket = read_json(self.ticket)
-        return ticket is not None and ticket.get("attempts") == len(self.attempts()) and self.config.is_file()
+        ticket = Ticket.of(self.ticket)
+        return ticket is not None and ticket.attempts == len(self.attempts()) and self.config.is_file()
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:07d}"

@@ -180,8 +180,8 @@ class RunHistory:
     @property
     def peak_memory_bytes(self) -> int | None:
         """The peak memory of the run, from its final event or its steps so far."""
-        told = self.ending.peak_memory_bytes if isinstance(self.ending, Finished) else 0
-        return max(told, self.totals.memory_bytes) or None
+        reported = self.ending.peak_memory_bytes if isinstance(self.ending, Finished) else 0
+        return max(reported, self.totals.memory_bytes) or None
 
     @property
     def seconds(self) -> float:

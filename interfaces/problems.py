@@ -155,7 +155,7 @@ class Code(StrEnum):
     START_FAILED = "start_failed"
     PORT_TAKEN = "port_taken"
     CHECKPOINT_REJECTED = "checkpoint_rejected"
-    BEGUN_ANEW = "begun_anew"
+    RESTARTED_FROM_ZERO = "restarted_from_zero"
     RESUME_NOT_EXACT = "resume_not_exact"
     STOPPED_EARLY = "stopped_early"
     BEST_ADAPTER = "best_adapter"

@@ -35,8 +35,8 @@ def _whole_number(loader: _NoKeyTwice, node: yaml.ScalarNode) -> int:
     """Read an integer as in YAML 1.1, but reject a leading 0, which would silently make it octal."""
     text = str(node.value)
     if text.lstrip("+-").startswith("0") and text.lstrip("+-0_").isdigit() and set(text) <= set("+-01234567_"):
-        told = f"'{text}' would be read as an octal number: remove the leading 0"
-        raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+        reported = f"'{text}' would be read as an octal number: remove the leading 0"
+        raise yaml.constructor.ConstructorError(None, None, reported, node.start_mark)
     return int(loader.construct_yaml_int(node))
 
 

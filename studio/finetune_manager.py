@@ -17,6 +17,7 @@ from interfaces.finetune import IFineTuneService, TrainingResult
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import Settings, read_run_config, write_run_config
+from interfaces.run_control import StopRequest
 from interfaces.run_records import RunMeta
 from studio.datasets.library import dataset_name
 from studio.runs.queue import RunQueue
@@ -163,14 +164,14 @@ class FinetuneManager:
                 log.exception("Could not resume run %s", run.id)
         return resumed
 
-    def config_for_rerun(self, task_id: str, go_on: bool = False) -> Settings:
+    def config_for_rerun(self, task_id: str, continue_training: bool = False) -> Settings:
         """Return a run's settings for a new run with the same start, or one that starts from its adapter.
 
         Raises:
             FineTuneError: the run doesn't exist, or it has no adapter or checkpoint yet.
         """
         config = {key: value for key, value in self.config(task_id).items() if key != "output_dir"}
-        if go_on:
+        if continue_training:
             return {**config, "adapter_name_or_path": self._source_of(task_id)}
         first = self._folder(task_id).first_adapter
         return {**config, "adapter_name_or_path": str(first)} if first.is_dir() else config
@@ -208,7 +209,7 @@ class FinetuneManager:
         if state.is_over or not attempts:
             raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=state.value)
         discard = discard or stop_requested(folder, attempts[-1]) == "discard"  # an earlier discard stays in effect
-        write_json(folder.stop, {"mode": "discard" if discard else "save", "attempt": attempts[-1].number})
+        StopRequest("discard" if discard else "save", attempts[-1].number).write(folder.stop)
 
     def _folder(self, task_id: str) -> RunFolder:
         folder = self.home.run(task_id)

@@ -338,7 +338,7 @@ _AXOLOTL_COLUMNS = {
 
 def _axolotl_columns(found: Translation, entry: Settings) -> dict[str, str]:
     kind = entry.get("type")
-    told = {**entry, **kind} if isinstance(kind, dict) else entry
+    reported = {**entry, **kind} if isinstance(kind, dict) else entry
     if isinstance(kind, dict) and kind.get("format"):
         found.left["datasets.type.format"] = "the model's own chat template is used"
     for key in (
@@ -354,7 +354,7 @@ def _axolotl_columns(found: Translation, entry: Settings) -> dict[str, str]:
             found.left[f"datasets.{key}"] = (
                 "all answers are trained on, including their end-of-turn token; common role and key names are recognized"
             )
-    return {ours: str(told[key]) for key, ours in _AXOLOTL_COLUMNS.items() if told.get(key)}
+    return {ours: str(reported[key]) for key, ours in _AXOLOTL_COLUMNS.items() if reported.get(key)}
 
 
 def _axolotl_validation(found: Translation, value: Any, _values: Settings, folder: Path) -> None:

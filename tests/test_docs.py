@@ -101,8 +101,8 @@ def test_row_problems_and_column_roles_are_documented() -> None:
     from trainer.data.formats import ROLES
 
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"^\| `(\w+)` \| (?:error|warning) \|", text, re.MULTILINE))
-    assert told == {code.removeprefix("row_") for code in Code if code.startswith("row_")} - {"number_unknown"}
+    reported = set(re.findall(r"^\| `(\w+)` \| (?:error|warning) \|", text, re.MULTILINE))
+    assert reported == {code.removeprefix("row_") for code in Code if code.startswith("row_")} - {"number_unknown"}
     assert all(f"`{role}`" in text for role in ROLES)
 
 

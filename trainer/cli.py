@@ -37,6 +37,7 @@ from interfaces.events import Failed
 from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, Problem
 from interfaces.run_config import read_run_config
+from interfaces.run_control import Assignment
 from interfaces.texts import sentence
 from interfaces.trainer_jobs import AddedDataset, HubModels, JobProgress, PreviewRequest, WrittenPath
 
@@ -82,14 +83,14 @@ def wait(ready: Path) -> None:
     line = sys.stdin.readline()
     if not line.strip():
         raise typer.Exit(0)
-    request = json.loads(line)
-    folder = RunFolder(Path(request["folder"]))
+    assigned = Assignment.of(line)
+    folder = RunFolder(assigned.folder)
     os.chdir(folder.path)
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number in (1, 2):
         os.dup2(log, number)
     os.close(log)
-    raise typer.Exit(_train(folder, int(request["attempt"])))
+    raise typer.Exit(_train(folder, assigned.attempt))
 
 
 def _config_of(folder: RunFolder, attempt: int) -> dict[str, object]:

@@ -18,7 +18,7 @@ from trainer.artifacts.export import export_adapter
 from trainer.training.event_log import EventLog
 from trainer.training.failures import problem_of
 from trainer.training.requirements import require_versions
-from trainer.training.stop import StopRequest, StopWatcher
+from trainer.training.stop import StopSignal, StopWatcher
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class LoRATrainer(IFineTuneService):
 
     def __init__(self, folder: RunFolder | Path, attempt: int = 1) -> None:
         self.folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder).absolute())
-        self.stop = StopRequest(self.folder, attempt)
+        self.stop = StopSignal(self.folder, attempt)
         self._attempt = attempt
 
     def validate_config(self, config: dict[str, Any]) -> bool:

@@ -196,7 +196,9 @@ def _tell_result(history: RunHistory, console: Console, as_json: bool) -> int:
         problem = Problem.model_validate(result["problem"])
         console.print(f"[red]Failed.[/] {escape(sentence(problem))}")
         if problem.change:
-            console.print(f"'finetune retry {folder.id} --cured' runs it again with {settings_words(problem.change)}.")
+            console.print(
+                f"'finetune retry {folder.id} --apply-fix' runs it again with {settings_words(problem.change)}."
+            )
         return 1 if problem.code in BROKEN_RUN else 2
     if result["state"] in ("interrupted", "failed"):
         console.print(

@@ -44,10 +44,10 @@ def _compare(folder: RunFolder, console: Console) -> None:
     right = {"base": 0, "tuned": 0}
     console.print("\n[bold]Ten prompts that were not in the training data[/]")
     for row in questions():
-        told = answers.get(row.question, {})
+        reported = answers.get(row.question, {})
         console.print(f"\n{row.question}", markup=False, style="bold")
-        for who, step in (("base", 0), ("tuned", max(told, default=0))):
-            answer = told.get(step, "").replace("\n", " ")
+        for who, step in (("base", 0), ("tuned", max(reported, default=0))):
+            answer = reported.get(step, "").replace("\n", " ")
             good = is_right(answer, row.expect)
             right[who] += good
             console.print(f"  {who:5} {'correct' if good else 'wrong'}  {answer[:150]}", markup=False)

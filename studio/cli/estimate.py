@@ -95,10 +95,10 @@ def estimate(
         raise FineTuneError.of(Code.VALUE_INVALID, field="--device", value=repr(device), expected=expected)
     lengths, way = _lengths_of(place, checked, quiet=as_json), cast("Loss", loss)
     found = assess(place, checked, machine, way, online=True, lengths=lengths)
-    if time and found.estimate.verdict != "too_big":
+    if time and found.estimate.fit_level != "too_big":
         _time(place, found, wait)
         found = assess(place, checked, machine, way, online=True, lengths=lengths)
-    fit = found.fit() if found.estimate.verdict != "fits" and found.loss == "trained" else None
+    fit = found.fit() if found.estimate.fit_level != "fits" and found.loss == "trained" else None
     if as_json:
         record = found.to_record().model_dump(mode="json")
         more = {"preset": used, "fit": fit.to_record().model_dump() if fit else None}
@@ -112,7 +112,7 @@ def estimate(
             print(
                 f"With {_changes(fit.changes)} it would fit, but a single step would take {took}: use smaller batches, or a smaller model."
             )
-    raise SystemExit(1 if found.estimate.verdict == "too_big" else 0)
+    raise SystemExit(1 if found.estimate.fit_level == "too_big" else 0)
 
 
 def _time(home: Home, found: Assessment, wait: bool) -> None:
@@ -182,16 +182,18 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
 def _tell(found: Assessment) -> None:
     from interfaces.texts import sentence, size
 
-    told = found.estimate
-    device = told.device
-    words = {"fits": "Fits:", "tight": "Tight (close other programs first):", "too_big": "Too large:"}[told.verdict]
-    print(f"{words} needs {size(told.total_bytes)}; {size(device.free_memory_bytes)} is free on {device.name}.")
-    parts = sorted(told.parts.items(), key=lambda part: -part[1])
+    reported = found.estimate
+    device = reported.device
+    words = {"fits": "Fits:", "tight": "Tight (close other programs first):", "too_big": "Too large:"}[
+        reported.fit_level
+    ]
+    print(f"{words} needs {size(reported.total_bytes)}; {size(device.free_memory_bytes)} is free on {device.name}.")
+    parts = sorted(reported.parts.items(), key=lambda part: -part[1])
     print_table(
         ["PART", "SIZE", "SHARE"],
-        [[part, size(amount), f"{amount / told.total_bytes:.0%}"] for part, amount in parts if amount],
+        [[part, size(amount), f"{amount / reported.total_bytes:.0%}"] for part, amount in parts if amount],
     )
-    rows = f"{len(told.lengths)} rows, {sum(told.lengths)} tokens" + (
+    rows = f"{len(reported.lengths)} rows, {sum(reported.lengths)} tokens" + (
         "" if found.lengths else " (assuming every row has max_length tokens)"
     )
     print(
@@ -201,15 +203,15 @@ def _tell(found: Assessment) -> None:
         print(f"Note: {sentence(warning)}")
     if found.facts.download_bytes:
         print(f"To download: about {size(found.facts.download_bytes)}.")
-    print(f"Disk space: up to {size(told.disk_bytes)}.")
-    steps = f"{told.steps} steps" if told.steps else "number of steps depends on the data"
+    print(f"Disk space: up to {size(reported.disk_bytes)}.")
+    steps = f"{reported.steps} steps" if reported.steps else "number of steps depends on the data"
     print(
         f"Time: {steps}, "
         + (
-            f"{duration(told.seconds[0])} to {duration(told.seconds[1])}, based on step times measured on this machine."
-            if told.seconds
+            f"{duration(reported.seconds[0])} to {duration(reported.seconds[1])}, based on step times measured on this machine."
+            if reported.seconds
             else "duration unknown until a few steps of any run have been timed on this machine"
-            + ("." if told.verdict == "too_big" else "; use --time to time them now.")
+            + ("." if reported.fit_level == "too_big" else "; use --time to time them now.")
         )
     )
     for one in found.savings()[:4]:

@@ -202,9 +202,9 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
         if report.warm_trainer.state != "none":
             print(f"warm trainer: running, uses {size(report.warm_trainer.memory_bytes)}")
         if report.estimates.runs:
-            told = report.estimates
+            reported = report.estimates
             print(
-                f"memory estimates: median error {told.error:.1%} over {told.runs} runs; corrected by a factor of {told.correction:.2f}"
+                f"memory estimates: median error {reported.error:.1%} over {reported.runs} runs; corrected by a factor of {reported.correction:.2f}"
             )
         print("\n".join(report.hindrances) or "No problems found.")
     sys.exit(1 if report.hindrances else 0)

@@ -55,7 +55,7 @@ def _tell_offer(offers: list[Offer]) -> None:
     words = {"fits": "fits", "tight": "tight", "too_big": "too large"}
     rows = [
         [one.id, parameters(one.parameters_millions * 1_000_000), size(one.total_bytes),
-         words[one.verdict] + (" (fits with other settings)" if one.fit else ""),
+         words[one.fit_level] + (" (fits with other settings)" if one.fit else ""),
          "downloaded" if one.path else size(one.download_bytes), one.license + (", gated" if one.gated else ""), one.advice]
         for one in offers
     ]  # fmt: skip

@@ -19,8 +19,8 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
         return
     from studio.runs.queue import RunQueue
 
-    told = RunQueue(home_of(home))
-    record = told.to_record()
+    reported = RunQueue(home_of(home))
+    record = reported.to_record()
     if as_json:
         print(json.dumps(record.model_dump(), indent=2, ensure_ascii=False))
         return
@@ -63,10 +63,10 @@ def move(
     from studio.runs.queue import RunQueue
     from studio.runs.state import find_run
 
-    told = RunQueue(home_of(home))
-    folder = find_run(told.home, run)
-    told.move(folder, position)
-    if place := told.place_of(folder):  # it may just have been started
+    reported = RunQueue(home_of(home))
+    folder = find_run(reported.home, run)
+    reported.move(folder, position)
+    if place := reported.place_of(folder):  # it may just have been started
         print(f"{folder.id} is now at position {place.position}.")
 
 
@@ -76,7 +76,7 @@ def cancel(run: RunArgument, home: HomeOption = None) -> None:
     from studio.runs.queue import RunQueue
     from studio.runs.state import find_run
 
-    told = RunQueue(home_of(home))
-    folder = find_run(told.home, run)
-    told.cancel(folder)
+    reported = RunQueue(home_of(home))
+    folder = find_run(reported.home, run)
+    reported.cancel(folder)
     print(f"{folder.id} was removed from the queue. 'finetune resume {folder.id}' starts it.")

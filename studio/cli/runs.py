@@ -50,19 +50,19 @@ def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = Fals
 def retry(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
-    cured: Annotated[bool, typer.Option("--cured", help="Apply the settings change that fixes the failure, if one is known.")] = False,
+    apply_fix: Annotated[bool, typer.Option("--apply-fix", help="Apply the settings change that fixes the failure, if one is known.")] = False,
 ) -> None:  # fmt: skip
     """Start a new run with the same settings from the same starting point; the old run is kept."""
-    _start_again(run, settings, home, as_json, detach, wait, go_on=False, cured=cured)
+    _start_again(run, settings, home, as_json, detach, wait, continue_training=False, apply_fix=apply_fix)
 
 
 @runs_commands.command(name="continue")
-def go_on(
+def continue_training(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
 ) -> None:  # fmt: skip
     """Continue training from a run's adapter, or from its last checkpoint, as a new run."""
-    _start_again(run, settings, home, as_json, detach, wait, go_on=True)
+    _start_again(run, settings, home, as_json, detach, wait, continue_training=True)
 
 
 def _start_again(
@@ -72,26 +72,26 @@ def _start_again(
     as_json: bool,
     detach: bool,
     wait: bool,
-    go_on: bool,
-    cured: bool = False,
+    continue_training: bool,
+    apply_fix: bool = False,
 ) -> None:
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
     from studio.cli.attach import start_run
     from studio.config_file import apply_settings
-    from studio.runs.diagnosis import cure_of
+    from studio.runs.diagnosis import fix_of
     from studio.runs.state import find_run
     from studio.sizing.estimate import changed
 
     manager = manager_of(home_of(home))
     folder = find_run(manager.home, run)
-    config = manager.config_for_rerun(folder.id, go_on)
-    if cured:
-        cure = cure_of(folder)
-        if not cure:
-            expected = "run_with_cure"
-            raise FineTuneError.of(Code.VALUE_INVALID, field="--cured", value=folder.id, expected=expected)
-        config = changed(config, cure)
+    config = manager.config_for_rerun(folder.id, continue_training)
+    if apply_fix:
+        fix = fix_of(folder)
+        if not fix:
+            expected = "run_with_fix"
+            raise FineTuneError.of(Code.VALUE_INVALID, field="--apply-fix", value=folder.id, expected=expected)
+        config = changed(config, fix)
     config = apply_settings(config, settings or [])
     sys.exit(start_run(manager, config, open_console(stderr=as_json), as_json, detach, wait))
 

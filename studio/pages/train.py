@@ -40,7 +40,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     live_part("hub", language, "train-hub")
     gr.Markdown(f"## {words['data']}")
     data = live_part("dataset", language, "train-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES)
-    told = live_part("config", language, "train-config", value=form_facts(start.model_dump(exclude={"output_dir"})))
+    reported = live_part("config", language, "train-config", value=form_facts(start.model_dump(exclude={"output_dir"})))
     beside = data_form(language, widget_values(start, language))
     gr.Markdown(f"## {words['settings']}")
     preset_box = gr.Dropdown(
@@ -71,9 +71,9 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         chosen = {widgets[control]: value for control, value in widget_values(config, language).items()}
         return {model: config.model_name if config.model_name in PRESET_MODELS else gr.skip(), **chosen}
 
-    def on_fit(told: str) -> dict[Any, Any]:
+    def on_fit(reported: str) -> dict[Any, Any]:
         """Apply settings that the page's script asks for: to make a run fit, or to undo that."""
-        changes = {name: value for name, value in json.loads(told or "{}").items() if name in widgets}
+        changes = {name: value for name, value in json.loads(reported or "{}").items() if name in widgets}
         config = FineTuneConfig.model_validate({})
         shown = widget_values(with_changes(config, changes), language)
         return {widgets[name]: shown[name] for name in changes} or {run_id: gr.skip()}
@@ -97,13 +97,13 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         shown = {**(values or {}), _argument("adapter_name_or_path"): ""}
         if from_run:
             with contextlib.suppress(FineTuneError):  # the run is gone: keep the form as it is
-                shown = form_values(manager.config_for_rerun(from_run, go_on=True), language)
+                shown = form_values(manager.config_for_rerun(from_run, continue_training=True), language)
         return [shown.get(name, gr.skip()) for name in form]
 
     # Without Gradio's queue: its event stream would hold a connection per tab and break when the user leaves.
     plain: Any = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     changes = [component.change for component in form.values()]
-    gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept, told], trigger_mode="always_last", **plain)
+    gr.on(changes, on_change, inputs_kwargs=form, outputs=[review, kept, reported], trigger_mode="always_last", **plain)
     # `input` also fires when the box loses focus, which would undo the user's changes.
     preset_box.select(on_preset, preset_box, [model, *widgets.values()], **plain)
     fit.change(on_fit, fit, [run_id, *widgets.values()], **plain)

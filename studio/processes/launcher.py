@@ -18,7 +18,7 @@ from interfaces.errors import FineTuneError
 from interfaces.files import read_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.problems import Code
-from interfaces.process import ProcessIdentity
+from interfaces.run_control import ProcessRecord
 from studio.processes.warm_trainer import take_warm_trainer
 
 Liveness = Literal["alive", "gone"]
@@ -91,18 +91,15 @@ class LocalLauncher:
 
     def signal(self, folder: RunFolder, number: signal.Signals) -> bool:
         attempt = self.find(folder)
-        supervisor = _identity(attempt, "supervisor") if attempt else None
+        supervisor = ProcessRecord.of(attempt.pid).supervisor if attempt else None
         return supervisor is not None and supervisor.send(number)
 
     def state(self, attempt: Attempt) -> Liveness:
         if attempt.exit.exists():
             return "gone"
-        alive = any(identity.is_alive() for who in ("supervisor", "trainer") if (identity := _identity(attempt, who)))
-        return "alive" if alive else "gone"
-
-
-def _identity(attempt: Attempt, who: str) -> ProcessIdentity | None:
-    return ProcessIdentity.from_record((read_json(attempt.pid) or {}).get(who))
+        processes = ProcessRecord.of(attempt.pid)
+        there = [process for process in (processes.supervisor, processes.trainer) if process is not None]
+        return "alive" if any(process.is_alive() for process in there) else "gone"
 
 
 LAUNCHERS: dict[str, Callable[[], Launcher]] = {"local": LocalLauncher}

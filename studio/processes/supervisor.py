@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import math
 import os
 import select
@@ -25,16 +24,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, RunFolder, WarmTrainerFolder
 from interfaces.process import ProcessIdentity
+from interfaces.run_control import FINAL_KINDS, Assignment, ProcessRecord, StopRequest, last_event
 from studio.processes.exit_record import MemoryKills, write_exit_record
 
 DISCARD_GRACE_SECONDS = 5.0
 """From TERM to KILL when a run is discarded, since nothing needs saving."""
 SAVE_GRACE_SECONDS = 300.0
 """From TERM to KILL when the supervisor itself receives TERM: enough for one step and one save."""
-LAST_EVENT_BYTES = 1 << 16
 LAST_WORD_SECONDS = 15.0
 """From a trainer's final event to KILL. Exiting takes a second or two; a trainer that hangs would keep the device."""
 POLL_SECONDS = 0.2
@@ -77,7 +75,7 @@ def supervise(folder: RunFolder, attempt: Attempt, command: list[str], ready: in
     _write_into(folder.log)
     terminated = _take_charge()
     trainer = subprocess.Popen(command, cwd=folder.path, process_group=0, preexec_fn=_die_with_parent)
-    write_json(attempt.pid, _identities(trainer))
+    _processes(trainer).write(attempt.pid)
     _say_ready(ready)
     _follow_to_end(trainer, folder, attempt, terminated)
 
@@ -96,7 +94,7 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
     trainer = subprocess.Popen(
         command, cwd=warm_trainer.path.parent, process_group=0, preexec_fn=_die_with_parent, stdin=subprocess.PIPE
     )
-    write_json(warm_trainer.record, {**_identities(trainer), "fingerprint": fingerprint})
+    _processes(trainer, fingerprint).write(warm_trainer.record)
     _say_ready(ready)
     deadline = time.monotonic() + WARM_TRAINER_SECONDS
     asked = b""
@@ -104,7 +102,7 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
         visited, _, _ = select.select([inbox], [], [], 1.0)
         asked = os.read(inbox, 65536) if visited else b""
         # The folder may have been replaced by that of another warm trainer.
-        owner = ProcessIdentity.from_record((read_json(warm_trainer.record) or {}).get("supervisor"))
+        owner = ProcessRecord.of(warm_trainer.record).supervisor
         own = owner is not None and owner.pid == os.getpid()
         unwanted = terminated or time.monotonic() > deadline or not own
         too_large = resident_bytes(trainer.pid) > WARM_TRAINER_BYTES or available_bytes() < SHORT_OF_MEMORY_BYTES
@@ -113,12 +111,12 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
                 shutil.rmtree(warm_trainer.path, ignore_errors=True)
             _end_group(trainer.pid)
             return
-    request = json.loads(asked)
-    folder = RunFolder(Path(request["folder"]))
-    attempt = folder.attempt(int(request["attempt"]))
+    assigned = Assignment.of(asked)
+    folder = RunFolder(assigned.folder)
+    attempt = folder.attempt(assigned.attempt)
     _write_into(folder.log)
     os.chdir(folder.path)
-    write_json(attempt.pid, _identities(trainer))
+    _processes(trainer).write(attempt.pid)
     if trainer.stdin is not None:
         with contextlib.suppress(BrokenPipeError):  # it has just died, which ends the run as usual
             trainer.stdin.write(asked)
@@ -168,9 +166,8 @@ def _take_charge() -> list[bool]:
     return terminated
 
 
-def _identities(trainer: subprocess.Popen[bytes]) -> dict[str, object]:
-    found = {"supervisor": ProcessIdentity.of(os.getpid()), "trainer": ProcessIdentity.of(trainer.pid)}
-    return {who: identity.to_record() if identity else None for who, identity in found.items()}
+def _processes(trainer: subprocess.Popen[bytes], fingerprint: str = "") -> ProcessRecord:
+    return ProcessRecord(ProcessIdentity.of(os.getpid()), ProcessIdentity.of(trainer.pid), fingerprint)
 
 
 def _say_ready(ready: int) -> None:
@@ -188,13 +185,16 @@ def _follow_to_end(
         write_exit_record(folder, attempt, returncode, kills.have_grown())
     finally:
         if not terminated:  # otherwise the machine is shutting down, and the next run would be ended right away
-            _go_on_after(folder)
+            _handle_end(folder, returncode)
 
 
-def _go_on_after(folder: RunFolder) -> None:
-    """Start a process that starts the next run and sends notifications. `exit.json` exists, so the device is free."""
+def _handle_end(folder: RunFolder, returncode: int) -> None:
+    """Start a process that starts the next run, finds out why this one failed, and sends notifications.
+
+    `exit.json` exists, so the device is free.
+    """
     home = folder.home
-    if not (home.notify.exists() or any(home.queue.glob("*-*.json"))):
+    if not (returncode or home.notify.exists() or any(home.queue.glob("*-*.json"))):
         return
     try:
         log = os.open(home.queue_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -215,7 +215,7 @@ def _wait(trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt,
         with contextlib.suppress(subprocess.TimeoutExpired):
             return trainer.wait(POLL_SECONDS)
         grace = _grace(folder, attempt, terminated)
-        if not ended and _has_said_its_last_word(folder, attempt):
+        if not ended and _has_ended_its_log(folder, attempt):
             ended = True
             deadline = min(deadline or math.inf, time.monotonic() + LAST_WORD_SECONDS)
         if deadline is None and grace is not None:
@@ -230,22 +230,16 @@ def _wait(trainer: subprocess.Popen[bytes], folder: RunFolder, attempt: Attempt,
 
 def _grace(folder: RunFolder, attempt: Attempt, terminated: list[bool]) -> float | None:
     """Return the seconds until the trainer is killed, or None if nothing asks for its end."""
-    request = read_json(folder.stop) if folder.stop.exists() else None
-    if request and request.get("attempt") == attempt.number and request.get("mode") == "discard":
+    request = StopRequest.of(folder.stop)
+    if request and request.attempt == attempt.number and request.mode == "discard":
         return DISCARD_GRACE_SECONDS
     return SAVE_GRACE_SECONDS if terminated else None
 
 
-def _has_said_its_last_word(folder: RunFolder, attempt: Attempt) -> bool:
+def _has_ended_its_log(folder: RunFolder, attempt: Attempt) -> bool:
     """Return whether the last event of this attempt is a final one."""
-    try:
-        with folder.events.open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - LAST_EVENT_BYTES, 0))
-            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
-        event = json.loads(last)
-    except (OSError, ValueError):
-        return False
-    return event.get("attempt") == attempt.number and event.get("kind") in ("finished", "stopped", "failed")
+    event = last_event(folder.events)
+    return event.get("attempt") == attempt.number and event.get("kind") in FINAL_KINDS
 
 
 def _end_group(group: int) -> None:

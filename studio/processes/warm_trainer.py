@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import resource
 import shutil
@@ -25,9 +24,8 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from interfaces.files import read_json
 from interfaces.folders import Attempt, Home, RunFolder
-from interfaces.process import ProcessIdentity
+from interfaces.run_control import Assignment, ProcessRecord
 from studio.processes.supervisor import WARM_TRAINER, WARM_TRAINER_BYTES, resident_bytes
 
 LEAST_AVAILABLE_BYTES = 2 * WARM_TRAINER_BYTES
@@ -44,7 +42,7 @@ class WarmTrainerState(BaseModel):
 
 
 def warm_trainer_state(home: Home) -> WarmTrainerState:
-    trainer = _who(home, "trainer")
+    trainer = ProcessRecord.of(home.warm_trainer.record).trainer
     if trainer is None or not trainer.is_alive():
         return WarmTrainerState(state="none", memory_bytes=0)
     waits = home.warm_trainer.ready.exists()
@@ -60,7 +58,7 @@ def keep_warm_trainer(home: Home, command: list[str] | None = None) -> bool:
         if not alone:
             return False
         if warm_trainer_state(home).state != "none":
-            if (read_json(home.warm_trainer.record) or {}).get("fingerprint") == wanted:
+            if ProcessRecord.of(home.warm_trainer.record).fingerprint == wanted:
                 return True
             _end(home)
         shutil.rmtree(home.warm_trainer.path, ignore_errors=True)
@@ -92,10 +90,10 @@ def take_warm_trainer(folder: RunFolder, attempt: Attempt) -> bool:
     if not home.warm_trainer.record.exists():
         return False
     with _alone(home) as alone:
-        state, supervisor = warm_trainer_state(home).state, _who(home, "supervisor")
+        state, supervisor = warm_trainer_state(home).state, ProcessRecord.of(home.warm_trainer.record).supervisor
         if not alone or supervisor is None or state == "none":
             return False
-        if (read_json(home.warm_trainer.record) or {}).get("fingerprint") != fingerprint(os.environ):
+        if ProcessRecord.of(home.warm_trainer.record).fingerprint != fingerprint(os.environ):
             return False
         if state == "loading":  # it would compete with the trainer that starts now
             _end(home)
@@ -105,7 +103,7 @@ def take_warm_trainer(folder: RunFolder, attempt: Attempt) -> bool:
             with os.fdopen(
                 os.open(home.warm_trainer.inbox, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8"
             ) as inbox:
-                inbox.write(json.dumps({"folder": str(folder.path.absolute()), "attempt": attempt.number}) + "\n")
+                inbox.write(Assignment(folder.path.absolute(), attempt.number).to_line())
         except OSError:
             return False
         if _comes_true(attempt.pid.exists, TAKEN_SECONDS):
@@ -136,14 +134,10 @@ def fingerprint(environment: Mapping[str, str]) -> str:
 
 
 def _end(home: Home) -> None:
-    supervisor = _who(home, "supervisor")
+    supervisor = ProcessRecord.of(home.warm_trainer.record).supervisor
     shutil.rmtree(home.warm_trainer.path, ignore_errors=True)
     if supervisor is not None and supervisor.send(signal.SIGTERM):
         _comes_true(lambda: not supervisor.is_alive(), TAKEN_SECONDS)
-
-
-def _who(home: Home, who: str) -> ProcessIdentity | None:
-    return ProcessIdentity.from_record((read_json(home.warm_trainer.record) or {}).get(who))
 
 
 @contextlib.contextmanager

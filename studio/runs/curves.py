@@ -53,12 +53,12 @@ def updates_since(history: RunHistory, seq: int, language: str) -> RunUpdate:
         history.refresh()
         many = history.train.count_since(seq) > MOST_POINTS
         reset = seq == 0 or seq < history.restarted or many
-        told = 0 if reset else seq
+        reported = 0 if reset else seq
         return RunUpdate(
             last=history.last,
             reset=reset,
-            train=_new_points(history.train, told),
-            validation=_new_points(history.validation, told),
+            train=_new_points(history.train, reported),
+            validation=_new_points(history.validation, reported),
             status=_status(history, language),
         )
 
@@ -101,7 +101,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         stop_seconds=_stop_seconds(history, state),
         problem=sentence(problem, language) if problem else "",
         code=problem.code.value if problem else "",
-        cure=(problem.change or {}) if problem else {},
+        fix=(problem.change or {}) if problem else {},
         evidence=last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
         warnings=[sentence(warning, language) for warning in history.warnings],
         samples=_pairs(history.samples),

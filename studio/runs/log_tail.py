@@ -23,15 +23,15 @@ def tail_of(path: Path) -> str:
 
 def last_lines(path: Path, most: int) -> list[str]:
     """Return the last meaningful lines, oldest first. Of a traceback, return only the exception."""
-    told, inside = [], False
+    reported, inside = [], False
     for line in tail_of(path).splitlines():
         if line.startswith(_AROUND) or not line.strip():
             inside = inside or line.startswith(_AROUND[0])
             continue
         inside = inside and line.startswith(" ")
         if not inside:
-            told.append(line)
-    return told[-most:]
+            reported.append(line)
+    return reported[-most:]
 
 
 _AROUND = ("Traceback (most recent call last)", "The above exception was", "During handling of the above")

@@ -79,10 +79,10 @@ def tell(folder: RunFolder) -> None:
 def _run(command: object, news: News) -> None:
     if not (isinstance(command, list) and all(isinstance(word, str) for word in command)):
         raise TypeError("command must be a list of strings")
-    told = {"FINETUNE_RUN": news.run, "FINETUNE_STATE": news.state, "FINETUNE_MESSAGE": news.message}
+    reported = {"FINETUNE_RUN": news.run, "FINETUNE_STATE": news.state, "FINETUNE_MESSAGE": news.message}
     subprocess.run(
         command, input=json.dumps(news.model_dump(), ensure_ascii=False) + "\n", text=True, encoding="utf-8", timeout=COMMAND_SECONDS, check=True,
-        env={**os.environ, **told}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, **reported}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
 

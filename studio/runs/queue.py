@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
@@ -25,10 +24,10 @@ from pydantic import BaseModel
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.events import Step, read_tail
-from interfaces.files import read_json, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import read_run_config
+from interfaces.run_control import DeviceLock, Ticket
 from interfaces.run_records import RunMeta
 from studio.processes.launcher import Launcher, launcher_of
 from studio.runs.state import is_being_started, run_state
@@ -77,18 +76,17 @@ class RunQueue:
         """Return the queued runs in order."""
         waiting = [path for path in self.home.queue.glob("*-*.json") if self.home.run(path.stem).is_waiting]
         tickets = sorted(
-            ((read_json(path) or {}, path.stem) for path in waiting),
-            key=lambda ticket: (_number(ticket[0].get("order")), ticket[1]),
+            ((ticket, path.stem) for path in waiting if (ticket := Ticket.of(path)) is not None),
+            key=lambda one: (one[0].order, one[1]),
         )
         return [
-            Waiting(run=run, name=self._name_of(run), device=self._device_of(run, record), position=position)
-            for position, (record, run) in enumerate(tickets, start=1)
+            Waiting(run=run, name=self._name_of(run), device=self._device_of(run, ticket), position=position)
+            for position, (ticket, run) in enumerate(tickets, start=1)
         ]
 
-    def _device_of(self, run: str, ticket: Mapping[str, object]) -> str:
+    def _device_of(self, run: str, ticket: Ticket) -> str:
         """Return the device in the ticket, or, if the ticket is damaged, the one in the run's settings."""
-        device = str(ticket.get("device"))
-        return device if _DEVICE.fullmatch(device) else device_of_run(self.home.run(run))
+        return ticket.device if _DEVICE.fullmatch(ticket.device) else device_of_run(self.home.run(run))
 
     def place_of(self, folder: RunFolder) -> Waiting | None:
         """Return a run's place in the queue, or None if it isn't queued."""
@@ -111,11 +109,11 @@ class RunQueue:
 
     def holder_of(self, device: str) -> RunFolder | None:
         """Return the run that uses a device or is being started on it."""
-        record = read_json(self._lock_of(device))
-        if record is None:
+        lock = DeviceLock.of(self._lock_of(device))
+        if lock is None:
             return None
-        folder = self.home.run(str(record.get("run")))
-        attempt = folder.attempt(int(_number(record.get("attempt"))))
+        folder = self.home.run(lock.run)
+        attempt = folder.attempt(lock.attempt)
         there = attempt.path.is_dir() and (self._launcher.state(attempt) == "alive" or is_being_started(attempt))
         return folder if there else None
 
@@ -153,12 +151,9 @@ class RunQueue:
             # Another process may have started it meanwhile, and it may even have ended.
             started = len(folder.attempts()) > before or self._launcher.find(folder) is not None
             if not started and not folder.is_waiting:
-                order = max(
-                    (_number((read_json(path) or {}).get("order")) for path in self.home.queue.glob("*-*.json")),
-                    default=0.0,
-                )
-                ticket = {"device": device_of_run(folder), "order": order + 1, "attempts": len(folder.attempts())}
-                write_json(folder.ticket, ticket)
+                tickets = [ticket for path in self.home.queue.glob("*-*.json") if (ticket := Ticket.of(path))]
+                order = max((ticket.order for ticket in tickets), default=0.0) + 1
+                Ticket(device_of_run(folder), order, attempts=len(folder.attempts())).write(folder.ticket)
             self._advance(asked=folder)
         return self._launcher.find(folder) is not None
 
@@ -205,10 +200,10 @@ class RunQueue:
             names = [one.run for one in self.waiting() if one.run != folder.id]
             names.insert(max(position, 1) - 1, folder.id)
             for order, name in enumerate(names, start=1):
-                ticket = self.home.run(name).ticket
-                record = read_json(ticket) or {}
-                if record.get("order") != order:
-                    write_json(ticket, {**record, "order": order})
+                path = self.home.run(name).ticket
+                ticket = Ticket.of(path)
+                if ticket is not None and ticket.order != order:
+                    replace(ticket, order=order).write(path)
 
     def pause(self) -> None:
         """Start no more runs until `resume`. Active runs continue."""
@@ -249,7 +244,7 @@ class RunQueue:
         for path in self.home.queue.glob("*-*.json"):
             folder = self.home.run(path.stem)
             # The run was deleted, or its starter was killed before removing the ticket. An unreadable ticket stays.
-            if not folder.is_waiting and (read_json(path) is not None or not folder.path.exists()):
+            if not folder.is_waiting and (Ticket.of(path) is not None or not folder.path.exists()):
                 path.unlink(missing_ok=True)
         started: list[str] = []
         taken: set[str] = set()
@@ -275,19 +270,17 @@ class RunQueue:
 
     def _keeps_its_place(self, folder: RunFolder) -> bool:
         """Return whether to retry a run that failed to start, because the machine's problem may be temporary."""
-        ticket = read_json(folder.ticket) or {}
-        failures = int(_number(ticket.get("failures"))) + 1
-        if failures >= MOST_FAILURES:
+        ticket = Ticket.of(folder.ticket)
+        if ticket is None or ticket.failures + 1 >= MOST_FAILURES:
             folder.ticket.unlink(missing_ok=True)
             return False
         # A start that failed halfway has left an attempt.
-        write_json(folder.ticket, {**ticket, "failures": failures, "attempts": len(folder.attempts())})
+        replace(ticket, failures=ticket.failures + 1, attempts=len(folder.attempts())).write(folder.ticket)
         return True
 
     def _start(self, folder: RunFolder, device: str) -> None:
-        record = self._lock_of(device)
         attempts = folder.attempts()
-        write_json(record, {"run": folder.id, "attempt": attempts[-1].number + 1 if attempts else 1})
+        DeviceLock(folder.id, attempts[-1].number + 1 if attempts else 1).write(self._lock_of(device))
         self._launcher.start(folder)
         folder.ticket.unlink(missing_ok=True)
 
@@ -313,22 +306,21 @@ def device_name(device: Device) -> str:
     return f"cuda:{device.index}" if device.kind == "cuda" else device.kind
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
-
-
 def main(arguments: list[str]) -> int:
-    """Handle the end of a run: start the next one and send notifications."""
+    """Handle the end of a run: start the next one, find out why this one failed, and send notifications."""
     from studio.models.hub_access import fill_environment
+    from studio.runs.diagnosis import fix_of
     from studio.runs.notify import tell
 
     home = Home(Path(arguments[0]))
     fill_environment(home)
-    queue = RunQueue(home)
-    try:
-        queue.advance()
-    finally:
-        tell(home.run(arguments[1]))
+    queue, run = RunQueue(home), home.run(arguments[1])
+    # The diagnosis comes first, because the next run takes memory.
+    for step in (lambda: fix_of(run), queue.advance, lambda: tell(run)):
+        try:
+            step()
+        except Exception:
+            log.exception("Could not handle the end of run %s", run.id)
     while queue.is_stuck():  # a start failed, and no other process may be there to retry it
         time.sleep(TEND_SECONDS)
         queue.advance()

@@ -27,6 +27,7 @@ from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
+from interfaces.run_control import StopMode, StopRequest
 from interfaces.run_records import Lineage, RunMeta
 from studio.processes.launcher import Launcher, launcher_of
 
@@ -67,8 +68,8 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
         return RunState.STOPPED  # it was removed from the queue, or never queued
     attempt = attempts[-1]
     events = read_tail(folder.events) if events is None else events
-    told = [event for event in events if event.attempt == attempt.number]
-    last = told[-1] if told else None
+    reported = [event for event in events if event.attempt == attempt.number]
+    last = reported[-1] if reported else None
     if isinstance(last, Finished):
         return RunState.FINISHED
     if isinstance(last, Stopped):
@@ -80,16 +81,16 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
         return RunState.STOPPED if stop_requested(folder, attempt) else RunState.FAILED
     if (launcher or launcher_of(folder.home)).state(attempt) == "gone":
         return RunState.STARTING if is_being_started(attempt) else RunState.INTERRUPTED
-    if stop_requested(folder, attempt) or any(isinstance(event, Stopping) for event in told[-20:]):
+    if stop_requested(folder, attempt) or any(isinstance(event, Stopping) for event in reported[-20:]):
         return RunState.STOPPING
-    learning = any(isinstance(event, Step | Evaluated | CheckpointCommitted) for event in told)
+    learning = any(isinstance(event, Step | Evaluated | CheckpointCommitted) for event in reported)
     return RunState.RUNNING if learning else RunState.STARTING
 
 
-def stop_requested(folder: RunFolder, attempt: Attempt) -> str | None:
-    """Return 'save' or 'discard' if this attempt was asked to stop, else None."""
-    request = read_json(folder.stop) if folder.stop.exists() else None
-    return str(request.get("mode")) if request and request.get("attempt") == attempt.number else None
+def stop_requested(folder: RunFolder, attempt: Attempt) -> StopMode | None:
+    """Return how this attempt was asked to stop, or None."""
+    request = StopRequest.of(folder.stop)
+    return request.mode if request and request.attempt == attempt.number else None
 
 
 def is_being_started(attempt: Attempt) -> bool:

@@ -58,7 +58,7 @@ class RunStatus(BaseModel):
     """The maximum remaining time of a stop."""
     problem: str
     code: str
-    cure: Changes
+    fix: Changes
     """A change of settings that would let the run succeed."""
     evidence: list[str]
     """The last lines of the log of a run that failed."""

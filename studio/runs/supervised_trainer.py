@@ -86,8 +86,8 @@ def result_of_run(history: RunHistory) -> TrainingResult:
     """The result as it stands on the disk, with the state and the problem of a trainer that left without a word."""
     folder, tail = history.folder, read_tail(history.folder.events)
     state = run_state(folder, tail)
-    told = state.value if state.is_over else "interrupted"
-    result = result_of(history.refresh(), told)  # type: ignore[arg-type]
+    reported = state.value if state.is_over else "interrupted"
+    result = result_of(history.refresh(), reported)  # type: ignore[arg-type]
     problem = problem_of_run(folder, tail) if state == "failed" else None
     result["problem"] = problem.model_dump(mode="json") if problem else None
     return result

@@ -75,7 +75,7 @@ class Estimate:
         return sum(size for part, size in self.parts.items() if part not in ("process", "fragmentation", "file"))
 
     @property
-    def verdict(self) -> FitLevel:
+    def fit_level(self) -> FitLevel:
         free = self.device.free_memory_bytes
         if self.total_bytes <= COMFORTABLE * free:
             return "fits"
@@ -84,7 +84,7 @@ class Estimate:
     def to_record(self) -> EstimateRecord:
         return EstimateRecord(
             bytes={part: self.parts[part] for part in PARTS if part in self.parts}, total_bytes=self.total_bytes,
-            verdict=self.verdict, seconds=self.seconds, steps=self.steps, tensor_bytes=self.tensor_bytes,
+            fit_level=self.fit_level, seconds=self.seconds, steps=self.steps, tensor_bytes=self.tensor_bytes,
             host_bytes=self.host_bytes, disk_bytes=self.disk_bytes, batch_tokens=sum(self.lengths),
             device=DeviceMemory.of(self.device),
         )  # fmt: skip

@@ -49,7 +49,7 @@ class Fit:
     def to_record(self) -> FitRecord:
         return FitRecord(
             changes=self.changes, costs=list(self.costs), total_bytes=self.estimate.total_bytes,
-            verdict=self.estimate.verdict, step_seconds=self.step_seconds, practical=self.is_practical,
+            fit_level=self.estimate.fit_level, step_seconds=self.step_seconds, practical=self.is_practical,
         )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def resolve_checkpointing(
     if config.gradient_checkpointing != "auto":
         return config
     without = with_changes(config, {"gradient_checkpointing": False})
-    if estimate(shape, without, device, lengths, correction=correction).verdict == "fits":
+    if estimate(shape, without, device, lengths, correction=correction).fit_level == "fits":
         return without
     return with_changes(config, {"gradient_checkpointing": True})
 
@@ -70,18 +70,18 @@ def make_it_fit(
 ) -> Fit | None:
     """Return the mildest change that makes the run fit; None if no change is enough, or none is needed."""
     config = resolve_checkpointing(shape, config, device, lengths, correction)
-    if estimate(shape, config, device, lengths, correction=correction).verdict == "fits":
+    if estimate(shape, config, device, lengths, correction=correction).fit_level == "fits":
         return None
     options = _options(config, device, lengths)
     strongest = [dimension[-1] for dimension in options]
     # With all other options at their strongest. On a CPU, quantization can need more, as the file stays mapped.
     hopeful = [
         bits for bits in options[BITS]
-        if _with(shape, config, (*strongest[:BITS], bits, *strongest[BITS + 1 :]), device, lengths, correction).estimate.verdict == "fits"
+        if _with(shape, config, (*strongest[:BITS], bits, *strongest[BITS + 1 :]), device, lengths, correction).estimate.fit_level == "fits"
     ]  # fmt: skip
     candidates = itertools.product(*options[:BITS], hopeful, *options[BITS + 1 :])
     found = (_with(shape, config, chosen, device, lengths, correction) for chosen in sorted(candidates, key=_dislike))
-    return next((fit for fit in found if fit.changes and fit.estimate.verdict == "fits"), None)
+    return next((fit for fit in found if fit.changes and fit.estimate.fit_level == "fits"), None)
 
 
 def savings(

@@ -27,7 +27,7 @@ class Offer(BaseModel):
     path: str | None
     download_bytes: int
     total_bytes: int
-    verdict: FitLevel
+    fit_level: FitLevel
     fit: FitRecord | None
 
 
@@ -45,7 +45,7 @@ def offers_of(home: Home) -> list[Offer]:
                 license=entry.license, gated=entry.gated, vram_hint=entry.vram_hint, time_hint=entry.time_hint,
                 advice=entry.advice["en"], path=str(found.facts.path) if found.facts.path else None,
                 download_bytes=found.facts.download_bytes, total_bytes=found.estimate.total_bytes,
-                verdict=found.estimate.verdict, fit=fit.to_record() if fit else None,
+                fit_level=found.estimate.fit_level, fit=fit.to_record() if fit else None,
             )
         )  # fmt: skip
     return offers

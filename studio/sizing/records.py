@@ -41,7 +41,7 @@ class EstimateRecord(BaseModel):
 
     bytes: dict[str, int]
     total_bytes: int
-    verdict: FitLevel
+    fit_level: FitLevel
     seconds: tuple[float, float] | None
     steps: int | None
     tensor_bytes: int
@@ -63,7 +63,7 @@ class FitRecord(BaseModel):
     changes: Changes
     costs: list[str]
     total_bytes: int
-    verdict: FitLevel
+    fit_level: FitLevel
     step_seconds: float | None
     practical: bool
 

@@ -64,14 +64,14 @@ export const refusedFor = (error, ...codes) => error instanceof Refused && codes
 /**
  * Follow a background job of the studio, such as reading a file, until it has ended.
  * @param {string} job
- * @param {(told: any) => void} [tell]
+ * @param {(reported: any) => void} [tell]
  */
 export async function followJob(job, tell = () => {}) {
   for (;;) {
-    const told = await ask(`/api/datasets/jobs/${job}?language=${pageLanguage()}`);
-    if (told.done && told.result) return told.result;
-    if (told.done) throw new Refused(told.detail, 200, told.problems);
-    tell(told);
+    const reported = await ask(`/api/datasets/jobs/${job}?language=${pageLanguage()}`);
+    if (reported.done && reported.result) return reported.result;
+    if (reported.done) throw new Refused(reported.detail, 200, reported.problems);
+    tell(reported);
     await new Promise((go) => setTimeout(go, FOLLOW_MS));
   }
 }

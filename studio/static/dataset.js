@@ -214,17 +214,17 @@ class DatasetPart {
   /** @param {string} job @param {number} mine the turn that this job is of */
   follow(job, mine) {
     let previewed = false;
-    return followJob(job, (told) => {
+    return followJob(job, (reported) => {
       if (mine !== this.#turn) throw new Error("");
-      if (told.preview && !previewed) {
+      if (reported.preview && !previewed) {
         previewed = true;
-        this.shown.replaceChildren(talks(told.preview.examples, this.texts));
+        this.shown.replaceChildren(talks(reported.preview.examples, this.texts));
       }
-      const [done, total] = told.progress;
+      const [done, total] = reported.progress;
       this.bar.hidden = false;
       if (total && done) this.bar.value = (100 * done) / total;
       else this.bar.removeAttribute("value");
-      if (told.rows) setText(this.said, fill(this.texts.reading_rows, { rows: number(told.rows) }));
+      if (reported.rows) setText(this.said, fill(this.texts.reading_rows, { rows: number(reported.rows) }));
     });
   }
 

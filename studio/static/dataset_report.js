@@ -41,7 +41,7 @@ function counts(found, texts) {
     count ? make("span", { class: kind }, ` ${fill(text, { count: number(count) })}`) : null;
   const valid = make("strong", {}, fill(texts.counts, { valid: number(found.valid), rows: number(found.rows) }));
   const fault = part("fs-fault", found.invalid, texts.invalid_rows);
-  return make("p", { class: "fs-counts" }, valid, fault, part("fs-doubt", found.suspicious, texts.suspicious_rows));
+  return make("p", { class: "fs-counts" }, valid, fault, part("fs-warning", found.suspicious, texts.suspicious_rows));
 }
 
 /** @param {Fault} record */

@@ -8,16 +8,16 @@ import { formNow } from "./form.js";
 /**
  * @typedef {Record<string, unknown>} Changes
  * @typedef {{ changes: Changes, costs: string[], total_bytes: number, practical: boolean, step_seconds: number }} Saving
- * @typedef {{ verdict: string, total_bytes: number, fit: Saving | null, slow: boolean }} ModelVerdict
+ * @typedef {{ fit_level: string, total_bytes: number, fit: Saving | null, slow: boolean }} ModelFit
  * @typedef {{
- *   bytes: Record<string, number>, total_bytes: number, verdict: string, steps: number | null,
+ *   bytes: Record<string, number>, total_bytes: number, fit_level: string, steps: number | null,
  *   seconds: [number, number] | null, download_bytes: number, disk_bytes: number, batch_tokens: number,
  *   lengths_known: boolean, gradient_checkpointing: boolean, remarks: string[], device: { name: string, free_bytes: number },
  *   fit: Saving | null, savings: Saving[],
- * }} Verdict
+ * }} EstimateAnswer
  * @typedef {{
- *   estimate: Verdict | null, detail: string, models: Record<string, ModelVerdict>,
- *   presets: Record<string, { verdict: string, total_bytes: number, model: string }>,
+ *   estimate: EstimateAnswer | null, detail: string, models: Record<string, ModelFit>,
+ *   presets: Record<string, { fit_level: string, total_bytes: number, model: string }>,
  * }} Answer
  */
 
@@ -43,7 +43,7 @@ class FitPart {
     /** @type {Record<string, any> | null} */
     this.config = formNow().config ?? null;
     const { texts } = this;
-    this.said = statusLine({ class: "fs-verdict" });
+    this.said = statusLine({ class: "fs-summary-line" });
     this.bar = make("div", { class: "fs-memory", role: "img", "aria-label": texts.fit_heading, hidden: true });
     this.legend = make("dl", { class: "fs-memory-parts" });
     this.note = make("p", { class: "fs-hint" });
@@ -167,11 +167,11 @@ class FitPart {
 
   /** @param {Answer} answer */
   showPresets({ presets }) {
-    const badge = (/** @type {{ verdict: string, total_bytes: number }} */ one) =>
+    const badge = (/** @type {{ fit_level: string, total_bytes: number }} */ one) =>
       make(
         "span",
-        { class: "fs-badge", "data-verdict": one.verdict },
-        `${size(one.total_bytes)} · ${this.texts[one.verdict]}`,
+        { class: "fs-badge", "data-level": one.fit_level },
+        `${size(one.total_bytes)} · ${this.texts[one.fit_level]}`,
       );
     const rows = Object.entries(presets).map(([name, one]) =>
       make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, badge(one)), make("td", {}, one.model)),
@@ -181,32 +181,32 @@ class FitPart {
   }
 
   /** @param {Answer} answer */
-  show({ estimate: verdict, detail }) {
+  show({ estimate, detail }) {
     const { texts } = this;
-    for (const part of [this.bar, this.legend, this.note, this.change, this.more]) part.hidden = !verdict;
+    for (const part of [this.bar, this.legend, this.note, this.change, this.more]) part.hidden = !estimate;
     this.timing.hidden = true;
-    if (!verdict) {
-      this.root.dataset.verdict = "";
+    if (!estimate) {
+      this.root.dataset.level = "";
       return setText(this.said, detail || texts.fit_settings);
     }
-    const [need, free] = [verdict.total_bytes, verdict.device.free_bytes];
-    Object.assign(this.root.dataset, { verdict: verdict.verdict, total: String(need) });
-    const words = fill(texts[`verdict_${verdict.verdict}`], {
+    const [need, free] = [estimate.total_bytes, estimate.device.free_bytes];
+    Object.assign(this.root.dataset, { level: estimate.fit_level, total: String(need) });
+    const words = fill(texts[`level_${estimate.fit_level}`], {
       need: size(need),
       free: size(free),
-      device: verdict.device.name,
+      device: estimate.device.name,
     });
-    setText(this.said, [words, this.timeInWords(verdict)].filter(Boolean).join(" "));
+    setText(this.said, [words, this.timeInWords(estimate)].filter(Boolean).join(" "));
     // A missing model would be downloaded first, and one that doesn't fit would fail.
-    const possible = verdict.steps !== null && verdict.download_bytes === 0 && verdict.verdict !== "too_big";
-    this.timing.hidden = !possible || verdict.seconds !== null;
-    this.showMemory(verdict.bytes, need, free);
-    this.showNote(verdict);
-    this.showChange(verdict);
-    this.showSavings(verdict.savings, need);
+    const possible = estimate.steps !== null && estimate.download_bytes === 0 && estimate.fit_level !== "too_big";
+    this.timing.hidden = !possible || estimate.seconds !== null;
+    this.showMemory(estimate.bytes, need, free);
+    this.showNote(estimate);
+    this.showChange(estimate);
+    this.showSavings(estimate.savings, need);
   }
 
-  /** @param {Verdict} verdict */
+  /** @param {EstimateAnswer} estimate */
   timeInWords({ steps, seconds }) {
     if (steps === null) return "";
     if (seconds === null) return fill(this.texts.fit_steps, { steps });
@@ -240,24 +240,24 @@ class FitPart {
     this.legend.replaceChildren(...lines);
   }
 
-  /** @param {Verdict} verdict */
-  showNote(verdict) {
+  /** @param {EstimateAnswer} estimate */
+  showNote(estimate) {
     const { texts } = this;
     const lines = [
-      fill(verdict.lengths_known ? texts.fit_batch : texts.fit_unknown, { tokens: verdict.batch_tokens }),
-      verdict.gradient_checkpointing === true ? texts.fit_recomputed : "",
-      ...verdict.remarks,
-      fill(texts.fit_disk, { disk: size(verdict.disk_bytes + verdict.download_bytes) }),
+      fill(estimate.lengths_known ? texts.fit_batch : texts.fit_unknown, { tokens: estimate.batch_tokens }),
+      estimate.gradient_checkpointing === true ? texts.fit_recomputed : "",
+      ...estimate.remarks,
+      fill(texts.fit_disk, { disk: size(estimate.disk_bytes + estimate.download_bytes) }),
     ];
     setText(this.note, lines.filter(Boolean).join(" "));
   }
 
-  /** A button that applies the mildest change that fits. @param {Verdict} verdict */
-  showChange({ verdict, fit }) {
+  /** A button that applies the mildest change that fits. @param {EstimateAnswer} estimate */
+  showChange({ fit_level, fit }) {
     const { texts } = this;
-    this.change.hidden = verdict === "fits";
+    this.change.hidden = fit_level === "fits";
     const line = (/** @type {string} */ text) => make("span", {}, text);
-    if (!fit) return this.change.replaceChildren(...(verdict === "fits" ? [] : [line(texts.fit_nothing)]));
+    if (!fit) return this.change.replaceChildren(...(fit_level === "fits" ? [] : [line(texts.fit_nothing)]));
     const changes = changesInWords(fit.changes);
     if (!fit.practical)
       return this.change.replaceChildren(line(fill(texts.fit_impractical, { changes, time: clock(fit.step_seconds) })));
@@ -281,18 +281,18 @@ class FitPart {
     this.more.hidden = !savings.length;
   }
 
-  /** A badge on the card of each model. @param {Record<string, ModelVerdict>} models */
+  /** A badge on the card of each model. @param {Record<string, ModelFit>} models */
   showBadges(models) {
     /** @type {NodeListOf<HTMLInputElement>} */
     const inputs = document.querySelectorAll("#train-model input[type=radio]");
     for (const input of inputs) {
-      const [told, label] = [models[input.value], input.closest("label")];
-      if (told && label) this.badge(label, told);
+      const [reported, label] = [models[input.value], input.closest("label")];
+      if (reported && label) this.badge(label, reported);
     }
   }
 
-  /** @param {HTMLElement} label @param {ModelVerdict} told */
-  badge(label, told) {
+  /** @param {HTMLElement} label @param {ModelFit} reported */
+  badge(label, reported) {
     const { texts } = this;
     /** @type {HTMLElement | null} */
     let badge = label.querySelector(".fs-badge");
@@ -300,19 +300,22 @@ class FitPart {
       badge = make("span", { class: "fs-badge" });
       (label.querySelector("span") ?? label).append(badge);
     }
-    badge.dataset.verdict = told.verdict;
-    setText(badge, `${size(told.total_bytes)} · ${texts[told.verdict]}${told.slow ? ` · ${texts.slow}` : ""}`);
+    badge.dataset.level = reported.fit_level;
+    setText(
+      badge,
+      `${size(reported.total_bytes)} · ${texts[reported.fit_level]}${reported.slow ? ` · ${texts.slow}` : ""}`,
+    );
     /** @type {HTMLElement | null} */
     let hint = label.querySelector(".fs-badge-more");
     if (!hint) {
       hint = make("span", { class: "fs-badge-more" });
       badge.after(hint);
     }
-    const without = told.verdict === "fits" ? "" : texts.fit_not;
-    const fits = told.fit?.practical
-      ? fill(texts.fit_with, { changes: changesInWords(told.fit.changes) })
+    const without = reported.fit_level === "fits" ? "" : texts.fit_not;
+    const fits = reported.fit?.practical
+      ? fill(texts.fit_with, { changes: changesInWords(reported.fit.changes) })
       : texts.fit_not;
-    setText(hint, told.fit ? fits : without);
+    setText(hint, reported.fit ? fits : without);
   }
 }
 

@@ -120,13 +120,13 @@ class ChosenModel {
     if (!model || this.#running) return;
     const mine = ++this.#asked;
     try {
-      const told = await ask(`/api/models/facts?model=${encodeURIComponent(model)}&online=${online}`);
+      const reported = await ask(`/api/models/facts?model=${encodeURIComponent(model)}&online=${online}`);
       if (mine !== this.#asked) return;
       this.look.hidden = true;
-      this.fetch.hidden = told.here;
-      if (told.job) return await this.follow(told.job); // started before this page was loaded
-      const away = () => fill(texts.model_away, { model, size: size(told.download_bytes) });
-      setText(this.said, told.here ? fill(texts.model_here, { model }) : away());
+      this.fetch.hidden = reported.here;
+      if (reported.job) return await this.follow(reported.job); // started before this page was loaded
+      const away = () => fill(texts.model_away, { model, size: size(reported.download_bytes) });
+      setText(this.said, reported.here ? fill(texts.model_here, { model }) : away());
       if (online) dispatchEvent(new Event("finetune-lengths")); // its architecture is known now
     } catch (error) {
       if (mine !== this.#asked) return;

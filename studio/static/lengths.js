@@ -25,12 +25,12 @@ export const stepped = (places, from, way) =>
 
 /**
  * How many rows a max_length truncates, and how many lose all trained tokens; null if only the studio can tell.
- * @param {Lengths} told
+ * @param {Lengths} reported
  * @param {number} at
  */
-export function effectOf(told, at) {
-  if (at === told.max_length) return { cut: told.cut, lost: told.lost };
-  const { edges, cut, lost } = told.histogram;
+export function effectOf(reported, at) {
+  if (at === reported.max_length) return { cut: reported.cut, lost: reported.lost };
+  const { edges, cut, lost } = reported.histogram;
   const bar = edges.indexOf(at) - 1;
   if (at >= edges[edges.length - 1]) return { cut: 0, lost: bar >= 0 ? lost[bar] : 0 };
   return bar >= 0 ? { cut: cut[bar], lost: lost[bar] } : null;
@@ -54,17 +54,17 @@ export class LengthBars {
   #settling = 0;
 
   /**
-   * @param {Lengths} told
+   * @param {Lengths} reported
    * @param {Record<string, any>} texts
    * @param {string} longRows the setting that says what becomes of long rows
    * @param {(value: number) => void} setLength
    */
-  constructor(told, texts, longRows, setLength) {
-    this.told = told;
+  constructor(reported, texts, longRows, setLength) {
+    this.reported = reported;
     this.texts = texts;
     this.longRows = longRows;
     this.setLength = setLength;
-    const { edges } = told.histogram;
+    const { edges } = reported.histogram;
     this.longest = edges[edges.length - 1];
     // At bin edges the figures are exact immediately; elsewhere they come with the next response.
     this.places = edges.filter((edge) => edge >= LEAST_LENGTH);
@@ -75,7 +75,7 @@ export class LengthBars {
     this.slider = make("input", range);
     this.drawBars();
     this.listen();
-    this.draw(told.max_length);
+    this.draw(reported.max_length);
     const axis = make("div", { class: "fs-axis", "aria-hidden": "true" }, make("span", {}, "0"));
     axis.append(make("span", {}, fill(texts.axis_end, { longest: number(this.longest) })));
     const label = make("label", { for: "fs-max-length" }, texts.drag_line);
@@ -83,13 +83,13 @@ export class LengthBars {
   }
 
   drawBars() {
-    const { told, texts, svg } = this;
-    const label = fill(texts.histogram_label, { median: number(told.median), longest: number(told.longest) });
+    const { reported, texts, svg } = this;
+    const label = fill(texts.histogram_label, { median: number(reported.median), longest: number(reported.longest) });
     setAll(svg, { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none", "aria-label": label });
-    const { edges, counts } = told.histogram;
+    const { edges, counts } = reported.histogram;
     counts.forEach((count, index) => {
       const [rect, title] = [document.createElementNS(SVG, "rect"), document.createElementNS(SVG, "title")];
-      setAll(rect, barPlace(told.histogram, index));
+      setAll(rect, barPlace(reported.histogram, index));
       rect.dataset.end = String(edges[index + 1]);
       const words = { from: number(edges[index]), to: number(edges[index + 1]), count: number(count) };
       title.textContent = fill(texts.bar_title, words);
@@ -101,12 +101,12 @@ export class LengthBars {
 
   /** Draw the line, the bars beyond it, and its effect in rows. @param {number} at */
   draw(at) {
-    const { texts, told } = this;
+    const { texts, reported } = this;
     const x = (Math.min(at, this.longest) / this.longest) * WIDTH;
     setAll(this.line, { x1: x, x2: x, y1: 0, y2: HEIGHT });
     for (const rect of this.svg.querySelectorAll("rect"))
       rect.classList.toggle("fs-over-length", Number(rect.dataset.end) > at);
-    const effect = effectOf(told, at);
+    const effect = effectOf(reported, at);
     const values = { at: number(at), cut: number(effect?.cut ?? 0), lost: number(effect?.lost ?? 0) };
     setText(this.effect, fill(effect ? texts[`effect_${this.longRows}`] : texts.effect_length, values));
     this.slider.value = String(at);

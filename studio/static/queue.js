@@ -17,7 +17,7 @@ class Queue {
   constructor(root, texts) {
     this.texts = texts;
     this.said = statusLine({ class: "fs-hint" });
-    this.told = statusLine({ class: "fs-said" });
+    this.reported = statusLine({ class: "fs-said" });
     this.rows = make("tbody");
     const head = make("thead", {}, heads(texts.queue_number, texts.name, "", texts.device_column));
     this.scroll = scrolling(texts.queue, make("table", {}, head, this.rows));
@@ -29,7 +29,7 @@ class Queue {
       make("span", { class: "fs-spring" }),
       this.pause,
     );
-    this.box = make("section", { hidden: true }, title, this.said, this.told, this.scroll);
+    this.box = make("section", { hidden: true }, title, this.said, this.reported, this.scroll);
     root.append(this.box);
   }
 
@@ -41,7 +41,7 @@ class Queue {
       words = inWords(error, this.texts);
     }
     await this.refresh(); // show the new order before announcing the move
-    setText(this.told, words);
+    setText(this.reported, words);
     if (words) this.box.hidden = false;
   }
 
@@ -51,16 +51,16 @@ class Queue {
     try {
       await post(`${path}/stop`, { discard: false });
     } catch (error) {
-      return setText(this.told, inWords(error, this.texts));
+      return setText(this.reported, inWords(error, this.texts));
     }
     const back = async () => {
-      this.told.replaceChildren();
+      this.reported.replaceChildren();
       await this.act(`${path}/resume`);
       await this.act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position: one.position });
       /** @type {HTMLElement | null} */ (this.rows.querySelector(`[data-key="${CSS.escape(one.run)}-leave"]`))?.focus();
     };
     const undo = button(this.texts.undo, back, "fs-small");
-    this.told.replaceChildren(fill(this.texts.queue_left, { name: one.name || one.run }), " ", undo);
+    this.reported.replaceChildren(fill(this.texts.queue_left, { name: one.name || one.run }), " ", undo);
     undo.focus();
     await this.refresh();
   }
@@ -128,7 +128,7 @@ class Queue {
     const { texts } = this;
     const { paused, waiting, running } = this.#now;
     const [device, run] = Object.entries(running)[0] ?? [];
-    this.box.hidden = !waiting.length && !paused && !this.told.childNodes.length;
+    this.box.hidden = !waiting.length && !paused && !this.reported.childNodes.length;
     this.scroll.hidden = !waiting.length;
     setText(this.pause, paused ? texts.queue_resume : texts.queue_pause);
     const free = paused ? "" : texts.queue_free;

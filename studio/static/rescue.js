@@ -32,7 +32,7 @@ export function start(root, { texts }) {
     const cut = list.filter((run) => run.state === "interrupted"); // the queue shows the others
     box.hidden = !cut.length;
     setText(all, cut.length === 1 ? texts.resume : texts.resume_all);
-    setText(said, fill(texts.interrupted_told, { names: cut.map((run) => run.name || run.id).join(", ") }));
+    setText(said, fill(texts.interrupted_list, { names: cut.map((run) => run.name || run.id).join(", ") }));
   }
   poll(root, show, POLL_MS);
 }

@@ -66,7 +66,7 @@ class RunPage {
   #going = false;
   over = false;
   /** @type {Record<string, unknown>} the change that is shown is the one that is asked for */
-  #cure = {};
+  #fix = {};
 
   /** @param {HTMLElement} root @param {import("./start.js").Settings} settings @param {string} id */
   constructor(root, settings, id) {
@@ -92,16 +92,20 @@ class RunPage {
     const { texts, base, id } = this;
     const discard = () => confirm(texts.discard_sure) && this.act(`${base}/stop`, { discard: true });
     const download = { class: "fs-button fs-primary", href: `${base}/adapter.zip`, download: true };
-    const goOn = { class: "fs-button", title: texts.continue_training_help, href: `./?from=${encodeURIComponent(id)}` };
+    const continueTraining = {
+      class: "fs-button",
+      title: texts.continue_training_help,
+      href: `./?from=${encodeURIComponent(id)}`,
+    };
     return {
       notify: button(texts.notify_me, () => this.askToTell()),
       stop: button(texts.stop, () => this.act(`${base}/stop`, { discard: false })),
       discard: button(texts.discard, discard, "fs-danger"),
       resume: button(texts.resume, () => this.act(`${base}/resume`)),
       retry: button(texts.retry, () => this.again(this.controls.retry), "", { title: texts.retry_help }),
-      continue_training: make("a", goOn, texts.continue_training),
+      continue_training: make("a", continueTraining, texts.continue_training),
       download: make("a", download, texts.download_adapter),
-      cure: button("", () => this.again(this.controls.cure, { change: this.#cure }), "fs-primary"),
+      fix: button("", () => this.again(this.controls.fix, { change: this.#fix }), "fs-primary"),
     };
   }
 
@@ -110,7 +114,7 @@ class RunPage {
     const { texts, controls } = this;
     const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
     const spring = () => make("span", { class: "fs-spring" });
-    const { notify, stop, discard, resume, retry, continue_training: goOn, download, cure } = controls;
+    const { notify, stop, discard, resume, retry, continue_training: continueTraining, download, fix } = controls;
     const tiles = FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name]));
     return /** @type {HTMLElement[]} */ ([
       this.parts.title,
@@ -125,12 +129,12 @@ class RunPage {
         discard,
         resume,
         retry,
-        goOn,
+        continueTraining,
         download,
       ),
       this.parts.problem,
       this.parts.next,
-      make("p", { class: "fs-row" }, cure),
+      make("p", { class: "fs-row" }, fix),
       this.parts.evidence,
       make("dl", { class: "fs-facts" }, ...tiles),
       row(make("h2", {}, texts.curve), spring(), this.scale),
@@ -224,8 +228,8 @@ class RunPage {
   /** @param {Status} status */
   showProblem(status) {
     setText(this.parts.problem, status.problem);
-    this.#cure = status.cure;
-    setText(this.controls.cure, fill(this.texts.try_again, { changes: changesOf(status.cure) }));
+    this.#fix = status.fix;
+    setText(this.controls.fix, fill(this.texts.try_again, { changes: changesOf(status.fix) }));
     this.parts.evidence.hidden = !status.evidence.length;
     setText(this.parts.evidenceText, status.evidence.join("\n"));
   }

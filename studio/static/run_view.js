@@ -10,7 +10,7 @@ import { clock, figure, size } from "./format.js";
  *   eta_seconds: number | null, tokens_per_second: number | null, memory_bytes: number | null,
  *   peak_memory_bytes: number | null, estimated_bytes: number | null, attempt: number,
  *   resumed_from_step: number | null, saved_step: number | null, stop_seconds: number | null, problem: string,
- *   cure: Record<string, unknown>, evidence: string[], warnings: string[], samples: Sample[], adapter: boolean,
+ *   fix: Record<string, unknown>, evidence: string[], warnings: string[], samples: Sample[], adapter: boolean,
  * }} Status
  */
 
@@ -25,7 +25,7 @@ export function offered(status) {
     retry: over && !(unbegun && state === "stopped"),
     continue_training: over && (status.adapter || status.saved_step !== null),
     download: status.adapter,
-    cure: Object.keys(status.cure).length > 0,
+    fix: Object.keys(status.fix).length > 0,
   };
 }
 

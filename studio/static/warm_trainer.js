@@ -20,10 +20,10 @@ export function start(root, { texts }) {
   const line = make("p", { class: "fs-row", hidden: true }, said, free);
   root.replaceChildren(line);
 
-  /** @param {{ state: string, memory_bytes: number }} told */
-  function show(told) {
-    line.hidden = free.hidden = told.state !== "waiting";
-    if (told.state === "waiting") setText(said, fill(texts.warm_trainer, { memory: size(told.memory_bytes) }));
+  /** @param {{ state: string, memory_bytes: number }} reported */
+  function show(reported) {
+    line.hidden = free.hidden = reported.state !== "waiting";
+    if (reported.state === "waiting") setText(said, fill(texts.warm_trainer, { memory: size(reported.memory_bytes) }));
   }
   let wanted = true; // start it only once per visit, so that it stays off after the user frees its memory
   const look = async () => {

@@ -97,7 +97,7 @@ class Attempt:
     def is_over(self) -> bool:
         return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
-    def told(self) -> list[Event]:
+    def reported(self) -> list[Event]:
         return [event for event in read_tail(self.folder.events) if event.attempt == self.number]
 
 

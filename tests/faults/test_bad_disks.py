@@ -1,4 +1,4 @@
-"""A disk that fills up, or that fails, in the midst of a write: told with path and figures, nothing torn, and the
+"""A disk that fills up, or that fails, in the midst of a write: reported with path and figures, nothing torn, and the
 run goes on to the same weights once there is space."""
 
 import contextlib
@@ -36,8 +36,8 @@ CALLS = ("write", "fsync", "rename", "ftruncate", "openat")
 
 def last_word(folder: RunFolder, attempt: Attempt) -> Problem | None:
     """Why an attempt failed, by its own account."""
-    told = attempt.told()
-    last = told[-1] if told else None
+    reported = attempt.reported()
+    last = reported[-1] if reported else None
     assert not isinstance(last, Finished)
     return last.problem if isinstance(last, Failed) else None
 
@@ -70,7 +70,7 @@ def test_full_disk_reports_needed_and_free_space(
             check_no_torn_commit(folder)
             ballast.unlink()
         assert run_to_the_end(nursery, folder) == undisturbed
-    print(f"{done} full disks ({moments.into_saves} into a save): told, nothing torn, equal")
+    print(f"{done} full disks ({moments.into_saves} into a save): reported, nothing torn, equal")
 
 
 def fill(path: Path, size: int) -> None:
@@ -114,7 +114,7 @@ def test_failed_write_reports_its_path(
         assert problem.code in (Code.DISK_ERROR, Code.DISK_FULL), f"seed {SEED}, {inject}: {problem}"
         assert str(home.path) in sentence(problem), f"seed {SEED}, {inject}: {sentence(problem)}"
     assert run_to_the_end(nursery, folder) == undisturbed
-    print(f"{done} failed writes ({silent} attempts met none): told, nothing torn, equal")
+    print(f"{done} failed writes ({silent} attempts met none): reported, nothing torn, equal")
 
 
 def watched(folder: RunFolder) -> list[Path]:
@@ -131,7 +131,7 @@ def watched(folder: RunFolder) -> list[Path]:
 
 
 def test_ballast_really_fills_the_disk(tmp_path: Path) -> None:
-    """The ballast takes what it is told to: else a full disk is none."""
+    """The ballast takes what it is set to: else a full disk is none."""
     with small_disk(tmp_path / "small", 1 << 20) as disk:
         fill(disk / "ballast", shutil.disk_usage(disk).free)
         with pytest.raises(OSError, match="No space left"):

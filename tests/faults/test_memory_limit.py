@@ -12,7 +12,7 @@ import yaml
 from interfaces.folders import Home
 from tests.support.memory_group import memory_group, run_in
 
-pytestmark = [pytest.mark.story, pytest.mark.long]  # test_browser_queue shows the cure with a trainer that says so
+pytestmark = [pytest.mark.story, pytest.mark.long]  # test_browser_queue shows the fix with a trainer that says so
 FINETUNE = str(Path(sys.executable).parent / "finetune")
 ROWS, WORDS = 24, 420
 
@@ -51,16 +51,16 @@ def test_suggested_out_of_memory_fix_really_runs(place: Path) -> None:
     )
     idle = needed["total_bytes"] - step
     with memory_group(idle + step // 2) as small:
-        told = json.loads(finetune(small, place, "estimate", config, "--json").stdout)
-        assert told["verdict"] == "too_big"
-        assert told["device"]["total_bytes"] == (idle + step // 2) // 4096 * 4096
+        reported = json.loads(finetune(small, place, "estimate", config, "--json").stdout)
+        assert reported["fit_level"] == "too_big"
+        assert reported["device"]["total_bytes"] == (idle + step // 2) // 4096 * 4096
         killed = finetune(small, place, "train", config)
         assert killed.returncode == 1
         assert "ran out of memory" in killed.stdout
-        assert "--cured' runs it again with" in killed.stdout
-        fits = finetune(small, place, "retry", "last", "--cured")
+        assert "--apply-fix' runs it again with" in killed.stdout
+        fits = finetune(small, place, "retry", "last", "--apply-fix")
         assert fits.returncode == 0, fits.stdout
         runs = sorted((place / "home" / "runs").iterdir())
         before, after = (yaml.safe_load((run / "config.yaml").read_text()) for run in runs)
-        assert {name: after[name] for name in after if after[name] != before[name]} == told["fit"]["changes"]
+        assert {name: after[name] for name in after if after[name] != before[name]} == reported["fit"]["changes"]
         assert "Adapter: " in fits.stdout

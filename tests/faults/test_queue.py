@@ -81,8 +81,8 @@ def test_ten_queued_runs_end_in_order_while_studios_are_killed(
     until(lambda: has_ended(*runs))
     ends = ["finished"] * 2 + ["failed", "finished", "failed"] + ["finished"] * 5
     assert [run_state(folder).value for folder in runs] == ends
-    told = [read_events(folder.events) for folder in runs]
-    begun = [next(event.time for event in events if isinstance(event, Started)) for events in told]
+    reported = [read_events(folder.events) for folder in runs]
+    begun = [next(event.time for event in events if isinstance(event, Started)) for events in reported]
     assert begun == sorted(begun)
     assert all(len(folder.attempts()) == 1 for folder in runs)
     until(lambda: queue.running() == {})
@@ -112,10 +112,10 @@ def test_two_studios_and_a_terminal_start_one_run_a_device(queue: RunQueue, open
         ready.wait()
         # A terminal that follows would wait for the end: it starts and goes.
         terminal = [sys.executable, "-c", START, str(queue.home.path), runs[2].id]
-        told = subprocess.run(terminal, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
+        reported = subprocess.run(terminal, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
         for press in presses:
             press.join()
-        assert told.returncode == 0, told.stderr
+        assert reported.returncode == 0, reported.stderr
         started = [folder for folder in runs if folder.attempts()]
         assert len(started) == 1, f"try {number}"
         assert {one.run for one in queue.waiting()} == {folder.id for folder in runs} - {started[0].id}

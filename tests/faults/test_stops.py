@@ -37,11 +37,11 @@ def reached(attempt: Attempt, phase: str) -> bool:
     """Whether an attempt is in a phase now, as far as its events tell."""
     if phase == "save":
         return is_saving(attempt.folder)
-    told = attempt.told()
-    last: Event | None = told[-1] if told else None
+    reported = attempt.reported()
+    last: Event | None = reported[-1] if reported else None
     if phase == "train":
         return isinstance(last, Step)
-    if phase == "evaluate":  # it begins when step 15, 30, ... has been told
+    if phase == "evaluate":  # it begins when step 15, 30, ... has been logged
         return isinstance(last, Step) and last.step % 15 == 0
     return isinstance(last, Phase) and last.phase == phase
 
@@ -71,7 +71,7 @@ def stop(attempt: Attempt, mode: str) -> float:
 
 def bound_of(attempt: Attempt) -> float:
     """What the run itself said that it needs; at once where it said nothing."""
-    asked = [event for event in attempt.told() if isinstance(event, Stopping)]
+    asked = [event for event in attempt.reported() if isinstance(event, Stopping)]
     return max([AT_ONCE_SECONDS, *(event.within_seconds for event in asked)])
 
 
@@ -98,7 +98,7 @@ def test_a_stop_in_any_phase_is_done_within_its_bound(
         where = f"seed {SEED}: {mode} in {phase}"
         assert code == 0, f"{where}: {folder.log.read_text()[-2000:]}"
         assert seconds <= bound_of(attempt), f"{where}: {seconds:.1f} s of {bound_of(attempt):.1f}"
-        assert isinstance(attempt.told()[-1], Stopped | Finished), where
+        assert isinstance(attempt.reported()[-1], Stopped | Finished), where
         check_no_torn_commit(folder)
         slowest[phase] = max(slowest.get(phase, 0.0), seconds)
         if phase in ("train", "evaluate", "save"):

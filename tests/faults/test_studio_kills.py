@@ -85,9 +85,9 @@ def kill_during_a_run(home: Home, studio: Studio, template: str, chance: random.
         seconds.append(time.monotonic() - begun)
     until(lambda: page.poll(run)["state"] == "finished", 300)
     page.poll(run)
-    told = steps_of(folder)
-    assert told == list(range(1, len(told) + 1)), f"seed {SEED}"
-    assert page.points == told, f"seed {SEED}: a page lost or doubled points"
+    reported = steps_of(folder)
+    assert reported == list(range(1, len(reported) + 1)), f"seed {SEED}"
+    assert page.points == reported, f"seed {SEED}: a page lost or doubled points"
     assert len([event for event in read_events(folder.events) if isinstance(event, Started)]) == 1
     until(lambda: LocalLauncher().find(folder) is None)  # the supervisor still writes down how it ended
     shutil.rmtree(folder.path)
@@ -127,7 +127,7 @@ def test_killing_all_processes_interrupts_a_resumable_run(
 
 @contextlib.contextmanager
 def somebody_else(pid: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A foreign process that has been given this very pid; skipped where the kernel can't be told."""
+    """A foreign process that has been given this very pid; skipped where the kernel can't be reported."""
     last = Path("/proc/sys/kernel/ns_last_pid")
     for _ in range(200):
         try:
@@ -148,7 +148,7 @@ def somebody_else(pid: int) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-@pytest.mark.alone  # the kernel is told which pid to give next
+@pytest.mark.alone  # the kernel is given the pid to give next
 def test_reused_pid_is_never_signaled(home: Home) -> None:
     for _ in range(rounds(1, "PID_REUSES")):
         folder, attempt = start(home, "waits")
@@ -189,8 +189,8 @@ def test_clock_changes_lose_nothing(
         until(lambda before=before: len(steps_of(folder)) > before + 25)
         os.killpg(trainer.pid, signal.SIGKILL)
         trainer.wait()
-        told = [event.time for event in read_events(folder.events) if event.attempt == number]
-        assert abs(told[-1] - time.time()) > 80_000
+        reported = [event.time for event in read_events(folder.events) if event.attempt == number]
+        assert abs(reported[-1] - time.time()) > 80_000
         # Checkpoints of the day that is over look new, and new ones old.
         for path in folder.checkpoints.iterdir():
             os.utime(path, (time.time() + 86_400, time.time() + 86_400))

@@ -1,4 +1,4 @@
-"""The trainer is killed at random moments, half of them in the midst of a save; and told to end, which it does well."""
+"""The trainer is killed at random moments, half of them in the midst of a save; or terminated, which it handles."""
 
 import signal
 from typing import Any
@@ -30,7 +30,7 @@ def test_repeatedly_killed_run_reaches_the_same_weights(
         code = attempt.wait()
         check_no_torn_commit(folder)
         last = (read_tail(folder.events) or [None])[-1]
-        if number is signal.SIGTERM and attempt.told():  # before its first word it may not listen yet
+        if number is signal.SIGTERM and attempt.reported():  # before its first word it may not listen yet
             assert code == 0, folder.log.read_text()[-2000:]
             assert isinstance(last, Stopped | Finished)
         if isinstance(last, Finished):

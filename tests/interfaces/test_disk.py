@@ -30,10 +30,10 @@ def test_write_protection_and_disk_errors_are_distinguished(tmp_path: Path) -> N
 
 
 def test_error_without_file_name_gets_one() -> None:
-    for name, told in ((None, "/worked/on"), ("/its/own", "/its/own")):
+    for name, reported in ((None, "/worked/on"), ("/its/own", "/its/own")):
         with pytest.raises(OSError, match="full") as raised, at(Path("/worked/on")):
             raise OSError(errno.ENOSPC, "full", name)
-        assert raised.value.filename == told
+        assert raised.value.filename == reported
 
 
 def test_missing_space_is_reported_before_the_work(tmp_path: Path) -> None:

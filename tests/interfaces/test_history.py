@@ -24,7 +24,7 @@ from trainer.training.event_log import EventLog
 def attempts(seed: int) -> list[list[Event]]:
     """Several attempts of a run, each going on from a random step of the one before, or anew."""
     chance = random.Random(seed)
-    last, told = 0, []
+    last, reported = 0, []
     for number in range(chance.randrange(1, 6)):
         begin = chance.choice([0, chance.randrange(last + 1)]) if number else 0
         events: list[Event] = [STARTED.model_copy(update={"resumed_from_step": begin or None})]
@@ -35,8 +35,8 @@ def attempts(seed: int) -> list[list[Event]]:
                 events.append(Evaluated(step=at, loss=chance.random(), examples=1, seconds=0.1))
             if at % 4 == 0:
                 events.append(Sampled(step=at, prompt="q", answer=str(number)))
-        told.append(events)
-    return told
+        reported.append(events)
+    return reported
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -17,7 +17,7 @@ def step(number: int, loss: float, tokens: int = 100, seconds: float = 2.0) -> S
     )  # fmt: skip
 
 
-def told(folder: RunFolder, events: list[Event]) -> RunHistory:
+def reported(folder: RunFolder, events: list[Event]) -> RunHistory:
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.events.write_text("".join(event.model_dump_json() + "\n" for event in events))
     return RunHistory(folder).refresh()
@@ -31,7 +31,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     folder.adapter.mkdir(parents=True)
     finished = Finished(step=3, adapter="adapter", peak_memory_bytes=99, seconds=5.0, time=110.0)
     measured = Evaluated(step=3, loss=0.5, examples=2, seconds=0.1, time=104.0)
-    result = result_of(told(folder, [STARTED, step(1, 3.0), step(2, 2.0), step(3, 1.0), measured, finished]))
+    result = result_of(reported(folder, [STARTED, step(1, 3.0), step(2, 2.0), step(3, 1.0), measured, finished]))
     assert set(result) == set(TrainingResult.__annotations__)
     assert result["state"] == "finished"
     assert result["adapter"] == str(folder.adapter)
@@ -44,11 +44,11 @@ def test_a_finished_run(tmp_path: Path) -> None:
 
 def test_failed_run_has_its_reason(tmp_path: Path) -> None:
     problem = Problem.error(Code.FILE_MISSING, path="a")
-    result = result_of(told(RunFolder(tmp_path / "r"), [STARTED, Failed(step=0, problem=problem)]))
+    result = result_of(reported(RunFolder(tmp_path / "r"), [STARTED, Failed(step=0, problem=problem)]))
     assert (result["state"], result["adapter"], result["steps"]) == ("failed", None, 0)
     assert Problem.model_validate(result["problem"]) == problem
 
 
 def test_run_without_final_event_is_interrupted(tmp_path: Path) -> None:
-    assert result_of(told(RunFolder(tmp_path / "r"), [STARTED, step(1, 3.0)]))["state"] == "interrupted"
-    assert result_of(told(RunFolder(tmp_path / "r"), []))["state"] == "interrupted"
+    assert result_of(reported(RunFolder(tmp_path / "r"), [STARTED, step(1, 3.0)]))["state"] == "interrupted"
+    assert result_of(reported(RunFolder(tmp_path / "r"), []))["state"] == "interrupted"

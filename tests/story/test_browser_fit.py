@@ -24,8 +24,8 @@ EN = texts("page")
 TOTAL = "Number(document.querySelector('.fs-fit').dataset.total)"
 
 
-def verdict_is(page: Any, *verdicts: str) -> None:
-    page.wait_for_function(f"{list(verdicts)}.includes(document.querySelector('.fs-fit')?.dataset.verdict)")
+def level_is(page: Any, *levels: str) -> None:
+    page.wait_for_function(f"{list(levels)}.includes(document.querySelector('.fs-fit')?.dataset.level)")
 
 
 def set_number(page: Any, label: str, value: int) -> None:
@@ -40,7 +40,7 @@ def badge(page: Any, model: str) -> Any:
 
 def test_bar_and_badges_follow_the_settings(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    verdict_is(page, "fits", "tight", "too_big")
+    level_is(page, "fits", "tight", "too_big")
     before, shown = page.evaluate(TOTAL), badge(page, "Qwen2.5-0.5B-Instruct").inner_text()
     set_number(page, "max_length", 2048)
     page.wait_for_function(f"{TOTAL} > {before}")
@@ -61,7 +61,7 @@ def test_bar_and_badges_follow_the_settings(new_page: Callable[..., Any], tmp_pa
 
 def test_each_preset_shows_its_estimate(new_page: Callable[..., Any]) -> None:
     page = new_page()
-    verdict_is(page, "fits", "tight", "too_big")
+    level_is(page, "fits", "tight", "too_big")
     summary = page.get_by_text(EN["fit_presets"])
     summary.focus()
     page.keyboard.press("Enter")
@@ -82,10 +82,10 @@ def fast_machine(studio: Studio) -> Iterator[None]:
 
 def test_impractical_changes_are_shown_but_not_suggested(new_page: Callable[..., Any]) -> None:
     page = new_page()
-    verdict_is(page, "fits")
+    level_is(page, "fits")
     set_number(page, "per_device_train_batch_size", 64)
     set_number(page, "max_length", 8192)
-    verdict_is(page, "too_big")
+    level_is(page, "too_big")
     page.get_by_text("a single step would take").wait_for()
     assert not page.get_by_role("button", name=EN["fit_make"], exact=True).is_visible()
     set_number(page, "per_device_train_batch_size", 4)
@@ -95,16 +95,16 @@ def test_impractical_changes_are_shown_but_not_suggested(new_page: Callable[...,
 @pytest.mark.usefixtures("fast_machine")
 def test_make_it_fit_changes_the_form_and_can_be_undone(new_page: Callable[..., Any]) -> None:
     page = new_page()
-    verdict_is(page, "fits")
+    level_is(page, "fits")
     set_number(page, "per_device_train_batch_size", 64)
     set_number(page, "max_length", 8192)
-    verdict_is(page, "too_big")
+    level_is(page, "too_big")
     page.get_by_role("button", name=EN["fit_make"], exact=True).click()
-    verdict_is(page, "fits")
+    level_is(page, "fits")
     batch = page.get_by_label("(per_device_train_batch_size)")
     assert int(batch.input_value()) < 64
     page.locator("#train-fit").get_by_role("button", name=EN["undo"]).click()
-    verdict_is(page, "too_big")
+    level_is(page, "too_big")
     assert batch.input_value() == "64"
     set_number(page, "per_device_train_batch_size", 4)
     set_number(page, "max_length", 512)
@@ -112,7 +112,7 @@ def test_make_it_fit_changes_the_form_and_can_be_undone(new_page: Callable[..., 
 
 def test_saving_is_applied_with_one_click(new_page: Callable[..., Any]) -> None:
     page = new_page()
-    verdict_is(page, "fits")
+    level_is(page, "fits")
     before = page.evaluate(TOTAL)
     page.get_by_text(EN["fit_savings"]).click()
     page.locator(".fs-fit tr").filter(has_text="gradient_checkpointing").get_by_role(
@@ -151,7 +151,9 @@ def test_timed_steps_show_duration_and_measured_peak(
     before |= set(studio.home.runs.iterdir())
     time_it.click()
     part.get_by_text(EN["fit_timing_run"]).wait_for()
-    page.wait_for_function("/ steps, .+ to /.test(document.querySelector('.fs-verdict').innerText)", timeout=300_000)
+    page.wait_for_function(
+        "/ steps, .+ to /.test(document.querySelector('.fs-summary-line').innerText)", timeout=300_000
+    )
     time_it.wait_for(state="hidden")
     part.screenshot(path=tmp_path / "known.png")
     (run,) = set(studio.home.runs.iterdir()) - before

@@ -101,7 +101,7 @@ def test_search_choose_and_download_with_progress(
     page.get_by_role("button", name=EN["look_up"]).click()
     page.get_by_text(re.compile(re.escape(f"{MODEL} is not downloaded yet"))).wait_for()
     # Its shape is known now, and so is what it needs.
-    page.wait_for_function("document.querySelector('.fs-fit').dataset.verdict === 'fits'")
+    page.wait_for_function("document.querySelector('.fs-fit').dataset.level === 'fits'")
     page.screenshot(path=tmp_path / "found.png")
     hub.bytes_per_second = 400_000
     page.get_by_role("button", name=EN["download_now"]).click()

@@ -1,4 +1,4 @@
-"""The queue in the browser: seen, put in another order, left and joined again, paused; and a failure with its cure."""
+"""The queue in the browser: seen, put in another order, left and joined again, paused; and a failure with its fix."""
 
 import signal
 from collections.abc import Callable, Iterator

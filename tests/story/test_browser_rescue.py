@@ -94,14 +94,14 @@ def test_stopped_run_can_resume_rerun_and_continue_training(
     page.unroute("**/events?*")
     page.get_by_role("button", name=words["stop"]).click()
     page.locator(".fs-state[data-state=stopped]").wait_for()
-    told = read_events(run.events)
-    assert isinstance(told[-1], Stopped)
-    assert page.locator("#fact-saved_step").inner_text() == str(told[-1].step)
+    reported = read_events(run.events)
+    assert isinstance(reported[-1], Stopped)
+    assert page.locator("#fact-saved_step").inner_text() == str(reported[-1].step)
     page.screenshot(path=tmp_path / "stopped.png", full_page=True)
 
     page.get_by_role("button", name=words["resume"]).click()
     page.locator(".fs-state[data-state=running]").wait_for()
-    assert [event for event in read_events(run.events) if isinstance(event, Started)][-1].resumed_from_step == told[
+    assert [event for event in read_events(run.events) if isinstance(event, Started)][-1].resumed_from_step == reported[
         -1
     ].step
     page.get_by_role("button", name=words["stop"]).click()

@@ -62,9 +62,9 @@ def test_next_run_uses_the_warm_trainer(new_page: Callable[..., Any], studio: St
     page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=300_000)
     folder = studio.home.run(page.url.partition("run=")[2])
     assert ProcessIdentity.from_record((read_json(folder.attempts()[0].pid) or {})["trainer"]) == first
-    told = read_events(folder.events)
-    assert isinstance(told[-1], Finished)
-    assert any(isinstance(event, Step) for event in told)
+    reported = read_events(folder.events)
+    assert isinstance(reported[-1], Finished)
+    assert any(isinstance(event, Step) for event in reported)
 
     # Another waits for the next; a person may have its memory back.
     page.goto(f"{studio.url}/en/")

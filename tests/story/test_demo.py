@@ -52,8 +52,10 @@ def demo(starter_home: Home) -> tuple[RunFolder, str]:
 
 
 def answers(folder: RunFolder) -> tuple[list[str], list[str]]:
-    told = [event for event in read_events(folder.events) if isinstance(event, Sampled)]
-    return [event.answer for event in told if event.step == 0], [event.answer for event in told if event.step > 0]
+    reported = [event for event in read_events(folder.events) if isinstance(event, Sampled)]
+    return [event.answer for event in reported if event.step == 0], [
+        event.answer for event in reported if event.step > 0
+    ]
 
 
 def test_the_loss_falls_by_more_than_sixty_percent(demo: tuple[RunFolder, str]) -> None:

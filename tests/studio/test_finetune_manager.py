@@ -96,9 +96,9 @@ def test_home_defaults_to_environment(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_run_starts_from_adapter_found_by_partial_id(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
     source = manager.create_task(CONFIG)
     with pytest.raises(FineTuneError, match="no adapter yet"):
-        manager.config_for_rerun(source, go_on=True)
+        manager.config_for_rerun(source, continue_training=True)
     home.run(source).checkpoint(5).mkdir(parents=True)
-    again = manager.config_for_rerun(source, go_on=True)
+    again = manager.config_for_rerun(source, continue_training=True)
     assert again == {**manager.config_for_rerun(source), "adapter_name_or_path": source}
     task = manager.create_task({**CONFIG, "adapter_name_or_path": source[-4:]})
     assert manager.config(task)["adapter_name_or_path"] == source

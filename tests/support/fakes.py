@@ -43,10 +43,10 @@ from interfaces.events import Failed, Finished, Started, Step, Stopped, Stopping
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from trainer.training.event_log import EventLog
-from trainer.training.stop import StopRequest
+from trainer.training.stop import StopSignal
 
 folder, attempt, script = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
-stop, log = StopRequest(folder, attempt), EventLog(folder.events, attempt)
+stop, log = StopSignal(folder, attempt), EventLog(folder.events, attempt)
 if script != "deaf":
     stop.listen()
 else:
@@ -65,8 +65,10 @@ if script == "out of memory":
     from trainer.training.failures import out_of_memory
     print("CUDA out of memory. Tried to allocate 2.00 GiB")
     log.append(Failed(step=3, problem=out_of_memory(FineTuneConfig.model_validate(yaml.safe_load(folder.config.read_text())), "cuda")))
+    sys.exit(1)
 elif script == "fails":
     log.append(Failed(step=3, problem=Problem.error(Code.NO_CHAT_TEMPLATE, model="fake")))
+    sys.exit(1)
 elif stop.mode or script == "lingers":
     log.append(Stopping(mode="save", within_seconds=6.4))
     log.append(Stopped(step=3, resumable=False))

@@ -88,10 +88,10 @@ def kept(events: Iterable[Event]) -> Iterator[Event]:
             for earlier in range(1, event.attempt):
                 horizon[earlier] = min(horizon.get(earlier, resumed_from), resumed_from)
     for event in events:
-        told_again = isinstance(event, Step | Evaluated | Sampled | CheckpointCommitted) and event.step > horizon.get(
+        repeated = isinstance(event, Step | Evaluated | Sampled | CheckpointCommitted) and event.step > horizon.get(
             event.attempt, event.step
         )
-        if not told_again:
+        if not repeated:
             yield event
 
 

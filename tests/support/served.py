@@ -92,8 +92,8 @@ class Page:
         return json.loads(self._opener.open(request, timeout=300).read())
 
     def poll(self, run: str) -> dict[str, Any]:
-        told: dict[str, Any] = self.ask(f"/api/runs/{run}/events?since={self.last}")
-        self.points = told["train"]["x"] if told["reset"] else self.points + told["train"]["x"]
-        self.last = told["last"]
-        status: dict[str, Any] = told["status"]
+        reported: dict[str, Any] = self.ask(f"/api/runs/{run}/events?since={self.last}")
+        self.points = reported["train"]["x"] if reported["reset"] else self.points + reported["train"]["x"]
+        self.last = reported["last"]
+        status: dict[str, Any] = reported["status"]
         return status

@@ -33,7 +33,7 @@ def find_resume_point(folder: RunFolder) -> ResumePoint:
     step, passed_over = newest_checkpoint(folder)
     if step is None:
         count = len(committed_steps(folder))
-        anew = [Problem.warning(Code.BEGUN_ANEW, count=count)] if count else []
+        anew = [Problem.warning(Code.RESTARTED_FROM_ZERO, count=count)] if count else []
         return ResumePoint(None, warnings=(*passed_over, *anew))
     manifest = read_manifest(folder.checkpoint(step))
     if manifest is None:

@@ -41,12 +41,12 @@ class Cells:
     """Collects the warnings about one row's texts."""
 
     def __init__(self) -> None:
-        self.doubts: list[tuple[Code, dict[str, object]]] = []
+        self.warnings: list[tuple[Code, dict[str, object]]] = []
         self.unused: set[str] = set()
         """Keys inside turns that are not used."""
 
-    def doubt(self, code: Code, field: str, **params: Any) -> None:
-        self.doubts.append((code, {"field": field, **params}))
+    def warn(self, code: Code, field: str, **params: Any) -> None:
+        self.warnings.append((code, {"field": field, **params}))
 
     def text(
         self, values: dict[str, object], key: str, within: str = "", required: bool = True, answer: bool = False,
@@ -84,18 +84,18 @@ class Cells:
             RowError: the text is a placeholder for an image, which is unsupported.
         """
         if len(value) > MOST_CHARACTERS and not any_length:
-            self.doubt(Code.ROW_CELL_LARGE, field, value=len(value), expected=MOST_CHARACTERS)
+            self.warn(Code.ROW_CELL_LARGE, field, value=len(value), expected=MOST_CHARACTERS)
         if len(value) < 20 and value.strip().lower() in _NO_VALUES:
-            self.doubt(Code.ROW_NOT_A_VALUE, field, value=value.strip())
+            self.warn(Code.ROW_NOT_A_VALUE, field, value=value.strip())
         if _may_hold_odd(value) and (odd := _ODD.search(value)):
             code = Code.ROW_DAMAGED_CHARACTER if odd[0] == "\ufffd" else Code.ROW_CONTROL_CHARACTERS
-            self.doubt(code, field, value=f"U+{ord(odd[0]):04X}")
+            self.warn(code, field, value=f"U+{ord(odd[0]):04X}")
         if (place := _PLACE_OF_MEDIA.search(value)) and f"</{place[1]}>" not in value:
             if _AT_AN_EDGE.search(value):
                 raise RowError(Code.ROW_HAS_MEDIA, field=field, value=place[0])
-            self.doubt(Code.ROW_HAS_MEDIA, field, value=place[0])
+            self.warn(Code.ROW_HAS_MEDIA, field, value=place[0])
         if "<|" in value and (special := _SPECIAL.search(value)):
-            self.doubt(Code.ROW_SPECIAL_TOKEN, field, value=special[0])
+            self.warn(Code.ROW_SPECIAL_TOKEN, field, value=special[0])
 
     def _look_at_end(self, value: str, field: str) -> None:
         text = value.rstrip()
@@ -109,7 +109,7 @@ class Cells:
             reason = "says_truncated"
         else:
             return
-        self.doubt(Code.ROW_ANSWER_CUT, field, reason=reason)
+        self.warn(Code.ROW_ANSWER_CUT, field, reason=reason)
 
 
 def _may_hold_odd(value: str) -> bool:

@@ -310,8 +310,8 @@ def tools_of(value: Any, field: str) -> tuple[dict[str, object], ...]:
 def check_order(messages: list[Message], field: str, cells: Cells) -> None:
     """Add warnings for turns in an unusual order."""
 
-    def doubt(number: int, reason: str) -> None:
-        cells.doubt(Code.ROW_ROLE_ORDER, f"{field}[{number}]", value=messages[number].role, reason=reason)
+    def warn(number: int, reason: str) -> None:
+        cells.warn(Code.ROW_ROLE_ORDER, f"{field}[{number}]", value=messages[number].role, reason=reason)
 
     previous = ""
     for number, message in enumerate(messages):
@@ -321,15 +321,15 @@ def check_order(messages: list[Message], field: str, cells: Cells) -> None:
         )
         if message.role == "system":
             if number:
-                return doubt(number, "system_not_first")
+                return warn(number, "system_not_first")
             continue
         if message.role == "assistant" and previous == "":
-            return doubt(number, "nothing_asked")
+            return warn(number, "nothing_asked")
         if message.role in ("user", "assistant") and message.role == previous and not called:
-            return doubt(number, "role_repeated")
+            return warn(number, "role_repeated")
         if message.role == "tool" and not called:
-            return doubt(number, "nothing_called")
+            return warn(number, "nothing_called")
         previous = message.role
     if messages[-1].role != "assistant":
-        return doubt(len(messages) - 1, "no_answer_follows")
+        return warn(len(messages) - 1, "no_answer_follows")
     return None

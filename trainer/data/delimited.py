@@ -54,8 +54,8 @@ def delimited_rows(path: Path, kind: str) -> Iterator[Row]:
         delimiter = "\t" if kind == ".tsv" else max(_DELIMITERS, key=header_line.count)
         file.seek(0)
         lines = _Lines(file)
-        if told := _EXCELS_OWN.match(header_line):  # Excel's extra first line, which gives the delimiter
-            delimiter = told[1]
+        if reported := _EXCELS_OWN.match(header_line):  # Excel's extra first line, which gives the delimiter
+            delimiter = reported[1]
             next(iter(lines))
         lines.begin_row()
         try:

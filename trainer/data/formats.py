@@ -195,7 +195,7 @@ def example_of(
     if unused_keys is not None:
         unused_keys.update(cells.unused)
     example = example.model_copy(update={"row": row.row, "line": row.line})
-    return example, [Problem.warning(code, **placed(params)) for code, params in cells.doubts]
+    return example, [Problem.warning(code, **placed(params)) for code, params in cells.warnings]
 
 
 def _conversation(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:

@@ -57,7 +57,7 @@ class Inspection:
         self._first: list[RowProblem] = []
         self._seen: dict[int, int] = {}
         self._problem_lines = 0
-        self._told = 0.0
+        self._updated = 0.0
 
     def run(self) -> DatasetReport:
         """Read everything.
@@ -227,9 +227,9 @@ class Inspection:
         return ""
 
     def _progress(self, row: Row, count: int) -> None:
-        if count % 256 or (now := time.monotonic()) - self._told < _TELL_SECONDS:
+        if count % 256 or (now := time.monotonic()) - self._updated < _TELL_SECONDS:
             return
-        self._told = now
+        self._updated = now
         packed = self.source.name.lower().endswith(".gz")
         done = 0 if packed else row.offset or 0
         self._tell(JobProgress(progress=(done, self.source.stat().st_size), rows=count))
@@ -280,7 +280,7 @@ def _record(example: Example, said: list[Problem]) -> dict[str, object]:
     if example.tools:
         record["tools"] = example.tools
     if said:
-        record["doubts"] = sorted({problem.code.value for problem in said})
+        record["warnings"] = sorted({problem.code.value for problem in said})
     return record
 
 

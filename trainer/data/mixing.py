@@ -43,14 +43,14 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
     staging.path.mkdir(parents=True)
     try:
         writer = ExampleWriter(staging)
-        doubts: Counter[str] = Counter()
+        warnings: Counter[str] = Counter()
         suspicious = 0
         for source, (part, weight) in enumerate(parts.items()):
-            suspicious += _append(writer, ExampleFile(home.dataset(part)), source, weight, seed, doubts)
+            suspicious += _append(writer, ExampleFile(home.dataset(part)), source, weight, seed, warnings)
         writer.close()
         staging.problems.touch()
         invalid = sum(report.invalid for report in reports)
-        kinds = doubts + sum((Counter(report.kinds_invalid) for report in reports), Counter())
+        kinds = warnings + sum((Counter(report.kinds_invalid) for report in reports), Counter())
         DatasetReport(
             name=" + ".join(f"{name} x {weight:g}" for name, weight in zip(named, parts.values(), strict=True)),
             format=" + ".join(sorted({str(report.format) for report in reports})),
@@ -68,9 +68,9 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
 
 
 def _append(
-    writer: ExampleWriter, examples: ExampleFile, source: int, weight: float, seed: int, doubts: Counter[str]
+    writer: ExampleWriter, examples: ExampleFile, source: int, weight: float, seed: int, warnings: Counter[str]
 ) -> int:
-    """Write the rows of a part. Return how many of them have warnings; `doubts` counts the reasons."""
+    """Write the rows of a part. Return how many of them have warnings; `warnings` counts the reasons."""
     whole, rest = int(weight), weight - int(weight)
     some = set(random.Random(seed + source).sample(range(len(examples)), round(rest * len(examples))))
     suspicious = 0
@@ -82,5 +82,5 @@ def _append(
             for _ in range(times):
                 writer.append(orjson.dumps(record), group, row, source, flags)
             suspicious += times * (flags & SUSPICIOUS)
-            doubts.update(dict.fromkeys(record.get("doubts", ()), times))
+            warnings.update(dict.fromkeys(record.get("warnings", ()), times))
     return suspicious

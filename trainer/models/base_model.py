@@ -29,7 +29,7 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
         options["quantization_config"] = _quantization(config, compute)
         options["device_map"] = {"": str(compute.device)}
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(
+        model, reported = AutoModelForCausalLM.from_pretrained(
             files.path, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True,
             **options,
         )  # fmt: skip
@@ -47,7 +47,7 @@ def load_model(files: ModelFiles, config: FineTuneConfig, compute: Compute) -> P
                 code, model=config.model_name, reason=_reason(error), path=str(files.path)
             ) from error
         raise
-    if missing := sorted(told["missing_keys"]):
+    if missing := sorted(reported["missing_keys"]):
         # Missing weights would be random, and training would only hide that.
         named = f"{len(missing)} weights ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})"
         found = sorted(path.name for path in files.path.glob("*.safetensors"))

@@ -97,7 +97,7 @@ class Previewer:
         return ShownRow(
             row=example.row, line=example.line, text=made.rendered.text, tokens=tokens, length=len(tokens),
             max_length=max_length, cut=max(len(tokens) - max_length, 0), trained=sum(token.trained for token in kept[1:]),
-            stop=self._stop(kept, tokens), doubts=list(example.doubts), notes=self._notes(made, example.row),
+            stop=self._stop(kept, tokens), warnings=list(example.warnings), notes=self._notes(made, example.row),
         )  # fmt: skip
 
     def _listed(self, made: Tokens) -> list[Token]:

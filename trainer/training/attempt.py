@@ -12,7 +12,7 @@ from interfaces.history import RunHistory
 from interfaces.problems import Problem
 from trainer.models.device import Compute
 from trainer.training.event_log import EventLog
-from trainer.training.stop import StopRequest
+from trainer.training.stop import StopSignal
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class AttemptContext:
     log: EventLog
     history: RunHistory
     """The history from the log, as of its last refresh."""
-    stop: StopRequest
+    stop: StopSignal
     compute: Compute
 
     def warn(self, *problems: Problem) -> None:

@@ -73,14 +73,14 @@ class EventCallback(LoopCallback):
     ) -> None:
         if logs is None or "loss" not in logs or not self.unlogged:
             return
-        told, self.unlogged = self.unlogged, {}
-        loss, grad_norm = told["loss"] / told["steps"], logs.get("grad_norm")
+        reported, self.unlogged = self.unlogged, {}
+        loss, grad_norm = reported["loss"] / reported["steps"], logs.get("grad_norm")
         self._log.append(
             Step(
                 step=state.global_step, total_steps=state.max_steps, epoch=round(state.epoch or 0.0, 4),
                 loss=loss, learning_rate=logs["learning_rate"], grad_norm=grad_norm,
-                tokens=int(told["tokens"]), trained_tokens=int(told["trained_tokens"]),
-                seconds=round(told["seconds"], 4), memory_bytes=memory_bytes(self._attempt.compute.device),
+                tokens=int(reported["tokens"]), trained_tokens=int(reported["trained_tokens"]),
+                seconds=round(reported["seconds"], 4), memory_bytes=memory_bytes(self._attempt.compute.device),
                 peak_memory_bytes=peak_memory_bytes(self._attempt.compute.device),
             )
         )  # fmt: skip

@@ -34,7 +34,7 @@ from trainer.tokens.token_store import Findings, TokenView, select, tokenize
 from trainer.tokens.tokenizer import load_template
 from trainer.training.attempt import AttemptContext
 from trainer.training.event_log import EventLog
-from trainer.training.stop import StopRequest
+from trainer.training.stop import StopSignal
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "finetune-studio")
 
@@ -216,7 +216,7 @@ def _read_data(attempt: AttemptContext) -> _Data:
     return _Data(examples, used, report, measured, kept_aside, measured_report)
 
 
-def _tell_download(log: EventLog, stop: StopRequest, done: int, total: int) -> None:
+def _tell_download(log: EventLog, stop: StopSignal, done: int, total: int) -> None:
     log.phase("download", done, total, "bytes")
     stop.check()
 

@@ -27,11 +27,11 @@ from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop
 from trainer.training.preparation import Prepared, checkpoint_size, prepare, stops_by_itself, versions
 from trainer.training.samples import Sampler, tell_answers
-from trainer.training.stop import StopBudget, StopRequest, StopRequested
+from trainer.training.stop import StopBudget, StopRequested, StopSignal
 from trainer.training.stopper import EvalHistory, Stopper
 
 
-def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, stop: StopRequest) -> None:
+def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, stop: StopSignal) -> None:
     """Run one attempt from start to end. Its final event is Finished or Stopped; all other outcomes raise.
 
     Raises:

@@ -1,6 +1,6 @@
 """A request to stop: the `stop` file in the run folder, or SIGTERM.
 
-StopRequest     whether a stop was requested
+StopSignal      whether a stop was requested
 StopWatcher     a thread that sees a request immediately, even if the main thread is busy
 StopBudget      how long a batch and a save take here, which bounds a stop
 """
@@ -16,8 +16,8 @@ import time
 from types import FrameType
 
 from interfaces.events import Stopped, Stopping
-from interfaces.files import read_json
 from interfaces.folders import RunFolder
+from interfaces.run_control import StopMode, StopRequest
 from trainer.artifacts.checkpoints import committed_steps
 from trainer.training.event_log import EventLog
 
@@ -67,7 +67,7 @@ class StopBudget:
         return MARGIN * (self._batch + self._save) + WAY_OUT_SECONDS
 
 
-class StopRequest:
+class StopSignal:
     """Whether a stop of this attempt was requested. A repeated TERM is harmless, because it only sets a flag."""
 
     def __init__(self, folder: RunFolder, attempt: int) -> None:
@@ -102,16 +102,15 @@ class StopRequest:
 
     def forget_handmade(self) -> None:
         """Remove a handled request that names no attempt, because it would also stop each later attempt."""
-        if self._folder.stop.exists() and "attempt" not in (read_json(self._folder.stop) or {}):
+        if (request := StopRequest.of(self._folder.stop)) and request.attempt is None:
             self._folder.stop.unlink()
 
     @property
-    def mode(self) -> str | None:
-        """'save', 'discard', or None. A stop file for an earlier attempt is ignored."""
-        if self._folder.stop.exists():
-            record = read_json(self._folder.stop) or {}
-            if record.get("attempt", self._attempt) == self._attempt:
-                return "discard" if record.get("mode") == "discard" else "save"
+    def mode(self) -> StopMode | None:
+        """How to stop, or None. A stop file for an earlier attempt is ignored."""
+        request = StopRequest.of(self._folder.stop)
+        if request and request.attempt in (None, self._attempt):
+            return request.mode
         return "save" if self._terminated else None
 
     def check(self) -> None:
@@ -130,7 +129,7 @@ class StopWatcher(threading.Thread):
     busy with downloading or loading for minutes. The next attempt removes unfinished files, as after a kill.
     """
 
-    def __init__(self, stop: StopRequest, folder: RunFolder, log: EventLog) -> None:
+    def __init__(self, stop: StopSignal, folder: RunFolder, log: EventLog) -> None:
         super().__init__(name="stop-watch", daemon=True)
         self._stop_request, self._folder, self._log = stop, folder, log
         self._closed = threading.Event()
@@ -142,14 +141,14 @@ class StopWatcher(threading.Thread):
             self.join()
 
     def run(self) -> None:
-        told = False
+        reported = False
         while not self._closed.is_set():
             mode, budget = self._stop_request.mode, self._stop_request.budget
             if mode == "discard" or (mode is not None and budget is None):
                 self._leave()
                 return
-            if mode is not None and budget is not None and not told:
-                told = True
+            if mode is not None and budget is not None and not reported:
+                reported = True
                 with contextlib.suppress(OSError):  # the main thread reports a full disk
                     self._log.append(Stopping(mode="save", within_seconds=round(budget.bound, 1)))
             self._stop_request.wait(WATCH_SECONDS)

@@ -33,7 +33,7 @@ class ModelEstimate(BaseModel):
     """Return what a model's card shows: the memory with these settings, and if it doesn't fit, settings that would."""
 
     total_bytes: int
-    verdict: FitLevel
+    fit_level: FitLevel
     slow: bool
     download_bytes: int
     fit: FitRecord | None
@@ -44,7 +44,7 @@ class PresetEstimate(BaseModel):
 
     model: str
     total_bytes: int
-    verdict: FitLevel
+    fit_level: FitLevel
 
 
 class WholeEstimate(AssessmentRecord):
@@ -97,22 +97,22 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
     return router
 
 
-def _whole(verdict: Assessment, language: str) -> WholeEstimate:
-    fit = verdict.fit()
+def _whole(found: Assessment, language: str) -> WholeEstimate:
+    fit = found.fit()
     return WholeEstimate(
-        **dict(verdict.to_record()), fit=fit.to_record() if fit else None,
-        savings=[one.to_record() for one in verdict.savings()],
-        remarks=[sentence(problem, language) for problem in verdict.warnings()],
+        **dict(found.to_record()), fit=fit.to_record() if fit else None,
+        savings=[one.to_record() for one in found.savings()],
+        remarks=[sentence(problem, language) for problem in found.warnings()],
     )  # fmt: skip
 
 
 def _card(home: Home, config: FineTuneConfig, model: str, device: Device) -> ModelEstimate:
-    verdict = assess(home, config.model_copy(update={"model_name": model, "model_revision": "main"}), device)
-    fit = verdict.fit()
+    found = assess(home, config.model_copy(update={"model_name": model, "model_revision": "main"}), device)
+    fit = found.fit()
     return ModelEstimate(
-        total_bytes=verdict.estimate.total_bytes, verdict=verdict.estimate.verdict,
-        slow=device.kind == "cpu" and verdict.facts.shape.parameters > SLOW_PARAMETERS,
-        download_bytes=verdict.facts.download_bytes, fit=fit.to_record() if fit else None,
+        total_bytes=found.estimate.total_bytes, fit_level=found.estimate.fit_level,
+        slow=device.kind == "cpu" and found.facts.shape.parameters > SLOW_PARAMETERS,
+        download_bytes=found.facts.download_bytes, fit=fit.to_record() if fit else None,
     )  # fmt: skip
 
 
@@ -120,4 +120,4 @@ def _preset(home: Home, config: FineTuneConfig, name: str, device: Device) -> Pr
     preset = PRESETS[name]()
     preset.dataset = config.dataset
     found = assess(home, preset, device).estimate
-    return PresetEstimate(model=preset.model_name, total_bytes=found.total_bytes, verdict=found.verdict)
+    return PresetEstimate(model=preset.model_name, total_bytes=found.total_bytes, fit_level=found.fit_level)

@@ -20,7 +20,7 @@ from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
 from studio.runs.curves import updates_since
-from studio.runs.diagnosis import cure_of
+from studio.runs.diagnosis import fix_of
 from studio.runs.log_tail import tail_of
 from studio.runs.state import RunSummary, list_runs, summary_of
 from studio.runs.status import RunUpdate
@@ -97,7 +97,7 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     def retry(run_id: str, change: Annotated[Changes | None, Body(embed=True)] = None) -> dict[str, str]:
         """Run again, unchanged or with the fix that the page has shown."""
         folder = folder_of(run_id)
-        if change is not None and change != cure_of(folder):
+        if change is not None and change != fix_of(folder):
             expected = "shown_change"
             raise FineTuneError.of(Code.VALUE_INVALID, field="change", value=str(change)[:80], expected=expected)
         config = manager.config_for_rerun(folder.id)

@@ -169,9 +169,9 @@ def test_detach_with_json_prints_the_run(home: Home, rows: Path, capsys: pytest.
     manager = FinetuneManager(SupervisedTrainer(LocalLauncher(fake_trainer("finishes"))), home)
     console = Console(file=io.StringIO())
     start_run(manager, {**CONFIG, "dataset": str(rows)}, console, as_json=True, detach=True, wait=False)
-    told = json.loads(capsys.readouterr().out)
-    assert told["run"] == next(home.runs.iterdir()).name
-    assert told["state"] in ("starting", "running", "finished")
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["run"] == next(home.runs.iterdir()).name
+    assert reported["state"] in ("starting", "running", "finished")
 
 
 def test_ctrl_c_before_the_start_leaves_nothing(home: Home, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:

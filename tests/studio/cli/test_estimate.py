@@ -42,14 +42,14 @@ def write_config(place: Path, **settings: Any) -> str:
 def test_a_config_alone_is_enough(home: Home, tmp_path: Path, model: Path) -> None:
     config = write_config(tmp_path, model_name=str(model), max_length=2048)
     code, out, _ = estimate(home, config, "--device", "rtx_3060", "--json")
-    told = json.loads(out)
+    reported = json.loads(out)
     assert code == 0
-    assert told["verdict"] == "fits"
-    assert told["total_bytes"] == sum(told["bytes"].values())
-    assert told["seconds"] is None
-    assert told["bytes"]["weights"] > 490_000_000
-    assert told["device"]["name"] == "NVIDIA GeForce RTX 3060"
-    assert not told["lengths_known"]
+    assert reported["fit_level"] == "fits"
+    assert reported["total_bytes"] == sum(reported["bytes"].values())
+    assert reported["seconds"] is None
+    assert reported["bytes"]["weights"] > 490_000_000
+    assert reported["device"]["name"] == "NVIDIA GeForce RTX 3060"
+    assert not reported["lengths_known"]
 
 
 def test_too_large_exits_with_1_and_suggests_fix(home: Home, tmp_path: Path, model: Path) -> None:
@@ -60,7 +60,7 @@ def test_too_large_exits_with_1_and_suggests_fix(home: Home, tmp_path: Path, mod
     assert code == 1
     assert "Too large" in out
     assert "To make it fit: " in out
-    assert json.loads(estimate(home, config, "--device", "8GB", "--json")[1])["fit"]["verdict"] == "fits"
+    assert json.loads(estimate(home, config, "--device", "8GB", "--json")[1])["fit"]["fit_level"] == "fits"
 
 
 def test_full_logits_need_more_memory(home: Home, tmp_path: Path, model: Path) -> None:
@@ -125,13 +125,13 @@ def rows(tmp_path: Path) -> Path:
 @pytest.mark.story
 def test_estimate_uses_real_row_lengths(with_starter: Home, tmp_path: Path, rows: Path) -> None:
     config = write_config(tmp_path, model_name="starter", max_length=2048)
-    told = json.loads(estimate(with_starter, config, "--dataset", str(rows), "--device", "cpu", "--json")[1])
+    reported = json.loads(estimate(with_starter, config, "--dataset", str(rows), "--device", "cpu", "--json")[1])
     blind = json.loads(estimate(with_starter, config, "--device", "cpu", "--json")[1])
-    assert told["lengths_known"]
-    assert told["steps"] is not None
-    assert told["seconds"] is None
-    assert told["batch_tokens"] < 400 < blind["batch_tokens"] == 4 * 2048
-    assert told["total_bytes"] < blind["total_bytes"]
+    assert reported["lengths_known"]
+    assert reported["steps"] is not None
+    assert reported["seconds"] is None
+    assert reported["batch_tokens"] < 400 < blind["batch_tokens"] == 4 * 2048
+    assert reported["total_bytes"] < blind["total_bytes"]
 
 
 @pytest.mark.story
@@ -139,13 +139,13 @@ def test_estimate_uses_real_row_lengths(with_starter: Home, tmp_path: Path, rows
 def test_few_timed_steps_give_the_duration(with_starter: Home, tmp_path: Path, rows: Path) -> None:
     config = write_config(tmp_path, model_name="starter", dataset=str(rows), num_train_epochs=100)
     code, out, said = estimate(with_starter, config, "--time", "--json")
-    told = json.loads(out)
+    reported = json.loads(out)
     assert code == 0, said
     assert "4 of 4" in said or "4/4" in said
-    assert 10 < told["seconds"][0] < told["seconds"][1]
+    assert 10 < reported["seconds"][0] < reported["seconds"][1]
     (run,) = with_starter.runs.iterdir()
     assert (read_json(run / "meta.json") or {})["name"] == "4 timed steps"
-    assert json.loads(estimate(with_starter, config, "--json")[1])["seconds"] == pytest.approx(told["seconds"])
+    assert json.loads(estimate(with_starter, config, "--json")[1])["seconds"] == pytest.approx(reported["seconds"])
 
 
 @pytest.mark.story

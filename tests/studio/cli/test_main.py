@@ -121,7 +121,7 @@ def test_models_are_listed_with_what_they_need(home: Home, tmp_path: Path) -> No
     assert models[0]["id"] == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
     assert all({"id", "path", "vram_hint"} <= set(model) for model in models)
     assert {model["path"] for model in models} == {None}
-    assert all(model["total_bytes"] > 0 and model["verdict"] in ("fits", "tight", "too_big") for model in models)
+    assert all(model["total_bytes"] > 0 and model["fit_level"] in ("fits", "tight", "too_big") for model in models)
 
 
 def test_doctor_answers_in_json_too(home: Home) -> None:
@@ -204,7 +204,7 @@ def test_killing_the_command_does_not_affect_the_run(
         [FINETUNE, "train", config], env=environment, stdout=subprocess.DEVNULL,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup, too
     )  # fmt: skip
-    until(lambda: any(told_steps(folder) for folder in runs_of(home)))
+    until(lambda: any(logged_steps(folder) for folder in runs_of(home)))
     [folder] = runs_of(home)
     os.killpg(command.pid, kill)
     command.wait()
@@ -212,14 +212,14 @@ def test_killing_the_command_does_not_affect_the_run(
     until(lambda: LocalLauncher().find(folder) is None)
     [run] = json.loads(finetune("runs", "--json", home=home).stdout)
     assert (run["state"], run["step"]) == ("finished", 3)
-    assert told_steps(folder) == [1, 2, 3]
+    assert logged_steps(folder) == [1, 2, 3]
 
 
 def runs_of(home: Home) -> list[RunFolder]:
     return [RunFolder(path) for path in home.runs.glob("*")]
 
 
-def told_steps(folder: RunFolder) -> list[int]:
+def logged_steps(folder: RunFolder) -> list[int]:
     return [event.step for event in kept(read_events(folder.events)) if isinstance(event, Step)]
 
 
@@ -242,14 +242,14 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(
     assert started.returncode == 0, started.stderr
     [folder] = runs_of(home)
     assert folder.id in started.stdout
-    until(lambda: len(told_steps(folder)) > 5)
+    until(lambda: len(logged_steps(folder)) > 5)
     stopped = finetune("stop", folder.id[-4:], home=home)
     assert stopped.returncode == 0, stopped.stderr
     assert "is stopped" in stopped.stdout
-    assert len(told_steps(folder)) < 300
+    assert len(logged_steps(folder)) < 300
     resumed = finetune("resume", folder.id, "--json", home=home)
     assert resumed.returncode == 0, resumed.stderr
-    assert told_steps(folder) == list(range(1, 301))
+    assert logged_steps(folder) == list(range(1, 301))
     assert json.loads(resumed.stdout.splitlines()[0])["resumed_from_step"] > 5
     undisturbed = json.loads(finetune("train", config, "--json", home=home).stdout.splitlines()[-1])
     other = home.run(undisturbed["run"])
@@ -278,7 +278,7 @@ def test_a_qwen2_from_the_hub_through_hf_endpoint(
 
 
 @pytest.mark.tiny
-@pytest.mark.long  # faults/test_failures_told has them without the terminal
+@pytest.mark.long  # faults/test_failures_reported has them without the terminal
 def test_unreachable_model_and_missing_template_print_errors(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:

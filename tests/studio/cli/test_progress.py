@@ -7,7 +7,7 @@ from interfaces.problems import Code, Problem
 from studio.cli.progress import RunProgress
 
 
-def told(events: list[Event], terminal: bool = False) -> str:
+def reported(events: list[Event], terminal: bool = False) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=200, highlight=False)
     with RunProgress(console) as progress:
@@ -23,7 +23,7 @@ def step(number: int, total: int = 100) -> Step:
 
 
 def test_long_run_without_terminal_prints_few_lines() -> None:
-    text = told([Phase(phase="train"), *(step(number) for number in range(1, 101))])
+    text = reported([Phase(phase="train"), *(step(number) for number in range(1, 101))])
     lines = text.splitlines()
     assert lines[0] == "Training"
     assert 20 <= len(lines) <= 23
@@ -32,7 +32,7 @@ def test_long_run_without_terminal_prints_few_lines() -> None:
 
 
 def test_important_events_print_sentences() -> None:
-    text = told(
+    text = reported(
         [
             Started(run="r", model_name="starter", device="cpu", dtype="bfloat16", threads=2, resumed_from_step=7),
             Evaluated(step=10, loss=1.25, examples=3, seconds=1),
@@ -46,11 +46,11 @@ def test_important_events_print_sentences() -> None:
 
 def test_sample_answers_are_printed_and_compared() -> None:
     answers = [Sampled(step=number, prompt="Say [1].", answer=f"answer {number}") for number in (0, 50, 100)]
-    text = told([answers[0], step(50), answers[1], step(100), answers[2]])
+    text = reported([answers[0], step(50), answers[1], step(100), answers[2]])
     assert "step 50: Say [1]. answer 50" in text
     assert "answer 0" not in text
     assert "answer 100" not in text
 
 
 def test_a_terminal_gets_a_bar() -> None:
-    assert "Training" in told([Phase(phase="download", done=5, total=10, unit="bytes"), step(1)], terminal=True)
+    assert "Training" in reported([Phase(phase="download", done=5, total=10, unit="bytes"), step(1)], terminal=True)

@@ -45,9 +45,9 @@ def others(home: Home, first: RunFolder) -> list[RunFolder]:
 
 
 def test_busy_device_without_wait_creates_no_run(home: Home, busy: RunFolder, tmp_path: Path) -> None:
-    told = refused(finetune("train", setting(tmp_path, "finishes"), home=home))
-    assert busy.id in told
-    assert "--wait" in told
+    reported = refused(finetune("train", setting(tmp_path, "finishes"), home=home))
+    assert busy.id in reported
+    assert "--wait" in reported
     assert others(home, busy) == []
 
 
@@ -70,8 +70,8 @@ def test_the_queue_is_shown_moved_paused_and_left(home: Home, busy: RunFolder, t
     shown = finetune("queue", home=home).stdout.splitlines()
     assert [line.split()[1] for line in shown[1:]] == [busy.id, first, second]
     assert "is now at position 1" in finetune("queue", "move", second, "1", home=home).stdout
-    told = json.loads(finetune("queue", "--json", home=home).stdout)
-    assert [one["run"] for one in told["waiting"]] == [second, first]
+    reported = json.loads(finetune("queue", "--json", home=home).stdout)
+    assert [one["run"] for one in reported["waiting"]] == [second, first]
     assert "was removed from the queue" in finetune("queue", "cancel", first, home=home).stdout
     assert "was removed from the queue" in finetune("stop", second, home=home).stdout
     assert "stopped" in refused(finetune("queue", "move", second, "1", home=home))
@@ -119,12 +119,12 @@ def test_a_resumed_run_that_waits_is_followed_by_its_new_attempt(home: Home, bus
     assert finetune("stop", again.id, home=home).returncode == 0
     (again.path / "go on").touch()
     done = finetune("resume", again.id, "--wait", "--json", home=home)
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {event["attempt"] for event in told if "attempt" in event} == {2}
-    assert told[-1]["state"] == "finished"
+    reported = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["attempt"] for event in reported if "attempt" in event} == {2}
+    assert reported[-1]["state"] == "finished"
 
 
 def test_retry_cured_without_known_fix_fails(home: Home, busy: RunFolder) -> None:
     (busy.path / "go on").touch()
     until(lambda: run_state(busy) is RunState.FINISHED)
-    assert "--cured" in refused(finetune("retry", busy.id, "--cured", home=home))
+    assert "--apply-fix" in refused(finetune("retry", busy.id, "--apply-fix", home=home))

@@ -70,9 +70,9 @@ def test_interrupted_run_is_offered_and_resumes(home: Home, tiny_config: dict[st
     # The trainer dies with its supervisor: nobody is left to write down how it ended.
     assert LocalLauncher().signal(folder, signal.SIGKILL)
     until(lambda: LocalLauncher().find(folder) is None)
-    told = finetune("runs", home=home).stdout
-    assert "interrupted" in told
-    assert f"finetune resume {folder.id}" in told
+    reported = finetune("runs", home=home).stdout
+    assert "interrupted" in reported
+    assert f"finetune resume {folder.id}" in reported
     assert json.loads(finetune("runs", "--json", home=home).stdout)[0]["resumable"] is True
     begun = len(losses(folder))
     with subprocess.Popen(

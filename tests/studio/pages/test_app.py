@@ -68,8 +68,8 @@ def test_review_describes_missing_settings_and_the_run(pages: tuple[str, Any], h
     ready = review_text(home, config_of({"model": "starter", "dataset": "<b>*x*</b>.jsonl"}, language), words, language)
     assert "<b>" not in ready
     packed = {"model": "starter", "dataset": ensure_dataset(home, str(rows_file)), "packing": True, "max_length": 100}
-    told = review_text(home, config_of(packed, language), words, language)
-    assert "1600" in told  # four batches of four times 100 tokens
+    reported = review_text(home, config_of(packed, language), words, language)
+    assert "1600" in reported  # four batches of four times 100 tokens
     wrong = review_text(
         home, config_of({"model": "starter", "dataset": "x", "max_length": 3}, language), words, language
     )

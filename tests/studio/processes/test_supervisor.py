@@ -29,7 +29,7 @@ def wait_for_end(folder: RunFolder, attempt: Attempt) -> RunState:
     return run_state(folder, read_events(folder.events))
 
 
-def steps_told(folder: RunFolder) -> int:
+def logged_steps(folder: RunFolder) -> int:
     return len([event for event in read_events(folder.events) if isinstance(event, Step)])
 
 
@@ -77,7 +77,7 @@ def test_a_run_outlives_whoever_started_it(home: Home) -> None:
 
 def test_killed_trainer_records_its_signal(home: Home) -> None:
     folder, attempt = start(home, "waits")
-    until(lambda: steps_told(folder) == 3)
+    until(lambda: logged_steps(folder) == 3)
     identity(attempt, "trainer").send(signal.SIGKILL)
     assert wait_for_end(folder, attempt) == "failed"
     problem = problem_of_run(folder, read_events(folder.events))
@@ -95,7 +95,7 @@ def test_silent_crash_records_exit_code(home: Home) -> None:
 
 def test_killed_supervisor_kills_its_trainer(home: Home) -> None:
     folder, attempt = start(home, "waits")
-    until(lambda: steps_told(folder) == 3)
+    until(lambda: logged_steps(folder) == 3)
     trainer = identity(attempt, "trainer")
     identity(attempt, "supervisor").send(signal.SIGKILL)
     until(lambda: not trainer.is_alive())
@@ -104,7 +104,7 @@ def test_killed_supervisor_kills_its_trainer(home: Home) -> None:
 
 def test_trainer_handles_stop_and_save(home: Home) -> None:
     folder, attempt = start(home, "waits")
-    until(lambda: steps_told(folder) == 3)
+    until(lambda: logged_steps(folder) == 3)
     assert run_state(folder, read_events(folder.events)) == "running"
     write_json(folder.stop, {"mode": "save", "attempt": 1})
     assert wait_for_end(folder, attempt) == "stopped"
@@ -114,7 +114,7 @@ def test_discard_kills_unresponsive_trainer_within_ten_seconds(home: Home) -> No
     import time
 
     folder, attempt = start(home, "deaf")
-    until(lambda: steps_told(folder) == 3)
+    until(lambda: logged_steps(folder) == 3)
     write_json(folder.stop, {"mode": "discard", "attempt": 1})
     assert run_state(folder, read_events(folder.events)) == "stopping"
     asked = time.monotonic()
@@ -126,7 +126,7 @@ def test_discard_kills_unresponsive_trainer_within_ten_seconds(home: Home) -> No
 
 def test_terminating_the_supervisor_lets_the_trainer_save(home: Home) -> None:
     folder, attempt = start(home, "waits")
-    until(lambda: steps_told(folder) == 3)
+    until(lambda: logged_steps(folder) == 3)
     LocalLauncher().signal(folder, signal.SIGTERM)
     assert wait_for_end(folder, attempt) == "stopped"
     assert read_json(attempt.exit)["returncode"] == 0  # type: ignore[index]

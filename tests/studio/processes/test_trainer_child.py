@@ -79,20 +79,20 @@ def test_waiting_for_stuck_child_fails_soon(asked_for_long: Previews, monkeypatc
 
 def test_closing_a_child_is_not_reported_as_out_of_memory(home: Home) -> None:
     previews = Previews(home.path)
-    told: list[Code] = []
+    reported: list[Code] = []
 
     def ask() -> None:
         try:
             previews.ask("a", "main", ROW, ShownRow, seconds=60)
         except FineTuneError as error:
-            told.append(error.problems[0].code)
+            reported.append(error.problems[0].code)
 
     thread = threading.Thread(target=ask)
     thread.start()
     until(lambda: bool(previews._children))
     previews.close()
     thread.join(30)
-    assert told == [Code.CHILD_CLOSED]
+    assert reported == [Code.CHILD_CLOSED]
 
 
 def test_what_a_killed_child_has_not_finished_is_removed(home: Home, rows_file: Path) -> None:

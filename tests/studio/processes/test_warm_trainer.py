@@ -55,8 +55,8 @@ def new_run(home: Home) -> RunFolder:
 
 
 def pids(record: Path) -> dict[str, ProcessIdentity | None]:
-    told = read_json(record) or {}
-    return {who: ProcessIdentity.from_record(told.get(who)) for who in ("supervisor", "trainer")}
+    reported = read_json(record) or {}
+    return {who: ProcessIdentity.from_record(reported.get(who)) for who in ("supervisor", "trainer")}
 
 
 def gone(attempt: Attempt) -> bool:

@@ -63,16 +63,16 @@ def test_page_drops_repeated_steps_after_resume(history: RunHistory) -> None:
     with EventLog(history.folder.events, 2) as log:
         log.append(STARTED.model_copy(update={"resumed_from_step": 1}))
         log.append(step(2, loss=9.0))
-    told = updates_since(history, seen, "en")
-    assert (told.reset, told.train) == (True, Curve(x=[1, 2], y=[1.0, 9.0]))
+    reported = updates_since(history, seen, "en")
+    assert (reported.reset, reported.train) == (True, Curve(x=[1, 2], y=[1.0, 9.0]))
 
 
 def test_nan_loss_is_a_gap(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         log.append(step(1, loss=math.nan))
-    told = updates_since(history, 0, "en")
-    assert told.train.y == [None]
-    assert told.status.loss is None
+    reported = updates_since(history, 0, "en")
+    assert reported.train.y == [None]
+    assert reported.status.loss is None
 
 
 def test_samples_come_in_pairs(history: RunHistory) -> None:
@@ -93,9 +93,9 @@ def test_long_curve_is_downsampled_to_two_thousand_points(history: RunHistory, t
         file.writelines(
             step(number, 5000).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 5001)
         )
-    told = updates_since(history, 0, "zh")
-    assert 1000 <= len(told.train.x) <= MOST_POINTS
-    assert (told.train.x[0], told.train.x[-1]) == (1, 5000)
+    reported = updates_since(history, 0, "zh")
+    assert 1000 <= len(reported.train.x) <= MOST_POINTS
+    assert (reported.train.x[0], reported.train.x[-1]) == (1, 5000)
 
 
 def test_concurrent_tabs_get_no_duplicates(history: RunHistory) -> None:

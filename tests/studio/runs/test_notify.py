@@ -1,4 +1,4 @@
-"""Who is told that a run has ended, and that nothing of it can hurt a run."""
+"""Who is notified that a run has ended, and that nothing of it can hurt a run."""
 
 import json
 import sys
@@ -61,7 +61,7 @@ def test_run_end_notifies_command_and_webhook(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: tuple[str, list[dict[str, Any]]]
 ) -> None:
     address, got = hook
-    target = tmp_path / "told"
+    target = tmp_path / "reported"
     home.path.mkdir(exist_ok=True)
     write_json(home.notify, {"command": command(target), "webhook": address})
     for number, script in enumerate(("finishes", "fails"), start=1):

@@ -36,14 +36,14 @@ def step(number: int) -> Step:
     )  # fmt: skip
 
 
-def run_of(home: Home, *told: Event, attempts: int = 1, ended: dict[str, Any] | None = None) -> RunFolder:
+def run_of(home: Home, *reported: Event, attempts: int = 1, ended: dict[str, Any] | None = None) -> RunFolder:
     folder = home.create_run()
     folder.config.write_text("{}")
     for _ in range(attempts):
         attempt = folder.create_attempt()
         write_json(attempt.pid, {"supervisor": None, "trainer": None})
     with EventLog(folder.events, attempts) as log:
-        for event in told:
+        for event in reported:
             log.append(event)
     if ended is not None:
         write_json(folder.attempt(attempts).exit, ended)
@@ -54,7 +54,7 @@ FAILED = Failed(step=1, problem=Problem.error(Code.FILE_EMPTY, path="a"))
 
 
 @pytest.mark.parametrize(
-    ("told", "ended", "state"),
+    ("reported", "ended", "state"),
     [
         ((STARTED, step(1)), None, "interrupted"),
         ((), None, "interrupted"),
@@ -65,8 +65,10 @@ FAILED = Failed(step=1, problem=Problem.error(Code.FILE_EMPTY, path="a"))
         ((STARTED, FAILED), {"returncode": 1}, "failed"),
     ],
 )  # fmt: skip
-def test_states_of_inactive_runs(home: Home, told: tuple[Event, ...], ended: dict[str, Any] | None, state: str) -> None:
-    folder = run_of(home, *told, ended=ended)
+def test_states_of_inactive_runs(
+    home: Home, reported: tuple[Event, ...], ended: dict[str, Any] | None, state: str
+) -> None:
+    folder = run_of(home, *reported, ended=ended)
     assert run_state(folder, read_events(folder.events)) == state
 
 
@@ -95,13 +97,13 @@ def test_starting_attempt_is_not_interrupted(home: Home) -> None:
 def test_following_active_run_yields_events_once(home: Home) -> None:
     folder = home.create_run()
     LocalLauncher(fake_trainer("waits")).start(folder)
-    told: list[Event] = []
+    reported: list[Event] = []
     for new in follow(RunHistory(folder)):
-        told += new
+        reported += new
         if any(isinstance(event, Step) for event in new):
-            assert run_state(folder, told) == "running"
+            assert run_state(folder, reported) == "running"
             (folder.path / "go on").touch()
-    assert [event.seq for event in told] == [1, 2, 3, 4, 5]
+    assert [event.seq for event in reported] == [1, 2, 3, 4, 5]
 
 
 def test_summary_is_written_at_end_and_after_resume(home: Home) -> None:

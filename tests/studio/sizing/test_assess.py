@@ -55,7 +55,7 @@ def test_a_part_kept_aside_is_not_trained(home: Home) -> None:
     assert duration(SHAPE, config(validation_split=0.5), CPU, LENGTHS, Calibration())[0] == 126  # 63 updates an epoch
 
 
-def test_calibration_corrects_the_verdict(home: Home) -> None:
+def test_calibration_corrects_the_fit_level(home: Home) -> None:
     for number in range(3):
         add_run(home, f"20260101-{number}", 1.1)
     assert assess(home, config(), CPU).correction == pytest.approx(1.1)
@@ -83,7 +83,7 @@ def test_fitting_but_slow_change_is_impractical(home: Home) -> None:
     asked = config(model_name="Qwen/Qwen2.5-7B-Instruct", per_device_train_batch_size=64, max_length=1024)
     fit = assess(home, asked, replace(CPU, free_memory_bytes=24 * GIB, total_memory_bytes=24 * GIB)).fit()
     assert fit is not None
-    assert fit.estimate.verdict == "fits"
+    assert fit.estimate.fit_level == "fits"
     assert not fit.is_practical
     assert fit.to_record().practical is False
     a_card = Device("cuda", "a card", 16 * GIB, 16 * GIB, bf16=True)

@@ -69,7 +69,7 @@ def test_a_card_of_amd_is_read_from_the_kernel(tmp_path: Path) -> None:
 
 
 def test_device_utilization_is_reported() -> None:
-    told = devices_now()
-    assert [device.used for device in told].count(True) == 1
-    assert told[-1].kind == "cpu"
-    assert 0 <= (told[-1].busy_percent or 0) <= 100
+    reported = devices_now()
+    assert [device.used for device in reported].count(True) == 1
+    assert reported[-1].kind == "cpu"
+    assert 0 <= (reported[-1].busy_percent or 0) <= 100

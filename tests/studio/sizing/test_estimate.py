@@ -1,4 +1,4 @@
-"""The arithmetic of memory: known parts to the byte, published measurements, and what a verdict says."""
+"""The arithmetic of memory: known parts to the byte, published measurements, and what a level says."""
 
 import statistics
 from dataclasses import replace
@@ -78,11 +78,11 @@ def test_parts_add_up_to_the_peak() -> None:
     assert found.lengths == (1024,) * 4
 
 
-@pytest.mark.parametrize(("free", "verdict"), [(10.0, "fits"), (1.05, "tight"), (0.95, "too_big")])
-def test_the_verdict_looks_at_what_is_free(free: float, verdict: str) -> None:
+@pytest.mark.parametrize(("free", "level"), [(10.0, "fits"), (1.05, "tight"), (0.95, "too_big")])
+def test_fit_level_looks_at_what_is_free(free: float, level: str) -> None:
     needed = estimate(QWEN, config(), CARD).total_bytes
     device = replace(CARD, free_memory_bytes=int(needed * free))
-    assert estimate(QWEN, config(), device).verdict == verdict
+    assert estimate(QWEN, config(), device).fit_level == level
 
 
 def test_calibration_corrects_every_part() -> None:
@@ -107,11 +107,11 @@ def test_required_cards_fit_their_presets() -> None:
     """Coder-1.5B fits an RTX 3060 with its own preset; 7B needs 4 bits there, and a 4090 takes it."""
     card = Device("cuda", "RTX 3060", 12 * GIB, 12 * GIB, bf16=True)
     preset = PresetConfigs.rtx_3060()
-    assert estimate(BY_ID[preset.model_name].shape, preset, card).verdict == "fits"
+    assert estimate(BY_ID[preset.model_name].shape, preset, card).fit_level == "fits"
     seven: Architecture = BY_ID["Qwen/Qwen2.5-7B-Instruct"].shape
     big = with_changes(preset, {"load_in_8bit": False})
-    assert estimate(seven, big, card).verdict == "too_big"
-    assert estimate(seven, big, Device("cuda", "RTX 4090", 24 * GIB, 24 * GIB, bf16=True)).verdict == "fits"
+    assert estimate(seven, big, card).fit_level == "too_big"
+    assert estimate(seven, big, Device("cuda", "RTX 4090", 24 * GIB, 24 * GIB, bf16=True)).fit_level == "fits"
 
 
 def test_an_estimate_is_a_value() -> None:

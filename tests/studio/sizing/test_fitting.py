@@ -48,7 +48,9 @@ def test_suggested_change_fits_by_the_same_estimate(gigabytes: float) -> None:
     fit = make_it_fit(SHAPE, config(), card(gigabytes))
     assert fit is not None
     assert (
-        estimate(SHAPE, with_changes(config(), fit.changes), card(gigabytes)).verdict == "fits" == fit.estimate.verdict
+        estimate(SHAPE, with_changes(config(), fit.changes), card(gigabytes)).fit_level
+        == "fits"
+        == fit.estimate.fit_level
     )
     FineTuneConfig.model_validate(with_changes(config(), fit.changes).model_dump())
 

@@ -6,7 +6,7 @@ CARD = Device("cuda", "a card", 12 * GIB, 11 * GIB, bf16=True)
 
 def record(device: Device) -> EstimateRecord:
     return EstimateRecord(
-        bytes={"weights": 3, "process": 2}, total_bytes=5, verdict="fits", seconds=None, steps=None, tensor_bytes=3, host_bytes=5,
+        bytes={"weights": 3, "process": 2}, total_bytes=5, fit_level="fits", seconds=None, steps=None, tensor_bytes=3, host_bytes=5,
         disk_bytes=1, batch_tokens=64, device=DeviceMemory.of(device),
     )  # fmt: skip
 

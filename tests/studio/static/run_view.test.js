@@ -16,7 +16,7 @@ const RUNNING = {
   state: "running", over: false, name: "", phase: "Training", done: null, total: null, unit: "", step: 5, total_steps: 20,
   epoch: 0.5, loss: 1.5, validation_loss: null, eta_seconds: 61, tokens_per_second: 99.6, memory_bytes: 2e9,
   peak_memory_bytes: 3e9, estimated_bytes: null, attempt: 1, resumed_from_step: null, saved_step: null, stop_seconds: null,
-  problem: "", cure: {}, evidence: [], warnings: [], samples: [], adapter: false,
+  problem: "", fix: {}, evidence: [], warnings: [], samples: [], adapter: false,
 }; // prettier-ignore
 const say = (key, values) => `${key} ${JSON.stringify(values)}`;
 const on = (status) =>
@@ -33,8 +33,8 @@ test("each state offers what makes sense in it", () => {
     "continue_training",
     "download",
   ]);
-  const cure = { max_length: 512 };
-  assert.deepEqual(on({ state: "failed", over: true, cure }), ["retry", "cure"]);
+  const fix = { max_length: 512 };
+  assert.deepEqual(on({ state: "failed", over: true, fix }), ["retry", "fix"]);
 });
 
 test("actions of a run that has not begun have their own names", () => {
@@ -68,7 +68,7 @@ test("every tile has a text, a dash where nothing is known", () => {
   );
 });
 
-test("a cure is read as settings", () => {
+test("a fix is read as settings", () => {
   assert.equal(changesOf({ max_length: 512, bf16: true }), "max_length: 512, bf16: true");
 });
 

@@ -193,7 +193,7 @@ def odd_body(draw: random.Random) -> bytes:
         "endpoint",
         "token",
         "discard",
-        "cured",
+        "apply_fix",
         "op",
     ]
     body: Any = {draw.choice(names): odd_value(draw) for _ in range(draw.randint(0, 4))}

@@ -163,20 +163,20 @@ def test_invalid_id_is_not_found(served: tuple[TestClient, Home], run_id: str) -
 def read_to_the_end(client: TestClient, answer: Any, language: str = "en") -> dict[str, Any]:
     """What became of a file that was sent: the job's last word."""
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
 
     def is_done() -> bool:
-        told.update(client.get(f"/api/datasets/jobs/{answer.json()['job']}", params={"language": language}).json())
-        return bool(told["done"])
+        reported.update(client.get(f"/api/datasets/jobs/{answer.json()['job']}", params={"language": language}).json())
+        return bool(reported["done"])
 
     until(is_done)
-    return told
+    return reported
 
 
 def upload(client: TestClient, name: str, content: bytes) -> str:
-    told = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
-    assert told["result"], told["detail"]
-    return str(told["result"]["dataset"])
+    reported = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
+    assert reported["result"], reported["detail"]
+    return str(reported["result"]["dataset"])
 
 
 def rows_of(count: int, **more: Any) -> bytes:
@@ -224,8 +224,8 @@ def test_fixed_rows_make_new_version_and_keep_old(served: tuple[TestClient, Home
     [first, second] = client.get(f"/api/datasets/{dataset}/problems", params={"whole": True}).json()
     assert (first["whole"], second["whole"]) == ('{"prompt": "q"}', "{broken")
     changes = {"3": '{"prompt": "q", "completion": "mended"}', "4": None}
-    told = read_to_the_end(client, client.post(f"/api/datasets/{dataset}/edit", json={"changes": changes}))
-    mended = client.get(f"/api/datasets/{told['result']['dataset']}").json()
+    reported = read_to_the_end(client, client.post(f"/api/datasets/{dataset}/edit", json={"changes": changes}))
+    mended = client.get(f"/api/datasets/{reported['result']['dataset']}").json()
     assert (mended["rows"], mended["valid"], mended["name"]) == (3, 3, "rows.jsonl")
     assert mended["examples"][2]["messages"][1]["content"] == "mended"
     newest, older = client.get("/api/datasets").json()[:2]
@@ -236,9 +236,9 @@ def test_fixed_rows_make_new_version_and_keep_old(served: tuple[TestClient, Home
 def test_unknown_columns_are_chosen_without_second_upload(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     sent = client.post("/api/datasets", params={"name": "a.csv"}, content=b"ask,reply\nHi,Hello\nYo,Hey\n")
-    told = read_to_the_end(client, sent)
-    assert told["problems"][0]["code"] == Code.FORMAT_UNKNOWN
-    choose = f"/api/datasets/jobs/{told['id']}/columns"
+    reported = read_to_the_end(client, sent)
+    assert reported["problems"][0]["code"] == Code.FORMAT_UNKNOWN
+    choose = f"/api/datasets/jobs/{reported['id']}/columns"
     wrong = read_to_the_end(client, client.post(choose, json={"columns": {"prompt": "ask"}}))
     assert wrong["problems"][0]["code"] == Code.COLUMNS_INCOMPLETE
     right = read_to_the_end(client, client.post(choose, json={"columns": {"prompt": "ask", "completion": "reply"}}))
@@ -277,9 +277,9 @@ def test_invalid_file_error_uses_page_language(
 ) -> None:
     client, home = served
     sent = client.post("/api/datasets", params={"name": name}, content=content)
-    told = read_to_the_end(client, sent, language)
-    assert told["result"] is None
-    assert says in told["detail"]
+    reported = read_to_the_end(client, sent, language)
+    assert reported["result"] is None
+    assert says in reported["detail"]
     assert list((home.cache / "uploads").iterdir()) == []
 
 
@@ -291,12 +291,12 @@ def test_mutated_file_never_crashes_any_route(served: tuple[TestClient, Home], k
         rng = random.Random(f"page {kind} {number}")
         content = mutated(seed_file(kind, rng), rng)
         content = rows_of(1) + odd + content if kind == "jsonl" and number == 0 else content
-        told = read_to_the_end(client, client.post("/api/datasets", params={"name": f"a.{kind}"}, content=content))
-        assert "Traceback" not in told["detail"]
-        if not told["result"]:
-            assert told["detail"]
+        reported = read_to_the_end(client, client.post("/api/datasets", params={"name": f"a.{kind}"}, content=content))
+        assert "Traceback" not in reported["detail"]
+        if not reported["result"]:
+            assert reported["detail"]
             continue
-        place = f"/api/datasets/{told['result']['dataset']}"
+        place = f"/api/datasets/{reported['result']['dataset']}"
         for tail in ("", "/rows", "/problems?whole=true", "/problems.csv?language=zh", "/examples.jsonl"):
             answer = client.get(place + tail)
             assert answer.status_code == 200, (tail, answer.text)
@@ -316,8 +316,8 @@ def test_only_imports_folder_files_are_read(served: tuple[TestClient, Home]) -> 
     home.imports.mkdir()
     (home.imports / "big.jsonl").write_bytes(rows_of(5))
     assert [file["name"] for file in client.get("/api/datasets/imports").json()["files"]] == ["big.jsonl"]
-    told = read_to_the_end(client, client.post("/api/datasets/imports", json={"name": "big.jsonl"}))
-    assert client.get(f"/api/datasets/{told['result']['dataset']}").json()["rows"] == 5
+    reported = read_to_the_end(client, client.post("/api/datasets/imports", json={"name": "big.jsonl"}))
+    assert client.get(f"/api/datasets/{reported['result']['dataset']}").json()["rows"] == 5
     assert (home.imports / "big.jsonl").is_file()
     for name in ("../studio-token", "/etc/passwd", "..", ""):
         assert client.post("/api/datasets/imports", json={"name": name}).status_code in (404, 422)
@@ -354,8 +354,8 @@ def test_next_free_port_is_used_and_busy_port_reported() -> None:
 def test_any_file_name_gives_dataset_or_error(served: tuple[TestClient, Home], name: str) -> None:
     client, _ = served
     content = b'{"prompt": "a", "completion": "b"}\n'
-    told = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
-    assert told["detail"] or told["result"]
+    reported = read_to_the_end(client, client.post("/api/datasets", params={"name": name}, content=content))
+    assert reported["detail"] or reported["result"]
 
 
 def test_page_language_takes_precedence_over_cookie(served: tuple[TestClient, Home]) -> None:
@@ -372,10 +372,10 @@ def test_estimate_includes_every_model(served: tuple[TestClient, Home]) -> None:
         "per_device_train_batch_size": 64,
         "gradient_checkpointing": False,
     }
-    told = client.post("/api/estimate", json={"config": config}).json()
-    assert told["estimate"]["verdict"] == "too_big"
-    assert told["estimate"]["fit"]["verdict"] == "fits"
-    assert set(told["models"]) == {entry.id for entry in CATALOG}
+    reported = client.post("/api/estimate", json={"config": config}).json()
+    assert reported["estimate"]["fit_level"] == "too_big"
+    assert reported["estimate"]["fit"]["fit_level"] == "fits"
+    assert set(reported["models"]) == {entry.id for entry in CATALOG}
 
 
 def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClient, Home]) -> None:
@@ -393,7 +393,7 @@ def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClie
     assert small["presets"]["minimal"]["total_bytes"] == alone["estimate"]["total_bytes"]
 
 
-def test_invalid_form_has_no_verdict_and_no_error(served: tuple[TestClient, Home]) -> None:
+def test_invalid_form_has_no_estimate_and_no_error(served: tuple[TestClient, Home]) -> None:
     client, _ = served
     nothing = {"estimate": None, "detail": "", "models": {}, "presets": {}}
     assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == nothing

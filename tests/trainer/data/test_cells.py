@@ -7,8 +7,8 @@ from trainer.data.cells import MOST_CHARACTERS, Cells, RowError
 def doubts_of(text: str, answer: bool = False) -> list[Code]:
     cells = Cells()
     assert cells.text({"field": text}, "field", "row", answer=answer) == text
-    assert all(params["field"] == "row.field" for _, params in cells.doubts)
-    return [code for code, _ in cells.doubts]
+    assert all(params["field"] == "row.field" for _, params in cells.warnings)
+    return [code for code, _ in cells.warnings]
 
 
 @pytest.mark.parametrize(

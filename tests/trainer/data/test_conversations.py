@@ -120,7 +120,7 @@ def test_unusual_turn_order_gets_a_warning(roles: str, doubted: int | None) -> N
     cells = Cells()
     check_order([Message(role=role, content="x") for role in roles.split()], "messages", cells)  # type: ignore[arg-type]
     wanted = [] if doubted is None else [f"messages[{doubted}]"]
-    assert [params["field"] for _, params in cells.doubts] == wanted
+    assert [params["field"] for _, params in cells.warnings] == wanted
 
 
 def test_a_call_and_its_results_are_in_order() -> None:
@@ -132,7 +132,7 @@ def test_a_call_and_its_results_are_in_order() -> None:
         Message(role="assistant", content="a"),
     )
     check_order([user, called, result, result, answer, user, called, result, called, result, answer], "messages", cells)
-    assert cells.doubts == []
+    assert cells.warnings == []
 
 
 @pytest.mark.parametrize("mark", [{"loss": False}, {"loss_weight": 0.0}, {"train": "false"}, {"weight": 0}])
@@ -153,14 +153,14 @@ def test_unused_turn_keys_are_named() -> None:
 
 def test_ids_of_calls_and_of_their_results_are_kept() -> None:
     call = {"id": "a1B2c3D4e", "type": "function", "function": {"name": "f", "arguments": {}}}
-    _, called, told = read(
+    _, called, reported = read(
         [
             USER,
             {"role": "assistant", "tool_calls": [call]},
             {"role": "tool", "tool_call_id": "a1B2c3D4e", "content": "4"},
         ]
     )
-    assert called.tool_calls[0].id == told.tool_call_id == "a1B2c3D4e"
+    assert called.tool_calls[0].id == reported.tool_call_id == "a1B2c3D4e"
 
 
 def test_content_parts_of_every_kind_are_read_or_refused_by_name() -> None:
@@ -211,7 +211,7 @@ def test_calls_and_results_as_text_become_turns() -> None:
     assert [(one.role, one.content) for one in messages[3:5]] == [("tool", "5"), ("tool", "6")]
     assert "<tool_call>" in messages[2].content
     check_order(messages, "conversations", cells)
-    assert cells.doubts == [], "the result follows a call, which is written as text"
+    assert cells.warnings == [], "the result follows a call, which is written as text"
 
 
 def test_a_result_with_words_around_it_stays_as_it_is() -> None:

@@ -91,7 +91,7 @@ def test_examples_are_read_back_by_position_with_their_rows(tmp_path: Path) -> N
     report, _ = inspected(tmp_path / "rows.jsonl", tmp_path / "out")
     examples = ExampleFile(DatasetFolder(tmp_path / "out"))
     assert len(examples) == report.usable
-    clean = [example for example in examples if not example.doubts]
+    clean = [example for example in examples if not example.warnings]
     assert [example.row for example in clean] == [row for row in range(1, 301) if row not in planted]
     for example in clean:
         assert [message.content for message in example.messages] == [
@@ -101,9 +101,9 @@ def test_examples_are_read_back_by_position_with_their_rows(tmp_path: Path) -> N
 
 def test_first_rows_are_previewed_before_reading_the_file(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(3000)])
-    told: list[JobProgress] = []
-    Inspection(path, DatasetFolder(tmp_path / "out"), tell=told.append).preview()
-    [update] = told
+    reported: list[JobProgress] = []
+    Inspection(path, DatasetFolder(tmp_path / "out"), tell=reported.append).preview()
+    [update] = reported
     assert update.progress is None
     assert update.preview is not None
     assert len(update.preview.examples) == 20

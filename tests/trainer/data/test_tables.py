@@ -52,8 +52,8 @@ def test_faults_are_named_by_their_cell(tmp_path: Path) -> None:
     rows = [["instruction", "output"], ["q1", None], ["q2", ("error", "#REF!")], ["q3", "a3"], ["q4", "N/A"]]
     path = write_xlsx(tmp_path / "a.xlsx", {"Rows": rows})
     report = Inspection(path, DatasetFolder(tmp_path / "set")).run()
-    told = [sentence(record.problem) for record in report.first]
-    assert [line.split(":")[0] for line in told] == ["a.xlsx cell B2", "a.xlsx cell B3", "a.xlsx cell B5"]
+    reported = [sentence(record.problem) for record in report.first]
+    assert [line.split(":")[0] for line in reported] == ["a.xlsx cell B2", "a.xlsx cell B3", "a.xlsx cell B5"]
     assert (report.rows, report.invalid, report.suspicious) == (4, 2, 1)
 
 

@@ -121,10 +121,10 @@ def test_an_unknown_architecture_trains_as_its_authors_wrote_it(name: str) -> No
     kind, settings, reasons = SLOWER[name]
     plain, ours = base_model(kind, settings), base_model(kind, settings)
     fast_paths = use_fast_paths(ours, name)
-    told = {problem.code: sentence(problem) for problem in fast_paths.warnings}
+    reported = {problem.code: sentence(problem) for problem in fast_paths.warnings}
     for code, reason in zip((Code.FLAT_BATCHES_REFUSED, Code.CHUNKED_LOSS_REFUSED), reasons, strict=True):
-        assert (code in told) == bool(reason), told
-        assert reason in told.get(code, "")
+        assert (code in reported) == bool(reason), reported
+        assert reason in reported.get(code, "")
     assert fast_paths.batches == ("padded" if reasons[0] else "flat")
     assert fast_paths.logits == ("all" if reasons[1] else "trained")
     plain, ours = with_adapter(plain), with_adapter(ours)

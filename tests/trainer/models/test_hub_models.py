@@ -29,10 +29,15 @@ def ask(place: Path, endpoint: str, *arguments: str, **environment: str) -> dict
 
 def test_a_model_is_looked_up_without_its_weights(tiny_model: Path, tmp_path: Path) -> None:
     with serve({MODEL: tiny_model}) as hub:
-        told = ask(tmp_path, hub.endpoint, "look-up", MODEL)["result"]
-        assert (told["id"], told["revision"], told["license"], told["gated"]) == (MODEL, COMMIT, "apache-2.0", False)
-        assert told["download_bytes"] == (tiny_model / "model.safetensors").stat().st_size
-        assert json.loads(Path(told["config"]).read_text())["model_type"] == "qwen2"
+        reported = ask(tmp_path, hub.endpoint, "look-up", MODEL)["result"]
+        assert (reported["id"], reported["revision"], reported["license"], reported["gated"]) == (
+            MODEL,
+            COMMIT,
+            "apache-2.0",
+            False,
+        )
+        assert reported["download_bytes"] == (tiny_model / "model.safetensors").stat().st_size
+        assert json.loads(Path(reported["config"]).read_text())["model_type"] == "qwen2"
         assert not [path for _, path in hub.requests if path.endswith(".safetensors")]
 
 
@@ -70,5 +75,5 @@ def test_hub_errors_are_sentences(tiny_model: Path, tmp_path: Path, status: int,
 
 def test_missing_network_is_an_error(tmp_path: Path) -> None:
     for arguments in (("search", "qwen"), ("look-up", MODEL)):
-        told = ask(tmp_path, "http://127.0.0.1:9", *arguments)
-        assert told["problems"][0]["code"] == "model_unreachable"
+        reported = ask(tmp_path, "http://127.0.0.1:9", *arguments)
+        assert reported["problems"][0]["code"] == "model_unreachable"

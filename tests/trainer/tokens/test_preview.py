@@ -123,8 +123,8 @@ def test_unknown_tokens_are_reported_before_start(
     for embeddings, codes in ((known, []), (0, []), (3, [Code.TOKENS_UNKNOWN])):
         previewer = preview.Previewer(home, template, embeddings)
         found = answer_of(previewer, {"op": "stats", "dataset": dataset, "max_length": 400})
-        told = [Problem.model_validate(one) for one in found["warnings"] if one["code"] == Code.TOKENS_UNKNOWN]
-        assert [one.code for one in told] == codes
-        assert [(one.params["count"], one.params["rows"], one.params["expected"]) for one in told] == [(8, 8, 3)] * len(
-            codes
-        )
+        reported = [Problem.model_validate(one) for one in found["warnings"] if one["code"] == Code.TOKENS_UNKNOWN]
+        assert [one.code for one in reported] == codes
+        assert [(one.params["count"], one.params["rows"], one.params["expected"]) for one in reported] == [
+            (8, 8, 3)
+        ] * len(codes)

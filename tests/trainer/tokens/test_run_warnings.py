@@ -14,7 +14,7 @@ from tests.conftest import alpaca_rows, write_rows
 pytestmark = pytest.mark.tiny
 
 
-def told_by_a_run(home: Home, config: dict[str, Any]) -> dict[Code, dict[str, Any]]:
+def warnings_of_run(home: Home, config: dict[str, Any]) -> dict[Code, dict[str, Any]]:
     from trainer.lora_trainer import LoRATrainer
 
     folder = home.create_run()
@@ -29,18 +29,18 @@ def test_suspicious_rows_are_trained_or_skipped_with_warning(
 ) -> None:
     rows = alpaca_rows(8)
     path = write_rows(tmp_path / "rows.jsonl", [*rows, rows[0], rows[1]])
-    told = told_by_a_run(home, {**tiny_config, "dataset": str(path)})
-    assert told[Code.SUSPICIOUS_ROWS] == {"count": 2, "rows": 10, "kinds": {"duplicate": 2}}
-    told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
-    assert told[Code.ROWS_SKIPPED] == {"count": 2, "rows": 10, "kinds": {"duplicate": 2}}
+    reported = warnings_of_run(home, {**tiny_config, "dataset": str(path)})
+    assert reported[Code.SUSPICIOUS_ROWS] == {"count": 2, "rows": 10, "kinds": {"duplicate": 2}}
+    reported = warnings_of_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
+    assert reported[Code.ROWS_SKIPPED] == {"count": 2, "rows": 10, "kinds": {"duplicate": 2}}
 
 
 def test_invalid_rows_block_start_or_are_counted(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [*alpaca_rows(4), {"instruction": "q"}])
-    told = told_by_a_run(home, {**tiny_config, "dataset": str(path)})
-    assert told[Code.BAD_ROWS]["first"][0]["params"]["line"] == 5
-    told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
-    assert (Code.BAD_ROWS in told, told[Code.ROWS_SKIPPED]["count"]) == (False, 1)
+    reported = warnings_of_run(home, {**tiny_config, "dataset": str(path)})
+    assert reported[Code.BAD_ROWS]["first"][0]["params"]["line"] == 5
+    reported = warnings_of_run(home, {**tiny_config, "dataset": str(path), "bad_rows": "skip"})
+    assert (Code.BAD_ROWS in reported, reported[Code.ROWS_SKIPPED]["count"]) == (False, 1)
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_long_rows_are_reported_with_their_handling(
     long = [{"messages": [{**turn, "content": turn["content"] * 40} for turn in talk]}]
     single = [{"messages": [talk[0], {"role": "assistant", "content": letter * 200}]} for letter in "xy"]
     path = write_rows(tmp_path / "rows.jsonl", [{"messages": talk}, *long, *single])
-    told = told_by_a_run(home, {**tiny_config, "dataset": str(path), "long_rows": long_rows})
-    assert told[code]["count"] == count
-    assert (Code.ROWS_CUT in told) == (long_rows != "drop")
+    reported = warnings_of_run(home, {**tiny_config, "dataset": str(path), "long_rows": long_rows})
+    assert reported[code]["count"] == count
+    assert (Code.ROWS_CUT in reported) == (long_rows != "drop")
 
 
 def test_validation_file_is_used_without_leaks(home: Home, tiny_config: dict[str, Any], tmp_path: Path) -> None:
     measured = write_rows(tmp_path / "measure.jsonl", alpaca_rows(12)[6:])
-    told = told_by_a_run(home, {**tiny_config, "validation_dataset": str(measured), "eval_steps": 1})
-    assert told[Code.LEAK_REMOVED] == {"count": 2, "rows": 6, "first": [1, 2]}
+    reported = warnings_of_run(home, {**tiny_config, "validation_dataset": str(measured), "eval_steps": 1})
+    assert reported[Code.LEAK_REMOVED] == {"count": 2, "rows": 6, "first": [1, 2]}
     [run] = home.runs.iterdir()
     lineage = read_json(run / "lineage.json") or {}
     assert lineage["validation_dataset"]["name"] == "measure.jsonl"
@@ -73,7 +73,7 @@ def test_weighted_mix_trains_and_is_recorded(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, rows_file: Path
 ) -> None:
     other = write_rows(tmp_path / "other.jsonl", [{"prompt": f"p{n}", "completion": "c"} for n in range(4)])
-    told_by_a_run(home, {**tiny_config, "dataset": {str(rows_file): 1, str(other): 0.5}})
+    warnings_of_run(home, {**tiny_config, "dataset": {str(rows_file): 1, str(other): 0.5}})
     [run] = home.runs.iterdir()
     lineage = read_json(run / "lineage.json") or {}
     assert lineage["dataset"]["rows"] == 10

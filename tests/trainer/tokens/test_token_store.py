@@ -59,9 +59,9 @@ def test_second_start_reuses_the_tokens(home: Home, template: Any, tmp_path: Pat
     from trainer.tokens.token_store import tokenize
 
     examples = examples_of(home, write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(600)]))
-    told: list[tuple[int, int]] = []
-    first = tokenize(home, examples, template, tell=lambda done, total: told.append((done, total)))
-    assert told == [(0, 600), (256, 600), (512, 600), (600, 600)]
+    reported: list[tuple[int, int]] = []
+    first = tokenize(home, examples, template, tell=lambda done, total: reported.append((done, total)))
+    assert reported == [(0, 600), (256, 600), (512, 600), (600, 600)]
     again = tokenize(home, examples, template, tell=lambda *_: pytest.fail("tokenized again"))
     assert again.path == first.path
     assert (again.items == first.items).all()

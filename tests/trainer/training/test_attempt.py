@@ -13,7 +13,7 @@ from interfaces.problems import Code, Problem
 from trainer.models.device import Compute
 from trainer.training.attempt import AttemptContext, decided
 from trainer.training.event_log import EventLog
-from trainer.training.stop import StopRequest
+from trainer.training.stop import StopSignal
 
 
 @pytest.mark.parametrize(("device", "auto"), [("cuda", True), ("cpu", False)])
@@ -33,7 +33,7 @@ def test_a_warning_is_an_event_of_the_run(tmp_path: Path) -> None:
             folder,
             log,
             RunHistory(folder),
-            StopRequest(folder, 1),
+            StopSignal(folder, 1),
             Compute(torch.device("cpu"), torch.float32, 1),
         )
         problems = [

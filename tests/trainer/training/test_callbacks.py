@@ -68,9 +68,9 @@ def test_a_diverging_run_ends_within_three_steps_on_a_finite_checkpoint(
     result = LoRATrainer(folder).train({**tiny_config, "save_steps": 3, "logging_steps": logging_steps})
     assert (result["state"], result["problem"]["code"]) == ("failed", Code.LOSS_NOT_FINITE)
     assert 6 <= result["problem"]["params"]["step"] <= 9
-    told = [event for event in read_events(folder.events) if isinstance(event, Step)]
+    reported = [event for event in read_events(folder.events) if isinstance(event, Step)]
     if where == "the loss":
-        assert not math.isfinite(told[-1].loss)
+        assert not math.isfinite(reported[-1].loss)
     assert committed_steps(folder) == [3]
     weights = load(folder.checkpoint(3))
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
@@ -91,9 +91,9 @@ def test_best_checkpoint_by_validation_loss_is_kept(home: Home, tiny_config: dic
         assert result["state"] == "finished"
         losses = {event.step: event.loss for event in read_events(folder.events) if isinstance(event, Evaluated)}
         best = min(losses, key=lambda step: losses[step])
-        told = warnings_of(folder)
-        assert told[Code.STOPPED_EARLY]["best"] == best
-        assert (Code.BEST_ADAPTER in told) is best_at_end
+        reported = warnings_of(folder)
+        assert reported[Code.STOPPED_EARLY]["best"] == best
+        assert (Code.BEST_ADAPTER in reported) is best_at_end
         assert best in committed_steps(folder)
         assert best < max(committed_steps(folder))
         kept = load(folder.checkpoint(best))
@@ -118,9 +118,11 @@ def test_a_damaged_best_checkpoint_falls_back_to_the_last_adapter(home: Home, ti
     assert f"{best} steps" in card
     DAMAGE["one bit"](folder.checkpoint(best))
     LoRATrainer(folder, 2).train(config)
-    told = [event.problem for event in read_events(folder.events) if isinstance(event, Warned) and event.attempt == 2]
-    assert Code.CHECKPOINT_REJECTED in {problem.code for problem in told}
-    assert Code.BEST_ADAPTER not in {problem.code for problem in told}
+    reported = [
+        event.problem for event in read_events(folder.events) if isinstance(event, Warned) and event.attempt == 2
+    ]
+    assert Code.CHECKPOINT_REJECTED in {problem.code for problem in reported}
+    assert Code.BEST_ADAPTER not in {problem.code for problem in reported}
 
 
 def test_adapter_of_earlier_stop_is_removed_after_next_save(
@@ -168,8 +170,8 @@ def test_persistent_high_loss_ends_run_but_peaks_do_not(
     take, bad = TrainingLoop.take_step, {2, 3}
 
     def taken(self: TrainingLoop) -> dict[str, float]:
-        told = take(self)
-        return {**told, "loss": 50.0 if self.state.global_step in bad else told["loss"]}
+        reported = take(self)
+        return {**reported, "loss": 50.0 if self.state.global_step in bad else reported["loss"]}
 
     monkeypatch.setattr(TrainingLoop, "take_step", taken)
     assert LoRATrainer(home.create_run()).train(tiny_config)["state"] == "finished"

@@ -42,10 +42,10 @@ def test_progress_is_rate_limited_except_start_and_end(tmp_path: Path) -> None:
     with EventLog(path, 1) as log:
         for done in range(1001):
             log.phase("download", done, 1000, "bytes")
-    told = [event.done for event in read_events(path) if isinstance(event, Phase)]
-    assert told[0] == 0
-    assert told[-1] == 1000
-    assert len(told) < 50
+    reported = [event.done for event in read_events(path) if isinstance(event, Phase)]
+    assert reported[0] == 0
+    assert reported[-1] == 1000
+    assert len(reported) < 50
 
 
 def test_last_event_is_synced_soon(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_full_disk_keeps_lines_intact_and_final_event_fits(tmp_path: Path) -> No
             assert raised.value.filename == str(path)
             assert log.append(Failed(step=3, problem=Problem.error(Code.DISK_FULL, path="x")))
         assert path.read_bytes().endswith(b"}\n")
-        told = read_events(path)
-        assert isinstance(told[-1], Failed)
-        assert [event.seq for event in told] == list(range(1, len(told) + 1))
-        assert len(told) == len(path.read_bytes().splitlines())
+        reported = read_events(path)
+        assert isinstance(reported[-1], Failed)
+        assert [event.seq for event in reported] == list(range(1, len(reported) + 1))
+        assert len(reported) == len(path.read_bytes().splitlines())
 
 
 def test_disk_without_reserve_space_is_reported_immediately(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_evaluation_is_token_weighted_without_side_effects(home: Home, tiny_conf
     from trainer.lora_trainer import LoRATrainer
 
     config = {**tiny_config, "validation_split": 0.4, "lora": {"lora_dropout": 0.2}}
-    told = {}
+    reported = {}
     for name, more in {
         "often": {"eval_steps": 1},
         "never": {},
@@ -40,11 +40,13 @@ def test_evaluation_is_token_weighted_without_side_effects(home: Home, tiny_conf
     }.items():
         folder = home.create_run()
         LoRATrainer(folder).train({**config, **more})
-        told[name] = read_events(folder.events)
-    steps = {name: [event.loss for event in events if isinstance(event, Step)] for name, events in told.items()}
+        reported[name] = read_events(folder.events)
+    steps = {name: [event.loss for event in events if isinstance(event, Step)] for name, events in reported.items()}
     assert steps["often"] == steps["never"]
     # At such a rate the same model is evaluated, in batches of 2 and of 1.
-    first = {name: next((e.loss for e in events if isinstance(e, Evaluated)), None) for name, events in told.items()}
+    first = {
+        name: next((e.loss for e in events if isinstance(e, Evaluated)), None) for name, events in reported.items()
+    }
     assert first["unmoved"] == pytest.approx(first["unmoved, one by one"], rel=1e-5)
 
 

@@ -25,7 +25,7 @@ from interfaces.problems import Code
 from interfaces.texts import sentence
 from tests.conftest import CHATML, alpaca_rows, make_tiny_model, write_rows
 from tests.support.tiny_runs import adapter_bytes, events, losses, train
-from trainer.training.stop import StopRequest
+from trainer.training.stop import StopSignal
 
 pytestmark = pytest.mark.tiny
 
@@ -101,19 +101,19 @@ def test_the_same_seed_gives_the_same_adapter(home: Home, tiny_config: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("more", "told", "mode", "from_step"),
+    ("more", "reported", "mode", "from_step"),
     [
         ({}, 2, "save", 2),  # in the midst of step 3, whose first batch has drawn its random numbers
         ({}, 3, "save", 3),  # while it is measured at step 3: that is made up for
         ({}, 3, "discard", 2),
         ({"gradient_accumulation_steps": 1}, 4, "save", 5),  # just when step 5 ends
-        ({"gradient_accumulation_steps": 1, "logging_steps": 5}, 2, "save", 6),  # a point of the curve is half told
+        ({"gradient_accumulation_steps": 1, "logging_steps": 5}, 2, "save", 6),  # a point of the curve is half logged
         ({"early_stopping_patience": 1, "eval_steps": 1, "learning_rate": 0.9}, 2, "save", 2),
         ({"packing": True, "max_tokens_per_batch": 128}, 1, "save", 1),
     ],
 )
 def test_stopped_run_resumes_to_the_same_weights(
-    home: Home, tiny_config: dict[str, Any], more: dict[str, Any], told: int, mode: str, from_step: int
+    home: Home, tiny_config: dict[str, Any], more: dict[str, Any], reported: int, mode: str, from_step: int
 ) -> None:
     """In mid-epoch, with dropout and accumulation; the resumed curve has neither gap nor double."""
     from trainer.lora_trainer import LoRATrainer
@@ -125,7 +125,7 @@ def test_stopped_run_resumes_to_the_same_weights(
     undisturbed, _ = train(home, config)
     folder = home.create_run()
     trainer = LoRATrainer(folder)
-    trainer.stop = StopAfter(folder, told, mode)
+    trainer.stop = StopAfter(folder, reported, mode)
     stopped = trainer.train(config)
     assert stopped["state"] == "stopped"
     ended = read_events(folder.events)[-1]
@@ -292,9 +292,9 @@ def test_truncated_rows_are_reported_with_count(home: Home, tiny_config: dict[st
         home, {**tiny_config, "dataset": str(write_rows(tmp_path / "long.jsonl", rows)), "max_length": 80}
     )
     assert result["state"] == "finished"
-    told = {event.problem.code: event.problem.params for event in events(folder, Warned)}
-    assert (told[Code.ROWS_CUT]["count"], told[Code.ROWS_CUT]["rows"]) == (2, 5)
-    assert (told[Code.ROWS_LEFT_OUT]["count"], told[Code.ROWS_LEFT_OUT]["first"]) == (1, [4])
+    reported = {event.problem.code: event.problem.params for event in events(folder, Warned)}
+    assert (reported[Code.ROWS_CUT]["count"], reported[Code.ROWS_CUT]["rows"]) == (2, 5)
+    assert (reported[Code.ROWS_LEFT_OUT]["count"], reported[Code.ROWS_LEFT_OUT]["first"]) == (1, [4])
 
 
 def test_nothing_left_to_train_is_refused(home: Home, tiny_config: dict[str, Any]) -> None:
@@ -347,13 +347,13 @@ def test_resume_completes_what_a_late_stop_skipped(home: Home, tiny_config: dict
     _, result = train(home, config, folder, attempt=2)
     assert result["state"] == "finished"
     for kind in (Evaluated, Sampled):
-        told = [event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(folder, kind)]
-        assert told == [
+        reported = [event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(folder, kind)]
+        assert reported == [
             event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(undisturbed, kind)
         ]
 
 
-class StopAfter(StopRequest):
+class StopAfter(StopSignal):
     """A person who asks for a stop once the curve has `number` points."""
 
     def __init__(self, folder: RunFolder, number: int, mode: str) -> None:

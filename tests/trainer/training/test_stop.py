@@ -8,7 +8,7 @@ from interfaces.events import Stopping, read_events
 from interfaces.files import write_json
 from interfaces.folders import RunFolder
 from tests.conftest import ROOT, until
-from trainer.training.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, StopBudget, StopRequest, StopRequested
+from trainer.training.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, StopBudget, StopRequested, StopSignal
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from trainer.training.stop import BYTES_PER_SECOND, MARGIN, WAY_OUT_SECONDS, Sto
     ],
 )
 def test_stop_file_has_mode_and_attempt(tmp_path: Path, record: dict[str, object], mode: str | None) -> None:
-    stop = StopRequest(RunFolder(tmp_path), 2)
+    stop = StopSignal(RunFolder(tmp_path), 2)
     assert stop.mode is None
     stop.check()
     write_json(RunFolder(tmp_path).stop, record)
@@ -33,13 +33,13 @@ def test_stop_file_has_mode_and_attempt(tmp_path: Path, record: dict[str, object
 
 def test_an_empty_file_made_by_hand_is_a_request_too(tmp_path: Path) -> None:
     RunFolder(tmp_path).stop.touch()
-    assert StopRequest(RunFolder(tmp_path), 1).mode == "save"
+    assert StopSignal(RunFolder(tmp_path), 1).mode == "save"
 
 
 def test_repeated_signal_is_one_stop_request(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom interfaces.folders import RunFolder\nfrom trainer.training.stop import StopRequest\n"
-        f"stop = StopRequest(RunFolder(Path({str(tmp_path)!r})), 1)\nstop.listen()\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom interfaces.folders import RunFolder\nfrom trainer.training.stop import StopSignal\n"
+        f"stop = StopSignal(RunFolder(Path({str(tmp_path)!r})), 1)\nstop.listen()\n"
         "os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGTERM)\nprint(stop.mode)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
@@ -49,10 +49,10 @@ def test_repeated_signal_is_one_stop_request(tmp_path: Path) -> None:
 def test_handled_empty_stop_file_does_not_stop_next_attempt(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.stop.touch()
-    StopRequest(folder, 1).forget_handmade()
-    assert StopRequest(folder, 2).mode is None
+    StopSignal(folder, 1).forget_handmade()
+    assert StopSignal(folder, 2).mode is None
     write_json(folder.stop, {"mode": "save", "attempt": 2})
-    StopRequest(folder, 2).forget_handmade()
+    StopSignal(folder, 2).forget_handmade()
     assert folder.stop.exists()
 
 
@@ -61,9 +61,9 @@ import hashlib, sys
 from pathlib import Path
 from interfaces.folders import RunFolder
 from trainer.training.event_log import EventLog
-from trainer.training.stop import StopBudget, StopRequest, StopWatcher
+from trainer.training.stop import StopBudget, StopSignal, StopWatcher
 folder = RunFolder(Path(sys.argv[1]))
-stop, log = StopRequest(folder, 1), EventLog(folder.events, 1)
+stop, log = StopSignal(folder, 1), EventLog(folder.events, 1)
 stop.listen()
 stop.budget = StopBudget() if sys.argv[2] == "holds" else None
 StopWatcher(stop, folder, log).start()
@@ -87,9 +87,9 @@ def test_only_discard_ends_process_with_unsaved_progress(tmp_path: Path) -> None
     process = busy(folder, "holds")
     ask(process, folder, "save")
     until(lambda: bool(read_events(folder.events)))
-    (told,) = read_events(folder.events)
-    assert isinstance(told, Stopping)
-    assert told.within_seconds == WAY_OUT_SECONDS
+    (reported,) = read_events(folder.events)
+    assert isinstance(reported, Stopping)
+    assert reported.within_seconds == WAY_OUT_SECONDS
     assert process.poll() is None
     ask(process, folder, "discard")
     assert process.wait(10) == 0

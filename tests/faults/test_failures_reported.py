@@ -106,7 +106,7 @@ def gone_model(scene: Scene) -> None:
     scene.spoil_after = lambda: (scene.model / "model.safetensors").unlink()  # type: ignore[method-assign]
 
 
-def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
+def assert_reported(folder: RunFolder, *codes: Code) -> dict[str, Any]:
     """What a page shows of a failed run, in both languages; returns the English."""
     history = RunHistory(folder)
     english, chinese = (updates_since(history, 0, language).status for language in ("en", "zh"))
@@ -121,7 +121,7 @@ def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "codes", "cure"),
+    ("spoil", "codes", "fix"),
     [
         (damaged_weights, {Code.FOLDER_DAMAGED}, set()),
         (gone_model, {Code.MODEL_INCOMPLETE}, set()),
@@ -137,12 +137,12 @@ def assert_told(folder: RunFolder, *codes: Code) -> dict[str, Any]:
 )
 def test_failure_reports_sentence_code_and_log_evidence(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    spoil: Break, codes: set[Code], cure: set[str],
+    spoil: Break, codes: set[Code], fix: set[str],
 ) -> None:  # fmt: skip
     scene = Scene(home, tiny_config, tmp_path, monkeypatch)
     spoil(scene)
     folder = scene.run(in_a_child=spoil in (damaged_weights, wrong_versions))
-    assert set(assert_told(folder, *codes)["cure"]) == cure
+    assert set(assert_reported(folder, *codes)["fix"]) == fix
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_hub_error_is_the_final_event(
         scene = Scene(home, tiny_config, tmp_path, monkeypatch)
         scene.config["model_name"] = repository
         expected = {code, Code.MODEL_NOT_FOUND} if status == 401 else {code}  # a Hub hides what is private
-        assert_told(scene.run(in_a_child=True), *expected)
+        assert_reported(scene.run(in_a_child=True), *expected)
 
 
 def test_killed_trainer_reports_signal_and_next_step(
@@ -189,7 +189,7 @@ def test_killed_trainer_reports_signal_and_next_step(
     assert trainer is not None
     trainer.send(signal.SIGKILL)
     until(lambda: folder.attempts()[0].exit.exists())
-    assert_told(folder, Code.TRAINER_KILLED)
+    assert_reported(folder, Code.TRAINER_KILLED)
     assert f"finetune resume {folder.id}" in updates_since(RunHistory(folder), 0, "en").status.problem
 
 
@@ -201,4 +201,4 @@ def test_settings_damaged_while_queued_fail_the_run(
     folder.config.write_bytes(b"name: \x00")
     RunQueue(home).submit(folder)
     until(lambda: bool(folder.attempts()) and folder.attempts()[0].exit.exists())
-    assert_told(folder, Code.CONFIG_UNREADABLE)
+    assert_reported(folder, Code.CONFIG_UNREADABLE)
