@@ -123,7 +123,7 @@ def measure_studio(file: Path, home: Path, tokens: bool) -> None:
         asked = time.monotonic()
         studio.ask(f"/api/datasets/{dataset}/rows?start={start}&count=20")
         pages.append(time.monotonic() - asked)
-    print(f"rows {report['rows']}, good {report['valid']}, {file.stat().st_size / 1e9:.2f} GB")
+    print(f"rows {report['rows']}, valid {report['valid']}, {file.stat().st_size / 1e9:.2f} GB")
     print(
         f"first rows shown after {first or whole:.2f} s; whole report {whole:.1f} s; child's peak {watch.peak / 1e6:.0f} MB"
     )

@@ -66,7 +66,7 @@ class HubModel(BaseModel):
 
 
 class HubModelFacts(HubModel):
-    """One model of the Hub: `config` is where its config.json lies in the cache, `revision` the commit."""
+    """One model of the Hub: `config` is the path of its config.json in the cache, `revision` the commit."""
 
     revision: str | None
     config: str

@@ -38,7 +38,6 @@ class CatalogEntry:
     license: str
     vram_hint: str
     time_hint: str
-    advice: dict[str, str]
     gated: bool = False
 
     @property
@@ -85,57 +84,42 @@ def _llama(
     return Architecture(kind, hidden, intermediate, layers, heads, kv, head_dim, vocabulary, context, True)
 
 
-_QWEN3 = {"en": "Newer; can reason before answering.", "zh": "较新；可以先思考再回答。"}
 CATALOG = (
     CatalogEntry(
         "Qwen/Qwen2.5-Coder-1.5B-Instruct", "best", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB (8 bits)", "2-4 h",
-        {"en": "Best choice for an RTX 3060: strong at code, fine-tunes well.",
-         "zh": "RTX 3060 的首选：擅长代码，微调效果好。"},
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-0.5B-Instruct", "alternative", _qwen2(896, 4864, 24, 14, 2), "Apache-2.0", "4-6 GB", "1-2 h",
-        {"en": "Trains very fast; good for quick experiments.", "zh": "训练很快，适合快速试验。"},
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-1.5B-Instruct", "alternative", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB", "2-4 h",
-        {"en": "For general conversation.", "zh": "适合通用对话。"},
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-3B-Instruct", "caution", _qwen2(2048, 11008, 36, 16, 2), "Qwen Research", "10-12 GB", "",
-        {"en": "Barely fits on an RTX 3060. License: non-commercial use only.",
-         "zh": "RTX 3060 只能勉强运行。许可：不可商用。"},
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-7B-Instruct", "caution", _qwen2(3584, 18944, 28, 28, 4, 152064, tied=False), "Apache-2.0", "16-20 GB", "",
-        {"en": "Needs an RTX 4090.", "zh": "需要 RTX 4090。"},
     ),
-    CatalogEntry("Qwen/Qwen3-0.6B", "more", _qwen3(1024, 3072, 28, 16), "Apache-2.0", "", "", _QWEN3),
-    CatalogEntry("Qwen/Qwen3-1.7B", "more", _qwen3(2048, 6144, 28, 16), "Apache-2.0", "", "", _QWEN3),
+    CatalogEntry("Qwen/Qwen3-0.6B", "more", _qwen3(1024, 3072, 28, 16), "Apache-2.0", "", ""),
+    CatalogEntry("Qwen/Qwen3-1.7B", "more", _qwen3(2048, 6144, 28, 16), "Apache-2.0", "", ""),
     CatalogEntry(
         "Qwen/Qwen3-4B-Instruct-2507", "more", _qwen3(2560, 9728, 36, 32, context=262144), "Apache-2.0", "", "",
-        {"en": "Newer and strong for its size; answers without a reasoning step.", "zh": "较新，同等大小中很强；直接回答。"},
     ),
-    CatalogEntry("Qwen/Qwen3-8B", "more", _qwen3(4096, 12288, 36, 32, tied=False), "Apache-2.0", "", "", _QWEN3),
+    CatalogEntry("Qwen/Qwen3-8B", "more", _qwen3(4096, 12288, 36, 32, tied=False), "Apache-2.0", "", ""),
     CatalogEntry(
         "HuggingFaceTB/SmolLM2-360M-Instruct", "more", _llama(960, 2560, 32, 15, 5, 49152, 8192), "Apache-2.0", "", "",
-        {"en": "Small and quick; English.", "zh": "小而快；英语。"},
     ),
     CatalogEntry(
         "HuggingFaceTB/SmolLM2-1.7B-Instruct", "more", _llama(2048, 8192, 24, 32, 32, 49152, 8192), "Apache-2.0", "", "",
-        {"en": "Fully open, including its training data; English.", "zh": "完全公开，包括训练数据；英语。"},
     ),
     CatalogEntry(
-        "meta-llama/Llama-3.2-1B-Instruct", "more", _llama(2048, 8192, 16, 32, 8, 128256, 131072), "Llama 3.2", "", "",
-        {"en": "Widely used. Requires a one-time access request on its Hub page.", "zh": "使用广泛。需要先在其页面申请一次访问权限。"}, gated=True,
+        "meta-llama/Llama-3.2-1B-Instruct", "more", _llama(2048, 8192, 16, 32, 8, 128256, 131072), "Llama 3.2", "", "", gated=True,
     ),
     CatalogEntry(
         "microsoft/Phi-4-mini-instruct", "more", _llama(3072, 8192, 32, 24, 8, 200064, 131072, 128, "phi3"), "MIT", "", "",
-        {"en": "Strong at reasoning for its size.", "zh": "同等大小中推理能力强。"},
     ),
     CatalogEntry(
         STARTER, "starter", _llama(576, 1536, 30, 9, 3, 49152, 8192), "Apache-2.0", "none (CPU, 3-7 GB)", "minutes",
-        {"en": "SmolLM2-135M-Instruct: for trying things out on any machine, even offline.",
-         "zh": "SmolLM2-135M-Instruct：任何机器都能离线试用。"},
     ),
 )  # fmt: skip
 BY_ID = {entry.id: entry for entry in CATALOG}

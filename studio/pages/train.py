@@ -15,7 +15,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.run_config import Settings
-from interfaces.texts import Texts, sentence, size
+from interfaces.texts import Texts, sentence, size, texts
 from studio.datasets.library import MOST_BYTES, dataset_name, describe, find_dataset, with_datasets
 from studio.datasets.sample import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
@@ -145,7 +145,7 @@ def model_choices(home: Home, words: Texts, language: str) -> list[tuple[str, st
         where = words["here"] if local_path(entry, home) else words.of("download", size=size(entry.download_bytes))
         lines = (
             f"{name} · {words['tier_' + entry.tier]}",
-            entry.advice[language],
+            texts("model", language)[entry.id],
             f"{parameters(entry.shape.parameters)} · {words.of('context', tokens=f'{entry.context:,}')} · {entry.license}{words['gated'] if entry.gated else ''} · {where}",
         )
         cards.append(("\n".join(lines), entry.id))

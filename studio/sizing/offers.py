@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from interfaces.folders import Home
 from interfaces.presets import PresetConfigs
+from interfaces.texts import texts
 from studio.models.catalog import CATALOG
 from studio.sizing.assess import assess
 from studio.sizing.devices import detect_devices, usable_device
@@ -43,7 +44,7 @@ def offers_of(home: Home) -> list[Offer]:
             Offer(
                 id=entry.id, tier=entry.tier, parameters_millions=entry.parameters, context=entry.context,
                 license=entry.license, gated=entry.gated, vram_hint=entry.vram_hint, time_hint=entry.time_hint,
-                advice=entry.advice["en"], path=str(found.facts.path) if found.facts.path else None,
+                advice=texts("model")[entry.id], path=str(found.facts.path) if found.facts.path else None,
                 download_bytes=found.facts.download_bytes, total_bytes=found.estimate.total_bytes,
                 fit_level=found.estimate.fit_level, fit=fit.to_record() if fit else None,
             )

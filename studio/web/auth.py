@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interfaces.problems import Code, Problem
 from studio.web.errors import language_of, problem_response
+from studio.web.shell import login_page
 
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SECURITY_HEADERS = {
@@ -35,13 +36,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[^:@/\s]+)(?::\d{1,5})?")
-_LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Finetune Studio</title><style>:root{color-scheme:light dark}body{font:16px system-ui;max-width:32rem;margin:15vh auto;
-padding:0 1rem}input,button{font:inherit;padding:.5rem}</style>
-<h1>Finetune Studio</h1><p>Open the link shown in the terminal, or paste its token here.</p>
-<p lang="zh">请打开终端里显示的链接，或在此粘贴其中的令牌。</p>
-<form method="get" action="/"><label>Token <input name="token" type="password" autocomplete="off" required autofocus></label>
-<button>Open</button></form></html>"""
 
 
 class Auth:
@@ -91,7 +85,7 @@ class Auth:
             and not scope["path"].startswith("/api")
         ):
             if scope["path"] == "/login":
-                return HTMLResponse(_LOGIN, 401, headers={"Cache-Control": "no-store"})
+                return HTMLResponse(login_page(language_of(Request(scope))), 401, headers={"Cache-Control": "no-store"})
             return RedirectResponse("/login", 303)
         return _refused(scope, Code.NOT_LOGGED_IN)
 

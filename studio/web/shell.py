@@ -36,6 +36,7 @@ _ICONS = {
     "language": "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18",
 }
 """Paths of line icons in a 24 by 24 box."""
+_LANG = {"en": "en", "zh": "zh-CN"}
 _PLACES = {"train": "", "runs": "runs", "datasets": "datasets"}
 
 
@@ -81,7 +82,7 @@ class Shell:
 
 def framed(html: str, language: str, place: str) -> str:
     """Insert the frame into a page of Gradio's. `place` is the page's last path part, empty for New fine-tune."""
-    html = html.replace('lang="en"', f'lang="{"zh-CN" if language == "zh" else "en"}"', 1)
+    html = html.replace('lang="en"', f'lang="{_LANG[language]}"', 1)
     words = texts("page", language)
     title = f"<title>{escape(words[place or 'train'])} – {escape(words['title'])}</title>"
     html = html.replace('control_page_title="true"', 'control_page_title="false"', 1)  # run.js keeps its own up to date
@@ -92,14 +93,38 @@ def framed(html: str, language: str, place: str) -> str:
 def not_found(language: str) -> str:
     """Return the page for an unknown address."""
     words = texts("page", language)
-    lang = "zh-CN" if language == "zh" else "en"
     return (
-        f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="{_LANG[language]}"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(words["not_found"])}</title>{_STYLES}</head>'
         f'<body class="fs-alone">{_THEME}<main><h1>{escape(words["not_found"])}</h1>'
         f"<p>{escape(words['not_found_help'])}</p>"
         f'<p><a class="fs-button" href="/{language}/">{escape(words["train"])}</a> '
         f'<a class="fs-button" href="/{language}/runs">{escape(words["runs"])}</a></p></main></body></html>'
+    )
+
+
+_LOGIN_STYLE = """<style>
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui; max-width: 24rem; margin: 15vh auto; padding: 0 1rem }
+label { display: block; margin-bottom: 1rem }
+input { display: block; width: 100%; box-sizing: border-box; margin-top: .25rem }
+input, button { font: inherit; padding: .5rem .75rem; border: 1px solid #94a3b8; border-radius: 6px }
+button { background: #0f766e; border-color: #0f766e; color: #fff; font-weight: 600; cursor: pointer }
+:focus-visible { outline: 2px solid #0d9488; outline-offset: 2px }
+</style>"""
+"""Part of the page, because no other file is served without the token."""
+
+
+def login_page(language: str) -> str:
+    """Return the page that asks for the token."""
+    words = texts("page", language)
+    return (
+        f'<!doctype html><html lang="{_LANG[language]}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(words["title"])}</title>{_LOGIN_STYLE}</head>'
+        f"<body><main><h1>{escape(words['title'])}</h1><p>{escape(words['login_help'])}</p>"
+        f'<form method="get" action="/"><label>{escape(words["login_token"])}'
+        '<input name="token" type="password" autocomplete="off" required autofocus></label>'
+        f"<button>{escape(words['login_open'])}</button></form></main></body></html>"
     )
 
 
@@ -115,7 +140,7 @@ def _rail(language: str, place: str) -> str:
         f"<span>{escape(words['title'])}</span></a>{links}"
         '<div class="fs-rail-foot"><a class="fs-current" hidden></a><div class="fs-meter"></div>'
         f'<div class="fs-rail-tools"><button type="button" class="fs-theme" aria-label="{theme}" title="{theme}">'
-        f'{_icon("theme")}</button><a class="fs-language" href="/{other}/" lang="{"zh-CN" if other == "zh" else "en"}" '
+        f'{_icon("theme")}</button><a class="fs-language" href="/{other}/" lang="{_LANG[other]}" '
         f'aria-label="{there}" title="{there}">{_icon("language")}<span>{there}</span></a></div></div></nav>'
     )
 

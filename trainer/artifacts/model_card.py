@@ -78,7 +78,7 @@ class CardFacts:
     loss_last: float | None
     eval_loss: float | None
     stop: tuple[str, int | None] | None
-    """The token that ends an answer and its id, where the base doesn't stop there by itself."""
+    """The token that ends an answer and its id, if the base model alone doesn't stop there."""
 
 
 def model_card(config: FineTuneConfig, facts: CardFacts) -> str:

@@ -84,7 +84,9 @@ def test_a_wrong_token_opens_nothing(client: TestClient, token: str) -> None:
 def test_login_page_has_instructions_in_both_languages(client: TestClient) -> None:
     answer = client.get("/login", headers={"Accept": "text/html"})
     assert "Open the link shown in the terminal" in answer.text
-    assert "请打开终端里显示的链接" in answer.text
+    chinese = client.get("/login", headers={"Accept": "text/html", "Accept-Language": "zh-CN,zh;q=0.9"})
+    assert "请打开终端里显示的链接" in chinese.text
+    assert 'lang="zh-CN"' in chinese.text
     assert answer.headers["Content-Security-Policy"]
 
 
