@@ -51,7 +51,8 @@ def summed_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tens
     chunk = max(CHUNK_ELEMENTS // vocabulary, 1)
     if type(head) is torch.nn.Linear and not head.weight.requires_grad:
         # Under autocast, the output of the last norm may be in fp32.
-        total: torch.Tensor = _FrozenHead.apply(hidden.to(head.weight.dtype), head.weight, head.bias, targets, chunk)
+        weight = head.weight
+        total: torch.Tensor = _FrozenHead.apply(hidden.to(weight.dtype), weight, head.bias, targets, chunk)  # type: ignore[no-untyped-call]
         return total
     parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
     losses = [checkpoint(_chunk_loss, head, *part, use_reentrant=False) for part in parts]

@@ -49,9 +49,10 @@ def flat_attention(
         asked, known = query.shape[2], key.shape[2]
         if asked > 1 and (asked != known or (sliding_window or known) < known):
             attention_mask = _visible(asked, known, sliding_window or known, query.device)[None, None]
-        return sdpa_attention_forward(
+        answered: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
+        return answered
     if attention_mask is not None:
         raise ValueError("attention_mask")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -71,7 +72,7 @@ def _attend(
         )  # fmt: skip
     products = query.device.type == "cpu" and query.dtype == torch.bfloat16 and length <= LONGEST_PRODUCT
     if products and not dropout and query.shape[-1] == value.shape[-1]:
-        attended: torch.Tensor = _Products.apply(query[0], key[0], value[0], scale)
+        attended: torch.Tensor = _Products.apply(query[0], key[0], value[0], scale)  # type: ignore[no-untyped-call]
         return attended[None]
     return scaled_dot_product_attention(
         query, key, value, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=True

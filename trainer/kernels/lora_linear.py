@@ -39,11 +39,12 @@ def _is_plain(layer: Linear) -> bool:
 def _forward(layer: Linear, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     names = layer.active_adapters
     if layer.disable_adapters or layer.merged or len(names) != 1 or args or kwargs:
-        return Linear.forward(layer, x, *args, **kwargs)
+        plain: torch.Tensor = Linear.forward(layer, x, *args, **kwargs)
+        return plain
     base, name = layer.base_layer, names[0]
     down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
     # Under autocast, a norm's output may be in fp32.
-    result: torch.Tensor = _LowRank.apply(
+    result: torch.Tensor = _LowRank.apply(  # type: ignore[no-untyped-call]
         x.to(base.weight.dtype), base.weight, base.bias, down, up, layer.scaling[name]
     )
     return result

@@ -129,7 +129,7 @@ def _choose_device(wanted: str) -> tuple[torch.device, list[Problem]]:
 def bf16_is_faster(device: torch.device) -> bool:
     """Return whether bfloat16 is faster: as the card reports on a GPU, by timing a matrix product on a CPU."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "mps":
         return False
     # Alternate, so that other programs slow both down equally. The best of many rounds is the machine's real speed.

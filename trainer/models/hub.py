@@ -89,7 +89,7 @@ def _snapshot(model: str, revision: str, progress: Progress, wanted: list[str]) 
         raise known from error
 
 
-def _bar(progress: Progress) -> type[tqdm]:
+def _bar(progress: Progress) -> type[tqdm[Any]]:
     """Return an invisible progress bar that calls `progress` and rejects downloads that don't fit on the disk.
 
     The Hub client creates one for bytes and one for files.
@@ -97,7 +97,7 @@ def _bar(progress: Progress) -> type[tqdm]:
 
     counting = threading.Lock()  # several files download in parallel
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[type-arg]  # at runtime it takes none
         def __init__(self, *arguments: Any, **options: Any) -> None:
             options.pop("name", None)
             # Of the two bars that count bytes, the second counts written bytes, including cached ones.

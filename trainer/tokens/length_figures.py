@@ -112,4 +112,4 @@ def _histogram(items: Items) -> CutHistogram:
 
 def _round_width(least: float) -> int:
     """Round a bin width up to 8, 16, 32, ... tokens."""
-    return max(8, 2 ** math.ceil(math.log2(max(least, 1))))
+    return max(8, 1 << math.ceil(math.log2(max(least, 1))))

@@ -62,8 +62,8 @@ class TokenStore:
         self.items: Items = numpy.fromfile(path / "items.bin", dtype=ITEM)
         refused = (read_json(path / "meta.json") or {}).get("refused")
         self.refused = TypeAdapter(list[RefusedRow]).validate_python(refused or [])
-        self._ids = _mapped(path / "ids.bin", numpy.int32)
-        self._trained = _mapped(path / "trained.bin", numpy.bool_)
+        self._ids: numpy.typing.NDArray[numpy.int32] = _mapped(path / "ids.bin", numpy.int32)
+        self._trained: numpy.typing.NDArray[numpy.bool_] = _mapped(path / "trained.bin", numpy.bool_)
 
     def ids(self, item: Any) -> numpy.typing.NDArray[numpy.int32]:
         """Return the ids of an item (length,)."""

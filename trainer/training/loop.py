@@ -55,7 +55,7 @@ class TrainingLoop(Trainer):
         """
         if self.args.warmup_steps < 1 and self.args.warmup_steps * num_training_steps < 1:
             self.args.warmup_steps = 0
-        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        scheduler: Any = super().create_scheduler(num_training_steps, optimizer)
         warmup = self.args.get_warmup_steps(num_training_steps)
         if warmup and self.args.lr_scheduler_type != "constant":  # which has no warmup
             # If all steps are warmup, no decay steps are left, and the stock formula would divide by zero.
@@ -67,7 +67,8 @@ class TrainingLoop(Trainer):
             ]
             for group, rate in zip(scheduler.optimizer.param_groups, scheduler._last_lr, strict=True):
                 group["lr"] = rate
-        return scheduler
+        made: torch.optim.lr_scheduler.LRScheduler = scheduler
+        return made
 
     def fingerprint(self) -> list[tuple[float, float]]:
         """Return the sum and sum of squares of each trained weight, which change if any weight changes."""
@@ -99,7 +100,7 @@ class TrainingLoop(Trainer):
         self._step_tokens += inputs["input_ids"].numel() if mask is None else int(mask.sum())
         self._scale_noise(len(inputs.get("sequence_lengths", [0])))
         self._step_trained += int((inputs["labels"][:, 1:] != IGNORE_INDEX).sum())
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         self._step_losses.append(loss)
         return loss
 

@@ -145,7 +145,7 @@ def _evaluate_end(attempt: AttemptContext, loop: TrainingLoop, prepared: Prepare
 def _choose(attempt: AttemptContext, loop: TrainingLoop, stopper: Stopper, eval_history: EvalHistory) -> int:
     """Choose the step whose adapter is kept, and report why, and why the run stopped early."""
     config, folder = attempt.config, attempt.folder
-    best, step = eval_history.best_step, loop.state.global_step
+    best, step = eval_history.best_step, int(loop.state.global_step)
     if best is None:
         return step
     params = {"step": step, "best": best, "loss": round(eval_history.losses[best], 4)}
