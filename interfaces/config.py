@@ -110,7 +110,7 @@ class FineTuneConfig(BaseModel):
         "data",
     )
     bad_rows: Literal["stop", "skip"] = _field(
-        "stop", "Invalid rows: stop before training starts, or skip rows with errors or warnings.", "data"
+        "stop", "stop: don't start if any row has errors; skip: skip rows with errors or warnings.", "data"
     )
     validation_dataset: str = _field(
         "", "Validate on these rows instead of a split of the dataset: a file or a dataset's id.", "data"
@@ -216,7 +216,7 @@ class FineTuneConfig(BaseModel):
 
     gradient_checkpointing: bool | Literal["auto"] = _field(
         "auto",
-        "Recompute activations instead of storing them: far less memory, about a third slower; auto enables it if memory requires it.",
+        "Recompute activations instead of storing them: far less memory, about a third slower; auto enables it if the run wouldn't fit in memory otherwise.",
         "memory",
     )
     device: str = _field(
@@ -226,9 +226,9 @@ class FineTuneConfig(BaseModel):
         pattern=DEVICE_PATTERN,
     )
     bf16: bool | Literal["auto"] = _field(
-        "auto", "bfloat16 arithmetic; auto uses it if the device supports it.", "memory"
+        "auto", "Use bfloat16 precision; auto uses it if it is faster on the device.", "memory"
     )
-    fp16: bool = _field(False, "float16 arithmetic, for older GPUs.", "memory")
+    fp16: bool = _field(False, "Use float16 precision, for GPUs without bfloat16 support.", "memory")
     cpu_threads: int = _field(0, "CPU threads to use; 0 means one per core.", "memory", "threads", ge=0, le=1024)
 
     logging_steps: int = _field(1, "Log every N optimizer steps.", "saving", "steps", ge=1)

@@ -20,6 +20,7 @@ from interfaces.run_config import Settings, read_run_config, write_run_config
 from interfaces.run_control import StopRequest
 from interfaces.run_records import RunMeta
 from studio.datasets.library import dataset_name
+from studio.runs.names import next_name
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_run, interrupted_runs, require_known, run_state, stop_requested
 from studio.runs.trash import delete_run
@@ -65,7 +66,11 @@ class FinetuneManager:
         title = dataset_title or dataset_name(self.home, reference)
         validation = checked.validation_dataset
         RunMeta(
-            name=checked.name, model=checked.model_name, dataset=title, dataset_id=reference, validation_id=validation
+            name=checked.name or next_name(self.home, title),
+            model=checked.model_name,
+            dataset=title,
+            dataset_id=reference,
+            validation_id=validation,
         ).write(folder)
         if expected is not None:
             write_json(folder.estimate, expected.run_record().to_json())

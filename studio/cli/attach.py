@@ -151,7 +151,9 @@ def _stop_on_interrupt(manager: FinetuneManager, folder: RunFolder, console: Con
     waits = folder.is_waiting
     detached = f"\nDetached. {left_alone(folder)}"
     question = (
-        "Remove it from the queue, or leave it queued?" if waits else "Stop and save, or detach and keep it running?"
+        "Stop (remove it from the queue), or detach and leave it queued?"
+        if waits
+        else "Stop and save, or detach and keep it running?"
     )
     if not (sys.stdin.isatty() and console.is_terminal):
         console.print(detached)

@@ -52,7 +52,7 @@ ModelOption = Annotated[str, typer.Option("--model", help="A Hub id, a folder, o
 def check(
     file: FileArgument, as_json: JsonOption = False, column: ColumnOption = None, sample_by: SampleOption = "paragraph",
     against: Annotated[
-        Path | None, typer.Option("--against", metavar="TRAINED", help="Also report rows that appear in this file.", callback=expanded)
+        Path | None, typer.Option("--against", metavar="TRAIN_FILE", help="Also report rows that appear in this file.", callback=expanded)
     ] = None,
     home: HomeOption = None,
 ) -> None:  # fmt: skip

@@ -22,7 +22,7 @@ def run_demo(manager: FinetuneManager, console: Console) -> int:
     """Train, compare answers, and print the result. Return the exit code."""
     config = demo_config()
     console.print(
-        "Fine-tuning the starter model on a product it can't know: 100 rows, one or two minutes on two cores."
+        "Fine-tuning the starter model on facts about a made-up product: 100 rows, one or two minutes on two cores."
     )
     run_id = manager.create_task({**config, "dataset": ensure_dataset(manager.home, str(config["dataset"]))})
     folder = manager.home.run(run_id)

@@ -56,9 +56,7 @@ def estimate(
             help="trained: compute logits only for tokens that are trained on, as this trainer does. full: for all tokens, as other trainers do.",
         ),
     ] = "trained",
-    time: Annotated[
-        bool, typer.Option("--time", help="First time a few steps in a short run, to estimate the training time.")
-    ] = False,
+    time: Annotated[bool, typer.Option("--time", help="Run a few steps first, to measure the step time.")] = False,
     wait: WaitOption = False,
     settings: SetOption = None,
     source: SourceOption = None,
@@ -180,7 +178,7 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
 
 
 def _tell(found: Assessment) -> None:
-    from interfaces.texts import sentence, size
+    from interfaces.texts import sentence, size, texts
 
     reported = found.estimate
     device = reported.device
@@ -188,10 +186,15 @@ def _tell(found: Assessment) -> None:
         reported.fit_level
     ]
     print(f"{words} needs {size(reported.total_bytes)}; {size(device.free_memory_bytes)} is free on {device.name}.")
+    labels = texts("page")
     parts = sorted(reported.parts.items(), key=lambda part: -part[1])
     print_table(
         ["PART", "SIZE", "SHARE"],
-        [[part, size(amount), f"{amount / reported.total_bytes:.0%}"] for part, amount in parts if amount],
+        [
+            [labels[f"part_{part}"], size(amount), f"{amount / reported.total_bytes:.0%}"]
+            for part, amount in parts
+            if amount
+        ],
     )
     rows = f"{len(reported.lengths)} rows, {sum(reported.lengths)} tokens" + (
         "" if found.lengths else " (assuming every row has max_length tokens)"

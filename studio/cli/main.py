@@ -223,7 +223,7 @@ def studio(
     host: Annotated[
         str, typer.Option(help="Address to listen on. Keep the default; for a remote machine use ssh -L.")
     ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Port; default: the first free one from 7860.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; default: the first free port starting at 7860.")] = None,
     home: HomeOption = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the link without opening a browser.")] = False,
     resume_interrupted: Annotated[

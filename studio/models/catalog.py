@@ -86,7 +86,7 @@ def _llama(
 
 CATALOG = (
     CatalogEntry(
-        "Qwen/Qwen2.5-Coder-1.5B-Instruct", "best", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB (8 bits)", "2-4 h",
+        "Qwen/Qwen2.5-Coder-1.5B-Instruct", "best", _qwen2(1536, 8960, 28, 12, 2), "Apache-2.0", "6-8 GB (8-bit)", "2-4 h",
     ),
     CatalogEntry(
         "Qwen/Qwen2.5-0.5B-Instruct", "alternative", _qwen2(896, 4864, 24, 14, 2), "Apache-2.0", "4-6 GB", "1-2 h",

@@ -53,8 +53,8 @@ def _control(name: str, field: FieldInfo, language: str) -> Control:
         group=str(extra["group"]),
         basic=bool(extra.get("basic")),
         default=field.get_default(call_default_factory=True),
-        label=f"{texts('label', language)[name]} ({name})",
-        help=" ".join(part for part in (words, f"[{unit}]" if unit else "", _range(least, most)) if part),
+        label=texts("label", language)[name],
+        help=" ".join(part for part in (words, f"[{unit}]" if unit else "", _range(least, most), f"· {name}") if part),
         choices=choices,
         least=least,
         most=most,
@@ -118,6 +118,12 @@ def from_widgets(values: Settings, language: str = "en") -> Settings:
 
 def widget_values(config: FineTuneConfig, language: str = "en") -> Settings:
     """Convert a config to widget values by the settings' dotted names."""
-    flat = config.model_dump()
-    flat |= {f"lora.{name}": value for name, value in flat.pop("lora").items()}
-    return {control.name: to_widget(control, flat[control.name]) for control in controls(language)}
+    values = flat(config.model_dump())
+    return {control.name: to_widget(control, values[control.name]) for control in controls(language)}
+
+
+def flat(config: Settings) -> Settings:
+    """Return a config by the settings' dotted names."""
+    lora = config.get("lora")
+    inner = {f"lora.{name}": value for name, value in lora.items()} if isinstance(lora, dict) else {}
+    return {name: value for name, value in config.items() if name != "lora"} | inner

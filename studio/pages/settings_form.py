@@ -16,6 +16,8 @@ GROUPS = ("training", "lora", "data", "model", "memory", "saving")
 
 BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
 """Settings that depend on the data."""
+IN_THE_SUMMARY = ("name",)
+"""Settings beside the Start button."""
 
 
 def data_form(language: str, start: Settings) -> dict[str, Component]:
@@ -25,16 +27,26 @@ def data_form(language: str, start: Settings) -> dict[str, Component]:
         return {name: _widget(by_name[name], start[name]) for name in BESIDE_THE_DATA}
 
 
-def settings_form(words: Texts, language: str, start: Settings) -> dict[str, Component]:
-    """Create all other widgets, by setting: the basic ones are visible, the others are in collapsed groups."""
-    widgets: dict[str, Component] = {}
-    known = [control for control in controls(language) if control.name not in BESIDE_THE_DATA]
+def name_form(words: Texts, language: str) -> dict[str, Component]:
+    """Create the widget for the run's name, which is generated if it stays empty."""
+    [control] = [control for control in controls(language) if control.name == "name"]
+    return {
+        "name": gr.Textbox(label=control.label, placeholder=words["name_generated"], elem_id="cfg-name", container=True)
+    }
+
+
+def basic_form(language: str, start: Settings) -> dict[str, Component]:
+    """Create the widgets of the settings that most runs change."""
     with gr.Row(elem_classes="fs-basic"):
-        for control in (control for control in known if control.basic):
-            widgets[control.name] = _widget(control, start[control.name])
+        return {control.name: _widget(control, start[control.name]) for control in _others(language) if control.basic}
+
+
+def more_form(words: Texts, language: str, start: Settings) -> dict[str, Component]:
+    """Create all other widgets in a collapsed list, by group."""
+    widgets: dict[str, Component] = {}
     with gr.Accordion(words["more"], open=False, elem_id="train-more"):
         for group in GROUPS:
-            folded = [control for control in known if control.group == group and not control.basic]
+            folded = [control for control in _others(language) if control.group == group and not control.basic]
             if not folded:
                 continue
             gr.Markdown(f"### {words['group_' + group]}")
@@ -42,6 +54,11 @@ def settings_form(words: Texts, language: str, start: Settings) -> dict[str, Com
                 for control in folded:
                     widgets[control.name] = _widget(control, start[control.name])
     return widgets
+
+
+def _others(language: str) -> list[Control]:
+    """The controls that are in no other place."""
+    return [control for control in controls(language) if control.name not in BESIDE_THE_DATA + IN_THE_SUMMARY]
 
 
 def _widget(control: Control, value: object) -> Component:

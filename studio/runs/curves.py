@@ -15,6 +15,7 @@ from interfaces.texts import sentence, texts
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
+from studio.runs.reading import read_curves
 from studio.runs.state import RunState, require_known, run_state
 from studio.runs.status import AnswerAt, Curve, RunStatus, RunUpdate, SamplePair
 from studio.sizing.calibration import estimate_of_run
@@ -104,9 +105,18 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         fix=(problem.change or {}) if problem else {},
         evidence=last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
         warnings=[sentence(warning, language) for warning in history.warnings],
+        reading=_reading(history, state, language),
         samples=_pairs(history.samples),
         adapter=history.folder.adapter.is_dir(),
     )
+
+
+def _reading(history: RunHistory, state: RunState, language: str) -> str:
+    train, validation = history.train, history.validation
+    found = read_curves(train.steps, train.losses, validation.steps, validation.losses)
+    if found is None or (not state.is_over and found.finding not in ("diverging", "overfitting")):
+        return ""  # while a run trains, only what would make a person stop it
+    return texts("reading", language).of(found.finding, step=found.step, count=found.count)
 
 
 def _phase(history: RunHistory, state: RunState, language: str) -> str:

@@ -63,6 +63,8 @@ class RunStatus(BaseModel):
     evidence: list[str]
     """The last lines of the log of a run that failed."""
     warnings: list[str]
+    reading: str
+    """What the curves say in plain words; empty if it is too early, or if there is nothing to act on yet."""
     samples: list[SamplePair]
     adapter: bool
 

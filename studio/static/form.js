@@ -1,10 +1,44 @@
-// Access to the page's form: reads a hidden element with its values, and writes through its inputs.
+// Access to the page's form: reads a hidden element with its values, marks invalid fields, and writes through its inputs.
 // @ts-check
 
 /** @typedef {import("./start.js").Part} Part */
 
 /** @type {Record<string, any>} */
 let now = {};
+
+/** @param {string} name a setting */
+export const fieldOf = (name) => document.getElementById(`cfg-${name.replace(/[._]/g, "-")}`);
+
+/** Mark the invalid settings where they are entered. @param {Record<string, string>} problems a sentence by setting */
+function markProblems(problems) {
+  for (const field of document.querySelectorAll("[data-problem]")) mark(/** @type {HTMLElement} */ (field), null);
+  for (const [name, sentence] of Object.entries(problems)) {
+    const field = fieldOf(name);
+    if (field) mark(field, sentence);
+  }
+}
+
+/** @param {HTMLElement} field @param {string | null} sentence */
+function mark(field, sentence) {
+  if (sentence === null) field.removeAttribute("data-problem");
+  else field.dataset.problem = sentence; // shown by the style sheet
+  for (const input of field.querySelectorAll("input, textarea")) {
+    if (sentence === null) for (const name of ["aria-invalid", "aria-description"]) input.removeAttribute(name);
+    else
+      for (const [name, value] of [
+        ["aria-invalid", "true"],
+        ["aria-description", sentence],
+      ])
+        input.setAttribute(name, value);
+  }
+}
+
+/** Ctrl+Enter presses Start. @param {KeyboardEvent} event */
+function onKey(event) {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  document.getElementById("train-start")?.click();
+}
 
 /** The form's current values; empty on a page without a form. */
 export const formNow = () => now;
@@ -18,9 +52,11 @@ export function start(root, _settings, gradio) {
     } catch {
       return;
     }
+    markProblems(now.problems ?? {});
     dispatchEvent(new CustomEvent("finetune-config", { detail: now }));
   };
   gradio.watch("value", changed);
+  addEventListener("keydown", onKey);
   changed();
 }
 
@@ -36,6 +72,6 @@ export function typeInto(selector, value) {
 
 /** @param {string} name a setting @param {unknown} value */
 export function setField(name, value) {
-  const id = `#cfg-${name.replace(/_/g, "-")}`;
-  typeInto(`${id} input, ${id} textarea`, value);
+  const id = fieldOf(name)?.id;
+  typeInto(`#${id} input, #${id} textarea`, value);
 }

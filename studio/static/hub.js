@@ -263,12 +263,25 @@ class ModelLists {
   }
 }
 
+/** A button that shows all cards, or only the first ones. @param {Record<string, any>} texts */
+function cardsSwitch(texts) {
+  const { dataset } = document.documentElement; // Gradio replaces what others write on its own elements
+  const turn = () => {
+    dataset.models = dataset.models === "all" ? "" : "all";
+    const all = dataset.models === "all";
+    setText(control, all ? texts.models_fewer : texts.models_all);
+    control.setAttribute("aria-expanded", String(all));
+  };
+  const control = button(texts.models_all, turn, "fs-small", { id: "fs-all-models", "aria-expanded": "false" });
+  return control;
+}
+
 /** @type {import("./start.js").Part} */
 export function start(root, { texts }) {
   const access = new HubAccess(texts, () => chosen.refresh());
   const lists = new ModelLists(texts, access);
   const chosen = new ChosenModel(texts, access, () => lists.readHere());
-  root.append(chosen.element, lists.element, access.element);
+  root.append(cardsSwitch(texts), chosen.element, lists.element, access.element);
   addEventListener("finetune-config", (event) => chosen.choose(/** @type {CustomEvent} */ (event).detail?.model));
   chosen.choose(formNow().model);
 }

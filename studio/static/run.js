@@ -38,6 +38,7 @@ function makeParts(texts, id) {
   const evidenceText = make("pre", { class: "fs-log", tabindex: 0 });
   const evidence = make("details", { hidden: true }, make("summary", {}, texts.evidence), evidenceText);
   const waiting = make("p", { class: "fs-hint" }, texts.waiting_for_points);
+  const reading = make("p", { class: "fs-reading", role: "status" });
   const notes = make("ul", { class: "fs-notes" });
   const answers = make("div", { class: "fs-answers" });
   const log = make("pre", { class: "fs-log", tabindex: 0 });
@@ -54,6 +55,7 @@ function makeParts(texts, id) {
     evidenceText,
     evidence,
     waiting,
+    reading,
     notes,
     answers,
     log,
@@ -97,12 +99,14 @@ class RunPage {
       title: texts.continue_training_help,
       href: `./?from=${encodeURIComponent(id)}`,
     };
+    const duplicate = { class: "fs-button", title: texts.duplicate_help, href: `./?copy=${encodeURIComponent(id)}` };
     return {
       notify: button(texts.notify_me, () => this.askToTell()),
       stop: button(texts.stop, () => this.act(`${base}/stop`, { discard: false })),
       discard: button(texts.discard, discard, "fs-danger"),
       resume: button(texts.resume, () => this.act(`${base}/resume`)),
       retry: button(texts.retry, () => this.again(this.controls.retry), "", { title: texts.retry_help }),
+      duplicate: make("a", duplicate, texts.duplicate),
       continue_training: make("a", continueTraining, texts.continue_training),
       download: make("a", download, texts.download_adapter),
       fix: button("", () => this.again(this.controls.fix, { change: this.#fix }), "fs-primary"),
@@ -114,7 +118,17 @@ class RunPage {
     const { texts, controls } = this;
     const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
     const spring = () => make("span", { class: "fs-spring" });
-    const { notify, stop, discard, resume, retry, continue_training: continueTraining, download, fix } = controls;
+    const {
+      notify,
+      stop,
+      discard,
+      resume,
+      retry,
+      duplicate,
+      continue_training: continueTraining,
+      download,
+      fix,
+    } = controls;
     const tiles = FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name]));
     return /** @type {HTMLElement[]} */ ([
       this.parts.title,
@@ -129,6 +143,7 @@ class RunPage {
         discard,
         resume,
         retry,
+        duplicate,
         continueTraining,
         download,
       ),
@@ -139,6 +154,7 @@ class RunPage {
       make("dl", { class: "fs-facts" }, ...tiles),
       row(make("h2", {}, texts.curve), spring(), this.scale),
       this.parts.waiting,
+      this.parts.reading,
       this.chart.element,
       this.parts.notes,
       this.parts.answers,
@@ -212,6 +228,8 @@ class RunPage {
     setText(this.parts.state, texts[`state_${status.state}`]);
     this.parts.state.dataset.state = status.state;
     setText(this.parts.phase, phaseOf(status, this.say));
+    setText(this.parts.reading, status.reading);
+    this.parts.reading.hidden = !status.reading;
     this.parts.bar.value = progressOf(status);
     this.parts.bar.hidden = status.over || status.state === "queued";
     document.title = titleOf(status, this.say, this.id);

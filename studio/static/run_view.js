@@ -10,7 +10,7 @@ import { clock, figure, size } from "./format.js";
  *   eta_seconds: number | null, tokens_per_second: number | null, memory_bytes: number | null,
  *   peak_memory_bytes: number | null, estimated_bytes: number | null, attempt: number,
  *   resumed_from_step: number | null, saved_step: number | null, stop_seconds: number | null, problem: string,
- *   fix: Record<string, unknown>, evidence: string[], warnings: string[], samples: Sample[], adapter: boolean,
+ *   fix: Record<string, unknown>, evidence: string[], warnings: string[], reading: string, samples: Sample[], adapter: boolean,
  * }} Status
  */
 
@@ -23,6 +23,7 @@ export function offered(status) {
     discard: !over && state !== "queued",
     resume: over && state !== "finished" && (status.saved_step !== null || unbegun),
     retry: over && !(unbegun && state === "stopped"),
+    duplicate: true,
     continue_training: over && (status.adapter || status.saved_step !== null),
     download: status.adapter,
     fix: Object.keys(status.fix).length > 0,

@@ -17,7 +17,7 @@ from interfaces.texts import texts
 from studio.web.errors import language_of
 
 _PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs)/?")
-_STYLES = '<link rel="stylesheet" href="/ui-assets/studio.css"><link rel="stylesheet" href="/ui-assets/shell.css">'
+_STYLES = "".join(f'<link rel="stylesheet" href="/ui-assets/{name}.css">' for name in ("studio", "shell", "train"))
 _SCRIPT = '<script type="module" src="/ui-assets/shell.js"></script>'
 _THEME = """<script>
 {

@@ -13,7 +13,7 @@ from interfaces.texts import LANGUAGES, LOCALE, sentence, size, texts
 
 ROOT = Path(__file__).parents[2]
 HAN = re.compile(r"[\u4e00-\u9fff]")
-SHARED = ("problem", "part", "phase", "page", "label", "model")
+SHARED = ("problem", "part", "phase", "page", "label", "model", "reading")
 """The contexts that every catalog has."""
 
 

@@ -55,6 +55,11 @@ def browser() -> Iterator[Any]:
         yield playwright.chromium.launch(executable_path=chromium, args=FLAGS)
 
 
+def setting(page: Any, name: str) -> Any:
+    """Return the input of a setting in the form."""
+    return page.locator(f"#cfg-{re.sub('[._]', '-', name)}").locator("input, textarea").first
+
+
 @pytest.fixture
 def new_page(browser: Any, studio: Studio) -> Iterator[Callable[..., Any]]:
     """Pages that are logged in, each in a browser of its own. Errors of the page and requests elsewhere are collected."""

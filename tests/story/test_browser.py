@@ -14,7 +14,7 @@ from interfaces.events import Event, Step, Stopped, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.texts import texts
 from tests.conftest import SAMPLES, write_rows
-from tests.story.conftest import LOOKS
+from tests.story.conftest import LOOKS, setting
 from tests.support.records import kept
 from tests.support.served import Studio
 
@@ -73,8 +73,8 @@ def test_main_workflow(
     assert page.locator(".fs-talk").count() == 3
     assert page.locator(".fs-talk mark").first.inner_text().startswith(("The Lumo", "Lumo"))
     page.get_by_text(words["ready"].split("{")[0]).wait_for()
-    page.get_by_label("(per_device_train_batch_size)").fill("1")
-    page.get_by_label("(num_train_epochs)").fill(epochs)
+    setting(page, "per_device_train_batch_size").fill("1")
+    setting(page, "num_train_epochs").fill(epochs)
 
     # Start, watch, reload in the middle, a second tab with the same numbers.
     page.get_by_role("button", name=words["start"]).click()
@@ -218,13 +218,13 @@ def test_invalid_file_keeps_the_form(new_page: Callable[..., Any], tmp_path: Pat
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("No dataset is selected").wait_for()
     page.get_by_role("button", name="Use sample data").click()
-    page.get_by_label("(learning_rate)").fill("0.00123")
+    setting(page, "learning_rate").fill("0.00123")
     page.get_by_text("Ready:").wait_for()
     page.wait_for_function("(localStorage.getItem('finetune-form') || '').length > 100")
     page.reload()
     page.get_by_text("lumo-lantern.jsonl: 100 rows").wait_for()
-    sync_api.expect(page.get_by_label("(learning_rate)")).to_have_value("0.00123")
-    page.get_by_label("(max_length)").fill("3")
+    sync_api.expect(setting(page, "learning_rate")).to_have_value("0.00123")
+    setting(page, "max_length").fill("3")
     page.get_by_text("max_length is 3, but it should be at least 16.").wait_for()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import write_rows
-from tests.story.conftest import LOOKS
+from tests.story.conftest import LOOKS, setting
 from tests.support.planted import clean_row, planted_jsonl
 from tests.support.served import Studio
 from tests.support.workbooks import write_xlsx
@@ -212,11 +212,11 @@ def test_dragging_max_length_updates_the_form(new_page: Callable[..., Any], tmp_
     page.locator(".fs-said").wait_for(state="attached")
     page.wait_for_function("document.activeElement.id === 'fs-max-length'")
     # Passing through the presets changes nothing.
-    page.get_by_label("(max_length)").fill("333")
+    setting(page, "max_length").fill("333")
     page.get_by_label("Preset", exact=True).focus()
     page.keyboard.press("Tab")
     page.locator(".fs-effect", has_text="At 333 tokens").wait_for()
-    sync_api.expect(page.get_by_label("(max_length)")).to_have_value("333")
+    sync_api.expect(setting(page, "max_length")).to_have_value("333")
 
 
 def test_reload_continues_reading_the_file(new_page: Callable[..., Any], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.calibration import estimate_of_run
 from studio.sizing.devices import detect_devices, usable_device
 from tests.conftest import SAMPLES, until
+from tests.story.conftest import setting
 from tests.support.records import add_run
 from tests.support.served import Studio
 
@@ -29,7 +30,7 @@ def level_is(page: Any, *levels: str) -> None:
 
 
 def set_number(page: Any, label: str, value: int) -> None:
-    field = page.get_by_label(f"({label})")
+    field = setting(page, label)
     field.fill(str(value))
     field.press("Tab")
 
@@ -101,7 +102,7 @@ def test_make_it_fit_changes_the_form_and_can_be_undone(new_page: Callable[..., 
     level_is(page, "too_big")
     page.get_by_role("button", name=EN["fit_make"], exact=True).click()
     level_is(page, "fits")
-    batch = page.get_by_label("(per_device_train_batch_size)")
+    batch = setting(page, "per_device_train_batch_size")
     assert int(batch.input_value()) < 64
     page.locator("#train-fit").get_by_role("button", name=EN["undo"]).click()
     level_is(page, "too_big")

@@ -17,6 +17,7 @@ from studio.processes.launcher import LocalLauncher
 from studio.runs.supervised_trainer import SupervisedTrainer
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.faults.rig import job
+from tests.story.conftest import setting
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
@@ -120,7 +121,7 @@ def test_stopped_run_can_resume_rerun_and_continue_training(
     page.get_by_role("link", name=words["continue_training"]).click()
     page.get_by_text(f"Training starts from the adapter of {run.id}").wait_for()
     page.screenshot(path=tmp_path / "further.png", full_page=True)
-    page.get_by_label("(num_train_epochs)").fill("1")
+    setting(page, "num_train_epochs").fill("1")
     page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url("**/run?run=*")
     page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=300_000)

@@ -13,6 +13,7 @@ from interfaces.process import ProcessIdentity
 from interfaces.texts import texts
 from studio.processes.warm_trainer import end_warm_trainer
 from tests.conftest import SAMPLES, until
+from tests.story.conftest import setting
 from tests.support.served import Page, Studio
 
 pytestmark = [pytest.mark.story, pytest.mark.long]  # studio/processes/test_warm_trainer has the pair without the page
@@ -56,7 +57,7 @@ def test_next_run_uses_the_warm_trainer(new_page: Callable[..., Any], studio: St
     page.get_by_text("SmolLM2-135M-Instruct ·").click()
     page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
     page.get_by_text(words["ready"].split("{")[0]).wait_for()
-    page.get_by_label("(num_train_epochs)").fill("1")
+    setting(page, "num_train_epochs").fill("1")
     page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url("**/run?run=*")
     page.locator(".fs-part .fs-state[data-state=finished]").wait_for(timeout=300_000)

@@ -149,7 +149,7 @@ class ChatTemplate:
         return replace(made, done=frozenset(noticed))
 
     def _holds_special(self, example: Example) -> bool:
-        """Return whether the row's texts contain something that the tokenizer parses as a control token."""
+        """Return whether the row's texts contain something that the tokenizer parses as a special token."""
         texts = (example.text, *(text for one in example.messages for text in (one.content, one.reasoning)))
         return self._special is not None and any(text and self._special.search(text) for text in texts)
 

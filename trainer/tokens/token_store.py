@@ -121,7 +121,7 @@ class Findings:
     unmarked: Indices
     """Examples in which the template marks nothing as generated."""
     holds_special: Indices
-    """Examples whose texts contain control tokens of the model."""
+    """Examples whose texts contain special tokens of the model."""
     dropped: int
     split: int
     pieces: int

@@ -57,25 +57,6 @@ def test_the_recommended_models_come_first_with_size_license_and_download(pages:
     assert "Apache-2.0" in cards[0][0]
 
 
-def test_review_describes_missing_settings_and_the_run(pages: tuple[str, Any], home: Home, rows_file: Path) -> None:
-    from studio.datasets.library import ensure_dataset
-    from studio.pages.train import config_of, review_text
-
-    language, _ = pages
-    words = texts("page", language)
-    missing = review_text(home, config_of({"model": "starter"}, language), words, language)
-    assert missing.startswith("- ")
-    ready = review_text(home, config_of({"model": "starter", "dataset": "<b>*x*</b>.jsonl"}, language), words, language)
-    assert "<b>" not in ready
-    packed = {"model": "starter", "dataset": ensure_dataset(home, str(rows_file)), "packing": True, "max_length": 100}
-    reported = review_text(home, config_of(packed, language), words, language)
-    assert "1600" in reported  # four batches of four times 100 tokens
-    wrong = review_text(
-        home, config_of({"model": "starter", "dataset": "x", "max_length": 3}, language), words, language
-    )
-    assert "max\\_length" in wrong
-
-
 def test_another_model_wins_over_the_card(pages: tuple[str, Any]) -> None:
     from studio.pages.train import config_of
 

@@ -3,6 +3,7 @@ import pytest
 from interfaces.config import FineTuneConfig, config_problems, fields
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
+from interfaces.texts import texts
 from studio.pages.form import HIDDEN, controls, from_widgets, widget_values
 
 
@@ -11,8 +12,9 @@ def test_every_setting_has_a_widget_with_name_and_help(language: str) -> None:
     made = {control.name: control for control in controls(language)}
     assert set(made) == {name for name, _ in fields()} - HIDDEN
     for name, control in made.items():
-        assert control.label.endswith(f"({name})")
-        assert len(control.help) > 5
+        assert control.label == texts("label", language)[name]
+        assert control.help.endswith(f"· {name}")
+        assert len(control.help) > 5 + len(name)
     assert [name for name, control in made.items() if control.basic] == [
         "max_length", "lora.r", "num_train_epochs", "per_device_train_batch_size", "learning_rate",
     ]  # fmt: skip

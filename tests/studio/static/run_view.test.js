@@ -16,25 +16,31 @@ const RUNNING = {
   state: "running", over: false, name: "", phase: "Training", done: null, total: null, unit: "", step: 5, total_steps: 20,
   epoch: 0.5, loss: 1.5, validation_loss: null, eta_seconds: 61, tokens_per_second: 99.6, memory_bytes: 2e9,
   peak_memory_bytes: 3e9, estimated_bytes: null, attempt: 1, resumed_from_step: null, saved_step: null, stop_seconds: null,
-  problem: "", fix: {}, evidence: [], warnings: [], samples: [], adapter: false,
+  problem: "", fix: {}, evidence: [], warnings: [], reading: "", samples: [], adapter: false,
 }; // prettier-ignore
 const say = (key, values) => `${key} ${JSON.stringify(values)}`;
 const on = (status) =>
   Object.entries(offered({ ...RUNNING, ...status })).flatMap(([name, shown]) => (shown ? [name] : []));
 
 test("each state offers what makes sense in it", () => {
-  assert.deepEqual(on({}), ["stop", "discard"]);
-  assert.deepEqual(on({ state: "queued", attempt: 0 }), ["stop"]);
-  assert.deepEqual(on({ state: "stopping" }), ["discard"]);
-  assert.deepEqual(on({ state: "stopped", over: true, saved_step: 4 }), ["resume", "retry", "continue_training"]);
-  assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume"]); // it has left the queue
+  assert.deepEqual(on({}), ["stop", "discard", "duplicate"]);
+  assert.deepEqual(on({ state: "queued", attempt: 0 }), ["stop", "duplicate"]);
+  assert.deepEqual(on({ state: "stopping" }), ["discard", "duplicate"]);
+  assert.deepEqual(on({ state: "stopped", over: true, saved_step: 4 }), [
+    "resume",
+    "retry",
+    "duplicate",
+    "continue_training",
+  ]);
+  assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume", "duplicate"]); // it has left the queue
   assert.deepEqual(on({ state: "finished", over: true, adapter: true, saved_step: 20 }), [
     "retry",
+    "duplicate",
     "continue_training",
     "download",
   ]);
   const fix = { max_length: 512 };
-  assert.deepEqual(on({ state: "failed", over: true, fix }), ["retry", "fix"]);
+  assert.deepEqual(on({ state: "failed", over: true, fix }), ["retry", "duplicate", "fix"]);
 });
 
 test("actions of a run that has not begun have their own names", () => {

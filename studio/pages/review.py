@@ -1,0 +1,113 @@
+"""What the form of New fine-tune describes: the run that Start would launch, or what prevents it, field by field."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from interfaces.config import FineTuneConfig, config_errors, config_problems, token_budget
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home
+from interfaces.problems import Code, Problem
+from interfaces.run_config import Settings
+from interfaces.texts import Texts, sentence
+from studio.datasets.library import dataset_name, describe
+from studio.models.facts import model_facts
+from studio.pages.form import HIDDEN, flat
+
+
+@dataclass(frozen=True)
+class Review:
+    """The text beside the Start button, in Markdown. `fields` has the problem of each invalid setting."""
+
+    text: str
+    ready: bool
+    fields: dict[str, str]
+
+
+def review(home: Home, config: Settings, words: Texts, language: str) -> Review:
+    """Describe what is missing or invalid, or what the run will do. Doesn't ask the Hub."""
+    errors = config_errors(config)
+    if errors:
+        named = [(str(problem.params.get("field", "")), problem) for problem in errors]
+        lines = [_missing_or(problem, field, words, language) for field, problem in named]
+        fields = {field: sentence(problem, language) for field, problem in named if field and field != "dataset"}
+        return Review(_listed(lines), False, fields)
+    checked = FineTuneConfig.model_validate(config)
+    lines = _model_lines(home, checked, language) + _data_lines(home, checked, words, language)
+    if lines:
+        return Review(_listed(lines), False, {})
+    warnings = [sentence(problem, language) for problem in config_problems(config)]
+    return Review(f"{_plan(home, checked, words)}\n\n{_listed(warnings)}".strip(), True, {})
+
+
+def changed_from(preset: FineTuneConfig, config: Settings) -> Settings:
+    """Return the preset's values of the settings that differ in a form's config, by their dotted names."""
+    theirs, ours = flat(preset.model_dump()), flat(config)
+    return {
+        name: theirs[name] for name in theirs if name not in OF_THE_RUN and name in ours and ours[name] != theirs[name]
+    }
+
+
+OF_THE_RUN = HIDDEN | {"name", "adapter_name_or_path", "sample_prompts", "validation_dataset"}
+"""Settings that say what is trained, not how: no preset has an opinion."""
+
+
+def form_facts(config: Settings, fields: dict[str, str], changed: Settings) -> str:
+    """Return what our scripts need: the settings, their problems, and the preset's values where they differ."""
+    facts = {
+        "config": config, "model": config["model_name"], "max_length": config["max_length"],
+        "batch": config["per_device_train_batch_size"], "accumulation": config["gradient_accumulation_steps"],
+        "budget": 0 if config_errors(config) else token_budget(FineTuneConfig.model_validate(config)),
+        "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed,
+    }  # fmt: skip
+    return json.dumps(facts)
+
+
+def escaped(text: str) -> str:
+    """Escape plain text for a Markdown component: user-defined names may contain anything."""
+    return "".join(f"\\{character}" if character in "\\`*_{}[]<>#|!~$&" else character for character in text)
+
+
+def _listed(lines: list[str]) -> str:
+    return "\n".join(f"- {escaped(line)}" for line in lines)
+
+
+def _missing_or(problem: Problem, field: str, words: Texts, language: str) -> str:
+    return words["missing_data"] if field == "dataset" else sentence(problem, language)
+
+
+def _model_lines(home: Home, config: FineTuneConfig, language: str) -> list[str]:
+    """Return why the model can't be trained, as far as it is known without the Hub."""
+    try:
+        model_facts(home, config.model_name, config.model_revision)
+    except FineTuneError as error:
+        if error.problems[0].code == Code.MODEL_NOT_KNOWN and config.model_name.count("/") == 1:
+            return []  # the Hub may have it: Start asks
+        return [sentence(problem, language) for problem in error.problems]
+    return []
+
+
+def _data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str) -> list[str]:
+    """Return the problems of the chosen dataset that block a start."""
+    try:
+        report = describe(home, str(config.dataset))
+    except FineTuneError as error:
+        return [sentence(problem, language) for problem in error.problems]
+    refused = report.blocking(config.bad_rows)
+    if refused is None:
+        return []
+    counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
+    return [words.of("rows_to_fix", name=report.name, **counts)]
+
+
+def _plan(home: Home, config: FineTuneConfig, words: Texts) -> str:
+    budget, turns = token_budget(config), config.gradient_accumulation_steps
+    ready = words.of(
+        "ready_packed" if budget else "ready",
+        model=config.model_name, data=dataset_name(home, str(config.dataset)), epochs=f"{config.num_train_epochs:g}",
+        batch=config.per_device_train_batch_size * turns, tokens=budget * turns,
+    )  # fmt: skip
+    adapter = config.adapter_name_or_path
+    return escaped(ready + (words.of("ready_further", adapter=adapter) if adapter else ""))

@@ -1,0 +1,85 @@
+// Above the list of settings: a search, and what differs from the preset, with a way back.
+// @ts-check
+import { button, fill, make, setText } from "./dom.js";
+import { fieldOf, formNow } from "./form.js";
+
+/** @typedef {Record<string, unknown>} Changes */
+
+const LIST = "#train-more";
+
+/** Whether a text has all words. @param {string} text @param {string} words */
+export const matches = (text, words) =>
+  words
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.toLowerCase().includes(word));
+
+/** Show only the settings whose name, help or key has the words, and only groups with one. @param {string} words */
+function filter(words) {
+  const fields = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(`${LIST} [id^="cfg-"]`));
+  for (const field of fields) field.toggleAttribute("data-hidden", !matches(field.textContent ?? "", words));
+  for (const group of document.querySelectorAll(`${LIST} .fs-basic`)) {
+    const empty = !group.querySelector('[id^="cfg-"]:not([data-hidden])');
+    group.toggleAttribute("data-hidden", empty);
+    group.previousElementSibling?.toggleAttribute("data-hidden", empty); // its heading
+  }
+  return [...fields].filter((field) => !field.hasAttribute("data-hidden")).length;
+}
+
+/** The list's own button opens it, so that Gradio knows. */
+function open() {
+  /** @type {HTMLElement | null} */
+  const control = document.querySelector(`${LIST} > button:not(.open)`);
+  control?.click();
+}
+
+/** @type {import("./start.js").Part} */
+export function start(root, { texts }, gradio) {
+  const search = make("input", { type: "search", id: "fs-search-settings", placeholder: texts.search_settings });
+  search.setAttribute("aria-label", texts.search_settings);
+  const found = make("span", { class: "fs-hint", role: "status" });
+  const look = () => {
+    const words = search.value.trim();
+    const count = filter(words);
+    setText(found, words ? fill(texts.settings_found, { count }) : "");
+  };
+  search.addEventListener("input", () => {
+    if (search.value.trim()) open();
+    look();
+  });
+  const list = document.querySelector(LIST);
+  if (list) new MutationObserver(look).observe(list, { childList: true, subtree: true }); // it is filled when it opens
+  const said = make("span", { role: "status" });
+  const set = (/** @type {Changes} */ changes) => {
+    gradio.props.value = JSON.stringify({ ...changes, turn: Date.now() });
+    gradio.trigger("change");
+  };
+  /** @type {Changes | null} */
+  let before = null;
+  const reset = button(texts.reset_settings, () => turn(), "fs-small");
+  const turn = () => {
+    const { config, changed } = formNow();
+    const now = (/** @type {string} */ name) => name.split(".").reduce((inner, key) => inner[key], config);
+    const kept = before ?? Object.fromEntries(Object.keys(changed).map((name) => [name, now(name)]));
+    set(before ?? changed);
+    before = before ? null : kept;
+    setText(reset, before ? texts.undo : texts.reset_settings);
+  };
+  root.append(make("p", { class: "fs-row" }, said, reset), make("p", { class: "fs-row" }, search, found));
+
+  const show = () => {
+    /** @type {Changes} */
+    const changed = formNow().changed ?? {};
+    for (const field of document.querySelectorAll("[data-changed]")) field.removeAttribute("data-changed");
+    for (const name of Object.keys(changed)) fieldOf(name)?.setAttribute("data-changed", "");
+    const count = Object.keys(changed).length;
+    if (count) {
+      before = null;
+      setText(reset, texts.reset_settings);
+    }
+    reset.hidden = !count && !before;
+    setText(said, count ? fill(texts.settings_changed, { count }) : texts.settings_as_preset);
+  };
+  addEventListener("finetune-config", show);
+  show();
+}
