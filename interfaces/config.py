@@ -131,10 +131,14 @@ class FineTuneConfig(BaseModel):
         "truncate", "Rows longer than max_length: truncate, drop, or split them between turns.", "data"
     )
     sample_prompts: list[str] = _field(
-        [], "Prompts answered before and after training, to show the difference.", "data", "prompts", max_length=50
+        [],
+        "Prompts that the base model and the fine-tuned one answer, to show the difference.",
+        "data",
+        "prompts",
+        max_length=50,
     )
     sample_while_training: bool = _field(
-        True, "Also answer the sample prompts at each evaluation, not only before and after.", "data"
+        True, "Also answer the sample prompts at each evaluation, not only with the result.", "data"
     )
     sample_max_new_tokens: int = _field(
         64, "Maximum length of an answer to a sample prompt.", "data", "tokens", ge=1, le=4096

@@ -84,7 +84,7 @@ class Evaluated(_Event):
 
 
 class Sampled(_Event):
-    """A sample prompt and its greedy answer. At step 0 the base model answers."""
+    """A sample prompt and its greedy answer. That of step 0 is the base model's, whenever it was taken."""
 
     kind: Literal["sampled"] = "sampled"
     step: int

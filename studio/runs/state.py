@@ -187,9 +187,14 @@ def _stored(folder: RunFolder) -> RunSummary | None:
 
 
 def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:
-    """List all runs of a home, newest first. A run from another version is listed as failed; opening it raises."""
+    """List all runs of a home, newest first."""
+    return summaries_of(run_folders(home), histories)
+
+
+def summaries_of(folders: Sequence[RunFolder], histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:
+    """Summarize runs in order. A run from another version is listed as failed; opening it raises."""
     summaries = []
-    for folder in _folders(home):
+    for folder in folders:
         try:
             summaries.append(summary_of(folder, histories))
         except FineTuneError as error:
@@ -215,7 +220,8 @@ def _of_another_version(folder: RunFolder, problem: Problem) -> RunSummary:
     )  # fmt: skip
 
 
-def _folders(home: Home) -> list[RunFolder]:
+def run_folders(home: Home) -> list[RunFolder]:
+    """Return the folders of all runs, newest first."""
     folders = (RunFolder(path) for path in home.runs.glob("*") if path.is_dir())
     newest = sorted(folders, key=lambda folder: folder.id, reverse=True)
     return [folder for folder in newest if folder.config.exists()]
@@ -224,7 +230,7 @@ def _folders(home: Home) -> list[RunFolder]:
 def any_run_is_active(home: Home) -> bool:
     """Return whether any run of this home has live processes."""
     going = (RunState.STARTING, RunState.RUNNING, RunState.STOPPING)
-    return any(_stored(folder) is None and run_state(folder) in going for folder in _folders(home))
+    return any(_stored(folder) is None and run_state(folder) in going for folder in run_folders(home))
 
 
 def interrupted_runs(home: Home) -> list[RunSummary]:

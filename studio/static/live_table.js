@@ -6,6 +6,8 @@ import { heads, make, replaceRows, scrolling, setText, statusLine } from "./dom.
 /** @template Item */
 export class LiveTable {
   #shown = "";
+  /** @type {string | null} */
+  #saidEmpty = null;
   #latest = new Latest();
 
   /**
@@ -41,15 +43,20 @@ export class LiveTable {
     } catch (error) {
       return this.fail(error);
     }
-    if (!list) return;
+    if (list) this.show(list);
+  }
+
+  /** Show these items; nothing is redrawn if they are the same. @param {Item[]} list @param {string} [empty] what an empty list says */
+  show(list, empty = this.empty) {
     if (this.said.textContent === this.texts.no_connection) setText(this.said, ""); // the studio responds again
-    const now = JSON.stringify(list);
+    const now = JSON.stringify([list, empty]);
     if (now === this.#shown) return;
     this.#shown = now;
     const rows = list.map((item) => this.row(item));
     replaceRows(this.body, rows);
     this.scroll.hidden = !list.length;
-    if (!list.length && !this.said.childElementCount) setText(this.said, this.empty);
-    else if (this.said.textContent === this.empty) setText(this.said, "");
+    if (!list.length && !this.said.childElementCount) setText(this.said, empty);
+    else if (this.#saidEmpty === this.said.textContent) setText(this.said, "");
+    this.#saidEmpty = list.length ? null : empty;
   }
 }

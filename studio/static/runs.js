@@ -1,20 +1,18 @@
-// A table of all runs with state, figures, and sparklines; stop, resume, and delete with undo.
+// A table of all runs: search, filter, order; stop, resume, and delete one or several with undo.
 // @ts-check
-import { post, runPage, runPath } from "./api.js";
-import { button, fill, make, poll } from "./dom.js";
+import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
+import { button, fill, make, poll, setText } from "./dom.js";
 import { clock, figure } from "./format.js";
 import { LiveTable } from "./live_table.js";
 import { sparkPoints } from "./run_view.js";
+import { shownRuns, updated } from "./runs_view.js";
 
-/**
- * @typedef {{
- *   id: string, name: string, state: string, over: boolean, model: string, dataset: string, step: number,
- *   total_steps: number, train_loss_last: number | null, seconds: number, attempts: number, resumable: boolean,
- *   sparkline: number[],
- * }} Run
- */
+/** @typedef {import("./runs_view.js").Run} Run */
 
 const POLL_MS = 2000;
+const PAGE = 50;
+const STATES = ["running", "queued", "finished", "stopped", "failed", "interrupted"];
+const ORDERS = ["newest", "name", "loss", "validation", "duration"];
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @param {number[]} losses */
@@ -29,28 +27,91 @@ function spark(losses) {
   return svg;
 }
 
+/** The states to filter by, with their names. @param {Record<string, any>} texts @returns {[string, string][]} */
+const states = (texts) => STATES.map((state) => [state, texts[`state_${state}`]]);
+
+/** @param {Record<string, any>} texts @returns {[string, string][]} */
+const orders = (texts) => ORDERS.map((order) => [order, texts[`order_${order}`]]);
+
 class RunsPage {
+  /** @type {Run[]} */
+  #runs = [];
+  #cursor = "";
+  #latest = new Latest();
+  #most = PAGE;
+  /** @type {Set<string>} the ids of the chosen runs */
+  #chosen = new Set();
+
   /** @param {HTMLElement} root @param {Record<string, any>} texts */
   constructor(root, texts) {
     this.texts = texts;
-    const columns = ["name", "state", "model_column", "data_column", "step", "loss", "time"].map((name) => texts[name]);
+    const columns = ["name", "state", "model_column", "data_column", "step", "loss", "validation_loss", "time"];
     /** @type {LiveTable<Run>} */
     this.list = new LiveTable(texts, {
       name: texts.runs,
-      columns: [...columns, ""],
-      path: "/api/runs",
+      columns: ["", ...columns.map((name) => texts[name]), ""],
+      path: "/api/runs/changes",
       empty: texts.no_runs,
       row: (item) => this.row(item),
     });
     this.said = this.list.said;
     const start = button(texts.try_demo, () => this.startDemo(start), "fs-primary");
     this.demo = make("p", { class: "fs-row", hidden: true }, start);
-    root.append(make("h1", {}, texts.runs), this.said, this.demo, this.list.scroll);
+    this.remover = button("", () => this.remove([...this.#chosen]), "fs-small fs-danger", { hidden: true });
+    this.more = button("", () => this.showMore(), "fs-small", { hidden: true });
+    this.tools = this.makeTools();
+    root.append(make("h1", {}, texts.runs), this.tools, this.said, this.demo, this.list.scroll, this.more);
+  }
+
+  makeTools() {
+    const { texts } = this;
+    this.search = make("input", { type: "search", placeholder: texts.search_runs, "aria-label": texts.search_runs });
+    const select = (/** @type {string} */ label, /** @type {[string, string][]} */ options) =>
+      make("select", { "aria-label": label }, ...options.map(([value, text]) => make("option", { value }, text)));
+    this.state = select(texts.state, [["", texts.all_states], ...states(texts)]);
+    this.order = select(texts.order, orders(texts));
+    for (const control of [this.search, this.state, this.order])
+      control.addEventListener("input", () => {
+        this.#most = PAGE;
+        this.show();
+      });
+    return make("div", { class: "fs-row", hidden: true }, this.search, this.state, this.order, this.remover);
   }
 
   async refresh() {
-    await this.list.refresh();
-    this.demo.hidden = !this.list.scroll.hidden;
+    let answer;
+    try {
+      answer = await this.#latest.ask(() => ask(`/api/runs/changes?cursor=${this.#cursor}`));
+    } catch (error) {
+      return this.list.fail(error);
+    }
+    if (!answer) return;
+    this.#cursor = answer.cursor;
+    this.#runs = updated(this.#runs, answer);
+    this.show();
+  }
+
+  show() {
+    const { texts } = this;
+    const order = /** @type {import("./runs_view.js").Order} */ (this.order?.value);
+    const found = shownRuns(this.#runs, { text: this.search?.value ?? "", state: this.state?.value ?? "", order });
+    const ids = new Set(this.#runs.filter((run) => run.over).map((run) => run.id));
+    for (const id of this.#chosen) if (!ids.has(id)) this.#chosen.delete(id);
+    this.list.show(found.slice(0, this.#most), this.#runs.length ? texts.no_runs_match : texts.no_runs);
+    this.tools.hidden = !this.#runs.length;
+    this.demo.hidden = this.#runs.length > 0;
+    this.more.hidden = found.length <= this.#most;
+    setText(
+      this.more,
+      fill(texts.show_more, { count: Math.min(found.length - this.#most, PAGE), total: found.length }),
+    );
+    this.remover.hidden = !this.#chosen.size;
+    setText(this.remover, fill(texts.delete_runs, { count: this.#chosen.size }));
+  }
+
+  showMore() {
+    this.#most += PAGE;
+    this.show();
   }
 
   /** @param {HTMLButtonElement} start */
@@ -68,27 +129,53 @@ class RunsPage {
   async act(work) {
     try {
       await work;
-      await this.list.refresh();
+      await this.refresh();
     } catch (error) {
       this.list.fail(error);
     }
   }
 
-  /** @param {Run} item */
-  async remove(item) {
-    const path = runPath(item.id);
-    try {
-      await post(path, undefined, "DELETE");
-    } catch (error) {
-      return this.list.fail(error);
-    }
+  /** Move runs to the trash, and offer to bring them back. @param {string[]} ids */
+  async remove(ids) {
+    const names = new Map(this.#runs.map((run) => [run.id, run.name || run.id]));
+    /** @type {string[]} */
+    const gone = [];
+    let refused = null;
+    for (const id of ids)
+      try {
+        await post(runPath(id), undefined, "DELETE");
+        gone.push(id);
+        this.#chosen.delete(id);
+      } catch (error) {
+        refused = error;
+      }
+    const { texts } = this;
+    const failed = refused ? inWords(refused, texts) : "";
+    const said =
+      gone.length === 1
+        ? fill(texts.deleted, { name: names.get(gone[0]) })
+        : fill(texts.deleted_runs, { count: gone.length });
     const back = async () => {
-      await this.act(post(`${path}/restore`));
       this.said.replaceChildren();
+      await this.act(Promise.all(gone.map((id) => post(`${runPath(id)}/restore`))));
     };
-    const undo = button(this.texts.undo, back, "fs-small");
-    this.said.replaceChildren(fill(this.texts.deleted, { name: item.name || item.id }), " ", undo);
-    await this.list.refresh();
+    const undo = gone.length ? [said, " ", button(texts.undo, back, "fs-small"), " "] : [];
+    this.said.replaceChildren(...undo, failed);
+    await this.refresh();
+  }
+
+  /** @param {Run} item */
+  choice(item) {
+    const name = fill(this.texts.choose_run, { name: item.name || item.id });
+    const box = make("input", { type: "checkbox", "aria-label": name, "data-key": `${item.id}-choose` });
+    box.checked = this.#chosen.has(item.id);
+    box.disabled = !item.over;
+    box.addEventListener("change", () => {
+      if (box.checked) this.#chosen.add(item.id);
+      else this.#chosen.delete(item.id);
+      this.show();
+    });
+    return box;
   }
 
   /** @param {Run} item */
@@ -102,7 +189,7 @@ class RunsPage {
       small("resume", item.attempts ? texts.resume : texts.begin, () => this.act(post(`${path}/resume`)));
     const leave = item.state === "queued" ? texts.queue_leave : texts.stop;
     const stop = () => small("stop", leave, () => this.act(post(`${path}/stop`, { discard: false })));
-    const remove = () => small("delete", texts.delete, () => this.remove(item));
+    const remove = () => small("delete", texts.delete, () => this.remove([item.id]));
     return make("div", { class: "fs-actions" }, canResume ? resume() : null, item.over ? remove() : stop());
   }
 
@@ -112,12 +199,14 @@ class RunsPage {
     const link = make("a", { href: runPage(item.id), "data-key": `${item.id}-open` }, name);
     const state = make("span", { class: "fs-state", "data-state": item.state }, this.texts[`state_${item.state}`]);
     const cells = [
+      [this.choice(item)],
       [link, name === item.id ? null : make("small", {}, item.id)],
       [state],
       [item.model.split("/").pop()],
       [item.dataset],
       [item.total_steps ? `${item.step} / ${item.total_steps}` : "–"],
       [figure(item.train_loss_last), " ", spark(item.sparkline)],
+      [figure(item.eval_loss)],
       [clock(item.seconds)],
       [this.actions(item)],
     ];

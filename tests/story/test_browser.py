@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from interfaces.events import Event, Step, Stopped, read_events
-from interfaces.folders import Home, RunFolder
+from interfaces.events import Step, Stopped, read_events
+from interfaces.folders import RunFolder
 from interfaces.texts import texts
 from tests.conftest import SAMPLES, write_rows
 from tests.story.conftest import LOOKS, setting
-from tests.support.records import kept
+from tests.support.records import kept, recorded_run
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
@@ -155,16 +155,6 @@ def test_two_clicks_start_a_run_that_outlives_a_killed_studio(new_page: Callable
     wait_for_state(page, "stopped", 20_000)
 
 
-def recorded_run(home: Home, *events: Event) -> RunFolder:
-    """A run that nobody trained: a folder with these events."""
-    folder = home.create_run()
-    folder.config.write_text("{}")
-    folder.create_attempt()
-    lines = [event.model_copy(update={"seq": number}).model_dump_json() for number, event in enumerate(events, 1)]
-    folder.events.write_text("".join(line + "\n" for line in lines))
-    return folder
-
-
 def step(number: int, total: int) -> Step:
     """A falling loss with one spike."""
     return Step(
@@ -183,7 +173,7 @@ def test_eight_tabs_update_simultaneously(new_page: Callable[..., Any], studio: 
     first.goto(f"{studio.url}/en/runs")
     for page in pages:
         page.get_by_role("table").wait_for()
-        with page.expect_response("**/api/runs") as answered:
+        with page.expect_response("**/api/runs/changes*") as answered:
             page.bring_to_front()
         assert answered.value.status == 200
 
@@ -215,7 +205,7 @@ def test_invalid_file_keeps_the_form(new_page: Callable[..., Any], tmp_path: Pat
         file.truncate(22_000_000_000)
     page.set_input_files("#fs-file", tmp_path / "huge.jsonl")
     page.locator(".fs-bad .fs-said", has_text="huge.jsonl is 22.0 GB, but uploads are limited to 20.0 GB").wait_for()
-    page.get_by_role("button", name="Start training").click()
+    sync_api.expect(page.get_by_role("button", name="Start training")).to_be_disabled()
     page.get_by_text("No dataset is selected").wait_for()
     page.get_by_role("button", name="Use sample data").click()
     setting(page, "learning_rate").fill("0.00123")

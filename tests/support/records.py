@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
+
+import yaml
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
@@ -69,6 +71,16 @@ def step(number: int, total: int = 100, loss: float = 1.0) -> Step:
         step=number, total_steps=total, epoch=0.1, loss=loss, learning_rate=1e-3, tokens=50, trained_tokens=2, seconds=0.5,
         memory_bytes=7,
     )  # fmt: skip
+
+
+def recorded_run(home: Home, *events: Event, **settings: Any) -> RunFolder:
+    """A run that nobody trained: a folder with these settings and events."""
+    folder = home.create_run()
+    folder.config.write_text(yaml.safe_dump(settings))
+    folder.create_attempt()
+    lines = [event.model_copy(update={"seq": number}).model_dump_json() for number, event in enumerate(events, 1)]
+    folder.events.write_text("".join(line + "\n" for line in lines))
+    return folder
 
 
 STARTED = Started(run="r", model_name="m", device="cpu", dtype="float32", threads=1)

@@ -26,7 +26,7 @@ from trainer.training.callbacks import CheckpointCallback, EventCallback
 from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop
 from trainer.training.preparation import Prepared, checkpoint_size, prepare, stops_by_itself, versions
-from trainer.training.samples import Sampler, tell_answers
+from trainer.training.samples import Sampler, tell_answers, tell_first_answers
 from trainer.training.stop import StopBudget, StopRequested, StopSignal
 from trainer.training.stopper import EvalHistory, Stopper
 
@@ -54,7 +54,8 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
     shutil.rmtree(folder.staging, ignore_errors=True)  # uncommitted checkpoints don't count
     try:
         prepared = prepare(attempt, recorded)
-        if resume_point.step is None:
+        if resume_point.step is None and config.adapter_name_or_path:
+            # Once training changes that adapter, its answers are gone. Those of the base model are not.
             tell_answers(attempt, prepared.model, prepared.template, step=0)
             stop.check()
     except StopRequested:
@@ -74,7 +75,8 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
     complete = not stopper.asked and _evaluate_end(attempt, loop, prepared, eval_history)
     if complete:
         given = _choose(attempt, loop, stopper, eval_history)
-        complete = tell_answers(attempt, prepared.model, prepared.template, step)
+        answering = attempt, prepared.model, prepared.template
+        complete = tell_first_answers(*answering) and tell_answers(*answering, step)
     if stop.mode != "discard":
         log.phase("save")
         _save(attempt, prepared, given)

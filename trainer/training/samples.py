@@ -23,12 +23,26 @@ from trainer.training.attempt import AttemptContext
 
 
 def tell_answers(attempt: AttemptContext, model: PeftModel, template: ChatTemplate, step: int) -> bool:
-    """Answer the sample prompts and log the answers. At step 0 the new adapter has no effect: the base model answers.
+    """Answer the sample prompts and log the answers. Return False if a stop leaves some prompts unanswered."""
+    return _tell(attempt, model, template, attempt.config.sample_prompts, step)
 
-    Return False if a stop leaves some prompts unanswered.
+
+def tell_first_answers(attempt: AttemptContext, model: PeftModel, template: ChatTemplate) -> bool:
+    """Log the base model's answers as those of step 0, unless they are logged already.
+
+    The adapter is switched off for them, so they needn't delay the first step: they are taken at the first evaluation,
+    or at the end. Return False if a stop leaves some prompts unanswered.
     """
+    answered = {event.prompt for event in attempt.history.refresh().samples if event.step == 0}
+    prompts = [prompt for prompt in attempt.config.sample_prompts if prompt not in answered]
+    if not prompts:
+        return True
+    with model.disable_adapter():
+        return _tell(attempt, model, template, prompts, step=0)
+
+
+def _tell(attempt: AttemptContext, model: PeftModel, template: ChatTemplate, prompts: list[str], step: int) -> bool:
     config, log, stop = attempt.config, attempt.log, attempt.stop
-    prompts = config.sample_prompts
     if prompts:
         log.phase("sample", 0, len(prompts), "prompts")
     answers = answer_prompts(model, template, prompts, config.sample_max_new_tokens, lambda: stop.mode is not None)
@@ -40,18 +54,23 @@ def tell_answers(attempt: AttemptContext, model: PeftModel, template: ChatTempla
 
 
 class Sampler(TrainerCallback):
-    """Answers the sample prompts at each evaluation except after the last step, when the result answers them."""
+    """Answers the sample prompts at each evaluation except after the last step, when the result answers them.
+
+    The first one also takes the base model's answers.
+    """
 
     def __init__(self, attempt: AttemptContext, model: PeftModel, template: ChatTemplate) -> None:
         self._attempt, self._model, self._template = attempt, model, template
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         config = self._attempt.config
-        if not (config.sample_while_training and config.sample_prompts) or state.global_step >= state.max_steps:
+        if not config.sample_prompts or state.global_step >= state.max_steps:
             return
         # Fork the RNG, so that samples don't affect training.
         with torch.random.fork_rng():
-            tell_answers(self._attempt, self._model, self._template, state.global_step)
+            tell_first_answers(self._attempt, self._model, self._template)
+            if config.sample_while_training:
+                tell_answers(self._attempt, self._model, self._template, state.global_step)
         self._attempt.log.phase("train")
 
 

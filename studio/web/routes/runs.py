@@ -19,6 +19,7 @@ from interfaces.problems import Changes, Code
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
+from studio.runs.changes import CURSOR, RunChanges, changes_since
 from studio.runs.curves import updates_since
 from studio.runs.diagnosis import fix_of
 from studio.runs.log_tail import tail_of
@@ -55,6 +56,10 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     @router.get("")
     def read_runs() -> list[RunSummary]:
         return list_runs(manager.home, histories)
+
+    @router.get("/changes")
+    def read_changes(cursor: Annotated[str, Query(pattern=f"^{CURSOR}$")] = "") -> RunChanges:
+        return changes_since(manager.home, cursor, histories)
 
     @router.post("/demo")
     def start_demo() -> dict[str, str]:

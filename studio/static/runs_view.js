@@ -1,0 +1,41 @@
+// What the list of runs shows: the runs after an update, and those that match a search, in order.
+// @ts-check
+
+/**
+ * @typedef {{
+ *   id: string, name: string, state: string, over: boolean, model: string, dataset: string, step: number,
+ *   total_steps: number, train_loss_last: number | null, eval_loss: number | null, started: number | null,
+ *   seconds: number, attempts: number, resumable: boolean, sparkline: number[],
+ * }} Run
+ * @typedef {"newest" | "name" | "loss" | "validation" | "duration"} Order
+ */
+
+/** The runs after an update, newest first. @param {Run[]} runs @param {{ whole: boolean, runs: Run[] }} update */
+export function updated(runs, update) {
+  if (update.whole) return update.runs;
+  const changed = new Map(update.runs.map((run) => [run.id, run]));
+  return runs.map((run) => changed.get(run.id) ?? run);
+}
+
+/** @type {Record<Order, (a: Run, b: Run) => number>} */
+const ORDERS = {
+  newest: () => 0,
+  name: (a, b) => (a.name || a.id).localeCompare(b.name || b.id, undefined, { numeric: true }),
+  loss: (a, b) => (a.train_loss_last ?? Infinity) - (b.train_loss_last ?? Infinity),
+  validation: (a, b) => (a.eval_loss ?? Infinity) - (b.eval_loss ?? Infinity),
+  duration: (a, b) => b.seconds - a.seconds,
+};
+
+/**
+ * The runs that have all words of `text` in their name, model, dataset or id, and the state if one is chosen.
+ * @param {Run[]} runs
+ * @param {{ text: string, state: string, order: Order }} wanted
+ */
+export function shownRuns(runs, { text, state, order }) {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const has = (/** @type {Run} */ run) => {
+    const all = `${run.name} ${run.id} ${run.model} ${run.dataset}`.toLowerCase();
+    return (!state || run.state === state) && words.every((word) => all.includes(word));
+  };
+  return runs.filter(has).sort(ORDERS[order]);
+}

@@ -1,0 +1,99 @@
+"""New fine-tune and Runs in the browser, without training: marked fields, reset, search, filter, and deleting several."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interfaces.events import Stopped
+from interfaces.texts import texts
+from tests.story.conftest import setting
+from tests.support.records import recorded_run, step
+from tests.support.served import Studio
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
+pytestmark = pytest.mark.story
+EN = texts("page")
+STOPPED = [*(step(number, 3) for number in range(1, 4)), Stopped(step=3, resumable=False)]
+expect = sync_api.expect
+
+
+def test_invalid_setting_is_marked_and_start_says_why(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    start = page.get_by_role("button", name=EN["start"])
+    expect(start).to_be_disabled()
+    page.get_by_role("button", name=EN["take_sample"]).click()
+    expect(start).to_be_enabled()
+    rate = setting(page, "learning_rate")
+    rate.fill("7")
+    rate.press("Tab")
+    expect(start).to_be_disabled()
+    expect(rate).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#train-review")).to_contain_text("learning_rate is 7")
+    rate.fill("0.0001")
+    rate.press("Tab")
+    expect(start).to_be_enabled()
+    expect(rate).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_unknown_model_and_run_are_named(new_page: Callable[..., Any], studio: Studio) -> None:
+    page = new_page()
+    page.get_by_role("button", name=EN["take_sample"]).click()
+    expect(page.get_by_role("button", name=EN["start"])).to_be_enabled()
+    page.locator("#train-own-model input, #train-own-model textarea").first.fill("nonsense")
+    expect(page.locator("#train-review")).to_contain_text("Unknown model 'nonsense'")
+    expect(page.get_by_role("button", name=EN["start"])).to_be_disabled()
+    page.goto(f"{studio.url}/en/?from=20200101-000000-dead")
+    expect(page.locator("#train-notice")).to_contain_text("20200101-000000-dead")
+
+
+def test_settings_are_searched_and_reset(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    part = page.locator("#train-settings")
+    expect(part).to_contain_text(EN["settings_as_preset"])
+    search = page.get_by_label(EN["search_settings"])
+    search.fill("warmup learning")
+    expect(part).to_contain_text("1 setting")
+    warmup = setting(page, "warmup_steps")
+    expect(warmup).to_be_visible()
+    expect(setting(page, "seed")).to_be_hidden()
+    preset = warmup.input_value()
+    warmup.fill("5")
+    warmup.press("Tab")
+    expect(part).to_contain_text("1 setting differs from the preset.")
+    reset = part.get_by_role("button", name=EN["reset_settings"])
+    reset.click()
+    expect(warmup).to_have_value(preset)
+    part.get_by_role("button", name=EN["undo"]).click()
+    expect(warmup).to_have_value("5")
+    search.fill("")
+    expect(setting(page, "seed")).to_be_visible()
+
+
+def test_runs_are_found_and_several_deleted_with_undo(new_page: Callable[..., Any], studio: Studio) -> None:
+    folders = [recorded_run(studio.home, *STOPPED) for _ in range(3)]
+    page = new_page()
+    page.goto(f"{studio.url}/en/runs")
+    rows = page.locator("tbody tr")
+    page.get_by_label(EN["search_runs"]).fill(folders[1].id)
+    expect(rows).to_have_count(1)
+    page.get_by_label(EN["search_runs"]).fill("nothing like it")
+    page.get_by_text(EN["no_runs_match"]).wait_for()
+    page.get_by_label(EN["search_runs"]).fill("")
+    for folder in folders[:2]:
+        page.get_by_role("checkbox", name=folder.id).check()
+    page.get_by_role("button", name="Delete 2 runs").click()
+    page.get_by_text("2 runs were moved to the trash.").wait_for()
+    expect(page.get_by_role("link", name=folders[0].id)).to_have_count(0)
+    assert not folders[1].path.exists()
+    page.get_by_role("button", name=EN["undo"]).click()
+    expect(page.get_by_role("link", name=folders[0].id)).to_have_count(1)
+    assert folders[1].path.exists()
+
+
+def test_duplicate_opens_the_form_with_the_runs_settings(new_page: Callable[..., Any], studio: Studio) -> None:
+    folder = recorded_run(studio.home, *STOPPED, learning_rate=0.00321)
+    page = new_page()
+    page.goto(f"{studio.url}/en/run?run={folder.id}")
+    page.get_by_role("link", name=EN["duplicate"], exact=True).click()
+    expect(setting(page, "learning_rate")).to_have_value("0.00321")
