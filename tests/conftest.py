@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from interfaces.folders import Home, RunFolder
@@ -32,6 +34,25 @@ LONGEST_ROOMS = ("story", "bench", "faults", "training", "studio", "trainer")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The rooms that take longest come first, so that no worker is left with one of them while the other has nothing."""
     items.sort(key=lambda item: [*(room in item.path.parts for room in LONGEST_ROOMS), True].index(True))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_run_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A run that outlives its test slows down all that follow: it is ended, and the last test fails."""
+    yield
+    place = str(tmp_path_factory.getbasetemp())
+
+    def of_a_run(process: psutil.Process) -> bool:
+        words = process.info["cmdline"] or []
+        return any(place in word for word in words) and ("run" in words or "studio.processes.supervisor" in words)
+
+    left = [process for process in psutil.process_iter(["cmdline"]) if of_a_run(process)]
+    _, left = psutil.wait_procs(left, timeout=20)
+    found = [" ".join(process.info["cmdline"]) for process in left]
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not found
 
 
 @pytest.fixture

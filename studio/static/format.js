@@ -21,6 +21,16 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]; // prettier-ignore
+
+/** A moment in the past as the language says it: 5 minutes ago. @param {string} language @param {number} then @param {number} now both in seconds */
+export function ago(language, then, now) {
+  const passed = Math.max(0, now - then);
+  const [unit, length] = UNITS.find(([, seconds]) => passed >= seconds) ?? ["second", 1];
+  return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(-Math.floor(passed / length), unit);
+}
+
 /** A count of parameters: 494M, 1.5B. @param {number | null | undefined} count */
 export function parameters(count) {
   if (!count) return "–";

@@ -235,12 +235,21 @@ class RunPage {
     document.title = titleOf(status, this.say, this.id);
     this.over = status.over;
     this.tellEnd(status);
-    for (const [name, text] of Object.entries(factsOf(status, this.say))) setText(this.parts.facts[name], text);
+    this.showFacts(status);
     this.showProblem(status);
     this.showActions(status);
     if (this.parts.notes.childElementCount !== status.warnings.length)
       this.parts.notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
     this.showAnswers(status.samples);
+  }
+
+  /** Fill the tiles; a run that is over has none without a value. @param {Status} status */
+  showFacts(status) {
+    for (const [name, text] of Object.entries(factsOf(status, this.say))) setText(this.parts.facts[name], text);
+    for (const fact of Object.values(this.parts.facts)) {
+      const tile = /** @type {HTMLElement} */ (fact.parentElement);
+      tile.hidden = status.over && fact.textContent === "–";
+    }
   }
 
   /** @param {Status} status */

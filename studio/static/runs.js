@@ -1,8 +1,8 @@
 // A table of all runs: search, filter, order; stop, resume, and delete one or several with undo.
 // @ts-check
 import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
-import { button, fill, make, poll, setText } from "./dom.js";
-import { clock, figure } from "./format.js";
+import { button, fill, make, pageLanguage, poll, setText } from "./dom.js";
+import { ago, clock, figure } from "./format.js";
 import { LiveTable } from "./live_table.js";
 import { sparkPoints } from "./run_view.js";
 import { shownRuns, updated } from "./runs_view.js";
@@ -10,6 +10,7 @@ import { shownRuns, updated } from "./runs_view.js";
 /** @typedef {import("./runs_view.js").Run} Run */
 
 const POLL_MS = 2000;
+const MINUTE_MS = 60000;
 const PAGE = 50;
 const STATES = ["running", "queued", "finished", "stopped", "failed", "interrupted"];
 const ORDERS = ["newest", "name", "loss", "validation", "duration"];
@@ -39,13 +40,14 @@ class RunsPage {
   #cursor = "";
   #latest = new Latest();
   #most = PAGE;
+  #drawn = Date.now();
   /** @type {Set<string>} the ids of the chosen runs */
   #chosen = new Set();
 
   /** @param {HTMLElement} root @param {Record<string, any>} texts */
   constructor(root, texts) {
     this.texts = texts;
-    const columns = ["name", "state", "model_column", "data_column", "step", "loss", "validation_loss", "time"];
+    const columns = ["name", "state", "step", "loss", "validation_loss", "time", "started_column"];
     /** @type {LiveTable<Run>} */
     this.list = new LiveTable(texts, {
       name: texts.runs,
@@ -88,6 +90,10 @@ class RunsPage {
     if (!answer) return;
     this.#cursor = answer.cursor;
     this.#runs = updated(this.#runs, answer);
+    if (Date.now() - this.#drawn > MINUTE_MS) {
+      this.#drawn = Date.now();
+      this.list.forget(); // "5 minutes ago" has become 6
+    }
     this.show();
   }
 
@@ -196,18 +202,23 @@ class RunsPage {
   /** @param {Run} item */
   row(item) {
     const name = item.name || item.id;
-    const link = make("a", { href: runPage(item.id), "data-key": `${item.id}-open` }, name);
+    const link = make("a", { href: runPage(item.id), "data-key": `${item.id}-open`, title: item.id }, name);
     const state = make("span", { class: "fs-state", "data-state": item.state }, this.texts[`state_${item.state}`]);
+    const when = item.started ? new Date(1000 * item.started).toLocaleString(pageLanguage()) : "";
+    const started = make(
+      "span",
+      { title: when },
+      item.started ? ago(pageLanguage(), item.started, Date.now() / 1000) : "–",
+    );
     const cells = [
       [this.choice(item)],
-      [link, name === item.id ? null : make("small", {}, item.id)],
+      [link, make("small", {}, [item.model.split("/").pop(), item.dataset].filter(Boolean).join(" · "))],
       [state],
-      [item.model.split("/").pop()],
-      [item.dataset],
       [item.total_steps ? `${item.step} / ${item.total_steps}` : "–"],
-      [figure(item.train_loss_last), " ", spark(item.sparkline)],
+      [make("span", { class: "fs-loss" }, figure(item.train_loss_last), spark(item.sparkline))],
       [figure(item.eval_loss)],
       [clock(item.seconds)],
+      [started],
       [this.actions(item)],
     ];
     return make("tr", {}, ...cells.map((parts) => make("td", {}, ...parts)));

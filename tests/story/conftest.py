@@ -46,6 +46,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, starter_home: Home) -> Iter
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
+    sync_api.expect.set_options(timeout=120_000)
     with sync_api.sync_playwright() as playwright:
         chromium = CHROMIUM or playwright.chromium.executable_path
         if not Path(chromium).is_file():

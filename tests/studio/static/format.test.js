@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clock, figure, fillIn, parameters, seen, size } from "../../../studio/static/format.js";
+import { ago, clock, figure, fillIn, parameters, seen, size } from "../../../studio/static/format.js";
 
 test("sizes have the unit that a person reads", () => {
   assert.deepEqual([0, 42, 4200, 420_000, 4_200_000, 4_200_000_000].map(size), [
@@ -36,4 +36,14 @@ test("a count chooses the form by the language's rules", () => {
   assert.equal(fillIn("en", forms, { count: 0 }), "0 rows are");
   assert.equal(fillIn("zh", ["{count} 行"], { count: 1 }), "1 行");
   assert.equal(fillIn("en", "{a} and {b}", { a: "{b}", b: 2 }), "{b} and 2");
+});
+
+test("a moment in the past is said as a person would", () => {
+  const passed = (seconds, language = "en") => ago(language, 1000, 1000 + seconds);
+  assert.deepEqual(
+    [0, 59, 60, 7200, 86400, 200_000].map((seconds) => passed(seconds)),
+    ["now", "59 seconds ago", "1 minute ago", "2 hours ago", "yesterday", "2 days ago"],
+  );
+  assert.equal(passed(300, "zh"), "5分钟前");
+  assert.equal(passed(-50), "now"); // the clock was set back
 });

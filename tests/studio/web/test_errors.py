@@ -17,11 +17,12 @@ from interfaces.folders import Home
 from interfaces.problems import Code
 from studio.web.errors import MEDIA_TYPE, add_error_handlers, status_of
 from studio.web.server import build_app
+from tests.support.fakes import on_a_cluster
 
 pytestmark = pytest.mark.process
 
 TOKEN = "e" * 43
-STARTS_SOMETHING = {"/api/warm-trainer", "/api/datasets/sample", "/api/runs/resume-interrupted"}
+STARTS_SOMETHING = {"/api/warm-trainer", "/api/datasets/sample", "/api/runs/demo", "/api/runs/resume-interrupted"}
 """Routes that take nothing that could be odd, and start a process."""
 ODD_IDS = [
     "",
@@ -89,12 +90,16 @@ RAW_BODIES = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Home]]:
+    """Its runs are files of the fake cluster: what is sent at random starts no training."""
     home = Home(tmp_path_factory.mktemp("errors"))
-    with TestClient(
-        build_app(home, TOKEN), base_url="http://127.0.0.1:7860", follow_redirects=False, raise_server_exceptions=False
-    ) as client:
-        client.get("/", params={"token": TOKEN})
-        yield client, home
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        on_a_cluster(home, monkeypatch)
+        app = build_app(home, TOKEN)
+        with TestClient(
+            app, base_url="http://127.0.0.1:7860", follow_redirects=False, raise_server_exceptions=False
+        ) as client:
+            client.get("/", params={"token": TOKEN})
+            yield client, home
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_an_error_has_its_status_its_code_and_a_sentence(
 
 def test_error_uses_the_request_language(served: tuple[TestClient, Home]) -> None:
     answer = served[0].get("/api/runs/none", headers={"accept-language": "zh-CN"})
-    assert "没有训练" in answer.json()["detail"]
+    assert "找不到训练" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("headers", [{"origin": "http://[evil"}, {"origin": "null"}, {"origin": "http://elsewhere"}])
