@@ -8,7 +8,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs bench-startup bench-train bench-estimate bench-data gpu-check soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs bench-startup bench-page bench-train bench-estimate bench-data gpu-check soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ docs: $(READY)  ## Write the documents that are derived from the code
 
 bench-startup: $(READY) starter  ## Measure 'finetune --help', 'import interfaces', and Start to first point
 	@$(BIN)/python bench/startup.py --rounds $(STARTUP_ROUNDS)
+
+bench-page: $(READY) starter  ## Measure what the pages send, shift and cost, in Chromium
+	@$(BIN)/python bench/page.py
 
 bench-train: $(READY) starter  ## Measure training beside the plain Trainer and TRL (DATA=file; half an hour)
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,44 @@ def read_config_file(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no_utf8_text"
         raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason=reason) from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, path: str) -> Settings:
+    """Parse the settings of a YAML text without validating them. `path` names it in errors.
+
+    Raises:
+        FineTuneError: the text is empty, invalid, or not a mapping.
+    """
     try:
         values = yaml.load(text, _NoKeyTwice)  # noqa: S506  a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         reason = f"{where}{getattr(error, 'problem', None) or error}"
-        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason=reason) from None
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=path, reason=reason) from None
     if values is None:
-        raise FineTuneError.of(Code.FILE_EMPTY, path=str(path))
+        raise FineTuneError.of(Code.FILE_EMPTY, path=path)
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason="no_key_values")
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=path, reason="no_key_values")
     return values
+
+
+def to_yaml(config: Settings) -> str:
+    """Return a config as YAML that `parse_config` and `finetune train` read."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def line_of(text: str, field: str) -> int | None:
+    """Return the line, from 1, of a setting by its dotted name in a YAML text, or None if it isn't there."""
+    group, _, name = field.rpartition(".")
+    start = (line_of(text, group) or 0) if group else 0
+    for number, line in enumerate(text.splitlines()[start:], start=start + 1):
+        if re.match(rf"{r'[ ]+' if group else ''}['\"]?{re.escape(name)}['\"]?\s*:", line) or (
+            group and re.search(rf"[{{,]\s*{re.escape(name)}\s*:", line)
+        ):
+            return number
+    return start or None
 
 
 def apply_settings(values: Settings, settings: list[str]) -> Settings:

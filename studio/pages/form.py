@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -59,6 +60,14 @@ def _control(name: str, field: FieldInfo, language: str) -> Control:
         least=least,
         most=most,
     )
+
+
+def step_of(control: Control) -> float:
+    """Return by how much the arrow keys change a number: by its leading digit's place, such as 1e-4 for 2e-4."""
+    if control.kind == "whole":
+        return 1
+    default = abs(float(control.default))
+    return float(f"1e{math.floor(math.log10(default))}") if default else 0.01
 
 
 def _range(least: float | None, most: float | None) -> str:

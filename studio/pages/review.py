@@ -14,6 +14,11 @@ from interfaces.texts import Texts, sentence
 from studio.datasets.library import dataset_name, describe
 from studio.models.facts import model_facts
 from studio.pages.form import HIDDEN, flat
+from studio.pages.yaml_form import yaml_of
+
+USUAL_LEARNING_RATES = (2e-5, 2e-3)
+"""For LoRA: a factor of five around the rates of the LoRA paper (arXiv:2106.09685, 1e-4 to 5e-4) and QLoRA's
+(arXiv:2305.14314, 1e-4 to 2e-4)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ def review(home: Home, config: Settings, words: Texts, language: str) -> Review:
     lines = _model_lines(home, checked, language) + _data_lines(home, checked, words, language)
     if lines:
         return Review(_listed(lines), False, {})
-    warnings = [sentence(problem, language) for problem in config_problems(config)]
+    warnings = [sentence(problem, language) for problem in config_problems(config)] + _unusual(checked, words)
     return Review(f"{_plan(home, checked, words)}\n\n{_listed(warnings)}".strip(), True, {})
 
 
@@ -60,7 +65,7 @@ def form_facts(config: Settings, fields: dict[str, str], changed: Settings) -> s
         "batch": config["per_device_train_batch_size"], "accumulation": config["gradient_accumulation_steps"],
         "budget": 0 if config_errors(config) else token_budget(FineTuneConfig.model_validate(config)),
         "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
-        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed,
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed, "yaml": yaml_of(config),
     }  # fmt: skip
     return json.dumps(facts)
 
@@ -100,6 +105,14 @@ def _data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str)
         return []
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
     return [words.of("rows_to_fix", name=report.name, **counts)]
+
+
+def _unusual(config: FineTuneConfig, words: Texts) -> list[str]:
+    """Return a remark on a learning rate that is valid but probably a mistake, such as one for full fine-tuning."""
+    least, most = USUAL_LEARNING_RATES
+    if least <= config.learning_rate <= most:
+        return []
+    return [words.of("rate_unusual", rate=f"{config.learning_rate:g}", least=f"{least:g}", most=f"{most:g}")]
 
 
 def _plan(home: Home, config: FineTuneConfig, words: Texts) -> str:

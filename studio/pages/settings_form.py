@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from interfaces.run_config import Settings
 from interfaces.texts import Texts
-from studio.pages.form import Control, controls, to_widget
+from studio.pages.form import Control, controls, step_of, to_widget
 
 GROUPS = ("training", "lora", "data", "model", "memory", "saving")
 
@@ -74,5 +74,5 @@ def _widget(control: Control, value: object) -> Component:
         return gr.Dropdown(choices=list(control.choices), **common)
     if control.kind in ("number", "whole"):
         # No minimum in the widget, which would clamp silently. The review reports values out of bounds.
-        return gr.Number(precision=0 if control.kind == "whole" else None, **common)
+        return gr.Number(precision=0 if control.kind == "whole" else None, step=step_of(control), **common)
     return gr.Textbox(lines=3 if control.kind == "lines" else 1, **common)

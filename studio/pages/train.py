@@ -25,6 +25,7 @@ from studio.pages.form import from_widgets, widget_values
 from studio.pages.live import live_part
 from studio.pages.review import changed_from, escaped, form_facts, review
 from studio.pages.settings_form import basic_form, data_form, more_form, name_form
+from studio.pages.yaml_form import read_yaml
 from studio.sizing.estimate import with_changes
 
 
@@ -62,6 +63,8 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
             start_button = gr.Button(
                 words["start"], variant="primary", elem_id="train-start", size="lg", interactive=False
             )
+            yaml_part = live_part("yaml", language, "train-yaml")
+            yaml_said = gr.Markdown(visible=False, elem_id="train-yaml-said")
             live_part("warm_trainer", language, "train-warm-trainer")
     run_id = gr.Textbox(visible=False)
     query = gr.Textbox(visible=False)
@@ -90,6 +93,13 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         config = FineTuneConfig.model_validate({})
         shown = widget_values(with_changes(config, changes), language)
         return {widgets[name]: shown[name] for name in changes} or {run_id: gr.skip()}
+
+    def on_yaml(asked: str, preset_name: str, **values: Any) -> list[Any]:
+        text = str(json.loads(asked or "{}").get("text", ""))
+        found = read_yaml(manager.home, text, config_of(values, language), preset_name, device, words, language)
+        said = gr.Markdown("\n".join(f"- {escaped(line)}" for line in found.said), visible=bool(found.said))
+        shown = form_values(found.config, language) if found.config is not None else {}
+        return [said, *(shown.get(name, gr.skip()) for name in form)]
 
     def on_start(**values: Any) -> tuple[str, str]:
         config = config_of(values, language)
@@ -129,6 +139,10 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         trigger_mode="always_last",
         **plain,
     )
+    yaml_part.change(
+        on_yaml, inputs_kwargs={"asked": yaml_part, "preset_name": preset_box, **form}, outputs=[yaml_said, *form.values()],
+        **plain,
+    )  # fmt: skip
     # `input` also fires when the box loses focus, which would undo the user's changes.
     preset_box.select(on_preset, preset_box, [model, *widgets.values()], **plain)
     for asking in (fit, reset):

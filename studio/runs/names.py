@@ -1,4 +1,4 @@
-"""Names for runs that their users don't name: the dataset's name and a number, such as "lumo-lantern #3"."""
+"""Names of runs: the user's, or else the dataset's name and a number, such as "lumo-lantern #3"."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import PurePath
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code
 from interfaces.run_records import RunMeta
 
 MOST_CHARACTERS = 60
+"""Of the dataset's name, in a generated one."""
+MOST_GIVEN = 200
+"""As many as the setting `name` allows."""
 
 
 def next_name(home: Home, dataset: str) -> str:
@@ -18,6 +22,20 @@ def next_name(home: Home, dataset: str) -> str:
     numbered = re.compile(rf"{re.escape(stem)} #(\d{{1,9}})")
     found = (numbered.fullmatch(_name_of(RunFolder(path))) for path in home.runs.glob("*"))
     return f"{stem} #{max((int(match[1]) for match in found if match), default=0) + 1}"
+
+
+def rename_run(folder: RunFolder, name: str) -> str:
+    """Change the display name of a run, and return the new one. Its id stays.
+
+    Raises:
+        FineTuneError: nothing of the name is printable, or another version wrote the run's records.
+    """
+    plain = "".join(character for character in name if character.isprintable()).strip()[:MOST_GIVEN]
+    if not plain:
+        raise FineTuneError.of(Code.VALUE_INVALID, field="name", value=repr(name[:40]), expected="printable")
+    RunMeta.of(folder).model_copy(update={"name": plain}).write(folder)
+    folder.summary.unlink(missing_ok=True)  # it holds the name
+    return plain
 
 
 def _name_of(folder: RunFolder) -> str:

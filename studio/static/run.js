@@ -131,7 +131,10 @@ class RunPage {
     } = controls;
     const tiles = FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name]));
     return /** @type {HTMLElement[]} */ ([
-      this.parts.title,
+      row(
+        this.parts.title,
+        button(texts.rename, () => this.editName(), "fs-small"),
+      ),
       this.parts.below,
       row(
         this.parts.state,
@@ -241,6 +244,31 @@ class RunPage {
     if (this.parts.notes.childElementCount !== status.warnings.length)
       this.parts.notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
     this.showAnswers(status.samples);
+  }
+
+  /** Let the name be edited in its place: Enter keeps it, Escape leaves it. */
+  editName() {
+    const { title } = this.parts;
+    const input = make("input", {
+      type: "text",
+      maxlength: 200,
+      "aria-label": this.texts.rename,
+      value: title.textContent,
+    });
+    const leave = () => input.replaceWith(title);
+    input.addEventListener("keydown", async (event) => {
+      if (event.key === "Escape") leave();
+      if (event.key !== "Enter") return;
+      try {
+        setText(title, (await post(`${this.base}/rename`, { name: input.value })).name);
+        leave();
+        await this.refresh();
+      } catch (error) {
+        setText(this.parts.problem, inWords(error, this.texts));
+      }
+    });
+    title.replaceWith(input);
+    input.select();
   }
 
   /** Fill the tiles; a run that is over has none without a value. @param {Status} status */

@@ -4,6 +4,7 @@ import { ask, runPage, runPath } from "./api.js";
 import { fill, make, poll, setText } from "./dom.js";
 import { size } from "./format.js";
 import { textsOf } from "./start.js";
+import { startPalette } from "./palette.js";
 import { keepTheme, switchTheme } from "./theme.js";
 
 /** @typedef {{ kind: string, name: string, total_bytes: number, free_bytes: number, busy_percent: number | null, used: boolean }} Device */
@@ -88,6 +89,11 @@ function start() {
     main?.focus();
   });
   textsOf(rail.dataset.language ?? "en").then((texts) => {
+    const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (rail.querySelectorAll(".fs-rail-new, .fs-rail-link"));
+    startPalette(
+      texts,
+      [...links].map((link) => ({ name: link.title, more: "", href: link.href })),
+    );
     const shell = new Shell(rail, texts);
     poll(rail, () => shell.refresh().catch(() => {}), METER_MS); // the next look tells more than an error would
   });

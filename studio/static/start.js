@@ -20,6 +20,7 @@ const PARTS = {
   dataset: () => import("./dataset.js"),
   library: () => import("./library.js"),
   config: () => import("./form.js"),
+  yaml: () => import("./yaml.js"),
   settings: () => import("./settings.js"),
   fit: () => import("./fit.js"),
   hub: () => import("./hub.js"),

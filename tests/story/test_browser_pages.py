@@ -1,5 +1,6 @@
 """New fine-tune and Runs in the browser, without training: marked fields, reset, search, filter, and deleting several."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -97,3 +98,55 @@ def test_duplicate_opens_the_form_with_the_runs_settings(new_page: Callable[...,
     page.goto(f"{studio.url}/en/run?run={folder.id}")
     page.get_by_role("link", name=EN["duplicate"], exact=True).click()
     expect(setting(page, "learning_rate")).to_have_value("0.00321")
+
+
+def test_run_is_renamed_and_found_by_keyboard(new_page: Callable[..., Any], studio: Studio) -> None:
+    folder = recorded_run(studio.home, *STOPPED)
+    page = new_page()
+    page.goto(f"{studio.url}/en/run?run={folder.id}")
+    page.get_by_role("button", name=EN["rename"]).click()
+    field = page.get_by_role("textbox", name=EN["rename"])
+    field.fill("An unusual <b>name</b>")
+    field.press("Enter")
+    expect(page.get_by_role("heading", name="An unusual <b>name</b>")).to_be_visible()
+    page.goto(f"{studio.url}/en/datasets")
+    page.locator(".fs-library").wait_for()
+    page.keyboard.press("Control+k")
+    search = page.get_by_role("combobox", name=EN["palette"])
+    expect(search).to_be_focused()
+    search.fill("unusual")
+    expect(page.get_by_role("option", name="An unusual <b>name</b>")).to_have_attribute("aria-selected", "true")
+    search.press("Enter")
+    page.wait_for_url(f"**/run?run={folder.id}")
+
+
+def test_shortcuts_are_listed_and_go_to_pages(new_page: Callable[..., Any], studio: Studio) -> None:
+    page = new_page()
+    page.goto(f"{studio.url}/en/datasets")
+    page.locator(".fs-library").wait_for()
+    page.keyboard.press("?")
+    listed = page.get_by_role("dialog", name=EN["shortcuts"])
+    expect(listed).to_contain_text("Ctrl K")
+    page.keyboard.press("Escape")
+    expect(listed).to_be_hidden()
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    page.wait_for_url("**/en/runs")
+
+
+def test_yaml_and_form_are_in_step(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    page.get_by_text(EN["yaml_heading"]).click()
+    text = page.get_by_label(EN["yaml_heading"])
+    rate = setting(page, "learning_rate")
+    rate.fill("0.00042")
+    rate.press("Tab")
+    expect(text).to_have_value(re.compile("learning_rate: 0.00042"))
+    text.fill(text.input_value().replace("learning_rate: 0.00042", "learning_rate: fast"))
+    page.get_by_role("button", name=EN["yaml_apply"]).click()
+    expect(page.locator("#train-yaml-said")).to_contain_text(re.compile(r"Line \d+: learning_rate is fast"))
+    expect(rate).to_have_value("0.00042")
+    text.fill(text.input_value().replace("learning_rate: fast", "learning_rate: 0.00021"))
+    page.get_by_role("button", name=EN["yaml_apply"]).click()
+    expect(rate).to_have_value("0.00021")
+    expect(page.locator("#train-yaml-said")).to_be_hidden()

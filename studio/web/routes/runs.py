@@ -23,6 +23,7 @@ from studio.runs.changes import CURSOR, RunChanges, changes_since
 from studio.runs.curves import updates_since
 from studio.runs.diagnosis import fix_of
 from studio.runs.log_tail import tail_of
+from studio.runs.names import rename_run
 from studio.runs.state import RunSummary, list_runs, summary_of
 from studio.runs.status import RunUpdate
 from studio.runs.trash import delete_run, restore_run
@@ -107,6 +108,10 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
             raise FineTuneError.of(Code.VALUE_INVALID, field="change", value=str(change)[:80], expected=expected)
         config = manager.config_for_rerun(folder.id)
         return {"run": manager.launch_new(changed(config, change) if change else config)}
+
+    @router.post("/{run_id}/rename")
+    def rename(run_id: str, name: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+        return {"name": rename_run(folder_of(run_id), name)}
 
     @router.delete("/{run_id}")
     def delete(run_id: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from interfaces.config import FineTuneConfig, config_problems, fields
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
 from interfaces.texts import texts
-from studio.pages.form import HIDDEN, controls, from_widgets, widget_values
+from studio.pages.form import HIDDEN, controls, from_widgets, step_of, widget_values
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -37,3 +37,18 @@ def test_absent_field_gets_default_and_emptied_number_is_reported() -> None:
     }
     problems = config_problems({**from_widgets({"max_length": 3, "lora.r": 0}), "dataset": "x"})
     assert {problem.params["field"] for problem in problems} == {"max_length", "lora.r"}
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("learning_rate", 1e-4),
+        ("lora.r", 1),
+        ("validation_split", 0.01),
+        ("lora.lora_dropout", 0.01),
+        ("num_train_epochs", 1),
+    ],
+)
+def test_arrow_keys_change_a_number_by_a_sensible_step(name: str, step: float) -> None:
+    [control] = [control for control in controls("en") if control.name == name]
+    assert step_of(control) == step

@@ -41,6 +41,15 @@ def test_valid_form_is_ready(home: Home, language: str, rows_file: Path) -> None
     assert "1600" in found.text  # four batches of four times 100 tokens
 
 
+@pytest.mark.parametrize(("rate", "remarked"), [(1e-6, True), (2e-5, False), (5e-4, False), (0.01, True)])
+def test_unusual_learning_rate_is_remarked_on(
+    home: Home, language: str, rows_file: Path, rate: float, remarked: bool
+) -> None:
+    found = reviewed(home, language, dataset=ensure_dataset(home, str(rows_file)), learning_rate=rate)
+    assert found.ready
+    assert ("2e-05" in found.text.replace("\\", "")) is remarked
+
+
 def test_each_invalid_field_is_marked_with_its_problem(home: Home, language: str, rows_file: Path) -> None:
     found = reviewed(
         home, language, dataset=ensure_dataset(home, str(rows_file)), max_length=3, lora__r=None,

@@ -2,9 +2,14 @@
 
 import pytest
 
+from interfaces.errors import FineTuneError
+from interfaces.events import Stopped
 from interfaces.folders import Home
+from interfaces.problems import Code
 from interfaces.run_records import RunMeta
-from studio.runs.names import next_name
+from studio.runs.names import next_name, rename_run
+from studio.runs.state import summary_of
+from tests.support.records import recorded_run
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,20 @@ def test_numbers_go_on_from_the_highest(home: Home) -> None:
     other = home.create_run()
     other.meta.write_text('{"schema_version": 99}')
     assert next_name(home, "rows.jsonl") == "rows #10"
+
+
+def test_renamed_run_is_listed_with_its_new_name(home: Home) -> None:
+    folder = recorded_run(home, Stopped(step=0, resumable=False))
+    RunMeta(name="old", model="starter", dataset="rows.csv").write(folder)
+    assert summary_of(folder).name == "old"
+    assert rename_run(folder, "  my \u202e best\n run ") == "my  best run"
+    assert summary_of(folder).name == "my  best run"
+    assert RunMeta.of(folder).model == "starter"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\n\t", "\u202e"])
+def test_name_without_a_printable_character_is_refused(home: Home, name: str) -> None:
+    folder = recorded_run(home, Stopped(step=0, resumable=False))
+    with pytest.raises(FineTuneError) as caught:
+        rename_run(folder, name)
+    assert caught.value.problems[0].code == Code.VALUE_INVALID

@@ -1,0 +1,70 @@
+"""The form as YAML: the whole config beside the form, and the way back from an edited text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interfaces.config import config_errors
+from interfaces.device import Device
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home
+from interfaces.problems import Problem
+from interfaces.run_config import Settings
+from interfaces.texts import Texts, sentence
+from studio.config_file import line_of, parse_config, to_yaml, with_preset
+from studio.datasets.library import find_dataset
+
+NAME = "YAML"
+"""What errors call the text."""
+
+
+@dataclass(frozen=True)
+class YamlRead:
+    """A config that was read from a text, or None with `said` naming its problems by line."""
+
+    config: Settings | None
+    said: list[str]
+
+
+def yaml_of(config: Settings) -> str:
+    """Return a form's config as YAML. `schema_version` and what is empty by default are left out."""
+    return to_yaml(
+        {name: value for name, value in config.items() if value not in ("", [], {}) and name != "schema_version"}
+    )
+
+
+def read_yaml(
+    home: Home, text: str, current: Settings, preset: str, device: Device, words: Texts, language: str
+) -> YamlRead:
+    """Read an edited text. Settings that it omits come from the preset, as in the terminal.
+
+    A page may refer only to datasets of the library: with any other, the form keeps the one of `current`.
+    """
+    try:
+        values = parse_config(text, NAME)
+    except FineTuneError as error:
+        return YamlRead(None, [sentence(problem, language) for problem in error.problems])
+    config, _ = with_preset(values, device, preset)
+    said = []
+    for field in ("dataset", "validation_dataset"):
+        if values.get(field) and not _in_library(home, values[field]):
+            said.append(words.of("yaml_dataset_kept", field=field, value=str(values[field])))
+            config[field] = current.get(field) or ""
+    errors = [problem for problem in config_errors(config) if problem.params.get("field") != "dataset"]
+    if errors:
+        return YamlRead(None, [_at_line(problem, text, words, language) for problem in errors])
+    return YamlRead(config, said)
+
+
+def _in_library(home: Home, reference: object) -> bool:
+    try:
+        find_dataset(home, str(reference))
+    except FineTuneError:
+        return False
+    return True
+
+
+def _at_line(problem: Problem, text: str, words: Texts, language: str) -> str:
+    line = line_of(text, str(problem.params.get("field", "")))
+    said = sentence(problem, language)
+    return words.of("yaml_line", line=line, problem=said) if line else said
