@@ -144,7 +144,7 @@ def test_yaml_and_form_are_in_step(new_page: Callable[..., Any]) -> None:
     expect(text).to_have_value(re.compile("learning_rate: 0.00042"))
     text.fill(text.input_value().replace("learning_rate: 0.00042", "learning_rate: fast"))
     page.get_by_role("button", name=EN["yaml_apply"]).click()
-    expect(page.locator("#train-yaml-said")).to_contain_text(re.compile(r"Line \d+: learning_rate is fast"))
+    expect(page.locator("#train-yaml-said")).to_contain_text(re.compile(r"Line \d+: learning_rate is 'fast'"))
     expect(rate).to_have_value("0.00042")
     text.fill(text.input_value().replace("learning_rate: fast", "learning_rate: 0.00021"))
     page.get_by_role("button", name=EN["yaml_apply"]).click()
