@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 SCHEMA_VERSION = 2
 Role = Literal["system", "user", "assistant", "tool"]
@@ -55,7 +55,8 @@ class Example(BaseModel):
     row: int
     line: int | None = None
     source: int = 0
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = Field(default=(), validation_alias=AliasChoices("warnings", "doubts"))
+    """`doubts` in rows that were stored before the first release."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -290,6 +290,7 @@ class RunFolder:
         attempts = self.attempts()
         attempt = self.attempt(attempts[-1].number + 1 if attempts else 1)
         attempt.path.mkdir()
+        self.summary.unlink(missing_ok=True)  # that of the attempt before
         fsync(self.path)
         return attempt
 

@@ -29,7 +29,10 @@ def find_folder(name: str) -> Path:
     Raises:
         FineTuneError: the path doesn't exist or is a file.
     """
-    path = Path(name).expanduser().absolute()
+    try:
+        path = Path(name).expanduser().absolute()
+    except RuntimeError:  # the home of a user who doesn't exist
+        raise FineTuneError.of(Code.FILE_MISSING, path=name) from None
     if os.path.isdir(path):  # noqa: PTH112
         return path
     if not os.path.isfile(path):  # noqa: PTH113

@@ -91,6 +91,9 @@ def _model_lines(home: Home, config: FineTuneConfig, language: str) -> list[str]
         if error.problems[0].code == Code.MODEL_NOT_KNOWN and config.model_name.count("/") == 1:
             return []  # the Hub may have it: Start asks
         return [sentence(problem, language) for problem in error.problems]
+    except OSError as error:
+        unreadable = Problem.error(Code.FILE_UNREADABLE, path=config.model_name, reason=error.strerror or str(error))
+        return [sentence(unreadable, language)]
     return []
 
 

@@ -43,7 +43,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
                 info=words["model_help"], elem_id="train-model", elem_classes="fs-cards",
             )  # fmt: skip
             own_model = gr.Textbox(label=words["own_model"], info=words["own_model_help"], elem_id="train-own-model")
-            live_part("hub", language, "train-hub")
+            hub = live_part("hub", language, "train-hub")
             gr.Markdown(f"## {words['data']}")
             data = live_part("dataset", language, "train-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES)
             facts = form_facts(start.model_dump(exclude={"output_dir"}), {}, {})
@@ -130,7 +130,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
 
     # Without Gradio's queue: its event stream would hold a connection per tab and break when the user leaves.
     plain: Any = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    changes = [component.change for component in form.values()]
+    changes = [component.change for component in (*form.values(), hub)]  # the Hub knows a model that it did not before
     gr.on(
         changes,
         on_change,

@@ -38,7 +38,7 @@ def read_yaml(
 ) -> YamlRead:
     """Read an edited text. Settings that it omits come from the preset, as in the terminal.
 
-    A page may refer only to datasets of the library: with any other, the form keeps the one of `current`.
+    A page may refer only to datasets of the library: with any other, or none, the form keeps the one of `current`.
     """
     try:
         values = parse_config(text, NAME)
@@ -47,21 +47,15 @@ def read_yaml(
     config, _ = with_preset(values, device, preset)
     said = []
     for field in ("dataset", "validation_dataset"):
-        if values.get(field) and not _in_library(home, values[field]):
+        try:
+            config[field] = find_dataset(home, str(values[field])).id if values.get(field) else current.get(field) or ""
+        except FineTuneError:
             said.append(words.of("yaml_dataset_kept", field=field, value=str(values[field])))
             config[field] = current.get(field) or ""
     errors = [problem for problem in config_errors(config) if problem.params.get("field") != "dataset"]
     if errors:
         return YamlRead(None, [_at_line(problem, text, words, language) for problem in errors])
     return YamlRead(config, said)
-
-
-def _in_library(home: Home, reference: object) -> bool:
-    try:
-        find_dataset(home, str(reference))
-    except FineTuneError:
-        return False
-    return True
 
 
 def _at_line(problem: Problem, text: str, words: Texts, language: str) -> str:

@@ -1,6 +1,6 @@
 """Which runs have changed since a page last asked, so that a poll of a long list stays small.
 
-A cursor is the newest modification time that was seen, and a digest of the runs that there were. Nothing is kept here:
+A cursor is the newest modification time that was seen, and a digest of the runs and of the queue. Nothing is kept here:
 a record that is written changes the time of its folder. A run that isn't over is always included, because its processes
 can die without leaving a trace.
 """
@@ -35,12 +35,12 @@ def changes_since(home: Home, cursor: str, histories: dict[str, RunHistory] | No
     folders = run_folders(home)
     touched = {folder.id: max(_modified(folder.path), _modified(folder.events)) for folder in folders}
     queued = _modified(home.queue)
-    ids = hashlib.sha256(" ".join(touched).encode()).hexdigest()[:12]
-    whole = ids != known or queued > since
+    ids = hashlib.sha256(" ".join([*touched, str(queued)]).encode()).hexdigest()[:12]
+    whole = ids != known
     changed = [
         folder for folder in folders if whole or touched[folder.id] >= since or not folder.summary.exists()
     ]  # fmt: skip
-    newest = max([*touched.values(), queued, since, 0])
+    newest = max([*touched.values(), since, 0])
     return RunChanges(cursor=f"{newest}-{ids}", whole=whole, runs=summaries_of(changed, histories))
 
 

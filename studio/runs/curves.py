@@ -22,6 +22,8 @@ from studio.sizing.calibration import estimate_of_run
 
 MOST_POINTS = 2000
 EVIDENCE_LINES = 12
+POINTS_WHILE_RUNNING = 40
+"""Points before which nothing is said of a running run: noise alone looks like divergence in a few points."""
 
 
 def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float | None]]:
@@ -114,7 +116,8 @@ def _status(history: RunHistory, language: str) -> RunStatus:
 def _reading(history: RunHistory, state: RunState, language: str) -> str:
     train, validation = history.train, history.validation
     found = read_curves(train.steps, train.losses, validation.steps, validation.losses)
-    if found is None or (not state.is_over and found.finding not in ("diverging", "overfitting")):
+    early = len(train.losses) < POINTS_WHILE_RUNNING
+    if found is None or (not state.is_over and (early or found.finding not in ("diverging", "overfitting"))):
         return ""  # while a run trains, only what would make a person stop it
     return texts("reading", language).of(found.finding, step=found.step, count=found.count)
 

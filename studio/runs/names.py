@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
 
+from interfaces.data_files import SUFFIXES
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
@@ -18,7 +18,8 @@ MOST_GIVEN = 200
 
 def next_name(home: Home, dataset: str) -> str:
     """Return a name for a new run on the dataset with this display name, one above the highest number in use."""
-    stem = PurePath(dataset.removesuffix(".gz")).stem[:MOST_CHARACTERS] or dataset[:MOST_CHARACTERS]
+    name = dataset.removesuffix(".gz")
+    stem = (name.removesuffix(next((end for end in SUFFIXES if name.endswith(end)), "")) or dataset)[:MOST_CHARACTERS]
     numbered = re.compile(rf"{re.escape(stem)} #(\d{{1,9}})")
     found = (numbered.fullmatch(_name_of(RunFolder(path))) for path in home.runs.glob("*"))
     return f"{stem} #{max((int(match[1]) for match in found if match), default=0) + 1}"

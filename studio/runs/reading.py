@@ -57,7 +57,7 @@ def read_curves(
     if len(losses) < LEAST_POINTS:
         return None
     losses = _bounded(losses)
-    if _is_diverging(losses):
+    if not all(map(math.isfinite, eval_losses)) or _is_diverging(losses):
         return Reading("diverging", steps[-1])
     best = min(range(len(eval_losses)), key=eval_losses.__getitem__, default=0)
     since = len(eval_losses) - 1 - best

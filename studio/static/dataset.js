@@ -314,7 +314,7 @@ class DatasetPart {
     // Gradio may restore a partially filled form a little later.
     const fromForm = () => {
       const id = this.gradio.props.value;
-      if (!id || id === known || this.shown.childElementCount) return;
+      if (!id || id === known || id === this.#opened) return;
       known = id;
       this.open(id).catch(failed);
     };

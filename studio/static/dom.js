@@ -58,7 +58,7 @@ export function setText(node, text) {
 
 /** A listener for Enter in a field. @param {() => void} work @returns {(event: KeyboardEvent) => void} */
 export const onEnter = (work) => (event) => {
-  if (event.key !== "Enter") return;
+  if (event.key !== "Enter" || event.isComposing) return;
   event.preventDefault();
   work();
 };

@@ -10,7 +10,7 @@ let now = {};
 export const fieldOf = (name) => document.getElementById(`cfg-${name.replace(/[._]/g, "-")}`);
 
 /** Mark the invalid settings where they are entered. @param {Record<string, string>} problems a sentence by setting */
-function markProblems(problems) {
+export function markProblems(problems) {
   for (const field of document.querySelectorAll("[data-problem]")) mark(/** @type {HTMLElement} */ (field), null);
   for (const [name, sentence] of Object.entries(problems)) {
     const field = fieldOf(name);
@@ -35,7 +35,9 @@ function mark(field, sentence) {
 
 /** Ctrl+Enter presses Start. @param {KeyboardEvent} event */
 function onKey(event) {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  if (event.key !== "Enter" || event.repeat || !(event.ctrlKey || event.metaKey)) return;
+  const elsewhere = event.target instanceof Element && event.target.closest(".fs-part"); // the YAML, a search
+  if (elsewhere || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   document.getElementById("train-start")?.click();
 }

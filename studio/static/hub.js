@@ -83,8 +83,9 @@ class ChosenModel {
   #running = "";
   #halted = false;
 
-  /** @param {Record<string, any>} texts @param {HubAccess} access @param {() => void} downloaded */
-  constructor(texts, access, downloaded) {
+  /** @param {Record<string, any>} texts @param {HubAccess} access @param {() => void} downloaded @param {() => void} known */
+  constructor(texts, access, downloaded, known) {
+    this.known = known;
     this.texts = texts;
     this.access = access;
     this.downloaded = downloaded;
@@ -127,7 +128,7 @@ class ChosenModel {
       if (reported.job) return await this.follow(reported.job); // started before this page was loaded
       const away = () => fill(texts.model_away, { model, size: size(reported.download_bytes) });
       setText(this.said, reported.here ? fill(texts.model_here, { model }) : away());
-      if (online) dispatchEvent(new Event("finetune-lengths")); // its architecture is known now
+      if (online) this.known(); // its architecture is
     } catch (error) {
       if (mine !== this.#asked) return;
       const unknown = refusedFor(error, "model_not_known");
@@ -277,10 +278,15 @@ function cardsSwitch(texts) {
 }
 
 /** @type {import("./start.js").Part} */
-export function start(root, { texts }) {
+export function start(root, { texts }, gradio) {
+  const known = () => {
+    gradio.props.value = String(Date.now()); // the review looks again
+    gradio.trigger("change");
+    dispatchEvent(new Event("finetune-lengths"));
+  };
   const access = new HubAccess(texts, () => chosen.refresh());
   const lists = new ModelLists(texts, access);
-  const chosen = new ChosenModel(texts, access, () => lists.readHere());
+  const chosen = new ChosenModel(texts, access, () => lists.readHere(), known);
   root.append(cardsSwitch(texts), chosen.element, lists.element, access.element);
   addEventListener("finetune-config", (event) => chosen.choose(/** @type {CustomEvent} */ (event).detail?.model));
   chosen.choose(formNow().model);

@@ -65,6 +65,7 @@ class Palette {
 
   /** @param {KeyboardEvent} event */
   onKey(event) {
+    if (event.isComposing) return; // Enter accepts a candidate of the input method
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) this.show(this.#chosen + step);
     else if (event.key === "Enter") this.list.querySelectorAll("a")[this.#chosen]?.click();

@@ -2,6 +2,7 @@
 // @ts-check
 import { ask, inWords, post } from "./api.js";
 import { button, fill, make, poll, setText } from "./dom.js";
+import { updated } from "./runs_view.js";
 
 const POLL_MS = 5000;
 
@@ -21,15 +22,19 @@ export function start(root, { texts }) {
   const box = make("div", { class: "fs-row fs-offer", hidden: true }, said, make("span", { class: "fs-spring" }), all);
   root.replaceChildren(box);
 
+  let cursor = "";
+  /** @type {import("./runs_view.js").Run[]} */
+  let runs = [];
+
   async function show() {
-    /** @type {{ id: string, name: string, state: string }[]} */
-    let list;
     try {
-      list = await ask("/api/runs");
+      const answer = await ask(`/api/runs/changes?cursor=${cursor}`);
+      cursor = answer.cursor;
+      runs = updated(runs, answer);
     } catch {
       return; // the list below reports that the studio doesn't respond
     }
-    const cut = list.filter((run) => run.state === "interrupted"); // the queue shows the others
+    const cut = runs.filter((run) => run.state === "interrupted"); // the queue shows the others
     box.hidden = !cut.length;
     setText(all, cut.length === 1 ? texts.resume : texts.resume_all);
     setText(said, fill(texts.interrupted_list, { names: cut.map((run) => run.name || run.id).join(", ") }));

@@ -257,6 +257,7 @@ class RunPage {
     });
     const leave = () => input.replaceWith(title);
     input.addEventListener("keydown", async (event) => {
+      if (event.isComposing) return; // Enter accepts a candidate of the input method
       if (event.key === "Escape") leave();
       if (event.key !== "Enter") return;
       try {

@@ -12,7 +12,6 @@ import { shownRuns, updated } from "./runs_view.js";
 const POLL_MS = 2000;
 const MINUTE_MS = 60000;
 const PAGE = 50;
-const STATES = ["running", "queued", "finished", "stopped", "failed", "interrupted"];
 const ORDERS = ["newest", "name", "loss", "validation", "duration"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -27,9 +26,6 @@ function spark(losses) {
   svg.append(line);
   return svg;
 }
-
-/** The states to filter by, with their names. @param {Record<string, any>} texts @returns {[string, string][]} */
-const states = (texts) => STATES.map((state) => [state, texts[`state_${state}`]]);
 
 /** @param {Record<string, any>} texts @returns {[string, string][]} */
 const orders = (texts) => ORDERS.map((order) => [order, texts[`order_${order}`]]);
@@ -70,7 +66,7 @@ class RunsPage {
     this.search = make("input", { type: "search", placeholder: texts.search_runs, "aria-label": texts.search_runs });
     const select = (/** @type {string} */ label, /** @type {[string, string][]} */ options) =>
       make("select", { "aria-label": label }, ...options.map(([value, text]) => make("option", { value }, text)));
-    this.state = select(texts.state, [["", texts.all_states], ...states(texts)]);
+    this.state = select(texts.state, [["", texts.all_states]]);
     this.order = select(texts.order, orders(texts));
     for (const control of [this.search, this.state, this.order])
       control.addEventListener("input", () => {
@@ -97,11 +93,24 @@ class RunsPage {
     this.show();
   }
 
+  /** Offer the states that there are. */
+  showStates() {
+    const there = [...new Set(this.#runs.map((run) => run.state))].sort();
+    const [select, key] = [this.state, there.join(" ")];
+    if (!select || select.dataset.states === key) return;
+    select.dataset.states = key;
+    const chosen = select.value;
+    const options = there.map((state) => make("option", { value: state }, this.texts[`state_${state}`]));
+    select.replaceChildren(make("option", { value: "" }, this.texts.all_states), ...options);
+    select.value = there.includes(chosen) ? chosen : "";
+  }
+
   show() {
     const { texts } = this;
+    this.showStates();
     const order = /** @type {import("./runs_view.js").Order} */ (this.order?.value);
     const found = shownRuns(this.#runs, { text: this.search?.value ?? "", state: this.state?.value ?? "", order });
-    const ids = new Set(this.#runs.filter((run) => run.over).map((run) => run.id));
+    const ids = new Set(found.filter((run) => run.over).map((run) => run.id)); // nothing is deleted that isn't shown
     for (const id of this.#chosen) if (!ids.has(id)) this.#chosen.delete(id);
     this.list.show(found.slice(0, this.#most), this.#runs.length ? texts.no_runs_match : texts.no_runs);
     this.tools.hidden = !this.#runs.length;

@@ -1,7 +1,7 @@
 // Above the list of settings: a search, and what differs from the preset, with a way back.
 // @ts-check
 import { button, fill, make, setText } from "./dom.js";
-import { fieldOf, formNow } from "./form.js";
+import { fieldOf, formNow, markProblems } from "./form.js";
 
 /** @typedef {Record<string, unknown>} Changes */
 
@@ -47,8 +47,6 @@ export function start(root, { texts }, gradio) {
     if (search.value.trim()) open();
     look();
   });
-  const list = document.querySelector(LIST);
-  if (list) new MutationObserver(look).observe(list, { childList: true, subtree: true }); // it is filled when it opens
   const said = make("span", { role: "status" });
   const set = (/** @type {Changes} */ changes) => {
     gradio.props.value = JSON.stringify({ ...changes, turn: Date.now() });
@@ -82,4 +80,11 @@ export function start(root, { texts }, gradio) {
   };
   addEventListener("finetune-config", show);
   show();
+  const list = document.querySelector(LIST);
+  const filled = () => {
+    look();
+    show();
+    markProblems(formNow().problems ?? {});
+  };
+  if (list) new MutationObserver(filled).observe(list, { childList: true, subtree: true }); // it is filled when it opens
 }

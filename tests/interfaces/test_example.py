@@ -16,3 +16,9 @@ def test_example_requires_turns_with_known_roles() -> None:
         Example(messages=(), row=1)
     with pytest.raises(ValidationError):
         Message(role="poet", content="x")  # type: ignore[arg-type]
+
+
+def test_warnings_are_read_under_their_earlier_key() -> None:
+    stored = {"schema_version": 2, "text": "a", "row": 1, "doubts": ["row_special_token"]}
+    assert Example.model_validate(stored).warnings == ("row_special_token",)
+    assert "warnings" in Example.model_validate(stored).to_record()

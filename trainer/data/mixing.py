@@ -82,5 +82,5 @@ def _append(
             for _ in range(times):
                 writer.append(orjson.dumps(record), group, row, source, flags)
             suspicious += times * (flags & SUSPICIOUS)
-            warnings.update(dict.fromkeys(record.get("warnings", ()), times))
+            warnings.update(dict.fromkeys(record.get("warnings", record.get("doubts", ())), times))
     return suspicious

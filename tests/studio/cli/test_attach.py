@@ -159,7 +159,7 @@ def test_ctrl_c_can_remove_a_queued_run(home: Home, monkeypatch: pytest.MonkeyPa
     asking = Console(file=io.StringIO(), width=300, highlight=False, force_terminal=True)
     monkeypatch.setattr(asking, "input", lambda question: asking.print(question) or "s")
     attach(manager, second, asking, as_json=False)
-    assert "Remove it from the queue" in text_of(asking)
+    assert "remove it from the queue" in text_of(asking)
     assert "Removed from the queue." in text_of(asking)
     assert "Stopping" not in text_of(asking)
     assert not second.is_waiting

@@ -63,7 +63,7 @@ def test_each_invalid_field_is_marked_with_its_problem(home: Home, language: str
     assert facts["budget"] == 0
 
 
-@pytest.mark.parametrize("model", ["nonsense", "/no/such/folder", "a/b/c"])
+@pytest.mark.parametrize("model", ["nonsense", "/no/such/folder", "a/b/c", "~nobody-like-it/x"])
 def test_unknown_model_blocks_start(home: Home, language: str, rows_file: Path, model: str) -> None:
     found = reviewed(home, language, dataset=ensure_dataset(home, str(rows_file)), own_model=model)
     assert not found.ready

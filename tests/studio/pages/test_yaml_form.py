@@ -87,6 +87,16 @@ def test_dataset_outside_the_library_is_not_taken(home: Home, rows_file: Path) -
     assert str(rows_file) in found.said[0]
 
 
+def test_dataset_is_taken_by_its_name_and_kept_if_none_is_named(home: Home, rows_file: Path) -> None:
+    dataset = ensure_dataset(home, str(rows_file))
+    by_name = read(home, f"dataset: {rows_file.name}\n")
+    assert by_name.config is not None
+    assert by_name.config["dataset"] == dataset
+    unnamed = read(home, "max_length: 64\n", dataset=dataset)
+    assert unnamed.config is not None
+    assert unnamed.config["dataset"] == dataset
+
+
 def test_what_is_empty_is_left_out() -> None:
     shown = yaml.safe_load(yaml_of(of_form()))
     assert "name" not in shown

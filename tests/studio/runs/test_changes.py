@@ -80,7 +80,7 @@ def test_new_deleted_or_queued_run_gives_all_runs(home: Home, finished: list[Run
     found = changes_since(home, found.cursor)
     assert (found.whole, len(found.runs)) == (True, 3)
     home.queue.mkdir(exist_ok=True)
-    os.utime(home.queue, (2e9, 2e9))
+    os.utime(home.queue, (1e9, 1e9))  # whatever the clock says
     found = changes_since(home, found.cursor)
     assert found.whole
     assert not changes_since(home, found.cursor).whole
@@ -94,6 +94,14 @@ def test_run_that_is_not_over_is_in_every_answer(home: Home, finished: list[RunF
     cursor = changes_since(home, "").cursor
     _, ids = changed(home, cursor)
     assert active.id in ids
+
+
+def test_resumed_run_is_in_every_answer_until_it_is_over(home: Home, finished: list[RunFolder]) -> None:
+    finished[1].create_attempt()
+    later(finished[0], 1000)
+    cursor = changes_since(home, "").cursor
+    _, ids = changed(home, cursor)
+    assert finished[1].id in ids
 
 
 def test_answer_without_changes_is_below_two_kilobytes(home: Home) -> None:

@@ -20,6 +20,7 @@ from tests.support.records import recorded_run
         ("问答.xlsx", "问答 #1"),
         ("a+b (final).tsv", "a+b (final) #1"),
         (".jsonl", ".jsonl #1"),
+        ("gpt4.5 answers", "gpt4.5 answers #1"),
     ],
 )
 def test_name_is_the_datasets_without_its_suffix(home: Home, dataset: str, name: str) -> None:

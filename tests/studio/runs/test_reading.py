@@ -82,6 +82,12 @@ def test_non_finite_loss_is_diverging() -> None:
     assert read_curves(STEPS, [*[1.0] * 119, math.nan], [], []) == Reading("diverging", 120)
 
 
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_non_finite_validation_loss_is_diverging(loss: float) -> None:
+    validation = [1.0, 0.9, 0.8, 0.7, loss, 0.6, 0.5]
+    assert read_curves(STEPS, decay(STEPS, 40, 0.5, 2.0), EVAL_STEPS[:7], validation) == Reading("diverging", 120)
+
+
 @pytest.mark.parametrize("count", [0, 1, 11])
 def test_nothing_is_said_too_early(count: int) -> None:
     assert read_curves(STEPS[:count], [1.0] * count, [], []) is None
