@@ -17,7 +17,7 @@ from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
 from studio.runs.reading import read_curves
 from studio.runs.state import RunState, require_known, run_state
-from studio.runs.status import AnswerAt, Curve, RunStatus, RunUpdate, SamplePair
+from studio.runs.status import AnswerAt, CheckpointAt, Curve, RunStatus, RunUpdate, SamplePair
 from studio.sizing.calibration import estimate_of_run
 
 MOST_POINTS = 2000
@@ -101,6 +101,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         attempt=history.started.attempt if history.started else 0,
         resumed_from_step=history.started.resumed_from_step if history.started else None,
         saved_step=history.checkpoints[-1].step if history.checkpoints else None,
+        checkpoints=_checkpoints(history),
         stop_seconds=_stop_seconds(history, state),
         problem=sentence(problem, language) if problem else "",
         code=problem.code.value if problem else "",
@@ -111,6 +112,17 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         samples=_pairs(history.samples),
         adapter=history.folder.adapter.is_dir(),
     )
+
+
+def _checkpoints(history: RunHistory) -> list[CheckpointAt]:
+    """Return the checkpoints that are still there, newest first; the run keeps only some."""
+    losses = dict(zip(history.validation.steps, history.validation.losses, strict=True))
+    there = {path.name for path in history.folder.checkpoints.glob("step-*")}
+    kept = {one.step: one for one in history.checkpoints if history.folder.checkpoint(one.step).name in there}
+    return [
+        CheckpointAt(step=step, size_bytes=one.size_bytes, validation_loss=_number(losses.get(step, math.nan)))
+        for step, one in sorted(kept.items(), reverse=True)
+    ]
 
 
 def _reading(history: RunHistory, state: RunState, language: str) -> str:

@@ -30,6 +30,14 @@ class SamplePair(BaseModel):
     answers: list[AnswerAt] = Field(default_factory=list)
 
 
+class CheckpointAt(BaseModel):
+    """A checkpoint that a resume can start from. `validation_loss` is the one of its step, if there was an evaluation."""
+
+    step: int
+    size_bytes: int
+    validation_loss: float | None
+
+
 class RunStatus(BaseModel):
     """The current status of a run. Sentences are in the page's language, losses in nats per trained token."""
 
@@ -54,6 +62,7 @@ class RunStatus(BaseModel):
     attempt: int
     resumed_from_step: int | None
     saved_step: int | None
+    checkpoints: list[CheckpointAt]
     stop_seconds: float | None
     """The maximum remaining time of a stop."""
     problem: str

@@ -4,6 +4,7 @@ import { ask, inWords, post, runPage, runPath } from "./api.js";
 import { LossChart } from "./chart.js";
 import { button, fill, heads, make, poll, scrolling, setText } from "./dom.js";
 import { figure, size } from "./format.js";
+import { checkpointList, settingsOf } from "./run_details.js";
 import { FACTS, changesOf, factsOf, named, offered, phaseOf, progressOf, titleOf } from "./run_view.js";
 
 /**
@@ -80,6 +81,7 @@ class RunPage {
     this.say = (/** @type {string} */ key, /** @type {Record<string, unknown>} */ values) =>
       fill(this.texts[key], values);
     this.chart = new LossChart(this.texts, id);
+    this.checkpoints = checkpointList(this.texts);
     this.controls = this.makeControls();
     this.parts = makeParts(this.texts, id);
     this.scale = button(this.texts.logarithmic, () => this.switchScale(), "fs-small");
@@ -161,6 +163,8 @@ class RunPage {
       this.chart.element,
       this.parts.notes,
       this.parts.answers,
+      this.checkpoints.element,
+      settingsOf(texts, this.base),
       this.parts.logBox,
     ]);
   }
@@ -244,6 +248,7 @@ class RunPage {
     if (this.parts.notes.childElementCount !== status.warnings.length)
       this.parts.notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
     this.showAnswers(status.samples);
+    this.checkpoints.show(status.checkpoints);
   }
 
   /** Let the name be edited in its place: Enter keeps it, Escape leaves it. */

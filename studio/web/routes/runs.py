@@ -16,6 +16,8 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
+from interfaces.run_config import read_run_config
+from studio.config_file import to_yaml
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
@@ -87,6 +89,10 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     @router.get("/{run_id}/log")
     def read_log(run_id: str) -> dict[str, str]:
         return {"text": tail_of(folder_of(run_id).log)}
+
+    @router.get("/{run_id}/config")
+    def read_config(run_id: str) -> dict[str, str]:
+        return {"yaml": to_yaml(read_run_config(folder_of(run_id)))}
 
     @router.post("/{run_id}/stop")
     def stop(run_id: str, discard: Annotated[bool, Body(embed=True)] = False) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.events import Evaluated, Finished, Sampled, Stopped, Stopping
+from interfaces.events import CheckpointCommitted, Evaluated, Finished, Sampled, Stopped, Stopping
 from interfaces.files import write_json
 from interfaces.folders import Home
 from interfaces.history import RunHistory
@@ -52,6 +52,30 @@ def test_page_gets_everything_once_then_only_updates(history: RunHistory) -> Non
         )  # fmt: skip
         assert second.status.eta_seconds == pytest.approx(49)
         assert updates_since(history, second.last, "en").train.x == []
+
+
+def test_only_checkpoints_that_are_kept_are_listed(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(STARTED)
+        for number in (1, 2, 3):
+            log.append(step(number))
+            log.append(Evaluated(step=number, loss=1 / number, examples=1, seconds=0.1))
+            log.append(CheckpointCommitted(step=number, path=f"checkpoints/step-{number:07d}", size_bytes=number))
+    for number in (2, 3):
+        history.folder.checkpoint(number).mkdir(parents=True)
+    listed = updates_since(history, 0, "en").status.checkpoints
+    assert [(one.step, one.size_bytes, one.validation_loss) for one in listed] == [(3, 3, 1 / 3), (2, 2, 1 / 2)]
+
+
+def test_curves_are_read_in_words_once_the_run_is_over(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(STARTED)
+        for number in range(1, 30):
+            log.append(step(number, total=29, loss=1.0))
+        assert updates_since(history, 0, "en").status.reading == ""
+        log.append(Finished(step=29, adapter="adapter", peak_memory_bytes=1, seconds=1.0))
+    assert "leveled off" in updates_since(history, 0, "en").status.reading
+    assert "平稳" in updates_since(history, 0, "zh").status.reading
 
 
 def test_page_drops_repeated_steps_after_resume(history: RunHistory) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from starlette.testclient import TestClient
 
 from interfaces.errors import FineTuneError
@@ -128,6 +129,12 @@ def test_run_is_listed_plotted_downloaded_deleted_restored(served: tuple[TestCli
     assert client.get("/api/runs").json()[0]["id"] == folder.id
     assert client.get(path).json()["state"] == "finished"
     assert client.get(f"{path}/events").json()["train"] == {"x": [1], "y": [1.0]}
+    assert yaml.safe_load(client.get(f"{path}/config").json()["yaml"]) == read_run_config(folder)
+    assert client.post(f"{path}/rename", json={"name": "mine"}).json() == {"name": "mine"}
+    changes = client.get("/api/runs/changes").json()
+    assert changes["runs"][0]["name"] == "mine"
+    assert client.get("/api/runs/changes", params={"cursor": changes["cursor"]}).json()["whole"] is False
+    assert client.get("/api/runs/changes?cursor=nonsense").status_code == 422
     answer = client.get(f"{path}/adapter.zip")
     assert f'filename="adapter-{folder.id}.zip"' in answer.headers["content-disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
