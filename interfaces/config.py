@@ -138,7 +138,7 @@ class FineTuneConfig(BaseModel):
         max_length=50,
     )
     sample_while_training: bool = _field(
-        True, "Also answer the sample prompts at each evaluation, not only with the result.", "data"
+        True, "Also answer the sample prompts at each evaluation, not only after training.", "data"
     )
     sample_max_new_tokens: int = _field(
         64, "Maximum length of an answer to a sample prompt.", "data", "tokens", ge=1, le=4096

@@ -77,7 +77,7 @@ def read_settings(config: Path, settings: list[str] | None, source: str | None) 
         if found.refused:
             raise FineTuneError(*found.refused)
         print(
-            f"Converted from {source}; {len(found.left)} of {len(values)} settings are not used:",
+            f"Converted from {source}. Settings not used: {len(found.left)} of {len(values)}",
             file=sys.stderr,
         )
         for key, reason in found.left.items():

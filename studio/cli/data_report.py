@@ -90,7 +90,7 @@ def tell_stats(found: TokenStats) -> None:
     of = f"{found.counted} of {found.rows} rows (a sample)" if found.sampled else f"{found.rows} rows"
     print(f"{of}: {found.tokens} tokens, median {found.median}, longest {found.longest}")
     print(
-        f"At max_length {found.max_length}: {found.cut} rows truncated, {found.lost} lose their whole answer, {found.trained_tokens} tokens trained on"
+        f"At max_length {found.max_length}: rows truncated: {found.cut}; rows that lose their whole answer: {found.lost}; tokens trained on: {found.trained_tokens}"
     )
     print(
         f"{found.steps_per_epoch} steps per epoch with batch size {found.batch} and {found.accumulation} gradient accumulation steps, "
@@ -103,11 +103,11 @@ def tell_stats(found: TokenStats) -> None:
             mark = " <- max_length" if start < found.max_length <= end else ""
             print(f"{start:>7} - {end:<7} {'#' * max(round(40 * count / most), 1)} {count}{mark}")
     if found.nothing_to_learn:
-        print(f"{found.nothing_to_learn} rows have nothing to train on at any length")
+        print(f"Rows with nothing to train on at any length: {found.nothing_to_learn}")
     if found.refused:
         print(
             plain(
-                f"{found.refused} rows are rejected by the chat template: {'; '.join(f'row {one.row}: {one.reason}' for one in found.first_refused)}"
+                f"Rows rejected by the chat template: {found.refused} ({'; '.join(f'row {one.row}: {one.reason}' for one in found.first_refused)})"
             )
         )
     for problem in found.warnings:

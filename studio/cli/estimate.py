@@ -196,8 +196,9 @@ def _tell(found: Assessment) -> None:
             if amount
         ],
     )
-    rows = f"{len(reported.lengths)} rows, {sum(reported.lengths)} tokens" + (
-        "" if found.lengths else " (assuming every row has max_length tokens)"
+    rows = (
+        f"{len(reported.lengths)} {'row' if len(reported.lengths) == 1 else 'rows'}, {sum(reported.lengths)} tokens"
+        + ("" if found.lengths else " (assuming every row has max_length tokens)")
     )
     print(
         f"Largest batch: {rows}. Gradient checkpointing: {'on' if found.config.gradient_checkpointing is True else 'off'}."

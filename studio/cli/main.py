@@ -204,7 +204,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
         if report.estimates.runs:
             reported = report.estimates
             print(
-                f"memory estimates: median error {reported.error:.1%} over {reported.runs} runs; corrected by a factor of {reported.correction:.2f}"
+                f"memory estimates: median error {reported.error:.1%} (runs: {reported.runs}); corrected by a factor of {reported.correction:.2f}"
             )
         print("\n".join(report.hindrances) or "No problems found.")
     sys.exit(1 if report.hindrances else 0)

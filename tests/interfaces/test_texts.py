@@ -177,5 +177,5 @@ def test_states_kinds_and_lists_are_in_the_language_of_the_sentence() -> None:
     page = texts("page", "zh")
     assert f"{page['kind_duplicate']}: 2、{page['kind_answer_cut']}: 1" in sentence(suspicious, "zh")
     order = Problem.warning(Code.ROW_ROLE_ORDER, path="a", row=1, field="f", value="user", reason="role_repeated")
-    assert "the same role appears twice in a row" in sentence(order)
+    assert "the previous turn has the same role" in sentence(order)
     assert "同一角色连续出现两次" in sentence(order, "zh")

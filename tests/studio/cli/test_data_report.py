@@ -28,7 +28,7 @@ def test_statistics_show_the_max_length_line(capsys: pytest.CaptureFixture[str])
     tell_stats(found)
     said = capsys.readouterr().out
     assert "10 of 100 rows (a sample)" in said
-    assert "2 rows truncated, 1 lose their whole answer" in said
+    assert "rows truncated: 2; rows that lose their whole answer: 1" in said
     assert "7 steps per epoch with batch size 4 and 2 gradient accumulation steps" in said
     assert "row 7: no system turns" in said
     assert "3 rows have nothing to train on" in said
