@@ -124,9 +124,7 @@ def test_preview_and_stats_of_a_model(home: Home, tiny_model: Path, tmp_path: Pa
     learned = "".join(token["text"] for token in shown["tokens"] if token["trained"])
     assert learned == alpaca_rows(5)[1]["output"] + "<|im_end|>"
     assert f"[[{learned}]]" in finetune("data", "preview", rows, "--model", tiny_model, "--row", "2", home=home).stdout
-    assert (
-        "Row 6 of" in finetune("data", "preview", rows, "--model", tiny_model, "--row", "6", home=home).stderr
-    )
+    assert "Row 6 of" in finetune("data", "preview", rows, "--model", tiny_model, "--row", "6", home=home).stderr
     stats = json.loads(
         finetune("data", "stats", rows, "--model", tiny_model, "--max-length", "16", "--json", home=home).stdout
     )

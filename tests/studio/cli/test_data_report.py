@@ -31,7 +31,7 @@ def test_statistics_show_the_max_length_line(capsys: pytest.CaptureFixture[str])
     assert "rows truncated: 2; rows that lose their whole answer: 1" in said
     assert "7 steps per epoch with batch size 4 and 2 gradient accumulation steps" in said
     assert "row 7: no system turns" in said
-    assert "3 rows have nothing to train on" in said
+    assert "Rows with nothing to train on at any length: 3" in said
     assert "padded batches would be 25% padding" in said
     [line] = [line for line in said.splitlines() if "<- max_length" in line]
     assert line.split()[:3] == ["32", "-", "64"]
