@@ -65,12 +65,13 @@ export function start(root, { texts }, gradio) {
   };
   root.append(make("p", { class: "fs-row" }, said, reset), make("p", { class: "fs-row" }, search, found));
 
-  const show = () => {
-    /** @type {Changes} */
-    const changed = formNow().changed ?? {};
+  const mark = () => {
     for (const field of document.querySelectorAll("[data-changed]")) field.removeAttribute("data-changed");
-    for (const name of Object.keys(changed)) fieldOf(name)?.setAttribute("data-changed", "");
-    const count = Object.keys(changed).length;
+    for (const name of Object.keys(formNow().changed ?? {})) fieldOf(name)?.setAttribute("data-changed", "");
+  };
+  const show = () => {
+    mark();
+    const count = Object.keys(formNow().changed ?? {}).length;
     if (count) {
       before = null;
       setText(reset, texts.reset_settings);
@@ -83,7 +84,7 @@ export function start(root, { texts }, gradio) {
   const list = document.querySelector(LIST);
   const filled = () => {
     look();
-    show();
+    mark();
     markProblems(formNow().problems ?? {});
   };
   if (list) new MutationObserver(filled).observe(list, { childList: true, subtree: true }); // it is filled when it opens
