@@ -13,9 +13,14 @@ Settings = dict[str, object]
 """Settings by their names, as a person or a program gave them: unchecked, until `FineTuneConfig` has read them."""
 
 
+def to_yaml(settings: Settings) -> str:
+    """Return settings as the YAML of a config file."""
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+
+
 def write_run_config(folder: RunFolder, settings: Settings) -> None:
     """Write the settings atomically. A folder without this file is not a run yet."""
-    write_text(folder.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    write_text(folder.config, to_yaml(settings))
 
 
 def read_run_config(folder: RunFolder) -> Settings:

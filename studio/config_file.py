@@ -80,11 +80,6 @@ def parse_config(text: str, path: str) -> Settings:
     return values
 
 
-def to_yaml(config: Settings) -> str:
-    """Return a config as YAML that `parse_config` and `finetune train` read."""
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-
-
 def line_of(text: str, field: str) -> int | None:
     """Return the line, from 1, of a setting by its dotted name in a YAML text, or None if it isn't there."""
     group, _, name = field.rpartition(".")

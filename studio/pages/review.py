@@ -17,7 +17,7 @@ from studio.pages.form import HIDDEN, flat
 from studio.pages.yaml_form import yaml_of
 
 USUAL_LEARNING_RATES = (2e-5, 2e-3)
-"""For LoRA: a factor of five around the rates of the LoRA paper (arXiv:2106.09685, 1e-4 to 5e-4) and QLoRA's
+"""For LoRA: a factor of four to five around the rates of the LoRA paper (arXiv:2106.09685, 1e-4 to 5e-4) and QLoRA's
 (arXiv:2305.14314, 1e-4 to 2e-4)."""
 
 

@@ -30,9 +30,7 @@ def data_form(language: str, start: Settings) -> dict[str, Component]:
 def name_form(words: Texts, language: str) -> dict[str, Component]:
     """Create the widget for the run's name, which is generated if it stays empty."""
     [control] = [control for control in controls(language) if control.name == "name"]
-    return {
-        "name": gr.Textbox(label=control.label, placeholder=words["name_generated"], elem_id="cfg-name", container=True)
-    }
+    return {"name": gr.Textbox(label=control.label, placeholder=words["name_generated"], elem_id="cfg-name")}
 
 
 def basic_form(language: str, start: Settings) -> dict[str, Component]:

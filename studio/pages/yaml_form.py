@@ -9,9 +9,9 @@ from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Problem
-from interfaces.run_config import Settings
+from interfaces.run_config import Settings, to_yaml
 from interfaces.texts import Texts, sentence
-from studio.config_file import line_of, parse_config, to_yaml, with_preset
+from studio.config_file import line_of, parse_config, with_preset
 from studio.datasets.library import find_dataset
 
 NAME = "YAML"

@@ -90,13 +90,20 @@ def framed(html: str, language: str, place: str) -> str:
     return re.sub(r"<body[^>]*>", lambda body: body[0] + _THEME + _rail(language, place), html, count=1)
 
 
+def _head(language: str, title: str, styles: str) -> str:
+    """Return the beginning of a page without Gradio, up to its body."""
+    return (
+        f'<!doctype html><html lang="{_LANG[language]}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>{styles}</head>'
+    )
+
+
 def not_found(language: str) -> str:
     """Return the page for an unknown address."""
     words = texts("page", language)
     return (
-        f'<!doctype html><html lang="{_LANG[language]}"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(words["not_found"])}</title>{_STYLES}</head>'
-        f'<body class="fs-alone">{_THEME}<main><h1>{escape(words["not_found"])}</h1>'
+        _head(language, words["not_found"], _STYLES)
+        + f'<body class="fs-alone">{_THEME}<main><h1>{escape(words["not_found"])}</h1>'
         f"<p>{escape(words['not_found_help'])}</p>"
         f'<p><a class="fs-button" href="/{language}/">{escape(words["train"])}</a> '
         f'<a class="fs-button" href="/{language}/runs">{escape(words["runs"])}</a></p></main></body></html>'
@@ -119,9 +126,8 @@ def login_page(language: str) -> str:
     """Return the page that asks for the token."""
     words = texts("page", language)
     return (
-        f'<!doctype html><html lang="{_LANG[language]}"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(words["title"])}</title>{_LOGIN_STYLE}</head>'
-        f"<body><main><h1>{escape(words['title'])}</h1><p>{escape(words['login_help'])}</p>"
+        _head(language, words["title"], _LOGIN_STYLE)
+        + f"<body><main><h1>{escape(words['title'])}</h1><p>{escape(words['login_help'])}</p>"
         f'<form method="get" action="/"><label>{escape(words["login_token"])}'
         '<input name="token" type="password" autocomplete="off" required autofocus></label>'
         f"<button>{escape(words['login_open'])}</button></form></main></body></html>"

@@ -33,8 +33,8 @@ def find_resume_point(folder: RunFolder) -> ResumePoint:
     step, passed_over = newest_checkpoint(folder)
     if step is None:
         count = len(committed_steps(folder))
-        anew = [Problem.warning(Code.RESTARTED_FROM_ZERO, count=count)] if count else []
-        return ResumePoint(None, warnings=(*passed_over, *anew))
+        restarted = [Problem.warning(Code.RESTARTED_FROM_ZERO, count=count)] if count else []
+        return ResumePoint(None, warnings=(*passed_over, *restarted))
     manifest = read_manifest(folder.checkpoint(step))
     if manifest is None:
         raise AssertionError(f"the checkpoint of step {step} has no manifest, although it was just verified")

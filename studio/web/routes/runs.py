@@ -16,8 +16,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
-from interfaces.run_config import read_run_config
-from studio.config_file import to_yaml
+from interfaces.run_config import read_run_config, to_yaml
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager

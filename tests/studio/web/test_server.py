@@ -236,11 +236,11 @@ def test_fixed_rows_make_new_version_and_keep_old(served: tuple[TestClient, Home
     assert (first["whole"], second["whole"]) == ('{"prompt": "q"}', "{broken")
     changes = {"3": '{"prompt": "q", "completion": "mended"}', "4": None}
     reported = read_to_the_end(client, client.post(f"/api/datasets/{dataset}/edit", json={"changes": changes}))
-    mended = client.get(f"/api/datasets/{reported['result']['dataset']}").json()
-    assert (mended["rows"], mended["valid"], mended["name"]) == (3, 3, "rows.jsonl")
-    assert mended["examples"][2]["messages"][1]["content"] == "mended"
+    fixed = client.get(f"/api/datasets/{reported['result']['dataset']}").json()
+    assert (fixed["rows"], fixed["valid"], fixed["name"]) == (3, 3, "rows.jsonl")
+    assert fixed["examples"][2]["messages"][1]["content"] == "mended"
     newest, older = client.get("/api/datasets").json()[:2]
-    assert (newest["id"], older["id"]) == (mended["id"], dataset)
+    assert (newest["id"], older["id"]) == (fixed["id"], dataset)
     assert newest["version"] == older["version"] + 1
 
 
