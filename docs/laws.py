@@ -41,12 +41,12 @@ def _room(name: str, floor: int, what: str, libraries: str = "", banned: str = "
 
 
 SINGLE_MODULES = {
-    "studio.finetune_manager", "studio.jobs", "studio.config_file", "studio.foreign_config", "trainer.cli", "trainer.lora_trainer", "trainer.__main__",
+    "studio.finetune_manager", "studio.jobs", "studio.recipes", "studio.config_file", "studio.foreign_config", "trainer.cli", "trainer.lora_trainer", "trainer.__main__",
 }  # fmt: skip
 
 ROOMS = (
     _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=31),
-    _room("studio.web", 8, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli"),
+    _room("studio.web", 8, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli", modules=16),
     _room("studio.pages", 7, "Gradio pages: layout and wiring only; the logic is in plain functions.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer"),
     _room("studio.finetune_manager", 5, "Creates, starts, stops and resumes tasks through the injected service."),
@@ -55,6 +55,7 @@ ROOMS = (
     _room("studio.models", 2, "Models: catalog, architectures, local files, access to the Hub.", "huggingface_hub pydantic"),
     _room("studio.datasets", 2, "The dataset library, and the sample data.", "pydantic"),
     _room("studio.jobs", 2, "Background jobs whose progress the pages poll.", "pydantic"),
+    _room("studio.recipes", 1, "Recipes: named sets of settings, three built in and the user's own.", "pydantic"),
     _room("studio.processes", 1, "Child processes: supervisor (standard library only), trainer, short jobs.", "filelock psutil pydantic"),
     _room("studio.config_file", 1, "Builds a config from a YAML file and `--set`.", "yaml"),
     _room("studio.foreign_config", 1, "Converts LLaMA-Factory and axolotl configs; lists unsupported keys."),

@@ -45,14 +45,15 @@ def take(browser: Browser, link: str, name: str, locale: str, scheme: str, width
     page.goto(link)
     page.locator(".fs-rail").wait_for()
     if name.startswith("train"):
-        page.get_by_text("SmolLM2-135M-Instruct ·").click()
         page.locator(".fs-dataset .fs-row button").first.click()
-        page.locator(".fs-numbers svg").wait_for()
+        page.locator("#fs-data-tab-tokens").click()
+        page.locator(".fs-tokens .fs-t").first.wait_for()
     elif name.startswith("datasets"):
         page.goto(page.url + "datasets")
         page.locator(".fs-drop").wait_for()
         page.set_input_files("#fs-file", {"name": "support.jsonl", "mimeType": "", "buffer": rows_with_faults()})
-        page.locator(".fs-numbers svg").wait_for()
+        page.locator("#fs-data-tab-tokens").click()
+        page.locator(".fs-tokens .fs-t").first.wait_for()
         page.locator(".fs-library tbody tr").first.wait_for()
     else:
         language = "zh" if locale.startswith("zh") else "en"

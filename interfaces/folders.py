@@ -88,6 +88,11 @@ class Home:
         return self.path / "settings.json"
 
     @property
+    def recipes(self) -> Path:
+        """The user's own recipes of settings."""
+        return self.path / "recipes.json"
+
+    @property
     def secrets(self) -> Path:
         """Access tokens. Only the owner can read the file."""
         return self.path / "secrets.json"

@@ -209,6 +209,7 @@ ELSEWHERE = {
             "estimates",
             "models",
             "queue",
+            "recipes",
             "runs",
             "texts",
             "warm_trainer",

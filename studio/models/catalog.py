@@ -7,13 +7,11 @@ show our estimates next to them (`studio/sizing/estimate.py`, docs/estimate.md).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
 from interfaces.config import STARTER
-from interfaces.folders import Home
 from studio.models.architecture import Architecture
 
 
@@ -39,6 +37,11 @@ class CatalogEntry:
     vram_hint: str
     time_hint: str
     gated: bool = False
+
+    @property
+    def name(self) -> str:
+        """Without its owner."""
+        return "SmolLM2-135M-Instruct" if self.id == STARTER else self.id.rsplit("/", 1)[-1]
 
     @property
     def parameters(self) -> int:
@@ -142,27 +145,6 @@ def local_models() -> list[LocalModel]:
             place = str(repository.repo_path)
             found.append(LocalModel(id=repository.repo_id, path=place, download_bytes=sum(weights)))
     return sorted(found, key=lambda model: model.id)
-
-
-def local_path(entry: CatalogEntry, home: Home) -> Path | None:
-    """Return the model's path on this machine, or None if it must be downloaded."""
-    if entry.id == STARTER:
-        return home.starter if home.has_starter() else None
-    from huggingface_hub import scan_cache_dir, try_to_load_from_cache
-    from huggingface_hub.errors import CacheNotFound
-
-    config = try_to_load_from_cache(entry.id, "config.json")
-    if not isinstance(config, str):
-        return None
-    try:
-        cached = {repo.repo_id: repo for repo in scan_cache_dir().repos}
-    except CacheNotFound:
-        return None
-    repo = cached.get(entry.id)
-    whole = repo is not None and any(
-        file.file_name.endswith(".safetensors") for revision in repo.revisions for file in revision.files
-    )
-    return Path(config).parent if whole else None
 
 
 def parameters(count: int | None) -> str:

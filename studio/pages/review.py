@@ -14,7 +14,7 @@ from interfaces.texts import Texts, sentence
 from studio.datasets.library import dataset_name, describe
 from studio.models.facts import model_facts
 from studio.pages.form import HIDDEN, flat
-from studio.pages.yaml_form import yaml_of
+from studio.pages.yaml_form import python_of, yaml_of
 
 USUAL_LEARNING_RATES = (2e-5, 2e-3)
 """For LoRA: a factor of four to five around the rates of the LoRA paper (arXiv:2106.09685, 1e-4 to 5e-4) and QLoRA's
@@ -58,14 +58,14 @@ OF_THE_RUN = HIDDEN | {"name", "adapter_name_or_path", "sample_prompts", "valida
 """Settings that say what is trained, not how: no preset has an opinion."""
 
 
-def form_facts(config: Settings, fields: dict[str, str], changed: Settings) -> str:
+def form_facts(home: Home, config: Settings, fields: dict[str, str], changed: Settings) -> str:
     """Return what our scripts need: the settings, their problems, and the preset's values where they differ."""
     facts = {
         "config": config, "model": config["model_name"], "max_length": config["max_length"],
         "batch": config["per_device_train_batch_size"], "accumulation": config["gradient_accumulation_steps"],
         "budget": 0 if config_errors(config) else token_budget(FineTuneConfig.model_validate(config)),
         "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
-        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed, "yaml": yaml_of(config),
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed, "yaml": yaml_of(config), "python": python_of(config, home),
     }  # fmt: skip
     return json.dumps(facts)
 

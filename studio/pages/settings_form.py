@@ -10,6 +10,8 @@ from gradio.components import Component
 from interfaces.run_config import Settings
 from interfaces.texts import Texts
 from studio.pages.form import Control, controls, step_of, to_widget
+from studio.pages.live import live_part
+from studio.pages.review import USUAL_LEARNING_RATES
 
 GROUPS = ("training", "lora", "data", "model", "memory", "saving")
 
@@ -34,9 +36,13 @@ def name_form(words: Texts, language: str) -> dict[str, Component]:
 
 
 def basic_form(language: str, start: Settings) -> dict[str, Component]:
-    """Create the widgets of the settings that most runs change."""
+    """Create the widgets of the settings that most runs change, and a scale for the learning rate."""
     with gr.Row(elem_classes="fs-basic"):
-        return {control.name: _widget(control, start[control.name]) for control in _others(language) if control.basic}
+        widgets = {
+            control.name: _widget(control, start[control.name]) for control in _others(language) if control.basic
+        }
+    live_part("rate", language, "train-rate", usual=USUAL_LEARNING_RATES)
+    return widgets
 
 
 def more_form(words: Texts, language: str, start: Settings) -> dict[str, Component]:

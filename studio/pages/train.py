@@ -15,17 +15,17 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.run_config import Settings
-from interfaces.texts import Texts, sentence, size, texts
+from interfaces.texts import Texts, sentence
 from studio.datasets.library import MOST_BYTES, dataset_name, find_dataset, with_datasets
 from studio.datasets.sample import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
-from studio.models.catalog import CATALOG, local_path, parameters
 from studio.models.facts import model_facts
 from studio.pages.form import from_widgets, widget_values
 from studio.pages.live import live_part
 from studio.pages.review import changed_from, escaped, form_facts, review
 from studio.pages.settings_form import basic_form, data_form, more_form, name_form
 from studio.pages.yaml_form import read_yaml
+from studio.recipes import recipes_of
 from studio.sizing.estimate import with_changes
 
 
@@ -38,21 +38,18 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     notice = gr.Markdown(visible=False, elem_id="train-notice")
     with gr.Row(elem_id="train-page"):
         with gr.Column(elem_id="train-form"):
-            model = gr.Radio(
-                model_choices(manager.home, words, language), value=start.model_name, label=words["model"],
-                info=words["model_help"], elem_id="train-model", elem_classes="fs-cards",
-            )  # fmt: skip
-            own_model = gr.Textbox(label=words["own_model"], info=words["own_model_help"], elem_id="train-own-model")
-            hub = live_part("hub", language, "train-hub")
+            gr.Markdown(f"## {words['model']}")
+            model = live_part("model", language, "train-model", value=start.model_name)
             gr.Markdown(f"## {words['data']}")
             data = live_part("dataset", language, "train-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES)
-            facts = form_facts(start.model_dump(exclude={"output_dir"}), {}, {})
+            facts = form_facts(manager.home, start.model_dump(exclude={"output_dir"}), {}, {})
             reported = live_part("config", language, "train-config", value=facts)
             beside = data_form(language, widget_values(start, language))
             gr.Markdown(f"## {words['settings']}")
             preset_box = gr.Dropdown(
                 preset_choices(), value=preset, label=words["preset"], info=words["preset_help"], elem_id="train-preset"
             )
+            recipes = live_part("recipes", language, "train-recipes")
             widgets = beside | basic_form(language, widget_values(start, language))
             reset = live_part("settings", language, "train-settings")
             widgets |= more_form(words, language, widget_values(start, language))
@@ -70,7 +67,6 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     query = gr.Textbox(visible=False)
     form = {
         "model": model,
-        "own_model": own_model,
         "dataset": data,
         **{_argument(name): widget for name, widget in widgets.items()},
     }
@@ -79,13 +75,13 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     def on_change(preset_name: str, **values: Any) -> tuple[str, Settings, str, Any]:
         config = config_of(values, language)
         found = review(manager.home, config, words, language)
-        facts = form_facts(config, found.fields, changed_from(PRESETS[preset_name](), config))
+        facts = form_facts(manager.home, config, found.fields, changed_from(PRESETS[preset_name](), config))
         return found.text, values, facts, gr.Button(interactive=found.ready)
 
     def on_preset(name: str) -> dict[Any, Any]:
         config = PRESETS[name]()
         chosen = {widgets[control]: value for control, value in widget_values(config, language).items()}
-        return {model: config.model_name if config.model_name in PRESET_MODELS else gr.skip(), **chosen}
+        return {model: config.model_name, **chosen}
 
     def on_fit(reported: str) -> dict[Any, Any]:
         """Apply settings that the page's script asks for: to make a run fit, or to undo that."""
@@ -118,7 +114,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
 
     def on_load(values: Settings | None, query: str) -> list[Any]:
         # Don't restore the adapter to start from: it must be chosen for each run.
-        shown = {**(values or {}), _argument("adapter_name_or_path"): ""}
+        shown = {**(values or new_form(manager.home, preset, language)), _argument("adapter_name_or_path"): ""}
         asked, refused = dict(parse_qsl(query.lstrip("?"))), ""
         if source := asked.get("from") or asked.get("copy"):
             try:
@@ -130,9 +126,8 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
 
     # Without Gradio's queue: its event stream would hold a connection per tab and break when the user leaves.
     plain: Any = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    changes = [component.change for component in (*form.values(), hub)]  # the Hub knows a model that it did not before
     gr.on(
-        changes,
+        [component.change for component in form.values()],
         on_change,
         inputs_kwargs={"preset_name": preset_box, **form},
         outputs=[described, kept, reported, start_button],
@@ -145,7 +140,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     )  # fmt: skip
     # `input` also fires when the box loses focus, which would undo the user's changes.
     preset_box.select(on_preset, preset_box, [model, *widgets.values()], **plain)
-    for asking in (fit, reset):
+    for asking in (fit, reset, recipes):
         asking.change(on_fit, asking, [run_id, *widgets.values()], **plain)
     to_run = "(id) => { if (id) window.location.href = 'run?run=' + encodeURIComponent(id) }"
     started = start_button.click(
@@ -160,7 +155,6 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
 
 
 QUESTIONS_ASKED = 3
-PRESET_MODELS = {entry.id for entry in CATALOG}
 
 
 def _argument(name: str) -> str:
@@ -179,36 +173,33 @@ def numbers_of(config: FineTuneConfig) -> str:
     return f"{bits}, max_length {config.max_length}, {batch}, r {config.lora.r}"
 
 
-def model_choices(home: Home, words: Texts, language: str) -> list[tuple[str, str]]:
-    """Return (card, id) for each model. Our script adds whether it fits, as settings change."""
-    cards = []
-    for entry in sorted(CATALOG, key=lambda entry: entry.tier == "more"):
-        name = "SmolLM2-135M-Instruct" if entry.id == STARTER else entry.id.rsplit("/", 1)[-1]
-        where = words["here"] if local_path(entry, home) else words.of("download", size=size(entry.download_bytes))
-        lines = (
-            f"{name} · {words['tier_' + entry.tier]}",
-            texts("model", language)[entry.id],
-            f"{parameters(entry.shape.parameters)} · {words.of('context', tokens=f'{entry.context:,}')} · {entry.license}{words['gated'] if entry.gated else ''} · {where}",
-        )
-        cards.append(("\n".join(lines), entry.id))
-    return cards
+def new_form(home: Home, preset: str, language: str) -> Settings:
+    """Return the values of a form that nobody has filled in: the preset's, with the default recipe.
+
+    The dataset is left out, because the address can name one.
+    """
+    book = recipes_of(home)
+    recipe = next(recipe for recipe in book.recipes if recipe.name == book.default)
+    values = form_values(with_changes(PRESETS[preset](), recipe.settings).model_dump(), language)
+    return {name: value for name, value in values.items() if name != "dataset"}
 
 
 def form_values(config: Settings, language: str) -> Settings:
     """Convert a config to form values; the inverse of `config_of`."""
     checked = FineTuneConfig.model_validate(config)
-    own = "" if checked.model_name in PRESET_MODELS else checked.model_name
     dataset = checked.dataset if isinstance(checked.dataset, str) else ""
     settings = {_argument(name): value for name, value in widget_values(checked, language).items()}
-    return {**settings, "model": checked.model_name if not own else gr.skip(), "own_model": own, "dataset": dataset}
+    return {**settings, "model": checked.model_name, "dataset": dataset}
 
 
 def config_of(values: Settings, language: str) -> Settings:
     """Convert form values to a config, not validated."""
     settings = {name.replace("__", "."): value for name, value in values.items()}
-    own = str(settings.get("own_model") or "").strip()
-    model = own or settings.get("model") or STARTER
-    return {**from_widgets(settings, language), "model_name": model, "dataset": str(settings.get("dataset") or "")}
+    return {
+        **from_widgets(settings, language),
+        "model_name": str(settings.get("model") or STARTER),
+        "dataset": str(settings.get("dataset") or ""),
+    }
 
 
 def with_held_out_questions(home: Home, config: Settings) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pprint
 from dataclasses import dataclass
 
 from interfaces.config import config_errors
@@ -14,6 +15,19 @@ from interfaces.texts import Texts, sentence
 from studio.config_file import line_of, parse_config, with_preset
 from studio.datasets.library import find_dataset
 
+PROGRAM = """from pathlib import Path
+
+from interfaces.folders import Home
+from studio.datasets.library import with_datasets
+from studio.finetune_manager import FinetuneManager
+from studio.runs.supervised_trainer import SupervisedTrainer
+
+config = {config}
+
+home = Home(Path({home!r}))
+manager = FinetuneManager(SupervisedTrainer(), home)
+print(manager.start_training(manager.create_task(with_datasets(home, config))))  # waits until the run has ended
+"""
 NAME = "YAML"
 """What errors call the text."""
 
@@ -28,9 +42,18 @@ class YamlRead:
 
 def yaml_of(config: Settings) -> str:
     """Return a form's config as YAML. `schema_version` and what is empty by default are left out."""
-    return to_yaml(
-        {name: value for name, value in config.items() if value not in ("", [], {}) and name != "schema_version"}
-    )
+    return to_yaml(_filled_in(config))
+
+
+def python_of(config: Settings, home: Home) -> str:
+    """Return a program that starts a form's run, with the same names as in the config."""
+    program = pprint.pformat(_filled_in(config), sort_dicts=False, width=100)
+    return PROGRAM.format(home=str(home.path), config=program)
+
+
+def _filled_in(config: Settings) -> Settings:
+    """Leave out what is empty by default."""
+    return {name: value for name, value in config.items() if value not in ("", [], {}) and name != "schema_version"}
 
 
 def read_yaml(

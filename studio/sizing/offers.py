@@ -17,6 +17,7 @@ class Offer(BaseModel):
     """A recommended model. `path` is None where it would be downloaded, `fit` the settings with which it fits."""
 
     id: str
+    name: str
     tier: str
     parameters_millions: int
     context: int
@@ -32,8 +33,8 @@ class Offer(BaseModel):
     fit: FitRecord | None
 
 
-def offers_of(home: Home) -> list[Offer]:
-    """Every recommended model, in the catalog's order."""
+def offers_of(home: Home, language: str = "en") -> list[Offer]:
+    """Every recommended model, in the catalog's order, with its advice in a language."""
     device = usable_device(detect_devices())
     settings = PresetConfigs.for_device(device)
     offers = []
@@ -42,9 +43,9 @@ def offers_of(home: Home) -> list[Offer]:
         fit = found.fit()
         offers.append(
             Offer(
-                id=entry.id, tier=entry.tier, parameters_millions=entry.parameters, context=entry.context,
+                id=entry.id, name=entry.name, tier=entry.tier, parameters_millions=entry.parameters, context=entry.context,
                 license=entry.license, gated=entry.gated, vram_hint=entry.vram_hint, time_hint=entry.time_hint,
-                advice=texts("model")[entry.id], path=str(found.facts.path) if found.facts.path else None,
+                advice=texts("model", language)[entry.id], path=str(found.facts.path) if found.facts.path else None,
                 download_bytes=found.facts.download_bytes, total_bytes=found.estimate.total_bytes,
                 fit_level=found.estimate.fit_level, fit=fit.to_record() if fit else None,
             )

@@ -2,10 +2,11 @@
 // @ts-check
 import { Refused, ask, followJob, inWords, post } from "./api.js";
 import { columnChoice, tableChoice } from "./column_choice.js";
-import { detection, report, talks } from "./dataset_report.js";
+import { counts, detection, report, talks } from "./dataset_report.js";
 import { button, fill, make, number, onEnter, setText, statusLine } from "./dom.js";
 import { size } from "./format.js";
 import { splitChoice } from "./split_choice.js";
+import { Tabs } from "./tabs.js";
 import { TokenPreview } from "./tokens.js";
 
 /**
@@ -272,13 +273,21 @@ class DatasetPart {
     const found = await ask(`/api/datasets/${encodeURIComponent(id)}?language=${settings.language}`);
     const facts = { name: found.name, rows: number(found.rows), format: found.format || "–" };
     if (!keepMessage) setText(this.said, fill(texts.dataset_line, facts));
-    const preview = make("div");
     const save = (/** @type {Map<number, string | null>} */ changes) =>
       this.take(() => post(`/api/datasets/${id}/edit`, { changes: Object.fromEntries(changes) }), { keep: id });
     const options = { texts, language: settings.language, chooses: !settings.models, save };
-    this.shown.replaceChildren(this.detected(found), report(found, options), talks(found.examples, texts), preview);
+    const [tokens, lengths] = [make("div"), make("div")];
+    const count = found.invalid + found.suspicious;
+    const tabs = new Tabs(texts.data, "fs-data", [
+      { id: "rows", title: texts.tab_rows, panel: talks(found.examples, texts) },
+      { id: "problems", title: fill(texts.tab_problems, { count: number(count) }), panel: report(found, options) },
+      { id: "tokens", title: texts.tab_tokens, panel: tokens },
+      { id: "lengths", title: texts.tab_lengths, panel: lengths },
+    ]);
+    if (count) tabs.choose("problems");
+    this.shown.replaceChildren(counts(found, texts), this.detected(found), tabs.element);
     this.choose(id);
-    new TokenPreview(preview, settings, found).begin();
+    new TokenPreview(tokens, lengths, settings, found).begin();
   }
 
   /** @param {Dataset} found */

@@ -35,8 +35,8 @@ export function detection(found, texts) {
   ];
 }
 
-/** @param {Dataset} found @param {Record<string, any>} texts */
-function counts(found, texts) {
+/** How many rows are valid, and how many have problems. @param {Dataset} found @param {Record<string, any>} texts */
+export function counts(found, texts) {
   const part = (/** @type {string} */ kind, /** @type {number} */ count, /** @type {string | string[]} */ text) =>
     count ? make("span", { class: kind }, ` ${fill(text, { count: number(count) })}`) : null;
   const valid = make("strong", {}, fill(texts.counts, { valid: number(found.valid), rows: number(found.rows) }));
@@ -59,7 +59,7 @@ function faultRow(record) {
 }
 
 /**
- * The number of valid rows and the problems of the others, with ways to fix, skip, or download them.
+ * The problems of the rows, with ways to fix, skip, or download them.
  * @param {Dataset} found
  * @param {{ texts: Record<string, any>, language: string, chooses: boolean, save: (changes: Map<number, string | null>) => void }} options
  */
@@ -67,9 +67,13 @@ export function report(found, { texts, language, chooses, save }) {
   const download = (/** @type {string} */ path, /** @type {string} */ text) =>
     make("a", { class: "fs-button fs-small", href: `/api/datasets/${found.id}/${path}`, download: true }, text);
   const rows = download("examples.jsonl", texts.download_rows);
-  const summary = counts(found, texts);
   if (!found.first_problems.length)
-    return make("div", { class: "fs-report" }, summary, make("div", { class: "fs-row" }, rows));
+    return make(
+      "div",
+      { class: "fs-report" },
+      make("p", {}, texts.no_problems),
+      make("div", { class: "fs-row" }, rows),
+    );
   const kinds = Object.entries(found.kinds).map(([kind, count]) => `${texts[`kind_${kind}`]} ${number(count)}`);
   const columns = ["row", "line", "field", "what", "row_itself"].map((name) => texts[`column_${name}`]);
   const caption = make("caption", { class: "fs-hidden" }, texts.problems);
@@ -90,16 +94,7 @@ export function report(found, { texts, language, chooses, save }) {
   const first = fill(texts.first_problems, { shown: found.first_problems.length, total: number(total) });
   const more = total > found.first_problems.length ? make("p", { class: "fs-hint" }, first) : null;
   const kindLine = make("p", { class: "fs-hint" }, kinds.join(" · "));
-  return make(
-    "div",
-    { class: "fs-report" },
-    summary,
-    kindLine,
-    scrolling(texts.problems, table),
-    more,
-    actions,
-    editor,
-  );
+  return make("div", { class: "fs-report" }, kindLine, scrolling(texts.problems, table), more, actions, editor);
 }
 
 /**
@@ -158,7 +153,12 @@ export function talks(examples, texts) {
   const boxes = examples
     .slice(0, SHOWN_TALKS)
     .map((example) => make("div", { class: "fs-talk", tabindex: 0 }, ...turnsOf(example).map(turn)));
-  return make("div", {}, make("h3", {}, texts.conversations), make("div", { class: "fs-talks" }, ...boxes));
+  return make(
+    "div",
+    {},
+    make("p", { class: "fs-hint" }, texts.conversations),
+    make("div", { class: "fs-talks" }, ...boxes),
+  );
 }
 
 /** @param {Example} example */

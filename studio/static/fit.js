@@ -1,4 +1,4 @@
-// The resource estimate for the form's settings: as text, as a bar, and as a badge on each model's card.
+// The resource estimate for the form's settings: as text and as a bar. The list of models is told each model's.
 // @ts-check
 import { Refused, ask, inWords, post, runPage, runPath } from "./api.js";
 import { button, fill, heads, make, poll, scrolling, setText, statusLine } from "./dom.js";
@@ -8,7 +8,7 @@ import { formNow } from "./form.js";
 /**
  * @typedef {Record<string, unknown>} Changes
  * @typedef {{ changes: Changes, costs: string[], total_bytes: number, practical: boolean, step_seconds: number }} Saving
- * @typedef {{ fit_level: string, total_bytes: number, fit: Saving | null, slow: boolean }} ModelFit
+ * @typedef {{ fit_level: string, total_bytes: number, fit: Saving | null, slow: boolean, seconds: [number, number] | null }} ModelFit
  * @typedef {{
  *   bytes: Record<string, number>, total_bytes: number, fit_level: string, steps: number | null,
  *   seconds: [number, number] | null, download_bytes: number, disk_bytes: number, batch_tokens: number,
@@ -18,6 +18,7 @@ import { formNow } from "./form.js";
  * @typedef {{
  *   estimate: EstimateAnswer | null, detail: string, models: Record<string, ModelFit>,
  *   presets: Record<string, { fit_level: string, total_bytes: number, model: string }>,
+ *   wait: { runs: number, seconds: number | null, paused: boolean } | null,
  * }} Answer
  */
 
@@ -47,6 +48,7 @@ class FitPart {
     this.bar = make("div", { class: "fs-memory", role: "img", "aria-label": texts.fit_heading, hidden: true });
     this.legend = make("dl", { class: "fs-memory-parts" });
     this.note = make("p", { class: "fs-hint" });
+    this.wait = statusLine({ class: "fs-wait", hidden: true });
     this.change = make("p", { class: "fs-row" });
     this.undone = make("p", { class: "fs-row", role: "status", hidden: true });
     this.timed = make("span", { role: "status" });
@@ -73,6 +75,7 @@ class FitPart {
       this.undone,
       this.more,
       this.presets,
+      this.wait,
     );
   }
 
@@ -155,7 +158,7 @@ class FitPart {
       return;
     }
     if (mine !== this.#asked) return; // there is a newer request
-    this.showBadges(answer.models);
+    dispatchEvent(new CustomEvent("finetune-estimate", { detail: answer.models }));
     this.showPresets(answer);
     const text = JSON.stringify(answer);
     if (text !== this.#shown) {
@@ -181,8 +184,10 @@ class FitPart {
   }
 
   /** @param {Answer} answer */
-  show({ estimate, detail }) {
+  show({ estimate, detail, wait }) {
     const { texts } = this;
+    this.wait.hidden = !wait;
+    if (wait) setText(this.wait, this.waitInWords(wait));
     for (const part of [this.bar, this.legend, this.note, this.change, this.more]) part.hidden = !estimate;
     this.timing.hidden = true;
     if (!estimate) {
@@ -211,6 +216,15 @@ class FitPart {
     if (steps === null) return "";
     if (seconds === null) return fill(this.texts.fit_steps, { steps });
     return fill(this.texts.fit_time, { steps, from: clock(seconds[0]), to: clock(seconds[1]) });
+  }
+
+  /** When the run would start. @param {{ runs: number, seconds: number | null, paused: boolean }} wait */
+  waitInWords({ runs, seconds, paused }) {
+    const { texts } = this;
+    if (paused) return texts.wait_paused;
+    return seconds === null
+      ? fill(texts.wait_unknown, { count: runs })
+      : fill(texts.wait_time, { count: runs, time: clock(seconds) });
   }
 
   /** A bar with the parts of the memory, and a mark at the free memory. @param {Record<string, number>} bytes @param {number} need @param {number} free */
@@ -279,43 +293,6 @@ class FitPart {
       );
     this.rows.replaceChildren(...savings.map(row));
     this.more.hidden = !savings.length;
-  }
-
-  /** A badge on the card of each model. @param {Record<string, ModelFit>} models */
-  showBadges(models) {
-    /** @type {NodeListOf<HTMLInputElement>} */
-    const inputs = document.querySelectorAll("#train-model input[type=radio]");
-    for (const input of inputs) {
-      const [reported, label] = [models[input.value], input.closest("label")];
-      if (reported && label) this.badge(label, reported);
-    }
-  }
-
-  /** @param {HTMLElement} label @param {ModelFit} reported */
-  badge(label, reported) {
-    const { texts } = this;
-    /** @type {HTMLElement | null} */
-    let badge = label.querySelector(".fs-badge");
-    if (!badge) {
-      badge = make("span", { class: "fs-badge" });
-      (label.querySelector("span") ?? label).append(badge);
-    }
-    badge.dataset.level = reported.fit_level;
-    setText(
-      badge,
-      `${size(reported.total_bytes)} · ${texts[reported.fit_level]}${reported.slow ? ` · ${texts.slow}` : ""}`,
-    );
-    /** @type {HTMLElement | null} */
-    let hint = label.querySelector(".fs-badge-more");
-    if (!hint) {
-      hint = make("span", { class: "fs-badge-more" });
-      badge.after(hint);
-    }
-    const without = reported.fit_level === "fits" ? "" : texts.fit_not;
-    const fits = reported.fit?.practical
-      ? fill(texts.fit_with, { changes: changesInWords(reported.fit.changes) })
-      : texts.fit_not;
-    setText(hint, reported.fit ? fits : without);
   }
 }
 

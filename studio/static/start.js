@@ -22,8 +22,10 @@ const PARTS = {
   config: () => import("./form.js"),
   yaml: () => import("./yaml.js"),
   settings: () => import("./settings.js"),
+  recipes: () => import("./recipes.js"),
+  rate: () => import("./rate.js"),
   fit: () => import("./fit.js"),
-  hub: () => import("./hub.js"),
+  model: () => import("./model.js"),
   warm_trainer: () => import("./warm_trainer.js"),
 };
 

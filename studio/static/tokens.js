@@ -38,8 +38,13 @@ export class TokenPreview {
   #waiting = 0;
   #last = "";
 
-  /** @param {HTMLElement} root @param {import("./start.js").Settings} settings @param {import("./dataset_report.js").Dataset} found */
-  constructor(root, settings, found) {
+  /**
+   * @param {HTMLElement} root the panel of a row's tokens
+   * @param {HTMLElement} lengths the panel of all rows' lengths
+   * @param {import("./start.js").Settings} settings
+   * @param {import("./dataset_report.js").Dataset} found
+   */
+  constructor(root, lengths, settings, found) {
     this.root = root;
     this.settings = settings;
     this.found = found;
@@ -67,20 +72,12 @@ export class TokenPreview {
       { hidden: true },
       button(texts.fetch_tokenizer, () => this.askAnew(true)),
     );
-    const title = make("h3", {}, texts.numbers);
-    this.body = make(
-      "div",
-      { hidden: true },
-      this.tools(),
-      this.legend(),
-      this.tokens,
-      this.notes,
-      title,
-      this.numbers,
-    );
+    this.body = make("div", { hidden: true }, this.tools(), this.legend(), this.tokens, this.notes);
+    this.notYet = make("p", { class: "fs-hint" }, texts.lengths_not_yet);
     const label = make("label", { for: "fs-tokens-model" }, texts.model_column);
     const which = this.models ? make("div", { class: "fs-row" }, label, this.models) : "";
-    root.append(make("h3", {}, texts.token_preview), which, this.said, this.offer, this.body);
+    root.append(which, this.said, this.offer, this.body);
+    lengths.append(this.notYet, this.numbers);
   }
 
   tools() {
@@ -229,6 +226,7 @@ export class TokenPreview {
     /** @type {[Stats, Split]} */
     const [stats, split] = [await this.see({ op: "stats" }), await this.see({ op: "split" })];
     this.#stats = stats;
+    this.notYet.hidden = true;
     dispatchEvent(new Event("finetune-lengths")); // the studio has stored the lengths for estimates
     const bars = new LengthBars(stats, this.texts, this.facts().long_rows, (value) => this.setLength(value));
     const lines = make("ul", { class: "fs-notes" }, ...this.remarks(stats, split).map((text) => make("li", {}, text)));

@@ -58,6 +58,7 @@ export function start(root, { texts }, gradio) {
     apply,
     button(texts.copy, () => copy(text.value), "fs-small"),
     button(texts.copy_command, () => copy("finetune train finetune.yaml"), "fs-small"),
+    button(texts.copy_python, () => copy(formNow().python ?? ""), "fs-small"),
     button(texts.yaml_download, () => download(text.value), "fs-small"),
     button(texts.yaml_open, () => file.click(), "fs-small"),
     file,

@@ -38,6 +38,7 @@ from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
 from studio.web.routes.models import models_router
 from studio.web.routes.queue import queue_router
+from studio.web.routes.recipes import recipes_router
 from studio.web.routes.runs import runs_router
 from studio.web.routes.warm_trainer import warm_trainer_router
 from studio.web.shell import Shell
@@ -65,6 +66,7 @@ def build_app(
     app.include_router(models_router(home, jobs))
     app.include_router(warm_trainer_router(home, warm_trainer))
     app.include_router(estimates_router(manager))
+    app.include_router(recipes_router(home))
     app.include_router(devices.router)
     app.include_router(texts.router)
     add_error_handlers(app, home)

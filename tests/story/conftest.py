@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from interfaces.folders import Home, RunFolder
+from interfaces.texts import texts
 from studio.processes.launcher import LocalLauncher
 from tests.support.served import Studio
 
@@ -59,6 +60,14 @@ def browser() -> Iterator[Any]:
 def setting(page: Any, name: str) -> Any:
     """Return the input of a setting in the form."""
     return page.locator(f"#cfg-{re.sub('[._]', '-', name)}").locator("input, textarea").first
+
+
+def name_model(page: Any, model: str) -> None:
+    """Choose a model by its name or folder, in the sheet."""
+    words = texts("page")
+    page.get_by_role("button", name=words["model_change"], exact=True).click()
+    page.get_by_label(words["own_model"], exact=True).fill(model)
+    page.keyboard.press("Enter")
 
 
 @pytest.fixture

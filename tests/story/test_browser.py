@@ -63,7 +63,6 @@ def test_main_workflow(
     assert page.url == f"{studio.url}/{language}/"
 
     # Pick, drop, look.
-    page.get_by_text("SmolLM2-135M-Instruct ·").click()
     page.set_input_files("#fs-file", file)
     page.get_by_text(
         words["dataset_line"].format(

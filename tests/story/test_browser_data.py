@@ -22,7 +22,6 @@ PAIRS = [
     {"question": f"What is {n} plus {n}?", "answer": f"It is {2 * n}, of course.", "topic": "sums"}
     for n in range(1, 13)
 ]
-STARTER = "SmolLM2-135M-Instruct ·"
 
 
 def drop(page: Any, path: Path, says: str) -> None:
@@ -30,9 +29,15 @@ def drop(page: Any, path: Path, says: str) -> None:
     page.locator(".fs-said", has_text=says).wait_for()
 
 
+def open_tab(page: Any, name: str) -> None:
+    page.locator(f"#fs-data-tab-{name}").click()
+
+
 def see(page: Any) -> None:
-    """Wait until tokens and figures of the chosen dataset are shown."""
+    """Wait until figures and tokens of the chosen dataset are shown; the tokens stay open."""
+    open_tab(page, "lengths")
     page.locator(".fs-numbers svg").wait_for()
+    open_tab(page, "tokens")
     page.locator(".fs-tokens .fs-t").first.wait_for()
 
 
@@ -73,7 +78,6 @@ def test_every_format_is_read_and_shown_as_the_model_sees_it(
     new_page: Callable[..., Any], tmp_path: Path, kinds: tuple[str, ...]
 ) -> None:
     page = new_page()
-    page.get_by_text(STARTER).click()
     for kind in kinds:
         shape = "text" if kind == "txt" else "question_answer"
         drop(page, file_of(kind, tmp_path), f"my rows.{kind}: 12 rows, detected as {shape}")
@@ -101,7 +105,6 @@ def test_chosen_sheet_reports_errors_by_cell(new_page: Callable[..., Any], tmp_p
 
 def test_columns_can_be_chosen_and_changed(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    page.get_by_text(STARTER).click()
     (tmp_path / "odd.csv").write_text("ask,reply,other\nHi there,Good day,Other words\nYo,Hey,More words\n")
     drop(page, tmp_path / "odd.csv", "has the columns ask, reply, other, which match no known format")
     page.locator("#fs-use-prompt").select_option("ask")
@@ -125,7 +128,6 @@ def test_columns_can_be_chosen_and_changed(new_page: Callable[..., Any], tmp_pat
 
 def test_invalid_rows_are_listed_fixed_and_downloaded(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    page.get_by_text(STARTER).click()
     rows = [json.dumps(clean_row(number)) for number in range(1, 41)]
     rows[6], rows[20] = '{"messages": [{"role": "user", "content": "Hi"}]}', rows[0]
     (tmp_path / "rows.jsonl").write_text("\n".join([*rows, "{broken"]) + "\n")
@@ -160,7 +162,6 @@ def test_invalid_rows_are_listed_fixed_and_downloaded(new_page: Callable[..., An
 
 def test_mask_shows_trained_tokens_of_any_row(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    page.get_by_text(STARTER).click()
     rows = [clean_row(number) for number in range(1, 61)]
     rows[29]["messages"][-1]["content"] = "A very long answer. " * 150
     drop(page, write_rows(tmp_path / "rows.jsonl", rows), "rows.jsonl: 60 rows")
@@ -184,10 +185,10 @@ def test_mask_shows_trained_tokens_of_any_row(new_page: Callable[..., Any], tmp_
 
 def test_dragging_max_length_updates_the_form(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    page.get_by_text(STARTER).click()
     rows = [{"prompt": f"Say {n}", "completion": "word " * (n * 10)} for n in range(1, 41)]
     drop(page, write_rows(tmp_path / "rows.jsonl", rows), "rows.jsonl: 40 rows")
     see(page)
+    open_tab(page, "lengths")
     page.get_by_text("At 512 tokens, rows truncated: 0").wait_for()
     chart = page.locator(".fs-numbers svg")
     chart.scroll_into_view_if_needed()
@@ -254,13 +255,13 @@ def test_large_file_shows_upload_and_reading_progress(new_page: Callable[..., An
 
 def test_cells_are_never_rendered_as_html(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = new_page()
-    page.get_by_text(STARTER).click()
     evil = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script> {{ 7*7 }} \u202etxt.exe"
     rows = [{"prompt": evil, "completion": evil + str(n), evil: 1} for n in range(3)]
     drop(page, write_rows(tmp_path / "<b>evil.jsonl", rows), "evil.jsonl: 3 rows")
     see(page)
     assert page.evaluate("window.hacked") is None
     assert "⟨U+202E⟩" in page.locator(".fs-tokens").inner_text()
+    open_tab(page, "rows")
     assert "\u202e" not in page.locator(".fs-talks").inner_text()
     assert "{{ 7*7 }}" in learned(page)
 
@@ -314,6 +315,7 @@ def test_data_pages_are_accessible(
     planted_jsonl(tmp_path / "rows.jsonl", 60, 25, 1)
     drop(page, tmp_path / "rows.jsonl", "rows.jsonl: 60 rows")
     see(page)
+    open_tab(page, "problems")
     page.get_by_role("button", name="Fix rows").click()
     page.locator(".fs-fix").first.wait_for()
     page.locator(".fs-library tbody tr").first.wait_for()

@@ -10,6 +10,7 @@ import pytest
 from interfaces.folders import Home
 from interfaces.texts import texts
 from tests.conftest import write_rows
+from tests.story.conftest import name_model
 from tests.support.hub_server import COMMIT, Hub, serve
 from tests.support.served import Studio
 
@@ -79,7 +80,7 @@ def as_usual(hub: Hub) -> Iterator[None]:
 
 def ask_for(page: Any, model: str) -> Any:
     """A model by its name, looked up on the Hub; returns the line that says what is known of it."""
-    page.locator("#train-own-model input, #train-own-model textarea").first.fill(model)
+    name_model(page, model)
     page.get_by_text(EN["model_unknown"].format(model=model)).wait_for()
     page.get_by_role("button", name=EN["look_up"]).click()
     return page.locator("#fs-chosen-model")
@@ -89,14 +90,15 @@ def test_search_choose_and_download_with_progress(
     new_page: Callable[..., Any], studio: Studio, hub: Hub, tmp_path: Path
 ) -> None:
     page = new_page()
-    page.get_by_text(EN["hub_heading"]).click()
+    page.get_by_role("button", name=EN["model_change"], exact=True).click()
+    page.get_by_role("tab", name=EN["models_hub"]).click()
     page.get_by_role("searchbox", name=EN["hub_search"]).fill("tiny")
     page.get_by_role("searchbox", name=EN["hub_search"]).press("Enter")
     row = page.get_by_role("row").filter(has_text=MODEL)
     row.wait_for()
     assert "apache-2.0" in row.inner_text()
     assert "1,234" in row.inner_text()
-    row.get_by_role("button", name=EN["choose"]).click()
+    row.get_by_role("button").click()
     line = page.locator("#fs-chosen-model")
     page.get_by_role("button", name=EN["look_up"]).click()
     page.get_by_text(re.compile(re.escape(f"{MODEL} is not downloaded yet"))).wait_for()
@@ -111,7 +113,9 @@ def test_search_choose_and_download_with_progress(
     line.get_by_text(EN["model_here"].format(model=MODEL)).wait_for()
     snapshot = studio.home.path / "hf" / "hub" / "models--Qwen--Tiny-Qwen2" / "snapshots" / COMMIT
     assert (snapshot / "model.safetensors").is_file()
-    page.get_by_text(EN["models_here"], exact=True).wait_for()
+    page.get_by_role("button", name=EN["model_change"], exact=True).click()
+    page.get_by_role("tab", name=EN["models_here"]).click()
+    page.get_by_role("tabpanel", name=EN["models_here"]).get_by_role("row").filter(has_text=MODEL).wait_for()
 
 
 def test_gated_model_token_is_sent_and_never_shown(new_page: Callable[..., Any], studio: Studio, hub: Hub) -> None:
@@ -170,9 +174,10 @@ def test_missing_network_is_reported(new_page: Callable[..., Any], hub: Hub) -> 
     hub.silent = True
     page = new_page()
     ask_for(page, "some/model-far-away").get_by_text("is unreachable").wait_for()
-    page.get_by_text(EN["hub_heading"]).click()
+    page.get_by_role("button", name=EN["model_change"], exact=True).click()
+    page.get_by_role("tab", name=EN["models_hub"]).click()
     page.get_by_role("button", name=EN["hub_search"]).click()
-    page.locator("#fs-hub").get_by_text("is unreachable").wait_for()
+    page.locator("#fs-models-panel-hub").get_by_text("is unreachable").wait_for()
 
 
 def test_damaged_download_is_reported(new_page: Callable[..., Any], hub: Hub, studio: Studio, tiny_model: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from interfaces.events import Stopped
 from interfaces.texts import texts
-from tests.story.conftest import setting
+from tests.story.conftest import name_model, setting
 from tests.support.records import recorded_run, step
 from tests.support.served import Studio
 
@@ -41,11 +41,58 @@ def test_unknown_model_and_run_are_named(new_page: Callable[..., Any], studio: S
     page = new_page()
     page.get_by_role("button", name=EN["take_sample"]).click()
     expect(page.get_by_role("button", name=EN["start"])).to_be_enabled()
-    page.locator("#train-own-model input, #train-own-model textarea").first.fill("nonsense")
+    name_model(page, "nonsense")
     expect(page.locator("#train-review")).to_contain_text("Unknown model 'nonsense'")
     expect(page.get_by_role("button", name=EN["start"])).to_be_disabled()
     page.goto(f"{studio.url}/en/?from=20200101-000000-dead")
     expect(page.locator("#train-notice")).to_contain_text("20200101-000000-dead")
+
+
+def test_recommended_models_show_the_hints_and_what_they_need_here(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    change = page.get_by_role("button", name=EN["model_change"], exact=True)
+    change.focus()
+    page.keyboard.press("Enter")
+    sheet = page.get_by_role("dialog", name=EN["model_choose"])
+    row = sheet.get_by_role("row").filter(has_text="Qwen2.5-Coder-1.5B-Instruct")
+    for words in (EN["tier_best"], "6-8 GB (8-bit)", "2-4 h", "Apache-2.0", "3.1 GB"):
+        expect(row).to_contain_text(words)
+    expect(row.locator(".fs-badge")).to_contain_text("GB")
+    expect(sheet.locator("tr[aria-current]")).to_contain_text("SmolLM2-135M-Instruct")
+    page.keyboard.press("Escape")
+    expect(change).to_be_focused()
+    change.click()
+    row.get_by_role("button").click()
+    expect(sheet).to_be_hidden()
+    expect(page.locator(".fs-chosen")).to_contain_text("Qwen2.5-Coder-1.5B-Instruct")
+    page.reload()
+    expect(page.locator(".fs-chosen")).to_contain_text("Qwen2.5-Coder-1.5B-Instruct")
+
+
+def test_recipes_set_the_form_and_own_ones_are_saved(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    radio = lambda name: page.get_by_role("radio", name=re.compile(f"^{name}"))  # noqa: E731
+    expect(radio(EN["recipe_balanced"])).to_be_checked()
+    radio(EN["recipe_quick"]).check()
+    expect(setting(page, "num_train_epochs")).to_have_value("1")
+    expect(radio(EN["recipe_quick"])).to_be_checked()
+    rate = setting(page, "learning_rate")
+    rate.fill("0.0001")
+    rate.press("Tab")
+    name = page.get_by_label(EN["recipe_name"])
+    expect(page.locator("#train-rate input")).to_have_value("-4")
+    name.fill("slow and <b>short</b>")
+    name.press("Enter")
+    expect(radio("slow and")).to_be_checked()
+    radio(EN["recipe_balanced"]).check()
+    expect(rate).to_have_value("0.0005")
+    page.reload()
+    radio("slow and").check()
+    expect(rate).to_have_value("0.0001")
+    page.get_by_role("button", name=f"{EN['delete']}: slow and").click()
+    expect(radio("slow and")).to_have_count(0)
+    page.locator("#train-recipes").get_by_role("button", name=EN["undo"]).click()
+    expect(radio("slow and")).to_be_checked()
 
 
 def test_settings_are_searched_and_reset(new_page: Callable[..., Any]) -> None:

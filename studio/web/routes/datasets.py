@@ -60,6 +60,7 @@ from studio.web.routes.dataset_answers import (
     StatsQuestion,
     in_words,
 )
+from studio.web.routes.texts import Language
 
 SHOWN_ROWS = 20
 MOST_ROWS = 200
@@ -69,7 +70,6 @@ Seen = TypeVar("Seen", bound=BaseModel)
 FolderOf = Callable[[str], DatasetFolder]
 """The folder of a dataset by its id; raises if there is none."""
 DATASET_ID = re.compile(r"[0-9a-f]{16}")
-Language = Annotated[str, Query(pattern="^(en|zh)$")]
 Position = Annotated[int, Query(ge=0, le=10**12)]
 
 

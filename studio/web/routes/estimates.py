@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field, ValidationError
 
 from interfaces.config import FineTuneConfig
@@ -18,23 +18,26 @@ from interfaces.texts import sentence, texts
 from studio.datasets.library import find_dataset, with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.models.catalog import CATALOG
+from studio.runs.queue import device_name
+from studio.runs.waiting_time import DeviceWait, wait_for
 from studio.sizing.assess import Assessment, assess
 from studio.sizing.calibration import TIMED_STEPS, timing_config
 from studio.sizing.devices import chosen_device, detect_devices
 from studio.sizing.records import AssessmentRecord, FitLevel, FitRecord
 from studio.web.errors import PlainRoute, detail_of
+from studio.web.routes.texts import Language
 
-Language = Annotated[str, Query(pattern="^(en|zh)$")]
 SLOW_PARAMETERS = 900_000_000
 """Larger models take days on a CPU, even if they fit."""
 
 
 class ModelEstimate(BaseModel):
-    """Return what a model's card shows: the memory with these settings, and if it doesn't fit, settings that would."""
+    """What the list of models shows: the memory and time with these settings, and if it doesn't fit, settings that would."""
 
     total_bytes: int
     fit_level: FitLevel
     slow: bool
+    seconds: tuple[float, float] | None
     download_bytes: int
     fit: FitRecord | None
 
@@ -57,12 +60,13 @@ class WholeEstimate(AssessmentRecord):
 
 
 class EstimateAnswer(BaseModel):
-    """For the form; `detail` says why there is no `estimate`."""
+    """For the form; `detail` says why there is no `estimate`, `wait` what the run would wait for."""
 
     estimate: WholeEstimate | None = None
     detail: str = ""
     models: dict[str, ModelEstimate]
     presets: dict[str, PresetEstimate]
+    wait: DeviceWait | None = None
 
 
 def estimates_router(manager: FinetuneManager) -> APIRouter:
@@ -84,7 +88,8 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
             found = _whole(assess(home, checked, device), language)
         except FineTuneError as error:
             return EstimateAnswer(detail=detail_of(error.problems, language), models=models, presets=presets)
-        return EstimateAnswer(estimate=found, models=models, presets=presets)
+        wait = wait_for(manager.queue, device_name(device))
+        return EstimateAnswer(estimate=found, models=models, presets=presets, wait=wait)
 
     @router.post("/time")
     def time_steps(config: Annotated[Settings, Body(embed=True)], language: Language = "en") -> dict[str, str]:
@@ -112,7 +117,7 @@ def _card(home: Home, config: FineTuneConfig, model: str, device: Device) -> Mod
     return ModelEstimate(
         total_bytes=found.estimate.total_bytes, fit_level=found.estimate.fit_level,
         slow=device.kind == "cpu" and found.facts.shape.parameters > SLOW_PARAMETERS,
-        download_bytes=found.facts.download_bytes, fit=fit.to_record() if fit else None,
+        seconds=found.estimate.seconds, download_bytes=found.facts.download_bytes, fit=fit.to_record() if fit else None,
     )  # fmt: skip
 
 

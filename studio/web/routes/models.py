@@ -19,7 +19,9 @@ from studio.models.catalog import LocalModel, local_models
 from studio.models.facts import FoundModel, found_on_hub, model_facts
 from studio.models.hub_access import HubAccess, access_of, choose_endpoint, forget_token, keep_token
 from studio.processes.trainer_child import TrainerChild
+from studio.sizing.offers import Offer, offers_of
 from studio.web.errors import PlainRoute
+from studio.web.routes.texts import Language
 
 DOWNLOAD_SECONDS = 86_400.0
 LONGEST_NAME = 200
@@ -41,6 +43,10 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     router = APIRouter(prefix="/api/models", route_class=PlainRoute)
     downloads: dict[str, tuple[TrainerChild, str]] = {}
     guard = threading.Lock()
+
+    @router.get("/recommended")
+    def read_recommended(language: Language = "en") -> list[Offer]:
+        return offers_of(home, language)
 
     @router.get("/here")
     def read_here() -> list[LocalModel]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from interfaces.texts import texts
 from studio.web.errors import PlainRoute
+
+Language = Annotated[Literal["en", "zh"], Query()]
+"""The page's language, as a query parameter."""
 
 router = APIRouter(prefix="/api/texts", route_class=PlainRoute)
 

@@ -1,12 +1,6 @@
-from pathlib import Path
-
-import pytest
-
 from interfaces.config import STARTER
-from interfaces.files import write_json
-from interfaces.folders import Home
 from interfaces.texts import LANGUAGES, texts
-from studio.models.catalog import CATALOG, local_path
+from studio.models.catalog import CATALOG
 
 
 def test_the_requirements_models_come_first_in_their_tiers() -> None:
@@ -22,11 +16,3 @@ def test_the_requirements_models_come_first_in_their_tiers() -> None:
     for entry in CATALOG:
         assert entry.vram_hint or entry.tier == "more"
         assert all(texts("model", language)[entry.id] for language in LANGUAGES)
-
-
-def test_downloaded_models_are_marked(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    starter = CATALOG[-1]
-    assert local_path(starter, home) is None
-    home.starter.mkdir(parents=True)
-    write_json(home.starter / "starter.json", {})
-    assert local_path(starter, home) == home.starter

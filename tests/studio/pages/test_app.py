@@ -1,6 +1,5 @@
 """The pages as Gradio sees them, without a browser."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,25 +38,11 @@ def test_ids_are_unique_and_every_event_knows_its_parts(pages: tuple[str, Any]) 
 def test_the_labels_are_in_the_page_s_language(pages: tuple[str, Any]) -> None:
     language, built = pages
     labels = {part["props"].get("label") for part in built.get_config_file()["components"]}
-    assert {
-        texts("page", language)["model"],
-        texts("page", language)["preset"],
-        texts("page", language)["own_model"],
-    } <= labels
+    assert {texts("page", language)["preset"], texts("label", language)["learning_rate"]} <= labels
 
 
-def test_the_recommended_models_come_first_with_size_license_and_download(pages: tuple[str, Any]) -> None:
-    from studio.pages.train import model_choices
-
-    language, _ = pages
-    cards = model_choices(Home(Path("/nowhere")), texts("page", language), language)
-    assert cards[0][1] == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
-    assert "1.5B · " in cards[0][0]
-    assert "3.1 GB" in cards[0][0]
-    assert "Apache-2.0" in cards[0][0]
-
-
-def test_another_model_wins_over_the_card(pages: tuple[str, Any]) -> None:
+def test_a_form_without_a_model_has_the_starter() -> None:
     from studio.pages.train import config_of
 
-    assert config_of({"model": "starter", "own_model": " Qwen/Qwen3-0.6B "}, "en")["model_name"] == "Qwen/Qwen3-0.6B"
+    assert config_of({"model": ""}, "en")["model_name"] == "starter"
+    assert config_of({"model": "Qwen/Qwen3-0.6B"}, "en")["model_name"] == "Qwen/Qwen3-0.6B"

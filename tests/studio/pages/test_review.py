@@ -58,20 +58,20 @@ def test_each_invalid_field_is_marked_with_its_problem(home: Home, language: str
     assert set(found.fields) == {"max_length", "lora.r"}
     assert "3" in found.fields["max_length"]
     assert "max\\_length" in found.text
-    facts = json.loads(form_facts(config_of({"model": "starter", "max_length": 3}, language), found.fields, {}))
+    facts = json.loads(form_facts(home, config_of({"model": "starter", "max_length": 3}, language), found.fields, {}))
     assert facts["problems"] == found.fields
     assert facts["budget"] == 0
 
 
 @pytest.mark.parametrize("model", ["nonsense", "/no/such/folder", "a/b/c", "~nobody-like-it/x"])
 def test_unknown_model_blocks_start(home: Home, language: str, rows_file: Path, model: str) -> None:
-    found = reviewed(home, language, dataset=ensure_dataset(home, str(rows_file)), own_model=model)
+    found = reviewed(home, language, dataset=ensure_dataset(home, str(rows_file)), model=model)
     assert not found.ready
     assert model.strip("/").partition("/")[0] in found.text
 
 
 def test_model_that_the_hub_may_have_is_ready(home: Home, language: str, rows_file: Path) -> None:
-    found = reviewed(home, language, dataset=ensure_dataset(home, str(rows_file)), own_model="some/model")
+    found = reviewed(home, language, dataset=ensure_dataset(home, str(rows_file)), model="some/model")
     assert found.ready
 
 

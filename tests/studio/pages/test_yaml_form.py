@@ -14,7 +14,8 @@ from interfaces.texts import LANGUAGES, texts
 from studio.datasets.library import ensure_dataset
 from studio.pages.form import widget_values
 from studio.pages.train import config_of
-from studio.pages.yaml_form import YamlRead, read_yaml, yaml_of
+from studio.pages.yaml_form import YamlRead, python_of, read_yaml, yaml_of
+from tests.support.fakes import FakeFineTuneService
 
 CPU = Device("cpu", "a processor", 1 << 34, 1 << 34)
 PRESET = "laptop_cpu"
@@ -102,3 +103,14 @@ def test_what_is_empty_is_left_out() -> None:
     assert "name" not in shown
     assert "schema_version" not in shown
     assert shown["lora"]["r"] == PRESETS[PRESET]().lora.r
+
+
+def test_python_program_starts_the_forms_run(home: Home, rows_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = FakeFineTuneService()
+    monkeypatch.setattr("studio.runs.supervised_trainer.SupervisedTrainer", lambda: service)
+    config = of_form(dataset=ensure_dataset(home, str(rows_file)), learning_rate=0.00042)
+    exec(compile(python_of(config, home), "program", "exec"), {})
+    [trained] = service.trained
+    assert {name: trained[name] for name in ("dataset", "learning_rate", "lora")} == {
+        name: FineTuneConfig.model_validate(config).model_dump()[name] for name in ("dataset", "learning_rate", "lora")
+    }

@@ -406,7 +406,7 @@ def test_each_preset_s_memory_is_that_of_its_own_settings(served: tuple[TestClie
 
 def test_invalid_form_has_no_estimate_and_no_error(served: tuple[TestClient, Home]) -> None:
     client, _ = served
-    nothing = {"estimate": None, "detail": "", "models": {}, "presets": {}}
+    nothing = {"estimate": None, "detail": "", "models": {}, "presets": {}, "wait": None}
     assert client.post("/api/estimate", json={"config": {"max_length": -1}}).json() == nothing
     unknown = client.post("/api/estimate", json={"config": {"model_name": "some/unknown-model"}}).json()
     assert "Unknown model" in unknown["detail"]
@@ -441,3 +441,21 @@ def test_demo_starts_with_one_request(served: tuple[TestClient, Home], monkeypat
     assert client.get(f"/api/runs/{folder.id}").json()["dataset"] == "lumo-lantern.jsonl"
     cluster.finish(folder)
     home.settings.unlink()
+
+
+def test_recipes_are_kept_and_a_taken_name_is_refused(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    book = client.post("/api/recipes", json={"name": "mine", "settings": {"lora.r": 4}}).json()
+    assert [recipe["name"] for recipe in book["recipes"]] == ["quick", "balanced", "thorough", "mine"]
+    assert client.post("/api/recipes/default", json={"name": "mine"}).json()["default"] == "mine"
+    assert client.post("/api/recipes", json={"name": "quick", "settings": {}}).status_code == 422
+    assert len(client.post("/api/recipes/delete", json={"name": "mine"}).json()["recipes"]) == 3
+
+
+def test_recommended_models_are_listed_in_the_language(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    english, chinese = (
+        client.get(f"/api/models/recommended?language={language}").json()[0] for language in ("en", "zh")
+    )
+    assert english["vram_hint"] == chinese["vram_hint"] == "6-8 GB (8-bit)"
+    assert english["advice"] != chinese["advice"]

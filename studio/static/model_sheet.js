@@ -1,0 +1,219 @@
+// The sheet to choose a model from: recommended ones, those on this machine, and those of the Hub.
+// @ts-check
+import { ask, inWords } from "./api.js";
+import { button, fill, heads, make, number, onEnter, scrolling, setText, statusLine } from "./dom.js";
+import { clock, parameters, size } from "./format.js";
+import { Tabs } from "./tabs.js";
+
+/**
+ * @typedef {{
+ *   id: string, name: string, tier: string, parameters_millions: number, context: number, license: string,
+ *   gated: boolean, vram_hint: string, time_hint: string, advice: string, path: string | null, download_bytes: number,
+ * }} Offer
+ * @typedef {{
+ *   id: string, parameters: number | null, path: string | null, download_bytes: number, license: string,
+ *   gated: boolean, downloads?: number,
+ * }} Model
+ * @typedef {import("./fit.js").ModelFit} ModelFit
+ */
+
+export class ModelSheet {
+  /** @type {Offer[]} */
+  #offers = [];
+  #chosen = "";
+  /** @type {Record<string, ModelFit>} */
+  #estimates = {};
+
+  /** @param {Record<string, any>} texts @param {import("./hub_access.js").HubAccess} access @param {(id: string) => void} choose */
+  constructor(texts, access, choose) {
+    this.texts = texts;
+    this.access = access;
+    this.onChoose = choose;
+    this.recommended = make("div", {});
+    this.here = make("div", {});
+    this.tabs = new Tabs(texts.model_choose, "fs-models", [
+      { id: "recommended", title: texts.models_recommended, panel: this.recommended },
+      { id: "here", title: texts.models_here, panel: this.here, opened: () => this.readHere() },
+      { id: "hub", title: texts.models_hub, panel: this.hubPanel() },
+    ]);
+    const close = button(texts.close, () => this.element.close(), "fs-small");
+    const head = make("div", { class: "fs-row" }, make("h2", {}, texts.model_choose), make("span", { class: "fs-spring" }), close); // prettier-ignore
+    const attributes = { class: "fs-sheet fs-models", "aria-label": texts.model_choose };
+    this.element = make("dialog", attributes, head, this.tabs.element, this.ownRow());
+    this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
+    addEventListener("finetune-estimate", (event) => {
+      this.#estimates = /** @type {CustomEvent} */ (event).detail;
+      if (this.element.open) this.drawRecommended();
+    });
+  }
+
+  /** @param {string} chosen */
+  open(chosen) {
+    this.#chosen = chosen;
+    this.drawRecommended();
+    this.hub?.append(this.access.element);
+    this.element.showModal();
+    if (this.tabs.chosen === "here") this.readHere();
+  }
+
+  /** @param {Offer[]} offers */
+  show(offers) {
+    this.#offers = offers;
+    if (this.element.open) this.drawRecommended();
+  }
+
+  /** @param {string} id */
+  choose(id) {
+    this.element.close();
+    this.onChoose(id);
+  }
+
+  /** A model by its name on the Hub, or a folder. */
+  ownRow() {
+    const { texts } = this;
+    const input = make("input", { type: "text", id: "fs-own-model", placeholder: "Qwen/Qwen3-0.6B" });
+    const take = () => input.value.trim() && this.choose(input.value.trim());
+    input.addEventListener("keydown", onEnter(take));
+    const label = make("label", { for: "fs-own-model" }, texts.own_model);
+    const hint = make("span", { class: "fs-hint" }, texts.own_model_help);
+    return make("div", { class: "fs-row fs-own" }, label, input, button(texts.choose, take, "fs-small"), hint);
+  }
+
+  hubPanel() {
+    const { texts } = this;
+    const attributes = { type: "search", id: "fs-hub-search", placeholder: "Qwen3", "aria-label": texts.hub_search };
+    const text = make("input", attributes);
+    const search = () => this.search(text.value);
+    text.addEventListener("keydown", onEnter(search));
+    this.found = make("div");
+    this.note = statusLine({ class: "fs-hint" });
+    const row = make("div", { class: "fs-row" }, text, button(texts.hub_search, search));
+    this.hub = make("div", {}, row, this.note, this.found);
+    return this.hub;
+  }
+
+  /** @param {string} id @param {string} name */
+  chooser(id, name) {
+    if (id === this.#chosen) return make("strong", {}, this.texts.chosen);
+    const label = `${this.texts.choose}: ${name}`;
+    return button(this.texts.choose, () => this.choose(id), "fs-small", { "aria-label": label, "data-key": id });
+  }
+
+  /** @param {string} name @param {string[]} columns keys of texts @param {HTMLElement[]} rows */
+  table(name, columns, rows) {
+    const head = heads(...columns.map((key) => this.texts[key]));
+    head.append(make("th", { scope: "col" }, make("span", { class: "fs-hidden" }, this.texts.choose)));
+    const body = make("tbody", {}, ...rows);
+    return scrolling(name, make("table", { class: "fs-stack" }, make("thead", {}, head), body));
+  }
+
+  /** A row whose cells know their heads, for narrow screens. @param {Node[]} named @param {[string, Node[] | string][]} cells @param {Node} last */
+  row(named, cells, last) {
+    const cell = (/** @type {[string, Node[] | string]} */ [key, parts]) =>
+      make("td", { "data-label": this.texts[key] }, ...(typeof parts === "string" ? [parts] : parts));
+    return make("tr", {}, make("th", { scope: "row" }, ...named), ...cells.map(cell), make("td", {}, last));
+  }
+
+  drawRecommended() {
+    const { texts } = this;
+    const columns = ["model_column", "size_column", "rtx_column", "memory_here", "time_here", "license_column", "download_column"]; // prettier-ignore
+    const key = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key;
+    const rows = this.#offers.map((offer) => this.offerRow(offer));
+    this.recommended.replaceChildren(
+      make("p", { class: "fs-hint" }, texts.models_recommended_help),
+      this.table(texts.models_recommended, columns, rows),
+    );
+    const again = key && this.recommended.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (again instanceof HTMLElement) again.focus();
+  }
+
+  /** @param {Offer} offer */
+  offerRow(offer) {
+    const { texts } = this;
+    const small = (/** @type {string} */ text) => make("small", {}, text);
+    const where = offer.path ? texts.here : size(offer.download_bytes);
+    const estimate = this.#estimates[offer.id];
+    /** @type {[string, Node[] | string][]} */
+    const cells = [
+      ["size_column", [document.createTextNode(parameters(offer.parameters_millions * 1e6)), small(fill(texts.context, { tokens: number(offer.context) }))]],
+      ["rtx_column", offer.vram_hint ? [document.createTextNode(offer.vram_hint), small(offer.time_hint)] : "–"],
+      ["memory_here", estimate ? this.fit(estimate) : "–"],
+      ["time_here", this.time(estimate)],
+      ["license_column", offer.license + (offer.gated ? texts.gated : "")],
+      ["download_column", where],
+    ]; // prettier-ignore
+    const tier = make("span", { class: "fs-tier", "data-tier": offer.tier }, texts[`tier_${offer.tier}`]);
+    const row = this.row([document.createTextNode(`${offer.name} `), tier, small(offer.advice)], cells, this.chooser(offer.id, offer.name)); // prettier-ignore
+    if (offer.id === this.#chosen) row.setAttribute("aria-current", "true");
+    return row;
+  }
+
+  /** @param {ModelFit | undefined} estimate */
+  time(estimate) {
+    if (estimate?.seconds) return fill(this.texts.time_range, { from: clock(estimate.seconds[0]), to: clock(estimate.seconds[1]) }); // prettier-ignore
+    return estimate?.slow ? this.texts.slow : "–";
+  }
+
+  /** @param {ModelFit} estimate */
+  fit({ fit_level, total_bytes, fit }) {
+    const { texts } = this;
+    const badge = make("span", { class: "fs-badge", "data-level": fit_level }, `${size(total_bytes)} · ${texts[fit_level]}`); // prettier-ignore
+    if (fit_level === "fits") return [badge];
+    const other = fit?.practical
+      ? fill(texts.fit_with, { changes: Object.entries(fit.changes).map(([key, value]) => `${key} ${value}`).join(", ") })
+      : texts.fit_not; // prettier-ignore
+    return [badge, make("small", {}, other)];
+  }
+
+  /** @param {Model[]} models @param {string} name */
+  models(models, name) {
+    const columns = ["model_column", "size_column", "download_column", "license_column", "access_column", "downloads_column"]; // prettier-ignore
+    const rows = models.map((one) => {
+      const fetched = one.download_bytes ? size(one.download_bytes) : "–";
+      /** @type {[string, string][]} */
+      const cells = [
+        ["size_column", parameters(one.parameters)],
+        ["download_column", one.path ? this.texts.here : fetched],
+        ["license_column", one.license || "–"],
+        ["access_column", one.gated ? this.texts.access_gated : this.texts.access_open],
+        ["downloads_column", one.downloads === undefined ? "–" : number(one.downloads || 0)],
+      ];
+      return this.row([document.createTextNode(one.id)], cells, this.chooser(one.id, one.id));
+    });
+    return this.table(name, columns, rows);
+  }
+
+  /** @param {string} text */
+  async search(text) {
+    const { texts, note, found } = this;
+    if (!note || !found) return;
+    setText(note, texts.searching);
+    try {
+      /** @type {Model[]} */
+      const models = await ask(`/api/models/search?text=${encodeURIComponent(text)}`);
+      found.replaceChildren(...(models.length ? [this.models(models, texts.models_hub)] : []));
+      setText(note, models.length ? "" : texts.none_on_hub);
+    } catch (error) {
+      setText(note, inWords(error, texts));
+      this.access.offer(error);
+    }
+  }
+
+  async readHere() {
+    const { texts } = this;
+    try {
+      /** @type {Model[]} */
+      const models = await ask("/api/models/here");
+      const empty = make("p", { class: "fs-hint" }, texts.models_none_here);
+      this.here.replaceChildren(models.length ? this.localTable(models) : empty);
+    } catch (error) {
+      this.here.replaceChildren(make("p", { class: "fs-problem", role: "alert" }, inWords(error, texts)));
+    }
+  }
+
+  /** @param {Model[]} models */
+  localTable(models) {
+    const rows = models.map((one) => this.row([document.createTextNode(one.id)], [["disk_column", size(one.download_bytes)], ["folder_column", one.path ?? ""]], this.chooser(one.id, one.id))); // prettier-ignore
+    return this.table(this.texts.models_here, ["model_column", "disk_column", "folder_column"], rows);
+  }
+}

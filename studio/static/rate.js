@@ -1,0 +1,31 @@
+// Under the learning rate: a logarithmic scale with the range that is usual for LoRA shaded.
+// @ts-check
+import { fill, make, setText } from "./dom.js";
+import { fieldOf, formNow, setField } from "./form.js";
+import { LEAST, MOST, percentOf, placeOf, rateAt, written } from "./rate_view.js";
+
+const STEP = 0.05;
+
+/** @type {import("./start.js").Part} */
+export function start(root, { texts, usual }) {
+  const [least, most] = usual;
+  const attributes = { type: "range", min: LEAST, max: MOST, step: STEP, "aria-label": texts.rate_scale };
+  const scale = make("input", { ...attributes, class: "fs-rate", tabindex: -1 }); // the number above takes the keys
+  scale.style.setProperty("--fs-from", `${percentOf(least)}%`);
+  scale.style.setProperty("--fs-to", `${percentOf(most)}%`);
+  const words = make("small", { class: "fs-hint" }, fill(texts.rate_usual, { least: written(least), most: written(most) })); // prettier-ignore
+  const now = make("small", { class: "fs-hint" });
+  const move = () => setField("learning_rate", rateAt(Number(scale.value)));
+  scale.addEventListener("change", move);
+  scale.addEventListener("input", () => setText(now, written(rateAt(Number(scale.value)))));
+  root.append(scale, make("div", { class: "fs-ends" }, now, words));
+  const show = () => {
+    const rate = Number(formNow().config?.learning_rate);
+    root.hidden = !fieldOf("learning_rate");
+    if (!(rate > 0)) return;
+    scale.value = String(placeOf(rate));
+    setText(now, written(rate));
+  };
+  addEventListener("finetune-config", show);
+  show();
+}
