@@ -1,11 +1,12 @@
 """The state of a run, reduced from its events: curves, final event, throughput, and time. All reports derive from it.
 
-The log is read once from the start, then only new events. A million steps take 48 MB.
+The log is read once from the start, then only new events. A million steps take 72 MB.
 """
 
 from __future__ import annotations
 
 import bisect
+import math
 import threading
 from array import array
 from collections import deque
@@ -58,33 +59,53 @@ class Points:
         """Return the losses up to and including `step`."""
         return self.losses[: bisect.bisect_right(self.steps, step)]
 
+    def has_since(self, seq: int) -> bool:
+        return bool(self.seqs) and self.seqs[-1] > seq
+
     def count_since(self, seq: int) -> int:
         return len(self.seqs) - bisect.bisect_right(self.seqs, seq)
 
 
 class Totals:
-    """Running totals over the steps: tokens, seconds, and peak memory in bytes."""
+    """Running totals over the steps, before the first one and after each: tokens, seconds, and peak memory in bytes."""
 
     def __init__(self) -> None:
-        self._tokens, self._seconds, self._memory = array("q", [0]), array("d", [0.0]), array("q", [0])
+        self.tokens, self.seconds, self._memory = array("q", [0]), array("d", [0.0]), array("q", [0])
 
     def append(self, tokens: int, seconds: float, memory: int) -> None:
-        self._tokens.append(self._tokens[-1] + tokens)
-        self._seconds.append(self._seconds[-1] + seconds)
+        self.tokens.append(self.tokens[-1] + tokens)
+        self.seconds.append(self.seconds[-1] + seconds)
         self._memory.append(max(self._memory[-1], memory))
 
     def cut(self, count: int) -> None:
-        """Keep only the first `count` entries."""
-        for column in (self._tokens, self._seconds, self._memory):
+        """Keep only the first `count` steps."""
+        for column in (self.tokens, self.seconds, self._memory):
             del column[count + 1 :]
 
     @property
     def tokens_per_second(self) -> float | None:
-        return self._tokens[-1] / self._seconds[-1] if self._seconds[-1] else None
+        return self.tokens[-1] / self.seconds[-1] if self.seconds[-1] else None
 
     @property
     def memory_bytes(self) -> int:
         return self._memory[-1]
+
+
+class Figures:
+    """What else is known of each step: its learning rate, gradient norm (NaN where unknown), and memory in bytes."""
+
+    def __init__(self) -> None:
+        self.learning_rates, self.grad_norms, self.memory = array("d"), array("d"), array("q")
+
+    def append(self, learning_rate: float, grad_norm: float | None, memory: int) -> None:
+        self.learning_rates.append(learning_rate)
+        self.grad_norms.append(math.nan if grad_norm is None else grad_norm)
+        self.memory.append(memory)
+
+    def cut(self, count: int) -> None:
+        """Keep only the first `count` steps."""
+        for column in (self.learning_rates, self.grad_norms, self.memory):
+            del column[count:]
 
 
 class Throughput:
@@ -135,12 +156,17 @@ class RunHistory:
     train: Points = field(default_factory=Points)
     validation: Points = field(default_factory=Points)
     totals: Totals = field(default_factory=Totals)
+    figures: Figures = field(default_factory=Figures)
     throughput: Throughput = field(default_factory=Throughput)
     started: Started | None = None
     restarted: int = 0
     """The `seq` of the event that started the attempt that dropped points; 0 if none did."""
     phase: str = ""
     progress: Phase | None = None
+    phases: list[Phase] = field(default_factory=list)
+    """The phases of the newest attempt before its first step, each as it began."""
+    resumes: list[int] = field(default_factory=list)
+    """The steps from which attempts have resumed."""
     stopping: Stopping | None = None
     ending: Failed | Stopped | Finished | None = None
     """The final event of the newest attempt."""
@@ -197,6 +223,7 @@ class RunHistory:
             if record["kind"] == "step":
                 step, seconds, tokens = record["step"], record["seconds"], record["tokens"]
                 self.totals.append(tokens, seconds, max(record["memory_bytes"], record.get("peak_memory_bytes", 0)))
+                self.figures.append(record["learning_rate"], record.get("grad_norm"), record["memory_bytes"])
                 self.train.append(record["seq"], step, float(record["loss"]))
                 self.throughput.add(step, seconds, tokens)
                 self._lines.append((step, line))
@@ -214,6 +241,8 @@ class RunHistory:
         if isinstance(event, Started):
             self._begin(event)
         elif isinstance(event, Phase):
+            if event.phase != self.phase and self.phase != "train":
+                self.phases.append(event)
             self.phase, self.progress = event.phase, event
         elif isinstance(event, Evaluated):
             self.validation.append(event.seq, event.step, event.loss)
@@ -231,6 +260,7 @@ class RunHistory:
     def _begin(self, event: Started) -> None:
         """Start another attempt and drop the points that it repeats."""
         self.started, self.stopping, self.ending, self.phase, self.progress = event, None, None, "", None
+        self.phases = []
         self._begun[event.attempt] = event.time
         self.first_time = self.first_time or event.time
         if event.attempt == 1:
@@ -239,6 +269,8 @@ class RunHistory:
         self.train.forget_after(step)
         self.validation.forget_after(step)
         self.totals.cut(len(self.train.steps))
+        self.figures.cut(len(self.train.steps))
+        self.resumes = [*(one for one in self.resumes if one <= step), *([step] if step else [])]
         self.throughput.forget_after(step)
         self.samples = [sample for sample in self.samples if sample.step <= step]
         self.checkpoints = [one for one in self.checkpoints if one.step <= step]

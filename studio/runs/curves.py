@@ -5,11 +5,11 @@ from __future__ import annotations
 import bisect
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from interfaces.events import Sampled, read_tail
 from interfaces.folders import RunFolder
-from interfaces.history import Points, RunHistory
+from interfaces.history import RunHistory
 from interfaces.run_records import RunMeta
 from interfaces.texts import sentence, texts
 from studio.runs.diagnosis import problem_of_run
@@ -17,7 +17,17 @@ from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
 from studio.runs.reading import read_curves
 from studio.runs.state import RunState, require_known, run_state
-from studio.runs.status import AnswerAt, CheckpointAt, Curve, RunStatus, RunUpdate, SamplePair
+from studio.runs.status import (
+    AnswerAt,
+    CheckpointAt,
+    Curve,
+    Curves,
+    PhaseTime,
+    RunStatus,
+    RunUpdate,
+    SamplePair,
+    StepCurve,
+)  # fmt: skip
 from studio.sizing.calibration import estimate_of_run
 
 MOST_POINTS = 2000
@@ -26,26 +36,22 @@ POINTS_WHILE_RUNNING = 40
 """Points before which nothing is said of a running run: noise alone looks like divergence in a few points."""
 
 
-def thinned(xs: Sequence[int], ys: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float | None]]:
-    """Downsample to about `most` points: the first, the last, and the minimum and maximum of each segment.
-
-    Values that are not finite become None: a gap in the curve, because JSON can't represent them.
-    """
-    order: Sequence[int] = range(len(xs))
-    if len(xs) > most:
-        stretches = max((most - 2) // 2, 1)
-        chosen = {0, len(xs) - 1}
-        for number in range(stretches):
-            start, end = number * len(xs) // stretches, (number + 1) * len(xs) // stretches
-            part = ys[start:end]
-            if not math.isfinite(sum(part)):  # rare and slower: skip values that are not finite
-                part = [y if math.isfinite(y) else math.inf for y in part]
-                highest = max((y for y in part if y < math.inf), default=math.inf)
-            else:
-                highest = max(part)
-            chosen |= {start + part.index(min(part)), start + part.index(highest)}
-        order = sorted(chosen)
-    return [xs[index] for index in order], [_number(ys[index]) for index in order]
+def kept_points(values: Sequence[float], most: int = MOST_POINTS) -> Sequence[int]:
+    """Choose about `most` points: the first, the last, and the minimum and maximum of each segment."""
+    if len(values) <= most:
+        return range(len(values))
+    segments = max((most - 2) // 2, 1)
+    chosen = {0, len(values) - 1}
+    for number in range(segments):
+        start, end = number * len(values) // segments, (number + 1) * len(values) // segments
+        part = values[start:end]
+        if not math.isfinite(sum(part)):  # rare and slower: skip values that are not finite
+            part = [value if math.isfinite(value) else math.inf for value in part]
+            highest = max((value for value in part if value < math.inf), default=math.inf)
+        else:
+            highest = max(part)
+        chosen |= {start + part.index(min(part)), start + part.index(highest)}
+    return sorted(chosen)
 
 
 def updates_since(history: RunHistory, seq: int, language: str) -> RunUpdate:
@@ -60,16 +66,70 @@ def updates_since(history: RunHistory, seq: int, language: str) -> RunUpdate:
         return RunUpdate(
             last=history.last,
             reset=reset,
-            train=_new_points(history.train, reported),
-            validation=_new_points(history.validation, reported),
+            train=_steps(history, bisect.bisect_right(history.train.seqs, reported)),
+            validation=_evaluations(history, bisect.bisect_right(history.validation.seqs, reported)),
             status=_status(history, language),
         )
 
 
-def _new_points(points: Points, seq: int) -> Curve:
-    start = bisect.bisect_right(points.seqs, seq)
-    xs, ys = thinned(points.steps[start:], points.losses[start:])
-    return Curve(x=xs, y=ys)
+def curves_between(history: RunHistory, first: int, last: int) -> Curves:
+    """Return the curves between two steps, with all points if they are not too many."""
+    require_known(history.folder)
+    with history.lock:
+        history.refresh()
+        ends = [
+            (bisect.bisect_left(points.steps, first), bisect.bisect_right(points.steps, last))
+            for points in (history.train, history.validation)
+        ]
+        return Curves(train=_steps(history, *ends[0]), validation=_evaluations(history, *ends[1]))
+
+
+def curves_as_csv(history: RunHistory) -> Iterator[str]:
+    """Yield all steps of a run as lines of a CSV file; the validation loss is in the line of its step."""
+    require_known(history.folder)
+    with history.lock:
+        history.refresh()
+        curve = _steps(history, 0, most=len(history.train.steps))
+        losses = dict(zip(history.validation.steps, history.validation.losses, strict=True))
+    yield "step,tokens,seconds,loss,validation_loss,learning_rate,grad_norm,memory_bytes\n"
+    columns = (curve.x, curve.tokens, curve.seconds, curve.y, curve.learning_rate, curve.grad_norm, curve.memory)
+    for step, tokens, seconds, loss, rate, norm, memory in zip(*columns, strict=True):
+        cells = (step, tokens, round(seconds, 3), loss, losses.get(step), rate, norm, memory)
+        yield ",".join("" if cell is None else str(cell) for cell in cells) + "\n"
+
+
+def _steps(history: RunHistory, start: int, end: int | None = None, most: int = MOST_POINTS) -> StepCurve:
+    """The steps from one index to another, without most of them where they are too many."""
+    losses, figures = history.train.losses[start:end], history.figures
+    order = kept_points(losses, most)
+    if len(order) < len(losses):  # a spike of the gradient stays too
+        norms = figures.grad_norms[start:end]
+        order = sorted({*kept_points(losses, most * 3 // 4), *kept_points(norms, most // 4)})
+    chosen = [start + index for index in order]
+    tokens, seconds = history.totals.tokens, history.totals.seconds
+    speeds = [_ratio(tokens[at + 1] - tokens[at], seconds[at + 1] - seconds[at]) for at in chosen]
+    return StepCurve(
+        x=[history.train.steps[at] for at in chosen], y=[_number(history.train.losses[at]) for at in chosen],
+        tokens=[tokens[at + 1] for at in chosen], seconds=[round(seconds[at + 1], 3) for at in chosen],
+        learning_rate=[figures.learning_rates[at] for at in chosen], speed=speeds,
+        grad_norm=[_number(figures.grad_norms[at]) for at in chosen], memory=[figures.memory[at] for at in chosen],
+    )  # fmt: skip
+
+
+def _evaluations(history: RunHistory, start: int, end: int | None = None) -> Curve:
+    """The evaluations from one index to another."""
+    points, totals = history.validation, history.totals
+    chosen = [start + index for index in kept_points(points.losses[start:end])]
+    steps = [points.steps[at] for at in chosen]
+    before = [bisect.bisect_right(history.train.steps, step) for step in steps]
+    return Curve(
+        x=steps, y=[_number(points.losses[at]) for at in chosen],
+        tokens=[totals.tokens[at] for at in before], seconds=[round(totals.seconds[at], 3) for at in before],
+    )  # fmt: skip
+
+
+def _ratio(amount: float, by: float) -> float | None:
+    return round(amount / by, 1) if by > 0 else None
 
 
 def _status(history: RunHistory, language: str) -> RunStatus:
@@ -85,6 +145,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         over=state.is_over,
         name=RunMeta.of(history.folder).name,
         phase=_phase(history, state, language),
+        phases=_phases(history, state, language),
         done=progress.done if progress else None,
         total=progress.total if progress else None,
         unit=progress.unit if progress else "",
@@ -100,6 +161,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         estimated_bytes=expected.comparable_bytes if (expected := estimate_of_run(history.folder)) else None,
         attempt=history.started.attempt if history.started else 0,
         resumed_from_step=history.started.resumed_from_step if history.started else None,
+        resumes=history.resumes,
         saved_step=history.checkpoints[-1].step if history.checkpoints else None,
         checkpoints=_checkpoints(history),
         stop_seconds=_stop_seconds(history, state),
@@ -139,6 +201,17 @@ def _phase(history: RunHistory, state: RunState, language: str) -> str:
     if state is RunState.QUEUED:
         return place_in_queue(history.folder, language)
     return "" if state.is_over or not history.phase else texts("phase", language)[history.phase]
+
+
+def _phases(history: RunHistory, state: RunState, language: str) -> list[PhaseTime]:
+    """Return what happened before the first step of this attempt, with the time that each phase has taken."""
+    if state.is_over or history.started is None or history.train.has_since(history.started.seq):
+        return []
+    ends = [phase.time for phase in history.phases[1:]] + [time.time()]
+    return [
+        PhaseTime(name=texts("phase", language)[phase.phase], seconds=round(max(end - phase.time, 0.0), 1))
+        for phase, end in zip(history.phases, ends, strict=False)
+    ]
 
 
 def place_in_queue(folder: RunFolder, language: str) -> str:

@@ -1,11 +1,13 @@
-"""The end of a log, as plain text."""
+"""The end of a log, and what is found in it, as plain text."""
 
 from __future__ import annotations
 
 import io
+from collections import deque
 from pathlib import Path
 
 LOG_BYTES = 64_000
+MOST_FOUND = 500
 
 
 def tail_of(path: Path) -> str:
@@ -17,6 +19,25 @@ def tail_of(path: Path) -> str:
             raw = file.read()
     except FileNotFoundError:
         return ""
+    return _plain(raw)
+
+
+def find_in_log(path: Path, words: str, most: int = MOST_FOUND) -> list[str]:
+    """Return the last lines of a whole log that contain a text in any case, each with its number."""
+    wanted = words.casefold()
+    found: deque[str] = deque(maxlen=most)
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                for part in _plain(raw[:LOG_BYTES]).splitlines():  # a progress bar writes many in one line
+                    if wanted in part.casefold():
+                        found.append(f"{number}: {part}")
+    except FileNotFoundError:
+        return []
+    return list(found)
+
+
+def _plain(raw: bytes) -> str:
     text = raw.decode("utf-8", "replace").replace("\r", "\n")
     return "".join(character for character in text if character == "\n" or character == "\t" or character.isprintable())
 

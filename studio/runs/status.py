@@ -8,10 +8,35 @@ from interfaces.problems import Changes
 
 
 class Curve(BaseModel):
-    """Points by step; a loss that is not finite is a gap."""
+    """Losses by step, with the tokens and the seconds of training until then. One that is not finite is a gap."""
 
     x: list[int]
     y: list[float | None]
+    tokens: list[int]
+    seconds: list[float]
+
+
+class StepCurve(Curve):
+    """The steps of a run, with everything that is known of each. Memory is in bytes, speed in tokens per second."""
+
+    learning_rate: list[float]
+    grad_norm: list[float | None]
+    memory: list[int]
+    speed: list[float | None]
+
+
+class Curves(BaseModel):
+    """Both curves of a run, or a part of them."""
+
+    train: StepCurve
+    validation: Curve
+
+
+class PhaseTime(BaseModel):
+    """A phase before the first step, in the page's language, and how long it has taken so far."""
+
+    name: str
+    seconds: float
 
 
 class AnswerAt(BaseModel):
@@ -45,6 +70,7 @@ class RunStatus(BaseModel):
     over: bool
     name: str
     phase: str
+    phases: list[PhaseTime]
     done: int | None
     """The progress of the phase out of `total`, in `unit`; None if unknown."""
     total: int | None
@@ -61,6 +87,8 @@ class RunStatus(BaseModel):
     estimated_bytes: int | None
     attempt: int
     resumed_from_step: int | None
+    resumes: list[int]
+    """The steps from which attempts have resumed."""
     saved_step: int | None
     checkpoints: list[CheckpointAt]
     stop_seconds: float | None
@@ -78,7 +106,7 @@ class RunStatus(BaseModel):
     adapter: bool
 
 
-class RunUpdate(BaseModel):
+class RunUpdate(Curves):
     """The update for a page that has seen all events up to some event; `last` is the event to continue from.
 
     `reset` tells the page to drop its points, because a resume repeats some of them, or because there are too many new
@@ -87,6 +115,4 @@ class RunUpdate(BaseModel):
 
     last: int
     reset: bool
-    train: Curve
-    validation: Curve
     status: RunStatus

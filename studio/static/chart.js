@@ -1,9 +1,15 @@
 // The curves of a run. The chart library is loaded only with the first chart of a page.
 // @ts-check
+import { extend, lowest, placeOfStep, placesOf, smoothed, stepsBetween, unitOf, valuesOf } from "./chart_view.js";
 import { make } from "./dom.js";
+import { figure } from "./format.js";
 import { dark } from "./theme.js";
 
-/** @typedef {{ x: number[], y: (number | null)[] }} Points */
+/**
+ * @typedef {import("./chart_view.js").Curve} Curve
+ * @typedef {import("./chart_view.js").StepCurve} StepCurve
+ * @typedef {import("./chart_view.js").View} View
+ */
 
 /** @type {Promise<any> | null} */
 let library = null;
@@ -17,97 +23,194 @@ const plotly = () =>
     throw error;
   }));
 
-const COLORS = { train: "#0d9488", validation: "#ea580c" };
+const COLORS = { train: "#0d9488", faint: "#5eead4", validation: "#d97706", mark: "#64748b" };
+const CONFIG = { responsive: true, displayModeBar: false, plotlyServerURL: "" }; // the mode bar offers an upload elsewhere
+const empty = () => ({
+  x: [],
+  y: [],
+  tokens: [],
+  seconds: [],
+  learning_rate: [],
+  grad_norm: [],
+  memory: [],
+  speed: [],
+});
 
-export class LossChart {
-  #logarithmic = false;
-  #points = 0;
+export class RunChart {
+  /** @type {StepCurve} */
+  #train = empty();
+  /** @type {Curve} */
+  #validation = { x: [], y: [], tokens: [], seconds: [] };
+  /** @type {StepCurve | null} the zoomed part in detail */
+  #part = null;
   #drawn = false;
+  #drawing = Promise.resolve();
+  #marks = { checkpoints: /** @type {number[]} */ ([]), resumes: /** @type {number[]} */ ([]) };
 
-  /** @param {Record<string, any>} texts @param {string} key what keeps the zoom over updates: the run's id */
-  constructor(texts, key) {
+  /**
+   * @param {Record<string, any>} texts
+   * @param {string} key what keeps the zoom over updates: the run's id
+   * @param {View} view
+   * @param {(first: number, last: number) => Promise<StepCurve | null>} detail asks for all points between two steps
+   */
+  constructor(texts, key, view, detail) {
     this.texts = texts;
     this.key = key;
+    this.view = view;
+    this.detail = detail;
     this.element = make("div", { class: "fs-chart", role: "group", "aria-label": texts.curve });
-    addEventListener("finetune-theme", () => this.restyle());
+    addEventListener("finetune-theme", () => this.redraw());
   }
 
   get count() {
-    return this.#points;
+    return this.#train.x.length;
   }
 
-  get logarithmic() {
-    return this.#logarithmic;
+  /** Add new points; `reset` removes the earlier ones first. @param {StepCurve} train @param {Curve} validation @param {boolean} reset */
+  add(train, validation, reset) {
+    if (!train.x.length && !validation.x.length) return this.#drawing;
+    if (reset) {
+      this.#train = empty();
+      this.#validation = { x: [], y: [], tokens: [], seconds: [] };
+    }
+    extend(this.#train, train);
+    extend(this.#validation, validation);
+    return this.redraw();
+  }
+
+  /** Mark these steps. @param {number[]} checkpoints @param {number[]} resumes */
+  mark(checkpoints, resumes) {
+    const marks = { checkpoints, resumes };
+    if (JSON.stringify(marks) === JSON.stringify(this.#marks)) return;
+    this.#marks = marks;
+    this.redraw();
+  }
+
+  /** @param {Partial<View>} view */
+  show(view) {
+    const moved = (view.over && view.over !== this.view.over) || (view.curve && view.curve !== this.view.curve);
+    Object.assign(this.view, view);
+    if (moved) this.#part = null;
+    return this.redraw();
+  }
+
+  /** Show the whole run again. */
+  async unzoom() {
+    this.#part = null;
+    if (this.#drawn) (await plotly()).relayout(this.element, { "xaxis.autorange": true, "yaxis.autorange": true });
+  }
+
+  /** Draw what there is now; drawings follow each other. */
+  redraw() {
+    this.#drawing = this.#drawing.then(async () => {
+      if (!this.count && !this.#validation.x.length) return;
+      const chart = await plotly();
+      await chart.react(this.element, this.traces(), this.layout(), CONFIG);
+      this.element.dataset.points = String(this.count);
+      if (!this.#drawn) this.listen();
+      this.#drawn = true;
+    });
+    return this.#drawing;
+  }
+
+  /** Ask for the points of a part that the user has zoomed into. */
+  listen() {
+    const element = /** @type {any} */ (this.element);
+    element.on("plotly_relayout", async (/** @type {Record<string, any>} */ change) => {
+      const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+      if (change["xaxis.autorange"]) this.#part = null;
+      else if (from === undefined) return;
+      const places = this.places(this.#train);
+      const steps = from === undefined ? null : stepsBetween(this.#train, places, from, to);
+      if (steps) this.#part = await this.detail(steps[0], steps[1]);
+      await this.redraw();
+    });
+  }
+
+  unit() {
+    return unitOf(this.#train.seconds[this.#train.seconds.length - 1] ?? 0);
+  }
+
+  /** @param {Curve} curve */
+  places(curve) {
+    return placesOf(curve, this.view.over, this.unit()[1]);
+  }
+
+  traces() {
+    const { texts, view } = this;
+    const train = this.#part ?? this.#train;
+    const [x, y] = [this.places(train), valuesOf(train, view.curve)];
+    const name = view.curve === "loss" ? texts.train_loss : texts[`curve_${view.curve}`];
+    const smooth = view.smoothing > 0;
+    const line = { color: smooth ? COLORS.faint : COLORS.train, width: smooth ? 1 : 2 };
+    const traces = [{ name, x, y, mode: train.x.length === 1 ? "markers" : "lines", line, opacity: smooth ? 0.6 : 1, showlegend: true }]; // prettier-ignore
+    if (view.curve === "loss") traces.push(.../** @type {any[]} */ (this.validation()));
+    if (smooth) traces.push(/** @type {any} */ ({ name: texts.smoothed, x, y: smoothed(y, view.smoothing), mode: "lines", line: { color: COLORS.train, width: 2 } })); // prettier-ignore
+    return [...traces, ...this.labels(train, x, y)];
+  }
+
+  /** The evaluations, and the best of them. */
+  validation() {
+    const { texts } = this;
+    const { y } = this.#validation;
+    const x = this.places(this.#validation);
+    const trace = { name: texts.validation_loss, x, y, mode: "lines+markers", marker: { size: 7, symbol: "diamond" }, line: { color: COLORS.validation, width: 2 } }; // prettier-ignore
+    const best = lowest(y);
+    const star = { name: texts.best, x: [x[best]], y: [y[best]], mode: "markers", marker: { size: 14, symbol: "star", color: COLORS.validation }, hoverinfo: "name+y", showlegend: true }; // prettier-ignore
+    return y.length > 1 && best >= 0 ? [trace, star] : [trace];
+  }
+
+  /** The last value in figures, and checkpoints as ticks on the curve. @param {StepCurve} train @param {number[]} x @param {(number | null)[]} y */
+  labels(train, x, y) {
+    const { texts } = this;
+    const color = dark() ? "#e2e8f0" : "#1e293b";
+    const last = y.length - 1;
+    const label = { x: [x[last]], y: [y[last]], mode: "text", text: [this.inFigures(y[last])], textposition: "top left", textfont: { color, size: 12 }, hoverinfo: "skip", showlegend: false }; // prettier-ignore
+    const saved = this.#marks.checkpoints.filter((step) => train.x.includes(step)).map((step) => train.x.indexOf(step));
+    const ticks = { name: texts.checkpoints, x: saved.map((at) => x[at]), y: saved.map((at) => y[at]), mode: "markers", marker: { size: 10, symbol: "line-ns-open", color: COLORS.mark, line: { width: 2 } }, showlegend: saved.length > 0, hoverinfo: "name+x" }; // prettier-ignore
+    return [label, ticks];
+  }
+
+  /** @param {number | null} value */
+  inFigures(value) {
+    if (value === null || value === undefined) return "";
+    if (this.view.curve === "learning_rate") return value.toExponential(1);
+    return this.view.curve === "loss" ? figure(value) : value.toPrecision(3);
   }
 
   layout() {
+    const { texts, view } = this;
     const grid = dark() ? "#334155" : "#e2e8f0";
+    const places = this.places(this.#train);
+    const resumed = this.#marks.resumes.map((step) => placeOfStep(this.#train, places, step));
+    const line = { type: "line", yref: "paper", y0: 0, y1: 1, line: { color: COLORS.mark, width: 1, dash: "dot" } };
+    const title = view.over === "time" ? texts.over_time_in.replace("{unit}", this.unit()[0]) : texts[`over_${view.over}`]; // prettier-ignore
     return {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: dark() ? "#e2e8f0" : "#1e293b" },
-      xaxis: { title: { text: this.texts.step }, gridcolor: grid, zeroline: false, tickformat: ",d" },
+      xaxis: { title: { text: title }, gridcolor: grid, zeroline: false, tickformat: view.over === "time" ? "" : ",d" },
       yaxis: {
-        title: { text: this.texts.loss },
+        title: { text: texts[`curve_${view.curve}`] },
         gridcolor: grid,
         zeroline: false,
-        type: this.#logarithmic ? "log" : "linear",
+        type: view.logarithmic ? "log" : "linear",
+        exponentformat: "e",
       },
-      margin: { l: 60, r: 10, t: 10, b: 45 },
+      shapes: resumed.filter((x) => x !== null).map((x) => ({ ...line, x0: x, x1: x })),
+      margin: { l: 76, r: 16, t: 10, b: 45 },
       legend: { orientation: "h", y: 1.12 },
       hovermode: "x",
-      uirevision: this.key,
+      uirevision: `${this.key}-${view.curve}-${view.over}-${view.logarithmic}`,
       autosize: true,
     };
   }
 
-  async draw() {
+  /** @param {string} filename */
+  async downloadImage(filename) {
+    const size = { width: 1200, height: 675, scale: 2 };
+    const background = { paper_bgcolor: dark() ? "#0b0f19" : "#ffffff" };
     const chart = await plotly();
-    const { texts } = this;
-    const train = {
-      name: texts.train_loss,
-      x: [],
-      y: [],
-      mode: "lines+markers",
-      marker: { size: 4 },
-      line: { color: COLORS.train },
-    };
-    const dotted = { color: COLORS.validation, dash: "dot" };
-    const marker = { size: 8, symbol: "diamond" };
-    const validation = { name: texts.validation_loss, x: [], y: [], mode: "lines+markers", marker, line: dotted };
-    // Hide the mode bar, which offers to upload the chart to an external server.
-    await chart.newPlot(this.element, [train, validation], this.layout(), {
-      responsive: true,
-      displayModeBar: false,
-      plotlyServerURL: "",
-    });
-    this.#drawn = true;
-  }
-
-  /** Add new points; `reset` removes the earlier ones first. @param {Points} train @param {Points} validation @param {boolean} reset */
-  async add(train, validation, reset) {
-    if (!train.x.length && !validation.x.length) return;
-    if (!this.#drawn) await this.draw();
-    const chart = await plotly();
-    if (reset) {
-      this.#points = 0;
-      await chart.restyle(this.element, { x: [[], []], y: [[], []] });
-    }
-    this.#points += train.x.length;
-    await chart.extendTraces(this.element, { x: [train.x, validation.x], y: [train.y, validation.y] }, [0, 1]);
-    this.element.dataset.points = String(this.#points);
-  }
-
-  switchScale() {
-    this.#logarithmic = !this.#logarithmic;
-    this.restyle();
-  }
-
-  async restyle() {
-    if (!this.#drawn) return;
-    const { font, xaxis, yaxis } = this.layout();
-    const chart = await plotly();
-    const grids = { "xaxis.gridcolor": xaxis.gridcolor, "yaxis.gridcolor": yaxis.gridcolor };
-    chart.relayout(this.element, { font, ...grids, "yaxis.type": yaxis.type });
+    await chart.downloadImage({ data: this.traces(), layout: { ...this.layout(), ...background } }, { format: "png", filename, ...size }); // prettier-ignore
   }
 }

@@ -1,21 +1,22 @@
 // The page of one run: state, figures, curves, answers, log, and actions.
 // @ts-check
 import { ask, inWords, post, runPage, runPath } from "./api.js";
-import { LossChart } from "./chart.js";
-import { button, fill, heads, make, poll, scrolling, setText } from "./dom.js";
-import { figure, size } from "./format.js";
-import { checkpointList, settingsOf } from "./run_details.js";
+import { answerTable } from "./answers.js";
+import { RunChart } from "./chart.js";
+import { chartTools, storedView } from "./chart_tools.js";
+import { button, fill, make, poll, setText } from "./dom.js";
+import { clock, figure, size } from "./format.js";
+import { checkpointList, logOf, settingsOf } from "./run_details.js";
 import { FACTS, changesOf, factsOf, named, offered, phaseOf, progressOf, titleOf } from "./run_view.js";
+import { Tabs } from "./tabs.js";
 
 /**
  * @typedef {import("./run_view.js").Status} Status
- * @typedef {import("./run_view.js").Sample} Sample
  * @typedef {{ last: number, reset: boolean, train: any, validation: any, status: Status }} Update
  */
 
 const POLL_MS = 1000;
 const MOST_POINTS = 4000;
-const NEAR_END = 40;
 
 const canTell = () => "Notification" in window;
 const mayTell = () => canTell() && Notification.permission === "granted";
@@ -41,9 +42,8 @@ function makeParts(texts, id) {
   const waiting = make("p", { class: "fs-hint" }, texts.waiting_for_points);
   const reading = make("p", { class: "fs-reading", role: "status" });
   const notes = make("ul", { class: "fs-notes" });
-  const answers = make("div", { class: "fs-answers" });
-  const log = make("pre", { class: "fs-log", tabindex: 0 });
-  const logBox = make("details", {}, make("summary", {}, texts.log), log);
+  const phases = make("ol", { class: "fs-phases" });
+  const settings = make("p", { class: "fs-hint fs-key-settings" });
   return {
     title,
     below,
@@ -58,9 +58,8 @@ function makeParts(texts, id) {
     waiting,
     reading,
     notes,
-    answers,
-    log,
-    logBox,
+    phases,
+    settings,
   };
 }
 
@@ -80,14 +79,23 @@ class RunPage {
     this.base = runPath(id);
     this.say = (/** @type {string} */ key, /** @type {Record<string, unknown>} */ values) =>
       fill(this.texts[key], values);
-    this.chart = new LossChart(this.texts, id);
-    this.checkpoints = checkpointList(this.texts);
+    const detail = async (/** @type {number} */ first, /** @type {number} */ last) =>
+      (await ask(`${this.base}/curves?first=${first}&last=${last}`).catch(() => ({ train: null }))).train;
+    this.chart = new RunChart(this.texts, id, storedView(), detail);
+    this.checkpoints = checkpointList(this.texts, this.base);
+    this.answers = answerTable(this.texts);
+    this.log = logOf(this.texts, this.base);
+    this.asked = ask(`${this.base}/config`);
     this.controls = this.makeControls();
     this.parts = makeParts(this.texts, id);
-    this.scale = button(this.texts.logarithmic, () => this.switchScale(), "fs-small");
-    const { logBox } = this.parts;
-    logBox.addEventListener("toggle", () => logBox.open && this.readLog());
+    this.facts = make("dl", { class: "fs-facts", hidden: true });
+    this.tools = chartTools(this.chart, this.texts, this.base, id);
+    this.tabs = this.makeTabs();
     root.append(...this.layout());
+    this.asked.then(
+      (settings) => this.showSettings(settings),
+      () => {}, // the tab says why
+    );
     for (const control of Object.values(this.controls)) control.hidden = true; // until the status is known
   }
 
@@ -115,6 +123,24 @@ class RunPage {
     };
   }
 
+  makeTabs() {
+    const { texts } = this;
+    const tabs = new Tabs(texts.run, "fs-run", [
+      { id: "answers", title: texts.answers, panel: this.answers.element },
+      { id: "checkpoints", title: texts.checkpoints, panel: this.checkpoints.element },
+      { id: "settings", title: texts.settings_of_run, panel: settingsOf(texts, this.asked) },
+      { id: "log", title: texts.log, panel: this.log.element, opened: this.log.read },
+    ]);
+    for (const id of ["answers", "checkpoints"]) tabs.hide(id, true); // until there are any
+    return tabs;
+  }
+
+  /** @param {import("./run_details.js").RunSettings} settings */
+  showSettings({ model, dataset, header }) {
+    const values = Object.entries(header).map(([name, value]) => `${name} ${value}`);
+    setText(this.parts.settings, [model.split("/").pop(), dataset, ...values].filter(Boolean).join(" · "));
+  }
+
   /** The layout from top to bottom. @returns {HTMLElement[]} */
   layout() {
     const { texts, controls } = this;
@@ -131,12 +157,13 @@ class RunPage {
       download,
       fix,
     } = controls;
-    const tiles = FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name]));
+    this.facts.append(...FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name])));
     return /** @type {HTMLElement[]} */ ([
       row(
         this.parts.title,
         button(texts.rename, () => this.editName(), "fs-small"),
       ),
+      this.parts.settings,
       this.parts.below,
       row(
         this.parts.state,
@@ -156,22 +183,16 @@ class RunPage {
       this.parts.next,
       make("p", { class: "fs-row" }, fix),
       this.parts.evidence,
-      make("dl", { class: "fs-facts" }, ...tiles),
-      row(make("h2", {}, texts.curve), spring(), this.scale),
+      this.facts,
+      make("h2", { class: "fs-hidden" }, texts.curve),
       this.parts.waiting,
+      this.parts.phases,
       this.parts.reading,
+      this.tools,
       this.chart.element,
       this.parts.notes,
-      this.parts.answers,
-      this.checkpoints.element,
-      settingsOf(texts, this.base),
-      this.parts.logBox,
+      this.tabs.element,
     ]);
-  }
-
-  switchScale() {
-    this.chart.switchScale();
-    setText(this.scale, this.chart.logarithmic ? this.texts.linear : this.texts.logarithmic);
   }
 
   async askToTell() {
@@ -214,8 +235,21 @@ class RunPage {
     this.#last = update.last;
     this.show(update.status);
     await this.chart.add(update.train, update.validation, update.reset);
-    this.parts.waiting.hidden = this.chart.count > 0;
+    this.showChart(update.status);
     if (this.chart.count > MOST_POINTS) this.#last = 0; // let the server downsample again
+  }
+
+  /** The chart, or what happens before its first point. @param {Status} status */
+  showChart(status) {
+    const there = this.chart.count > 0;
+    this.tools.hidden = this.chart.element.hidden = !there;
+    this.parts.waiting.hidden = there || status.over;
+    this.parts.phases.hidden = there || !status.phases.length;
+    const line = (/** @type {{ name: string, seconds: number }} */ { name, seconds }) =>
+      make("li", {}, make("span", {}, name), make("span", {}, clock(seconds)));
+    this.parts.phases.replaceChildren(...status.phases.map(line));
+    const steps = status.checkpoints.map(({ step }) => step);
+    this.chart.mark(steps, status.resumes);
   }
 
   /** The run doesn't exist: show that and stop polling. */
@@ -247,8 +281,10 @@ class RunPage {
     this.showActions(status);
     if (this.parts.notes.childElementCount !== status.warnings.length)
       this.parts.notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
-    this.showAnswers(status.samples);
+    this.answers.show(status.samples);
     this.checkpoints.show(status.checkpoints);
+    this.tabs.hide("answers", !status.samples.length);
+    this.tabs.hide("checkpoints", !status.checkpoints.length);
   }
 
   /** Let the name be edited in its place: Enter keeps it, Escape leaves it. */
@@ -279,6 +315,7 @@ class RunPage {
 
   /** Fill the tiles; a run that is over has none without a value. @param {Status} status */
   showFacts(status) {
+    this.facts.hidden = !status.total_steps;
     for (const [name, text] of Object.entries(factsOf(status, this.say))) setText(this.parts.facts[name], text);
     for (const fact of Object.values(this.parts.facts)) {
       const tile = /** @type {HTMLElement} */ (fact.parentElement);
@@ -313,53 +350,6 @@ class RunPage {
     new Notification(title, { body: status.problem || loss, tag: this.id });
   }
 
-  /** @param {Sample[]} samples */
-  showAnswers(samples) {
-    const shown = JSON.stringify(samples);
-    if (this.parts.answers.dataset.shown === shown) return;
-    this.parts.answers.dataset.shown = shown;
-    if (!samples.length) return this.parts.answers.replaceChildren();
-    const { texts } = this;
-    const cell = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("td", {}, ...parts);
-    const rows = samples.map((pair) =>
-      make(
-        "tr",
-        {},
-        make("th", { scope: "row" }, pair.prompt),
-        cell(pair.before),
-        cell(pair.after, this.earlier(pair)),
-      ),
-    );
-    const table = make(
-      "table",
-      {},
-      make("thead", {}, heads(texts.prompt, texts.before, texts.after)),
-      make("tbody", {}, ...rows),
-    );
-    this.parts.answers.replaceChildren(make("h2", {}, texts.answers), scrolling(texts.answers, table));
-  }
-
-  /** The intermediate answers, newest first. @param {Sample} pair */
-  earlier(pair) {
-    if (pair.answers.length < 2) return null;
-    const line = (/** @type {{ step: number, answer: string }} */ one) =>
-      make("li", {}, make("small", {}, fill(this.texts.at_step, { step: one.step })), " ", one.answer);
-    const said = pair.answers.slice(0, -1).reverse().map(line);
-    const summary = make("summary", {}, fill(this.texts.on_the_way, { count: said.length }));
-    return make("details", {}, summary, make("ul", {}, ...said));
-  }
-
-  async readLog() {
-    try {
-      const { text } = await ask(`${this.base}/log`);
-      const atEnd = this.parts.log.scrollHeight - this.parts.log.scrollTop - this.parts.log.clientHeight < NEAR_END;
-      setText(this.parts.log, text);
-      if (atEnd) this.parts.log.scrollTop = this.parts.log.scrollHeight;
-    } catch {
-      /* the next poll tries again */
-    }
-  }
-
   async showDevice() {
     if (this.over) return setText(this.parts.facts.device, "–");
     try {
@@ -376,7 +366,7 @@ class RunPage {
     const look = async () => {
       await this.refresh();
       await this.showDevice();
-      if (this.parts.logBox.open) await this.readLog();
+      if (this.tabs.chosen === "log") await this.log.read();
     };
     this.end = poll(this.root, look, POLL_MS, () => mayTell() && !this.over);
   }

@@ -9,7 +9,7 @@ import { clock, figure, size } from "./format.js";
  *   step: number, total_steps: number, epoch: number, loss: number | null, validation_loss: number | null,
  *   eta_seconds: number | null, tokens_per_second: number | null, memory_bytes: number | null,
  *   peak_memory_bytes: number | null, estimated_bytes: number | null, attempt: number,
- *   resumed_from_step: number | null, saved_step: number | null, stop_seconds: number | null, problem: string,
+ *   resumed_from_step: number | null, resumes: number[], phases: { name: string, seconds: number }[], saved_step: number | null, stop_seconds: number | null, problem: string,
  *   fix: Record<string, unknown>, evidence: string[], checkpoints: import("./run_details.js").Checkpoint[], warnings: string[], reading: string, samples: Sample[], adapter: boolean,
  * }} Status
  */

@@ -8,6 +8,7 @@ export class Tabs {
   /** @type {Map<string, { tab: HTMLButtonElement, panel: HTMLElement, opened?: () => void }>} */
   #tabs = new Map();
   #chosen = "";
+  #asked = false;
 
   /** @param {string} name what the tabs are of @param {string} prefix of the elements' ids @param {Tab[]} tabs */
   constructor(name, prefix, tabs) {
@@ -17,7 +18,7 @@ export class Tabs {
     for (const { id, title, panel, opened } of tabs) {
       const [tabId, panelId] = [`${prefix}-tab-${id}`, `${prefix}-panel-${id}`];
       const attributes = { type: "button", role: "tab", id: tabId, "aria-controls": panelId };
-      const tab = make("button", { ...attributes, onclick: () => this.choose(id) }, title);
+      const tab = make("button", { ...attributes, onclick: () => this.take(id) }, title);
       const about = { role: "tabpanel", id: panelId, "aria-labelledby": tabId };
       for (const [key, value] of Object.entries(about)) panel.setAttribute(key, value);
       this.#tabs.set(id, { tab, panel, opened });
@@ -29,6 +30,12 @@ export class Tabs {
 
   get chosen() {
     return this.#chosen;
+  }
+
+  /** The user's choice. @param {string} id */
+  take(id) {
+    this.#asked = true;
+    this.choose(id);
   }
 
   /** @param {string} chosen */
@@ -55,6 +62,8 @@ export class Tabs {
     if (!found || found.tab.hidden === hidden) return;
     found.tab.hidden = hidden;
     if (hidden && this.#chosen === id) this.choose(this.shown[0]);
+    // What appears later and comes first is opened, unless the user has chosen.
+    else if (!hidden && !this.#asked && this.shown[0] === id) this.choose(id);
   }
 
   /** The ids of the tabs that aren't hidden. */
@@ -69,7 +78,7 @@ export class Tabs {
     const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: ids.length - 1 }[event.key];
     if (next === undefined) return;
     event.preventDefault();
-    this.choose(ids[(next + ids.length) % ids.length]);
+    this.take(ids[(next + ids.length) % ids.length]);
     this.#tabs.get(this.#chosen)?.tab.focus();
   }
 }

@@ -239,7 +239,7 @@ def test_pages_are_responsive_and_accessible(
 
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     run = recorded_run(studio.home, step(1, 2), step(2, 2), Stopped(step=2, resumable=False))
-    for path, ready in (("/en/", "Start training"), (f"/en/run?run={run.id}", "Loss over steps"), ("/en/runs", "Runs")):
+    for path, ready in (("/en/", "Start training"), (f"/en/run?run={run.id}", "Training loss"), ("/en/runs", "Runs")):
         page.goto(studio.url + path)
         page.locator("gradio-app main").get_by_text(ready).filter(visible=True).first.wait_for()
         page.locator(".fs-rail").wait_for()

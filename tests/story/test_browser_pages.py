@@ -1,12 +1,14 @@
 """New fine-tune and Runs in the browser, without training: marked fields, reset, search, filter, and deleting several."""
 
 import re
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from interfaces.events import Stopped
+from interfaces.events import CheckpointCommitted, Evaluated, Stopped
 from interfaces.texts import texts
 from tests.story.conftest import name_model, setting
 from tests.support.records import recorded_run, step
@@ -145,6 +147,54 @@ def test_duplicate_opens_the_form_with_the_runs_settings(new_page: Callable[...,
     page.goto(f"{studio.url}/en/run?run={folder.id}")
     page.get_by_role("link", name=EN["duplicate"], exact=True).click()
     expect(setting(page, "learning_rate")).to_have_value("0.00321")
+
+
+def test_curves_are_switched_zoomed_in_detail_and_downloaded(new_page: Callable[..., Any], studio: Studio) -> None:
+    events = [step(number, 6000, loss=3 / number) for number in range(1, 6001)]
+    saved = CheckpointCommitted(step=6000, path="checkpoints/step-0006000", size_bytes=5)
+    losses = [Evaluated(step=at, loss=at / 1000, examples=3, seconds=0.1) for at in (2000, 4000, 6000)]
+    folder = recorded_run(
+        studio.home, *events, *losses, saved, Stopped(step=6000, resumable=False), learning_rate=0.0123
+    )
+    folder.checkpoint(6000).mkdir(parents=True)
+    (folder.checkpoint(6000) / "adapter_config.json").write_text("{}")
+    (folder.checkpoint(6000) / "optimizer.pt").write_text("only a resume needs it")
+    folder.log.write_text("first\nA WARNING of old\n" + "more\n" * 20_000)
+    page = new_page()
+    page.goto(f"{studio.url}/en/run?run={folder.id}")
+    page.wait_for_function("document.querySelector('.fs-chart')?.data?.length > 2")
+    drawn = "document.querySelector('.fs-chart')"
+    assert page.evaluate(f"{drawn}.data.find((one) => one.name === 'best').x[0]") == 2000
+    expect(page.locator(".fs-key-settings")).to_contain_text("learning_rate 0.0123")
+    # Zoomed in, every step is there, and a redraw keeps the zoom.
+    page.evaluate(f"Plotly.relayout({drawn}, {{'xaxis.range[0]': 3000, 'xaxis.range[1]': 3400}})")
+    every = [str(number) for number in range(3000, 3401)]
+    page.wait_for_function(f"[{','.join(every)}].every((step) => {drawn}.data[0].x.includes(step))")
+    page.get_by_label(EN["smoothing"]).fill("0.5")
+    page.wait_for_function(f"{drawn}.data.some((one) => one.name === '{EN['smoothed']}')")
+    assert page.evaluate(f"Math.round({drawn}.layout.xaxis.range[0])") == 3000
+    page.get_by_role("button", name=EN["zoom_out"]).click()
+    page.wait_for_function(f"{drawn}.data[0].x[0] === 1")
+    page.get_by_role("radio", name=EN["curve_learning_rate"]).check()
+    page.wait_for_function(f"{drawn}.data[0].y[0] === 0.001")
+    page.get_by_role("radio", name=EN["over_tokens"], exact=True).check()
+    page.wait_for_function(f"{drawn}.data[0].x[0] === 50")
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="CSV").click()
+    assert len(Path(downloading.value.path()).read_text().splitlines()) == 6001
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="PNG").click()
+    assert Path(downloading.value.path()).read_bytes().startswith(b"\x89PNG")
+    # Its checkpoints, its settings, its log.
+    page.get_by_role("tab", name=EN["checkpoints"]).click()
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name=EN["download_adapter"]).last.click()
+    assert zipfile.ZipFile(downloading.value.path()).namelist() == ["adapter_config.json"]
+    page.get_by_role("tab", name=EN["settings_of_run"]).click()
+    expect(page.get_by_role("row", name="learning_rate 0.0123")).to_be_visible()
+    page.get_by_role("tab", name=EN["log"], exact=True).click()
+    page.get_by_label(EN["search_log"]).fill("warning")
+    expect(page.locator("#fs-run-panel-log pre")).to_have_text("2: A WARNING of old")
 
 
 def test_run_is_renamed_and_found_by_keyboard(new_page: Callable[..., Any], studio: Studio) -> None:

@@ -10,29 +10,33 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
+from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
-from interfaces.run_config import read_run_config, to_yaml
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
+from studio.pages.run_settings import RunSettings, settings_of
 from studio.runs.changes import CURSOR, RunChanges, changes_since
-from studio.runs.curves import updates_since
+from studio.runs.curves import curves_as_csv, curves_between, updates_since
 from studio.runs.diagnosis import fix_of
-from studio.runs.log_tail import tail_of
+from studio.runs.log_tail import find_in_log, tail_of
 from studio.runs.names import rename_run
 from studio.runs.state import RunSummary, list_runs, summary_of
-from studio.runs.status import RunUpdate
+from studio.runs.status import Curves, RunUpdate
 from studio.runs.trash import delete_run, restore_run
 from studio.sizing.estimate import changed
 from studio.web.errors import PlainRoute
+from studio.web.routes.texts import Language
 
 RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
 CHUNK_BYTES = 1 << 20
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "README.md")
+Position = Annotated[int, Query(ge=0, le=10**12)]
 
 
 def named_run(home: Home, run_id: str) -> RunFolder:
@@ -54,6 +58,10 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     def folder_of(run_id: str) -> RunFolder:
         return named_run(manager.home, run_id)
+
+    def history_of(run_id: str) -> RunHistory:
+        folder = folder_of(run_id)
+        return histories.setdefault(run_id, RunHistory(folder))
 
     @router.get("")
     def read_runs() -> list[RunSummary]:
@@ -77,21 +85,28 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         return summary_of(folder_of(run_id), histories)
 
     @router.get("/{run_id}/events")
-    def read_events(
-        run_id: str,
-        since: Annotated[int, Query(ge=0, le=10**12)] = 0,
-        language: Annotated[str, Query(pattern="^(en|zh)$")] = "en",
-    ) -> RunUpdate:
-        folder = folder_of(run_id)
-        return updates_since(histories.setdefault(run_id, RunHistory(folder)), since, language)
+    def read_events(run_id: str, since: Position = 0, language: Language = "en") -> RunUpdate:
+        return updates_since(history_of(run_id), since, language)
+
+    @router.get("/{run_id}/curves")
+    def read_curves(run_id: str, first: Position = 0, last: Position = 10**12) -> Curves:
+        """Return a part of the curves in detail, for a page that has zoomed in."""
+        return curves_between(history_of(run_id), first, last)
+
+    @router.get("/{run_id}/curves.csv")
+    def download_curves(run_id: str) -> StreamingResponse:
+        headers = {"Content-Disposition": f'attachment; filename="curves-{run_id}.csv"'}
+        return StreamingResponse(curves_as_csv(history_of(run_id)), media_type="text/csv", headers=headers)
 
     @router.get("/{run_id}/log")
-    def read_log(run_id: str) -> dict[str, str]:
-        return {"text": tail_of(folder_of(run_id).log)}
+    def read_log(run_id: str, find: Annotated[str, Query(max_length=200)] = "") -> dict[str, str]:
+        """Return the end of the log, or the lines of the whole log that contain a text."""
+        log = folder_of(run_id).log
+        return {"text": "\n".join(find_in_log(log, find)) if find else tail_of(log)}
 
     @router.get("/{run_id}/config")
-    def read_config(run_id: str) -> dict[str, str]:
-        return {"yaml": to_yaml(read_run_config(folder_of(run_id)))}
+    def read_config(run_id: str) -> RunSettings:
+        return settings_of(folder_of(run_id))
 
     @router.post("/{run_id}/stop")
     def stop(run_id: str, discard: Annotated[bool, Body(embed=True)] = False) -> dict[str, bool]:
@@ -130,13 +145,26 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.get("/{run_id}/adapter.zip")
     def download(run_id: str) -> StreamingResponse:
-        folder = folder_of(run_id)
-        if not folder.adapter.is_dir():
-            raise FineTuneError.of(Code.NO_ADAPTER, run=run_id)
-        headers = {"Content-Disposition": f'attachment; filename="adapter-{run_id}.zip"'}
-        return StreamingResponse(stream_zip(folder.adapter), media_type="application/zip", headers=headers)
+        return zipped(folder_of(run_id).adapter, f"adapter-{run_id}")
+
+    @router.get("/{run_id}/checkpoints/{step}.zip")
+    def download_checkpoint(run_id: str, step: Annotated[int, PathParameter(ge=0, le=10**9)]) -> StreamingResponse:
+        """Return the adapter as it was at a step, without what only a resume needs."""
+        return zipped(folder_of(run_id).checkpoint(step), f"adapter-{run_id}-step-{step}", ADAPTER_FILES)
 
     return router
+
+
+def zipped(folder: Path, name: str, files: tuple[str, ...] = ()) -> StreamingResponse:
+    """Send a folder, or some of its files, as a zip.
+
+    Raises:
+        FineTuneError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FineTuneError.of(Code.NO_ADAPTER, run=name)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
+    return StreamingResponse(stream_zip(folder, files), media_type="application/zip", headers=headers)
 
 
 class _Pipe(io.RawIOBase):
@@ -157,11 +185,11 @@ class _Pipe(io.RawIOBase):
         return taken
 
 
-def stream_zip(folder: Path) -> Iterator[bytes]:
-    """Stream the files of a folder as a zip, without storing it in memory or on disk."""
+def stream_zip(folder: Path, files: tuple[str, ...] = ()) -> Iterator[bytes]:
+    """Stream the files of a folder, or those with these names, as a zip that is stored neither in memory nor on disk."""
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and (not files or path.name in files)):
             with (
                 path.open("rb") as source,
                 archive.open(zipfile.ZipInfo.from_file(path, path.relative_to(folder)), "w") as target,

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.events import CheckpointCommitted, Evaluated, Finished, Sampled, Stopped, Stopping
+from interfaces.events import CheckpointCommitted, Evaluated, Finished, Phase, Sampled, Stopped, Stopping
 from interfaces.files import write_json
 from interfaces.folders import Home
 from interfaces.history import RunHistory
 from interfaces.process import ProcessIdentity
-from studio.runs.curves import MOST_POINTS, thinned, updates_since
+from studio.runs.curves import MOST_POINTS, curves_as_csv, curves_between, kept_points, updates_since
 from studio.runs.state import run_state
 from studio.runs.status import Curve
 from tests.support.records import STARTED, step
@@ -18,17 +18,16 @@ from trainer.training.event_log import EventLog
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends_and_extremes() -> None:
-    xs, ys = list(range(100_000)), [1.0] * 100_000
-    ys[77_777], ys[33_333], ys[0], ys[-1] = 9.0, -9.0, 2.0, 3.0
-    thin_x, thin_y = thinned(xs, ys)
-    assert len(thin_x) <= MOST_POINTS
-    assert {9.0, -9.0} <= set(thin_y)
-    assert (thin_x[0], thin_y[0], thin_x[-1], thin_y[-1]) == (0, 2.0, 99_999, 3.0)
-    assert thin_x == sorted(thin_x)
+    ys = [1.0] * 100_000
+    ys[77_777], ys[33_333], ys[500] = 9.0, -9.0, math.nan
+    kept = kept_points(ys)
+    assert len(kept) <= MOST_POINTS
+    assert {0, 33_333, 77_777, 99_999} <= set(kept)
+    assert list(kept) == sorted(kept)
 
 
 def test_a_short_curve_stays_as_it_is() -> None:
-    assert thinned([1, 2, 3], [1.0, math.nan, 3.0]) == ([1, 2, 3], [1.0, None, 3.0])
+    assert list(kept_points([1.0, math.nan, 3.0])) == [0, 1, 2]
 
 
 @pytest.fixture
@@ -47,9 +46,8 @@ def test_page_gets_everything_once_then_only_updates(history: RunHistory) -> Non
         log.append(step(2, loss=0.5))
         log.append(Evaluated(step=2, loss=0.7, examples=1, seconds=0.1))
         second = updates_since(history, first.last, "en")
-        assert (second.reset, second.train, second.validation) == (
-            False, Curve(x=[2], y=[0.5]), Curve(x=[2], y=[0.7]),
-        )  # fmt: skip
+        assert (second.reset, second.train.x, second.train.y) == (False, [2], [0.5])
+        assert second.validation == Curve(x=[2], y=[0.7], tokens=[100], seconds=[1.0])
         assert second.status.eta_seconds == pytest.approx(49)
         assert updates_since(history, second.last, "en").train.x == []
 
@@ -88,7 +86,9 @@ def test_page_drops_repeated_steps_after_resume(history: RunHistory) -> None:
         log.append(STARTED.model_copy(update={"resumed_from_step": 1}))
         log.append(step(2, loss=9.0))
     reported = updates_since(history, seen, "en")
-    assert (reported.reset, reported.train) == (True, Curve(x=[1, 2], y=[1.0, 9.0]))
+    assert (reported.reset, reported.train.x, reported.train.y) == (True, [1, 2], [1.0, 9.0])
+    assert (reported.train.tokens, reported.train.speed) == ([50, 100], [100.0, 100.0])
+    assert reported.status.resumes == [1]
 
 
 def test_nan_loss_is_a_gap(history: RunHistory) -> None:
@@ -118,7 +118,7 @@ def test_long_curve_is_downsampled_to_two_thousand_points(history: RunHistory, t
             step(number, 5000).model_copy(update={"seq": number}).model_dump_json() + "\n" for number in range(1, 5001)
         )
     reported = updates_since(history, 0, "zh")
-    assert 1000 <= len(reported.train.x) <= MOST_POINTS
+    assert 700 <= len(reported.train.x) <= MOST_POINTS
     assert (reported.train.x[0], reported.train.x[-1]) == (1, 5000)
 
 
@@ -137,8 +137,48 @@ def test_concurrent_tabs_get_no_duplicates(history: RunHistory) -> None:
 def test_gaps_do_not_hide_extremes() -> None:
     ys = [1.0] * 10_000
     ys[5000], ys[5001], ys[7000], ys[7001] = math.nan, 8.0, math.inf, -8.0
-    _, thin = thinned(range(10_000), ys)
-    assert {8.0, -8.0} <= set(thin)
+    assert {8.0, -8.0} <= {ys[index] for index in kept_points(ys)}
+
+
+def long_run(history: RunHistory, count: int) -> None:
+    """A run with a spike of the gradient at step 4001 that its loss doesn't show."""
+    with history.folder.events.open("w") as file:
+        for number in range(1, count + 1):
+            norm = 50.0 if number == 4001 else 1.0
+            event = step(number, count).model_copy(update={"seq": number, "grad_norm": norm})
+            file.write(event.model_dump_json() + "\n")
+
+
+def test_zoomed_part_has_all_its_points(history: RunHistory) -> None:
+    long_run(history, 9000)
+    whole = updates_since(history, 0, "en").train
+    assert len(whole.x) <= MOST_POINTS
+    assert max(norm or 0 for norm in whole.grad_norm) == 50.0
+    part = curves_between(history, 4000, 4099).train
+    assert (part.x, part.grad_norm[1]) == (list(range(4000, 4100)), 50.0)
+    assert curves_between(history, 9500, 9600).train.x == []
+
+
+def test_csv_has_every_step_and_the_validation_losses(history: RunHistory) -> None:
+    long_run(history, 3000)
+    with EventLog(history.folder.events, 1) as log:
+        log.append(Evaluated(step=3000, loss=0.25, examples=1, seconds=0.1))
+    lines = list(curves_as_csv(history))
+    assert len(lines) == 3001
+    assert lines[0].startswith("step,tokens,seconds,loss,validation_loss")
+    assert lines[-1] == "3000,150000,1500.0,1.0,0.25,0.001,1.0,7\n"
+
+
+def test_phases_before_the_first_step_are_timed(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(STARTED)
+        for name in ("model", "tokenize", "tokenize", "train"):
+            log.append(Phase(phase=name))
+        phases = updates_since(history, 0, "en").status.phases
+        assert len(phases) == 3
+        assert all(phase.seconds >= 0 for phase in phases)
+        log.append(step(1))
+        assert updates_since(history, 0, "en").status.phases == []
 
 
 def test_time_left_counts_steps_not_points(history: RunHistory) -> None:

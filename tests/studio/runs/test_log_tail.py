@@ -1,7 +1,7 @@
 import traceback
 from pathlib import Path
 
-from studio.runs.log_tail import LOG_BYTES, last_lines, tail_of
+from studio.runs.log_tail import LOG_BYTES, find_in_log, last_lines, tail_of
 
 
 def test_the_end_of_a_huge_log_is_plain_text(tmp_path: Path) -> None:
@@ -29,3 +29,11 @@ def test_evidence_has_only_the_exception_of_a_traceback(tmp_path: Path) -> None:
         "second line",
         "bye",
     ]
+
+
+def test_lines_are_found_in_the_whole_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("A Warning here\n" + "filler\n" * LOG_BYTES + "10%\r20% warning\n")
+    assert find_in_log(log, "warning") == ["1: A Warning here", f"{LOG_BYTES + 2}: 20% warning"]
+    assert find_in_log(log, "filler", most=2) == [f"{LOG_BYTES}: filler", f"{LOG_BYTES + 1}: filler"]
+    assert find_in_log(tmp_path / "none", "x") == []

@@ -132,7 +132,12 @@ def test_run_is_listed_plotted_downloaded_deleted_restored(served: tuple[TestCli
     path = f"/api/runs/{folder.id}"
     assert client.get("/api/runs").json()[0]["id"] == folder.id
     assert client.get(path).json()["state"] == "finished"
-    assert client.get(f"{path}/events").json()["train"] == {"x": [1], "y": [1.0]}
+    train = client.get(f"{path}/events").json()["train"]
+    assert (train["x"], train["y"], train["learning_rate"]) == ([1], [1.0], [1.0])
+    assert client.get(f"{path}/curves?first=1&last=1").json()["train"] == train
+    assert client.get(f"{path}/curves.csv").text.splitlines()[1].startswith("1,")
+    assert client.get(f"{path}/checkpoints/7.zip").status_code == 404
+    assert client.get(f"{path}/log?find=nothing").json() == {"text": ""}
     assert yaml.safe_load(client.get(f"{path}/config").json()["yaml"]) == read_run_config(folder)
     assert client.post(f"{path}/rename", json={"name": "mine"}).json() == {"name": "mine"}
     changes = client.get("/api/runs/changes").json()

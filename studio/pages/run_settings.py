@@ -1,0 +1,55 @@
+"""The settings of a run for its page: the ones that matter most, what differs from the preset, and all of them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from interfaces.config import FineTuneConfig
+from interfaces.folders import RunFolder
+from interfaces.presets import PRESETS, PresetConfigs
+from interfaces.run_config import read_run_config, to_yaml
+from studio.datasets.library import dataset_name
+from studio.pages.form import flat
+from studio.pages.review import changed_from
+from studio.sizing.calibration import estimate_of_run
+from studio.sizing.devices import detect_devices, usable_device
+
+IN_THE_HEADER = ("learning_rate", "lora.r", "num_train_epochs", "max_length")
+
+
+class Difference(BaseModel):
+    """A setting that is not the preset's."""
+
+    name: str
+    value: object
+    preset: object
+
+
+class RunSettings(BaseModel):
+    """`preset` is the one for the device of the run, with which the settings are compared."""
+
+    model: str
+    dataset: str
+    header: dict[str, object]
+    preset: str
+    differences: list[Difference]
+    yaml: str
+
+
+def settings_of(folder: RunFolder) -> RunSettings:
+    """Return the settings of a run.
+
+    Raises:
+        FineTuneError: its config can't be read.
+    """
+    config = read_run_config(folder)
+    whole = flat(FineTuneConfig.model_validate(config).model_dump())
+    estimated = estimate_of_run(folder)
+    device = estimated.device.device() if estimated else usable_device(detect_devices())
+    preset = PresetConfigs.name_for_device(device)
+    theirs = changed_from(PRESETS[preset](), FineTuneConfig.model_validate(config).model_dump())
+    return RunSettings(
+        model=str(whole["model_name"]), dataset=dataset_name(folder.home, str(whole["dataset"])),
+        header={name: whole[name] for name in IN_THE_HEADER}, preset=preset, yaml=to_yaml(config),
+        differences=[Difference(name=name, value=whole[name], preset=value) for name, value in theirs.items()],
+    )  # fmt: skip
