@@ -46,7 +46,7 @@ SINGLE_MODULES = {
 
 ROOMS = (
     _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=31),
-    _room("studio.web", 8, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli", modules=16),
+    _room("studio.web", 8, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli", modules=18),
     _room("studio.pages", 7, "Gradio pages: layout and wiring only; the logic is in plain functions.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 6, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer"),
     _room("studio.finetune_manager", 5, "Creates, starts, stops and resumes tasks through the injected service."),

@@ -13,13 +13,17 @@ from interfaces.records import read_record
 
 
 class RunMeta(BaseModel):
-    """`meta.json`: what a person calls the run and its dataset, its model, and the datasets' ids."""
+    """`meta.json`: what a person calls the run and says of it, its model, and its datasets with their ids."""
 
     name: str = ""
     model: str = ""
     dataset: str = ""
     dataset_id: str = ""
     validation_id: str = ""
+    timing: bool = False
+    """It only measures steps, for the estimate."""
+    tags: list[str] = Field(default_factory=list)
+    note: str = ""
 
     @classmethod
     def of(cls, folder: RunFolder) -> Self:

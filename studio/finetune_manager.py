@@ -47,8 +47,10 @@ class FinetuneManager:
         self.home = home or Home.of(None, os.environ)
         self.queue = RunQueue(self.home)
 
-    def create_task(self, config: Settings, dataset_title: str = "") -> str:
+    def create_task(self, config: Settings, dataset_title: str = "", timing: bool = False) -> str:
         """Store a config as an immutable snapshot in a new run folder. Return the task's id.
+
+        `timing` marks a run that only measures steps.
 
         Pass the dataset as an id of the home (`ensure_dataset`), so that later changes of its file have no effect.
 
@@ -71,6 +73,7 @@ class FinetuneManager:
             dataset=title,
             dataset_id=reference,
             validation_id=validation,
+            timing=timing,
         ).write(folder)
         if expected is not None:
             write_json(folder.estimate, expected.run_record().to_json())
@@ -116,13 +119,13 @@ class FinetuneManager:
         """
         self.trainer.submit(self.config(task_id))
 
-    def launch_new(self, config: Settings) -> str:
-        """Create a run from a config, launch it, and return its id. A run that can't be started is deleted.
+    def launch_new(self, config: Settings, timing: bool = False) -> str:
+        """Create a run like `create_task`, launch it, and return its id. A run that can't be started is deleted.
 
         Raises:
             FineTuneError: as `create_task`, or it could not be started.
         """
-        task = self.create_task(config)
+        task = self.create_task(config, timing=timing)
         try:
             self.launch(task)
         except FineTuneError:

@@ -203,6 +203,7 @@ ELSEWHERE = {
     *(
         f"web/routes/{name}"
         for name in (
+            "about",
             "datasets",
             "dataset_answers",
             "devices",

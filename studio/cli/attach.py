@@ -49,7 +49,7 @@ def start_run(
 
 
 def begin_run(
-    manager: FinetuneManager, config: Settings, console: Console, wait: bool, note: str = ""
+    manager: FinetuneManager, config: Settings, console: Console, wait: bool, note: str = "", timing: bool = False
 ) -> tuple[RunFolder, bool]:
     """Validate a config, create a run, and start or queue it. Return the run and whether Ctrl-C came meanwhile.
 
@@ -61,7 +61,7 @@ def begin_run(
         raise FineTuneError(*errors)
     if not wait:
         manager.queue.require_free(wanted_device(str(config.get("device", "auto"))))
-    run_id = manager.create_task(with_datasets(manager.home, config))
+    run_id = manager.create_task(with_datasets(manager.home, config), timing=timing)
     folder = manager.home.run(run_id)
     console.print(f"Run [bold]{run_id}[/]" + (f"  ({note})" if note else ""))
     try:

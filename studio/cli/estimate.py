@@ -132,7 +132,7 @@ def _time(home: Home, found: Assessment, wait: bool) -> None:
         raise FineTuneError.of(Code.VALUE_INVALID, field="model_name", **seen)
     manager, console = manager_of(home), open_console(stderr=True)
     settings = timing_config(found.config.model_dump(exclude={"output_dir"}))
-    folder, interrupted = begin_run(manager, settings, console, wait)
+    folder, interrupted = begin_run(manager, settings, console, wait, timing=True)
     if interrupted:
         console.print(left_alone(folder))
         raise SystemExit(130)

@@ -10,6 +10,7 @@ from interfaces.device import Device
 from interfaces.texts import texts
 from studio.finetune_manager import FinetuneManager
 from studio.pages.datasets import build_datasets_page
+from studio.pages.live import live_part
 from studio.pages.run import build_run_page, build_runs_page
 from studio.pages.theme import studio_theme
 from studio.pages.train import build_train_page
@@ -35,6 +36,15 @@ def build_pages(manager: FinetuneManager, device: Device, language: str, secret:
     with pages.route(words["runs"], "/runs"):
         gr.Navbar(visible=False)
         build_runs_page(language)
+    with pages.route(words["models"], "/models"):
+        gr.Navbar(visible=False)
+        live_part("models", language, "models-list")
+    with pages.route(words["studio_settings"], "/settings"):
+        gr.Navbar(visible=False)
+        live_part("studio_settings", language, "studio-settings")
+    with pages.route(words["help"], "/help"):
+        gr.Navbar(visible=False)
+        gr.Markdown(words["help_text"], elem_id="help-text")
     pages.state_session_capacity = STATES_KEPT
     return pages
 

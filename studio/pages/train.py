@@ -122,6 +122,8 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
                 shown = form_values(config, language)
             except FineTuneError as error:  # keep the form as it is
                 refused = "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems)
+        if model := asked.get("model"):
+            shown = {**shown, "model": model}
         return [gr.Markdown(refused, visible=bool(refused)), *(shown.get(name, gr.skip()) for name in form)]
 
     # Without Gradio's queue: its event stream would hold a connection per tab and break when the user leaves.
@@ -149,7 +151,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     started.then(None, run_id, None, js=to_run)
     block = gr.context.Context.root_block
     if block is not None:
-        # `?from=RUN`: a new run that starts from that run's adapter; `?copy=RUN`: one with the same settings.
+        # `?model=NAME`: a run of that model. `?from=RUN`: a new run that starts from that run's adapter; `?copy=RUN`: one with the same settings.
         with_query = "(kept) => [kept, window.location.search]"
         block.load(on_load, [kept, query], [notice, *form.values()], js=with_query, **plain)
 

@@ -138,12 +138,14 @@ def _status(history: RunHistory, language: str) -> RunStatus:
     last, throughput = history.latest, history.throughput
     left = throughput.seconds_left(last.total_steps) if last and not state.is_over else None
     speed = throughput.tokens_per_second
-    progress = history.progress
+    progress, meta = history.progress, RunMeta.of(history.folder)
     problem = problem_of_run(history.folder, tail) if state == "failed" else None
     return RunStatus(
         state=state.value,
         over=state.is_over,
-        name=RunMeta.of(history.folder).name,
+        name=meta.name,
+        tags=meta.tags,
+        note=meta.note,
         phase=_phase(history, state, language),
         phases=_phases(history, state, language),
         done=progress.done if progress else None,

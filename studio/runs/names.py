@@ -1,4 +1,4 @@
-"""Names of runs: the user's, or else the dataset's name and a number, such as "lumo-lantern #3"."""
+"""What a person calls a run and says of it: a name (else the dataset's with a number), tags, and a note."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from interfaces.run_records import RunMeta
 
 MOST_CHARACTERS = 60
 """Of the dataset's name, in a generated one."""
+MOST_TAGS, MOST_OF_A_TAG, MOST_OF_A_NOTE = 10, 40, 4000
 MOST_GIVEN = 200
 """As many as the setting `name` allows."""
 
@@ -37,6 +38,20 @@ def rename_run(folder: RunFolder, name: str) -> str:
     RunMeta.of(folder).model_copy(update={"name": plain}).write(folder)
     folder.summary.unlink(missing_ok=True)  # it holds the name
     return plain
+
+
+def describe_run(folder: RunFolder, tags: list[str], note: str) -> RunMeta:
+    """Change the tags and the note of a run, and return them as they are kept: without what isn't printable.
+
+    Raises:
+        FineTuneError: another version wrote the run's records.
+    """
+    plain = ("".join(character for character in tag if character.isprintable()).strip() for tag in tags)
+    kept = list(dict.fromkeys(tag[:MOST_OF_A_TAG] for tag in plain if tag))[:MOST_TAGS]
+    meta = RunMeta.of(folder).model_copy(update={"tags": kept, "note": note.strip()[:MOST_OF_A_NOTE]})
+    meta.write(folder)
+    folder.summary.unlink(missing_ok=True)  # it holds both
+    return meta
 
 
 def _name_of(folder: RunFolder) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
-from pydantic import BaseModel, ValidationError, computed_field
+from pydantic import BaseModel, Field, ValidationError, computed_field
 
 from interfaces.errors import FineTuneError
 from interfaces.events import (
@@ -116,6 +116,9 @@ class RunSummary(BaseModel):
     seconds: float
     attempts: int
     resumable: bool
+    timing: bool = False
+    tags: list[str] = Field(default_factory=list)
+    note: str = ""
     sparkline: list[float]
 
     @computed_field  # type: ignore[prop-decorator]
@@ -148,6 +151,9 @@ def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummar
             seconds=round(history.seconds, 1),
             attempts=len(folder.attempts()),
             resumable=any(folder.checkpoints.glob("step-*")),
+            timing=meta.timing,
+            tags=meta.tags,
+            note=meta.note,
             sparkline=[round(loss, 4) for loss in thinned if math.isfinite(loss)],
         )
 

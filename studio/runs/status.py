@@ -69,6 +69,8 @@ class RunStatus(BaseModel):
     state: str
     over: bool
     name: str
+    tags: list[str]
+    note: str
     phase: str
     phases: list[PhaseTime]
     done: int | None

@@ -1,15 +1,55 @@
-"""Deleting a run moves it to `trash/`, so that it can be undone."""
+"""Deleting a run moves it to `trash/`, so that it can be undone. Only emptying the trash frees the disk."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
+
+from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
+from interfaces.run_records import RunMeta
 from studio.processes.launcher import launcher_of
 from studio.runs.queue import RunQueue
 from studio.runs.state import summary_of
+
+
+class DeletedRun(BaseModel):
+    """A run in the trash; `deleted` in seconds since 1970."""
+
+    id: str
+    name: str
+    deleted: float
+    size_bytes: int
+
+
+def trash_of(home: Home) -> list[DeletedRun]:
+    """Return the runs in the trash, the last deleted first."""
+    found = []
+    for path in home.trash.glob("*"):
+        if (path / "config.yaml").is_file():
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            # Moving a folder changes only its ctime.
+            found.append(DeletedRun(id=path.name, name=_name(path), deleted=path.stat().st_ctime, size_bytes=size))
+    return sorted(found, key=lambda run: run.deleted, reverse=True)
+
+
+def empty_trash(home: Home) -> int:
+    """Delete everything in the trash for good, and return how many bytes that was."""
+    bytes_freed = sum(run.size_bytes for run in trash_of(home))
+    for path in home.trash.glob("*"):
+        shutil.rmtree(path, ignore_errors=True)
+    return bytes_freed
+
+
+def _name(path: Path) -> str:
+    try:
+        return RunMeta.of(RunFolder(path)).name
+    except FineTuneError:  # another version wrote it
+        return ""
 
 
 def delete_run(folder: RunFolder) -> None:

@@ -35,9 +35,10 @@ export async function ask(path, options = {}) {
   return body;
 }
 
-/** @param {string} path @param {unknown} [body] @param {string} [method] */
-export const post = (path, body, method = "POST") =>
+/** @param {string} path @param {unknown} [body] @param {string} [method] @param {RequestInit} [options] */
+export const post = (path, body, method = "POST", options = {}) =>
   ask(path, {
+    ...options,
     method,
     headers: { "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),

@@ -4,13 +4,13 @@ import { ask } from "./api.js";
 import { ChosenModel } from "./chosen_model.js";
 import { button, make, setText } from "./dom.js";
 import { HubAccess } from "./hub_access.js";
-import { ModelSheet } from "./model_sheet.js";
+import { ModelTables } from "./model_tables.js";
 
 /** @type {import("./start.js").Part} */
 export function start(root, { texts, language }, gradio) {
   const name = make("strong", {});
   const advice = make("span", { class: "fs-hint" });
-  /** @type {import("./model_sheet.js").Offer[]} */
+  /** @type {import("./model_tables.js").Offer[]} */
   let offers = [];
   const show = () => {
     const id = gradio.props.value;
@@ -30,23 +30,39 @@ export function start(root, { texts, language }, gradio) {
     show();
   };
   const access = new HubAccess(texts, () => chosen.refresh());
-  const sheet = new ModelSheet(texts, access, choose);
+  const tables = new ModelTables(
+    texts,
+    access,
+    (id) => {
+      sheet.close();
+      choose(id);
+    },
+    true,
+  );
+  const close = button(texts.close, () => sheet.close(), "fs-small");
+  const head = make("div", { class: "fs-row" }, make("h2", {}, texts.model_choose), make("span", { class: "fs-spring" }), close); // prettier-ignore
+  const sheet = make("dialog", { class: "fs-sheet", "aria-label": texts.model_choose }, head, tables.element);
+  sheet.addEventListener("click", (event) => event.target === sheet && sheet.close());
   const chosen = new ChosenModel(texts, access, known);
-  const open = button(texts.model_change, () => sheet.open(gradio.props.value), "fs-small", {
+  const open = button(texts.model_change, () => openSheet(), "fs-small", {
     id: "fs-change-model",
     "aria-haspopup": "dialog",
   });
+  const openSheet = () => {
+    sheet.showModal();
+    tables.open(gradio.props.value);
+  };
   const line = make("div", { class: "fs-chosen" }, make("div", {}, name, advice), open);
   const offered = make("div");
-  access.onOffer = () => sheet.element.open || offered.append(access.element);
-  root.append(line, chosen.element, offered, sheet.element);
-  sheet.hub?.append(access.element);
+  access.onOffer = () => sheet.open || offered.append(access.element);
+  root.append(line, chosen.element, offered, sheet);
+  tables.hub?.append(access.element);
   gradio.watch("value", show);
   show();
   ask(`/api/models/recommended?language=${language}`).then(
     (found) => {
       offers = found;
-      sheet.show(found);
+      tables.show(found);
       show();
     },
     () => {}, // the chosen model keeps its id as its name

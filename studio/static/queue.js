@@ -11,6 +11,8 @@ class Queue {
   /** @type {{ paused: boolean, waiting: Waiting[], running: Record<string, string> }} */
   #now = { paused: false, waiting: [], running: {} };
   #shown = "";
+  /** @type {Waiting | null} */
+  #dragged = null;
   #latest = new Latest();
 
   /** @param {HTMLElement} root @param {Record<string, any>} texts */
@@ -65,6 +67,12 @@ class Queue {
     await this.refresh();
   }
 
+  /** @param {Waiting} one @param {number} position */
+  move(one, position) {
+    const said = fill(this.texts.queue_moved, { name: one.name || one.run, position });
+    return this.act(`/api/queue/${encodeURIComponent(one.run)}/move`, { position }, said);
+  }
+
   /** @param {Waiting} one */
   row(one) {
     const { texts } = this;
@@ -80,12 +88,7 @@ class Queue {
         "data-key": `${one.run}-${key}`,
         "aria-label": `${text}: ${name}`,
       });
-    const move = (/** @type {number} */ position) =>
-      this.act(
-        `/api/queue/${encodeURIComponent(one.run)}/move`,
-        { position },
-        fill(texts.queue_moved, { name, position }),
-      );
+    const move = (/** @type {number} */ position) => this.move(one, position);
     const actions = make(
       "div",
       { class: "fs-actions" },
@@ -99,14 +102,26 @@ class Queue {
       make("a", { href: runPage(one.run) }, name),
       name === one.run ? null : make("small", {}, one.run),
     );
-    return make(
+    const row = make(
       "tr",
-      {},
-      make("td", {}, String(one.position)),
+      { draggable: "true" },
+      make("td", {}, make("span", { class: "fs-grip", "aria-hidden": "true" }, "⠿"), String(one.position)),
       named,
       make("td", {}, actions),
       make("td", {}, one.device),
     );
+    row.addEventListener("dragstart", (event) => {
+      this.#dragged = one;
+      event.dataTransfer?.setData("text/plain", one.run); // a browser drags only what has data
+    });
+    row.addEventListener("dragend", () => (this.#dragged = null));
+    row.addEventListener("dragover", (event) => this.#dragged && event.preventDefault());
+    row.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const dragged = this.#dragged;
+      if (dragged && dragged.run !== one.run) this.move(dragged, one.position);
+    });
+    return row;
   }
 
   async refresh() {

@@ -8,6 +8,7 @@ import { button, fill, make, poll, setText } from "./dom.js";
 import { clock, figure, size } from "./format.js";
 import { checkpointList, logOf, settingsOf } from "./run_details.js";
 import { FACTS, changesOf, factsOf, named, offered, phaseOf, progressOf, titleOf } from "./run_view.js";
+import { notesOf } from "./notes.js";
 import { Tabs } from "./tabs.js";
 
 /**
@@ -85,6 +86,7 @@ class RunPage {
     this.checkpoints = checkpointList(this.texts, this.base);
     this.answers = answerTable(this.texts);
     this.log = logOf(this.texts, this.base);
+    this.said = notesOf(this.texts, this.base);
     this.asked = ask(`${this.base}/config`);
     this.controls = this.makeControls();
     this.parts = makeParts(this.texts, id);
@@ -191,6 +193,7 @@ class RunPage {
       this.tools,
       this.chart.element,
       this.parts.notes,
+      this.said.element,
       this.tabs.element,
     ]);
   }
@@ -281,6 +284,7 @@ class RunPage {
     this.showActions(status);
     if (this.parts.notes.childElementCount !== status.warnings.length)
       this.parts.notes.replaceChildren(...status.warnings.map((text) => make("li", {}, text)));
+    this.said.show(status);
     this.answers.show(status.samples);
     this.checkpoints.show(status.checkpoints);
     this.tabs.hide("answers", !status.samples.length);

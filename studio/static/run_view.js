@@ -5,7 +5,7 @@ import { clock, figure, size } from "./format.js";
 /**
  * @typedef {{ prompt: string, before: string, after: string, answers: { step: number, answer: string }[] }} Sample
  * @typedef {{
- *   state: string, over: boolean, name: string, phase: string, done: number | null, total: number | null, unit: string,
+ *   state: string, over: boolean, name: string, tags: string[], note: string, phase: string, done: number | null, total: number | null, unit: string,
  *   step: number, total_steps: number, epoch: number, loss: number | null, validation_loss: number | null,
  *   eta_seconds: number | null, tokens_per_second: number | null, memory_bytes: number | null,
  *   peak_memory_bytes: number | null, estimated_bytes: number | null, attempt: number,

@@ -6,6 +6,7 @@ import { ago, clock, figure } from "./format.js";
 import { LiveTable } from "./live_table.js";
 import { sparkPoints } from "./run_view.js";
 import { shownRuns, updated } from "./runs_view.js";
+import { Trash } from "./trash.js";
 
 /** @typedef {import("./runs_view.js").Run} Run */
 
@@ -57,8 +58,10 @@ class RunsPage {
     this.demo = make("p", { class: "fs-row", hidden: true }, start);
     this.remover = button("", () => this.remove([...this.#chosen]), "fs-small fs-danger", { hidden: true });
     this.more = button("", () => this.showMore(), "fs-small", { hidden: true });
+    this.trash = new Trash(texts, () => this.refresh());
     this.tools = this.makeTools();
-    root.append(make("h1", {}, texts.runs), this.tools, this.said, this.demo, this.list.scroll, this.more);
+    const title = make("div", { class: "fs-row" }, make("h1", {}, texts.runs), make("span", { class: "fs-spring" }), this.trash.open); // prettier-ignore
+    root.append(title, this.tools, this.said, this.demo, this.list.scroll, this.more, this.trash.element);
   }
 
   makeTools() {
@@ -68,12 +71,22 @@ class RunsPage {
       make("select", { "aria-label": label }, ...options.map(([value, text]) => make("option", { value }, text)));
     this.state = select(texts.state, [["", texts.all_states]]);
     this.order = select(texts.order, orders(texts));
-    for (const control of [this.search, this.state, this.order])
+    this.timing = make("input", { type: "checkbox" });
+    this.timed = make("label", { class: "fs-check", hidden: true }, this.timing, texts.timing_runs);
+    for (const control of [this.search, this.state, this.order, this.timing])
       control.addEventListener("input", () => {
         this.#most = PAGE;
         this.show();
       });
-    return make("div", { class: "fs-row", hidden: true }, this.search, this.state, this.order, this.remover);
+    return make(
+      "div",
+      { class: "fs-row", hidden: true },
+      this.search,
+      this.state,
+      this.order,
+      this.timed,
+      this.remover,
+    );
   }
 
   async refresh() {
@@ -109,7 +122,9 @@ class RunsPage {
     const { texts } = this;
     this.showStates();
     const order = /** @type {import("./runs_view.js").Order} */ (this.order?.value);
-    const found = shownRuns(this.#runs, { text: this.search?.value ?? "", state: this.state?.value ?? "", order });
+    const wanted = { text: this.search?.value ?? "", state: this.state?.value ?? "", timing: this.timing?.checked };
+    const found = shownRuns(this.#runs, { ...wanted, order });
+    if (this.timed) this.timed.hidden = !this.#runs.some((run) => run.timing);
     const ids = new Set(found.filter((run) => run.over).map((run) => run.id)); // nothing is deleted that isn't shown
     for (const id of this.#chosen) if (!ids.has(id)) this.#chosen.delete(id);
     this.list.show(found.slice(0, this.#most), this.#runs.length ? texts.no_runs_match : texts.no_runs);
@@ -177,6 +192,7 @@ class RunsPage {
     const undo = gone.length ? [said, " ", button(texts.undo, back, "fs-small"), " "] : [];
     this.said.replaceChildren(...undo, failed);
     await this.refresh();
+    this.trash.refresh();
   }
 
   /** @param {Run} item */
@@ -208,6 +224,17 @@ class RunsPage {
     return make("div", { class: "fs-actions" }, canResume ? resume() : null, item.over ? remove() : stop());
   }
 
+  /** Below a run's name: its model and data, its tags to search for, its note. @param {Run} item */
+  about(item) {
+    const data = make("small", {}, [item.model.split("/").pop(), item.dataset].filter(Boolean).join(" · "));
+    const search = (/** @type {string} */ tag) => () => {
+      if (this.search) this.search.value = `#${tag}`;
+      this.show();
+    };
+    const tags = item.tags.map((tag) => button(`#${tag}`, search(tag), "fs-tag", { "data-key": `${item.id}-${tag}` }));
+    return [data, ...tags, item.note ? make("small", { class: "fs-note" }, item.note) : null];
+  }
+
   /** @param {Run} item */
   row(item) {
     const name = item.name || item.id;
@@ -221,7 +248,7 @@ class RunsPage {
     );
     const cells = [
       [this.choice(item)],
-      [link, make("small", {}, [item.model.split("/").pop(), item.dataset].filter(Boolean).join(" · "))],
+      [link, ...this.about(item)],
       [state],
       [item.total_steps ? `${item.step} / ${item.total_steps}` : "–"],
       [make("span", { class: "fs-loss" }, figure(item.train_loss_last), spark(item.sparkline))],

@@ -5,7 +5,7 @@
  * @typedef {{
  *   id: string, name: string, state: string, over: boolean, model: string, dataset: string, step: number,
  *   total_steps: number, train_loss_last: number | null, eval_loss: number | null, started: number | null,
- *   seconds: number, attempts: number, resumable: boolean, sparkline: number[],
+ *   seconds: number, attempts: number, resumable: boolean, sparkline: number[], timing: boolean, tags: string[], note: string,
  * }} Run
  * @typedef {"newest" | "name" | "loss" | "validation" | "duration"} Order
  */
@@ -27,15 +27,17 @@ const ORDERS = {
 };
 
 /**
- * The runs that have all words of `text` in their name, model, dataset or id, and the state if one is chosen.
+ * The runs that have all words of `text` in their name, model, dataset, id, tags or note (`#word` in a tag), and the
+ * state if one is chosen. Queued runs are in the queue above, and timing runs are hidden, unless they are asked for.
  * @param {Run[]} runs
- * @param {{ text: string, state: string, order: Order }} wanted
+ * @param {{ text: string, state: string, order: Order, timing?: boolean }} wanted
  */
-export function shownRuns(runs, { text, state, order }) {
+export function shownRuns(runs, { text, state, order, timing = false }) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const has = (/** @type {Run} */ run) => {
-    const all = `${run.name} ${run.id} ${run.model} ${run.dataset}`.toLowerCase();
-    return (!state || run.state === state) && words.every((word) => all.includes(word));
+    const tags = run.tags.map((tag) => `#${tag}`).join(" ");
+    const all = `${run.name} ${run.id} ${run.model} ${run.dataset} ${tags} ${run.note}`.toLowerCase();
+    return (state ? run.state === state : run.state !== "queued") && words.every((word) => all.includes(word));
   };
-  return runs.filter(has).sort(ORDERS[order]);
+  return runs.filter((run) => (timing || !run.timing) && has(run)).sort(ORDERS[order]);
 }

@@ -6,6 +6,7 @@ import { size } from "./format.js";
 import { textsOf } from "./start.js";
 import { startPalette } from "./palette.js";
 import { keepTheme, switchTheme } from "./theme.js";
+import { toast } from "./toast.js";
 
 /** @typedef {{ kind: string, name: string, total_bytes: number, free_bytes: number, busy_percent: number | null, used: boolean }} Device */
 /** @typedef {{ id: string, name: string, step: number, total_steps: number }} Run */
@@ -25,6 +26,9 @@ function meter(device) {
 }
 
 class Shell {
+  /** @type {string[]} the runs that had a device at the last look */
+  #running = [];
+
   /** @param {HTMLElement} rail @param {Record<string, any>} texts */
   constructor(rail, texts) {
     this.rail = rail;
@@ -45,7 +49,18 @@ class Shell {
     const count = this.part(".fs-running");
     count.hidden = !runs.length;
     setText(count, String(runs.length));
+    const ended = this.#running.filter((run) => !runs.includes(run));
+    this.#running = runs;
     this.showRun(runs.length ? await ask(runPath(runs[0])) : null);
+    for (const run of ended) await this.tellEnd(run);
+  }
+
+  /** A run has left its device; its own page shows that anyway. @param {string} id */
+  async tellEnd(id) {
+    if (new URLSearchParams(location.search).get("run") === id) return;
+    const run = await ask(runPath(id));
+    const words = `${run.name || id}: ${this.texts[`state_${run.state}`]}`;
+    toast(words, this.texts.close, { href: runPage(id), title: this.texts.open_run });
   }
 
   /** @param {Run | null} run */

@@ -26,6 +26,8 @@ const PARTS = {
   rate: () => import("./rate.js"),
   fit: () => import("./fit.js"),
   model: () => import("./model.js"),
+  models: () => import("./models.js"),
+  studio_settings: () => import("./studio_settings.js"),
   warm_trainer: () => import("./warm_trainer.js"),
 };
 

@@ -6,6 +6,7 @@ as an extension, `problems` with their codes and values. `docs/errors.md` lists 
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import math
@@ -50,6 +51,8 @@ STATUS: dict[Code, HTTPStatus] = {
     **dict.fromkeys((Code.DISK_FULL, Code.DISK_ERROR), HTTPStatus.INSUFFICIENT_STORAGE),
 }  # fmt: skip
 """The status of each code. Unlisted codes mean invalid input: 422."""
+COMPRESSED_FROM = 20_000
+"""Bytes. Compressing a smaller answer costs more than sending it."""
 _BY_STATUS = {404: Code.ADDRESS_UNKNOWN, 405: Code.METHOD_UNKNOWN}
 _SECONDS_BUSY = "5"
 log = logging.getLogger(__name__)
@@ -145,7 +148,10 @@ def _of_status(error: HTTPException) -> Sequence[Problem]:
 
 
 class PlainRoute(APIRoute):
-    """A route that rejects values that no file and no response can represent: NaN, NUL, and lone surrogates."""
+    """A route that rejects values that no file and no response can represent: NaN, NUL, and lone surrogates.
+
+    A long answer, such as a list of thousands of runs, is sent compressed.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -153,9 +159,18 @@ class PlainRoute(APIRoute):
         async def with_plain_values(request: Request) -> Response:
             if any("\0" in value for value in request.query_params.values()):
                 raise FineTuneError.of(Code.BODY_UNREADABLE, reason="nul_in_address")
-            return await handle(_PlainRequest(request.scope, request.receive))
+            return _compressed(await handle(_PlainRequest(request.scope, request.receive)), request)
 
         return with_plain_values
+
+
+def _compressed(response: Response, request: Request) -> Response:
+    """Compress the body of a response that is in memory, for a browser that reads that."""
+    body = bytes(getattr(response, "body", b""))  # a streamed one has none
+    if len(body) < COMPRESSED_FROM or "gzip" not in request.headers.get("accept-encoding", ""):
+        return response
+    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(gzip.compress(body, 4), response.status_code, headers, response.media_type)
 
 
 class _PlainRequest(Request):

@@ -34,6 +34,7 @@ from studio.web.auth import LOCAL_NAMES, Auth
 from studio.web.connections import BACKLOG, PatientProtocol, SlowBodies, bound_log, make_room_for_files
 from studio.web.errors import add_error_handlers, language_of
 from studio.web.routes import devices, texts
+from studio.web.routes.about import about_router
 from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
 from studio.web.routes.models import models_router
@@ -67,6 +68,7 @@ def build_app(
     app.include_router(warm_trainer_router(home, warm_trainer))
     app.include_router(estimates_router(manager))
     app.include_router(recipes_router(home))
+    app.include_router(about_router(home))
     app.include_router(devices.router)
     app.include_router(texts.router)
     add_error_handlers(app, home)

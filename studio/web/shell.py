@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from interfaces.texts import texts
 from studio.web.errors import language_of
 
-_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs)/?")
-_STYLES = "".join(f'<link rel="stylesheet" href="/ui-assets/{name}.css">' for name in ("studio", "shell", "train"))
+_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs|models|settings|help)/?")
+_STYLES = "".join(
+    f'<link rel="stylesheet" href="/ui-assets/{name}.css">' for name in ("studio", "data", "run", "shell", "train")
+)
 _SCRIPT = '<script type="module" src="/ui-assets/shell.js"></script>'
 _THEME = """<script>
 {
@@ -32,12 +34,19 @@ _ICONS = {
     "train": "M12 5v14M5 12h14",
     "runs": "M4 18l5-6 4 3 7-9M4 4v16h16",
     "datasets": "M4 6c0-3 16-3 16 0v12c0 3-16 3-16 0zM4 6c0 3 16 3 16 0M4 12c0 3 16 3 16 0",
+    "models": "M12 3l8 4.5v9L12 21l-8-4.5v-9zM12 12l8-4.5M12 12v9M12 12L4 7.5",
+    "settings": "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4",
+    "help": "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM9.5 9.5c0-3.5 5-3.5 5 0 0 2-2.5 2-2.5 4M12 17v.5",
     "theme": "M12 3a9 9 0 1 0 9 9 7 7 0 0 1-9-9z",
     "language": "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18",
 }
 """Paths of line icons in a 24 by 24 box."""
 _LANG = {"en": "en", "zh": "zh-CN"}
-_PLACES = {"train": "", "runs": "runs", "datasets": "datasets"}
+_PLACES = {
+    "train": "", "runs": "runs", "datasets": "datasets", "models": "models", "studio_settings": "settings", "help": "help",
+}  # fmt: skip
+_NAMES = {path: name for name, path in _PLACES.items()} | {"run": "run"}
+"""The key of each page's name, by the last part of its path."""
 
 
 class Shell:
@@ -84,7 +93,7 @@ def framed(html: str, language: str, place: str) -> str:
     """Insert the frame into a page of Gradio's. `place` is the page's last path part, empty for New fine-tune."""
     html = html.replace('lang="en"', f'lang="{_LANG[language]}"', 1)
     words = texts("page", language)
-    title = f"<title>{escape(words[place or 'train'])} – {escape(words['title'])}</title>"
+    title = f"<title>{escape(words[_NAMES[place]])} – {escape(words['title'])}</title>"
     html = html.replace('control_page_title="true"', 'control_page_title="false"', 1)  # run.js keeps its own up to date
     html = html.replace("</head>", f"{title}{_STYLES}{_SCRIPT}</head>", 1)
     return re.sub(r"<body[^>]*>", lambda body: body[0] + _THEME + _rail(language, place), html, count=1)
@@ -157,7 +166,7 @@ def _link(name: str, path: str, language: str, place: str, text: str) -> str:
     style = "fs-rail-new" if name == "train" else "fs-rail-link"
     return (
         f'<a class="{style}" href="/{language}/{path}" title="{escape(text)}"{current}>'
-        f"{_icon(name)}<span>{escape(text)}</span>{count}</a>"
+        f"{_icon(path or 'train')}<span>{escape(text)}</span>{count}</a>"
     )
 
 

@@ -105,7 +105,7 @@ def test_main_workflow(
 
     # Download, and load it in plain PEFT.
     with page.expect_download() as downloading:
-        page.get_by_role("link", name=words["download_adapter"]).click()
+        page.get_by_role("link", name=words["download_adapter"], exact=True).click()
     archive = tmp_path / downloading.value.suggested_filename
     downloading.value.save_as(archive)
     with zipfile.ZipFile(archive) as packed:

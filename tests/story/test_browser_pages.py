@@ -97,6 +97,19 @@ def test_recipes_set_the_form_and_own_ones_are_saved(new_page: Callable[..., Any
     expect(radio("slow and")).to_be_checked()
 
 
+def test_model_of_the_models_page_opens_a_form(new_page: Callable[..., Any], studio: Studio) -> None:
+    page = new_page()
+    page.goto(f"{studio.url}/en/models")
+    row = page.get_by_role("row").filter(has_text="Qwen2.5-3B-Instruct")
+    expect(row).to_contain_text("10-12 GB")
+    row.get_by_role("button").click()
+    expect(page.locator(".fs-chosen")).to_contain_text("Qwen2.5-3B-Instruct")
+    page.goto(f"{studio.url}/en/settings")
+    expect(page.locator(".fs-about")).to_contain_text(str(studio.home.path))
+    page.goto(f"{studio.url}/zh/help")
+    expect(page.get_by_role("heading", name=texts("page", "zh")["help"])).to_be_visible()
+
+
 def test_settings_are_searched_and_reset(new_page: Callable[..., Any]) -> None:
     page = new_page()
     part = page.locator("#train-settings")
@@ -139,6 +152,34 @@ def test_runs_are_found_and_several_deleted_with_undo(new_page: Callable[..., An
     page.get_by_role("button", name=EN["undo"]).click()
     expect(page.get_by_role("link", name=folders[0].id)).to_have_count(1)
     assert folders[1].path.exists()
+
+
+def test_runs_have_tags_notes_and_a_trash(new_page: Callable[..., Any], studio: Studio) -> None:
+    folder = recorded_run(studio.home, *STOPPED)
+    page = new_page()
+    page.goto(f"{studio.url}/en/run?run={folder.id}")
+    page.get_by_label(EN["tags"]).fill("keep, <b>best</b>")
+    page.get_by_label(EN["note"]).fill("lower rate next time")
+    page.keyboard.press("Tab")
+    page.get_by_text(EN["kept"]).wait_for()
+    page.goto(f"{studio.url}/en/runs")
+    row = page.locator(".fs-runs tbody tr", has_text=folder.id)
+    expect(row).to_contain_text("lower rate next time")
+    row.get_by_role("button", name="#<b>best</b>").click()
+    expect(page.get_by_label(EN["search_runs"])).to_have_value("#<b>best</b>")
+    expect(page.locator(".fs-runs tbody tr")).to_have_count(1)
+    row.get_by_role("button", name=EN["delete"]).click()
+    page.get_by_role("button", name=re.compile("^Trash")).click()
+    trash = page.get_by_role("dialog", name=EN["trash"])
+    trash.get_by_role("button", name=f"{EN['restore']}: {folder.id}").click()
+    page.keyboard.press("Escape")
+    expect(row).to_have_count(1)
+    row.get_by_role("button", name=EN["delete"]).click()
+    page.get_by_role("button", name=re.compile("^Trash")).click()
+    page.once("dialog", lambda dialog: dialog.accept())
+    trash.get_by_role("button", name=EN["trash_empty"]).click()
+    trash.get_by_text(EN["trash_is_empty"]).wait_for()
+    assert not list(studio.home.trash.iterdir())
 
 
 def test_duplicate_opens_the_form_with_the_runs_settings(new_page: Callable[..., Any], studio: Studio) -> None:

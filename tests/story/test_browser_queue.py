@@ -88,10 +88,16 @@ def test_queue_is_controlled_from_the_page(new_page: Callable[..., Any], studio:
     page.locator(".fs-part .fs-state[data-state=queued]").wait_for()
 
     page.goto(f"{studio.url}/en/runs")
+    rows.nth(1).drag_to(rows.nth(0))
+    until(lambda: waiting(home) == [b.id, a.id])
+    rows.nth(1).locator(f"a[href*='{a.id}']").wait_for()
+    rows.nth(0).drag_to(rows.nth(1))
+    until(lambda: waiting(home) == [a.id, b.id])
     queue.get_by_role("button", name=EN["queue_pause"]).click()
     queue.get_by_text(EN["queue_paused"]).wait_for()
     (first.path / "go on").touch()
     page.locator("#runs-list .fs-state[data-state=finished]").wait_for()
+    page.locator(".fs-toast", has_text=EN["state_finished"]).wait_for()  # of the run that had the device
     until(lambda: LocalLauncher().find(first) is None)
     assert waiting(home) == [a.id, b.id]
     queue.get_by_role("button", name=EN["queue_resume"]).click()

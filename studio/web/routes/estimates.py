@@ -97,7 +97,7 @@ def estimates_router(manager: FinetuneManager) -> APIRouter:
         # A page may refer only to datasets of the library, never to file paths.
         named = {**config, "dataset": find_dataset(home, str(config.get("dataset", ""))).id}
         name = texts("page", language).of("fit_timing_name", steps=TIMED_STEPS)
-        return {"run": manager.launch_new(with_datasets(home, timing_config(named, name)))}
+        return {"run": manager.launch_new(with_datasets(home, timing_config(named, name)), timing=True)}
 
     return router
 

@@ -17,6 +17,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
+from interfaces.run_records import RunMeta
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
@@ -25,10 +26,10 @@ from studio.runs.changes import CURSOR, RunChanges, changes_since
 from studio.runs.curves import curves_as_csv, curves_between, updates_since
 from studio.runs.diagnosis import fix_of
 from studio.runs.log_tail import find_in_log, tail_of
-from studio.runs.names import rename_run
+from studio.runs.names import describe_run, rename_run
 from studio.runs.state import RunSummary, list_runs, summary_of
 from studio.runs.status import Curves, RunUpdate
-from studio.runs.trash import delete_run, restore_run
+from studio.runs.trash import DeletedRun, delete_run, empty_trash, restore_run, trash_of
 from studio.sizing.estimate import changed
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
@@ -70,6 +71,14 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     @router.get("/changes")
     def read_changes(cursor: Annotated[str, Query(pattern=f"^{CURSOR}$")] = "") -> RunChanges:
         return changes_since(manager.home, cursor, histories)
+
+    @router.get("/trash")
+    def read_trash() -> list[DeletedRun]:
+        return trash_of(manager.home)
+
+    @router.post("/trash/empty")
+    def delete_for_good() -> dict[str, int]:
+        return {"freed_bytes": empty_trash(manager.home)}
 
     @router.post("/demo")
     def start_demo() -> dict[str, str]:
@@ -132,6 +141,10 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     @router.post("/{run_id}/rename")
     def rename(run_id: str, name: Annotated[str, Body(embed=True)]) -> dict[str, str]:
         return {"name": rename_run(folder_of(run_id), name)}
+
+    @router.post("/{run_id}/describe")
+    def describe(run_id: str, tags: Annotated[list[str], Body()], note: Annotated[str, Body()]) -> RunMeta:
+        return describe_run(folder_of(run_id), tags, note)
 
     @router.delete("/{run_id}")
     def delete(run_id: str) -> dict[str, str]:

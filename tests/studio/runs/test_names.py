@@ -7,7 +7,7 @@ from interfaces.events import Stopped
 from interfaces.folders import Home
 from interfaces.problems import Code
 from interfaces.run_records import RunMeta
-from studio.runs.names import next_name, rename_run
+from studio.runs.names import describe_run, next_name, rename_run
 from studio.runs.state import summary_of
 from tests.support.records import recorded_run
 
@@ -52,3 +52,11 @@ def test_name_without_a_printable_character_is_refused(home: Home, name: str) ->
     with pytest.raises(FineTuneError) as caught:
         rename_run(folder, name)
     assert caught.value.problems[0].code == Code.VALUE_INVALID
+
+
+def test_tags_and_note_are_kept_and_listed(home: Home) -> None:
+    folder = recorded_run(home, Stopped(step=0, resumable=False))
+    assert summary_of(folder).tags == []
+    kept = describe_run(folder, [" base ", "base", "a\x00b", "", "x" * 99], "  two\nlines ")
+    assert (kept.tags, kept.note) == (["base", "ab", "x" * 40], "two\nlines")
+    assert (summary_of(folder).tags, summary_of(folder).note) == (kept.tags, kept.note)

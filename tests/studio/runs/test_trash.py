@@ -3,9 +3,10 @@ import pytest
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
+from interfaces.run_records import RunMeta
 from studio.processes.launcher import LocalLauncher
 from studio.runs.queue import RunQueue
-from studio.runs.trash import delete_run, restore_run
+from studio.runs.trash import delete_run, empty_trash, restore_run, trash_of
 from tests.support.fakes import fake_trainer, on_a_cluster
 
 
@@ -58,3 +59,17 @@ def test_run_cannot_start_during_deletion(home: Home, monkeypatch: pytest.Monkey
         delete_run(folder)
     assert raised.value.problems[0].code is Code.QUEUE_HELD
     assert folder.path.exists()
+
+
+def test_trash_is_listed_and_emptied(home: Home) -> None:
+    assert trash_of(home) == []
+    first, second = run_in(home), run_in(home)
+    RunMeta(name="mine").write(second)
+    delete_run(first)
+    delete_run(second)
+    assert {(run.id, run.name) for run in trash_of(home)} == {(first.id, ""), (second.id, "mine")}
+    assert all(run.size_bytes >= 2 and run.deleted > 1e9 for run in trash_of(home))
+    assert empty_trash(home) >= 4
+    assert trash_of(home) == []
+    with pytest.raises(FineTuneError):
+        restore_run(home, first.id)

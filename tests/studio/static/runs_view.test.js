@@ -4,7 +4,8 @@ import { shownRuns, updated } from "../../../studio/static/runs_view.js";
 
 const run = (id, more = {}) => ({
   id, name: "", state: "finished", over: true, model: "m", dataset: "d", step: 1, total_steps: 1,
-  train_loss_last: null, eval_loss: null, started: 1, seconds: 1, attempts: 1, resumable: false, sparkline: [], ...more,
+  train_loss_last: null, eval_loss: null, started: 1, seconds: 1, attempts: 1, resumable: false, timing: false, tags: [], note: "",
+  sparkline: [], ...more,
 }); // prettier-ignore
 const ids = (runs) => runs.map((one) => one.id);
 const all = [
@@ -35,4 +36,19 @@ test("runs are ordered by what is chosen; those without a value come last", () =
   assert.deepEqual(wanted({ order: "duration" }), ["b", "a", "c"]);
   assert.deepEqual(wanted({ order: "name" }), ["a", "b", "c"]);
   assert.deepEqual(ids(all), ["c", "b", "a"], "the list itself stays");
+});
+
+test("tags and notes are searched, queued and timing runs are elsewhere unless asked for", () => {
+  const list = [
+    run("t", { timing: true }),
+    run("q", { state: "queued", over: false }),
+    run("n", { tags: ["base"], note: "Best so far" }),
+  ];
+  const found = (more) => ids(shownRuns(list, { text: "", state: "", order: "newest", ...more }));
+  assert.deepEqual(found({}), ["n"]);
+  assert.deepEqual(found({ timing: true }), ["t", "n"]);
+  assert.deepEqual(found({ state: "queued" }), ["q"]);
+  assert.deepEqual(found({ text: "#base" }), ["n"]);
+  assert.deepEqual(found({ text: "best SO" }), ["n"]);
+  assert.deepEqual(found({ text: "#other" }), []);
 });

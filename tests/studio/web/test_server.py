@@ -464,3 +464,13 @@ def test_recommended_models_are_listed_in_the_language(served: tuple[TestClient,
     )
     assert english["vram_hint"] == chinese["vram_hint"] == "6-8 GB (8-bit)"
     assert english["advice"] != chinese["advice"]
+
+
+def test_long_answers_are_compressed_where_the_browser_reads_that(served: tuple[TestClient, Home]) -> None:
+    client, _ = served
+    packed = client.get("/api/texts/en", headers={"Accept-Encoding": "gzip"})
+    plain = client.get("/api/texts/en", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+    assert int(packed.headers["content-length"]) < len(plain.content) / 2

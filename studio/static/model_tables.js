@@ -1,4 +1,4 @@
-// The sheet to choose a model from: recommended ones, those on this machine, and those of the Hub.
+// The models to choose from: recommended ones, those on this machine, and those of the Hub.
 // @ts-check
 import { ask, inWords } from "./api.js";
 import { button, fill, heads, make, number, onEnter, scrolling, setText, statusLine } from "./dom.js";
@@ -9,6 +9,7 @@ import { Tabs } from "./tabs.js";
  * @typedef {{
  *   id: string, name: string, tier: string, parameters_millions: number, context: number, license: string,
  *   gated: boolean, vram_hint: string, time_hint: string, advice: string, path: string | null, download_bytes: number,
+ *   total_bytes: number, fit_level: string, fit: ModelFit["fit"],
  * }} Offer
  * @typedef {{
  *   id: string, parameters: number | null, path: string | null, download_bytes: number, license: string,
@@ -17,15 +18,16 @@ import { Tabs } from "./tabs.js";
  * @typedef {import("./fit.js").ModelFit} ModelFit
  */
 
-export class ModelSheet {
+export class ModelTables {
   /** @type {Offer[]} */
   #offers = [];
   #chosen = "";
   /** @type {Record<string, ModelFit>} */
   #estimates = {};
 
-  /** @param {Record<string, any>} texts @param {import("./hub_access.js").HubAccess} access @param {(id: string) => void} choose */
-  constructor(texts, access, choose) {
+  /** @param {Record<string, any>} texts @param {import("./hub_access.js").HubAccess} access @param {(id: string) => void} choose @param {boolean} [ofForm] whether a form's settings are what is estimated */
+  constructor(texts, access, choose, ofForm = false) {
+    this.ofForm = ofForm;
     this.texts = texts;
     this.access = access;
     this.onChoose = choose;
@@ -36,43 +38,32 @@ export class ModelSheet {
       { id: "here", title: texts.models_here, panel: this.here, opened: () => this.readHere() },
       { id: "hub", title: texts.models_hub, panel: this.hubPanel() },
     ]);
-    const close = button(texts.close, () => this.element.close(), "fs-small");
-    const head = make("div", { class: "fs-row" }, make("h2", {}, texts.model_choose), make("span", { class: "fs-spring" }), close); // prettier-ignore
-    const attributes = { class: "fs-sheet fs-models", "aria-label": texts.model_choose };
-    this.element = make("dialog", attributes, head, this.tabs.element, this.ownRow());
-    this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
+    this.element = make("div", { class: "fs-models" }, this.tabs.element, this.ownRow());
     addEventListener("finetune-estimate", (event) => {
       this.#estimates = /** @type {CustomEvent} */ (event).detail;
-      if (this.element.open) this.drawRecommended();
+      if (this.element.isConnected) this.drawRecommended();
     });
   }
 
-  /** @param {string} chosen */
+  /** Show the tables again. @param {string} chosen */
   open(chosen) {
     this.#chosen = chosen;
     this.drawRecommended();
     this.hub?.append(this.access.element);
-    this.element.showModal();
     if (this.tabs.chosen === "here") this.readHere();
   }
 
   /** @param {Offer[]} offers */
   show(offers) {
     this.#offers = offers;
-    if (this.element.open) this.drawRecommended();
-  }
-
-  /** @param {string} id */
-  choose(id) {
-    this.element.close();
-    this.onChoose(id);
+    this.drawRecommended();
   }
 
   /** A model by its name on the Hub, or a folder. */
   ownRow() {
     const { texts } = this;
     const input = make("input", { type: "text", id: "fs-own-model", placeholder: "Qwen/Qwen3-0.6B" });
-    const take = () => input.value.trim() && this.choose(input.value.trim());
+    const take = () => input.value.trim() && this.onChoose(input.value.trim());
     input.addEventListener("keydown", onEnter(take));
     const label = make("label", { for: "fs-own-model" }, texts.own_model);
     const hint = make("span", { class: "fs-hint" }, texts.own_model_help);
@@ -96,7 +87,7 @@ export class ModelSheet {
   chooser(id, name) {
     if (id === this.#chosen) return make("strong", {}, this.texts.chosen);
     const label = `${this.texts.choose}: ${name}`;
-    return button(this.texts.choose, () => this.choose(id), "fs-small", { "aria-label": label, "data-key": id });
+    return button(this.texts.choose, () => this.onChoose(id), "fs-small", { "aria-label": label, "data-key": id });
   }
 
   /** @param {string} name @param {string[]} columns keys of texts @param {HTMLElement[]} rows */
@@ -116,11 +107,11 @@ export class ModelSheet {
 
   drawRecommended() {
     const { texts } = this;
-    const columns = ["model_column", "size_column", "rtx_column", "memory_here", "time_here", "license_column", "download_column"]; // prettier-ignore
+    const columns = ["model_column", "size_column", "rtx_column", "memory_here", ...(this.ofForm ? ["time_here"] : []), "license_column", "download_column"]; // prettier-ignore
     const key = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key;
     const rows = this.#offers.map((offer) => this.offerRow(offer));
     this.recommended.replaceChildren(
-      make("p", { class: "fs-hint" }, texts.models_recommended_help),
+      make("p", { class: "fs-hint" }, this.ofForm ? texts.models_help_form : texts.models_help_preset),
       this.table(texts.models_recommended, columns, rows),
     );
     const again = key && this.recommended.querySelector(`[data-key="${CSS.escape(key)}"]`);
@@ -132,13 +123,13 @@ export class ModelSheet {
     const { texts } = this;
     const small = (/** @type {string} */ text) => make("small", {}, text);
     const where = offer.path ? texts.here : size(offer.download_bytes);
-    const estimate = this.#estimates[offer.id];
+    const estimate = this.#estimates[offer.id] ?? { ...offer, slow: false, seconds: null };
     /** @type {[string, Node[] | string][]} */
     const cells = [
       ["size_column", [document.createTextNode(parameters(offer.parameters_millions * 1e6)), small(fill(texts.context, { tokens: number(offer.context) }))]],
       ["rtx_column", offer.vram_hint ? [document.createTextNode(offer.vram_hint), small(offer.time_hint)] : "–"],
-      ["memory_here", estimate ? this.fit(estimate) : "–"],
-      ["time_here", this.time(estimate)],
+      ["memory_here", this.fit(estimate)],
+      .../** @type {[string, string][]} */ (this.ofForm ? [["time_here", this.time(estimate)]] : []),
       ["license_column", offer.license + (offer.gated ? texts.gated : "")],
       ["download_column", where],
     ]; // prettier-ignore
@@ -148,13 +139,13 @@ export class ModelSheet {
     return row;
   }
 
-  /** @param {ModelFit | undefined} estimate */
+  /** @param {Pick<ModelFit, "seconds" | "slow">} estimate */
   time(estimate) {
-    if (estimate?.seconds) return fill(this.texts.time_range, { from: clock(estimate.seconds[0]), to: clock(estimate.seconds[1]) }); // prettier-ignore
-    return estimate?.slow ? this.texts.slow : "–";
+    if (estimate.seconds) return fill(this.texts.time_range, { from: clock(estimate.seconds[0]), to: clock(estimate.seconds[1]) }); // prettier-ignore
+    return estimate.slow ? this.texts.slow : "–";
   }
 
-  /** @param {ModelFit} estimate */
+  /** @param {Pick<ModelFit, "fit_level" | "total_bytes" | "fit">} estimate */
   fit({ fit_level, total_bytes, fit }) {
     const { texts } = this;
     const badge = make("span", { class: "fs-badge", "data-level": fit_level }, `${size(total_bytes)} · ${texts[fit_level]}`); // prettier-ignore
