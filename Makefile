@@ -8,7 +8,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs bench-startup bench-page bench-train bench-estimate bench-data gpu-check soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs screenshots bench-startup bench-page bench-load bench-train bench-estimate bench-data gpu-check soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ docs: $(READY)  ## Write the documents that are derived from the code
 
 bench-startup: $(READY) starter  ## Measure 'finetune --help', 'import interfaces', and Start to first point
 	@$(BIN)/python bench/startup.py --rounds $(STARTUP_ROUNDS)
+
+screenshots: $(READY) starter  ## Take the pictures in docs/images, of a studio in which the demo has been run
+	@$(BIN)/python docs/screenshots.py
+
+bench-load: $(READY) starter  ## Measure answers to 100 clients, and a training run that 20 tabs watch
+	@$(BIN)/python bench/load.py
 
 bench-page: $(READY) starter  ## Measure what the pages send, shift and cost, in Chromium
 	@$(BIN)/python bench/page.py

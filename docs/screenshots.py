@@ -1,18 +1,23 @@
-"""Takes the pictures in docs/images from a running studio whose home holds a finished demo run.
-
-finetune demo && finetune studio --no-browser     (elsewhere)
-python docs/screenshots.py LINK
-"""
+"""Takes the pictures in docs/images: of a studio with a home of its own, in which the demo has been run."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from interfaces.folders import Home  # noqa: E402
+from tests.support.served import Studio  # noqa: E402
 
 IMAGES = Path(__file__).resolve().parent / "images"
 SHOTS = (
@@ -24,6 +29,7 @@ SHOTS = (
     ("run-dark", "en-US", "dark", 1280),
     ("run-narrow", "en-US", "light", 360),
     ("runs-light", "en-US", "light", 1280),
+    ("models-light", "en-US", "light", 1280),
 )
 
 
@@ -55,6 +61,9 @@ def take(browser: Browser, link: str, name: str, locale: str, scheme: str, width
         page.locator("#fs-data-tab-tokens").click()
         page.locator(".fs-tokens .fs-t").first.wait_for()
         page.locator(".fs-library tbody tr").first.wait_for()
+    elif name.startswith("models"):
+        page.goto(page.url + "models")
+        page.locator(".fs-models tbody tr").first.wait_for()
     else:
         language = "zh" if locale.startswith("zh") else "en"
         page.goto(page.url.split(f"/{language}/")[0] + f"/{language}/runs")
@@ -72,10 +81,19 @@ def take(browser: Browser, link: str, name: str, locale: str, scheme: str, width
 def main() -> None:
     """Every picture."""
     IMAGES.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for shot in SHOTS:
-            take(browser, sys.argv[1], *shot)
+    with tempfile.TemporaryDirectory() as place:
+        home = Home(Path(place) / "home")
+        home.models.mkdir(parents=True)
+        home.starter.symlink_to(Home.of(None, os.environ).starter.resolve(), target_is_directory=True)
+        subprocess.run([Path(sys.executable).parent / "finetune", "demo", "--home", home.path], check=True)
+        studio = Studio(home, "--no-warm-trainer")
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+                for shot in SHOTS:
+                    take(browser, studio.link, *shot)
+        finally:
+            studio.kill()
 
 
 if __name__ == "__main__":

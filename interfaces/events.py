@@ -8,6 +8,7 @@ attempts beyond `resumed_from_step` no longer count (`interfaces/history.py`).
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -202,6 +203,16 @@ def read_events(path: Path) -> list[Event]:
 def read_tail(path: Path, size: int = TAIL_BYTES) -> list[Event]:
     """Read the last events, at least one if any exist, in a time that doesn't depend on the size of the file."""
     try:
+        now = path.stat()
+        return list(_tail(path, size, now.st_size, now.st_mtime_ns))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+@lru_cache(maxsize=32)
+def _tail(path: Path, size: int, _bytes: int, _time: int) -> tuple[Event, ...]:
+    """The tail of a file that has not changed since: several tabs ask about the same run each second."""
+    try:
         with path.open("rb") as file:
             end = file.seek(0, io.SEEK_END)
             while True:
@@ -214,7 +225,7 @@ def read_tail(path: Path, size: int = TAIL_BYTES) -> list[Event]:
                     event for line in lines[1 if start else 0 :] if (event := parse_event(line, path)) is not None
                 ]
                 if events or not start:
-                    return events
+                    return tuple(events)
                 size *= 4
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return []
+        return ()

@@ -15,7 +15,7 @@ from interfaces.texts import sentence, texts
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.log_tail import last_lines
 from studio.runs.queue import RunQueue
-from studio.runs.reading import read_curves
+from studio.runs.reading import Reading, read_curves
 from studio.runs.state import RunState, require_known, run_state
 from studio.runs.status import (
     AnswerAt,
@@ -32,6 +32,8 @@ from studio.sizing.calibration import estimate_of_run
 
 MOST_POINTS = 2000
 EVIDENCE_LINES = 12
+_found: dict[RunFolder, tuple[int, Reading | None]] = {}
+"""What the curves of each run said, and up to which event: the tabs of a run ask each second."""
 POINTS_WHILE_RUNNING = 40
 """Points before which nothing is said of a running run: noise alone looks like divergence in a few points."""
 
@@ -191,7 +193,10 @@ def _checkpoints(history: RunHistory) -> list[CheckpointAt]:
 
 def _reading(history: RunHistory, state: RunState, language: str) -> str:
     train, validation = history.train, history.validation
-    found = read_curves(train.steps, train.losses, validation.steps, validation.losses)
+    last, found = _found.get(history.folder, (0, None))
+    if last != history.last:
+        found = read_curves(train.steps, train.losses, validation.steps, validation.losses)
+        _found[history.folder] = (history.last, found)
     early = len(train.losses) < POINTS_WHILE_RUNNING
     if found is None or (not state.is_over and (early or found.finding not in ("diverging", "overfitting"))):
         return ""  # while a run trains, only what would make a person stop it

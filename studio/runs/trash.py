@@ -38,11 +38,11 @@ def trash_of(home: Home) -> list[DeletedRun]:
 
 
 def empty_trash(home: Home) -> int:
-    """Delete everything in the trash for good, and return how many bytes that was."""
-    bytes_freed = sum(run.size_bytes for run in trash_of(home))
-    for path in home.trash.glob("*"):
-        shutil.rmtree(path, ignore_errors=True)
-    return bytes_freed
+    """Delete the runs in the trash for good, and return how many bytes they had. Deleted datasets stay."""
+    runs = trash_of(home)
+    for run in runs:
+        shutil.rmtree(home.trash / run.id, ignore_errors=True)
+    return sum(run.size_bytes for run in runs)
 
 
 def _name(path: Path) -> str:

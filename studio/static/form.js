@@ -3,6 +3,12 @@
 
 /** @typedef {import("./start.js").Part} Part */
 
+const LATEST_MS = 2500;
+const PARTS = [
+  "#train-model .fs-chosen", "#fs-chosen-model > span:not(:empty)", "#train-data .fs-drop", "#train-recipes .fs-recipe",
+  "#train-rate input", "#train-settings button", "#train-fit .fs-summary-line:not(:empty)", "#train-more",
+  "#cfg-max-length", "#cfg-learning-rate", "#cfg-name", "#train-start", "#fs-yaml",
+]; // prettier-ignore
 /** @type {Record<string, any>} */
 let now = {};
 
@@ -45,9 +51,25 @@ function onKey(event) {
 /** The form's current values; empty on a page without a form. */
 export const formNow = () => now;
 
+/** Show the page once all of it is there, so that nothing moves under the pointer; not later than after a while. */
+function showOnceComplete() {
+  const page = document.querySelector("#train-page");
+  if (!page) return;
+  const show = () => {
+    seen.disconnect();
+    document.documentElement.dataset.settled = "";
+  };
+  const look = () => PARTS.every((part) => page.querySelector(part)) && requestAnimationFrame(show);
+  const seen = new MutationObserver(look);
+  seen.observe(page, { childList: true, subtree: true, characterData: true });
+  setTimeout(show, LATEST_MS);
+  look();
+}
+
 /** @type {Part} */
 export function start(root, _settings, gradio) {
   root.hidden = true;
+  showOnceComplete();
   const changed = () => {
     try {
       now = JSON.parse(gradio.props.value || "{}");

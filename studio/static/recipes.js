@@ -64,7 +64,7 @@ class Recipes {
       "aria-pressed": String(isDefault),
       title: texts.recipe_default,
     });
-    const remove = button("✕", () => this.remove(recipe), "fs-small", {
+    const remove = button("✕", () => this.remove(recipe), "fs-small fs-delete", {
       "aria-label": `${texts.delete}: ${recipe.name}`,
       title: texts.delete,
     });

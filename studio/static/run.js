@@ -17,6 +17,7 @@ import { Tabs } from "./tabs.js";
  */
 
 const POLL_MS = 1000;
+const SELDOM = 5;
 const MOST_POINTS = 4000;
 
 const canTell = () => "Notification" in window;
@@ -93,7 +94,8 @@ class RunPage {
     this.facts = make("dl", { class: "fs-facts", hidden: true });
     this.tools = chartTools(this.chart, this.texts, this.base, id);
     this.tabs = this.makeTabs();
-    root.append(...this.layout());
+    this.whole = make("div", { hidden: true }, ...this.layout()); // until there is something to show
+    root.append(this.whole);
     this.asked.then(
       (settings) => this.showSettings(settings),
       () => {}, // the tab says why
@@ -233,12 +235,15 @@ class RunPage {
     } catch (error) {
       if (/** @type {any} */ (error).status === 404) this.gone();
       else setText(this.parts.phase, inWords(error, this.texts));
+      this.whole.hidden = false;
       return;
     }
     this.#last = update.last;
     this.show(update.status);
-    await this.chart.add(update.train, update.validation, update.reset);
+    const drawn = this.chart.add(update.train, update.validation, update.reset);
     this.showChart(update.status);
+    this.whole.hidden = false;
+    await drawn;
     if (this.chart.count > MOST_POINTS) this.#last = 0; // let the server downsample again
   }
 
@@ -367,9 +372,12 @@ class RunPage {
   }
 
   follow() {
+    let turn = 0;
     const look = async () => {
+      const seldom = turn++ % SELDOM === 0;
+      if (this.over && !seldom) return; // it can still be resumed elsewhere
       await this.refresh();
-      await this.showDevice();
+      if (seldom) await this.showDevice();
       if (this.tabs.chosen === "log") await this.log.read();
     };
     this.end = poll(this.root, look, POLL_MS, () => mayTell() && !this.over);

@@ -33,6 +33,24 @@ function open() {
   control?.click();
 }
 
+/**
+ * Mark a field that differs from the preset, with a way back. Nothing changes for one that is marked already.
+ * @param {HTMLElement | null} field
+ * @param {string} name
+ * @param {unknown} value the preset's
+ * @param {Record<string, any>} texts
+ * @param {(changes: Changes) => void} set
+ */
+function markChanged(field, name, value, texts, set) {
+  if (!field) return;
+  field.setAttribute("data-changed", "");
+  const words = fill(texts.reset_setting, { value: Array.isArray(value) ? value.join(", ") : value });
+  const there = field.querySelector(".fs-reset");
+  if (there?.textContent === words) return;
+  there?.remove();
+  field.append(button(words, () => set({ [name]: value }), "fs-reset", { "aria-label": `${name}: ${words}` }));
+}
+
 /** @type {import("./start.js").Part} */
 export function start(root, { texts }, gradio) {
   const search = make("input", { type: "search", id: "fs-search-settings", placeholder: texts.search_settings });
@@ -66,8 +84,14 @@ export function start(root, { texts }, gradio) {
   root.append(make("p", { class: "fs-row" }, said, reset), make("p", { class: "fs-row" }, search, found));
 
   const mark = () => {
-    for (const field of document.querySelectorAll("[data-changed]")) field.removeAttribute("data-changed");
-    for (const name of Object.keys(formNow().changed ?? {})) fieldOf(name)?.setAttribute("data-changed", "");
+    const { changed = {} } = formNow();
+    const fields = new Set(Object.keys(changed).map(fieldOf));
+    for (const field of document.querySelectorAll("[data-changed]"))
+      if (!fields.has(/** @type {HTMLElement} */ (field))) {
+        field.removeAttribute("data-changed");
+        field.querySelector(".fs-reset")?.remove();
+      }
+    for (const [name, value] of Object.entries(changed)) markChanged(fieldOf(name), name, value, texts, set);
   };
   const show = () => {
     mark();

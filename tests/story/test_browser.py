@@ -22,6 +22,10 @@ pytestmark = pytest.mark.story
 sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
 
 
+FAULTS_OF_GRADIO: set[str] = set()
+"""Rules of axe that Gradio's own elements break."""
+
+
 def points(page: Any) -> int:
     return int(page.evaluate("Number(document.querySelector('.fs-chart')?.dataset.points || 0)"))
 
@@ -234,21 +238,22 @@ def test_short_and_long_runs_give_useful_curves(new_page: Callable[..., Any], st
 def test_pages_are_responsive_and_accessible(
     new_page: Callable[..., Any], studio: Studio, scheme: str, width: int
 ) -> None:
-    """No sideways scrolling, and nothing that axe calls critical or serious."""
+    """No sideways scrolling, and nothing that axe finds against WCAG A or AA, but for Gradio's own faults."""
     from axe_playwright_python.sync_playwright import Axe
 
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     run = recorded_run(studio.home, step(1, 2), step(2, 2), Stopped(step=2, resumable=False))
-    for path, ready in (("/en/", "Start training"), (f"/en/run?run={run.id}", "Training loss"), ("/en/runs", "Runs")):
+    for path, ready in (
+        ("/en/", "Start training"), (f"/en/run?run={run.id}", "Training loss"), ("/en/runs", "Runs"),
+        ("/en/models", "Qwen2.5-7B-Instruct"), ("/en/settings", "Notifications"), ("/en/help", "Which settings?"),
+    ):  # fmt: skip
         page.goto(studio.url + path)
         page.locator("gradio-app main").get_by_text(ready).filter(visible=True).first.wait_for()
         page.locator(".fs-rail").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-        grave = [
-            (item["id"], item["nodes"][0]["html"][:160]) for item in found if item["impact"] in ("critical", "serious")
-        ]
-        assert grave == [], path
+        faults = [(item["id"], item["nodes"][0]["html"][:160]) for item in found if item["id"] not in FAULTS_OF_GRADIO]
+        assert faults == [], path
 
 
 def test_unknown_run_shows_error_without_controls(new_page: Callable[..., Any], studio: Studio) -> None:

@@ -129,6 +129,9 @@ def test_settings_are_searched_and_reset(new_page: Callable[..., Any]) -> None:
     expect(warmup).to_have_value(preset)
     part.get_by_role("button", name=EN["undo"]).click()
     expect(warmup).to_have_value("5")
+    page.locator("#cfg-warmup-steps .fs-reset").click()
+    expect(warmup).to_have_value(preset)
+    expect(page.locator(".fs-reset")).to_have_count(0)
     search.fill("")
     expect(setting(page, "seed")).to_be_visible()
 

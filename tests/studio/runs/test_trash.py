@@ -68,8 +68,10 @@ def test_trash_is_listed_and_emptied(home: Home) -> None:
     delete_run(first)
     delete_run(second)
     assert {(run.id, run.name) for run in trash_of(home)} == {(first.id, ""), (second.id, "mine")}
+    (home.trash / "dataset-1").mkdir()
     assert all(run.size_bytes >= 2 and run.deleted > 1e9 for run in trash_of(home))
     assert empty_trash(home) >= 4
     assert trash_of(home) == []
+    assert [path.name for path in home.trash.iterdir()] == ["dataset-1"]
     with pytest.raises(FineTuneError):
         restore_run(home, first.id)
