@@ -14,17 +14,18 @@ export function start(root, { texts, usual }) {
   scale.style.setProperty("--fs-from", `${percentOf(least)}%`);
   scale.style.setProperty("--fs-to", `${percentOf(most)}%`);
   const words = make("small", { class: "fs-hint" }, fill(texts.rate_usual, { least: written(least), most: written(most) })); // prettier-ignore
+  const named = (/** @type {number} */ rate) => `${texts.curve_learning_rate} ${written(rate)}`;
   const now = make("small", { class: "fs-hint" });
   const move = () => setField("learning_rate", rateAt(Number(scale.value)));
   scale.addEventListener("change", move);
-  scale.addEventListener("input", () => setText(now, written(rateAt(Number(scale.value)))));
+  scale.addEventListener("input", () => setText(now, named(rateAt(Number(scale.value)))));
   root.append(scale, make("div", { class: "fs-ends" }, now, words));
   const show = () => {
     const rate = Number(formNow().config?.learning_rate);
     root.hidden = !fieldOf("learning_rate");
     if (!(rate > 0)) return;
     scale.value = String(placeOf(rate));
-    setText(now, written(rate));
+    setText(now, named(rate));
   };
   addEventListener("finetune-config", show);
   show();

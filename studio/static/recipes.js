@@ -16,7 +16,7 @@ class Recipes {
   constructor(root, texts, gradio) {
     this.texts = texts;
     this.gradio = gradio;
-    this.choices = make("div", { class: "fs-recipes", role: "radiogroup", "aria-label": texts.recipe });
+    this.choices = make("div", { class: "fs-recipe-list", role: "radiogroup", "aria-label": texts.recipe });
     this.said = statusLine({ class: "fs-hint" });
     this.name = make("input", { type: "text", maxlength: 60, placeholder: texts.recipe_name, "aria-label": texts.recipe_name }); // prettier-ignore
     this.name.addEventListener(

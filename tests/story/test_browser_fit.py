@@ -28,6 +28,7 @@ TOTAL = "Number(document.querySelector('.fs-fit').dataset.total)"
 
 def level_is(page: Any, *levels: str) -> None:
     page.wait_for_function(f"{list(levels)}.includes(document.querySelector('.fs-fit')?.dataset.level)")
+    page.get_by_role("heading", name=EN["fit_heading"]).wait_for()  # the page appears as a whole
 
 
 def set_number(page: Any, label: str, value: int) -> None:
