@@ -169,8 +169,11 @@ def _compressed(response: Response, request: Request) -> Response:
     body = bytes(getattr(response, "body", b""))  # a streamed one has none
     if len(body) < COMPRESSED_FROM or "gzip" not in request.headers.get("accept-encoding", ""):
         return response
-    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-    return Response(gzip.compress(body, 4), response.status_code, headers, response.media_type)
+    response.body = gzip.compress(body, 4)
+    response.headers.update(
+        {"Content-Encoding": "gzip", "Vary": "Accept-Encoding", "Content-Length": str(len(response.body))}
+    )
+    return response
 
 
 class _PlainRequest(Request):
