@@ -222,9 +222,13 @@ class RunHistory:
             self._ended[record["attempt"]] = record["time"]
             if record["kind"] == "step":
                 step, seconds, tokens = record["step"], record["seconds"], record["tokens"]
-                self.totals.append(tokens, seconds, max(record["memory_bytes"], record.get("peak_memory_bytes", 0)))
-                self.figures.append(record["learning_rate"], record.get("grad_norm"), record["memory_bytes"])
-                self.train.append(record["seq"], step, float(record["loss"]))
+                memory, norm = record["memory_bytes"], record.get("grad_norm")
+                # Convert first: what isn't finite is a string, and a column must not get ahead of the others.
+                loss, rate = float(record["loss"]), float(record["learning_rate"])
+                norm = None if norm is None else float(norm)
+                self.totals.append(tokens, seconds, max(memory, record.get("peak_memory_bytes", 0)))
+                self.figures.append(rate, norm, memory)
+                self.train.append(record["seq"], step, loss)
                 self.throughput.add(step, seconds, tokens)
                 self._lines.append((step, line))
                 self.last, self.phase, self.progress = record["seq"], "train", None

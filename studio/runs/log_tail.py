@@ -29,7 +29,9 @@ def find_in_log(path: Path, words: str, most: int = MOST_FOUND) -> list[str]:
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
-                for part in _plain(raw[:LOG_BYTES]).splitlines():  # a progress bar writes many in one line
+                if wanted not in raw.decode("utf-8", "replace").casefold():
+                    continue
+                for part in _plain(raw).splitlines():  # a progress bar writes many in one line
                     if wanted in part.casefold():
                         found.append(f"{number}: {part}")
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,9 @@ from studio.processes.launcher import launcher_of
 from studio.runs.queue import RunQueue
 from studio.runs.state import summary_of
 
+GONE = ".gone-"
+"""What folders are called that are being deleted for good."""
+
 
 class DeletedRun(BaseModel):
     """A run in the trash; `deleted` in seconds since 1970."""
@@ -29,8 +33,10 @@ class DeletedRun(BaseModel):
 def trash_of(home: Home) -> list[DeletedRun]:
     """Return the runs in the trash, the last deleted first."""
     found = []
-    for path in home.trash.glob("*"):
-        if (path / "config.yaml").is_file():
+    for path in home.trash.glob("[!.]*"):
+        with contextlib.suppress(FileNotFoundError):  # restored meanwhile
+            if not (path / "config.yaml").is_file():
+                continue
             size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             # Moving a folder changes only its ctime.
             found.append(DeletedRun(id=path.name, name=_name(path), deleted=path.stat().st_ctime, size_bytes=size))
@@ -39,9 +45,12 @@ def trash_of(home: Home) -> list[DeletedRun]:
 
 def empty_trash(home: Home) -> int:
     """Delete the runs in the trash for good, and return how many bytes they had. Deleted datasets stay."""
-    runs = trash_of(home)
-    for run in runs:
-        shutil.rmtree(home.trash / run.id, ignore_errors=True)
+    with RunQueue(home).alone():  # nothing of what is deleted is restored meanwhile
+        runs = trash_of(home)
+        for run in runs:
+            (home.trash / run.id).rename(home.trash / f"{GONE}{run.id}")
+    for path in home.trash.glob(f"{GONE}*"):  # also what an earlier attempt has left
+        shutil.rmtree(path, ignore_errors=True)
     return sum(run.size_bytes for run in runs)
 
 

@@ -35,11 +35,13 @@ def wait_for(queue: RunQueue, device: str) -> DeviceWait | None:
 
 
 def _left(folder: RunFolder) -> float | None:
-    """The rest of an active run, by its latest steps."""
-    steps = [event for event in read_tail(folder.events) if isinstance(event, Step)]
-    if not steps:
+    """The rest of an active run, by its latest steps. A logged one may stand for several."""
+    events = [event for event in read_tail(folder.events) if isinstance(event, Step)]
+    steps = [event for event in events if event.attempt == events[-1].attempt]
+    if len(steps) < 2:
         return _whole(folder)
-    return fmean(step.seconds for step in steps) * max(steps[-1].total_steps - steps[-1].step, 0)
+    each = sum(step.seconds for step in steps[1:]) / (steps[-1].step - steps[0].step)
+    return each * max(steps[-1].total_steps - steps[-1].step, 0)
 
 
 def _whole(folder: RunFolder) -> float | None:

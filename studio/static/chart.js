@@ -1,6 +1,16 @@
 // The curves of a run. The chart library is loaded only with the first chart of a page.
 // @ts-check
-import { extend, lowest, placeOfStep, placesOf, smoothed, stepsBetween, unitOf, valuesOf } from "./chart_view.js";
+import {
+  extend,
+  indexOfStep,
+  joined,
+  lowest,
+  placesOf,
+  smoothed,
+  stepsBetween,
+  unitOf,
+  valuesOf,
+} from "./chart_view.js";
 import { make } from "./dom.js";
 import { figure } from "./format.js";
 import { dark } from "./theme.js";
@@ -43,6 +53,8 @@ export class RunChart {
   #validation = { x: [], y: [], tokens: [], seconds: [] };
   /** @type {StepCurve | null} the zoomed part in detail */
   #part = null;
+  #turn = 0;
+  #unit = "";
   #drawn = false;
   #drawing = Promise.resolve();
   #marks = { checkpoints: /** @type {number[]} */ ([]), resumes: /** @type {number[]} */ ([]) };
@@ -70,6 +82,7 @@ export class RunChart {
   add(train, validation, reset) {
     if (!train.x.length && !validation.x.length) return this.#drawing;
     if (reset) {
+      this.#part = null;
       this.#train = empty();
       this.#validation = { x: [], y: [], tokens: [], seconds: [] };
     }
@@ -88,23 +101,30 @@ export class RunChart {
 
   /** @param {Partial<View>} view */
   show(view) {
-    const moved = (view.over && view.over !== this.view.over) || (view.curve && view.curve !== this.view.curve);
+    if (view.over && view.over !== this.view.over) this.forgetPart(); // the zoom is of the other axis
     Object.assign(this.view, view);
-    if (moved) this.#part = null;
     return this.redraw();
+  }
+
+  forgetPart() {
+    this.#part = null;
+    this.#turn += 1; // an answer that is on its way comes too late
   }
 
   /** Show the whole run again. */
   async unzoom() {
-    this.#part = null;
+    this.forgetPart();
     if (this.#drawn) (await plotly()).relayout(this.element, { "xaxis.autorange": true, "yaxis.autorange": true });
   }
 
   /** Draw what there is now; drawings follow each other. */
   redraw() {
-    this.#drawing = this.#drawing.then(async () => {
+    const before = this.#drawing.catch(() => {}); // one that failed, such as without the script, is tried again
+    this.#drawing = before.then(async () => {
       if (!this.count && !this.#validation.x.length) return;
       const chart = await plotly();
+      if (this.#unit !== this.unit()[0]) this.forgetPart(); // the axis of time begins anew in another unit
+      [this.#unit] = this.unit();
       await chart.react(this.element, this.traces(), this.layout(), CONFIG);
       this.element.dataset.points = String(this.count);
       if (!this.#drawn) this.listen();
@@ -118,11 +138,14 @@ export class RunChart {
     const element = /** @type {any} */ (this.element);
     element.on("plotly_relayout", async (/** @type {Record<string, any>} */ change) => {
       const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
-      if (change["xaxis.autorange"]) this.#part = null;
+      if (change["xaxis.autorange"]) this.forgetPart();
       else if (from === undefined) return;
       const places = this.places(this.#train);
       const steps = from === undefined ? null : stepsBetween(this.#train, places, from, to);
-      if (steps) this.#part = await this.detail(steps[0], steps[1]);
+      const mine = ++this.#turn;
+      const part = steps && (await this.detail(steps[0], steps[1]));
+      if (mine !== this.#turn) return;
+      this.#part = part;
       await this.redraw();
     });
   }
@@ -138,7 +161,7 @@ export class RunChart {
 
   traces() {
     const { texts, view } = this;
-    const train = this.#part ?? this.#train;
+    const train = this.#part ? joined(this.#part, this.#train) : this.#train;
     const [x, y] = [this.places(train), valuesOf(train, view.curve)];
     const name = view.curve === "loss" ? texts.train_loss : texts[`curve_${view.curve}`];
     const smooth = view.smoothing > 0;
@@ -166,7 +189,7 @@ export class RunChart {
     const color = dark() ? "#e2e8f0" : "#1e293b";
     const last = y.length - 1;
     const label = { x: [x[last]], y: [y[last]], mode: "text", text: [this.inFigures(y[last])], textposition: "top left", textfont: { color, size: 12 }, hoverinfo: "skip", showlegend: false }; // prettier-ignore
-    const saved = this.#marks.checkpoints.filter((step) => train.x.includes(step)).map((step) => train.x.indexOf(step));
+    const saved = this.#marks.checkpoints.map((step) => indexOfStep(train, step)).filter((at) => at >= 0);
     const ticks = { name: texts.checkpoints, x: saved.map((at) => x[at]), y: saved.map((at) => y[at]), mode: "markers", marker: { size: 10, symbol: "line-ns-open", color: COLORS.mark, line: { width: 2 } }, showlegend: saved.length > 0, hoverinfo: "name+x" }; // prettier-ignore
     return [label, ticks];
   }
@@ -182,26 +205,33 @@ export class RunChart {
     const { texts, view } = this;
     const grid = dark() ? "#334155" : "#e2e8f0";
     const places = this.places(this.#train);
-    const resumed = this.#marks.resumes.map((step) => placeOfStep(this.#train, places, step));
+    const resumed = this.#marks.resumes.map((step) => places[indexOfStep(this.#train, step)]);
     const line = { type: "line", yref: "paper", y0: 0, y1: 1, line: { color: COLORS.mark, width: 1, dash: "dot" } };
     const title = view.over === "time" ? texts.over_time_in.replace("{unit}", this.unit()[0]) : texts[`over_${view.over}`]; // prettier-ignore
     return {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: dark() ? "#e2e8f0" : "#1e293b" },
-      xaxis: { title: { text: title }, gridcolor: grid, zeroline: false, tickformat: view.over === "time" ? "" : ",d" },
+      xaxis: {
+        uirevision: `${this.key}-${view.over}-${this.unit()[0]}`,
+        title: { text: title },
+        gridcolor: grid,
+        zeroline: false,
+        tickformat: view.over === "time" ? "" : ",d",
+      },
       yaxis: {
+        uirevision: `${this.key}-${view.curve}-${view.logarithmic}`,
         title: { text: texts[`curve_${view.curve}`] },
         gridcolor: grid,
         zeroline: false,
         type: view.logarithmic ? "log" : "linear",
         exponentformat: "e",
       },
-      shapes: resumed.filter((x) => x !== null).map((x) => ({ ...line, x0: x, x1: x })),
+      shapes: resumed.filter((x) => x !== undefined).map((x) => ({ ...line, x0: x, x1: x })),
       margin: { l: 76, r: 16, t: 10, b: 45 },
       legend: { orientation: "h", y: 1.12 },
       hovermode: "x",
-      uirevision: `${this.key}-${view.curve}-${view.over}-${view.logarithmic}`,
+      uirevision: this.key,
       autosize: true,
     };
   }
@@ -209,8 +239,11 @@ export class RunChart {
   /** @param {string} filename */
   async downloadImage(filename) {
     const size = { width: 1200, height: 675, scale: 2 };
-    const background = { paper_bgcolor: dark() ? "#0b0f19" : "#ffffff" };
+    const layout = { ...this.layout(), paper_bgcolor: dark() ? "#0b0f19" : "#ffffff" };
+    const { xaxis, yaxis } = /** @type {any} */ (this.element).layout; // as it is zoomed
+    Object.assign(layout.xaxis, { range: xaxis.range });
+    Object.assign(layout.yaxis, { range: yaxis.range });
     const chart = await plotly();
-    await chart.downloadImage({ data: this.traces(), layout: { ...this.layout(), ...background } }, { format: "png", filename, ...size }); // prettier-ignore
+    await chart.downloadImage({ data: this.traces(), layout }, { format: "png", filename, ...size }); // prettier-ignore
   }
 }

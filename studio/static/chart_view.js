@@ -56,11 +56,20 @@ export function lowest(values) {
   return values.indexOf(least);
 }
 
-/** The place on the axis of a step: that of the last point up to it. @param {StepCurve} train @param {number[]} places @param {number} step */
-export function placeOfStep(train, places, step) {
-  let at = train.x.length - 1;
-  while (at > 0 && train.x[at] > step) at -= 1;
-  return at < 0 ? null : places[at];
+/** The index of the last point up to a step; -1 where there is none. @param {Curve} curve @param {number} step */
+export function indexOfStep(curve, step) {
+  let at = curve.x.length - 1;
+  while (at >= 0 && curve.x[at] > step) at -= 1;
+  return at;
+}
+
+/** A part of a curve in detail, with what has come after it. @param {StepCurve} part @param {StepCurve} whole @returns {StepCurve} */
+export function joined(part, whole) {
+  const from = indexOfStep(whole, part.x[part.x.length - 1] ?? Infinity) + 1;
+  const names = /** @type {(keyof StepCurve)[]} */ (Object.keys(part));
+  return /** @type {any} */ (
+    Object.fromEntries(names.map((name) => [name, [...part[name], ...whole[name].slice(from)]]))
+  );
 }
 
 /**

@@ -6,6 +6,27 @@ import { button, make, setText } from "./dom.js";
 import { HubAccess } from "./hub_access.js";
 import { ModelTables } from "./model_tables.js";
 
+/** A model that the address names is chosen once: a later choice survives a reload. @param {string} id */
+function forgetAddress(id) {
+  const address = new URL(location.href);
+  if (address.searchParams.get("model") !== id) return;
+  address.searchParams.delete("model");
+  history.replaceState(history.state, "", address);
+}
+
+/** A sheet over the page, closed by its button, Escape, or a press beside it. @param {Record<string, any>} texts @param {HTMLElement} content */
+function sheetOf(texts, content) {
+  const close = button(texts.close, () => sheet.close(), "fs-small");
+  const head = make("div", { class: "fs-row" }, make("h2", {}, texts.model_choose), make("span", { class: "fs-spring" }), close); // prettier-ignore
+  const sheet = make("dialog", { class: "fs-sheet", "aria-label": texts.model_choose }, head, content);
+  sheet.addEventListener("pointerdown", (event) => {
+    const { left, right, top, bottom } = sheet.getBoundingClientRect();
+    const inside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
+    if (event.target === sheet && !inside) sheet.close();
+  });
+  return sheet;
+}
+
 /** @type {import("./start.js").Part} */
 export function start(root, { texts, language }, gradio) {
   const name = make("strong", {});
@@ -14,6 +35,7 @@ export function start(root, { texts, language }, gradio) {
   let offers = [];
   const show = () => {
     const id = gradio.props.value;
+    forgetAddress(id);
     const offer = offers.find((one) => one.id === id);
     setText(name, offer?.name ?? id);
     setText(advice, offer ? `${texts[`tier_${offer.tier}`]} · ${offer.advice}` : "");
@@ -39,10 +61,7 @@ export function start(root, { texts, language }, gradio) {
     },
     true,
   );
-  const close = button(texts.close, () => sheet.close(), "fs-small");
-  const head = make("div", { class: "fs-row" }, make("h2", {}, texts.model_choose), make("span", { class: "fs-spring" }), close); // prettier-ignore
-  const sheet = make("dialog", { class: "fs-sheet", "aria-label": texts.model_choose }, head, tables.element);
-  sheet.addEventListener("click", (event) => event.target === sheet && sheet.close());
+  const sheet = sheetOf(texts, tables.element);
   const chosen = new ChosenModel(texts, access, known);
   const open = button(texts.model_change, () => openSheet(), "fs-small", {
     id: "fs-change-model",

@@ -40,7 +40,9 @@ export class ModelTables {
     ]);
     this.element = make("div", { class: "fs-models" }, this.tabs.element, this.ownRow());
     addEventListener("finetune-estimate", (event) => {
-      this.#estimates = /** @type {CustomEvent} */ (event).detail;
+      const estimates = /** @type {CustomEvent} */ (event).detail;
+      if (JSON.stringify(estimates) === JSON.stringify(this.#estimates)) return; // focus and scroll stay
+      this.#estimates = estimates;
       if (this.element.isConnected) this.drawRecommended();
     });
   }

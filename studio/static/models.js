@@ -1,6 +1,6 @@
 // The Models page: the recommended ones, those on this machine, and those of the Hub. One click opens a form with a model.
 // @ts-check
-import { ask } from "./api.js";
+import { ask, inWords } from "./api.js";
 import { make } from "./dom.js";
 import { HubAccess } from "./hub_access.js";
 import { ModelTables } from "./model_tables.js";
@@ -14,6 +14,6 @@ export function start(root, { texts, language }) {
   tables.open("");
   ask(`/api/models/recommended?language=${language}`).then(
     (found) => tables.show(found),
-    () => {},
+    (error) => root.append(make("p", { class: "fs-problem", role: "alert" }, inWords(error, texts))),
   );
 }

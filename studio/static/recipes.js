@@ -1,9 +1,9 @@
 // Recipes: what most runs change, as one choice of several. One's own are saved by name.
 // @ts-check
 import { ask, inWords, post } from "./api.js";
-import { button, fill, make, onEnter, setText, statusLine } from "./dom.js";
+import { button, fill, make, onEnter, replaceRows, setText, statusLine } from "./dom.js";
 import { formNow } from "./form.js";
-import { changesFor, followed, settingsNow } from "./recipes_view.js";
+import { changesFor, followed, settingsNow, valueOf } from "./recipes_view.js";
 
 /** @typedef {import("./recipes_view.js").Recipe} Recipe */
 /** @typedef {{ default: string, recipes: Recipe[] }} Book */
@@ -45,14 +45,17 @@ class Recipes {
   /** @param {Book} book */
   draw(book) {
     this.#book = book;
-    this.choices.replaceChildren(...book.recipes.map((recipe) => this.choice(recipe)));
+    replaceRows(
+      this.choices,
+      book.recipes.map((recipe) => this.choice(recipe)),
+    );
     this.show();
   }
 
   /** @param {Recipe} recipe */
   choice(recipe) {
     const { texts } = this;
-    const radio = make("input", { type: "radio", name: "fs-recipe", value: recipe.name });
+    const radio = make("input", { type: "radio", name: "fs-recipe", value: recipe.name, "data-key": recipe.name });
     radio.addEventListener("change", () => this.apply(recipe));
     const sets = Object.entries(recipe.settings).map(([name, value]) => `${name} ${value}`);
     const title = make("strong", {}, this.title(recipe));
@@ -62,6 +65,7 @@ class Recipes {
     const star = button(isDefault ? "★" : "☆", () => this.change("default", { name: recipe.name }), "fs-small", {
       "aria-label": `${texts.recipe_default}: ${this.title(recipe)}`,
       "aria-pressed": String(isDefault),
+      "data-key": `${recipe.name}-default`,
       title: texts.recipe_default,
     });
     const remove = button("✕", () => this.remove(recipe), "fs-small fs-delete", {
@@ -83,7 +87,26 @@ class Recipes {
 
   /** @param {Recipe} recipe */
   apply(recipe) {
-    const changes = changesFor(recipe, formNow().changed ?? {});
+    const { config, changed = {} } = formNow();
+    const changes = changesFor(recipe, changed);
+    // Settings of one's own come back with Undo, also after the arrow keys have passed several recipes.
+    if (!followed(this.#book.recipes, config, changed)) this.offerBack(config, Object.keys(changes));
+    this.set(changes);
+  }
+
+  /** @param {Record<string, any>} config @param {string[]} names */
+  offerBack(config, names) {
+    const every = new Set([...names, ...this.#book.recipes.flatMap((one) => Object.keys(one.settings))]);
+    const before = Object.fromEntries([...every].map((name) => [name, valueOf(config, name)]));
+    const back = () => {
+      this.said.replaceChildren();
+      this.set(before);
+    };
+    this.said.replaceChildren(this.texts.recipe_replaced, " ", button(this.texts.undo, back, "fs-small"));
+  }
+
+  /** @param {Record<string, unknown>} changes */
+  set(changes) {
     this.gradio.props.value = JSON.stringify({ ...changes, turn: Date.now() });
     this.gradio.trigger("change");
   }

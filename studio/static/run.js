@@ -239,11 +239,11 @@ class RunPage {
       return;
     }
     this.#last = update.last;
+    this.whole.hidden = false;
     this.show(update.status);
     const drawn = this.chart.add(update.train, update.validation, update.reset);
     this.showChart(update.status);
-    this.whole.hidden = false;
-    await drawn;
+    await drawn.catch(() => {}); // the next update tries again
     if (this.chart.count > MOST_POINTS) this.#last = 0; // let the server downsample again
   }
 
@@ -378,7 +378,7 @@ class RunPage {
       if (this.over && !seldom) return; // it can still be resumed elsewhere
       await this.refresh();
       if (seldom) await this.showDevice();
-      if (this.tabs.chosen === "log") await this.log.read();
+      if (this.tabs.chosen === "log") await this.log.follow();
     };
     this.end = poll(this.root, look, POLL_MS, () => mayTell() && !this.over);
   }

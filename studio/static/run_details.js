@@ -8,6 +8,7 @@ import { figure, size } from "./format.js";
 /** @typedef {{ model: string, dataset: string, header: Record<string, unknown>, preset: string, differences: { name: string, value: unknown, preset: unknown }[], yaml: string }} RunSettings */
 
 const NEAR_END = 40;
+const SETTLED_MS = 300;
 
 /** The kept checkpoints, each with its adapter to download. @param {Record<string, any>} texts @param {string} path */
 export function checkpointList(texts, path) {
@@ -87,6 +88,12 @@ export function logOf(texts, path) {
       /* the next poll tries again */
     }
   };
-  search.addEventListener("input", read);
-  return { element, read };
+  let waiting = 0;
+  search.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = window.setTimeout(read, SETTLED_MS);
+  });
+  /** The end of the log grows; what was found in the whole of it is not searched for again. */
+  const follow = () => (search.value.trim() ? Promise.resolve() : read());
+  return { element, read, follow };
 }

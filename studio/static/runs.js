@@ -188,6 +188,7 @@ class RunsPage {
     const back = async () => {
       this.said.replaceChildren();
       await this.act(Promise.all(gone.map((id) => post(`${runPath(id)}/restore`))));
+      this.trash.refresh();
     };
     const undo = gone.length ? [said, " ", button(texts.undo, back, "fs-small"), " "] : [];
     this.said.replaceChildren(...undo, failed);

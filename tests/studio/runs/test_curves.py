@@ -99,6 +99,15 @@ def test_nan_loss_is_a_gap(history: RunHistory) -> None:
     assert reported.status.loss is None
 
 
+@pytest.mark.parametrize("norm", [math.inf, math.nan, None])
+def test_step_without_a_finite_gradient_norm_is_a_step(history: RunHistory, norm: float | None) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        for number in (1, 2, 3):
+            log.append(step(number).model_copy(update={"grad_norm": norm if number == 2 else 1.0}))
+    train = updates_since(history, 0, "en").train
+    assert (train.x, train.tokens, train.grad_norm) == ([1, 2, 3], [50, 100, 150], [1.0, None, 1.0])
+
+
 def test_samples_come_in_pairs(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         for event in (Sampled(step=0, prompt="q", answer="a"), step(1), Sampled(step=1, prompt="q", answer="b")):

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import {
   extend,
+  indexOfStep,
+  joined,
   lowest,
-  placeOfStep,
   placesOf,
   smoothed,
   stepsBetween,
@@ -53,11 +54,21 @@ test("a zoomed part is known by its steps, whatever the axis", () => {
   assert.deepEqual(stepsBetween(train, [10, 20, 30], 12, 18), [1, 2]);
   assert.equal(stepsBetween(train, [10, 20, 30], 40, 99), null);
   assert.equal(stepsBetween(train, [10, 20, 30], 1, 9), null);
-  assert.equal(placeOfStep(train, [10, 20, 30], 2), 20);
 });
 
 test("new points are appended to each column", () => {
   const curve = { x: [1], y: [2] };
   extend(curve, { x: [2], y: [3] });
   assert.deepEqual(curve, { x: [1, 2], y: [2, 3] });
+});
+
+test("a mark between two points is at the one before it", () => {
+  const curve = { x: [1, 5, 9], y: [], tokens: [], seconds: [] };
+  assert.equal(indexOfStep(curve, 6), 1);
+  assert.equal(indexOfStep(curve, 0), -1);
+});
+
+test("what comes after a zoomed part stays in sight", () => {
+  const part = { ...train, x: [1, 2] };
+  assert.deepEqual(joined(part, { ...train, x: [1, 2, 3] }).x, [1, 2, 3]);
 });

@@ -35,3 +35,10 @@ test("a recipe is chosen from the preset, whatever was changed before", () => {
 test("one's own recipe has what differs from the preset", () => {
   assert.deepEqual(settingsNow({ ...form, lora: { r: 4 } }, { "lora.r": 16 }), { "lora.r": 4 });
 });
+
+test("no recipe touches the device or the data", () => {
+  const changed = { device: "auto", bad_rows: "stop", "lora.r": 16 };
+  assert.deepEqual(changesFor(balanced, changed), { "lora.r": 16 });
+  assert.equal(followed([balanced], form, { device: "auto" }), balanced);
+  assert.deepEqual(settingsNow({ ...form, device: "cpu" }, { device: "auto" }), {});
+});
