@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -32,6 +33,24 @@ class Control:
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+
+
+NO_EFFECT: dict[str, Callable[[Settings], bool]] = {
+    "sample_while_training": lambda config: not config.get("sample_prompts"),
+    "sample_max_new_tokens": lambda config: not config.get("sample_prompts"),
+    "validation_split": lambda config: bool(config.get("validation_dataset")),
+    "eval_steps": lambda config: not config.get("validation_dataset") and config.get("validation_split") == 0,
+    "num_train_epochs": lambda config: isinstance(steps := config.get("max_steps"), int) and steps > 0,
+    "max_tokens_per_batch": lambda config: not config.get("packing"),
+    "per_device_train_batch_size": lambda config: bool(config.get("packing") and config.get("max_tokens_per_batch")),
+    "warmup_steps": lambda config: config.get("lr_scheduler_type") == "constant",
+}
+"""When a setting has no effect, because of another one. The form says so at the field."""
+
+
+def without_effect(config: Settings) -> list[str]:
+    """Return the settings of a form that have no effect with its other settings."""
+    return [name for name, is_idle in NO_EFFECT.items() if is_idle(config)]
 
 
 def controls(language: str) -> list[Control]:

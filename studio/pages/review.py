@@ -13,7 +13,7 @@ from interfaces.run_config import Settings
 from interfaces.texts import Texts, sentence
 from studio.datasets.library import dataset_name, describe
 from studio.models.facts import model_facts
-from studio.pages.form import HIDDEN, flat
+from studio.pages.form import HIDDEN, flat, without_effect
 from studio.pages.yaml_form import python_of, yaml_of
 
 USUAL_LEARNING_RATES = (2e-5, 2e-3)
@@ -65,7 +65,7 @@ def form_facts(home: Home, config: Settings, fields: dict[str, str], changed: Se
         "batch": config["per_device_train_batch_size"], "accumulation": config["gradient_accumulation_steps"],
         "budget": 0 if config_errors(config) else token_budget(FineTuneConfig.model_validate(config)),
         "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
-        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed, "yaml": yaml_of(config), "python": python_of(config, home),
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed, "idle": without_effect(config), "yaml": yaml_of(config), "python": python_of(config, home),
     }  # fmt: skip
     return json.dumps(facts)
 

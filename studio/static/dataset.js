@@ -3,6 +3,7 @@
 import { Refused, ask, followJob, inWords, post } from "./api.js";
 import { columnChoice, tableChoice } from "./column_choice.js";
 import { counts, detection, report, talks } from "./dataset_report.js";
+import { demoButton } from "./demo.js";
 import { button, fill, make, number, onEnter, setText, statusLine } from "./dom.js";
 import { size } from "./format.js";
 import { splitChoice } from "./split_choice.js";
@@ -38,7 +39,9 @@ class DatasetPart {
     this.zone = make("label", { class: "fs-drop", for: "fs-file" }, make("strong", {}, texts.drop), help, this.input);
     this.sample = button(texts.take_sample, () => this.take(() => post("/api/datasets/sample")));
     this.shown = make("div", { class: "fs-preview" });
-    const row = make("div", { class: "fs-row" }, this.sample, this.otherPlaces(), this.bar);
+    this.demo = demoButton(texts, (error) => this.fail(error));
+    this.demo.hidden = true; // until it is known that there is no run yet
+    const row = make("div", { class: "fs-row" }, this.sample, this.demo, this.otherPlaces(), this.bar);
     root.append(this.zone, row, this.said, this.note, this.shown);
     this.listen();
   }
@@ -50,6 +53,7 @@ class DatasetPart {
   listen() {
     const { zone, input } = this;
     addEventListener("pagehide", () => (this.#leaving = true));
+    addEventListener("finetune-runs", (event) => (this.demo.hidden = /** @type {CustomEvent} */ (event).detail > 0));
     addEventListener("finetune-deleted", (event) => this.forget(/** @type {CustomEvent} */ (event).detail));
     input.addEventListener("change", () => input.files?.length && this.drop([...input.files]));
     for (const kind of ["dragover", "dragleave", "drop"])

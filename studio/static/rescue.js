@@ -34,6 +34,7 @@ export function start(root, { texts }) {
     } catch {
       return; // the list below reports that the studio doesn't respond
     }
+    dispatchEvent(new CustomEvent("finetune-runs", { detail: runs.length }));
     const cut = runs.filter((run) => run.state === "interrupted"); // the queue shows the others
     box.hidden = !cut.length;
     setText(all, cut.length === 1 ? texts.resume : texts.resume_all);

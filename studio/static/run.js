@@ -373,11 +373,13 @@ class RunPage {
 
   follow() {
     let turn = 0;
+    let back = false; // to the page: a run that is over may have been resumed elsewhere
+    document.addEventListener("visibilitychange", () => (back = true));
     const look = async () => {
-      const seldom = turn++ % SELDOM === 0;
-      if (this.over && !seldom) return; // it can still be resumed elsewhere
+      if (this.over && !back) return;
+      back = false;
       await this.refresh();
-      if (seldom) await this.showDevice();
+      if (turn++ % SELDOM === 0) await this.showDevice();
       if (this.tabs.chosen === "log") await this.log.follow();
     };
     this.end = poll(this.root, look, POLL_MS, () => mayTell() && !this.over);

@@ -1,6 +1,7 @@
 // A table of all runs: search, filter, order; stop, resume, and delete one or several with undo.
 // @ts-check
 import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
+import { demoButton } from "./demo.js";
 import { button, fill, make, pageLanguage, poll, setText } from "./dom.js";
 import { ago, clock, figure } from "./format.js";
 import { LiveTable } from "./live_table.js";
@@ -54,7 +55,7 @@ class RunsPage {
       row: (item) => this.row(item),
     });
     this.said = this.list.said;
-    const start = button(texts.try_demo, () => this.startDemo(start), "fs-primary");
+    const start = demoButton(texts, (error) => this.list.fail(error), "fs-primary");
     this.demo = make("p", { class: "fs-row", hidden: true }, start);
     this.remover = button("", () => this.remove([...this.#chosen]), "fs-small fs-danger", { hidden: true });
     this.more = button("", () => this.showMore(), "fs-small", { hidden: true });
@@ -142,17 +143,6 @@ class RunsPage {
   showMore() {
     this.#most += PAGE;
     this.show();
-  }
-
-  /** @param {HTMLButtonElement} start */
-  async startDemo(start) {
-    start.disabled = true;
-    try {
-      location.href = runPage((await post("/api/runs/demo")).run);
-    } catch (error) {
-      start.disabled = false;
-      this.list.fail(error);
-    }
   }
 
   /** @param {Promise<unknown>} work */

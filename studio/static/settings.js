@@ -33,6 +33,12 @@ function open() {
   control?.click();
 }
 
+/** Say at the fields that have no effect. @param {string[]} names @param {string} words */
+function markIdle(names, words) {
+  for (const field of document.querySelectorAll("[data-idle]")) field.removeAttribute("data-idle");
+  for (const name of names) fieldOf(name)?.setAttribute("data-idle", words);
+}
+
 /**
  * Mark a field that differs from the preset, with a way back. Nothing changes for one that is marked already.
  * @param {HTMLElement | null} field
@@ -84,7 +90,8 @@ export function start(root, { texts }, gradio) {
   root.append(make("p", { class: "fs-row" }, said, reset), make("p", { class: "fs-row" }, search, found));
 
   const mark = () => {
-    const { changed = {} } = formNow();
+    const { changed = {}, idle = [] } = formNow();
+    markIdle(idle, texts.no_effect);
     const fields = new Set(Object.keys(changed).map(fieldOf));
     for (const field of document.querySelectorAll("[data-changed]"))
       if (!fields.has(/** @type {HTMLElement} */ (field))) {

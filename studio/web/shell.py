@@ -151,7 +151,7 @@ def _rail(language: str, place: str) -> str:
     return (
         f'<a class="fs-skip" href="#fs-main">{escape(words["skip"])}</a>'
         f'<nav class="fs-rail" aria-label="{escape(words["navigation"])}" data-language="{language}">'
-        f'<a class="fs-brand" href="/{language}/"><img src="/favicon.ico" alt="" width="20" height="20">'
+        f'<a class="fs-brand" href="/{language}/" aria-label="{escape(words["title"])}"><img src="/favicon.ico" alt="" width="20" height="20">'
         f"<span>{escape(words['title'])}</span></a>{links}"
         '<div class="fs-rail-foot"><a class="fs-current" hidden></a><div class="fs-meter"></div>'
         f'<div class="fs-rail-tools"><button type="button" class="fs-theme" aria-label="{theme}" title="{theme}">'

@@ -16,9 +16,10 @@ from tests.support.served import Studio
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOOKS = [
-    ("light", 1280),
-    pytest.param("dark", 1280, marks=pytest.mark.long),
+    ("light", 1440),
+    pytest.param("dark", 1440, marks=pytest.mark.long),
     pytest.param("light", 360, marks=pytest.mark.long),
+    pytest.param("light", 768, marks=pytest.mark.long),
     ("dark", 360),
 ]
 """Color scheme and width of the window."""

@@ -243,12 +243,13 @@ def test_pages_are_responsive_and_accessible(
 
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     run = recorded_run(studio.home, step(1, 2), step(2, 2), Stopped(step=2, resumable=False))
+    language = "zh" if scheme == "dark" else "en"
     for path, ready in (
-        ("/en/", "Start training"), (f"/en/run?run={run.id}", "Training loss"), ("/en/runs", "Runs"),
-        ("/en/models", "Qwen2.5-7B-Instruct"), ("/en/settings", "Notifications"), ("/en/help", "Which settings?"),
+        ("", "#train-start"), (f"run?run={run.id}", ".fs-chart .main-svg"), ("runs", ".fs-runs tbody tr"),
+        ("models", ".fs-models tbody tr"), ("settings", ".fs-about dd"), ("help", "#help-text h1"),
     ):  # fmt: skip
-        page.goto(studio.url + path)
-        page.locator("gradio-app main").get_by_text(ready).filter(visible=True).first.wait_for()
+        page.goto(f"{studio.url}/{language}/{path}")
+        page.locator(ready).first.wait_for()
         page.locator(".fs-rail").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]

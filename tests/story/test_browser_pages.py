@@ -21,6 +21,31 @@ STOPPED = [*(step(number, 3) for number in range(1, 4)), Stopped(step=3, resumab
 expect = sync_api.expect
 
 
+def test_empty_home_offers_the_demo(new_page: Callable[..., Any], studio: Studio) -> None:
+    page = new_page()
+    demo = page.get_by_role("button", name=EN["try_demo"])
+    expect(demo).to_be_visible()
+    page.goto(f"{studio.url}/en/runs")
+    expect(demo).to_be_visible()
+    recorded_run(studio.home, *STOPPED)
+    page.goto(f"{studio.url}/en/")
+    expect(page.get_by_role("button", name=EN["take_sample"])).to_be_visible()
+    expect(demo).to_be_hidden()
+
+
+def test_setting_without_effect_says_so(new_page: Callable[..., Any]) -> None:
+    page = new_page()
+    epochs = page.locator("#cfg-num-train-epochs")
+    page.get_by_label(EN["search_settings"]).fill("max_steps")
+    steps = setting(page, "max_steps")
+    steps.fill("7")
+    steps.press("Tab")
+    expect(epochs).to_have_attribute("data-idle", EN["no_effect"])
+    steps.fill("-1")
+    steps.press("Tab")
+    expect(epochs).not_to_have_attribute("data-idle", EN["no_effect"])
+
+
 def test_invalid_setting_is_marked_and_start_says_why(new_page: Callable[..., Any]) -> None:
     page = new_page()
     start = page.get_by_role("button", name=EN["start"])

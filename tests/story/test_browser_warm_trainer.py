@@ -54,7 +54,6 @@ def test_next_run_uses_the_warm_trainer(new_page: Callable[..., Any], studio: St
     said.scroll_into_view_if_needed()
     page.screenshot(path=tmp_path / "warm.png")
 
-    page.get_by_text("SmolLM2-135M-Instruct ·").click()
     page.set_input_files("#fs-file", SAMPLES / "lumo-support-chat.jsonl")
     page.get_by_text(words["ready"].split("{")[0]).wait_for()
     setting(page, "num_train_epochs").fill("1")

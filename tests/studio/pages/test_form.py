@@ -4,7 +4,7 @@ from interfaces.config import FineTuneConfig, config_problems, fields
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
 from interfaces.texts import texts
-from studio.pages.form import HIDDEN, controls, from_widgets, step_of, widget_values
+from studio.pages.form import HIDDEN, NO_EFFECT, controls, from_widgets, step_of, widget_values, without_effect
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -52,3 +52,13 @@ def test_absent_field_gets_default_and_emptied_number_is_reported() -> None:
 def test_arrow_keys_change_a_number_by_a_sensible_step(name: str, step: float) -> None:
     [control] = [control for control in controls("en") if control.name == name]
     assert step_of(control) == step
+
+
+def test_settings_without_effect_depend_on_others() -> None:
+    assert set(NO_EFFECT) <= {name for name, _ in fields()}
+    usual = from_widgets({})
+    assert without_effect(usual) == ["sample_while_training", "sample_max_new_tokens", "max_tokens_per_batch"]
+    other = {**usual, "sample_prompts": ["Hi"], "packing": True, "max_steps": 5, "validation_dataset": "rows"}
+    assert without_effect(other) == ["validation_split", "num_train_epochs"]
+    assert "warmup_steps" in without_effect({**usual, "lr_scheduler_type": "constant"})
+    assert "num_train_epochs" not in without_effect({**usual, "max_steps": None})
