@@ -33,10 +33,10 @@ function open() {
   control?.click();
 }
 
-/** Say at the fields that have no effect. @param {string[]} names @param {string} words */
-function markIdle(names, words) {
+/** Say at the fields that have no effect. @param {string} words */
+function markIdle(words) {
   for (const field of document.querySelectorAll("[data-idle]")) field.removeAttribute("data-idle");
-  for (const name of names) fieldOf(name)?.setAttribute("data-idle", words);
+  for (const name of formNow().idle ?? []) fieldOf(name)?.setAttribute("data-idle", words);
 }
 
 /**
@@ -59,13 +59,12 @@ function markChanged(field, name, value, texts, set) {
 
 /** @type {import("./start.js").Part} */
 export function start(root, { texts }, gradio) {
-  const search = make("input", { type: "search", id: "fs-search-settings", placeholder: texts.search_settings });
-  search.setAttribute("aria-label", texts.search_settings);
+  const named = { placeholder: texts.search_settings, "aria-label": texts.search_settings };
+  const search = make("input", { type: "search", id: "fs-search-settings", ...named });
   const found = make("span", { class: "fs-hint", role: "status" });
   const look = () => {
-    const words = search.value.trim();
-    const count = filter(words);
-    setText(found, words ? fill(texts.settings_found, { count }) : "");
+    const count = filter(search.value.trim());
+    setText(found, search.value.trim() ? fill(texts.settings_found, { count }) : "");
   };
   search.addEventListener("input", () => {
     if (search.value.trim()) open();
@@ -90,8 +89,8 @@ export function start(root, { texts }, gradio) {
   root.append(make("p", { class: "fs-row" }, said, reset), make("p", { class: "fs-row" }, search, found));
 
   const mark = () => {
-    const { changed = {}, idle = [] } = formNow();
-    markIdle(idle, texts.no_effect);
+    const { changed = {} } = formNow();
+    markIdle(texts.no_effect);
     const fields = new Set(Object.keys(changed).map(fieldOf));
     for (const field of document.querySelectorAll("[data-changed]"))
       if (!fields.has(/** @type {HTMLElement} */ (field))) {
