@@ -91,6 +91,11 @@ export class RunChart {
     return this.redraw();
   }
 
+  /** Load the library before there is a point to draw. */
+  prepare() {
+    plotly().catch(() => {}); // drawing tries again
+  }
+
   /** Mark these steps. @param {number[]} checkpoints @param {number[]} resumes */
   mark(checkpoints, resumes) {
     const marks = { checkpoints, resumes };

@@ -250,6 +250,7 @@ class RunPage {
   /** The chart, or what happens before its first point. @param {Status} status */
   showChart(status) {
     const there = this.chart.count > 0;
+    if (!there && !status.over) this.chart.prepare();
     this.tools.hidden = this.chart.element.hidden = !there;
     this.parts.waiting.hidden = there || status.over;
     this.parts.phases.hidden = there || !status.phases.length;
@@ -376,13 +377,14 @@ class RunPage {
     let back = false; // to the page: a run that is over may have been resumed elsewhere
     document.addEventListener("visibilitychange", () => (back = true));
     const look = async () => {
-      if (this.over && !back) return;
+      const tick = turn++;
+      if (this.over ? !back : tick % 2 && this.chart.count > 0) return; // the first point is waited for
       back = false;
       await this.refresh();
-      if (turn++ % SELDOM === 0) await this.showDevice();
+      if (tick % (2 * SELDOM) === 0) await this.showDevice();
       if (this.tabs.chosen === "log") await this.log.follow();
     };
-    this.end = poll(this.root, look, POLL_MS, () => mayTell() && !this.over);
+    this.end = poll(this.root, look, POLL_MS / 2, () => mayTell() && !this.over);
   }
 }
 
