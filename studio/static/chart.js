@@ -128,7 +128,7 @@ export class RunChart {
     this.#drawing = before.then(async () => {
       if (!this.count && !this.#validation.x.length) return;
       const chart = await plotly();
-      if (this.#unit !== this.unit()[0]) this.forgetPart(); // the axis of time begins anew in another unit
+      if (this.#unit !== this.unit()[0]) this.forgetPart(); // the axis of time starts over in another unit
       [this.#unit] = this.unit();
       await chart.react(this.element, this.traces(), this.layout(), CONFIG);
       this.element.dataset.points = String(this.count);

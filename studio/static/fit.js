@@ -1,8 +1,8 @@
-// The resource estimate for the form's settings: as text and as a bar. The list of models is told each model's.
+// The resource estimate for the form's settings: as text and as a bar. The list of models gets each model's estimate.
 // @ts-check
 import { Refused, ask, inWords, post, runPage, runPath } from "./api.js";
 import { button, fill, heads, make, poll, scrolling, setText, statusLine } from "./dom.js";
-import { clock, size } from "./format.js";
+import { changesInWords, clock, size } from "./format.js";
 import { formNow } from "./form.js";
 
 /**
@@ -23,12 +23,6 @@ import { formNow } from "./form.js";
  */
 
 const REFRESH_MS = 10000; // other programs come and go
-
-/** @param {Changes} changes */
-const changesInWords = (changes) =>
-  Object.entries(changes)
-    .map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`)
-    .join(", ");
 
 class FitPart {
   #asked = 0;

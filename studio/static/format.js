@@ -37,6 +37,12 @@ export function parameters(count) {
   return count >= 999.5e6 ? `${(count / 1e9).toFixed(1)}B` : `${Math.round(count / 1e6)}M`;
 }
 
+/** Changes of settings as a list; switched on is ✓, off is –. @param {Record<string, unknown>} changes */
+export const changesInWords = (changes) =>
+  Object.entries(changes)
+    .map(([name, value]) => `${name} ${value === true ? "✓" : value === false ? "–" : value}`)
+    .join(", ");
+
 const CODES =
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 

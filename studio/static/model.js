@@ -75,7 +75,6 @@ export function start(root, { texts, language }, gradio) {
   const offered = make("div");
   access.onOffer = () => sheet.open || offered.append(access.element);
   root.append(line, chosen.element, offered, sheet);
-  tables.hub?.append(access.element);
   gradio.watch("value", show);
   show();
   ask(`/api/models/recommended?language=${language}`).then(

@@ -2,7 +2,7 @@
 // @ts-check
 import { ask, inWords } from "./api.js";
 import { button, fill, heads, make, number, onEnter, scrolling, setText, statusLine } from "./dom.js";
-import { clock, parameters, size } from "./format.js";
+import { changesInWords, clock, parameters, size } from "./format.js";
 import { Tabs } from "./tabs.js";
 
 /**
@@ -152,9 +152,7 @@ export class ModelTables {
     const { texts } = this;
     const badge = make("span", { class: "fs-badge", "data-level": fit_level }, `${size(total_bytes)} · ${texts[fit_level]}`); // prettier-ignore
     if (fit_level === "fits") return [badge];
-    const other = fit?.practical
-      ? fill(texts.fit_with, { changes: Object.entries(fit.changes).map(([key, value]) => `${key} ${value}`).join(", ") })
-      : texts.fit_not; // prettier-ignore
+    const other = fit?.practical ? fill(texts.fit_with, { changes: changesInWords(fit.changes) }) : texts.fit_not;
     return [badge, make("small", {}, other)];
   }
 
