@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from typing import Any
 
 from interfaces.data_files import SUFFIXES
 from interfaces.errors import FineTuneError
@@ -15,6 +17,7 @@ MOST_CHARACTERS = 60
 MOST_TAGS, MOST_OF_A_TAG, MOST_OF_A_NOTE = 10, 40, 4000
 MOST_GIVEN = 200
 """As many as the setting `name` allows."""
+_CHANGING = threading.Lock()
 
 
 def next_name(home: Home, dataset: str) -> str:
@@ -35,22 +38,30 @@ def rename_run(folder: RunFolder, name: str) -> str:
     plain = "".join(character for character in name if character.isprintable()).strip()[:MOST_GIVEN]
     if not plain:
         raise FineTuneError.of(Code.VALUE_INVALID, field="name", value=repr(name[:40]), expected="printable")
-    RunMeta.of(folder).model_copy(update={"name": plain}).write(folder)
-    folder.summary.unlink(missing_ok=True)  # it holds the name
+    _change(folder, name=plain)
     return plain
 
 
-def describe_run(folder: RunFolder, tags: list[str], note: str) -> RunMeta:
-    """Change the tags and the note of a run, and return them as they are kept: without what isn't printable.
+def describe_run(folder: RunFolder, *, tags: list[str] | None = None, note: str | None = None) -> RunMeta:
+    """Change the tags or the note of a run, and return both as they are kept: without what isn't printable.
 
     Raises:
         FineTuneError: another version wrote the run's records.
     """
-    plain = ("".join(character for character in tag if character.isprintable()).strip() for tag in tags)
-    kept = list(dict.fromkeys(tag[:MOST_OF_A_TAG] for tag in plain if tag))[:MOST_TAGS]
-    meta = RunMeta.of(folder).model_copy(update={"tags": kept, "note": note.strip()[:MOST_OF_A_NOTE]})
-    meta.write(folder)
-    folder.summary.unlink(missing_ok=True)  # it holds both
+    said: dict[str, Any] = {}
+    if tags is not None:
+        plain = ("".join(character for character in tag if character.isprintable()).strip() for tag in tags)
+        said["tags"] = list(dict.fromkeys(tag[:MOST_OF_A_TAG] for tag in plain if tag))[:MOST_TAGS]
+    if note is not None:
+        said["note"] = note.strip()[:MOST_OF_A_NOTE]
+    return _change(folder, **said)
+
+
+def _change(folder: RunFolder, **said: Any) -> RunMeta:
+    """Change only these fields: a person's next words may be on their way at the same time."""
+    with _CHANGING:
+        meta = RunMeta.of(folder).model_copy(update=said)
+        meta.write(folder)
     return meta
 
 

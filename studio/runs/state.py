@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError, computed_field
 
@@ -171,12 +172,13 @@ def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None
     stored = _stored(folder)
     if stored is not None:
         return stored
+    described = _changed(folder.meta)  # first: what a person says meanwhile makes the stored summary out of date
     history = None if histories is None else histories.setdefault(folder.id, RunHistory(folder))
     summary = summarize(folder, history)
     # A run is over only when its processes are gone too.
     if summary.state.is_over and launcher_of(folder.home).find(folder) is None:
         with contextlib.suppress(OSError):  # a full or read-only disk doesn't prevent the list
-            write_json(folder.summary, summary.model_dump(mode="json"))
+            write_json(folder.summary, {**summary.model_dump(mode="json"), "meta_changed": described})
     return summary
 
 
@@ -186,10 +188,21 @@ def _stored(folder: RunFolder) -> RunSummary | None:
         return None
     if record.pop("schema_version", None) != SCHEMA_VERSION:
         return None  # the summary can be derived again
+    if record.pop("meta_changed", None) != _changed(folder.meta):
+        return None
     try:
         return RunSummary.model_validate(record)
     except ValidationError:
         return None  # the file is damaged
+
+
+def _changed(path: Path) -> list[int]:
+    """Return what differs once the file is written again; empty if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_mtime_ns, status.st_ino]
 
 
 def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:

@@ -143,8 +143,10 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         return {"name": rename_run(folder_of(run_id), name)}
 
     @router.post("/{run_id}/describe")
-    def describe(run_id: str, tags: Annotated[list[str], Body()], note: Annotated[str, Body()]) -> RunMeta:
-        return describe_run(folder_of(run_id), tags, note)
+    def describe(
+        run_id: str, tags: Annotated[list[str] | None, Body()] = None, note: Annotated[str | None, Body()] = None
+    ) -> RunMeta:
+        return describe_run(folder_of(run_id), tags=tags, note=note)
 
     @router.delete("/{run_id}")
     def delete(run_id: str) -> dict[str, str]:

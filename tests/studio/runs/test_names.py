@@ -4,7 +4,7 @@ import pytest
 
 from interfaces.errors import FineTuneError
 from interfaces.events import Stopped
-from interfaces.folders import Home
+from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_records import RunMeta
 from studio.runs.names import describe_run, next_name, rename_run
@@ -57,6 +57,28 @@ def test_name_without_a_printable_character_is_refused(home: Home, name: str) ->
 def test_tags_and_note_are_kept_and_listed(home: Home) -> None:
     folder = recorded_run(home, Stopped(step=0, resumable=False))
     assert summary_of(folder).tags == []
-    kept = describe_run(folder, [" base ", "base", "a\x00b", "", "x" * 99], "  two\nlines ")
+    kept = describe_run(folder, tags=[" base ", "base", "a\x00b", "", "x" * 99], note="  two\nlines ")
     assert (kept.tags, kept.note) == (["base", "ab", "x" * 40], "two\nlines")
     assert (summary_of(folder).tags, summary_of(folder).note) == (kept.tags, kept.note)
+
+
+def test_tags_and_note_do_not_replace_each_other(home: Home) -> None:
+    folder = recorded_run(home, Stopped(step=0, resumable=False))
+    describe_run(folder, note="lower")
+    assert describe_run(folder, tags=["keep"]).note == "lower"
+    assert describe_run(folder, note="").tags == ["keep"]
+
+
+def test_a_note_written_while_the_list_is_read_is_listed_next(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = recorded_run(home, Stopped(step=0, resumable=False))
+    read = RunMeta.of
+
+    def read_before_the_note(of: RunFolder) -> RunMeta:
+        before = read(of)
+        monkeypatch.undo()
+        describe_run(folder, note="lower")
+        return before
+
+    monkeypatch.setattr(RunMeta, "of", read_before_the_note)
+    assert summary_of(folder).note == ""
+    assert summary_of(folder).note == "lower"
