@@ -139,6 +139,11 @@ class Home:
         return self.cache / "tokens"
 
     @property
+    def fast_paths(self) -> Path:
+        """The trials of the fast paths that models have passed."""
+        return self.cache / "fast-paths"
+
+    @property
     def warm_trainer(self) -> WarmTrainerFolder:
         return WarmTrainerFolder(self.cache / "warm-trainer")
 

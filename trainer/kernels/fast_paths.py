@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,9 +21,11 @@ from interfaces.problems import Code, Problem
 from interfaces.run_records import Machine
 from trainer.kernels.chunked_loss import use_chunked_loss
 from trainer.kernels.flat_attention import FLAT
+from trainer.kernels.passed_trials import PassedTrials
 from trainer.tokens.batches import flat_batch
 
 log = logging.getLogger(__name__)
+FLASH = "flash_attention_2"
 TRIAL_LENGTHS = (5, 9, 3)
 LEAK_LENGTHS = (37, 130, 61, 300)
 """Row lengths for the leak test, below and above the lengths at which attention switches its kernel."""
@@ -40,11 +43,15 @@ class FastPaths:
     warnings: tuple[Problem, ...] = ()
 
 
-def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: Machine | None = None) -> FastPaths:
+def use_fast_paths(
+    model: PreTrainedModel, model_name: str, recorded: Machine | None = None, cache: Path | None = None
+) -> FastPaths:
     """Enable the fast paths that don't change a newly loaded model's results. Call this before PEFT wraps the model.
 
     `recorded` are the fast paths of an earlier attempt of the same run. What it didn't use, stays off.
+    `cache` is the folder of the trials that were passed before, which aren't repeated.
     """
+    passed = PassedTrials(model, cache)
     was_training, attention = model.training, model.config._attn_implementation
     batches, logits = "padded", "all"
     warnings = []
@@ -52,13 +59,13 @@ def use_fast_paths(model: PreTrainedModel, model_name: str, recorded: Machine | 
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
         if recorded is None or recorded.batches != "padded":
-            refusal = _try(lambda: _take_flat_attention(model))
+            refusal = _try(lambda: _take_flat_attention(model, passed))
             if refusal:
                 model.set_attn_implementation(attention)
                 warnings.append(Problem.warning(Code.FLAT_BATCHES_REFUSED, model=model_name, **refusal))
             batches = "padded" if refusal else "flat"
         if recorded is None or recorded.logits != "all":
-            refusal = _try(lambda: _take_chunked_loss(model))
+            refusal = _try(lambda: _take_chunked_loss(model, passed))
             if refusal:
                 vars(model).pop("forward", None)
                 warnings.append(Problem.warning(Code.CHUNKED_LOSS_REFUSED, model=model_name, **refusal))
@@ -79,8 +86,12 @@ def _try(trial: Callable[[], str]) -> dict[str, str]:
         return {"reason": (str(error).strip().splitlines() or [type(error).__name__])[0][:200]}
 
 
-def _take_flat_attention(model: PreTrainedModel) -> str:
+def _take_flat_attention(model: PreTrainedModel, passed: PassedTrials) -> str:
     """Try flat attention. Concatenated sequences must give the same result as each one alone."""
+    flash = model.device.type == "cuda" and is_flash_attn_2_available()
+    if (known := passed.get("attention")) == FLAT or (known == FLASH and flash):
+        model.set_attn_implementation(known)
+        return ""
     # A short trial can't detect an attention window or chunk that only the mask defines, and not the layer.
     if not model._supports_flash_attn:
         return "attention_needs_mask"
@@ -95,9 +106,12 @@ def _take_flat_attention(model: PreTrainedModel) -> str:
             return "attention_fixed"
         if not _same(alone, _own_logits(model, **inputs)[0]):
             return "sequences_mix"
-        return "sequences_mix_little" if _leaks(model) else ""
+        if _leaks(model):
+            return "sequences_mix_little"
+        passed.add("attention", attention)
+        return ""
 
-    if model.device.type == "cuda" and is_flash_attn_2_available() and not _try(lambda: trial("flash_attention_2")):
+    if flash and not _try(lambda: trial(FLASH)):
         return ""
     return trial(FLAT)
 
@@ -140,8 +154,11 @@ def _without_outliers(model: PreTrainedModel) -> Iterator[None]:
             state.threshold = threshold
 
 
-def _take_chunked_loss(model: PreTrainedModel) -> str:
+def _take_chunked_loss(model: PreTrainedModel, passed: PassedTrials) -> str:
     """Try the chunked loss. The head times the hidden state must equal the model's logits."""
+    if passed.get("loss"):
+        use_chunked_loss(model)
+        return ""
     if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
         raise ValueError("own_logits", changed[0])
     if getattr(model.config, "output_router_logits", False):
@@ -157,7 +174,10 @@ def _take_chunked_loss(model: PreTrainedModel) -> str:
     own = torch.nn.functional.cross_entropy(logits[0, :-1].float(), sequence[0, 1:])
     use_chunked_loss(model)
     ours = model(input_ids=sequence, labels=sequence).loss
-    return "" if torch.allclose(own, ours, rtol=_tolerance(logits)) else "loss_differs"
+    if not torch.allclose(own, ours, rtol=_tolerance(logits)):
+        return "loss_differs"
+    passed.add("loss", "chunked")
+    return ""
 
 
 def _random_sequences(model: PreTrainedModel, lengths: tuple[int, ...] = TRIAL_LENGTHS) -> list[torch.Tensor]:

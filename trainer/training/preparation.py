@@ -78,7 +78,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
     log.phase("model")
     base = load_model(files, config, compute)
     _check_reach(attempt, base, template, (train, validation))
-    fast_paths = use_fast_paths(base, config.model_name, recorded)
+    fast_paths = use_fast_paths(base, config.model_name, recorded, folder.home.fast_paths)
     attempt.warn(*fast_paths.warnings)
     if recorded is None:
         _write_lineage(attempt, files, data, fast_paths)
