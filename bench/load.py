@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import statistics
@@ -38,30 +39,61 @@ from tests.support.served import Studio  # noqa: E402
 
 SELDOM = 5
 PROBE_EVERY = 0.05
+TIMEOUT = 30.0
 SKIPPED_STEPS = 5
 """The first steps include one-time work."""
 
 
+class Connection:
+    """A connection as a browser keeps one open. A client library would use more of the processor than the studio."""
+
+    def __init__(self, link: str) -> None:
+        self._host, _, token = link.removeprefix("http://").partition("/?token=")
+        self._token = token
+
+    async def open(self) -> None:
+        """Connect and log in."""
+        host, _, port = self._host.partition(":")
+        self._reader, self._writer = await asyncio.open_connection(host, int(port))
+        self._cookie = ""
+        _, headers, _ = await self.get(f"/?token={self._token}")
+        self._cookie = headers["set-cookie"].partition(";")[0]
+
+    async def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Return the status, the headers, and the body of an answer."""
+        asked = f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nCookie: {self._cookie}\r\n\r\n"
+        self._writer.write(asked.encode())
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:]) if name}
+        return int(head[0].split()[1]), headers, await self._reader.readexactly(int(headers["content-length"]))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
 async def tab(link: str, run: str, until: float, answers: list[str], errors: list[str]) -> None:
     """Ask like a tab on the page of a run."""
-    async with httpx.AsyncClient(base_url=link.partition("/?")[0], timeout=30) as client:
-        await client.get(link)  # which logs in
-        last, turn = 0, 0
-        while time.perf_counter() < until:
-            begun = time.perf_counter()
-            seldom = ["/api/devices", "/api/devices", "/api/queue"] if turn % SELDOM == 0 else []
-            for path in [f"/api/runs/{run}/events?since={last}", *seldom]:
-                try:
-                    answer = await client.get(path)
-                    answers.append(path)
-                    if answer.status_code != 200:
-                        errors.append(f"{answer.status_code} {path}")
-                    elif "events" in path:
-                        last = answer.json()["last"]
-                except httpx.HTTPError as error:
-                    errors.append(repr(error))
-            turn += 1
-            await asyncio.sleep(max(1 - (time.perf_counter() - begun), 0))
+    connection = Connection(link)
+    await connection.open()
+    last, turn = 0, 0
+    while time.perf_counter() < until:
+        begun = time.perf_counter()
+        seldom = ["/api/devices", "/api/devices", "/api/queue"] if turn % SELDOM == 0 else []
+        for path in [f"/api/runs/{run}/events?since={last}", *seldom]:
+            try:
+                status, _, body = await asyncio.wait_for(connection.get(path), TIMEOUT)
+                answers.append(path)
+                if status != 200:
+                    errors.append(f"{status} {path}")
+                elif "events" in path:
+                    last = json.loads(body)["last"]
+            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                errors.append(repr(error))
+                connection.close()
+                await connection.open()
+        turn += 1
+        await asyncio.sleep(max(1 - (time.perf_counter() - begun), 0))
+    connection.close()
 
 
 async def watch(studio: Studio, run: str, tabs: int, duration: float) -> tuple[int, list[str]]:

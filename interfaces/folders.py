@@ -135,6 +135,10 @@ class Home:
         return self.path / "imports"
 
     @property
+    def chats(self) -> Path:
+        return self.path / "chats"
+
+    @property
     def tokens(self) -> Path:
         return self.cache / "tokens"
 

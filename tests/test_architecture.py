@@ -204,6 +204,7 @@ ELSEWHERE = {
         f"web/routes/{name}"
         for name in (
             "about",
+            "chats",
             "datasets",
             "dataset_answers",
             "devices",

@@ -5,6 +5,7 @@
     check FILE        report the problems of a file's rows without changing the home
     mix PARTS         mix several datasets into one
     edit DATASET      create a new dataset with fixed or removed rows
+    chat CONFIG       answer chats with a run's model and its adapters; answers requests on stdin
     preview           show what a model sees of datasets; answers requests on stdin (trainer/tokens/preview.py)
     download MODEL    download a model
     look-up MODEL     query the Hub about a model, without its weights
@@ -23,6 +24,7 @@ import gc
 import json
 import logging
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -32,6 +34,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import BaseModel, TypeAdapter
 
+from interfaces.chats import Answered, AnswerRequest, ChatRequest, LeaveRequest
+from interfaces.config import FineTuneConfig
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
 from interfaces.events import Failed
@@ -239,6 +243,47 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
     for line in sys.stdin:
         with contextlib.suppress(typer.Exit):  # a problem is a valid answer; continue with the next request
             _answer(functools.partial(job, line), Path(model))
+
+
+@app.command()
+def chat(config: Annotated[str, typer.Argument(help="A run's settings as JSON.")], home: HomeOption = None) -> None:
+    """Answer chats with the model of CONFIG: requests on stdin, one JSON object per line, answers in files."""
+    requests: queue.SimpleQueue[AnswerRequest | None] = queue.SimpleQueue()
+    leaving = threading.Event()
+    model: Any = None
+
+    def listen() -> None:
+        known: TypeAdapter[AnswerRequest | LeaveRequest] = TypeAdapter(ChatRequest)
+        for line in sys.stdin:
+            request = known.validate_json(line)
+            if isinstance(request, LeaveRequest):
+                leaving.set()
+            else:
+                leaving.clear()
+                requests.put(request)
+        if model is None:
+            os._exit(0)  # in the middle of loading: nobody waits for it any more
+        leaving.set()
+        requests.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+
+    def load() -> BaseModel:
+        nonlocal model
+        from trainer.evaluation.chat import ChatModel
+
+        place, chosen = Home.of(home, os.environ), FineTuneConfig.model_validate_json(config)
+        model = ChatModel(chosen, place, _print_progress)
+        return Answered(turn=0)
+
+    def answer(request: AnswerRequest) -> BaseModel:
+        model.answer(request, leaving.is_set)
+        return Answered(turn=request.turn)
+
+    _answer(load, Path("chat"))
+    while (request := requests.get()) is not None:
+        with contextlib.suppress(typer.Exit):  # a problem is a valid answer; continue with the next request
+            _answer(functools.partial(answer, request), Path("chat"))
 
 
 def _limit(file: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from studio.cli.chat import chat_commands
 from studio.cli.console import (
     ConfigArgument,
     DetachOption,
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(queue, name="queue")
 app.add_typer(runs_commands)
+app.add_typer(chat_commands)
 app.add_typer(estimate_commands)
 app.add_typer(models_commands)
 

@@ -11,7 +11,7 @@ from interfaces.texts import texts
 from studio.finetune_manager import FinetuneManager
 from studio.pages.datasets import build_datasets_page
 from studio.pages.live import live_part
-from studio.pages.run import build_run_page, build_runs_page
+from studio.pages.run import build_compare_page, build_run_page, build_runs_page
 from studio.pages.theme import studio_theme
 from studio.pages.train import build_train_page
 
@@ -36,6 +36,12 @@ def build_pages(manager: FinetuneManager, device: Device, language: str, secret:
     with pages.route(words["runs"], "/runs"):
         gr.Navbar(visible=False)
         build_runs_page(language)
+    with pages.route(words["compare"], "/compare"):
+        gr.Navbar(visible=False)
+        build_compare_page(language)
+    with pages.route(words["try_it"], "/try"):
+        gr.Navbar(visible=False)
+        live_part("try", language, "try-live")
     with pages.route(words["models"], "/models"):
         gr.Navbar(visible=False)
         live_part("models", language, "models-list")

@@ -1,4 +1,4 @@
-"""The Run page (one run, active or ended) and the Runs page (all runs). Our scripts fill both from `/api`."""
+"""The Run page (one run, active or ended), the Runs page (all runs), and the Compare page (some runs). Our scripts fill both from `/api`."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def build_runs_page(language: str) -> None:
     live_part("rescue", language, "runs-rescue")
     live_part("queue", language, "runs-queue")
     live_part("runs", language, "runs-list")
+
+
+def build_compare_page(language: str) -> None:
+    """Runs side by side, named by `?runs=` in the address."""
+    live_part("compare", language, "compare-live")

@@ -62,12 +62,17 @@ class TrainerChild:
             cwd=self._place.name, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             start_new_session=True, env={**os.environ, "HF_HUB_OFFLINE": "1"} if offline else None,
         )  # fmt: skip
+        self._sending = threading.Lock()
         self._pending, self._last = b"", ""
         self._closed_while_alive = False
 
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def ask(self, request: BaseModel | None, answer: type[Answer], tell: OnProgress, seconds: float) -> Answer:
         """The result of one request; without one, of what the child was started for.
@@ -76,10 +81,7 @@ class TrainerChild:
             FineTuneError: what the child found wrong, that it took too long, or that it ended without an answer.
         """
         if request is not None:
-            with contextlib.suppress(BrokenPipeError):
-                assert self._process.stdin is not None
-                self._process.stdin.write(json.dumps(request.model_dump(mode="json")).encode() + b"\n")
-                self._process.stdin.flush()
+            self.tell(request)
         deadline = time.monotonic() + seconds
         while (line := self._line(deadline)) is not None:
             try:
@@ -92,6 +94,13 @@ class TrainerChild:
                 raise FineTuneError(*update.problems)
             tell(update)
         raise FineTuneError(self._ended(seconds))
+
+    def tell(self, request: BaseModel) -> None:
+        """Send a request without waiting for an answer."""
+        with contextlib.suppress(BrokenPipeError), self._sending:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(request.model_dump(mode="json")).encode() + b"\n")
+            self._process.stdin.flush()
 
     def _line(self, deadline: float) -> bytes | None:
         """Return the next line, or None after the child's end or the deadline."""

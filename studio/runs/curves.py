@@ -86,6 +86,14 @@ def curves_between(history: RunHistory, first: int, last: int) -> Curves:
         return Curves(train=_steps(history, *ends[0]), validation=_evaluations(history, *ends[1]))
 
 
+def whole_curves(history: RunHistory, most: int) -> Curves:
+    """Return the curves of a whole run with about `most` points each."""
+    require_known(history.folder)
+    with history.lock:
+        history.refresh()
+        return Curves(train=_steps(history, 0, most=most), validation=_evaluations(history, 0))
+
+
 def curves_as_csv(history: RunHistory) -> Iterator[str]:
     """Yield all steps of a run as lines of a CSV file; the validation loss is in the line of its step."""
     require_known(history.folder)
@@ -175,7 +183,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         evidence=last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
         warnings=[sentence(warning, language) for warning in history.warnings],
         reading=_reading(history, state, language),
-        samples=_pairs(history.samples),
+        samples=pairs_of(history.samples),
         adapter=history.folder.adapter.is_dir(),
     )
 
@@ -244,7 +252,7 @@ def _number(loss: float) -> float | None:
     return loss if math.isfinite(loss) else None
 
 
-def _pairs(samples: list[Sampled]) -> list[SamplePair]:
+def pairs_of(samples: list[Sampled]) -> list[SamplePair]:
     """Return each prompt with the base model's answer and the newest one, which is empty until there is one."""
     pairs: dict[str, SamplePair] = {}
     for event in samples:

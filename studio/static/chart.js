@@ -23,7 +23,7 @@ import { dark } from "./theme.js";
 
 /** @type {Promise<any> | null} */
 let library = null;
-const plotly = () =>
+export const plotly = () =>
   (library ??= new Promise((resolve, reject) => {
     const ready = () => resolve(/** @type {any} */ (window).Plotly);
     const script = make("script", { src: "/ui-assets/plotly.min.js", onload: ready, onerror: reject });
@@ -34,7 +34,56 @@ const plotly = () =>
   }));
 
 const COLORS = { train: "#0d9488", faint: "#5eead4", validation: "#d97706", mark: "#64748b" };
-const CONFIG = { responsive: true, displayModeBar: false, plotlyServerURL: "" }; // the mode bar offers an upload elsewhere
+export const CONFIG = { responsive: true, displayModeBar: false, plotlyServerURL: "" }; // the mode bar offers an upload elsewhere
+
+/**
+ * What all charts look like: their axes, colors, and legend. Updates keep the zoom as long as the axes stay.
+ * @param {Record<string, any>} texts @param {View} view @param {string} unit of time @param {string} key what the chart shows
+ */
+export function layoutOf(texts, view, unit, key) {
+  const grid = dark() ? "#334155" : "#e2e8f0";
+  const title = view.over === "time" ? texts.over_time_in.replace("{unit}", unit) : texts[`over_${view.over}`];
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: dark() ? "#e2e8f0" : "#1e293b" },
+    xaxis: {
+      uirevision: `${key}-${view.over}-${unit}`,
+      title: { text: title },
+      gridcolor: grid,
+      zeroline: false,
+      tickformat: view.over === "time" ? "" : ",d",
+    },
+    yaxis: {
+      uirevision: `${key}-${view.curve}-${view.logarithmic}`,
+      title: { text: texts[`curve_${view.curve}`] },
+      gridcolor: grid,
+      zeroline: false,
+      type: view.logarithmic ? "log" : "linear",
+      exponentformat: "e",
+    },
+    margin: { l: 76, r: 16, t: 10, b: 45 },
+    legend: { orientation: "h", y: 1.12 },
+    hovermode: "x",
+    uirevision: key,
+    autosize: true,
+  };
+}
+
+/**
+ * Save a chart as it is zoomed now, on a solid ground.
+ * @param {HTMLElement} element @param {any[]} data @param {any} layout @param {string} filename
+ */
+export async function saveImage(element, data, layout, filename) {
+  const size = { width: 1200, height: 675, scale: 2 };
+  const { xaxis, yaxis } = /** @type {any} */ (element).layout;
+  Object.assign(layout, { paper_bgcolor: dark() ? "#0b0f19" : "#ffffff" });
+  Object.assign(layout.xaxis, { range: xaxis.range });
+  Object.assign(layout.yaxis, { range: yaxis.range });
+  const chart = await plotly();
+  await chart.downloadImage({ data, layout }, { format: "png", filename, ...size });
+}
+
 const empty = () => ({
   x: [],
   y: [],
@@ -207,48 +256,15 @@ export class RunChart {
   }
 
   layout() {
-    const { texts, view } = this;
-    const grid = dark() ? "#334155" : "#e2e8f0";
     const places = this.places(this.#train);
     const resumed = this.#marks.resumes.map((step) => places[indexOfStep(this.#train, step)]);
     const line = { type: "line", yref: "paper", y0: 0, y1: 1, line: { color: COLORS.mark, width: 1, dash: "dot" } };
-    const title = view.over === "time" ? texts.over_time_in.replace("{unit}", this.unit()[0]) : texts[`over_${view.over}`]; // prettier-ignore
-    return {
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: dark() ? "#e2e8f0" : "#1e293b" },
-      xaxis: {
-        uirevision: `${this.key}-${view.over}-${this.unit()[0]}`,
-        title: { text: title },
-        gridcolor: grid,
-        zeroline: false,
-        tickformat: view.over === "time" ? "" : ",d",
-      },
-      yaxis: {
-        uirevision: `${this.key}-${view.curve}-${view.logarithmic}`,
-        title: { text: texts[`curve_${view.curve}`] },
-        gridcolor: grid,
-        zeroline: false,
-        type: view.logarithmic ? "log" : "linear",
-        exponentformat: "e",
-      },
-      shapes: resumed.filter((x) => x !== undefined).map((x) => ({ ...line, x0: x, x1: x })),
-      margin: { l: 76, r: 16, t: 10, b: 45 },
-      legend: { orientation: "h", y: 1.12 },
-      hovermode: "x",
-      uirevision: this.key,
-      autosize: true,
-    };
+    const shapes = resumed.filter((x) => x !== undefined).map((x) => ({ ...line, x0: x, x1: x }));
+    return { ...layoutOf(this.texts, this.view, this.unit()[0], this.key), shapes };
   }
 
   /** @param {string} filename */
-  async downloadImage(filename) {
-    const size = { width: 1200, height: 675, scale: 2 };
-    const layout = { ...this.layout(), paper_bgcolor: dark() ? "#0b0f19" : "#ffffff" };
-    const { xaxis, yaxis } = /** @type {any} */ (this.element).layout; // as it is zoomed
-    Object.assign(layout.xaxis, { range: xaxis.range });
-    Object.assign(layout.yaxis, { range: yaxis.range });
-    const chart = await plotly();
-    await chart.downloadImage({ data: this.traces(), layout }, { format: "png", filename, ...size }); // prettier-ignore
+  downloadImage(filename) {
+    return saveImage(this.element, this.traces(), this.layout(), filename);
   }
 }

@@ -35,12 +35,13 @@ function segments(name, label, options, chosen, choose) {
 }
 
 /**
- * @param {import("./chart.js").RunChart} chart
+ * @typedef {{ view: View, show: (view: Partial<View>) => unknown, unzoom: () => unknown, downloadImage: (name: string) => unknown }} Chart
+ * @param {Chart} chart
  * @param {Record<string, any>} texts
- * @param {string} path of the run in the API
- * @param {string} id
+ * @param {string} table the address of the chart's figures as CSV
+ * @param {string} name of the image's file
  */
-export function chartTools(chart, texts, path, id) {
+export function chartTools(chart, texts, table, name) {
   const { view } = chart;
   const change = (/** @type {Partial<View>} */ part) => {
     chart.show(part);
@@ -60,8 +61,8 @@ export function chartTools(chart, texts, path, id) {
   );
   const check = make("label", { class: "fs-check" }, scale, texts.logarithmic);
   const slider = make("label", { class: "fs-check" }, texts.smoothing, smoothing);
-  const csv = make("a", { class: "fs-button fs-small", href: `${path}/curves.csv`, download: true }, "CSV");
-  const image = button("PNG", () => chart.downloadImage(`curve-${id}`), "fs-small");
+  const csv = make("a", { class: "fs-button fs-small", href: table, download: true }, "CSV");
+  const image = button("PNG", () => chart.downloadImage(name), "fs-small");
   const whole = button(texts.zoom_out, () => chart.unzoom(), "fs-small");
   return make("div", { class: "fs-row fs-chart-tools" }, curves, axes, check, slider, whole, image, csv);
 }

@@ -37,6 +37,9 @@ export function parameters(count) {
   return count >= 999.5e6 ? `${(count / 1e9).toFixed(1)}B` : `${Math.round(count / 1e6)}M`;
 }
 
+/** A setting's value as people write it. @param {unknown} value */
+export const written = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
+
 /** Changes of settings as a list; switched on is ✓, off is –. @param {Record<string, unknown>} changes */
 export const changesInWords = (changes) =>
   Object.entries(changes)

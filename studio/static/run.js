@@ -92,7 +92,7 @@ class RunPage {
     this.controls = this.makeControls();
     this.parts = makeParts(this.texts, id);
     this.facts = make("dl", { class: "fs-facts", hidden: true });
-    this.tools = chartTools(this.chart, this.texts, this.base, id);
+    this.tools = chartTools(this.chart, this.texts, `${this.base}/curves.csv`, `curve-${id}`);
     this.tabs = this.makeTabs();
     this.whole = make("div", { hidden: true }, ...this.layout()); // until there is something to show
     root.append(this.whole);
@@ -122,6 +122,7 @@ class RunPage {
       retry: button(texts.retry, () => this.again(this.controls.retry), "", { title: texts.retry_help }),
       duplicate: make("a", duplicate, texts.duplicate),
       continue_training: make("a", continueTraining, texts.continue_training),
+      try_it: make("a", { class: "fs-button", href: `try?run=${encodeURIComponent(id)}` }, texts.try_it),
       download: make("a", download, texts.download_adapter),
       fix: button("", () => this.again(this.controls.fix, { change: this.#fix }), "fs-primary"),
     };
@@ -150,17 +151,7 @@ class RunPage {
     const { texts, controls } = this;
     const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
     const spring = () => make("span", { class: "fs-spring" });
-    const {
-      notify,
-      stop,
-      discard,
-      resume,
-      retry,
-      duplicate,
-      continue_training: continueTraining,
-      download,
-      fix,
-    } = controls;
+    const actions = "notify stop discard resume retry try_it download duplicate continue_training".split(" ");
     this.facts.append(...FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name])));
     return /** @type {HTMLElement[]} */ ([
       row(
@@ -169,23 +160,10 @@ class RunPage {
       ),
       this.parts.settings,
       this.parts.below,
-      row(
-        this.parts.state,
-        this.parts.phase,
-        this.parts.bar,
-        spring(),
-        notify,
-        stop,
-        discard,
-        resume,
-        retry,
-        duplicate,
-        continueTraining,
-        download,
-      ),
+      row(this.parts.state, this.parts.phase, this.parts.bar, spring(), ...actions.map((name) => controls[name])),
       this.parts.problem,
       this.parts.next,
-      make("p", { class: "fs-row" }, fix),
+      make("p", { class: "fs-row" }, controls.fix),
       this.parts.evidence,
       this.facts,
       make("h2", { class: "fs-hidden" }, texts.curve),

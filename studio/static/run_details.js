@@ -2,7 +2,7 @@
 // @ts-check
 import { ask, inWords } from "./api.js";
 import { fill, heads, make, scrolling, setText } from "./dom.js";
-import { figure, size } from "./format.js";
+import { figure, size, written } from "./format.js";
 
 /** @typedef {{ step: number, size_bytes: number, validation_loss: number | null }} Checkpoint */
 /** @typedef {{ model: string, dataset: string, header: Record<string, unknown>, preset: string, differences: { name: string, value: unknown, preset: unknown }[], yaml: string }} RunSettings */
@@ -46,9 +46,6 @@ export function checkpointList(texts, path) {
     );
   return { element, show };
 }
-
-/** A setting's value as people write it. @param {unknown} value */
-const written = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
 
 /** What a run sets other than its preset, and all settings as YAML. @param {Record<string, any>} texts @param {Promise<RunSettings>} asked */
 export function settingsOf(texts, asked) {

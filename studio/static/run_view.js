@@ -25,6 +25,7 @@ export function offered(status) {
     retry: over && !(unbegun && state === "stopped"),
     duplicate: true,
     continue_training: over && (status.adapter || status.saved_step !== null),
+    try_it: status.adapter || status.saved_step !== null,
     download: status.adapter,
     fix: Object.keys(status.fix).length > 0,
   };

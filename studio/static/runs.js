@@ -1,6 +1,7 @@
 // A table of all runs: search, filter, order; stop, resume, and delete one or several with undo.
 // @ts-check
 import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
+import { LEAST, MOST, comparePage } from "./compare_view.js";
 import { demoButton } from "./demo.js";
 import { button, fill, make, pageLanguage, poll, setText } from "./dom.js";
 import { ago, clock, figure } from "./format.js";
@@ -57,7 +58,8 @@ class RunsPage {
     this.said = this.list.said;
     const start = demoButton(texts, (error) => this.list.fail(error), "fs-primary");
     this.demo = make("p", { class: "fs-row", hidden: true }, start);
-    this.remover = button("", () => this.remove([...this.#chosen]), "fs-small fs-danger", { hidden: true });
+    this.remover = button("", () => this.remove(this.removable()), "fs-small fs-danger", { hidden: true });
+    this.compare = make("a", { class: "fs-button fs-small", hidden: true });
     this.more = button("", () => this.showMore(), "fs-small", { hidden: true });
     this.trash = new Trash(texts, () => this.refresh());
     this.tools = this.makeTools();
@@ -86,6 +88,7 @@ class RunsPage {
       this.state,
       this.order,
       this.timed,
+      this.compare,
       this.remover,
     );
   }
@@ -126,7 +129,7 @@ class RunsPage {
     const wanted = { text: this.search?.value ?? "", state: this.state?.value ?? "", timing: this.timing?.checked };
     const found = shownRuns(this.#runs, { ...wanted, order });
     if (this.timed) this.timed.hidden = !this.#runs.some((run) => run.timing);
-    const ids = new Set(found.filter((run) => run.over).map((run) => run.id)); // nothing is deleted that isn't shown
+    const ids = new Set(found.map((run) => run.id)); // nothing is deleted that isn't shown
     for (const id of this.#chosen) if (!ids.has(id)) this.#chosen.delete(id);
     this.list.show(found.slice(0, this.#most), this.#runs.length ? texts.no_runs_match : texts.no_runs);
     this.tools.hidden = !this.#runs.length;
@@ -136,8 +139,23 @@ class RunsPage {
       this.more,
       fill(texts.show_more, { count: Math.min(found.length - this.#most, PAGE), total: found.length }),
     );
-    this.remover.hidden = !this.#chosen.size;
-    setText(this.remover, fill(texts.delete_runs, { count: this.#chosen.size }));
+    this.showChosen();
+  }
+
+  /** The chosen runs that are over. */
+  removable() {
+    return this.#runs.filter((run) => run.over && this.#chosen.has(run.id)).map((run) => run.id);
+  }
+
+  /** What can be done with the chosen runs. */
+  showChosen() {
+    const { texts } = this;
+    const count = this.removable().length;
+    this.remover.hidden = !count;
+    setText(this.remover, fill(texts.delete_runs, { count }));
+    this.compare.hidden = this.#chosen.size < LEAST || this.#chosen.size > MOST;
+    this.compare.href = comparePage([...this.#chosen]);
+    setText(this.compare, fill(texts.compare_runs, { count: this.#chosen.size }));
   }
 
   showMore() {
@@ -191,7 +209,6 @@ class RunsPage {
     const name = fill(this.texts.choose_run, { name: item.name || item.id });
     const box = make("input", { type: "checkbox", "aria-label": name, "data-key": `${item.id}-choose` });
     box.checked = this.#chosen.has(item.id);
-    box.disabled = !item.over;
     box.addEventListener("change", () => {
       if (box.checked) this.#chosen.add(item.id);
       else this.#chosen.delete(item.id);

@@ -24,6 +24,7 @@ from interfaces.files import write_text
 from interfaces.folders import Home
 from interfaces.problems import Code
 from interfaces.texts import LANGUAGES
+from studio.chat.chats import Chats
 from studio.finetune_manager import FinetuneManager
 from studio.jobs import DatasetJobs
 from studio.models.hub_access import fill_environment
@@ -35,6 +36,7 @@ from studio.web.connections import BACKLOG, PatientProtocol, SlowBodies, bound_l
 from studio.web.errors import add_error_handlers, language_of
 from studio.web.routes import devices, texts
 from studio.web.routes.about import about_router
+from studio.web.routes.chats import chats_router
 from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
 from studio.web.routes.models import models_router
@@ -68,6 +70,7 @@ def build_app(
     app.include_router(warm_trainer_router(home, warm_trainer))
     app.include_router(estimates_router(manager))
     app.include_router(recipes_router(home))
+    app.include_router(chats_router(home, Chats(home)))
     app.include_router(about_router(home))
     app.include_router(devices.router)
     app.include_router(texts.router)

@@ -242,10 +242,11 @@ def test_pages_are_responsive_and_accessible(
     from axe_playwright_python.sync_playwright import Axe
 
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-    run = recorded_run(studio.home, step(1, 2), step(2, 2), Stopped(step=2, resumable=False))
+    run, other = (recorded_run(studio.home, step(1, 2), step(2, 2), Stopped(step=2, resumable=False)) for _ in range(2))
     language = "zh" if scheme == "dark" else "en"
     for path, ready in (
         ("", "#train-start"), (f"run?run={run.id}", ".fs-chart .main-svg"), ("runs", ".fs-runs tbody tr"),
+        (f"compare?runs={run.id},{other.id}", ".fs-chart .main-svg"),
         ("models", ".fs-models tbody tr"), ("settings", ".fs-about dd"), ("help", "#help-text h1"),
     ):  # fmt: skip
         page.goto(f"{studio.url}/{language}/{path}")

@@ -10,6 +10,7 @@ import pytest
 
 from interfaces.events import CheckpointCommitted, Evaluated, Stopped
 from interfaces.texts import texts
+from studio.runs.names import rename_run
 from tests.story.conftest import name_model, setting
 from tests.support.records import recorded_run, step
 from tests.support.served import Studio
@@ -207,6 +208,36 @@ def test_runs_have_tags_notes_and_a_trash(new_page: Callable[..., Any], studio: 
     trash.get_by_role("button", name=EN["trash_empty"]).click()
     trash.get_by_text(EN["trash_is_empty"]).wait_for()
     assert not list(studio.home.trash.iterdir())
+
+
+def test_ticked_runs_are_compared_at_an_address_that_can_be_kept(new_page: Callable[..., Any], studio: Studio) -> None:
+    measured = Evaluated(step=3, loss=0.5, examples=3, seconds=0.1)
+    first = recorded_run(studio.home, *STOPPED[:3], measured, STOPPED[3], learning_rate=0.0011)
+    second = recorded_run(studio.home, *STOPPED, learning_rate=0.0022)
+    rename_run(first, "slow")
+    rename_run(second, "<b>fast</b>")
+    page = new_page()
+    page.goto(f"{studio.url}/en/runs")
+    for name in ("slow", "<b>fast</b>"):
+        expect(page.get_by_role("link", name=re.compile("^Compare"))).to_be_hidden()
+        page.get_by_label(EN.of("choose_run", name=name)).check()
+    page.get_by_role("link", name="Compare 2 runs").click()
+    page.wait_for_function("Number(document.querySelector('.fs-chart')?.dataset.points) === 6")
+    settings = page.get_by_role("region", name=EN["compared_settings"]).locator("tbody tr")
+    expect(settings.filter(has_text="learning_rate")).to_contain_text(re.compile("0.0011.*0.0022"))
+    expect(page.get_by_text("0.5000 (3)")).to_be_visible()
+    page.get_by_role("radio", name=EN["over_tokens"], exact=True).check()
+    page.wait_for_function("document.querySelector('.fs-chart').data[0].x[0] > 1")
+    page.reload()
+    page.wait_for_function("Number(document.querySelector('.fs-chart')?.dataset.points) === 6")
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="CSV").click()
+    assert "learning_rate,0.0011,0.0022" in Path(downloading.value.path()).read_text()
+    page.goto(f"{studio.url}/en/compare?runs={first.id},20200101-000000-abcd")
+    page.get_by_text("1 run is not in this studio: 20200101-000000-abcd").wait_for()
+    page.goto(f"{studio.url}/zh/compare")
+    page.locator(".fs-compare").get_by_role("link", name=texts("page", "zh")["runs"]).click()
+    page.wait_for_url("**/zh/runs")
 
 
 def test_duplicate_opens_the_form_with_the_runs_settings(new_page: Callable[..., Any], studio: Studio) -> None:

@@ -26,7 +26,7 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
 from interfaces.errors import FineTuneError
-from interfaces.example import Example
+from interfaces.example import Example, Message
 from interfaces.problems import Code
 from trainer.tokens.rendering import ChatMessage, FunctionCall, Messages, Renderer, Tools, time_limit
 
@@ -98,8 +98,22 @@ class ChatTemplate:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Return the token ids of a user prompt, ready for generation."""
-        text = self.renderer.render([{"role": "user", "content": prompt}], answer_next=True)
+        return self.conversation_ids(Example(messages=(Message(role="user", content=prompt),), row=0))
+
+    def conversation_ids(self, example: Example) -> list[int]:
+        """Return the token ids of a conversation, ready for the next answer.
+
+        Raises:
+            FineTuneError: the template rejects it, or takes too long.
+        """
+        messages, tools, _, _ = self.renderer.messages(example)
+        text = self.renderer.render(messages, tools, example.row, answer_next=True)
         ids: list[int] = self._encode([text])[0].ids
+        return ids
+
+    def text_ids(self, text: str) -> list[int]:
+        """Return the token ids of a plain text to be continued, as such texts are trained on."""
+        ids: list[int] = self._encode([self.text_begin + text])[0].ids
         return ids
 
     def tokens(self, example: Example) -> Tokens:

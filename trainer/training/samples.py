@@ -7,17 +7,11 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import (
-    GenerationConfig,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)  # fmt: skip
+from transformers import StoppingCriteriaList, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from interfaces.chats import Sampling
 from interfaces.events import Sampled
+from trainer.evaluation.generation import Leaving, generation_settings
 from trainer.tokens.template import ChatTemplate
 from trainer.training.attempt import AttemptContext
 
@@ -82,12 +76,8 @@ def answer_prompts(
 
     `leave` is called after each token. Once it returns True, the remaining prompts are skipped.
     """
-    tokenizer = template.tokenizer
-    settings = GenerationConfig(
-        max_new_tokens=max_new_tokens, do_sample=False, use_cache=True,
-        eos_token_id=_end_ids(model, template), pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    leaving = StoppingCriteriaList([_Leaving(leave)])
+    settings = generation_settings(model.get_base_model(), template, Sampling(max_new_tokens=max_new_tokens))
+    leaving = StoppingCriteriaList([Leaving(leave)])
     was_training = model.training
     model.eval()
     try:
@@ -100,23 +90,6 @@ def answer_prompts(
                 )  # fmt: skip
             if leave():
                 return
-            yield prompt, tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
+            yield prompt, template.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
     finally:
         model.train(was_training)
-
-
-class _Leaving(StoppingCriteria):
-    """Ends an answer that is no longer needed."""
-
-    def __init__(self, leave: Callable[[], bool]) -> None:
-        self._leave = leave
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any) -> torch.BoolTensor:
-        return torch.full((input_ids.shape[0],), self._leave(), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
-
-
-def _end_ids(model: PeftModel, template: ChatTemplate) -> list[int]:
-    """Return all ids that end an answer: the model's, the tokenizer's, and the end token that is trained on."""
-    own = model.get_base_model().generation_config.eos_token_id
-    ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id, template.end_id}
-    return sorted(token for token in ids if token is not None)

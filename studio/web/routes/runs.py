@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 from fastapi import Path as PathParameter
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
@@ -21,6 +21,7 @@ from interfaces.run_records import RunMeta
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
+from studio.pages.comparison import Comparison, compare, comparison_as_csv
 from studio.pages.run_settings import RunSettings, settings_of
 from studio.runs.changes import CURSOR, RunChanges, changes_since
 from studio.runs.curves import curves_as_csv, curves_between, updates_since
@@ -37,6 +38,8 @@ from studio.web.routes.texts import Language
 RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
 CHUNK_BYTES = 1 << 20
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "README.md")
+RunIds = Annotated[str, Query(max_length=2000)]
+"""Ids separated by commas, as in the page's address."""
 Position = Annotated[int, Query(ge=0, le=10**12)]
 
 
@@ -46,10 +49,13 @@ def named_run(home: Home, run_id: str) -> RunFolder:
     Raises:
         FineTuneError: there is none.
     """
-    folder = home.run(run_id)
-    if not RUN_ID.fullmatch(run_id) or not folder.config.is_file():
+    if not is_run(home, run_id):
         raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=home.runs.name)
-    return folder
+    return home.run(run_id)
+
+
+def is_run(home: Home, run_id: str) -> bool:
+    return RUN_ID.fullmatch(run_id) is not None and home.run(run_id).config.is_file()
 
 
 def runs_router(manager: FinetuneManager) -> APIRouter:
@@ -71,6 +77,20 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     @router.get("/changes")
     def read_changes(cursor: Annotated[str, Query(pattern=f"^{CURSOR}$")] = "") -> RunChanges:
         return changes_since(manager.home, cursor, histories)
+
+    def compared(ids: str) -> Comparison:
+        known = [run_id for run_id in dict.fromkeys(ids.split(",")) if run_id]
+        there = [run_id for run_id in known if is_run(manager.home, run_id)]
+        return compare([history_of(run_id) for run_id in there], sorted(set(known) - set(there)))
+
+    @router.get("/compare")
+    def read_comparison(runs: RunIds) -> Comparison:
+        return compared(runs)
+
+    @router.get("/compare.csv")
+    def download_comparison(runs: RunIds) -> Response:
+        headers = {"Content-Disposition": 'attachment; filename="comparison.csv"'}
+        return Response(comparison_as_csv(compared(runs)), media_type="text/csv", headers=headers)
 
     @router.get("/trash")
     def read_trash() -> list[DeletedRun]:

@@ -31,12 +31,14 @@ test("each state offers what makes sense in it", () => {
     "retry",
     "duplicate",
     "continue_training",
+    "try_it",
   ]);
   assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume", "duplicate"]); // it has left the queue
   assert.deepEqual(on({ state: "finished", over: true, adapter: true, saved_step: 20 }), [
     "retry",
     "duplicate",
     "continue_training",
+    "try_it",
     "download",
   ]);
   const fix = { max_length: 512 };

@@ -12,7 +12,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from interfaces.errors import FineTuneError
-from interfaces.events import Finished
+from interfaces.events import Finished, Stopped
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.presets import PRESETS
@@ -25,6 +25,7 @@ from tests.conftest import until
 from tests.support.fakes import STARTED, fake_trainer, first_step, on_a_cluster
 from tests.support.fuzz import KINDS as FUZZED
 from tests.support.fuzz import mutated, seed_file
+from tests.support.records import recorded_run, step
 from trainer.training.event_log import EventLog
 
 pytestmark = pytest.mark.process
@@ -474,3 +475,20 @@ def test_long_answers_are_compressed_where_the_browser_reads_that(served: tuple[
     assert "content-encoding" not in plain.headers
     assert packed.json() == plain.json()
     assert int(packed.headers["content-length"]) < len(plain.content) / 2
+
+
+def test_chat_that_cannot_be_is_refused_with_a_sentence(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    run = recorded_run(home, step(1), Stopped(step=1, resumable=False), sample_prompts=["Why?"])
+    assert client.get(f"/api/chats/choices?run={run.id}").json() == {
+        "run": run.id, "adapter": False, "steps": [], "questions": ["Why?"],
+    }  # fmt: skip
+    refused = client.post("/api/chats", json={"speakers": [{"run": run.id}]})
+    assert (refused.status_code, "has no adapter yet" in refused.json()["detail"]) == (404, True)
+    chat = client.post("/api/chats", json={"speakers": [{"run": run.id, "base": True}]}).json()["chat"]
+    for question in ({"prompt": ""}, {"prompt": "x", "sampling": {"temperature": 9}}, {}):
+        answer = client.post(f"/api/chats/{chat}/ask", json=question)
+        assert (answer.status_code, bool(answer.json()["detail"])) == (422, True)
+    assert client.get(f"/api/chats/{chat}").json()["turns"] == []
+    for path in ("/api/chats/20200101-000000-abcd", "/api/chats/choices?run=..%2Fx"):
+        assert client.get(path).status_code == 404

@@ -1,0 +1,217 @@
+"""Chats with runs: who may answer together, asking, stopping, and what a page shows of a chat."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from interfaces.chats import MOST_SPEAKERS, AnswerRequest, Question, Speaker, SpeakerRequest
+from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code, Problem
+from interfaces.run_config import read_run_config
+from interfaces.run_records import RunMeta
+from studio.chat.children import ChatChildren, ChildState
+from studio.chat.folder import ChatFolder, TurnSoFar
+
+_OF_THE_BASE = (
+    "model_name", "model_revision", "load_in_8bit", "load_in_4bit", "bf16", "fp16", "device", "cpu_threads",
+)  # fmt: skip
+"""The settings on which the base model in memory depends."""
+
+
+class SpeakerName(BaseModel):
+    """A speaker and what it is called: the run's name and its base model."""
+
+    speaker: Speaker
+    run_name: str
+    model: str
+
+
+class ChatState(BaseModel):
+    """What a page shows of a chat. `turns` are those from the requested number on."""
+
+    chat: str
+    speakers: list[SpeakerName]
+    turns: list[TurnSoFar]
+    busy: bool
+    children: list[ChildState]
+
+
+class Chats:
+    """All chats of one home."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self.children = ChatChildren(home)
+        self._guard = threading.Lock()
+        self._busy: set[str] = set()
+
+    def create(self, speakers: Sequence[Speaker]) -> ChatFolder:
+        """Begin a chat.
+
+        Raises:
+            FineTuneError: there are none or too many, or one of them has nothing to answer with.
+        """
+        if not 1 <= len(speakers) <= MOST_SPEAKERS:
+            raise FineTuneError.of(Code.VALUE_INVALID, field="speakers", value=len(speakers), expected="one_to_three")
+        for speaker in speakers:
+            adapter_of(self._home, speaker)
+            base_of(self._run(speaker))
+        return ChatFolder.create(self._home, speakers)
+
+    def ask(self, chat: str, question: Question) -> None:
+        """Add a turn. The answers come in a thread; read them with `state`.
+
+        Raises:
+            FineTuneError: the chat doesn't exist, or is answering.
+        """
+        folder = ChatFolder.named(self._home, chat)
+        with self._guard:
+            if chat in self._busy:
+                raise FineTuneError.of(Code.CHAT_BUSY)
+            self._busy.add(chat)
+        try:
+            speakers = folder.speakers()
+            requests = [self._request(folder, place, one, question) for place, one in enumerate(speakers)]
+            turn = folder.ask(question).turn
+        except BaseException:
+            self._busy.discard(chat)
+            raise
+        threading.Thread(target=self._answer, args=(folder, turn, question, requests), daemon=True).start()
+
+    def stop(self, chat: str) -> None:
+        """Stop the answers of a chat; what has been written stays.
+
+        Raises:
+            FineTuneError: the chat doesn't exist.
+        """
+        for speaker in ChatFolder.named(self._home, chat).speakers():
+            self.children.leave(base_of(self._run(speaker)))
+
+    def prepare(self, speaker: Speaker) -> None:
+        """Load the model of a speaker, so that the first answer comes sooner. Errors are told when it is asked."""
+
+        def load() -> None:
+            try:
+                self.children.answer(base_of(self._run(speaker)), None)
+            except FineTuneError:
+                return
+
+        threading.Thread(target=load, daemon=True).start()
+
+    def state(self, chat: str, start: int = 1) -> ChatState:
+        """
+        Raises:
+            FineTuneError: the chat doesn't exist.
+        """
+        folder = ChatFolder.named(self._home, chat)
+        busy = chat in self._busy  # before reading: what ends meanwhile is seen by the next look
+        turns = [turn for turn in folder.turns() if turn.turn.turn >= start]
+        names = [self._name(speaker) for speaker in folder.speakers()]
+        return ChatState(chat=chat, speakers=names, turns=turns, busy=busy, children=self.children.states())
+
+    def close(self) -> None:
+        self.children.close()
+
+    def _run(self, speaker: Speaker) -> RunFolder:
+        return require_run(self._home, speaker.run)
+
+    def _name(self, speaker: Speaker) -> SpeakerName:
+        folder = self._home.run(speaker.run)
+        try:
+            name, model = RunMeta.of(folder).name, base_of(folder).model_name
+        except FineTuneError:  # the run has been deleted
+            name, model = "", ""
+        return SpeakerName(speaker=speaker, run_name=name or speaker.run, model=model)
+
+    def _request(
+        self, folder: ChatFolder, place: int, speaker: Speaker, question: Question
+    ) -> tuple[FineTuneConfig, int, SpeakerRequest]:
+        config = base_of(self._run(speaker))
+        asked = SpeakerRequest(
+            file=str(folder.answers(place)), adapter=adapter_of(self._home, speaker) or "",
+            messages=folder.conversation(place, question),
+        )  # fmt: skip
+        return config, place, asked
+
+    def _answer(
+        self, folder: ChatFolder, turn: int, question: Question,
+        requests: Sequence[tuple[FineTuneConfig, int, SpeakerRequest]],
+    ) -> None:  # fmt: skip
+        """Let each base model's child answer for its speakers; children work at the same time."""
+        bases: dict[str, list[tuple[FineTuneConfig, int, SpeakerRequest]]] = {}
+        for request in requests:
+            bases.setdefault(request[0].model_dump_json(), []).append(request)
+        threads = [
+            threading.Thread(target=self._answer_of, args=(folder, turn, question, group)) for group in bases.values()
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._busy.discard(folder.id)
+
+    def _answer_of(
+        self, folder: ChatFolder, turn: int, question: Question,
+        group: Sequence[tuple[FineTuneConfig, int, SpeakerRequest]],
+    ) -> None:  # fmt: skip
+        asked = AnswerRequest(
+            turn=turn, speakers=[one for _, _, one in group], plain=question.plain, sampling=question.sampling
+        )
+        problem = Problem.error(Code.CHILD_CLOSED, path="chat")
+        try:
+            self.children.answer(group[0][0], asked)
+        except FineTuneError as error:
+            problem = error.problems[0]
+        answers = folder.turns()[turn - 1].answers
+        for _, place, _ in group:
+            if answers[place].end is None:
+                folder.fail(place, turn, problem)
+
+
+def require_run(home: Home, run: str) -> RunFolder:
+    """
+    Raises:
+        FineTuneError: there is no such run.
+    """
+    folder = home.run(run)
+    if "/" in run or not folder.config.is_file():
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run[:40], path=home.runs.name)
+    return folder
+
+
+def base_of(folder: RunFolder) -> FineTuneConfig:
+    """Return the settings with which the child loads the base model of a run.
+
+    Raises:
+        FineTuneError: the config of the run can't be read.
+    """
+    config = FineTuneConfig.model_validate(read_run_config(folder))
+    return FineTuneConfig(dataset="chat", **{name: getattr(config, name) for name in _OF_THE_BASE})
+
+
+def adapter_of(home: Home, speaker: Speaker) -> str | None:
+    """Return the folder of a speaker's adapter; None for the base model.
+
+    Raises:
+        FineTuneError: there is no such run, or it has no such adapter.
+    """
+    folder = require_run(home, speaker.run)
+    if speaker.base:
+        return None
+    place = folder.adapter if speaker.step is None else folder.checkpoint(speaker.step)
+    if (place / "adapter_config.json").is_file():
+        return str(place)
+    if speaker.step is None:
+        raise FineTuneError.of(Code.NO_ADAPTER, run=speaker.run)
+    raise FineTuneError.of(Code.NO_CHECKPOINT, run=speaker.run, value=speaker.step, known=adapter_steps(folder))
+
+
+def adapter_steps(folder: RunFolder) -> list[int]:
+    """Return the steps whose checkpoint is kept, in order."""
+    there = (path for path in folder.checkpoints.glob("step-*") if (path / "adapter_config.json").is_file())
+    return sorted(int(path.name.removeprefix("step-")) for path in there)

@@ -1,0 +1,178 @@
+"""The children that answer chats: one per base model and device, kept for a while, and ended when memory is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+from pydantic import BaseModel
+
+from interfaces.chats import Answered, AnswerRequest, LeaveRequest
+from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
+from interfaces.folders import Home
+from interfaces.problems import Code
+from interfaces.trainer_jobs import JobProgress
+from studio.models.facts import model_facts
+from studio.processes.supervisor import resident_bytes
+from studio.processes.trainer_child import TrainerChild
+from studio.runs.queue import RunQueue, device_name
+from studio.sizing.chat_memory import chat_bytes
+from studio.sizing.devices import chosen_device, detect_devices
+
+LOAD_SECONDS = 86_400.0
+"""A model may have to be downloaded first."""
+ANSWER_SECONDS = 86_400.0
+"""The user stops an answer that takes too long."""
+
+
+class ChildState(BaseModel):
+    """A child as the page shows it. `progress` is that of a download, in bytes; `moved` means a run has the GPU."""
+
+    model: str
+    device: str
+    memory_bytes: int
+    state: str
+    """'loading', 'answering' or 'idle'."""
+    progress: tuple[int, int] | None
+    moved: bool
+
+
+@dataclass
+class _Held:
+    model: str
+    device: str
+    moved: bool
+    child: TrainerChild
+    asking: threading.Lock = field(default_factory=threading.Lock)
+    loaded: bool = False
+    busy: bool = False
+    progress: tuple[int, int] | None = None
+    used: float = field(default_factory=time.monotonic)
+
+
+class ChatChildren:
+    """All children of one home."""
+
+    MOST = 2
+    IDLE_SECONDS = 300.0
+    TEND_SECONDS = 2.0
+
+    def __init__(self, home: Home) -> None:
+        self._home, self._queue = home, RunQueue(home)
+        self._guard = threading.Lock()
+        self._children: dict[str, _Held] = {}
+        self._tending: threading.Timer | None = None
+
+    def answer(self, config: FineTuneConfig, request: AnswerRequest | None) -> None:
+        """Let the child of this config's base model answer, or only load the model without a request.
+
+        Raises:
+            FineTuneError: the memory isn't sufficient, the model can't be loaded, or the child has ended.
+        """
+        held = self._take(config)
+        try:
+            with held.asking:
+                if not held.loaded:
+                    held.child.ask(None, Answered, lambda update: self._tell(held, update), LOAD_SECONDS)
+                    held.loaded, held.progress = True, None
+                if request is not None:
+                    held.busy = True
+                    held.child.ask(request, Answered, lambda update: self._tell(held, update), ANSWER_SECONDS)
+        finally:
+            held.busy, held.used = False, time.monotonic()
+
+    def leave(self, config: FineTuneConfig) -> None:
+        """Stop what the child of this config is answering."""
+        with self._guard:
+            held = self._children.get(self._place(config)[0])
+        if held is not None and held.busy:
+            held.child.tell(LeaveRequest())
+
+    def states(self) -> list[ChildState]:
+        with self._guard:
+            there = [held for held in self._children.values() if held.child.alive]
+        return [
+            ChildState(
+                model=held.model, device=held.device, memory_bytes=resident_bytes(held.child.pid), moved=held.moved,
+                state="answering" if held.busy else "idle" if held.loaded else "loading", progress=held.progress,
+            )
+            for held in there
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        """End all children. An answer that is on its way ends as it is."""
+        with self._guard:
+            for held in self._children.values():
+                held.child.close()
+            self._children.clear()
+
+    @staticmethod
+    def _tell(held: _Held, update: JobProgress) -> None:
+        held.progress = update.progress
+
+    def _place(self, config: FineTuneConfig) -> tuple[str, FineTuneConfig, bool]:
+        """Return the child's key, its config with a device, and whether a run keeps it from its GPU."""
+        device = chosen_device(config.device, detect_devices())
+        moved = device.kind == "cuda" and self._queue.holder_of(device_name(device)) is not None
+        chosen = config.model_copy(update={"device": "cpu" if moved else device_name(device)})
+        return chosen.model_dump_json(), chosen, moved
+
+    def _take(self, config: FineTuneConfig) -> _Held:
+        key, chosen, moved = self._place(config)
+        with self._guard:
+            self._end(lambda held: not held.child.alive)
+            held = self._children.get(key)
+            if held is None:
+                self._make_room(chosen)
+                child = TrainerChild(
+                    ["chat", "--home", str(self._home.path), "--", key], chosen.model_name, home=self._home.path
+                )
+                held = self._children[key] = _Held(chosen.model_name, chosen.device, moved, child)
+            held.used = time.monotonic()
+            self._tend_later()
+            return held
+
+    def _make_room(self, config: FineTuneConfig) -> None:
+        """
+        Raises:
+            FineTuneError: the model doesn't fit beside what is there.
+        """
+        device = chosen_device(config.device, detect_devices())
+        needed = chat_bytes(model_facts(self._home, config.model_name, config.model_revision).shape, config, device)
+
+        def available() -> int:
+            if device.kind == "cpu":
+                return psutil.virtual_memory().available
+            return chosen_device(config.device, detect_devices()).free_memory_bytes
+
+        idle = sorted((held.used, key) for key, held in self._children.items() if not held.busy)
+        while idle and (len(self._children) >= self.MOST or available() < needed):
+            self._children.pop(idle.pop(0)[1]).child.close()
+        if len(self._children) >= self.MOST:
+            raise FineTuneError.of(Code.STUDIO_BUSY, count=len(self._children))
+        if (free := available()) < needed:
+            raise FineTuneError.of(Code.CHAT_MEMORY, model=config.model_name, needed=needed, free=free)
+
+    def _end(self, unwanted: Callable[[_Held], bool]) -> None:
+        for key, held in list(self._children.items()):
+            if not held.busy and unwanted(held):
+                self._children.pop(key).child.close()
+
+    def _tend_later(self) -> None:
+        if self._tending is None:
+            self._tending = threading.Timer(self.TEND_SECONDS, self._tend)
+            self._tending.daemon = True
+            self._tending.start()
+
+    def _tend(self) -> None:
+        """End children that have been idle, and those on a GPU that a run needs now."""
+        with self._guard:
+            self._tending = None
+            self._end(lambda held: held.loaded and time.monotonic() - held.used > self.IDLE_SECONDS)
+            self._end(lambda held: held.device.startswith("cuda") and self._queue.holder_of(held.device) is not None)
+            if self._children:
+                self._tend_later()

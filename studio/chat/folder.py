@@ -1,0 +1,164 @@
+"""A chat on disk: who answers, the turns, and what has been answered so far (`interfaces/chats.py`)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from interfaces.chats import AnswerPiece, End, Question, Speaker, Turn
+from interfaces.errors import FineTuneError
+from interfaces.example import Message
+from interfaces.files import write_json
+from interfaces.folders import Home
+from interfaces.problems import Code, Problem
+from interfaces.records import read_record
+
+Line = TypeVar("Line", bound=BaseModel)
+CHAT_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+
+
+class AnswerSoFar(BaseModel):
+    """The text of an answer; `end` is None while it is written. `seconds` and `tokens` are known at its end."""
+
+    text: str = ""
+    end: End | None = None
+    tokens: int = 0
+    first_seconds: float | None = None
+    seconds: float = 0.0
+    problem: Problem | None = None
+
+
+class TurnSoFar(BaseModel):
+    """A turn with the answer of each speaker."""
+
+    turn: Turn
+    answers: list[AnswerSoFar]
+
+    @property
+    def over(self) -> bool:
+        return all(answer.end is not None for answer in self.answers)
+
+
+@dataclass(frozen=True)
+class ChatFolder:
+    """The folder of one chat."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, home: Home, speakers: Sequence[Speaker]) -> ChatFolder:
+        path = home.chats / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        path.mkdir(parents=True)
+        folder = cls(path)
+        write_json(folder._record, {"speakers": [speaker.model_dump() for speaker in speakers]})
+        return folder
+
+    @classmethod
+    def named(cls, home: Home, chat: str) -> ChatFolder:
+        """
+        Raises:
+            FineTuneError: there is no such chat.
+        """
+        folder = cls(home.chats / chat)
+        if not CHAT_ID.fullmatch(chat) or not folder._record.is_file():
+            raise FineTuneError.of(Code.CHAT_NOT_FOUND, value=chat[:40])
+        return folder
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "chat.json"
+
+    @property
+    def _turns(self) -> Path:
+        return self.path / "turns.jsonl"
+
+    def answers(self, speaker: int) -> Path:
+        return self.path / f"answers-{speaker}.jsonl"
+
+    def speakers(self) -> list[Speaker]:
+        """
+        Raises:
+            FineTuneError: the record is damaged, or another version wrote it.
+        """
+        try:
+            return TypeAdapter(list[Speaker]).validate_python((read_record(self._record) or {}).get("speakers"))
+        except ValidationError as error:
+            raise FineTuneError.of(Code.CHAT_NOT_FOUND, value=self.id) from error
+
+    def ask(self, question: Question) -> Turn:
+        """Add a turn."""
+        turn = Turn(**question.model_dump(), turn=len(self._asked()) + 1, time=time.time())
+        with self._turns.open("a", encoding="utf-8") as file:
+            file.write(turn.model_dump_json() + "\n")
+        return turn
+
+    def turns(self) -> list[TurnSoFar]:
+        """Return all turns with their answers so far."""
+        speakers = range(len(self.speakers()))
+        answers = [self._answers(speaker) for speaker in speakers]
+        return [
+            TurnSoFar(turn=turn, answers=[answers[speaker].get(turn.turn, AnswerSoFar()) for speaker in speakers])
+            for turn in self._asked()
+        ]
+
+    def fail(self, speaker: int, turn: int, problem: Problem) -> None:
+        """Record that no child is there to answer this turn."""
+        with self.answers(speaker).open("a", encoding="utf-8") as file:
+            piece = AnswerPiece(turn=turn, end="failed", problem=problem)
+            file.write(piece.model_dump_json(exclude_defaults=True) + "\n")
+
+    def conversation(self, speaker: int, question: Question) -> list[Message]:
+        """Return what this speaker has been told and has said, up to this question. Failed turns are left out."""
+        system = [Message(role="system", content=question.system)] if question.system else []
+        said = [
+            message
+            for turn in self.turns()
+            if (answer := turn.answers[speaker]).end in ("complete", "length", "stopped") and not turn.turn.plain
+            for message in (
+                Message(role="user", content=turn.turn.prompt),
+                Message(role="assistant", content=answer.text.strip()),
+            )
+        ]
+        return [*system, *said, Message(role="user", content=question.prompt)]
+
+    def _asked(self) -> list[Turn]:
+        return _lines(self._turns, Turn)
+
+    def _answers(self, speaker: int) -> dict[int, AnswerSoFar]:
+        found: dict[int, AnswerSoFar] = {}
+        for piece in _lines(self.answers(speaker), AnswerPiece):
+            so_far = found.setdefault(piece.turn, AnswerSoFar())
+            so_far.text += piece.text
+            if piece.end is not None and so_far.end is None:
+                found[piece.turn] = so_far.model_copy(
+                    update={
+                        name: getattr(piece, name) for name in ("end", "tokens", "first_seconds", "seconds", "problem")
+                    }
+                )
+        return found
+
+
+def _lines(path: Path, kind: type[Line]) -> list[Line]:
+    """Read a file of lines. The last one may not be complete yet, and a killed child may have left half a line."""
+    found = []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    for line in text.split("\n"):
+        try:
+            found.append(kind.model_validate_json(line))
+        except ValidationError:
+            continue
+    return found

@@ -1,0 +1,250 @@
+// The Try it page: a prompt, and the answers of the base model and of fine-tuned ones side by side.
+// @ts-check
+import { ask, inWords, post } from "./api.js";
+import { button, fill, make, setText, statusLine } from "./dom.js";
+import { Speakers } from "./try_speakers.js";
+import { samplingOf } from "./try_settings.js";
+import { childrenInWords, figuresOf, sidesOf } from "./try_view.js";
+
+/**
+ * @typedef {import("./try_view.js").Chat} Chat
+ * @typedef {import("./try_view.js").Turn} Turn
+ * @typedef {import("./try_view.js").Answer} Answer
+ */
+
+const WRITING_MS = 150;
+const WAITING_MS = 1000;
+const IDLE_MS = 5000;
+
+class TryPage {
+  #chat = "";
+  #busy = false;
+  /** @type {number[]} the turns that are over, which aren't asked for again */
+  #over = [];
+  /** @type {string[]} prompts that are asked one after the other */
+  #next = [];
+  #timer = 0;
+
+  /** @param {HTMLElement} root @param {import("./start.js").Settings} settings */
+  constructor(root, settings) {
+    this.texts = settings.texts;
+    this.language = settings.language;
+    const { texts } = this;
+    this.said = statusLine({ class: "fs-problem", hidden: true });
+    this.speakers = new Speakers(texts, (run) => this.choose(run));
+    this.heads = make("div", { class: "fs-sides fs-sides-head" });
+    this.turns = make("div", { class: "fs-turns", role: "log", "aria-label": texts.conversation });
+    this.prompt = make("textarea", { id: "fs-prompt", rows: 3, placeholder: texts.prompt_help });
+    this.prompt.addEventListener("keydown", (event) => this.onKey(event));
+    this.send = button(texts.send, () => this.ask([this.prompt.value.trim()]), "fs-primary");
+    this.stop = button(texts.stop, () => this.leave(), "", { hidden: true });
+    this.tests = button("", () => this.ask(this.speakers.questions), "", { hidden: true });
+    this.another = button(texts.new_chat, () => this.begin(), "");
+    this.sampling = samplingOf(texts);
+    this.children = make("p", { class: "fs-hint", role: "status" });
+    this.free = button(texts.free_memory, () => post("/api/chats/free").then(() => this.refresh()), "fs-small", { hidden: true }); // prettier-ignore
+    const label = make("label", { for: this.prompt.id, class: "fs-hidden" }, texts.prompt);
+    root.append(
+      make("h1", {}, texts.try_it),
+      this.speakers.element,
+      this.said,
+      this.heads,
+      this.turns,
+      make("div", { class: "fs-ask" }, label, this.prompt, make("div", { class: "fs-row" }, this.send, this.stop, this.tests, make("span", { class: "fs-spring" }), this.another)), // prettier-ignore
+      this.sampling.element,
+      make("div", { class: "fs-row" }, this.children, this.free),
+    );
+    this.ready = this.load();
+  }
+
+  async load() {
+    const asked = new URLSearchParams(location.search);
+    try {
+      const known = asked.get("chat");
+      if (known) await this.open(known);
+      else await this.speakers.load(asked.get("run") ?? "");
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Read a chat on, after a reload. @param {string} id */
+  async open(id) {
+    this.#chat = id;
+    const chat = await this.read(1);
+    await this.speakers.load(chat.speakers[0].speaker.run, chat.speakers.map(({ speaker }) => speaker)); // prettier-ignore
+    this.show(chat);
+    this.again();
+  }
+
+  /** Another run, or other speakers: the next prompt begins a new chat. @param {string} run */
+  choose(run) {
+    this.forget();
+    const count = this.speakers.questions.length;
+    this.tests.hidden = !count;
+    setText(this.tests, fill(this.texts.ask_tests, { count }));
+    if (run) post("/api/chats/prepare", { speaker: { run, base: true } }).catch(() => {}); // asking tells what is wrong
+    this.again();
+  }
+
+  begin() {
+    this.forget();
+    this.prompt.focus();
+  }
+
+  forget() {
+    if (this.#busy) this.leave();
+    this.#chat = "";
+    this.#over = [];
+    this.#next = [];
+    this.busy(false);
+    this.say("");
+    this.turns.replaceChildren();
+    this.heads.replaceChildren();
+    const run = this.speakers.run;
+    this.address(run ? `?run=${encodeURIComponent(run)}` : "");
+  }
+
+  /** What a reload opens. @param {string} query */
+  address(query) {
+    history.replaceState(null, "", location.pathname + query); // the page's base address is another one
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.said.hidden = !text;
+    setText(this.said, text);
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
+    this.#next = [];
+    this.busy(false);
+    this.say(inWords(error, this.texts));
+  }
+
+  /** @param {boolean} now */
+  busy(now) {
+    this.#busy = now;
+    this.stop.hidden = !now;
+    this.send.disabled = this.tests.disabled = now;
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    this.ask([this.prompt.value.trim()]);
+  }
+
+  /** Ask prompts, one after the other. @param {string[]} prompts */
+  async ask(prompts) {
+    const [prompt, ...more] = prompts;
+    await this.ready; // the choice of who answers may still be on its way
+    if (!prompt || this.#busy) return;
+    const problem = this.speakers.chosen().length ? this.sampling.problem() : this.texts.choose_speaker;
+    if (problem) return this.say(problem);
+    this.say("");
+    this.busy(true);
+    try {
+      if (!this.#chat) {
+        this.#chat = (await post("/api/chats", { speakers: this.speakers.chosen() })).chat;
+        this.address(`?chat=${this.#chat}`);
+      }
+      await post(`/api/chats/${this.#chat}/ask`, { prompt, ...this.sampling.values() });
+      this.#next = more;
+      if (prompt === this.prompt.value.trim()) this.prompt.value = "";
+      this.again(0);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  async leave() {
+    this.#next = [];
+    if (this.#chat) await post(`/api/chats/${this.#chat}/stop`).catch((error) => this.fail(error));
+  }
+
+  /** @param {number} start @returns {Promise<Chat>} */
+  read(start) {
+    return ask(`/api/chats/${this.#chat}?start=${start}&language=${this.language}`);
+  }
+
+  async refresh() {
+    const mine = this.#chat;
+    try {
+      if (!mine) return this.showChildren(await ask("/api/chats/children"));
+      const chat = await this.read(this.#over.length + 1);
+      if (mine === this.#chat) this.show(chat);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** @param {number} [wait] */
+  again(wait) {
+    clearTimeout(this.#timer);
+    const writing = this.#busy && this.turns.querySelector(".fs-answer[data-writing]");
+    this.#timer = window.setTimeout(
+      async () => {
+        if (!document.hidden) await this.refresh();
+        this.again();
+      },
+      wait ?? (writing ? WRITING_MS : this.#busy ? WAITING_MS / 2 : this.free.hidden ? WAITING_MS : IDLE_MS),
+    );
+  }
+
+  /** @param {Chat} chat */
+  show(chat) {
+    if (!this.heads.childElementCount)
+      this.heads.replaceChildren(...sidesOf(chat.speakers, this.texts).map((text) => make("strong", {}, text)));
+    const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+    for (const turn of chat.turns) this.showTurn(turn, chat.busy);
+    this.busy(chat.busy);
+    this.showChildren(chat.children);
+    if (chat.turns.length && atEnd && chat.busy) scrollTo(0, document.documentElement.scrollHeight);
+    if (!chat.busy && this.#next.length) this.ask(this.#next);
+  }
+
+  /** @param {Turn} turn @param {boolean} busy */
+  showTurn(turn, busy) {
+    const id = `fs-turn-${turn.turn}`;
+    let element = this.turns.querySelector(`#${id}`);
+    if (!element) {
+      const sides = turn.answers.map(() => make("div", { class: "fs-answer" }));
+      element = make("section", { id, class: "fs-turn" }, make("p", { class: "fs-asked" }, turn.prompt), make("div", { class: "fs-sides" }, ...sides)); // prettier-ignore
+      this.turns.append(element);
+    }
+    const sides = /** @type {NodeListOf<HTMLElement>} */ (element.querySelectorAll(".fs-answer"));
+    turn.answers.forEach((answer, index) => this.showAnswer(sides[index], answer, busy));
+    const over = turn.answers.every((answer) => answer.end) || !busy;
+    if (over && turn.turn === this.#over.length + 1) this.#over.push(turn.turn);
+  }
+
+  /** @param {HTMLElement} side @param {Answer} answer @param {boolean} busy */
+  showAnswer(side, answer, busy) {
+    const shown = JSON.stringify([answer, busy]);
+    if (side.dataset.shown === shown) return;
+    side.dataset.shown = shown;
+    const writing = !answer.end && busy;
+    side.toggleAttribute("data-writing", writing);
+    const text = make("div", { class: "fs-said-text" });
+    if (answer.html)
+      text.innerHTML = answer.html; // the server's Markdown: without HTML of the model's
+    else setText(text, answer.text);
+    const problem = answer.problem || (!answer.end && !busy ? this.texts.answer_lost : "");
+    const parts = [text, problem ? make("p", { class: "fs-problem" }, problem) : null];
+    side.replaceChildren(...parts.filter((part) => part !== null), make("small", {}, figuresOf(answer, this.texts)));
+  }
+
+  /** @param {import("./try_view.js").Child[]} children */
+  showChildren(children) {
+    this.free.hidden = !children.length;
+    setText(this.children, childrenInWords(children, this.texts));
+  }
+}
+
+/** @type {import("./start.js").Part} */
+export function start(root, settings) {
+  new TryPage(root, settings);
+}

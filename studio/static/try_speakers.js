@@ -1,0 +1,103 @@
+// Who answers: a run, and up to three of its base model, its result, and its checkpoints.
+// @ts-check
+import { ask } from "./api.js";
+import { fill, make } from "./dom.js";
+
+/** @typedef {import("./try_view.js").Speaker} Speaker */
+/** @typedef {{ run: string, adapter: boolean, steps: number[], questions: string[] }} Choices */
+
+const MOST = 3;
+
+/** @param {Speaker} one */
+const keyOf = (one) => (one.base ? "base" : one.step ? String(one.step) : "result");
+
+export class Speakers {
+  /** @type {Choices | null} */
+  #choices = null;
+
+  /** @param {Record<string, any>} texts @param {(run: string) => void} changed */
+  constructor(texts, changed) {
+    this.texts = texts;
+    this.changed = changed;
+    this.select = make("select", { id: "fs-try-run" });
+    this.list = make("div", { class: "fs-row", role: "group", "aria-label": texts.who_answers });
+    this.none = make("p", { hidden: true }, texts.nothing_to_try, " ", make("a", { href: "./" }, texts.train));
+    this.pick = make(
+      "div",
+      { class: "fs-row" },
+      make("label", { for: this.select.id }, texts.run),
+      this.select,
+      this.list,
+    );
+    this.element = make("div", {}, this.pick, this.none);
+    this.select.addEventListener("change", async () => {
+      await this.choose(this.run);
+      changed(this.run);
+    });
+  }
+
+  get run() {
+    return this.select.value;
+  }
+
+  get questions() {
+    return this.#choices?.questions ?? [];
+  }
+
+  ticked() {
+    return this.boxes().filter((box) => box.checked);
+  }
+
+  boxes() {
+    return /** @type {HTMLInputElement[]} */ ([...this.list.querySelectorAll("input")]);
+  }
+
+  limit() {
+    for (const box of this.boxes()) box.disabled = !box.checked && this.ticked().length >= MOST;
+  }
+
+  /** Those who answer; empty where nobody is chosen. @returns {Speaker[]} */
+  chosen() {
+    return this.ticked().map(({ value }) => {
+      if (value === "base") return { run: this.run, base: true };
+      return value === "result" ? { run: this.run } : { run: this.run, step: Number(value) };
+    });
+  }
+
+  /** Offer the runs that can answer, and choose one. @param {string} wanted @param {Speaker[]} [speakers] those of a chat that goes on */
+  async load(wanted, speakers) {
+    /** @type {{ id: string, name: string, state: string, resumable: boolean }[]} */
+    const all = await ask("/api/runs");
+    const able = all.filter((one) => one.state === "finished" || one.resumable || one.id === wanted);
+    this.pick.hidden = !able.length;
+    this.none.hidden = able.length > 0;
+    if (!able.length) return;
+    this.select.replaceChildren(...able.map((one) => make("option", { value: one.id }, one.name || one.id)));
+    this.select.value = able.some((one) => one.id === wanted) ? wanted : able[0].id;
+    await this.choose(this.run, speakers);
+    if (!speakers) this.changed(this.run);
+  }
+
+  /** @param {string} id @param {Speaker[]} [speakers] */
+  async choose(id, speakers) {
+    this.#choices = await ask(`/api/chats/choices?run=${encodeURIComponent(id)}`);
+    const { adapter, steps } = /** @type {Choices} */ (this.#choices);
+    /** @type {[string, string][]} */
+    const options = [["base", this.texts.before]];
+    if (adapter) options.push(["result", this.texts.after]);
+    for (const step of [...steps].reverse()) options.push([String(step), fill(this.texts.at_step, { step })]);
+    const wanted = speakers?.map(keyOf) ?? ["base", adapter ? "result" : String(steps[steps.length - 1])];
+    this.list.replaceChildren(...options.map(([value, text]) => this.choice(value, text, wanted.includes(value))));
+    this.limit();
+  }
+
+  /** @param {string} value @param {string} text @param {boolean} checked */
+  choice(value, text, checked) {
+    const box = make("input", { type: "checkbox", value, checked });
+    box.addEventListener("change", () => {
+      this.limit();
+      this.changed(this.run);
+    });
+    return make("label", { class: "fs-check" }, box, text);
+  }
+}

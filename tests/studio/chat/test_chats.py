@@ -1,0 +1,118 @@
+"""Asking runs: who may answer, what the page sees while a child answers, stopping, and a child that is gone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.chats import Question, Sampling, Speaker
+from interfaces.errors import FineTuneError
+from interfaces.events import Stopped
+from interfaces.folders import Home
+from interfaces.problems import Code
+from studio.chat.chats import Chats, adapter_of, base_of
+from tests.conftest import until
+from tests.support.adapters import run_with_adapter
+from tests.support.records import recorded_run, step
+
+pytestmark = pytest.mark.tiny
+
+
+def problem_of(work: Any, *arguments: Any) -> Code:
+    with pytest.raises(FineTuneError) as caught:
+        work(*arguments)
+    return caught.value.problems[0].code
+
+
+def test_only_what_can_answer_is_accepted(home: Home, tiny_model: Path) -> None:
+    chats, run = Chats(home), run_with_adapter(home, tiny_model)
+    none = recorded_run(home, step(1), Stopped(step=1, resumable=False), model_name=str(tiny_model))
+    assert problem_of(chats.create, []) == Code.VALUE_INVALID
+    assert problem_of(chats.create, [Speaker(run=run.id)] * 4) == Code.VALUE_INVALID
+    assert problem_of(chats.create, [Speaker(run="../x")]) == Code.RUN_NOT_FOUND
+    assert problem_of(chats.create, [Speaker(run=none.id)]) == Code.NO_ADAPTER
+    assert problem_of(chats.create, [Speaker(run=run.id, step=9)]) == Code.NO_CHECKPOINT
+    assert chats.create([Speaker(run=none.id, base=True)]).speakers() == [Speaker(run=none.id, base=True)]
+    assert adapter_of(home, Speaker(run=run.id, step=2)) == str(run.checkpoint(2))
+
+
+def test_runs_of_the_same_base_share_a_child(home: Home, tiny_model: Path) -> None:
+    one, other, quantized = (
+        run_with_adapter(home, tiny_model, learning_rate=0.1),
+        run_with_adapter(home, tiny_model, learning_rate=0.2),
+        run_with_adapter(home, tiny_model, load_in_8bit=True),
+    )
+    assert base_of(one) == base_of(other) != base_of(quantized)
+
+
+def test_chat_answers_stops_and_goes_on_after_its_child_was_killed(home: Home, tiny_model: Path) -> None:
+    """One child, because loading its libraries takes seconds."""
+    import os
+    import signal
+
+    chats, run = Chats(home), run_with_adapter(home, tiny_model)
+    chat = chats.create([Speaker(run=run.id, base=True), Speaker(run=run.id), Speaker(run=run.id, step=2)]).id
+    try:
+        chats.ask(chat, Question(prompt="Hi", sampling=Sampling(max_new_tokens=12)))
+        assert problem_of(chats.ask, chat, Question(prompt="Again")) == Code.CHAT_BUSY
+        until(lambda: not chats.state(chat).busy)
+        (first,) = chats.state(chat).turns
+        assert [answer.end for answer in first.answers] == ["length"] * 3
+        assert len({answer.text for answer in first.answers}) == 3
+        (child,) = chats.state(chat).children
+        assert (child.state, child.device) == ("idle", "cpu")
+        assert child.memory_bytes > 100_000_000
+
+        chats.ask(chat, Question(prompt="Long", sampling=Sampling(temperature=1, max_new_tokens=8000)))
+        until(lambda: all(answer.text for answer in chats.state(chat, 2).turns[0].answers))
+        chats.stop(chat)
+        until(lambda: not chats.state(chat).busy)
+        assert {answer.end for answer in chats.state(chat, 2).turns[0].answers} <= {"stopped", "complete"}
+
+        chats.ask(chat, Question(prompt="Long", sampling=Sampling(temperature=1, max_new_tokens=8000)))
+        until(lambda: any(answer.text for answer in chats.state(chat, 3).turns[0].answers))
+        os.kill(next(iter(chats.children._children.values())).child.pid, signal.SIGKILL)
+        until(lambda: not chats.state(chat).busy)
+        lost = chats.state(chat, 3).turns[0].answers
+        assert [answer.end for answer in lost] == ["failed"] * 3
+        assert all(answer.problem is not None for answer in lost)
+
+        chats.ask(chat, Question(prompt="Hi", sampling=Sampling(max_new_tokens=12)))
+        until(lambda: not chats.state(chat).busy)
+        assert [answer.end for answer in chats.state(chat, 4).turns[0].answers] == ["length"] * 3
+        assert len(chats.state(chat, 2).turns) == 3
+    finally:
+        chats.close()
+    assert chats.state(chat).children == []
+
+
+def test_model_that_is_gone_is_reported_as_the_answer(home: Home, tmp_path: Path, tiny_model: Path) -> None:
+    import shutil
+
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    chats, run = Chats(home), run_with_adapter(home, model)
+    chat = chats.create([Speaker(run=run.id)]).id
+    shutil.rmtree(model)
+    chats.ask(chat, Question(prompt="Hi"))
+    until(lambda: not chats.state(chat).busy)
+    (answer,) = chats.state(chat).turns[0].answers
+    assert answer.end == "failed"
+    assert answer.problem is not None
+    chats.close()
+
+
+def test_studio_that_ends_takes_its_child_along(home: Home, tiny_model: Path) -> None:
+    import psutil
+
+    chats, run = Chats(home), run_with_adapter(home, tiny_model)
+    chats.prepare(Speaker(run=run.id, base=True))
+    until(lambda: bool(chats.children.states()))
+    child = next(iter(chats.children._children.values())).child
+    child._process.stdin.close()  # what the end of this process would do
+    begun = time.monotonic()
+    until(lambda: not psutil.pid_exists(child.pid) or not child.alive)
+    assert time.monotonic() - begun < 60
+    chats.close()

@@ -1,0 +1,34 @@
+"""Adapters of tiny models that change what they say, and runs that have them, without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from interfaces.events import Stopped
+from interfaces.folders import Home, RunFolder
+from tests.support.records import recorded_run, step
+
+
+def adapter_folder(place: Path, model: Path, seed: int) -> Path:
+    """A saved adapter with weights that depend on the seed."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    made = get_peft_model(AutoModelForCausalLM.from_pretrained(model), settings)
+    torch.manual_seed(seed)
+    for name, parameter in made.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    made.save_pretrained(place)
+    return place
+
+
+def run_with_adapter(home: Home, model: Path, **settings: Any) -> RunFolder:
+    """A stopped run whose adapter is saved, with a checkpoint of step 2."""
+    run = recorded_run(home, step(1), Stopped(step=1, resumable=True), model_name=str(model), **settings)
+    adapter_folder(run.adapter, model, 1)
+    adapter_folder(run.checkpoint(2), model, 2)
+    return run

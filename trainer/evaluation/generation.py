@@ -1,0 +1,213 @@
+"""Answers token by token, as transformers' `generate` computes them, for a model and its adapters.
+
+Several answers are generated side by side over one model in memory: each runs `generate` in a thread of its own, and
+they take turns, so that only one computes at a time, with its own adapter and its own random numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers.generation.streamers import BaseStreamer
+
+from interfaces.chats import End, Sampling
+from trainer.tokens.template import ChatTemplate
+
+SHARE_SECONDS = 0.15
+"""How long one answer computes before the next one does; switching adapters takes about 2 ms."""
+UNFINISHED_CHARACTER = "\ufffd"
+
+
+@dataclass
+class Answer:
+    """One answer: the prompt's token ids, the adapter (None is the base model), and who is told of its text and end."""
+
+    ids: list[int]
+    adapter: str | None
+    tell: Callable[[str], None] = lambda _text: None
+    over: Callable[[Answer], None] = lambda _answer: None
+    text: str = ""
+    tokens: int = 0
+    first_seconds: float | None = None
+    seconds: float = 0.0
+    end: End | None = None
+    error: BaseException | None = None
+
+
+def end_ids(model: torch.nn.Module, template: ChatTemplate) -> list[int]:
+    """Return all ids that end an answer: the model's, the tokenizer's, and the end token that is trained on."""
+    own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id, template.end_id}
+    return sorted(token for token in ids if token is not None)
+
+
+def generation_settings(model: torch.nn.Module, template: ChatTemplate, sampling: Sampling) -> GenerationConfig:
+    """Return the settings for `generate`. What the model's own file says of sampling is not used: it isn't shown."""
+    greedy = sampling.temperature == 0
+    chosen = {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+    return GenerationConfig(
+        max_new_tokens=sampling.max_new_tokens, do_sample=not greedy, use_cache=True,
+        eos_token_id=end_ids(model, template), pad_token_id=template.tokenizer.pad_token_id, **chosen,
+    )  # fmt: skip
+
+
+def generate_side_by_side(
+    model: PeftModel, template: ChatTemplate, answers: Sequence[Answer], sampling: Sampling,
+    leave: Callable[[], bool] = lambda: False,
+) -> None:  # fmt: skip
+    """Generate several answers, in turns. An error ends only its own answer, as `Answer.error`.
+
+    `leave` is called at each token; once it returns True, the answers end as they are.
+    """
+    turns = _Turns(len(answers))
+    threads = [
+        threading.Thread(target=_generate, args=(model, template, answer, sampling, leave, turns, place), daemon=True)
+        for place, answer in enumerate(answers)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _generate(
+    model: PeftModel, template: ChatTemplate, answer: Answer, sampling: Sampling, leave: Callable[[], bool],
+    turns: _Turns, place: int,
+) -> None:  # fmt: skip
+    begun = time.monotonic()
+    with turns.taking(place):
+        torch.manual_seed(sampling.seed)
+        settings = generation_settings(model.get_base_model(), template, sampling)
+        share = lambda: turns.share(place, lambda: _use(model, answer.adapter))  # noqa: E731
+        streamer = _Streamer(template, answer, begun, share)
+        try:
+            _use(model, answer.adapter)
+            ids = torch.tensor([answer.ids], device=next(model.parameters()).device)
+            with torch.inference_mode():
+                model.generate(
+                    input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, streamer=streamer,
+                    stopping_criteria=StoppingCriteriaList([Leaving(leave)]),
+                )  # fmt: skip
+            complete = streamer.last in settings.eos_token_id
+            answer.end = "complete" if complete else "length" if answer.tokens >= sampling.max_new_tokens else "stopped"
+        except Exception as error:  # noqa: BLE001  it is the answer's
+            answer.error, answer.end = error, "failed"
+        finally:
+            answer.seconds = time.monotonic() - begun
+            answer.over(answer)
+
+
+def _use(model: PeftModel, adapter: str | None) -> None:
+    """Compute with this adapter from now on, or with the base model alone."""
+    if adapter is None:
+        model.base_model.disable_adapter_layers()
+        return
+    model.base_model.enable_adapter_layers()
+    model.set_adapter(adapter, inference_mode=True)
+
+
+class _Turns:
+    """Lets one thread compute at a time. Random numbers go with the thread."""
+
+    def __init__(self, count: int) -> None:
+        self._changed = threading.Condition()
+        self._there = list(range(count))
+        self._now = 0
+        self._since = time.monotonic()
+
+    @contextmanager
+    def taking(self, place: int) -> Iterator[None]:
+        self._wait(place)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._pass_on(place)
+                self._there.remove(place)
+                self._changed.notify_all()
+
+    def share(self, place: int, resume: Callable[[], None]) -> None:
+        """Let the others compute, if this one has had its time and there are others; then call `resume`."""
+        if len(self._there) < 2 or time.monotonic() - self._since < SHARE_SECONDS:
+            return
+        state = torch.get_rng_state()
+        cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        with self._changed:
+            self._pass_on(place)
+            self._changed.notify_all()
+        self._wait(place)
+        torch.set_rng_state(state)
+        if cards:
+            torch.cuda.set_rng_state_all(cards)
+        resume()
+
+    def _pass_on(self, place: int) -> None:
+        after = [other for other in self._there if other > place] + [other for other in self._there if other < place]
+        self._now = after[0] if after else place
+        self._since = time.monotonic()
+
+    def _wait(self, place: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._now == place)
+
+
+class _Streamer(BaseStreamer):  # type: ignore[misc]
+    """Turns tokens into text. `generate` gives it the prompt first, then each token."""
+
+    def __init__(self, template: ChatTemplate, answer: Answer, begun: float, share: Callable[[], None]) -> None:
+        self._tokenizer, self._answer, self._begun, self._share = template.tokenizer, answer, begun, share
+        self._ids: list[int] = []
+        self._told = self._before = 0
+        self._prompt_seen = False
+
+    @property
+    def last(self) -> int | None:
+        return self._ids[-1] if self._ids else None
+
+    def put(self, value: torch.Tensor) -> None:
+        if not self._prompt_seen:
+            self._prompt_seen = True
+            return
+        answer = self._answer
+        if answer.first_seconds is None:
+            answer.first_seconds = time.monotonic() - self._begun
+        self._ids += value.flatten().tolist()
+        answer.tokens = len(self._ids)
+        self._tell()
+        self._share()
+
+    def end(self) -> None:
+        self._tell(last=True)
+
+    def _tell(self, last: bool = False) -> None:
+        """Tell the text of the tokens since the last time, unless their last character isn't complete.
+
+        They are decoded with those told before, because some tokenizers drop a space at the beginning of a text.
+        """
+        known, text = (
+            self._tokenizer.decode(self._ids[self._before : end], skip_special_tokens=True)
+            for end in (self._told, len(self._ids))
+        )
+        if len(text) <= len(known) or (text.endswith(UNFINISHED_CHARACTER) and not last):
+            return
+        self._before, self._told = self._told, len(self._ids)
+        self._answer.text += text[len(known) :]
+        self._answer.tell(text[len(known) :])
+
+
+class Leaving(StoppingCriteria):  # type: ignore[misc]
+    """Ends an answer that is no longer needed."""
+
+    def __init__(self, leave: Callable[[], bool]) -> None:
+        self._leave = leave
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any) -> torch.BoolTensor:
+        return torch.full((input_ids.shape[0],), self._leave(), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
