@@ -8,7 +8,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs screenshots bench-startup bench-page bench-load bench-train bench-estimate bench-data gpu-check soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs screenshots bench-startup bench-page bench-load bench-chat bench-train bench-estimate bench-data gpu-check soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench-load: $(READY) starter  ## Measure answers to 100 clients, and a training 
 
 bench-page: $(READY) starter  ## Measure what the pages send, shift and cost, in Chromium
 	@$(BIN)/python bench/page.py
+
+bench-chat: $(READY) starter  ## Measure how fast a chat answers, beside a script with transformers
+	@$(BIN)/python bench/chat.py
 
 bench-train: $(READY) starter  ## Measure training beside the plain Trainer and TRL (DATA=file; half an hour)
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA))

@@ -43,13 +43,18 @@ class Sampling(BaseModel):
 
 
 class Question(BaseModel):
-    """A prompt and how it is to be answered. `plain` continues a text, without the chat template."""
+    """A prompt and how it is to be answered.
+
+    `plain` continues a text, without the chat template. `alone` is a question by itself: it isn't told what was said
+    before, and later ones aren't told of it.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     prompt: str = Field(min_length=1, max_length=MOST_CHARACTERS)
     system: str = Field(default="", max_length=MOST_CHARACTERS)
     plain: bool = False
+    alone: bool = False
     sampling: Sampling = Sampling()
 
 

@@ -30,7 +30,10 @@ ANSWER_SECONDS = 86_400.0
 
 
 class ChildState(BaseModel):
-    """A child as the page shows it. `progress` is that of a download, in bytes; `moved` means a run has the GPU."""
+    """A child as the page shows it. `progress` is that of a download, in bytes.
+
+    `moved` means that a run has the GPU, so the child is on the CPU; `shared`, that a run computes on the same device.
+    """
 
     model: str
     device: str
@@ -39,6 +42,7 @@ class ChildState(BaseModel):
     """'loading', 'answering' or 'idle'."""
     progress: tuple[int, int] | None
     moved: bool
+    shared: bool
 
 
 @dataclass
@@ -98,6 +102,7 @@ class ChatChildren:
         return [
             ChildState(
                 model=held.model, device=held.device, memory_bytes=resident_bytes(held.child.pid), moved=held.moved,
+                shared=self._queue.holder_of(held.device) is not None,
                 state="answering" if held.busy else "idle" if held.loaded else "loading", progress=held.progress,
             )
             for held in there

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from interfaces.chats import AnswerPiece, End, Question, Speaker, Turn
+from interfaces.chats import AnswerPiece, Question, Speaker, Turn
 from interfaces.errors import FineTuneError
 from interfaces.example import Message
 from interfaces.files import write_json
@@ -24,22 +24,11 @@ Line = TypeVar("Line", bound=BaseModel)
 CHAT_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
-class AnswerSoFar(BaseModel):
-    """The text of an answer; `end` is None while it is written. `seconds` and `tokens` are known at its end."""
-
-    text: str = ""
-    end: End | None = None
-    tokens: int = 0
-    first_seconds: float | None = None
-    seconds: float = 0.0
-    problem: Problem | None = None
-
-
 class TurnSoFar(BaseModel):
-    """A turn with the answer of each speaker."""
+    """A turn with the answer of each speaker: its whole text so far, and its end, which is None while it is written."""
 
     turn: Turn
-    answers: list[AnswerSoFar]
+    answers: list[AnswerPiece]
 
     @property
     def over(self) -> bool:
@@ -105,10 +94,9 @@ class ChatFolder:
 
     def turns(self) -> list[TurnSoFar]:
         """Return all turns with their answers so far."""
-        speakers = range(len(self.speakers()))
-        answers = [self._answers(speaker) for speaker in speakers]
+        answers = [self._answers(speaker) for speaker in range(len(self.speakers()))]
         return [
-            TurnSoFar(turn=turn, answers=[answers[speaker].get(turn.turn, AnswerSoFar()) for speaker in speakers])
+            TurnSoFar(turn=turn, answers=[one.get(turn.turn, AnswerPiece(turn=turn.turn)) for one in answers])
             for turn in self._asked()
         ]
 
@@ -121,10 +109,12 @@ class ChatFolder:
     def conversation(self, speaker: int, question: Question) -> list[Message]:
         """Return what this speaker has been told and has said, up to this question. Failed turns are left out."""
         system = [Message(role="system", content=question.system)] if question.system else []
+        before = [] if question.alone else self.turns()
         said = [
             message
-            for turn in self.turns()
-            if (answer := turn.answers[speaker]).end in ("complete", "length", "stopped") and not turn.turn.plain
+            for turn in before
+            if (answer := turn.answers[speaker]).end in ("complete", "length", "stopped")
+            and not (turn.turn.plain or turn.turn.alone)
             for message in (
                 Message(role="user", content=turn.turn.prompt),
                 Message(role="assistant", content=answer.text.strip()),
@@ -135,17 +125,12 @@ class ChatFolder:
     def _asked(self) -> list[Turn]:
         return _lines(self._turns, Turn)
 
-    def _answers(self, speaker: int) -> dict[int, AnswerSoFar]:
-        found: dict[int, AnswerSoFar] = {}
+    def _answers(self, speaker: int) -> dict[int, AnswerPiece]:
+        found: dict[int, AnswerPiece] = {}
         for piece in _lines(self.answers(speaker), AnswerPiece):
-            so_far = found.setdefault(piece.turn, AnswerSoFar())
-            so_far.text += piece.text
-            if piece.end is not None and so_far.end is None:
-                found[piece.turn] = so_far.model_copy(
-                    update={
-                        name: getattr(piece, name) for name in ("end", "tokens", "first_seconds", "seconds", "problem")
-                    }
-                )
+            before = found.get(piece.turn)
+            if before is None or before.end is None:  # nothing comes after an end
+                found[piece.turn] = piece.model_copy(update={"text": (before.text if before else "") + piece.text})
         return found
 
 

@@ -38,7 +38,7 @@ class TryPage {
     this.prompt.addEventListener("keydown", (event) => this.onKey(event));
     this.send = button(texts.send, () => this.ask([this.prompt.value.trim()]), "fs-primary");
     this.stop = button(texts.stop, () => this.leave(), "", { hidden: true });
-    this.tests = button("", () => this.ask(this.speakers.questions), "", { hidden: true });
+    this.tests = button("", () => this.ask(this.speakers.questions, true), "", { hidden: true });
     this.another = button(texts.new_chat, () => this.begin(), "");
     this.sampling = samplingOf(texts);
     this.children = make("p", { class: "fs-hint", role: "status" });
@@ -137,8 +137,8 @@ class TryPage {
     this.ask([this.prompt.value.trim()]);
   }
 
-  /** Ask prompts, one after the other. @param {string[]} prompts */
-  async ask(prompts) {
+  /** Ask prompts, one after the other. @param {string[]} prompts @param {boolean} alone without what was said before */
+  async ask(prompts, alone = false) {
     const [prompt, ...more] = prompts;
     await this.ready; // the choice of who answers may still be on its way
     if (!prompt || this.#busy) return;
@@ -151,7 +151,7 @@ class TryPage {
         this.#chat = (await post("/api/chats", { speakers: this.speakers.chosen() })).chat;
         this.address(`?chat=${this.#chat}`);
       }
-      await post(`/api/chats/${this.#chat}/ask`, { prompt, ...this.sampling.values() });
+      await post(`/api/chats/${this.#chat}/ask`, { prompt, alone, ...this.sampling.values() });
       this.#next = more;
       if (prompt === this.prompt.value.trim()) this.prompt.value = "";
       this.again(0);
@@ -203,7 +203,7 @@ class TryPage {
     this.busy(chat.busy);
     this.showChildren(chat.children);
     if (chat.turns.length && atEnd && chat.busy) scrollTo(0, document.documentElement.scrollHeight);
-    if (!chat.busy && this.#next.length) this.ask(this.#next);
+    if (!chat.busy && this.#next.length) this.ask(this.#next, true);
   }
 
   /** @param {Turn} turn @param {boolean} busy */

@@ -25,7 +25,7 @@ export class Speakers {
     this.pick = make(
       "div",
       { class: "fs-row" },
-      make("label", { for: this.select.id }, texts.run),
+      make("label", { for: this.select.id }, texts.try_run),
       this.select,
       this.list,
     );

@@ -8,7 +8,7 @@ import { size } from "./format.js";
  * @typedef {{ speaker: Speaker, run_name: string, model: string }} SpeakerName
  * @typedef {{ html: string, text: string, end: string | null, tokens: number, first_seconds: number | null, tokens_per_second: number | null, problem: string }} Answer
  * @typedef {{ turn: number, prompt: string, answers: Answer[] }} Turn
- * @typedef {{ model: string, device: string, memory_bytes: number, state: string, progress: [number, number] | null, moved: boolean }} Child
+ * @typedef {{ model: string, device: string, memory_bytes: number, state: string, progress: [number, number] | null, moved: boolean, shared: boolean }} Child
  * @typedef {{ chat: string, speakers: SpeakerName[], turns: Turn[], busy: boolean, children: Child[] }} Chat
  */
 
@@ -36,8 +36,8 @@ export function childrenInWords(children, texts) {
       const values = { model: child.model.split("/").pop(), device: child.device, size: size(child.memory_bytes) };
       const [done, total] = child.progress ?? [0, 0];
       const amount = total ? ` ${size(done)} / ${size(total)}` : "";
-      const moved = child.moved ? ` ${texts.chat_moved}` : "";
-      return fill(texts[`chat_${child.state}`], values) + amount + moved;
+      const why = child.moved ? ` ${texts.chat_moved}` : child.shared ? ` ${texts.chat_shared}` : "";
+      return fill(texts[`chat_${child.state}`], values) + amount + why;
     })
     .join(" ");
 }

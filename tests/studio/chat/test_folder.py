@@ -49,6 +49,15 @@ def test_each_speaker_is_told_its_own_answers(home: Home) -> None:
     ]  # fmt: skip
 
 
+def test_test_questions_stand_alone(home: Home) -> None:
+    folder = ChatFolder.create(home, [BASE])
+    for prompt, alone in (("Who?", False), ("Why?", True)):
+        turn = folder.ask(Question(prompt=prompt, alone=alone)).turn
+        say(folder, 0, AnswerPiece(turn=turn, text="a"), AnswerPiece(turn=turn, end="complete"))
+    assert [one.content for one in folder.conversation(0, Question(prompt="When?", alone=True))] == ["When?"]
+    assert [one.content for one in folder.conversation(0, Question(prompt="And?"))] == ["Who?", "a", "And?"]
+
+
 def test_half_a_line_of_a_killed_child_costs_only_itself(home: Home) -> None:
     folder = ChatFolder.create(home, [BASE])
     folder.ask(Question(prompt="Why?"))

@@ -7,7 +7,7 @@ const { childrenInWords, figuresOf, sidesOf } = await import("../../../studio/st
 const TEXTS = {
   before: "Base model", at_step: "step {step}", end_length: "length limit reached", end_stopped: "stopped",
   answer_tokens: "{count} tokens", tokens_each_second: "{count} tokens/s", chat_loading: "Loading {model} ({size})",
-  chat_idle: "{model} is loaded ({device})", chat_moved: "A run uses the GPU.",
+  chat_idle: "{model} is loaded ({device})", chat_moved: "A run uses the GPU.", chat_shared: "A run trains.",
 }; // prettier-ignore
 const ANSWER = {
   html: "",
@@ -48,5 +48,6 @@ test("children say what they hold, how far a download is, and why they aren't on
   assert.equal(childrenInWords([child], TEXTS), "Loading b (500.0 MB) 1.0 MB / 4.0 MB");
   const moved = { ...child, state: "idle", progress: null, moved: true };
   assert.equal(childrenInWords([moved], TEXTS), "b is loaded (cpu) A run uses the GPU.");
+  assert.equal(childrenInWords([{ ...moved, moved: false, shared: true }], TEXTS), "b is loaded (cpu) A run trains.");
   assert.equal(childrenInWords([], TEXTS), "");
 });
