@@ -135,6 +135,11 @@ class Home:
         return self.path / "imports"
 
     @property
+    def questions(self) -> Path:
+        """Test questions of one's own."""
+        return self.path / "questions.json"
+
+    @property
     def chats(self) -> Path:
         return self.path / "chats"
 

@@ -142,6 +142,7 @@ class Code(StrEnum):
     CHAT_NOT_FOUND = "chat_not_found"
     CHAT_BUSY = "chat_busy"
     CHAT_MEMORY = "chat_memory"
+    TOO_MANY_QUESTIONS = "too_many_questions"
     CONVERSATION_TOO_LONG = "conversation_too_long"
     QUANTIZATION_UNAVAILABLE = "quantization_unavailable"
     DTYPE_UNAVAILABLE = "dtype_unavailable"

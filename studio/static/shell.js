@@ -21,7 +21,9 @@ function meter(device) {
   const held = device.total_bytes - device.free_bytes;
   const name = device.kind === "cpu" ? "CPU" : device.name.replace(/^NVIDIA (GeForce )?/, "");
   const busy = device.busy_percent === null ? "" : ` ${Math.round(device.busy_percent)}%`;
-  const words = `${name}${busy} · ${size(held)} / ${size(device.total_bytes)}`;
+  const [all, unit] = size(device.total_bytes).split(" ");
+  const shown = (held * Number(all)) / device.total_bytes;
+  const words = `${name}${busy} · ${shown.toFixed(1)} / ${all} ${unit}`;
   return make("div", { title: device.name }, words, bar(held / device.total_bytes));
 }
 

@@ -73,6 +73,7 @@ class TryPage {
     this.#chat = id;
     const chat = await this.read(1);
     await this.speakers.load(chat.speakers[0].speaker.run, chat.speakers.map(({ speaker }) => speaker)); // prettier-ignore
+    this.offerTests();
     this.show(chat);
     this.again();
   }
@@ -80,11 +81,35 @@ class TryPage {
   /** Another run, or other speakers: the next prompt begins a new chat. @param {string} run */
   choose(run) {
     this.forget();
-    const count = this.speakers.questions.length;
-    this.tests.hidden = !count;
-    setText(this.tests, fill(this.texts.ask_tests, { count }));
     if (run) post("/api/chats/prepare", { speaker: { run, base: true } }).catch(() => {}); // asking tells what is wrong
     this.again();
+  }
+
+  offerTests() {
+    const count = this.speakers.questions.length;
+    this.tests.hidden = !count || this.#busy;
+    setText(this.tests, fill(this.texts.ask_tests, { count }));
+  }
+
+  /** Keep a prompt as a test question, or no longer. @param {string} question @param {HTMLElement} star */
+  async keep(question, star) {
+    const kept = star.getAttribute("aria-pressed") !== "true";
+    try {
+      this.speakers.kept = (await post("/api/chats/questions", { question, kept })).questions;
+      star.setAttribute("aria-pressed", String(kept));
+      setText(star, kept ? "★" : "☆");
+      this.offerTests();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** A prompt, and the button that keeps it. @param {string} prompt */
+  asked(prompt) {
+    const kept = this.speakers.kept.includes(prompt);
+    const name = this.texts.keep_question;
+    const star = button(kept ? "★" : "☆", () => this.keep(prompt, star), "fs-small fs-star", { "aria-pressed": String(kept), "aria-label": name, title: name }); // prettier-ignore
+    return make("div", { class: "fs-row fs-asking" }, make("p", { class: "fs-asked" }, prompt), star);
   }
 
   begin() {
@@ -127,7 +152,8 @@ class TryPage {
   busy(now) {
     this.#busy = now;
     this.stop.hidden = !now;
-    this.send.disabled = this.tests.disabled = now;
+    this.send.hidden = now;
+    this.offerTests();
   }
 
   /** @param {KeyboardEvent} event */
@@ -212,7 +238,12 @@ class TryPage {
     let element = this.turns.querySelector(`#${id}`);
     if (!element) {
       const sides = turn.answers.map(() => make("div", { class: "fs-answer" }));
-      element = make("section", { id, class: "fs-turn" }, make("p", { class: "fs-asked" }, turn.prompt), make("div", { class: "fs-sides" }, ...sides)); // prettier-ignore
+      element = make(
+        "section",
+        { id, class: "fs-turn" },
+        this.asked(turn.prompt),
+        make("div", { class: "fs-sides" }, ...sides),
+      );
       this.turns.append(element);
     }
     const sides = /** @type {NodeListOf<HTMLElement>} */ (element.querySelectorAll(".fs-answer"));

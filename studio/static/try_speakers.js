@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { fill, make } from "./dom.js";
 
 /** @typedef {import("./try_view.js").Speaker} Speaker */
-/** @typedef {{ run: string, adapter: boolean, steps: number[], questions: string[] }} Choices */
+/** @typedef {{ run: string, adapter: boolean, steps: number[], questions: string[], kept: string[] }} Choices */
 
 const MOST = 3;
 
@@ -40,8 +40,12 @@ export class Speakers {
     return this.select.value;
   }
 
+  /** The test questions of the user. @type {string[]} */
+  kept = [];
+
+  /** The run's sample prompts, and the user's test questions. */
   get questions() {
-    return this.#choices?.questions ?? [];
+    return [...new Set([...(this.#choices?.questions ?? []), ...this.kept])];
   }
 
   ticked() {
@@ -81,7 +85,8 @@ export class Speakers {
   /** @param {string} id @param {Speaker[]} [speakers] */
   async choose(id, speakers) {
     this.#choices = await ask(`/api/chats/choices?run=${encodeURIComponent(id)}`);
-    const { adapter, steps } = /** @type {Choices} */ (this.#choices);
+    const { adapter, steps, kept } = /** @type {Choices} */ (this.#choices);
+    this.kept = kept;
     /** @type {[string, string][]} */
     const options = [["base", this.texts.before]];
     if (adapter) options.push(["result", this.texts.after]);

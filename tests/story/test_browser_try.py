@@ -44,22 +44,24 @@ def test_base_and_result_answer_side_by_side_stop_and_are_there_after_a_reload(
     expect(page.locator("#fs-turn-1 .fs-asked")).to_have_text("Hi <b>there</b>")
     said = [answers.nth(number).inner_text() for number in (0, 1)]
     assert said[0] != said[1]
-    # The questions of the run, one after the other.
-    page.get_by_role("button", name=re.compile("test questions")).click()
-    expect(page.locator("#fs-turn-3 .fs-answer").last).to_contain_text(EN["end_length"])
-    assert page.locator(".fs-asked").all_inner_texts()[1:] == questions
+    # The questions of the run and a kept one, one after the other.
+    page.locator("#fs-turn-1").get_by_role("button", name=EN["keep_question"]).click()
+    page.get_by_role("button", name="Ask the 3 test questions").click()
+    expect(page.locator("#fs-turn-4 .fs-answer").last).to_contain_text(EN["end_length"])
+    assert page.locator(".fs-asked").all_inner_texts()[1:] == [*questions, "Hi <b>there</b>"]
     # A long answer is stopped, and a reload in its middle reads on.
     tokens.fill("8000")
+    expect(page.get_by_role("button", name=EN["send"], exact=True)).to_be_visible()
     page.get_by_label(EN["prompt"], exact=True).fill("Tell a long story")
     page.keyboard.press("Enter")
-    writing = page.locator("#fs-turn-4 .fs-answer[data-writing] .fs-said-text")
+    writing = page.locator("#fs-turn-5 .fs-answer[data-writing] .fs-said-text")
     expect(writing.last).not_to_be_empty()
     page.reload()
     expect(writing.last).not_to_be_empty()
     assert answers.nth(0).inner_text() == said[0]
     page.get_by_role("button", name=EN["stop"], exact=True).click()
-    expect(page.locator("#fs-turn-4 .fs-answer").last).to_contain_text(re.compile(r"\d token"))
-    expect(page.get_by_role("button", name=EN["send"], exact=True)).to_be_enabled()
+    expect(page.locator("#fs-turn-5 .fs-answer").last).to_contain_text(re.compile(r"\d token"))
+    expect(page.get_by_role("button", name=EN["send"], exact=True)).to_be_visible()
     page.get_by_role("button", name=EN["free_memory"]).click()
     expect(page.get_by_role("button", name=EN["free_memory"])).to_be_hidden()
     # At most three answer.
@@ -94,7 +96,7 @@ def test_page_is_responsive_and_accessible(
     page.get_by_label(words["prompt"], exact=True).fill("Hi " + "x" * 300)
     page.keyboard.press("Enter")
     expect(page.locator("#fs-turn-1 .fs-answer").last).to_contain_text(words["end_length"])
-    expect(page.get_by_role("button", name=words["send"], exact=True)).to_be_enabled()
+    expect(page.get_by_role("button", name=words["send"], exact=True)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
     assert [(item["id"], item["nodes"][0]["html"][:160]) for item in found] == []

@@ -13,6 +13,7 @@ from interfaces.run_config import read_run_config
 from interfaces.texts import sentence
 from studio.chat.chats import Chats, SpeakerName, adapter_steps, require_run
 from studio.chat.children import ChildState
+from studio.chat.questions import keep_question, kept_questions
 from studio.chat.rendering import as_html
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
@@ -49,12 +50,13 @@ class ShownChat(BaseModel):
 
 
 class Choices(BaseModel):
-    """Who can answer for a run, and the questions that the run asks: its sample prompts."""
+    """Who can answer for a run, and the test questions: the run's sample prompts, and those that the user keeps."""
 
     run: str
     adapter: bool
     steps: list[int]
     questions: list[str]
+    kept: list[str]
 
 
 def chats_router(home: Home, chats: Chats) -> APIRouter:
@@ -80,6 +82,11 @@ def chats_router(home: Home, chats: Chats) -> APIRouter:
         chats.close()
         return {"freed": True}
 
+    @router.post("/questions")
+    def keep(question: Annotated[str, Body()], kept: Annotated[bool, Body()]) -> dict[str, list[str]]:
+        """Keep a prompt as a test question, or no longer."""
+        return {"questions": keep_question(home, question, kept)}
+
     @router.get("/choices")
     def read_choices(run: Annotated[str, Query(max_length=40)]) -> Choices:
         folder = require_run(home, run)
@@ -88,6 +95,7 @@ def chats_router(home: Home, chats: Chats) -> APIRouter:
             run=run, adapter=(folder.adapter / "adapter_config.json").is_file(),
             steps=adapter_steps(folder),
             questions=[str(prompt) for prompt in prompts] if isinstance(prompts, list) else [],
+            kept=kept_questions(home),
         )  # fmt: skip
 
     @router.get("/{chat}")

@@ -481,7 +481,7 @@ def test_chat_that_cannot_be_is_refused_with_a_sentence(served: tuple[TestClient
     client, home = served
     run = recorded_run(home, step(1), Stopped(step=1, resumable=False), sample_prompts=["Why?"])
     assert client.get(f"/api/chats/choices?run={run.id}").json() == {
-        "run": run.id, "adapter": False, "steps": [], "questions": ["Why?"],
+        "run": run.id, "adapter": False, "steps": [], "questions": ["Why?"], "kept": [],
     }  # fmt: skip
     refused = client.post("/api/chats", json={"speakers": [{"run": run.id}]})
     assert (refused.status_code, "has no adapter yet" in refused.json()["detail"]) == (404, True)
