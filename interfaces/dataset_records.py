@@ -41,7 +41,8 @@ class DatasetReport(BaseModel):
     """
 
     name: str
-    format: str | None
+    format: str | None = None
+    """None where no row is valid."""
     columns: dict[str, str] = Field(default_factory=dict)
     """The role of each used column."""
     known_columns: list[str] = Field(default_factory=list)

@@ -147,7 +147,11 @@ class ChatChildren:
             FineTuneError: the model doesn't fit beside what is there.
         """
         device = chosen_device(config.device, detect_devices())
-        needed = chat_bytes(model_facts(self._home, config.model_name, config.model_revision).shape, config, device)
+        try:
+            shape = model_facts(self._home, config.model_name, config.model_revision).shape
+        except FineTuneError:  # it must be downloaded again, or the child tells what is wrong
+            return
+        needed = chat_bytes(shape, config, device)
 
         def available() -> int:
             if device.kind == "cpu":
@@ -177,7 +181,8 @@ class ChatChildren:
         """End children that have been idle, and those on a GPU that a run needs now."""
         with self._guard:
             self._tending = None
-            self._end(lambda held: held.loaded and time.monotonic() - held.used > self.IDLE_SECONDS)
+            idle = time.monotonic() - self.IDLE_SECONDS
+            self._end(lambda held: not held.child.alive or (held.loaded and held.used < idle))
             self._end(lambda held: held.device.startswith("cuda") and self._queue.holder_of(held.device) is not None)
             if self._children:
                 self._tend_later()

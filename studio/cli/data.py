@@ -174,7 +174,7 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
         version = f" v{one.version}" if one.versions > 1 else ""
         print(
             plain(
-                f"{one.id}  {one.name}{version}  {one.format}  {one.valid} of {one.rows} rows valid  runs: {len(one.runs)}"
+                f"{one.id}  {one.name}{version}  {one.format or '-'}  {one.valid} of {one.rows} rows valid  runs: {len(one.runs)}"
             )
         )
 

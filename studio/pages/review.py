@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 
 from interfaces.config import FineTuneConfig, config_errors, config_problems, token_budget
+from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 from interfaces.run_config import Settings
 from interfaces.texts import Texts, sentence
 from studio.datasets.library import dataset_name, describe
+from studio.finetune_manager import SPACE_BYTES
 from studio.models.facts import model_facts
 from studio.pages.form import HIDDEN, flat, without_effect
 from studio.pages.yaml_form import python_of, yaml_of
@@ -39,7 +41,11 @@ def review(home: Home, config: Settings, words: Texts, language: str) -> Review:
         fields = {field: sentence(problem, language) for field, problem in named if field and field != "dataset"}
         return Review(_listed(lines), False, fields)
     checked = FineTuneConfig.model_validate(config)
-    lines = _model_lines(home, checked, language) + _data_lines(home, checked, words, language)
+    lines = [
+        *_model_lines(home, checked, language),
+        *_data_lines(home, checked, words, language),
+        *_disk_lines(home, language),
+    ]
     if lines:
         return Review(_listed(lines), False, {})
     warnings = [sentence(problem, language) for problem in config_problems(config)] + _unusual(checked, words)
@@ -94,6 +100,15 @@ def _model_lines(home: Home, config: FineTuneConfig, language: str) -> list[str]
     except OSError as error:
         unreadable = Problem.error(Code.FILE_UNREADABLE, path=config.model_name, reason=error.strerror or str(error))
         return [sentence(unreadable, language)]
+    return []
+
+
+def _disk_lines(home: Home, language: str) -> list[str]:
+    """Return that the disk is too full to begin a run, as Start would say."""
+    try:
+        require_space(home.path, SPACE_BYTES)
+    except FineTuneError as error:
+        return [sentence(problem, language) for problem in error.problems]
     return []
 
 

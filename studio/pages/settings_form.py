@@ -78,5 +78,5 @@ def _widget(control: Control, value: object) -> Component:
         return gr.Dropdown(choices=list(control.choices), **common)
     if control.kind in ("number", "whole"):
         # No minimum in the widget, which would clamp silently. The review reports values out of bounds.
-        return gr.Number(precision=0 if control.kind == "whole" else None, step=step_of(control), **common)
+        return gr.Number(step=step_of(control), **common)
     return gr.Textbox(lines=3 if control.kind == "lines" else 1, **common)

@@ -26,7 +26,9 @@ const COLORS = ["#0d9488", "#d97706", "#6366f1", "#db2777", "#65a30d", "#0284c7"
 export const colorOf = (index) => COLORS[index % COLORS.length];
 
 /** The runs that an address names. @param {string} search */
-export const idsIn = (search) => (new URLSearchParams(search).get("runs") ?? "").split(",").filter(Boolean);
+export const idsIn = (search) => [
+  ...new Set((new URLSearchParams(search).get("runs") ?? "").split(",").filter(Boolean)),
+];
 
 /** The page's address for these runs. @param {string[]} ids */
 export const comparePage = (ids) => `compare?runs=${ids.map(encodeURIComponent).join(",")}`;

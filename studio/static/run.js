@@ -189,6 +189,7 @@ class RunPage {
       await post(path, body);
       await this.refresh();
     } catch (error) {
+      if (/** @type {any} */ (error).status === 404) return this.gone(); // deleted while its page was open
       setText(this.parts.problem, inWords(error, this.texts));
     }
   }
@@ -242,7 +243,7 @@ class RunPage {
   /** The run doesn't exist: show that and stop polling. */
   gone() {
     this.end?.();
-    const problem = make("p", { class: "fs-problem", role: "alert" }, `${this.id}: ${this.texts.no_run} `);
+    const problem = make("p", { class: "fs-problem", role: "alert" }, `${this.id}: ${this.texts.run_gone} `);
     this.root.replaceChildren(make("h1", {}, this.texts.run), problem, make("a", { href: "runs" }, this.texts.runs));
   }
 

@@ -1,7 +1,7 @@
 // The Try it page: a prompt, and the answers of the base model and of fine-tuned ones side by side.
 // @ts-check
 import { ask, inWords, post } from "./api.js";
-import { button, fill, make, setText, statusLine } from "./dom.js";
+import { button, fill, make, number, setText, statusLine } from "./dom.js";
 import { Speakers } from "./try_speakers.js";
 import { samplingOf } from "./try_settings.js";
 import { childrenInWords, figuresOf, sidesOf } from "./try_view.js";
@@ -12,6 +12,7 @@ import { childrenInWords, figuresOf, sidesOf } from "./try_view.js";
  * @typedef {import("./try_view.js").Answer} Answer
  */
 
+const MOST_CHARACTERS = 100_000; // as in interfaces/chats.py
 const WRITING_MS = 150;
 const WAITING_MS = 1000;
 const IDLE_MS = 5000;
@@ -37,7 +38,7 @@ class TryPage {
     this.prompt = make("textarea", { id: "fs-prompt", rows: 3, placeholder: texts.prompt_help });
     this.prompt.addEventListener("keydown", (event) => this.onKey(event));
     this.send = button(texts.send, () => this.ask([this.prompt.value.trim()]), "fs-primary");
-    this.stop = button(texts.stop, () => this.leave(), "", { hidden: true });
+    this.stop = button(texts.stop_answer, () => this.leave(), "", { hidden: true });
     this.tests = button("", () => this.ask(this.speakers.questions, true), "", { hidden: true });
     this.another = button(texts.new_chat, () => this.begin(), "");
     this.sampling = samplingOf(texts);
@@ -62,7 +63,8 @@ class TryPage {
     try {
       const known = asked.get("chat");
       if (known) await this.open(known);
-      else await this.speakers.load(asked.get("run") ?? "");
+      else if (!(await this.speakers.load(asked.get("run") ?? "")))
+        this.say(`${asked.get("run")}: ${this.texts.run_gone}`);
     } catch (error) {
       this.fail(error);
     }
@@ -168,7 +170,9 @@ class TryPage {
     const [prompt, ...more] = prompts;
     await this.ready; // the choice of who answers may still be on its way
     if (!prompt || this.#busy) return;
-    const problem = this.speakers.chosen().length ? this.sampling.problem() : this.texts.choose_speaker;
+    const long = prompt.length > MOST_CHARACTERS;
+    const values = { count: number(prompt.length), most: number(MOST_CHARACTERS) };
+    const problem = long ? fill(this.texts.prompt_too_long, values) : this.speakers.chosen().length ? this.sampling.problem() : this.texts.choose_speaker; // prettier-ignore
     if (problem) return this.say(problem);
     this.say("");
     this.busy(true);

@@ -1,6 +1,6 @@
 // How answers are generated: temperature, top-p, tokens, seed, and the system prompt. Kept in this browser.
 // @ts-check
-import { make } from "./dom.js";
+import { fill, make } from "./dom.js";
 
 const KEY = "finetune-try";
 /** @type {[string, Record<string, unknown>, number][]} */
@@ -8,7 +8,7 @@ const FIELDS = [
   ["temperature", { min: 0, max: 5, step: 0.1 }, 0],
   ["top_p", { min: 0.01, max: 1, step: 0.01 }, 1],
   ["max_new_tokens", { min: 1, max: 8192, step: 1 }, 256],
-  ["seed", { min: 0, step: 1 }, 0],
+  ["seed", { min: 0, max: 2 ** 53 - 1, step: 1 }, 0],
 ];
 
 /** @returns {Record<string, any>} */
@@ -52,10 +52,15 @@ export function samplingOf(texts) {
     const { sampling, ...more } = values();
     localStorage.setItem(KEY, JSON.stringify({ ...sampling, ...more }));
   });
-  /** What is wrong with the values, in the browser's words. */
+  /** What is wrong with the values; the first wrong one is shown. */
   const problem = () => {
+    for (const [, input] of fields) input.setAttribute("aria-invalid", String(!input.checkValidity()));
     const wrong = fields.find(([, input]) => !input.checkValidity());
-    return wrong ? `${texts[`try_${wrong[0]}`]}: ${wrong[1].validationMessage}` : "";
+    if (!wrong) return "";
+    const [name, { min, max }] = wrong;
+    element.open = true;
+    wrong[1].focus();
+    return fill(texts.try_between, { name: texts[`try_${name}`], least: min, most: max });
   };
   return { element, values, problem };
 }

@@ -68,18 +68,20 @@ export class Speakers {
     });
   }
 
-  /** Offer the runs that can answer, and choose one. @param {string} wanted @param {Speaker[]} [speakers] those of a chat that goes on */
+  /** Offer the runs that can answer, and choose one. @param {string} wanted @param {Speaker[]} [speakers] those of a chat that goes on @returns {Promise<boolean>} whether the wanted run is there */
   async load(wanted, speakers) {
     /** @type {{ id: string, name: string, state: string, resumable: boolean }[]} */
     const all = await ask("/api/runs");
     const able = all.filter((one) => one.state === "finished" || one.resumable || one.id === wanted);
     this.pick.hidden = !able.length;
     this.none.hidden = able.length > 0;
-    if (!able.length) return;
+    const there = !wanted || all.some((one) => one.id === wanted);
+    if (!able.length) return there;
     this.select.replaceChildren(...able.map((one) => make("option", { value: one.id }, one.name || one.id)));
     this.select.value = able.some((one) => one.id === wanted) ? wanted : able[0].id;
     await this.choose(this.run, speakers);
     if (!speakers) this.changed(this.run);
+    return there;
   }
 
   /** @param {string} id @param {Speaker[]} [speakers] */

@@ -1,12 +1,14 @@
 """What the trainer's child says of datasets: a whole record or none."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from interfaces.dataset_records import DatasetReport, HubSplits, RowProblem
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json
-from interfaces.folders import Home
+from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, Problem
 
 WHOLE = {"name": "me/rows", "configs": ["default"], "config": "default", "splits": [{"name": "train", "files": 2, "bytes": 9}]}  # fmt: skip
@@ -67,3 +69,13 @@ def test_report_with_old_count_names_is_read(home: Home) -> None:
     report = DatasetReport.required(folder)
     assert (report.valid, report.invalid, report.suspicious) == (3, 1, 1)
     assert {"valid", "invalid", "suspicious"} <= report.model_dump().keys()
+
+
+def test_report_without_a_valid_row_is_read_back(tmp_path: Path) -> None:
+    """Its format is unknown; such a dataset is listed with its errors, and can be deleted."""
+    folder = DatasetFolder(tmp_path)
+    report = DatasetReport(
+        name="random.jsonl", format=None, rows=793, valid=0, invalid=793, suspicious=0, usable=0, bytes=1, sources=["x"]
+    )
+    report.write(folder)
+    assert DatasetReport.of(folder) == report

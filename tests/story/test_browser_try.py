@@ -59,7 +59,7 @@ def test_base_and_result_answer_side_by_side_stop_and_are_there_after_a_reload(
     page.reload()
     expect(writing.last).not_to_be_empty()
     assert answers.nth(0).inner_text() == said[0]
-    page.get_by_role("button", name=EN["stop"], exact=True).click()
+    page.get_by_role("button", name=EN["stop_answer"], exact=True).click()
     expect(page.locator("#fs-turn-5 .fs-answer").last).to_contain_text(re.compile(r"\d token"))
     expect(page.get_by_role("button", name=EN["send"], exact=True)).to_be_visible()
     page.get_by_role("button", name=EN["free_memory"]).click()

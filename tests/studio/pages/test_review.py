@@ -96,3 +96,18 @@ def test_changes_from_preset_name_its_values(language: str) -> None:
 
 def test_names_are_escaped(home: Home, language: str) -> None:
     assert "<b>" not in reviewed(home, language, dataset="<b>*x*</b>.jsonl").text
+
+
+def test_full_disk_blocks_start(home: Home, language: str, rows_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = ensure_dataset(home, str(rows_file))
+    monkeypatch.setattr("interfaces.disk.free_bytes", lambda _path: 1_000)
+    found = reviewed(home, language, dataset=dataset)
+    assert not found.ready
+    assert "50.0 MB" in found.text.replace("\\", "")
+
+
+def test_fraction_of_a_whole_number_is_refused(home: Home, language: str, rows_file: Path) -> None:
+    """The field must not show one number while another is trained with."""
+    found = reviewed(home, language, dataset=ensure_dataset(home, str(rows_file)), lora__r=2.7)
+    assert not found.ready
+    assert set(found.fields) == {"lora.r"}

@@ -12,6 +12,7 @@ const run = (best, more = {}) => ({
 
 test("an address names the runs, and is made of them", () => {
   assert.deepEqual(idsIn("?runs=a,b"), ["a", "b"]);
+  assert.deepEqual(idsIn("?runs=a,a"), ["a"]);
   assert.deepEqual(idsIn("?runs=,"), []);
   assert.deepEqual(idsIn(""), []);
   assert.deepEqual(idsIn(`?${comparePage(["20260101-1", "b"]).split("?")[1]}`), ["20260101-1", "b"]);
