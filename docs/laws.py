@@ -64,7 +64,7 @@ ROOMS = (
     _room("trainer.cli", 9, "The commands that run in a child process.", "pydantic typer"),
     _room("trainer.lora_trainer", 8, "`LoRATrainer`: implements the contract for one run folder."),
     _room("trainer.training", 7, "A run from start to end: setup, training loop, events, stops, failures.", "numpy packaging peft torch transformers"),
-    _room("trainer.evaluation", 6, "What a trained model answers: generation, and the child behind a chat.", "peft torch transformers"),
+    _room("trainer.evaluation", 6, "What a trained model answers: generation, and the child behind a chat.", "greenlet peft torch transformers"),
     _room("trainer.artifacts", 5, "A run's outputs: committed checkpoints, adapter, model card, exports.", "peft pydantic safetensors torch transformers"),
     _room("trainer.kernels", 4, "The fast paths: flat attention, chunked loss, LoRA matrix products.", "peft torch transformers"),
     _room("trainer.tokens", 3, "Applies the model's chat template, tokenizes, builds the training mask.", "jinja2 numpy pydantic tokenizers torch transformers"),
