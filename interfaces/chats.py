@@ -90,9 +90,10 @@ class SpeakerRequest(BaseModel):
 
 
 class AnswerRequest(BaseModel):
-    """A turn for all speakers of one base model; the answer on stdout is an `Answered`."""
+    """A turn for all speakers of one base model; the answer on stdout is an `Answered`. `number` names the request."""
 
     op: Literal["answer"] = "answer"
+    number: int = 0
     turn: int
     speakers: list[SpeakerRequest]
     plain: bool = False
@@ -100,9 +101,10 @@ class AnswerRequest(BaseModel):
 
 
 class LeaveRequest(BaseModel):
-    """Stop answering at the next token. Nothing answers it."""
+    """Stop answering the request with this number at its next token, or before it begins. Nothing answers it."""
 
     op: Literal["leave"] = "leave"
+    number: int
 
 
 ChatRequest = Annotated[AnswerRequest | LeaveRequest, Field(discriminator="op")]

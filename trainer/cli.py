@@ -249,7 +249,8 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
 def chat(config: Annotated[str, typer.Argument(help="A run's settings as JSON.")], home: HomeOption = None) -> None:
     """Answer chats with the model of CONFIG: requests on stdin, one JSON object per line, answers in files."""
     requests: queue.SimpleQueue[AnswerRequest | None] = queue.SimpleQueue()
-    leaving = threading.Event()
+    left: set[int] = set()
+    ended = threading.Event()
     model: Any = None
 
     def listen() -> None:
@@ -257,13 +258,12 @@ def chat(config: Annotated[str, typer.Argument(help="A run's settings as JSON.")
         for line in sys.stdin:
             request = known.validate_json(line)
             if isinstance(request, LeaveRequest):
-                leaving.set()
+                left.add(request.number)
             else:
-                leaving.clear()
                 requests.put(request)
         if model is None:
             os._exit(0)  # in the middle of loading: nobody waits for it any more
-        leaving.set()
+        ended.set()
         requests.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
@@ -277,7 +277,7 @@ def chat(config: Annotated[str, typer.Argument(help="A run's settings as JSON.")
         return Answered(turn=0)
 
     def answer(request: AnswerRequest) -> BaseModel:
-        model.answer(request, leaving.is_set)
+        model.answer(request, lambda: request.number in left or ended.is_set())
         return Answered(turn=request.turn)
 
     _answer(load, Path("chat"))

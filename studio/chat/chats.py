@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import BaseModel
 
@@ -14,21 +17,14 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.run_config import read_run_config
 from interfaces.run_records import RunMeta
-from studio.chat.children import ChatChildren, ChildState
-from studio.chat.folder import ChatFolder, TurnSoFar
+from studio.chat.children import Asked, ChatChildren, ChildState
+from studio.chat.folder import ChatFolder, SpeakerName, TurnSoFar
 
+log = logging.getLogger(__name__)
 _OF_THE_BASE = (
     "model_name", "model_revision", "load_in_8bit", "load_in_4bit", "bf16", "fp16", "device", "cpu_threads",
 )  # fmt: skip
 """The settings on which the base model in memory depends."""
-
-
-class SpeakerName(BaseModel):
-    """A speaker and what it is called: the run's name and its base model."""
-
-    speaker: Speaker
-    run_name: str
-    model: str
 
 
 class ChatState(BaseModel):
@@ -48,7 +44,8 @@ class Chats:
         self._home = home
         self.children = ChatChildren(home)
         self._guard = threading.Lock()
-        self._busy: set[str] = set()
+        self._busy: dict[str, list[Asked]] = {}
+        """The requests of each chat that is answering."""
 
     def create(self, speakers: Sequence[Speaker]) -> ChatFolder:
         """Begin a chat.
@@ -60,8 +57,7 @@ class Chats:
             raise FineTuneError.of(Code.VALUE_INVALID, field="speakers", value=len(speakers), expected="one_to_three")
         for speaker in speakers:
             adapter_of(self._home, speaker)
-            base_of(self._run(speaker))
-        return ChatFolder.create(self._home, speakers)
+        return ChatFolder.create(self._home, [self._named(speaker) for speaker in speakers])
 
     def ask(self, chat: str, question: Question) -> None:
         """Add a turn. The answers come in a thread; read them with `state`.
@@ -73,15 +69,15 @@ class Chats:
         with self._guard:
             if chat in self._busy:
                 raise FineTuneError.of(Code.CHAT_BUSY)
-            self._busy.add(chat)
+            self._busy[chat] = []
         try:
             speakers = folder.speakers()
-            requests = [self._request(folder, place, one, question) for place, one in enumerate(speakers)]
+            requests = [self._request(folder, place, one.speaker, question) for place, one in enumerate(speakers)]
             turn = folder.ask(question).turn
+            threading.Thread(target=self._answer, args=(folder, turn, question, requests), daemon=True).start()
         except BaseException:
-            self._busy.discard(chat)
+            self._busy.pop(chat, None)
             raise
-        threading.Thread(target=self._answer, args=(folder, turn, question, requests), daemon=True).start()
 
     def stop(self, chat: str) -> None:
         """Stop the answers of a chat; what has been written stays.
@@ -89,19 +85,21 @@ class Chats:
         Raises:
             FineTuneError: the chat doesn't exist.
         """
-        for speaker in ChatFolder.named(self._home, chat).speakers():
-            self.children.leave(base_of(self._run(speaker)))
+        ChatFolder.named(self._home, chat)
+        for asked in list(self._busy.get(chat, [])):
+            asked.leave()
 
     def prepare(self, speaker: Speaker) -> None:
         """Load the model of a speaker, so that the first answer comes sooner. Errors are told when it is asked."""
 
-        def load() -> None:
-            try:
-                self.children.answer(base_of(self._run(speaker)), None)
-            except FineTuneError:
-                return
+        config = base_of(self._run(speaker))
 
-        threading.Thread(target=load, daemon=True).start()
+        def load() -> None:
+            with contextlib.suppress(FineTuneError):
+                self.children.answer(config, None)
+
+        if not self.children.has(config):
+            threading.Thread(target=load, daemon=True).start()
 
     def state(self, chat: str, start: int = 1) -> ChatState:
         """
@@ -111,8 +109,9 @@ class Chats:
         folder = ChatFolder.named(self._home, chat)
         busy = chat in self._busy  # before reading: what ends meanwhile is seen by the next look
         turns = [turn for turn in folder.turns() if turn.turn.turn >= start]
-        names = [self._name(speaker) for speaker in folder.speakers()]
-        return ChatState(chat=chat, speakers=names, turns=turns, busy=busy, children=self.children.states())
+        return ChatState(
+            chat=chat, speakers=folder.speakers(), turns=turns, busy=busy, children=self.children.states()
+        )  # fmt: skip
 
     def close(self) -> None:
         self.children.close()
@@ -120,13 +119,14 @@ class Chats:
     def _run(self, speaker: Speaker) -> RunFolder:
         return require_run(self._home, speaker.run)
 
-    def _name(self, speaker: Speaker) -> SpeakerName:
-        folder = self._home.run(speaker.run)
-        try:
-            name, model = RunMeta.of(folder).name, base_of(folder).model_name
-        except FineTuneError:  # the run has been deleted
-            name, model = "", ""
-        return SpeakerName(speaker=speaker, run_name=name or speaker.run, model=model)
+    def _named(self, speaker: Speaker) -> SpeakerName:
+        """
+        Raises:
+            FineTuneError: the config of the run can't be read.
+        """
+        folder = self._run(speaker)
+        name = RunMeta.of(folder).name or folder.id
+        return SpeakerName(speaker=speaker, run_name=name, model=base_of(folder).model_name)
 
     def _request(
         self, folder: ChatFolder, place: int, speaker: Speaker, question: Question
@@ -146,31 +146,35 @@ class Chats:
         bases: dict[str, list[tuple[FineTuneConfig, int, SpeakerRequest]]] = {}
         for request in requests:
             bases.setdefault(request[0].model_dump_json(), []).append(request)
-        threads = [
-            threading.Thread(target=self._answer_of, args=(folder, turn, question, group)) for group in bases.values()
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self._busy.discard(folder.id)
+        asked = {base: Asked() for base in bases}
+        self._busy[folder.id] = list(asked.values())
+        try:
+            with ThreadPoolExecutor(len(bases)) as pool:
+                for base, group in bases.items():
+                    pool.submit(self._answer_of, folder, turn, question, group, asked[base])
+        finally:
+            self._busy.pop(folder.id, None)
 
     def _answer_of(
         self, folder: ChatFolder, turn: int, question: Question,
-        group: Sequence[tuple[FineTuneConfig, int, SpeakerRequest]],
+        group: Sequence[tuple[FineTuneConfig, int, SpeakerRequest]], asked: Asked,
     ) -> None:  # fmt: skip
-        asked = AnswerRequest(
+        request = AnswerRequest(
             turn=turn, speakers=[one for _, _, one in group], plain=question.plain, sampling=question.sampling
         )
         problem = Problem.error(Code.CHILD_CLOSED, path="chat")
         try:
-            self.children.answer(group[0][0], asked)
+            self.children.answer(group[0][0], request, asked)
         except FineTuneError as error:
             problem = error.problems[0]
+        except Exception as error:
+            log.exception("The answer failed")
+            problem = Problem.error(Code.JOB_FAILED, reason=type(error).__name__, value="chat")
         answers = folder.turns()[turn - 1].answers
         for _, place, _ in group:
             if answers[place].end is None:
-                folder.fail(place, turn, problem)
+                with contextlib.suppress(OSError):  # a full disk: the page says that there is no end
+                    folder.end(place, turn, None if asked.left else problem)
 
 
 def require_run(home: Home, run: str) -> RunFolder:

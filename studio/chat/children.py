@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from interfaces.chats import Answered, AnswerRequest, LeaveRequest
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
-from interfaces.problems import Code
+from interfaces.problems import Code, Problem
 from interfaces.trainer_jobs import JobProgress
 from studio.models.facts import model_facts
 from studio.processes.supervisor import resident_bytes
@@ -47,15 +48,46 @@ class ChildState(BaseModel):
 
 @dataclass
 class _Held:
+    """A child. `users` are the requests that need it, waiting ones included: such a child is never ended for another."""
+
     model: str
     device: str
     moved: bool
     child: TrainerChild
     asking: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
     loaded: bool = False
-    busy: bool = False
+    answering: bool = False
+    problems: tuple[Problem, ...] = ()
+    """Why the model couldn't be loaded."""
     progress: tuple[int, int] | None = None
     used: float = field(default_factory=time.monotonic)
+
+
+class Asked:
+    """A request on its way, which can be left: before it begins, or at its next token."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self) -> None:
+        self.number = next(self._numbers)
+        self.left = False
+        self._held: _Held | None = None
+
+    def leave(self) -> None:
+        self.left = True
+        held = self._held
+        if held is None:
+            return
+        if not held.loaded and held.users == 1:
+            held.child.end()  # nobody else waits for this model
+        else:
+            held.child.tell(LeaveRequest(number=self.number))
+
+    def comes_to(self, held: _Held) -> None:
+        self._held = held
+        if self.left:
+            self.leave()
 
 
 class ChatChildren:
@@ -71,30 +103,50 @@ class ChatChildren:
         self._children: dict[str, _Held] = {}
         self._tending: threading.Timer | None = None
 
-    def answer(self, config: FineTuneConfig, request: AnswerRequest | None) -> None:
+    def answer(self, config: FineTuneConfig, request: AnswerRequest | None, asked: Asked | None = None) -> None:
         """Let the child of this config's base model answer, or only load the model without a request.
 
         Raises:
             FineTuneError: the memory isn't sufficient, the model can't be loaded, or the child has ended.
         """
         held = self._take(config)
+        asked = asked or Asked()
         try:
+            asked.comes_to(held)
             with held.asking:
-                if not held.loaded:
-                    held.child.ask(None, Answered, lambda update: self._tell(held, update), LOAD_SECONDS)
-                    held.loaded, held.progress = True, None
-                if request is not None:
-                    held.busy = True
-                    held.child.ask(request, Answered, lambda update: self._tell(held, update), ANSWER_SECONDS)
+                self._load(held)
+                if request is not None and not asked.left:
+                    held.answering = True
+                    named = request.model_copy(update={"number": asked.number})
+                    held.child.ask(named, Answered, lambda update: self._tell(held, update), ANSWER_SECONDS)
         finally:
-            held.busy, held.used = False, time.monotonic()
+            with self._guard:
+                held.users -= 1
+                held.answering = False if not held.users else held.answering
+                held.used = time.monotonic()
 
-    def leave(self, config: FineTuneConfig) -> None:
-        """Stop what the child of this config is answering."""
+    def _load(self, held: _Held) -> None:
+        """
+        Raises:
+            FineTuneError: the model can't be loaded; all who wait for it are told the same.
+        """
+        held.answering = False
+        if held.problems:
+            raise FineTuneError(*held.problems)
+        if held.loaded:
+            return
+        try:
+            held.child.ask(None, Answered, lambda update: self._tell(held, update), LOAD_SECONDS)
+        except FineTuneError as error:
+            held.problems = tuple(error.problems)
+            raise
+        held.loaded, held.progress = True, None
+
+    def has(self, config: FineTuneConfig) -> bool:
+        """Return whether there is a child for this config's base model."""
+        key, _, _ = self._place(config)
         with self._guard:
-            held = self._children.get(self._place(config)[0])
-        if held is not None and held.busy:
-            held.child.tell(LeaveRequest())
+            return key in self._children and self._children[key].child.alive
 
     def states(self) -> list[ChildState]:
         with self._guard:
@@ -103,7 +155,7 @@ class ChatChildren:
             ChildState(
                 model=held.model, device=held.device, memory_bytes=resident_bytes(held.child.pid), moved=held.moved,
                 shared=self._queue.holder_of(held.device) is not None,
-                state="answering" if held.busy else "idle" if held.loaded else "loading", progress=held.progress,
+                state="answering" if held.answering else "idle" if held.loaded else "loading", progress=held.progress,
             )
             for held in there
         ]  # fmt: skip
@@ -123,7 +175,8 @@ class ChatChildren:
         """Return the child's key, its config with a device, and whether a run keeps it from its GPU."""
         device = chosen_device(config.device, detect_devices())
         moved = device.kind == "cuda" and self._queue.holder_of(device_name(device)) is not None
-        chosen = config.model_copy(update={"device": "cpu" if moved else device_name(device)})
+        changes = {"device": "cpu", "fp16": False} if moved else {"device": device_name(device)}
+        chosen = config.model_copy(update=changes)
         return chosen.model_dump_json(), chosen, moved
 
     def _take(self, config: FineTuneConfig) -> _Held:
@@ -137,7 +190,7 @@ class ChatChildren:
                     ["chat", "--home", str(self._home.path), "--", key], chosen.model_name, home=self._home.path
                 )
                 held = self._children[key] = _Held(chosen.model_name, chosen.device, moved, child)
-            held.used = time.monotonic()
+            held.users += 1
             self._tend_later()
             return held
 
@@ -158,7 +211,7 @@ class ChatChildren:
                 return psutil.virtual_memory().available
             return chosen_device(config.device, detect_devices()).free_memory_bytes
 
-        idle = sorted((held.used, key) for key, held in self._children.items() if not held.busy)
+        idle = sorted((held.used, key) for key, held in self._children.items() if not held.users)
         while idle and (len(self._children) >= self.MOST or available() < needed):
             self._children.pop(idle.pop(0)[1]).child.close()
         if len(self._children) >= self.MOST:
@@ -168,7 +221,7 @@ class ChatChildren:
 
     def _end(self, unwanted: Callable[[_Held], bool]) -> None:
         for key, held in list(self._children.items()):
-            if not held.busy and unwanted(held):
+            if not held.users and unwanted(held):
                 self._children.pop(key).child.close()
 
     def _tend_later(self) -> None:

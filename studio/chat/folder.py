@@ -24,6 +24,14 @@ Line = TypeVar("Line", bound=BaseModel)
 CHAT_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
+class SpeakerName(BaseModel):
+    """A speaker and what it was called when the chat began: the run's name and its base model."""
+
+    speaker: Speaker
+    run_name: str
+    model: str
+
+
 class TurnSoFar(BaseModel):
     """A turn with the answer of each speaker: its whole text so far, and its end, which is None while it is written."""
 
@@ -42,7 +50,7 @@ class ChatFolder:
     path: Path
 
     @classmethod
-    def create(cls, home: Home, speakers: Sequence[Speaker]) -> ChatFolder:
+    def create(cls, home: Home, speakers: Sequence[SpeakerName]) -> ChatFolder:
         path = home.chats / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         path.mkdir(parents=True)
         folder = cls(path)
@@ -75,13 +83,13 @@ class ChatFolder:
     def answers(self, speaker: int) -> Path:
         return self.path / f"answers-{speaker}.jsonl"
 
-    def speakers(self) -> list[Speaker]:
+    def speakers(self) -> list[SpeakerName]:
         """
         Raises:
             FineTuneError: the record is damaged, or another version wrote it.
         """
         try:
-            return TypeAdapter(list[Speaker]).validate_python((read_record(self._record) or {}).get("speakers"))
+            return TypeAdapter(list[SpeakerName]).validate_python((read_record(self._record) or {}).get("speakers"))
         except ValidationError as error:
             raise FineTuneError.of(Code.CHAT_NOT_FOUND, value=self.id) from error
 
@@ -100,11 +108,12 @@ class ChatFolder:
             for turn in self._asked()
         ]
 
-    def fail(self, speaker: int, turn: int, problem: Problem) -> None:
-        """Record that no child is there to answer this turn."""
+    def end(self, speaker: int, turn: int, problem: Problem | None) -> None:
+        """Record that no child will answer this turn, or go on: why it failed, or, without a problem, that it was stopped."""
+        piece = AnswerPiece(turn=turn, end="failed" if problem else "stopped", problem=problem)
         with self.answers(speaker).open("a", encoding="utf-8") as file:
-            piece = AnswerPiece(turn=turn, end="failed", problem=problem)
-            file.write(piece.model_dump_json(exclude_defaults=True) + "\n")
+            # A child that was killed may have left half a line.
+            file.write("\n" + piece.model_dump_json(exclude_defaults=True) + "\n")
 
     def conversation(self, speaker: int, question: Question) -> list[Message]:
         """Return what this speaker has been told and has said, up to this question. Failed turns are left out."""

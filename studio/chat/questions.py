@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from pydantic import BaseModel, Field, ValidationError
 
 from interfaces.chats import MOST_CHARACTERS
@@ -12,6 +14,7 @@ from interfaces.problems import Code
 from interfaces.records import read_record
 
 MOST_QUESTIONS = 50
+_KEEPING = threading.Lock()
 
 
 class TestQuestions(BaseModel):
@@ -40,6 +43,11 @@ def keep_question(home: Home, question: str, kept: bool) -> list[str]:
     Raises:
         FineTuneError: it is empty or too long, or there are too many.
     """
+    with _KEEPING:
+        return _keep(home, question, kept)
+
+
+def _keep(home: Home, question: str, kept: bool) -> list[str]:
     before = [one for one in kept_questions(home) if one != question]
     if kept and not (question.strip() and len(question) <= MOST_CHARACTERS):
         raise FineTuneError.of(Code.VALUE_INVALID, field="question", value=repr(question[:40]), expected="printable")

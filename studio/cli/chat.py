@@ -37,6 +37,7 @@ def chat(
 ) -> None:  # fmt: skip
     """Talk with a run's result. Each line of input is a prompt; Ctrl+C stops an answer, Ctrl+D ends the chat."""
     from interfaces.chats import Question, Sampling, Speaker
+    from interfaces.errors import FineTuneError
     from studio.chat.chats import Chats
     from studio.runs.state import find_run
 
@@ -57,6 +58,9 @@ def chat(
                     answers = [answer.model_dump(mode="json") for answer in turn.answers]
                     named = [{"speaker": name, **answer} for name, answer in zip(names, answers, strict=True)]
                     print(json.dumps({"prompt": prompt, "answers": named}, ensure_ascii=False), flush=True)
+                for answer in turn.answers:
+                    if answer.problem is not None:
+                        raise FineTuneError(answer.problem)
     finally:
         chats.close()
 
@@ -73,13 +77,7 @@ def _prompt(console: Console) -> str | None:
 
 
 def _ask(chats: Chats, chat: str, question: Question, console: Console, names: list[str], shown: bool) -> TurnSoFar:
-    """Ask, and print the first answer while it is written, and then the others. Ctrl+C stops them.
-
-    Raises:
-        FineTuneError: an answer failed.
-    """
-    from interfaces.errors import FineTuneError
-
+    """Ask, and print the first answer while it is written, and then the others. Ctrl+C stops them."""
     chats.ask(chat, question)
     number, printed = len(chats.state(chat).turns), 0
     if shown and len(names) > 1:
@@ -89,7 +87,7 @@ def _ask(chats: Chats, chat: str, question: Question, console: Console, names: l
             state = chats.state(chat, number)
             first = state.turns[0].answers[0]
             if shown and len(first.text) > printed:
-                console.print(first.text[printed:], end="", markup=False, highlight=False)
+                _write(first.text[printed:])
                 printed = len(first.text)
             if not state.busy:
                 break
@@ -98,11 +96,14 @@ def _ask(chats: Chats, chat: str, question: Question, console: Console, names: l
         chats.stop(chat)
     turn = chats.state(chat, number).turns[0]
     if shown:
-        console.print(turn.answers[0].text[printed:], markup=False, highlight=False)
+        _write(turn.answers[0].text[printed:] + "\n")
         for name, answer in zip(names[1:], turn.answers[1:], strict=True):
             console.print(f"[bold]{name}[/]")
-            console.print(answer.text, markup=False, highlight=False)
-    for answer in turn.answers:
-        if answer.problem is not None:
-            raise FineTuneError(answer.problem)
+            _write(answer.text + "\n")
     return turn
+
+
+def _write(text: str) -> None:
+    """Print what a model says, without what would control the terminal."""
+    sys.stdout.write("".join(one for one in text if one.isprintable() or one in "\n\t"))
+    sys.stdout.flush()

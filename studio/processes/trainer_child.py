@@ -97,7 +97,7 @@ class TrainerChild:
 
     def tell(self, request: BaseModel) -> None:
         """Send a request without waiting for an answer."""
-        with contextlib.suppress(BrokenPipeError), self._sending:
+        with contextlib.suppress(BrokenPipeError, ValueError), self._sending:  # it has ended, or was closed
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(request.model_dump(mode="json")).encode() + b"\n")
             self._process.stdin.flush()

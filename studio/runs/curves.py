@@ -208,7 +208,9 @@ def _reading(history: RunHistory, state: RunState, language: str) -> str:
     early = len(train.losses) < POINTS_WHILE_RUNNING
     if found is None or (not state.is_over and (early or found.finding not in ("diverging", "overfitting"))):
         return ""  # while a run trains, only what would make a person stop it
-    return texts("reading", language).of(found.finding, step=found.step, count=found.count)
+    unfinished = state.is_over and history.latest is not None and history.latest.step < history.latest.total_steps
+    key = "falling_unfinished" if found.finding == "falling" and unfinished else found.finding
+    return texts("reading", language).of(key, step=found.step, count=found.count)
 
 
 def _phase(history: RunHistory, state: RunState, language: str) -> str:

@@ -64,8 +64,13 @@ class ComparePage {
     this.say(gone.length ? fill(this.texts.compare_gone, { count: gone.length, runs: gone.join(", ") }) : "");
     this.few.hidden = runs.length >= LEAST;
     this.whole.hidden = !runs.length;
-    this.#over = runs.every(({ run }) => run.over);
-    await this.show(comparison);
+    const over = runs.every(({ run }) => run.over);
+    try {
+      await this.show(comparison);
+      this.#over = over;
+    } catch {
+      this.#shown = ""; // the chart's script failed to load: the next look tries again
+    }
   }
 
   /** @param {Comparison} comparison */

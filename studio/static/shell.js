@@ -9,7 +9,7 @@ import { keepTheme, switchTheme } from "./theme.js";
 import { toast } from "./toast.js";
 
 /** @typedef {{ kind: string, name: string, total_bytes: number, free_bytes: number, busy_percent: number | null, used: boolean }} Device */
-/** @typedef {{ id: string, name: string, step: number, total_steps: number }} Run */
+/** @typedef {{ id: string, name: string, state: string, step: number, total_steps: number }} Run */
 
 const METER_MS = 5000;
 
@@ -71,7 +71,8 @@ class Shell {
     current.hidden = !run;
     if (!run) return;
     /** @type {HTMLAnchorElement} */ (current).href = runPage(run.id);
-    const steps = fill(this.texts.rail_steps, { step: run.step, total: run.total_steps });
+    const { step, total_steps: total, state } = run;
+    const steps = total ? fill(this.texts.rail_steps, { step, total }) : this.texts[`state_${state}`];
     const share = run.total_steps ? run.step / run.total_steps : 0;
     current.replaceChildren(make("b", {}, run.name || run.id), make("span", {}, steps), bar(share));
   }

@@ -13,6 +13,7 @@ import { childrenInWords, figuresOf, sidesOf } from "./try_view.js";
  */
 
 const MOST_CHARACTERS = 100_000; // as in interfaces/chats.py
+const LONG = 500; // characters of a prompt that may have to be scrolled
 const WRITING_MS = 150;
 const WAITING_MS = 1000;
 const IDLE_MS = 5000;
@@ -25,6 +26,9 @@ class TryPage {
   /** @type {string[]} prompts that are asked one after the other */
   #next = [];
   #timer = 0;
+  #turn = 0;
+  #asking = false;
+  #lost = false;
 
   /** @param {HTMLElement} root @param {import("./start.js").Settings} settings */
   constructor(root, settings) {
@@ -32,7 +36,11 @@ class TryPage {
     this.language = settings.language;
     const { texts } = this;
     this.said = statusLine({ class: "fs-problem", hidden: true });
-    this.speakers = new Speakers(texts, (run) => this.choose(run));
+    this.speakers = new Speakers(
+      texts,
+      (run) => this.choose(run),
+      (error) => this.fail(error),
+    );
     this.heads = make("div", { class: "fs-sides fs-sides-head" });
     this.turns = make("div", { class: "fs-turns", role: "log", "aria-label": texts.conversation });
     this.prompt = make("textarea", { id: "fs-prompt", rows: 3, placeholder: texts.prompt_help });
@@ -66,7 +74,10 @@ class TryPage {
       else if (!(await this.speakers.load(asked.get("run") ?? "")))
         this.say(`${asked.get("run")}: ${this.texts.run_gone}`);
     } catch (error) {
+      this.#chat = "";
       this.fail(error);
+      await this.speakers.load("").catch(() => {}); // so that a new chat can begin
+      this.say(inWords(error, this.texts));
     }
   }
 
@@ -111,7 +122,12 @@ class TryPage {
     const kept = this.speakers.kept.includes(prompt);
     const name = this.texts.keep_question;
     const star = button(kept ? "★" : "☆", () => this.keep(prompt, star), "fs-small fs-star", { "aria-pressed": String(kept), "aria-label": name, title: name }); // prettier-ignore
-    return make("div", { class: "fs-row fs-asking" }, make("p", { class: "fs-asked" }, prompt), star);
+    return make(
+      "div",
+      { class: "fs-row fs-asking" },
+      make("p", { class: "fs-asked", tabindex: prompt.length > LONG ? 0 : null }, prompt),
+      star,
+    );
   }
 
   begin() {
@@ -121,6 +137,7 @@ class TryPage {
 
   forget() {
     if (this.#busy) this.leave();
+    this.#turn += 1;
     this.#chat = "";
     this.#over = [];
     this.#next = [];
@@ -153,6 +170,7 @@ class TryPage {
   /** @param {boolean} now */
   busy(now) {
     this.#busy = now;
+    this.turns.setAttribute("aria-busy", String(now)); // a screen reader reads an answer once it is complete
     this.stop.hidden = !now;
     this.send.hidden = now;
     this.offerTests();
@@ -176,17 +194,22 @@ class TryPage {
     if (problem) return this.say(problem);
     this.say("");
     this.busy(true);
+    const mine = ++this.#turn;
     try {
-      if (!this.#chat) {
-        this.#chat = (await post("/api/chats", { speakers: this.speakers.chosen() })).chat;
-        this.address(`?chat=${this.#chat}`);
-      }
-      await post(`/api/chats/${this.#chat}/ask`, { prompt, alone, ...this.sampling.values() });
+      const chat = this.#chat || (await post("/api/chats", { speakers: this.speakers.chosen() })).chat;
+      if (mine !== this.#turn) return; // another run was chosen, or a new chat begun
+      this.#chat = chat;
+      this.address(`?chat=${chat}`);
+      this.#asking = true;
+      await post(`/api/chats/${chat}/ask`, { prompt, alone, ...this.sampling.values() });
+      if (mine !== this.#turn) return;
       this.#next = more;
       if (prompt === this.prompt.value.trim()) this.prompt.value = "";
       this.again(0);
     } catch (error) {
-      this.fail(error);
+      if (mine === this.#turn) this.fail(error);
+    } finally {
+      this.#asking = false;
     }
   }
 
@@ -205,9 +228,13 @@ class TryPage {
     try {
       if (!mine) return this.showChildren(await ask("/api/chats/children"));
       const chat = await this.read(this.#over.length + 1);
-      if (mine === this.#chat) this.show(chat);
+      if (mine !== this.#chat || this.#asking) return; // what was read is from before the question
+      if (this.#lost) this.say("");
+      this.#lost = false;
+      this.show(chat);
     } catch (error) {
-      this.fail(error);
+      this.#lost = true; // the next look tries again
+      this.say(inWords(error, this.texts));
     }
   }
 

@@ -5,8 +5,8 @@ import { fill, make } from "./dom.js";
 const KEY = "finetune-try";
 /** @type {[string, Record<string, unknown>, number][]} */
 const FIELDS = [
-  ["temperature", { min: 0, max: 5, step: 0.1 }, 0],
-  ["top_p", { min: 0.01, max: 1, step: 0.01 }, 1],
+  ["temperature", { min: 0, max: 5, step: "any" }, 0],
+  ["top_p", { min: 0.01, max: 1, step: "any" }, 1],
   ["max_new_tokens", { min: 1, max: 8192, step: 1 }, 256],
   ["seed", { min: 0, max: 2 ** 53 - 1, step: 1 }, 0],
 ];

@@ -1,6 +1,6 @@
 // Who answers: a run, and up to three of its base model, its result, and its checkpoints.
 // @ts-check
-import { ask } from "./api.js";
+import { Latest, ask } from "./api.js";
 import { fill, make } from "./dom.js";
 
 /** @typedef {import("./try_view.js").Speaker} Speaker */
@@ -14,9 +14,10 @@ const keyOf = (one) => (one.base ? "base" : one.step ? String(one.step) : "resul
 export class Speakers {
   /** @type {Choices | null} */
   #choices = null;
+  #latest = new Latest();
 
-  /** @param {Record<string, any>} texts @param {(run: string) => void} changed */
-  constructor(texts, changed) {
+  /** @param {Record<string, any>} texts @param {(run: string) => void} changed @param {(error: unknown) => void} fail */
+  constructor(texts, changed, fail) {
     this.texts = texts;
     this.changed = changed;
     this.select = make("select", { id: "fs-try-run" });
@@ -31,8 +32,14 @@ export class Speakers {
     );
     this.element = make("div", {}, this.pick, this.none);
     this.select.addEventListener("change", async () => {
-      await this.choose(this.run);
-      changed(this.run);
+      this.list.replaceChildren(); // until it is known who can answer for this run
+      this.changed(this.run);
+      try {
+        await this.choose(this.run);
+        this.changed(this.run);
+      } catch (error) {
+        fail(error);
+      }
     });
   }
 
@@ -86,7 +93,9 @@ export class Speakers {
 
   /** @param {string} id @param {Speaker[]} [speakers] */
   async choose(id, speakers) {
-    this.#choices = await ask(`/api/chats/choices?run=${encodeURIComponent(id)}`);
+    const choices = await this.#latest.ask(() => ask(`/api/chats/choices?run=${encodeURIComponent(id)}`));
+    if (!choices) return; // another run has been chosen meanwhile
+    this.#choices = choices;
     const { adapter, steps, kept } = /** @type {Choices} */ (this.#choices);
     this.kept = kept;
     /** @type {[string, string][]} */

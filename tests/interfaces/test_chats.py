@@ -26,7 +26,7 @@ def test_prompt_is_neither_empty_nor_endless(prompt: str) -> None:
 def test_requests_are_told_apart() -> None:
     known: TypeAdapter[AnswerRequest | LeaveRequest] = TypeAdapter(ChatRequest)
     asked = AnswerRequest(turn=1, speakers=[], sampling=Sampling())
-    for request in (asked, LeaveRequest()):
+    for request in (asked, LeaveRequest(number=3)):
         assert known.validate_json(request.model_dump_json()) == request
 
 

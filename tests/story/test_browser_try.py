@@ -46,7 +46,7 @@ def test_base_and_result_answer_side_by_side_stop_and_are_there_after_a_reload(
     assert said[0] != said[1]
     # The questions of the run and a kept one, one after the other.
     page.locator("#fs-turn-1").get_by_role("button", name=EN["keep_question"]).click()
-    page.get_by_role("button", name="Ask the 3 test questions").click()
+    page.get_by_role("button", name="Ask 3 test questions").click()
     expect(page.locator("#fs-turn-4 .fs-answer").last).to_contain_text(EN["end_length"])
     assert page.locator(".fs-asked").all_inner_texts()[1:] == [*questions, "Hi <b>there</b>"]
     # A long answer is stopped, and a reload in its middle reads on.

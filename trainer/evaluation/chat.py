@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
@@ -24,6 +25,7 @@ from trainer.models.model_files import find_model
 from trainer.models.starter import Progress
 from trainer.tokens.tokenizer import load_template
 
+PIECE_SECONDS = 0.1
 MOST_ADAPTERS = 8
 """Adapters kept in memory; the one that was used longest ago makes room."""
 log = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class ChatModel:
         positions = getattr(self._base.config.get_text_config(), "max_position_embeddings", None)
         if positions and len(ids) >= positions:
             raise FineTuneError.of(Code.CONVERSATION_TOO_LONG, value=len(ids), expected=positions)
-        return Answer(ids, adapter, writer.text, writer.end)
+        return Answer(ids, adapter, positions - len(ids) if positions else None, writer.text, writer.end)
 
     def _adapter(self, folder: Path) -> str:
         """Load the adapter in this folder unless it is loaded, and return its name.
@@ -119,15 +121,20 @@ def _changed(folder: Path) -> int:
 
 
 class _Writer:
-    """Writes the lines of one answer. Each is in the file before the next token is computed."""
+    """Writes the lines of one answer, at most ten a second."""
 
     def __init__(self, file: TextIOWrapper, turn: int) -> None:
         self._file, self._turn = file, turn
+        self._text, self._written = "", 0.0
         if file.tell():
             file.write("\n")  # a child that was killed may have left half a line
 
     def text(self, text: str) -> None:
-        self._write(AnswerPiece(turn=self._turn, text=text))
+        self._text += text
+        if time.monotonic() - self._written >= PIECE_SECONDS:
+            self._written = time.monotonic()
+            self._write(AnswerPiece(turn=self._turn, text=self._text))
+            self._text = ""
 
     def failed(self, problem: Problem) -> None:
         self._write(AnswerPiece(turn=self._turn, end="failed", problem=problem))
@@ -139,12 +146,11 @@ class _Writer:
             reason = f"{type(answer.error).__name__}: {(str(answer.error).strip().splitlines() or [''])[0][:200]}"
             problem = Problem.error(Code.JOB_FAILED, reason=reason, value="chat")
         first = None if answer.first_seconds is None else round(answer.first_seconds, 3)
-        self._write(
-            AnswerPiece(
-                turn=self._turn, end=answer.end or "failed", tokens=answer.tokens, problem=problem,
+        with contextlib.suppress(OSError):  # a full disk; the studio sees that there is no end
+            self._write(AnswerPiece(
+                turn=self._turn, text=self._text, end=answer.end or "failed", tokens=answer.tokens, problem=problem,
                 first_seconds=first, seconds=round(answer.seconds, 3),
-            )
-        )  # fmt: skip
+            ))  # fmt: skip
 
     def _write(self, piece: AnswerPiece) -> None:
         self._file.write(piece.model_dump_json(exclude_defaults=True) + "\n")

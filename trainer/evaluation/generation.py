@@ -34,6 +34,8 @@ class Answer:
 
     ids: list[int]
     adapter: str | None
+    most: int | None = None
+    """The tokens that the model has positions for, if it has a limit."""
     tell: Callable[[str], None] = lambda _text: None
     over: Callable[[Answer], None] = lambda _answer: None
     text: str = ""
@@ -52,11 +54,11 @@ def end_ids(model: torch.nn.Module, template: ChatTemplate) -> list[int]:
 
 
 def generation_settings(model: torch.nn.Module, template: ChatTemplate, sampling: Sampling) -> GenerationConfig:
-    """Return the settings for `generate`. What the model's own file says of sampling is not used: it isn't shown."""
+    """Return the settings for `generate`. What they leave open is the model's own, such as a repetition penalty."""
     greedy = sampling.temperature == 0
     chosen = {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
     return GenerationConfig(
-        max_new_tokens=sampling.max_new_tokens, do_sample=not greedy, use_cache=True,
+        max_new_tokens=sampling.max_new_tokens, do_sample=not greedy, num_beams=1, use_cache=True,
         eos_token_id=end_ids(model, template), pad_token_id=template.tokenizer.pad_token_id, **chosen,
     )  # fmt: skip
 
@@ -69,7 +71,7 @@ def generate_side_by_side(
 
     `leave` is called at each token; once it returns True, the answers end as they are.
     """
-    shares = _Shares(len(answers))
+    shares = _Shares(len(answers), next(model.parameters()).device)
     waiting = deque(greenlet(partial(_generate, model, template, one, sampling, leave, shares)) for one in answers)
     with torch.inference_mode():  # around them all: it belongs to the thread
         while waiting:
@@ -88,7 +90,9 @@ def _generate(
 ) -> None:  # fmt: skip
     begun = time.monotonic()
     torch.manual_seed(sampling.seed)
-    settings = generation_settings(model.get_base_model(), template, sampling)
+    limit = sampling.max_new_tokens if answer.most is None else min(sampling.max_new_tokens, answer.most)
+    asked = sampling.model_copy(update={"max_new_tokens": limit})
+    settings = generation_settings(model.get_base_model(), template, asked)
     streamer = _Streamer(template, answer, begun, lambda: shares.hand_over(lambda: _use(model, answer.adapter)))
     try:
         _use(model, answer.adapter)
@@ -98,7 +102,7 @@ def _generate(
             stopping_criteria=StoppingCriteriaList([Leaving(leave)]),
         )  # fmt: skip
         complete = streamer.last in settings.eos_token_id
-        answer.end = "complete" if complete else "length" if answer.tokens >= sampling.max_new_tokens else "stopped"
+        answer.end = "complete" if complete else "length" if answer.tokens >= limit else "stopped"
     except Exception as error:  # noqa: BLE001  it is the answer's
         answer.error, answer.end = error, "failed"
     finally:
@@ -118,8 +122,8 @@ def _use(model: PeftModel, adapter: str | None) -> None:
 class _Shares:
     """Whose time it is: `count` answers aren't complete, and the current one has computed since `begin`."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, device: torch.device) -> None:
+        self.count, self._device = count, device
         self._since = 0.0
 
     def begin(self) -> None:
@@ -130,13 +134,13 @@ class _Shares:
         if self.count < 2 or time.monotonic() - self._since < SHARE_SECONDS:
             return
         state = torch.get_rng_state()
-        cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        card = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
         parent = greenlet.getcurrent().parent
         assert parent is not None
         parent.switch()
         torch.set_rng_state(state)
-        if cards:
-            torch.cuda.set_rng_state_all(cards)
+        if card is not None:
+            torch.cuda.set_rng_state(card, self._device)
         resume()
 
 

@@ -11,8 +11,9 @@ from interfaces.chats import AnswerPiece, End, Question, Speaker
 from interfaces.folders import Home
 from interfaces.run_config import read_run_config
 from interfaces.texts import sentence
-from studio.chat.chats import Chats, SpeakerName, adapter_steps, require_run
+from studio.chat.chats import Chats, adapter_steps, require_run
 from studio.chat.children import ChildState
+from studio.chat.folder import SpeakerName
 from studio.chat.questions import keep_question, kept_questions
 from studio.chat.rendering import as_html
 from studio.web.errors import PlainRoute

@@ -35,7 +35,8 @@ def test_only_what_can_answer_is_accepted(home: Home, tiny_model: Path) -> None:
     assert problem_of(chats.create, [Speaker(run="../x")]) == Code.RUN_NOT_FOUND
     assert problem_of(chats.create, [Speaker(run=none.id)]) == Code.NO_ADAPTER
     assert problem_of(chats.create, [Speaker(run=run.id, step=9)]) == Code.NO_CHECKPOINT
-    assert chats.create([Speaker(run=none.id, base=True)]).speakers() == [Speaker(run=none.id, base=True)]
+    (named,) = chats.create([Speaker(run=none.id, base=True)]).speakers()
+    assert (named.speaker.base, named.run_name, named.model) == (True, none.id, str(tiny_model))
     assert adapter_of(home, Speaker(run=run.id, step=2)) == str(run.checkpoint(2))
 
 

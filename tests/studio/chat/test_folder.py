@@ -8,9 +8,12 @@ from interfaces.chats import AnswerPiece, Question, Speaker
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
-from studio.chat.folder import ChatFolder
+from studio.chat.folder import ChatFolder, SpeakerName
 
-RESULT, BASE = Speaker(run="20260101-000000-abcd"), Speaker(run="20260101-000000-abcd", base=True)
+RESULT, BASE = (
+    SpeakerName(speaker=Speaker(run="20260101-000000-abcd", base=base), run_name="lamp", model="starter")
+    for base in (False, True)
+)
 
 
 def say(folder: ChatFolder, speaker: int, *pieces: AnswerPiece) -> None:
@@ -42,7 +45,7 @@ def test_each_speaker_is_told_its_own_answers(home: Home) -> None:
     for speaker, text in enumerate(("base", "tuned ")):
         say(folder, speaker, AnswerPiece(turn=1, text=text), AnswerPiece(turn=1, end="complete"))
     folder.ask(Question(prompt="lost"))
-    folder.fail(1, 2, Problem.error(Code.CHAT_BUSY))
+    folder.end(1, 2, Problem.error(Code.CHAT_BUSY))
     asked = Question(prompt="And?", system="Be short.")
     assert [(one.role, one.content) for one in folder.conversation(1, asked)] == [
         ("system", "Be short."), ("user", "Who?"), ("assistant", "tuned"), ("user", "And?"),
@@ -64,7 +67,7 @@ def test_half_a_line_of_a_killed_child_costs_only_itself(home: Home) -> None:
     say(folder, 0, AnswerPiece(turn=1, text="whole"))
     with folder.answers(0).open("ab") as file:
         file.write('{"turn":1,"text":"你'.encode()[:-1] + b"\n")
-    folder.fail(0, 1, Problem.error(Code.CHAT_BUSY))
+    folder.end(0, 1, Problem.error(Code.CHAT_BUSY))
     answer = folder.turns()[0].answers[0]
     assert (answer.text, answer.end) == ("whole", "failed")
 

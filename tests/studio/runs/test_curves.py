@@ -76,6 +76,16 @@ def test_curves_are_read_in_words_once_the_run_is_over(history: RunHistory) -> N
     assert "平稳" in updates_since(history, 0, "zh").status.reading
 
 
+@pytest.mark.parametrize(("total", "advice"), [(100, "resuming the run"), (40, "another epoch")])
+def test_loss_that_still_falls_advises_a_resume_before_the_end(history: RunHistory, total: int, advice: str) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(STARTED)
+        for number in range(1, 41):
+            log.append(step(number, total=total, loss=3 - number / 20))
+        log.append(Stopped(step=40, resumable=True))
+    assert advice in updates_since(history, 0, "en").status.reading
+
+
 def test_page_drops_repeated_steps_after_resume(history: RunHistory) -> None:
     with EventLog(history.folder.events, 1) as log:
         for event in (STARTED, step(1), step(2), step(3)):

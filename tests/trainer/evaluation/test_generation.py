@@ -94,7 +94,7 @@ def test_text_is_told_in_whole_characters_as_it_comes(tiny_model: Path) -> None:
 
     model, template = model_with_adapters(tiny_model)
     pieces: list[str] = []
-    answer = Answer(template.prompt_ids("你好"), "one", pieces.append)
+    answer = Answer(template.prompt_ids("你好"), "one", tell=pieces.append)
     generate_side_by_side(model, template, [answer], Sampling(temperature=5, max_new_tokens=200, seed=3))
     assert "".join(pieces) == answer.text
     assert len(pieces) > 20
