@@ -141,8 +141,8 @@ def test_background_tab_notifies_about_finished_run(new_page: Callable[..., Any]
     page.add_init_script(WATCHED)
     page.goto(f"{studio.url}/en/run?run={folder.id}")
     page.locator(".fs-part .fs-state[data-state=running]").wait_for()
-    page.context.grant_permissions(["notifications"], origin=studio.url)
-    page.get_by_role("button", name=EN["notify_me"]).click()
+    page.get_by_role("button", name=EN["notify_me"]).wait_for()
+    page.context.grant_permissions(["notifications"], origin=studio.url)  # what a click on the button would ask for
     page.get_by_role("button", name=EN["notify_me"]).wait_for(state="hidden")
     page.evaluate("window.elsewhere = true")
     (folder.path / "go on").touch()
