@@ -57,7 +57,7 @@ def of_the_chat(home: Home, run: str, base: bool, prompts: list[str]) -> list[li
     for number, prompt in enumerate(prompts, start=1):
         chats.ask(chat, Question(prompt=prompt, alone=True, sampling=Sampling(max_new_tokens=TOKENS)))
         while (state := chats.state(chat, number)).busy:
-            time.sleep(float(os.environ.get("POLL", "0.15")))  # as often as the page asks
+            time.sleep(0.15)  # as often as the page asks
         answers = state.turns[0].answers
         seconds = answers[0].seconds - (answers[0].first_seconds or 0)
         tokens = sum(answer.tokens for answer in answers) - len(answers)

@@ -45,8 +45,8 @@ class Sampling(BaseModel):
 class Question(BaseModel):
     """A prompt and how it is to be answered.
 
-    `plain` continues a text, without the chat template. `alone` is a question by itself: it isn't told what was said
-    before, and later ones aren't told of it.
+    `plain` continues a text, without the chat template. `alone` is a question outside the conversation: what was
+    said before isn't part of it, and it isn't part of later ones.
     """
 
     model_config = ConfigDict(extra="forbid")

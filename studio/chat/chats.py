@@ -19,6 +19,7 @@ from interfaces.run_config import read_run_config
 from interfaces.run_records import RunMeta
 from studio.chat.children import Asked, ChatChildren, ChildState
 from studio.chat.folder import ChatFolder, SpeakerName, TurnSoFar
+from studio.runs.state import named_run
 
 log = logging.getLogger(__name__)
 _OF_THE_BASE = (
@@ -90,8 +91,7 @@ class Chats:
             asked.leave()
 
     def prepare(self, speaker: Speaker) -> None:
-        """Load the model of a speaker, so that the first answer comes sooner. Errors are told when it is asked."""
-
+        """Load the model of a speaker, so that the first answer comes sooner. An error is reported when it is asked."""
         config = base_of(self._run(speaker))
 
         def load() -> None:
@@ -117,7 +117,7 @@ class Chats:
         self.children.close()
 
     def _run(self, speaker: Speaker) -> RunFolder:
-        return require_run(self._home, speaker.run)
+        return named_run(self._home, speaker.run)
 
     def _named(self, speaker: Speaker) -> SpeakerName:
         """
@@ -177,17 +177,6 @@ class Chats:
                     folder.end(place, turn, None if asked.left else problem)
 
 
-def require_run(home: Home, run: str) -> RunFolder:
-    """
-    Raises:
-        FineTuneError: there is no such run.
-    """
-    folder = home.run(run)
-    if "/" in run or not folder.config.is_file():
-        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run[:40], path=home.runs.name)
-    return folder
-
-
 def base_of(folder: RunFolder) -> FineTuneConfig:
     """Return the settings with which the child loads the base model of a run.
 
@@ -204,7 +193,7 @@ def adapter_of(home: Home, speaker: Speaker) -> str | None:
     Raises:
         FineTuneError: there is no such run, or it has no such adapter.
     """
-    folder = require_run(home, speaker.run)
+    folder = named_run(home, speaker.run)
     if speaker.base:
         return None
     place = folder.adapter if speaker.step is None else folder.checkpoint(speaker.step)

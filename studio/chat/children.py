@@ -128,7 +128,7 @@ class ChatChildren:
     def _load(self, held: _Held) -> None:
         """
         Raises:
-            FineTuneError: the model can't be loaded; all who wait for it are told the same.
+            FineTuneError: the model can't be loaded; all who wait for it get the same error.
         """
         held.answering = False
         if held.problems:

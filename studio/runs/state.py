@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -35,6 +36,7 @@ from studio.processes.launcher import Launcher, launcher_of
 STARTING_SECONDS = 10.0
 """An attempt without `pid.json` counts as starting for this long; after that, its starter must have died."""
 SPARKLINE_POINTS = 40
+RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
 FOLLOW_SECONDS = 0.2
 
 
@@ -255,6 +257,21 @@ def any_run_is_active(home: Home) -> bool:
 def interrupted_runs(home: Home) -> list[RunSummary]:
     """List the runs that a power loss or a kill ended without a final event, oldest first."""
     return [summary for summary in reversed(list_runs(home)) if summary.state is RunState.INTERRUPTED]
+
+
+def named_run(home: Home, run_id: str) -> RunFolder:
+    """Return the run with exactly this id, as an address or a request names it.
+
+    Raises:
+        FineTuneError: there is none.
+    """
+    if not is_run(home, run_id):
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=home.runs.name)
+    return home.run(run_id)
+
+
+def is_run(home: Home, run_id: str) -> bool:
+    return RUN_ID.fullmatch(run_id) is not None and home.run(run_id).config.is_file()
 
 
 def find_run(home: Home, run_id: str) -> RunFolder:

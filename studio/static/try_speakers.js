@@ -75,7 +75,7 @@ export class Speakers {
     });
   }
 
-  /** Offer the runs that can answer, and choose one. @param {string} wanted @param {Speaker[]} [speakers] those of a chat that goes on @returns {Promise<boolean>} whether the wanted run is there */
+  /** Offer the runs that can answer, and choose one. @param {string} wanted @param {Speaker[]} [speakers] those of a chat that is continued @returns {Promise<boolean>} whether the wanted run is there */
   async load(wanted, speakers) {
     /** @type {{ id: string, name: string, state: string, resumable: boolean }[]} */
     const all = await ask("/api/runs");

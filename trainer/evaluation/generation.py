@@ -30,7 +30,7 @@ UNFINISHED_CHARACTER = "\ufffd"
 
 @dataclass
 class Answer:
-    """One answer: the prompt's token ids, the adapter (None is the base model), and who is told of its text and end."""
+    """One answer: the prompt's token ids, the adapter (None is the base model), and callbacks for its text and its end."""
 
     ids: list[int]
     adapter: str | None

@@ -11,11 +11,12 @@ from interfaces.chats import AnswerPiece, End, Question, Speaker
 from interfaces.folders import Home
 from interfaces.run_config import read_run_config
 from interfaces.texts import sentence
-from studio.chat.chats import Chats, adapter_steps, require_run
+from studio.chat.chats import Chats, adapter_steps
 from studio.chat.children import ChildState
 from studio.chat.folder import SpeakerName
 from studio.chat.questions import keep_question, kept_questions
 from studio.chat.rendering import as_html
+from studio.runs.state import named_run
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
 
@@ -70,7 +71,7 @@ def chats_router(home: Home, chats: Chats) -> APIRouter:
 
     @router.post("/prepare")
     def prepare(speaker: Annotated[Speaker, Body(embed=True)]) -> dict[str, bool]:
-        require_run(home, speaker.run)
+        named_run(home, speaker.run)
         chats.prepare(speaker)
         return {"asked": True}
 
@@ -90,7 +91,7 @@ def chats_router(home: Home, chats: Chats) -> APIRouter:
 
     @router.get("/choices")
     def read_choices(run: Annotated[str, Query(max_length=40)]) -> Choices:
-        folder = require_run(home, run)
+        folder = named_run(home, run)
         prompts = read_run_config(folder).get("sample_prompts")
         return Choices(
             run=run, adapter=(folder.adapter / "adapter_config.json").is_file(),

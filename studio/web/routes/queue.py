@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from studio.runs.queue import QueueRecord, RunQueue
+from studio.runs.state import named_run
 from studio.web.errors import PlainRoute
-from studio.web.routes.runs import named_run
 
 
 def queue_router(queue: RunQueue) -> APIRouter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import Response, StreamingResponse
 
 from interfaces.errors import FineTuneError
-from interfaces.folders import Home, RunFolder
+from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
 from interfaces.run_records import RunMeta
@@ -28,34 +27,18 @@ from studio.runs.curves import curves_as_csv, curves_between, updates_since
 from studio.runs.diagnosis import fix_of
 from studio.runs.log_tail import find_in_log, tail_of
 from studio.runs.names import describe_run, rename_run
-from studio.runs.state import RunSummary, list_runs, summary_of
+from studio.runs.state import RunSummary, is_run, list_runs, named_run, summary_of
 from studio.runs.status import Curves, RunUpdate
 from studio.runs.trash import DeletedRun, delete_run, empty_trash, restore_run, trash_of
 from studio.sizing.estimate import changed
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
 
-RUN_ID = re.compile(r"[0-9a-f-]{1,40}")
 CHUNK_BYTES = 1 << 20
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "README.md")
 RunIds = Annotated[str, Query(max_length=2000)]
 """Ids separated by commas, as in the page's address."""
 Position = Annotated[int, Query(ge=0, le=10**12)]
-
-
-def named_run(home: Home, run_id: str) -> RunFolder:
-    """Return the run that a URL names.
-
-    Raises:
-        FineTuneError: there is none.
-    """
-    if not is_run(home, run_id):
-        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=home.runs.name)
-    return home.run(run_id)
-
-
-def is_run(home: Home, run_id: str) -> bool:
-    return RUN_ID.fullmatch(run_id) is not None and home.run(run_id).config.is_file()
 
 
 def runs_router(manager: FinetuneManager) -> APIRouter:
