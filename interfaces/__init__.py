@@ -17,12 +17,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interfaces.config import FineTuneConfig, LoraSettings, config_problems
+    from interfaces.config import FineTuneConfig, config_problems
     from interfaces.device import Device
     from interfaces.errors import FineTuneError
     from interfaces.example import Example, Message
     from interfaces.finetune import IFineTuneService, TrainingResult
     from interfaces.folders import DatasetFolder, Home, RunFolder
+    from interfaces.lora_settings import LoraSettings
     from interfaces.presets import PresetConfigs
     from interfaces.problems import Code, Problem
 
@@ -35,7 +36,7 @@ _HOME_OF = {
     "FineTuneError": "errors",
     "Home": "folders",
     "IFineTuneService": "finetune",
-    "LoraSettings": "config",
+    "LoraSettings": "lora_settings",
     "Message": "example",
     "PresetConfigs": "presets",
     "Problem": "problems",

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from interfaces.foreign_names import FOREIGN_NAMES
+from interfaces.lora_settings import LoraSettings, setting
 from interfaces.problems import Code, Problem
 from interfaces.validation import expectation_of, merged
 
@@ -23,54 +24,6 @@ STARTER = "starter"
 """Stands for the small model that the set-up fetches from the package index."""
 
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
-Group = Literal["model", "data", "lora", "training", "memory", "saving"]
-
-
-def _field(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
-    """Create a field with the metadata for form, terminal, and docs. The form never folds `basic` fields."""
-    return Field(default, description=help, json_schema_extra={"group": group, "unit": unit, "basic": basic}, **bounds)
-
-
-class LoraSettings(BaseModel):
-    """The settings of the adapter (PEFT's `LoraConfig`; Hu et al. 2021, arXiv:2106.09685)."""
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
-
-    r: int = _field(
-        16,
-        "Rank: a higher rank gives more capacity but needs more memory.",
-        "lora",
-        basic=True,
-        ge=1,
-        le=1024,
-    )
-    lora_alpha: float = _field(32, "Scaling: the adapter is multiplied by lora_alpha / r.", "lora", gt=0, le=4096)
-    lora_dropout: float = _field(
-        0.0, "Fraction of the adapter's inputs dropped at random, to reduce overfitting.", "lora", ge=0, lt=1
-    )
-    target_modules: str | list[str] = _field(
-        "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
-    )
-    use_rslora: bool = _field(
-        False, "Scale by lora_alpha / sqrt(r), which is more stable at high ranks (arXiv:2312.03732).", "lora"
-    )
-    use_dora: bool = _field(
-        False, "Train direction and magnitude of the weights separately; slower (arXiv:2402.09353).", "lora"
-    )
-    autocast_adapter_dtype: bool = _field(
-        True,
-        "Keep the adapter in fp32. Off: 16-bit, which saves a little memory but rounds small updates away.",
-        "lora",
-    )
-
-    @field_validator("target_modules")
-    @classmethod
-    def _all_linear_or_names(cls, value: str | list[str]) -> str | list[str]:
-        if isinstance(value, str) and value != "all-linear":
-            value = [name.strip() for name in value.split(",") if name.strip()]
-        if not value:
-            raise ValueError("layers_or_all_linear")
-        return value
 
 
 class FineTuneConfig(BaseModel):
@@ -78,47 +31,47 @@ class FineTuneConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False, protected_namespaces=())
 
-    schema_version: int = _field(SCHEMA_VERSION, "Version of the config schema.", "saving", ge=1, le=SCHEMA_VERSION)
-    name: str = _field("", "A name for the run; free text.", "saving", max_length=200)
+    schema_version: int = setting(SCHEMA_VERSION, "Version of the config schema.", "saving", ge=1, le=SCHEMA_VERSION)
+    name: str = setting("", "A name for the run; free text.", "saving", max_length=200)
 
-    output_dir: str = _field("", "The run's folder. Filled in when the run is created.", "saving")
+    output_dir: str = setting("", "The run's folder. Filled in when the run is created.", "saving")
 
-    model_name: str = _field(
+    model_name: str = setting(
         "Qwen/Qwen2.5-Coder-1.5B-Instruct",
         "The base model: a Hub id, a folder, or 'starter' (small, runs on any machine).",
         "model",
         basic=True,
         min_length=1,
     )
-    model_revision: str = _field("main", "Branch, tag or commit of the model on the Hub.", "model", min_length=1)
-    load_in_8bit: bool = _field(
+    model_revision: str = setting("main", "Branch, tag or commit of the model on the Hub.", "model", min_length=1)
+    load_in_8bit: bool = setting(
         False, "Load the base model in 8-bit: about half the memory of 16-bit (bitsandbytes).", "model"
     )
-    load_in_4bit: bool = _field(
+    load_in_4bit: bool = setting(
         False, "Load the base model in 4-bit: about a quarter of the memory of 16-bit (QLoRA).", "model"
     )
 
-    dataset: str | dict[str, float] = _field(
+    dataset: str | dict[str, float] = setting(
         "",
         "What to train on: a file, a dataset's id, hub:NAME[:CONFIG[:SPLIT]], or several with their weights.",
         "data",
         basic=True,
     )
-    columns: dict[str, str] = _field(
+    columns: dict[str, str] = setting(
         {},
         "Column mapping, if the names are not recognized: {prompt: ask, completion: reply}, messages, or text.",
         "data",
     )
-    bad_rows: Literal["stop", "skip"] = _field(
+    bad_rows: Literal["stop", "skip"] = setting(
         "stop", "stop: don't start if any row has errors; skip: skip rows with errors or warnings.", "data"
     )
-    validation_dataset: str = _field(
+    validation_dataset: str = setting(
         "", "Validate on these rows instead of a split of the dataset: a file or a dataset's id.", "data"
     )
-    validation_split: float = _field(
+    validation_split: float = setting(
         0.05, "Fraction of the rows held out for validation.", "data", "fraction of rows", ge=0, le=0.5
     )
-    max_length: int = _field(
+    max_length: int = setting(
         1024,
         "Maximum tokens per example; longer examples are truncated, dropped or split, and counted.",
         "data",
@@ -127,33 +80,42 @@ class FineTuneConfig(BaseModel):
         ge=16,
         le=131072,
     )
-    long_rows: Literal["truncate", "drop", "split"] = _field(
+    long_rows: Literal["truncate", "drop", "split"] = setting(
         "truncate", "Rows longer than max_length: truncate, drop, or split them between turns.", "data"
     )
-    sample_prompts: list[str] = _field(
+    evaluation_dataset: str = setting(
+        "", "Evaluate the result on these rows after training: a file or a dataset's id.", "data"
+    )
+    gate: str = setting(
+        "",
+        "Conditions that the evaluation has to fulfil: exact match >= 0.8, forgetting <= 2.",
+        "data",
+        max_length=1000,
+    )
+    sample_prompts: list[str] = setting(
         [],
         "Prompts that the base model and the fine-tuned one answer, to show the difference.",
         "data",
         "prompts",
         max_length=50,
     )
-    sample_while_training: bool = _field(
+    sample_while_training: bool = setting(
         True, "Also answer the sample prompts at each evaluation, not only after training.", "data"
     )
-    sample_max_new_tokens: int = _field(
+    sample_max_new_tokens: int = setting(
         64, "Maximum length of an answer to a sample prompt.", "data", "tokens", ge=1, le=4096
     )
 
     lora: LoraSettings = Field(
         default_factory=LoraSettings, description="The adapter.", json_schema_extra={"group": "lora"}
     )
-    adapter_name_or_path: str = _field(
+    adapter_name_or_path: str = setting(
         "", "Start from this adapter instead of a new one: a run's id, or a folder saved by PEFT.", "lora"
     )
 
-    num_train_epochs: float = _field(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
-    max_steps: int = _field(-1, "Stop after this many steps; -1 uses num_train_epochs.", "training", "steps", ge=-1)
-    per_device_train_batch_size: int = _field(
+    num_train_epochs: float = setting(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
+    max_steps: int = setting(-1, "Stop after this many steps; -1 uses num_train_epochs.", "training", "steps", ge=-1)
+    per_device_train_batch_size: int = setting(
         4,
         "Examples per batch: larger is faster but needs more memory.",
         "training",
@@ -162,12 +124,12 @@ class FineTuneConfig(BaseModel):
         ge=1,
         le=4096,
     )
-    packing: bool = _field(
+    packing: bool = setting(
         False,
         "Fill each batch with whole examples up to max_tokens_per_batch, instead of a fixed number of examples.",
         "training",
     )
-    max_tokens_per_batch: int = _field(
+    max_tokens_per_batch: int = setting(
         0,
         "Tokens per batch, used with packing only; 0 means per_device_train_batch_size times max_length.",
         "training",
@@ -175,7 +137,7 @@ class FineTuneConfig(BaseModel):
         ge=0,
         le=1 << 20,
     )
-    gradient_accumulation_steps: int = _field(
+    gradient_accumulation_steps: int = setting(
         4,
         "Batches accumulated per update: a larger effective batch size without the extra memory.",
         "training",
@@ -183,81 +145,81 @@ class FineTuneConfig(BaseModel):
         ge=1,
         le=4096,
     )
-    learning_rate: float = _field(
+    learning_rate: float = setting(
         2e-4, "Step size of each update. Too high diverges; too low learns little.", "training", "", True, gt=0, le=1
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
-        _field("linear", "Learning-rate schedule.", "training")
+        setting("linear", "Learning-rate schedule.", "training")
     )
-    warmup_steps: float = _field(
+    warmup_steps: float = setting(
         0.03,
         "Learning-rate warmup steps; a value below 1 is a fraction of all steps (no warmup if that is less than one step).",
         "training",
         "steps or fraction",
         ge=0,
     )
-    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = _field(
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = setting(
         "adamw_torch_fused", "The optimizer, by its name in transformers.", "training"
     )
-    weight_decay: float = _field(0.0, "Weight decay of the adapter's weights.", "training", ge=0, le=1)
-    max_grad_norm: float = _field(1.0, "Clips the gradient norm; 0 disables clipping.", "training", ge=0)
-    neftune_noise_alpha: float = _field(
+    weight_decay: float = setting(0.0, "Weight decay of the adapter's weights.", "training", ge=0, le=1)
+    max_grad_norm: float = setting(1.0, "Clips the gradient norm; 0 disables clipping.", "training", ge=0)
+    neftune_noise_alpha: float = setting(
         0.0, "Noise added to the embeddings (arXiv:2310.05914); 0 disables it, 5 is typical.", "training", ge=0, le=100
     )
-    early_stopping_patience: int = _field(
+    early_stopping_patience: int = setting(
         0,
         "Stop after this many evaluations without an improvement in validation loss; 0 disables it.",
         "training",
         "evaluations",
         ge=0,
     )
-    load_best_model_at_end: bool = _field(
+    load_best_model_at_end: bool = setting(
         False, "Keep the adapter with the best validation loss instead of the one from the last step.", "training"
     )
-    seed: int = _field(
+    seed: int = setting(
         42, "The same seed gives the same data order and the same split.", "training", ge=0, le=2**32 - 1
     )
 
-    gradient_checkpointing: bool | Literal["auto"] = _field(
+    gradient_checkpointing: bool | Literal["auto"] = setting(
         "auto",
         "Recompute activations instead of storing them: far less memory, about a third slower; auto enables it if the run wouldn't fit in memory otherwise.",
         "memory",
     )
-    device: str = _field(
+    device: str = setting(
         "auto",
         "Where to train: auto, cpu, mps, or cuda (cuda:1 for the second GPU).",
         "memory",
         pattern=DEVICE_PATTERN,
     )
-    bf16: bool | Literal["auto"] = _field(
+    bf16: bool | Literal["auto"] = setting(
         "auto", "Use bfloat16 precision; auto uses it if it is faster on the device.", "memory"
     )
-    fp16: bool = _field(False, "Use float16 precision, for GPUs without bfloat16 support.", "memory")
-    cpu_threads: int = _field(0, "CPU threads to use; 0 means one per core.", "memory", "threads", ge=0, le=1024)
+    fp16: bool = setting(False, "Use float16 precision, for GPUs without bfloat16 support.", "memory")
+    cpu_threads: int = setting(0, "CPU threads to use; 0 means one per core.", "memory", "threads", ge=0, le=1024)
 
-    logging_steps: int = _field(1, "Log every N optimizer steps.", "saving", "steps", ge=1)
-    eval_steps: float = _field(
+    logging_steps: int = setting(1, "Log every N optimizer steps.", "saving", "steps", ge=1)
+    eval_steps: float = setting(
         0.2,
         "Evaluate every N steps; a value below 1 is a fraction of all steps; 0 disables evaluation.",
         "saving",
         "steps or fraction",
         ge=0,
     )
-    save_steps: float = _field(
+    save_steps: float = setting(
         0.2,
         "Save a checkpoint every N steps; a value below 1 is a fraction of all steps; 0 saves only at the end.",
         "saving",
         "steps or fraction",
         ge=0,
     )
-    save_minutes: float = _field(
+    save_minutes: float = setting(
         10.0, "Save a checkpoint at least every N minutes; 0 disables it.", "saving", "minutes", ge=0
     )
-    save_total_limit: int = _field(
+    save_total_limit: int = setting(
         2, "Checkpoints to keep; the best one is kept in addition.", "saving", "checkpoints", ge=2, le=1000
     )
 
-    @field_validator("dataset", "validation_dataset", "model_name", "adapter_name_or_path")
+    @field_validator("dataset", "validation_dataset", "evaluation_dataset", "model_name", "adapter_name_or_path")
     @classmethod
     def _no_nul(cls, value: str | dict[str, float]) -> str | dict[str, float]:
         for text in [value] if isinstance(value, str) else value:

@@ -19,7 +19,7 @@ from interfaces.records import require_schema
 
 SCHEMA_VERSION: Literal[1] = 1
 TAIL_BYTES = 1 << 16
-PhaseName = Literal["download", "data", "model", "tokenize", "sample", "train", "evaluate", "save"]
+PhaseName = Literal["download", "data", "model", "tokenize", "sample", "train", "evaluate", "save", "answer"]
 
 
 class _Event(BaseModel):
@@ -135,11 +135,11 @@ class Stopped(_Event):
 
 
 class Finished(_Event):
-    """The final event of a run that completed."""
+    """The final event of a run that completed. An evaluation has no steps and leaves no adapter."""
 
     kind: Literal["finished"] = "finished"
     step: int
-    adapter: str
+    adapter: str = ""
     peak_memory_bytes: int
     seconds: float
 

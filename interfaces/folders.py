@@ -210,6 +210,15 @@ class RunFolder:
         return Home(self.path.parent.parent)
 
     @property
+    def run(self) -> RunFolder:
+        """The run that this is, or that an evaluation is of (`interfaces/evaluation_folder.py`)."""
+        return self
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"
+
+    @property
     def config(self) -> Path:
         return self.path / "config.yaml"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from interfaces.config import STARTER, FineTuneConfig, LoraSettings
+from interfaces.config import STARTER, FineTuneConfig
 from interfaces.device import Device
+from interfaces.lora_settings import LoraSettings
 
 
 class PresetConfigs:

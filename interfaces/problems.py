@@ -178,6 +178,13 @@ class Code(StrEnum):
     RUN_FINISHED = "run_finished"
     NO_ADAPTER = "no_adapter"
     NO_CHECKPOINT = "no_checkpoint"
+    # evaluations
+    NOTHING_HELD_OUT = "nothing_held_out"
+    NOTHING_TO_EVALUATE = "nothing_to_evaluate"
+    ALL_TRAINED_ON = "all_trained_on"
+    BASE_CHANGED = "base_changed"
+    GATE_UNREADABLE = "gate_unreadable"
+    NO_EVALUATION = "no_evaluation"
     OUTPUT_EXISTS = "output_exists"
     JOB_FAILED = "job_failed"
     JOB_NOT_FOUND = "job_not_found"

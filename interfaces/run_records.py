@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, Field, ValidationError
 
 from interfaces.dataset_records import Part
+from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import RunFolder
+from interfaces.problems import Code
 from interfaces.records import read_record
 
 
@@ -47,6 +50,8 @@ class BaseOrigin(BaseModel):
     name: str
     requested: str
     revision: str | None = None
+    fingerprint: str | None = None
+    """Differs once the weights in a folder are replaced; None for runs of earlier versions."""
 
 
 class DatasetOrigin(BaseModel):
@@ -98,3 +103,23 @@ class Lineage(BaseModel):
 
     def write(self, folder: RunFolder) -> None:
         write_json(folder.lineage, self.model_dump(exclude_none=True))
+
+
+def adapter_folder(run: RunFolder, step: int | None = None) -> Path:
+    """Return the folder of a run's adapter, or of the one in the checkpoint of a step.
+
+    Raises:
+        FineTuneError: there is none.
+    """
+    place = run.adapter if step is None else run.checkpoint(step)
+    if (place / "adapter_config.json").is_file():
+        return place
+    if step is None:
+        raise FineTuneError.of(Code.NO_ADAPTER, run=run.id)
+    raise FineTuneError.of(Code.NO_CHECKPOINT, run=run.id, value=step, known=adapter_steps(run))
+
+
+def adapter_steps(run: RunFolder) -> list[int]:
+    """Return the steps whose checkpoint is kept, in order."""
+    there = (path for path in run.checkpoints.glob("step-*") if (path / "adapter_config.json").is_file())
+    return sorted(int(path.name.removeprefix("step-")) for path in there)

@@ -20,6 +20,7 @@ from interfaces.run_config import Settings, read_run_config, write_run_config
 from interfaces.run_control import StopRequest
 from interfaces.run_records import RunMeta
 from studio.datasets.library import dataset_name
+from studio.evaluation.evaluations import check_gate, create_for_gate
 from studio.runs.names import next_name
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_run, interrupted_runs, require_known, run_state, stop_requested
@@ -61,6 +62,7 @@ class FinetuneManager:
             raise FineTuneError(*errors)
         require_space(self.home.path, SPACE_BYTES)
         checked = FineTuneConfig.model_validate(config)
+        check_gate(checked)
         checked.adapter_name_or_path = self._source_of(checked.adapter_name_or_path)
         expected = self._expect(checked)
         folder = self.home.create_run()
@@ -77,6 +79,8 @@ class FinetuneManager:
         ).write(folder)
         if expected is not None:
             write_json(folder.estimate, expected.run_record().to_json())
+        if not timing:
+            create_for_gate(folder, checked)
         snapshot = checked.model_dump(exclude={"output_dir"})
         # Write the config last: a folder without it is not a run yet.
         write_run_config(folder, snapshot)

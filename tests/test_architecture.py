@@ -209,6 +209,7 @@ ELSEWHERE = {
             "dataset_answers",
             "devices",
             "estimates",
+            "evaluations",
             "models",
             "queue",
             "recipes",

@@ -84,7 +84,7 @@ def test_every_file_of_a_run_and_every_state_is_documented() -> None:
     names = {
         getattr(folder, name).name
         for name, kind in vars(RunFolder).items()
-        if isinstance(kind, property) and name not in ("id", "home", "is_waiting", "ticket")
+        if isinstance(kind, property) and name not in ("id", "home", "run", "is_waiting", "ticket")
     }
     for name in (names | {"queue/<run>.json"}) - {folder.start_lock.name}:
         assert name in text, name

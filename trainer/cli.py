@@ -1,6 +1,6 @@
 """`python -m trainer`: jobs that run in a separate process.
 
-    run FOLDER        train a prepared run folder; the supervisor starts this
+    run FOLDER        train a prepared run folder, or evaluate a prepared evaluation; the supervisor starts this
     inspect FILE      add a file to the home as a dataset
     check FILE        report the problems of a file's rows without changing the home
     mix PARTS         mix several datasets into one
@@ -38,6 +38,7 @@ from interfaces.chats import Answered, AnswerRequest, ChatRequest, LeaveRequest
 from interfaces.config import FineTuneConfig
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import EvaluationFolder, job_at
 from interfaces.events import Failed
 from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.problems import BROKEN_RUN, Code, Problem
@@ -74,8 +75,8 @@ def main() -> None:
 
 @app.command()
 def run(folder: Path, attempt: int = 1) -> None:
-    """Train the run in FOLDER. Started by the supervisor."""
-    raise typer.Exit(_train(RunFolder(folder.absolute()), attempt))
+    """Train the run, or execute the evaluation, in FOLDER. Started by the supervisor."""
+    raise typer.Exit(_work(job_at(folder.absolute()), attempt))
 
 
 @app.command(hidden=True)
@@ -91,13 +92,13 @@ def wait(ready: Path) -> None:
     if not line.strip():
         raise typer.Exit(0)
     assigned = Assignment.of(line)
-    folder = RunFolder(assigned.folder)
+    folder = job_at(assigned.folder)
     os.chdir(folder.path)
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number in (1, 2):
         os.dup2(log, number)
     os.close(log)
-    raise typer.Exit(_train(folder, assigned.attempt))
+    raise typer.Exit(_work(folder, assigned.attempt))
 
 
 def _config_of(folder: RunFolder, attempt: int) -> dict[str, object]:
@@ -115,7 +116,11 @@ def _config_of(folder: RunFolder, attempt: int) -> dict[str, object]:
         raise
 
 
-def _train(folder: RunFolder, attempt: int) -> int:
+def _work(folder: RunFolder, attempt: int) -> int:
+    if isinstance(folder, EvaluationFolder):
+        from trainer.evaluator import evaluate
+
+        return _code_of(evaluate(folder, attempt))
     from trainer.lora_trainer import LoRATrainer
 
     trainer = LoRATrainer(folder, attempt)
@@ -125,11 +130,15 @@ def _train(folder: RunFolder, attempt: int) -> int:
     except FineTuneError as error:
         print(error, file=sys.stderr)
         return 2
-    if result["problem"]:
-        problem = Problem.model_validate(result["problem"])
-        print(sentence(problem), file=sys.stderr)
-        return 1 if problem.code in BROKEN_RUN else 2
-    return 0
+    return _code_of(Problem.model_validate(result["problem"]) if result["problem"] else None)
+
+
+def _code_of(problem: Problem | None) -> int:
+    """Report the problem of a run or an evaluation, and return the exit code."""
+    if problem is None:
+        return 0
+    print(sentence(problem), file=sys.stderr)
+    return 1 if problem.code in BROKEN_RUN else 2
 
 
 @app.command()

@@ -16,7 +16,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.run_config import read_run_config
-from interfaces.run_records import RunMeta
+from interfaces.run_records import RunMeta, adapter_folder
 from studio.chat.children import Asked, ChatChildren, ChildState
 from studio.chat.folder import ChatFolder, SpeakerName, TurnSoFar
 from studio.runs.state import named_run
@@ -194,17 +194,4 @@ def adapter_of(home: Home, speaker: Speaker) -> str | None:
         FineTuneError: there is no such run, or it has no such adapter.
     """
     folder = named_run(home, speaker.run)
-    if speaker.base:
-        return None
-    place = folder.adapter if speaker.step is None else folder.checkpoint(speaker.step)
-    if (place / "adapter_config.json").is_file():
-        return str(place)
-    if speaker.step is None:
-        raise FineTuneError.of(Code.NO_ADAPTER, run=speaker.run)
-    raise FineTuneError.of(Code.NO_CHECKPOINT, run=speaker.run, value=speaker.step, known=adapter_steps(folder))
-
-
-def adapter_steps(folder: RunFolder) -> list[int]:
-    """Return the steps whose checkpoint is kept, in order."""
-    there = (path for path in folder.checkpoints.glob("step-*") if (path / "adapter_config.json").is_file())
-    return sorted(int(path.name.removeprefix("step-")) for path in there)
+    return None if speaker.base else str(adapter_folder(folder, speaker.step))

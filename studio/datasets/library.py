@@ -178,7 +178,10 @@ def with_datasets(home: Home, config: Settings) -> Settings:
     if errors := config_errors(config):
         raise FineTuneError(*errors)
     checked, found = FineTuneConfig.model_validate(config), dict(config)
-    for key, reference in (("dataset", checked.dataset), ("validation_dataset", checked.validation_dataset)):
+    for key, reference in (
+        ("dataset", checked.dataset), ("validation_dataset", checked.validation_dataset),
+        ("evaluation_dataset", checked.evaluation_dataset),
+    ):  # fmt: skip
         if reference:
             found[key] = dataset = ensure_dataset(home, reference, checked.columns)
             if refused := describe(home, dataset).blocking(checked.bad_rows):

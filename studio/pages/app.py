@@ -42,6 +42,9 @@ def build_pages(manager: FinetuneManager, device: Device, language: str, secret:
     with pages.route(words["try_it"], "/try"):
         gr.Navbar(visible=False)
         live_part("try", language, "try-live")
+    with pages.route(words["evaluate"], "/evaluate"):
+        gr.Navbar(visible=False)
+        live_part("evaluate", language, "evaluate-live")
     with pages.route(words["models"], "/models"):
         gr.Navbar(visible=False)
         live_part("models", language, "models-list")

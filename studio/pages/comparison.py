@@ -15,6 +15,7 @@ from interfaces.history import RunHistory
 from interfaces.problems import Code
 from interfaces.run_config import read_run_config
 from studio.datasets.library import dataset_name
+from studio.evaluation.table import as_cell
 from studio.pages.form import flat
 from studio.runs.curves import pairs_of, whole_curves
 from studio.runs.state import RunSummary, summarize
@@ -84,20 +85,15 @@ def comparison_as_csv(comparison: Comparison) -> str:
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     runs = comparison.runs
-    table.writerow(["", *(_as_text(one.run.name or one.run.id) for one in runs)])
+    table.writerow(["", *(as_cell(one.run.name or one.run.id) for one in runs)])
     table.writerow(["id", *(one.run.id for one in runs)])
     for name in ("state", "model", "dataset", "step", "train_loss_last", "eval_loss", "seconds"):
-        table.writerow([name, *(_as_text(getattr(one.run, name)) for one in runs)])
+        table.writerow([name, *(as_cell(getattr(one.run, name)) for one in runs)])
     for name in ("best_validation_loss", "best_step", "tokens", "peak_memory_bytes"):
         table.writerow([name, *(getattr(one, name) for one in runs)])
     for setting in comparison.differences:
-        table.writerow([setting.name, *(_as_text(value) for value in setting.values)])
+        table.writerow([setting.name, *(as_cell(value) for value in setting.values)])
     return file.getvalue()
-
-
-def _as_text(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def _figures(history: RunHistory) -> ComparedRun:

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from interfaces.evaluation_folder import job_at
 from interfaces.folders import Attempt, RunFolder, WarmTrainerFolder
 from interfaces.process import ProcessIdentity
 from interfaces.run_control import FINAL_KINDS, Assignment, ProcessRecord, StopRequest, last_event
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == WARM_TRAINER:
         warm_trainer, fingerprint, waiting = WarmTrainerFolder(Path(arguments[1])), arguments[2], arguments[3:]
         return _detached(lambda ready: wait_for_run(warm_trainer, fingerprint, waiting, ready))
-    folder, number, command = RunFolder(Path(arguments[0]).absolute()), int(arguments[1]), arguments[2:]
+    folder, number, command = job_at(Path(arguments[0]).absolute()), int(arguments[1]), arguments[2:]
     return _detached(lambda ready: supervise(folder, folder.attempt(number), command, ready))
 
 
@@ -112,7 +113,7 @@ def wait_for_run(warm_trainer: WarmTrainerFolder, fingerprint: str, command: lis
             _end_group(trainer.pid)
             return
     assigned = Assignment.of(asked)
-    folder = RunFolder(assigned.folder)
+    folder = job_at(assigned.folder)
     attempt = folder.attempt(assigned.attempt)
     _write_into(folder.log)
     os.chdir(folder.path)
@@ -189,12 +190,13 @@ def _follow_to_end(
 
 
 def _handle_end(folder: RunFolder, returncode: int) -> None:
-    """Start a process that starts the next run, finds out why this one failed, and sends notifications.
+    """Start a process that starts the next run, scores what was evaluated, or finds out why a run failed.
 
     `exit.json` exists, so the device is free.
     """
     home = folder.home
-    if not (returncode or home.notify.exists() or any(home.queue.glob("*-*.json"))):
+    evaluates = folder.run.evaluations.is_dir()
+    if not (returncode or evaluates or home.notify.exists() or any(home.queue.glob("*-*.json"))):
         return
     try:
         log = os.open(home.queue_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -202,7 +204,7 @@ def _handle_end(folder: RunFolder, returncode: int) -> None:
         log = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError):
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "studio.runs.queue", str(home.path), folder.id],
+            [sys.executable, "-P", "-m", "studio.ending", str(home.path), folder.id],
             cwd=home.path, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Why a run failed, and with which settings it can be retried.
 
-The process that handles a run's end (`studio.runs.queue`) determines this and stores it; if it was killed, the first
+The process that handles a run's end (`studio.ending`) determines this and stores it; if it was killed, the first
 request does. Free memory changes over time, so a second diagnosis could suggest another fix than the one that was shown.
 """
 

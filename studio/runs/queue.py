@@ -2,9 +2,7 @@
 
 Each device executes one run at a time. To start a run, a process takes the queue's lock, checks that the device is
 free, and records the run in `locks/<device>.json`. No process has to wait for the next start: when a run ends, its
-supervisor executes this module, which starts the next run.
-
-    python -P -m studio.runs.queue HOME RUN      after the end of a run
+supervisor executes `studio.ending`, which starts the next run. Evaluations of runs wait in the same queue.
 """
 
 from __future__ import annotations
@@ -12,17 +10,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import EvaluationFolder, job_named
 from interfaces.events import Step, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
@@ -46,16 +45,17 @@ _DEVICE = re.compile(r"cpu|mps|cuda:\d{1,3}")
 
 
 class Waiting(BaseModel):
-    """A queued run. `position` counts from 1 across all devices."""
+    """A queued run, or an evaluation of one, with its id in the queue. `position` counts from 1 across all devices."""
 
     run: str
+    kind: Literal["run", "evaluation"]
     name: str
     device: str
     position: int
 
 
 class QueueRecord(BaseModel):
-    """The queue for the page and `finetune queue --json`. `running` maps devices to runs."""
+    """The queue for the page and `finetune queue --json`. `running` maps devices to runs or evaluations by their ids."""
 
     paused: bool
     running: dict[str, str]
@@ -74,19 +74,26 @@ class RunQueue:
 
     def waiting(self) -> list[Waiting]:
         """Return the queued runs in order."""
-        waiting = [path for path in self.home.queue.glob("*-*.json") if self.home.run(path.stem).is_waiting]
+        waiting = [path for path in self.home.queue.glob("*-*.json") if self._job(path).is_waiting]
         tickets = sorted(
-            ((ticket, path.stem) for path in waiting if (ticket := Ticket.of(path)) is not None),
-            key=lambda one: (one[0].order, one[1]),
+            ((ticket, self._job(path)) for path in waiting if (ticket := Ticket.of(path)) is not None),
+            key=lambda one: (one[0].order, one[1].id),
         )
         return [
-            Waiting(run=run, name=self._name_of(run), device=self._device_of(run, ticket), position=position)
-            for position, (ticket, run) in enumerate(tickets, start=1)
-        ]
+            Waiting(
+                run=job.id, kind="evaluation" if isinstance(job, EvaluationFolder) else "run",
+                name=RunMeta.of(job.run).name, device=self._device_of(job, ticket), position=position,
+            )
+            for position, (ticket, job) in enumerate(tickets, start=1)
+        ]  # fmt: skip
 
-    def _device_of(self, run: str, ticket: Ticket) -> str:
+    def _job(self, ticket: Path) -> RunFolder:
+        return job_named(self.home, ticket.stem)
+
+    @staticmethod
+    def _device_of(job: RunFolder, ticket: Ticket) -> str:
         """Return the device in the ticket, or, if the ticket is damaged, the one in the run's settings."""
-        return ticket.device if _DEVICE.fullmatch(ticket.device) else device_of_run(self.home.run(run))
+        return ticket.device if _DEVICE.fullmatch(ticket.device) else device_of_run(job)
 
     def place_of(self, folder: RunFolder) -> Waiting | None:
         """Return a run's place in the queue, or None if it isn't queued."""
@@ -104,15 +111,12 @@ class RunQueue:
     def to_record(self) -> QueueRecord:
         return QueueRecord(paused=self.paused, running=self.running(), waiting=self.waiting())
 
-    def _name_of(self, run: str) -> str:
-        return RunMeta.of(self.home.run(run)).name
-
     def holder_of(self, device: str) -> RunFolder | None:
         """Return the run that uses a device or is being started on it."""
         lock = DeviceLock.of(self._lock_of(device))
         if lock is None:
             return None
-        folder = self.home.run(lock.run)
+        folder = job_named(self.home, lock.run)
         attempt = folder.attempt(lock.attempt)
         there = attempt.path.is_dir() and (self._launcher.state(attempt) == "alive" or is_being_started(attempt))
         return folder if there else None
@@ -200,7 +204,7 @@ class RunQueue:
             names = [one.run for one in self.waiting() if one.run != folder.id]
             names.insert(max(position, 1) - 1, folder.id)
             for order, name in enumerate(names, start=1):
-                path = self.home.run(name).ticket
+                path = job_named(self.home, name).ticket
                 ticket = Ticket.of(path)
                 if ticket is not None and ticket.order != order:
                     replace(ticket, order=order).write(path)
@@ -242,14 +246,14 @@ class RunQueue:
     def _advance(self, asked: RunFolder | None = None) -> list[str]:
         """Start what can be started. A run that fails to start blocks no others; only `asked` raises its error."""
         for path in self.home.queue.glob("*-*.json"):
-            folder = self.home.run(path.stem)
+            folder = self._job(path)
             # The run was deleted, or its starter was killed before removing the ticket. An unreadable ticket stays.
             if not folder.is_waiting and (Ticket.of(path) is not None or not folder.path.exists()):
                 path.unlink(missing_ok=True)
         started: list[str] = []
         taken: set[str] = set()
         for one in [] if self.paused else self.waiting():
-            folder = self.home.run(one.run)
+            folder = job_named(self.home, one.run)
             if one.device in taken or self.holder_of(one.device) is not None:
                 taken.add(one.device)
                 continue
@@ -289,9 +293,9 @@ class RunQueue:
 
 
 def device_of_run(folder: RunFolder) -> str:
-    """Return the device that a run asks for: cpu, mps, or a numbered card."""
+    """Return the device that a run or its evaluation asks for: cpu, mps, or a numbered card."""
     try:
-        wanted = read_run_config(folder).get("device", "auto")
+        wanted = read_run_config(folder.run).get("device", "auto")
     except FineTuneError:
         wanted = "auto"  # the run itself reports what is wrong with its settings
     return wanted_device(str(wanted))
@@ -304,28 +308,3 @@ def wanted_device(setting: str) -> str:
 
 def device_name(device: Device) -> str:
     return f"cuda:{device.index}" if device.kind == "cuda" else device.kind
-
-
-def main(arguments: list[str]) -> int:
-    """Handle the end of a run: start the next one, find out why this one failed, and send notifications."""
-    from studio.models.hub_access import fill_environment
-    from studio.runs.diagnosis import fix_of
-    from studio.runs.notify import tell
-
-    home = Home(Path(arguments[0]))
-    fill_environment(home)
-    queue, run = RunQueue(home), home.run(arguments[1])
-    # The diagnosis comes first, because the next run takes memory.
-    for step in (lambda: fix_of(run), queue.advance, lambda: tell(run)):
-        try:
-            step()
-        except Exception:
-            log.exception("Could not handle the end of run %s", run.id)
-    while queue.is_stuck():  # a start failed, and no other process may be there to retry it
-        time.sleep(TEND_SECONDS)
-        queue.advance()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -13,12 +13,15 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError, computed_field
 
 from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import job_named
+from interfaces.evaluations import GateOutcome
 from interfaces.events import (
     CheckpointCommitted,
     Evaluated,
     Event,
     Failed,
     Finished,
+    Phase,
     Step,
     Stopped,
     Stopping,
@@ -86,7 +89,11 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
         return RunState.STARTING if is_being_started(attempt) else RunState.INTERRUPTED
     if stop_requested(folder, attempt) or any(isinstance(event, Stopping) for event in reported[-20:]):
         return RunState.STOPPING
-    learning = any(isinstance(event, Step | Evaluated | CheckpointCommitted) for event in reported)
+    learning = any(
+        isinstance(event, Step | Evaluated | CheckpointCommitted)
+        or (isinstance(event, Phase) and event.phase == "answer")  # an evaluation
+        for event in reported
+    )
     return RunState.RUNNING if learning else RunState.STARTING
 
 
@@ -122,6 +129,8 @@ class RunSummary(BaseModel):
     timing: bool = False
     tags: list[str] = Field(default_factory=list)
     note: str = ""
+    gate: str = ""
+    """'passed' or 'failed', if the run's recipe has a gate that has been decided."""
     sparkline: list[float]
 
     @computed_field  # type: ignore[prop-decorator]
@@ -157,8 +166,14 @@ def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummar
             timing=meta.timing,
             tags=meta.tags,
             note=meta.note,
+            gate=_gate(folder),
             sparkline=[round(loss, 4) for loss in thinned if math.isfinite(loss)],
         )
+
+
+def _gate(folder: RunFolder) -> str:
+    outcome = GateOutcome.of(folder)
+    return "" if outcome is None else "passed" if outcome.passed else "failed"
 
 
 def _finite(losses: Sequence[float]) -> float | None:
@@ -268,6 +283,19 @@ def named_run(home: Home, run_id: str) -> RunFolder:
     if not is_run(home, run_id):
         raise FineTuneError.of(Code.RUN_NOT_FOUND, run=run_id, path=home.runs.name)
     return home.run(run_id)
+
+
+def named_job(home: Home, job_id: str) -> RunFolder:
+    """Return the run, or the evaluation of one, with exactly this id.
+
+    Raises:
+        FineTuneError: there is none.
+    """
+    job = job_named(home, job_id)
+    named_run(home, job.run.id)
+    if not job.config.is_file():
+        raise FineTuneError.of(Code.RUN_NOT_FOUND, run=job_id, path=home.runs.name)
+    return job
 
 
 def is_run(home: Home, run_id: str) -> bool:

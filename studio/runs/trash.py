@@ -10,12 +10,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import evaluations_of
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_records import RunMeta
 from studio.processes.launcher import launcher_of
 from studio.runs.queue import RunQueue
-from studio.runs.state import summary_of
+from studio.runs.state import run_state
 
 GONE = ".gone-"
 """What folders are called that are being deleted for good."""
@@ -65,12 +66,15 @@ def delete_run(folder: RunFolder) -> None:
     """Move a run to the trash.
 
     Raises:
-        FineTuneError: the run is still running.
+        FineTuneError: the run or one of its evaluations is still running.
     """
     with RunQueue(folder.home).alone():  # no process can start it during the move
-        if launcher_of(folder.home).find(folder) is not None:
-            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=summary_of(folder).state.value)
-        folder.ticket.unlink(missing_ok=True)
+        jobs = [folder, *evaluations_of(folder)]
+        for job in jobs:
+            if launcher_of(folder.home).find(job) is not None:
+                raise FineTuneError.of(Code.RUN_ACTIVE, run=job.id, state=run_state(job).value)
+        for job in jobs:
+            job.ticket.unlink(missing_ok=True)
         folder.home.trash.mkdir(exist_ok=True)
         folder.path.rename(folder.home.trash / folder.id)
 

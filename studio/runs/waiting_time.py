@@ -6,6 +6,7 @@ from statistics import fmean
 
 from pydantic import BaseModel
 
+from interfaces.evaluation_folder import job_named
 from interfaces.events import Step, read_tail
 from interfaces.folders import RunFolder
 from studio.runs.queue import RunQueue
@@ -22,7 +23,7 @@ class DeviceWait(BaseModel):
 
 def wait_for(queue: RunQueue, device: str) -> DeviceWait | None:
     """Return how long a new run waits for a device such as `cuda:0`; None if it starts at once."""
-    waiting = [queue.home.run(one.run) for one in queue.waiting() if one.device == device]
+    waiting = [job_named(queue.home, one.run) for one in queue.waiting() if one.device == device]
     running = queue.holder_of(device)
     if not waiting and running is None and not queue.paused:
         return None
@@ -35,7 +36,7 @@ def wait_for(queue: RunQueue, device: str) -> DeviceWait | None:
 
 
 def _left(folder: RunFolder) -> float | None:
-    """The rest of an active run, by its latest steps. A logged one may stand for several."""
+    """The rest of an active run, by its latest steps. A logged one may stand for several. An evaluation has none."""
     events = [event for event in read_tail(folder.events) if isinstance(event, Step)]
     steps = [event for event in events if event.attempt == events[-1].attempt]
     if len(steps) < 2:

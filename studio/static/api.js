@@ -50,6 +50,14 @@ export const runPath = (id) => `/api/runs/${encodeURIComponent(id)}`;
 /** The page of a run. @param {string} id */
 export const runPage = (id) => `run?run=${encodeURIComponent(id)}`;
 
+/** What the queue holds: a run, or an evaluation of one as `run.number`. @param {string} id */
+export function jobOf(id) {
+  const [run, number] = id.split(".");
+  if (!number) return { run, evaluation: 0, path: runPath(run), page: runPage(run) };
+  const path = `${runPath(run)}/evaluations/${number}`;
+  return { run, evaluation: Number(number), path, page: `evaluate?run=${encodeURIComponent(run)}` };
+}
+
 /**
  * An error as a sentence.
  * @param {unknown} error

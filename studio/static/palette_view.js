@@ -3,8 +3,8 @@
 
 /** @typedef {{ name: string, more: string, href: string }} Place */
 
-/** After "g": New fine-tune, Runs, Datasets, Models, Try it, Settings, Help. */
-export const LETTERS = ["n", "r", "d", "m", "t", "s", "h"];
+/** After "g": New fine-tune, Runs, Datasets, Models, Try it, Evaluate, Settings, Help. */
+export const LETTERS = ["n", "r", "d", "m", "t", "e", "s", "h"];
 
 /** @param {Place[]} places @param {string} text */
 export function found(places, text) {

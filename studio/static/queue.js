@@ -1,11 +1,11 @@
 // The queue: the order of queued runs, and pause. It is hidden while no run is queued.
 // @ts-check
-import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
+import { Latest, ask, inWords, jobOf, post } from "./api.js";
 import { button, fill, heads, make, poll, replaceRows, scrolling, setText, statusLine } from "./dom.js";
 
 const POLL_MS = 2000;
 
-/** @typedef {{ run: string, name: string, position: number, device: string }} Waiting */
+/** @typedef {{ run: string, kind: string, name: string, position: number, device: string }} Waiting */
 
 class Queue {
   /** @type {{ paused: boolean, waiting: Waiting[], running: Record<string, string> }} */
@@ -49,7 +49,7 @@ class Queue {
 
   /** @param {Waiting} one */
   async leave(one) {
-    const path = runPath(one.run);
+    const { path } = jobOf(one.run);
     try {
       await post(`${path}/stop`, { discard: false });
     } catch (error) {
@@ -76,7 +76,8 @@ class Queue {
   /** @param {Waiting} one */
   row(one) {
     const { texts } = this;
-    const name = one.name || one.run;
+    const plain = one.name || one.run;
+    const name = one.kind === "evaluation" ? fill(this.texts.evaluation_of, { name: plain }) : plain;
     const small = (
       /** @type {string} */ key,
       /** @type {string} */ text,
@@ -99,8 +100,8 @@ class Queue {
     const named = make(
       "td",
       {},
-      make("a", { href: runPage(one.run) }, name),
-      name === one.run ? null : make("small", {}, one.run),
+      make("a", { href: jobOf(one.run).page }, name),
+      plain === one.run ? null : make("small", {}, one.run),
     );
     const row = make(
       "tr",

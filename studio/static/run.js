@@ -123,6 +123,7 @@ class RunPage {
       duplicate: make("a", duplicate, texts.duplicate),
       continue_training: make("a", continueTraining, texts.continue_training),
       try_it: make("a", { class: "fs-button", href: `try?run=${encodeURIComponent(id)}` }, texts.try_it),
+      evaluate: make("a", { class: "fs-button", href: `evaluate?run=${encodeURIComponent(id)}` }, texts.evaluate),
       download: make("a", download, texts.download_adapter),
       fix: button("", () => this.again(this.controls.fix, { change: this.#fix }), "fs-primary"),
     };
@@ -151,7 +152,7 @@ class RunPage {
     const { texts, controls } = this;
     const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
     const spring = () => make("span", { class: "fs-spring" });
-    const actions = "notify stop discard resume retry try_it download duplicate continue_training".split(" ");
+    const actions = "notify stop discard resume retry try_it evaluate download duplicate continue_training".split(" ");
     this.facts.append(...FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name])));
     return /** @type {HTMLElement[]} */ ([
       row(

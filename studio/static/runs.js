@@ -257,7 +257,7 @@ class RunsPage {
     const cells = [
       [this.choice(item)],
       [link, ...this.about(item)],
-      [state],
+      [state, item.gate ? make("small", { class: "fs-gate", "data-passed": String(item.gate === "passed") }, this.texts[`gate_state_${item.gate}`]) : null], // prettier-ignore
       [item.total_steps ? `${item.step} / ${item.total_steps}` : "–"],
       [make("span", { class: "fs-loss" }, figure(item.train_loss_last), spark(item.sparkline))],
       [figure(item.eval_loss)],

@@ -6,6 +6,7 @@
  *   id: string, name: string, state: string, over: boolean, model: string, dataset: string, step: number,
  *   total_steps: number, train_loss_last: number | null, eval_loss: number | null, started: number | null,
  *   seconds: number, attempts: number, resumable: boolean, sparkline: number[], timing: boolean, tags: string[], note: string,
+ *   gate: string,
  * }} Run
  * @typedef {"newest" | "name" | "loss" | "validation" | "duration"} Order
  */

@@ -1,6 +1,6 @@
 // The frame of every page: theme, language, what the devices do, and the run that has one. The server sends its HTML.
 // @ts-check
-import { ask, runPage, runPath } from "./api.js";
+import { ask, jobOf, runPage, runPath } from "./api.js";
 import { fill, make, poll, setText } from "./dom.js";
 import { size } from "./format.js";
 import { textsOf } from "./start.js";
@@ -53,24 +53,34 @@ class Shell {
     setText(count, String(runs.length));
     const ended = this.#running.filter((run) => !runs.includes(run));
     this.#running = runs;
-    this.showRun(runs.length ? await ask(runPath(runs[0])) : null);
+    await this.showRun(runs[0]);
     for (const run of ended) await this.tellEnd(run);
   }
 
   /** A run has left its device; its own page shows that anyway. @param {string} id */
   async tellEnd(id) {
-    if (new URLSearchParams(location.search).get("run") === id) return;
-    const run = await ask(runPath(id));
+    const { run: of, evaluation, page } = jobOf(id);
+    if (new URLSearchParams(location.search).get("run") === of) return;
+    const run = await ask(runPath(of));
+    if (evaluation) {
+      const words = fill(this.texts.evaluation_of, { name: run.name || of });
+      return toast(words, this.texts.close, { href: page, title: this.texts.evaluate });
+    }
     const words = `${run.name || id}: ${this.texts[`state_${run.state}`]}`;
     toast(words, this.texts.close, { href: runPage(id), title: this.texts.open_run });
   }
 
-  /** @param {Run | null} run */
-  showRun(run) {
+  /** What uses the first device. @param {string | undefined} id */
+  async showRun(id) {
     const current = this.part(".fs-current");
-    current.hidden = !run;
-    if (!run) return;
-    /** @type {HTMLAnchorElement} */ (current).href = runPage(run.id);
+    current.hidden = !id;
+    if (!id) return;
+    const { run: of, evaluation, page } = jobOf(id);
+    /** @type {Run} */
+    const run = await ask(runPath(of));
+    /** @type {HTMLAnchorElement} */ (current).href = page;
+    if (evaluation)
+      return current.replaceChildren(make("b", {}, run.name || of), make("span", {}, this.texts.evaluate));
     const { step, total_steps: total, state } = run;
     const steps = total ? fill(this.texts.rail_steps, { step, total }) : this.texts[`state_${state}`];
     const share = run.total_steps ? run.step / run.total_steps : 0;

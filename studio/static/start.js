@@ -28,6 +28,7 @@ const PARTS = {
   fit: () => import("./fit.js"),
   model: () => import("./model.js"),
   try: () => import("./try.js"),
+  evaluate: () => import("./evaluate.js"),
   models: () => import("./models.js"),
   studio_settings: () => import("./studio_settings.js"),
   warm_trainer: () => import("./warm_trainer.js"),

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from interfaces.texts import texts
 from studio.web.errors import language_of
 
-_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs|compare|try|models|settings|help)/?")
+_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs|compare|try|evaluate|models|settings|help)/?")
 _STYLES = "".join(
     f'<link rel="stylesheet" href="/ui-assets/{name}.css">'
     for name in ("studio", "data", "run", "shell", "train", "try")
@@ -35,6 +35,7 @@ _ICONS = {
     "train": "M12 5v14M5 12h14",
     "runs": "M4 18l5-6 4 3 7-9M4 4v16h16",
     "try": "M4 5h16v11H10l-4 4v-4H4z",
+    "evaluate": "M4 20h16M7 20v-7M12 20V5M17 20v-10",
     "datasets": "M4 6c0-3 16-3 16 0v12c0 3-16 3-16 0zM4 6c0 3 16 3 16 0M4 12c0 3 16 3 16 0",
     "models": "M12 3l8 4.5v9L12 21l-8-4.5v-9zM12 12l8-4.5M12 12v9M12 12L4 7.5",
     "settings": "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4",
@@ -45,7 +46,7 @@ _ICONS = {
 """Paths of line icons in a 24 by 24 box."""
 _LANG = {"en": "en", "zh": "zh-CN"}
 _PLACES = {
-    "train": "", "runs": "runs", "datasets": "datasets", "models": "models", "try_it": "try", "studio_settings": "settings", "help": "help",
+    "train": "", "runs": "runs", "datasets": "datasets", "models": "models", "try_it": "try", "evaluate": "evaluate", "studio_settings": "settings", "help": "help",
 }  # fmt: skip
 _NAMES = {path: name for name, path in _PLACES.items()} | {"run": "run", "compare": "compare"}
 """The key of each page's name, by the last part of its path."""

@@ -21,12 +21,11 @@ from interfaces.run_records import BaseOrigin, DatasetOrigin, Lineage, Machine
 from trainer.artifacts.adapter import ADAPTER_FILES, add_adapter, copy_adapter, find_adapter, settings_of
 from trainer.artifacts.checkpoints import Conditions, committed_steps
 from trainer.artifacts.resume import hash_of
-from trainer.data.dataset import Indices, index_of
-from trainer.data.resolve import load_dataset
-from trainer.data.splitting import split_rows, without_leaks
+from trainer.data.dataset import Indices
+from trainer.data.run_rows import RunRows, rows_of_run
 from trainer.kernels.fast_paths import FastPaths, use_fast_paths
 from trainer.models.base_model import load_model, parameter_count
-from trainer.models.model_files import ModelFiles, find_model
+from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
 from trainer.tokens.length_figures import figures
 from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, nothing_to_train, refuse_or_warn, selection_warnings
 from trainer.tokens.template import ChatTemplate
@@ -185,35 +184,14 @@ def _warn_of_base(attempt: AttemptContext, files: ModelFiles) -> None:
             attempt.warn(Problem.warning(Code.ADAPTER_BASE, seen=seen, model=config.model_name))
 
 
-@dataclass
-class _Data:
-    """The training and validation rows of a run. The latter may come from a separate dataset."""
-
-    examples: ExampleFile
-    training: Indices
-    report: DatasetReport
-    measured: ExampleFile
-    kept_aside: Indices
-    measured_report: DatasetReport
-
-
-def _read_data(attempt: AttemptContext) -> _Data:
-    config, home = attempt.config, attempt.folder.home
-    examples, used, report = load_dataset(home, config.dataset, config.columns, config.bad_rows)
-    attempt.warn(*data_warnings(report, config))
-    index = index_of(examples.folder)
-    if not config.validation_dataset:
-        training, kept_aside = split_rows(index, used, config.validation_split, config.seed)
-        return _Data(examples, training, report, examples, kept_aside, report)
-    measured, all_measured, measured_report = load_dataset(
-        home, config.validation_dataset, config.columns, config.bad_rows
-    )
-    kept_aside, leaked = without_leaks(index[used], index_of(measured.folder), all_measured)
-    if len(leaked):
-        first = [measured.entry(int(position))[2] for position in leaked[:SHOWN_ROWS]]
-        counts = {"count": len(leaked), "rows": len(all_measured), "first": first}
+def _read_data(attempt: AttemptContext) -> RunRows:
+    rows = rows_of_run(attempt.folder.home, attempt.config)
+    attempt.warn(*data_warnings(rows.report, attempt.config))
+    if len(rows.leaked):
+        first = [rows.measured.entry(int(position))[2] for position in rows.leaked[:SHOWN_ROWS]]
+        counts = {"count": len(rows.leaked), "rows": rows.candidates, "first": first}
         attempt.warn(Problem.warning(Code.LEAK_REMOVED, **counts))
-    return _Data(examples, used, report, measured, kept_aside, measured_report)
+    return rows
 
 
 def _tell_download(log: EventLog, stop: StopSignal, done: int, total: int) -> None:
@@ -221,7 +199,7 @@ def _tell_download(log: EventLog, stop: StopSignal, done: int, total: int) -> No
     stop.check()
 
 
-def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: _Data) -> tuple[TokenView, TokenView]:
+def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: RunRows) -> tuple[TokenView, TokenView]:
     """Tokenize both splits, and report the numbers of truncated, skipped, and rewritten rows."""
     config = attempt.config
     split_at = config.max_length if config.long_rows == "split" else 0
@@ -261,10 +239,13 @@ def _write_lengths(attempt: AttemptContext, train: TokenView) -> None:
     write_json(attempt.folder.lengths, found.model_dump())
 
 
-def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: _Data, fast_paths: FastPaths) -> None:
+def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: RunRows, fast_paths: FastPaths) -> None:
     """Record the origin of the result. A resume continues with the same data, base model, and dtype."""
     compute = attempt.compute
-    base = BaseOrigin(name=files.portable_name, requested=attempt.config.model_name, revision=files.revision)
+    base = BaseOrigin(
+        name=files.portable_name, requested=attempt.config.model_name, revision=files.revision,
+        fingerprint=fingerprint_of(files),
+    )  # fmt: skip
     machine = Machine(
         device=str(compute.device), dtype=compute.dtype_name, threads=compute.threads,
         batches=fast_paths.batches, logits=fast_paths.logits,

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from interfaces.chats import AnswerPiece, End, Question, Speaker
 from interfaces.folders import Home
 from interfaces.run_config import read_run_config
+from interfaces.run_records import adapter_steps
 from interfaces.texts import sentence
-from studio.chat.chats import Chats, adapter_steps
+from studio.chat.chats import Chats
 from studio.chat.children import ChildState
 from studio.chat.folder import SpeakerName
 from studio.chat.questions import keep_question, kept_questions

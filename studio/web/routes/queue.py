@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from studio.runs.queue import QueueRecord, RunQueue
-from studio.runs.state import named_run
+from studio.runs.state import named_job
 from studio.web.errors import PlainRoute
 
 
@@ -31,7 +31,7 @@ def queue_router(queue: RunQueue) -> APIRouter:
 
     @router.post("/{run_id}/move")
     def move(run_id: str, position: Annotated[int, Body(embed=True, ge=1, le=10**6)]) -> QueueRecord:
-        queue.move(named_run(queue.home, run_id), position)
+        queue.move(named_job(queue.home, run_id), position)
         return queue.to_record()
 
     return router

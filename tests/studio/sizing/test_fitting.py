@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from interfaces.config import FineTuneConfig, LoraSettings
+from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
+from interfaces.lora_settings import LoraSettings
 from studio.models.catalog import BY_ID
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.estimate import estimate, with_changes

@@ -32,6 +32,7 @@ test("each state offers what makes sense in it", () => {
     "duplicate",
     "continue_training",
     "try_it",
+    "evaluate",
   ]);
   assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume", "duplicate"]); // it has left the queue
   assert.deepEqual(on({ state: "finished", over: true, adapter: true, saved_step: 20 }), [
@@ -39,6 +40,7 @@ test("each state offers what makes sense in it", () => {
     "duplicate",
     "continue_training",
     "try_it",
+    "evaluate",
     "download",
   ]);
   const fix = { max_length: 512 };

@@ -22,6 +22,7 @@ from studio.models.catalog import CATALOG
 from studio.processes.launcher import LocalLauncher
 from studio.web.server import bound_socket, build_app, studio_token
 from tests.conftest import until
+from tests.support.evaluations import answers, question, recorded_evaluation
 from tests.support.fakes import STARTED, fake_trainer, first_step, on_a_cluster
 from tests.support.fuzz import KINDS as FUZZED
 from tests.support.fuzz import mutated, seed_file
@@ -486,9 +487,43 @@ def test_chat_that_cannot_be_is_refused_with_a_sentence(served: tuple[TestClient
     refused = client.post("/api/chats", json={"speakers": [{"run": run.id}]})
     assert (refused.status_code, "has no adapter yet" in refused.json()["detail"]) == (404, True)
     chat = client.post("/api/chats", json={"speakers": [{"run": run.id, "base": True}]}).json()["chat"]
-    for question in ({"prompt": ""}, {"prompt": "x", "sampling": {"temperature": 9}}, {}):
-        answer = client.post(f"/api/chats/{chat}/ask", json=question)
+    for asked in ({"prompt": ""}, {"prompt": "x", "sampling": {"temperature": 9}}, {}):
+        answer = client.post(f"/api/chats/{chat}/ask", json=asked)
         assert (answer.status_code, bool(answer.json()["detail"])) == (422, True)
     assert client.get(f"/api/chats/{chat}").json()["turns"] == []
     for path in ("/api/chats/20200101-000000-abcd", "/api/chats/choices?run=..%2Fx"):
         assert client.get(path).status_code == 404
+
+
+def test_evaluations_are_listed_voted_on_and_downloaded(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    run = recorded_run(home)
+    questions = [question(number, f"Q{number}", "yes") for number in range(1, 9)]
+    lines = [line for one in questions for line in answers(one.number, "no", "yes")]
+    recorded_evaluation(run, questions, lines, gate="exact match >= 0.8, forgetting <= 2")
+    path = f"/api/runs/{run.id}/evaluations"
+    [listed] = client.get(path, params={"language": "zh"}).json()
+    exact = next(line for line in listed["table"] if line["name"] == "exact_match")
+    assert (exact["label"], exact["verdict"], exact["tuned"]) == ("完全匹配", "更好", 1.0)
+    assert listed["gate"] == {"passed": False, "evaluation": 1, "failed": ["forgetting <= 2 (?)"]}
+    other = client.get(f"{path}/1", params={"metrics": ["chrf"]}).json()
+    assert [line["name"] for line in other["table"]] == ["chrf"]
+    assert client.get("/api/evaluations").json()[0]["run"] == run.id
+    assert "exact_match_verdict" in client.get("/api/evaluations.csv").text
+    assert client.get(f"{path}/choices").json()["steps"] == []
+    rows = client.get(f"{path}/1/rows", params={"start": 6}).json()
+    assert (rows["total"], len(rows["rows"]), rows["rows"][0]["tuned"]["exact_match"]) == (8, 2, 1.0)
+    assert len(client.get(f"{path}/1/rows.jsonl").text.splitlines()) == 8
+    assert client.get(f"{path}/1/rows.csv").headers["content-disposition"].endswith('.csv"')
+    pair = client.get(f"{path}/1/votes").json()["next"]
+    assert "tuned" not in json.dumps(pair)
+    voted = client.post(f"{path}/1/votes", json={"question": pair["number"], "choice": "a"}).json()
+    assert voted["open"] == 7
+    assert client.delete(f"{path}/1/votes").json()["open"] == 8
+    missing = client.post(path, json={"probe": True, "dataset": ""})
+    assert (missing.status_code, missing.json()["problems"][0]["code"]) == (404, "no_adapter")
+    assert len(client.get(path).json()) == 1, "nothing is left of one that can't start"
+    assert client.post(path, json={"metrics": ["bleu"]}).status_code == 422
+    assert client.get(f"{path}/7").status_code == 404
+    assert client.post(f"{path}/1/stop").status_code == 409
+    assert client.delete(f"{path}/1").json() == {"deleted": True}

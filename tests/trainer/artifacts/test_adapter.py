@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from interfaces.config import FineTuneConfig, LoraSettings
+from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
+from interfaces.lora_settings import LoraSettings
 
 pytestmark = pytest.mark.tiny
 

@@ -44,7 +44,7 @@ def test_every_setting_is_known_here() -> None:
 def test_every_lora_setting_arrives_in_peft(tiny_model: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    from interfaces.config import LoraSettings
+    from interfaces.lora_settings import LoraSettings
     from trainer.artifacts.adapter import add_adapter
     from trainer.models.model_files import ModelFiles
 

@@ -1,0 +1,56 @@
+"""The settings of the adapter, and what every setting says of itself."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Group = Literal["model", "data", "lora", "training", "memory", "saving"]
+
+
+def setting(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
+    """Create a field with the metadata for form, terminal, and docs. The form never folds `basic` fields."""
+    return Field(default, description=help, json_schema_extra={"group": group, "unit": unit, "basic": basic}, **bounds)
+
+
+class LoraSettings(BaseModel):
+    """The settings of the adapter (PEFT's `LoraConfig`; Hu et al. 2021, arXiv:2106.09685)."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+    r: int = setting(
+        16,
+        "Rank: a higher rank gives more capacity but needs more memory.",
+        "lora",
+        basic=True,
+        ge=1,
+        le=1024,
+    )
+    lora_alpha: float = setting(32, "Scaling: the adapter is multiplied by lora_alpha / r.", "lora", gt=0, le=4096)
+    lora_dropout: float = setting(
+        0.0, "Fraction of the adapter's inputs dropped at random, to reduce overfitting.", "lora", ge=0, lt=1
+    )
+    target_modules: str | list[str] = setting(
+        "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
+    )
+    use_rslora: bool = setting(
+        False, "Scale by lora_alpha / sqrt(r), which is more stable at high ranks (arXiv:2312.03732).", "lora"
+    )
+    use_dora: bool = setting(
+        False, "Train direction and magnitude of the weights separately; slower (arXiv:2402.09353).", "lora"
+    )
+    autocast_adapter_dtype: bool = setting(
+        True,
+        "Keep the adapter in fp32. Off: 16-bit, which saves a little memory but rounds small updates away.",
+        "lora",
+    )
+
+    @field_validator("target_modules")
+    @classmethod
+    def _all_linear_or_names(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, str) and value != "all-linear":
+            value = [name.strip() for name in value.split(",") if name.strip()]
+        if not value:
+            raise ValueError("layers_or_all_linear")
+        return value

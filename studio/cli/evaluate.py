@@ -1,0 +1,219 @@
+"""`finetune evaluate`: is the result better than its base model, and what has it forgotten?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from studio.cli.console import (
+    DetachOption,
+    HomeOption,
+    JsonOption,
+    RunArgument,
+    expanded,
+    home_of,
+    open_console,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from interfaces.evaluation_folder import EvaluationFolder
+    from interfaces.evaluations import Metric
+    from studio.evaluation.scoring import EvaluationResult, MetricResult
+    from studio.evaluation.statistics import Interval
+
+LOOK_SECONDS = 0.3
+evaluate_commands = typer.Typer()
+
+
+@evaluate_commands.command()
+def evaluate(
+    run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, detach: DetachOption = False,
+    data: Annotated[str, typer.Option("--data", metavar="FILE", help="A file or a dataset's id; default: the rows that the run kept for validation.", callback=expanded)] = "",
+    base: Annotated[bool, typer.Option("--base/--no-base", help="Evaluate the base model beside it.")] = True,
+    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Evaluate the adapter of this checkpoint.")] = None,
+    general: Annotated[bool, typer.Option("--general/--no-general", help="Also ask 60 general questions, to see what was forgotten.")] = False,
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="exact_match, rouge_l, chrf, number_match, pattern_match, json_valid, json_schema or tool_call; may be repeated. Default: chosen by what the references look like.")] = None,
+    pattern: Annotated[str, typer.Option("--pattern", help="A regular expression that answers have to match.")] = "",
+    json_schema: Annotated[Path | None, typer.Option("--json-schema", metavar="FILE", help="A JSON schema that answers have to fit.", callback=expanded)] = None,
+    gate: Annotated[str, typer.Option("--gate", help="Exit with 1 unless these hold, such as 'exact match >= 0.8, forgetting <= 2'.")] = "",
+    max_rows: Annotated[int, typer.Option("--max-rows", min=0, help="The most rows, chosen at random but always the same; 0 is all.")] = 200,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, max=8192, help="The longest answer, in tokens.")] = 256,
+    resume: Annotated[int | None, typer.Option("--resume", metavar="NUMBER", help="Continue this evaluation, or show its table if it is finished.")] = None,
+    rows_to: Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its answers and scores to this .csv or .jsonl file.", callback=expanded)] = None,
+) -> None:  # fmt: skip
+    """Compare a run's answers with those of its base model. An evaluation waits in the queue and can be stopped and resumed."""
+    from interfaces.evaluations import HELD_OUT, EvaluationSpec
+    from studio.evaluation.evaluations import create, evaluation, submit
+    from studio.runs.state import RunState, find_run, run_state
+
+    folder = find_run(home_of(home), run)
+    console = open_console(stderr=as_json)
+    if resume is not None:
+        job = evaluation(folder, resume)
+    else:
+        spec = EvaluationSpec(
+            dataset=data or HELD_OUT, base=base, step=checkpoint, probe=general, pattern=pattern,
+            metrics=_metrics(metric or []), json_schema=_schema_of(json_schema), gate=gate, max_rows=max_rows,
+            max_new_tokens=max_new_tokens,
+        )  # fmt: skip
+        job = create(folder, spec)
+    if run_state(job) is not RunState.FINISHED:
+        submit(job)
+        if detach:
+            print(json.dumps({"evaluation": job.id}) if as_json else f"Queued. 'finetune evaluate {folder.id} --resume {job.number}' shows it.")  # fmt: skip
+            return
+        _follow(job, console)
+    sys.exit(_tell(job, console, as_json, rows_to))
+
+
+def _metrics(names: list[str]) -> list[Metric]:
+    """
+    Raises:
+        FineTuneError: there is no such metric.
+    """
+    from interfaces.errors import FineTuneError
+    from interfaces.evaluations import METRICS
+    from interfaces.problems import Code
+
+    if unknown := [name for name in names if name not in METRICS]:
+        known = ", ".join(METRICS)
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="--metric", value=repr(unknown[0][:40]), expected="one_of", known=known
+        )
+    return names  # type: ignore[return-value]
+
+
+def _schema_of(file: Path | None) -> dict[str, object] | None:
+    """
+    Raises:
+        FineTuneError: the file isn't a JSON object.
+    """
+    from interfaces.errors import FineTuneError
+    from interfaces.files import read_json
+    from interfaces.problems import Code
+
+    if file is None:
+        return None
+    found = read_json(file)
+    if found is None:
+        code = Code.VALUE_INVALID if file.exists() else Code.FILE_MISSING
+        raise FineTuneError.of(code, field="--json-schema", value=str(file), path=str(file), expected="a_json_schema")
+    return found
+
+
+def _follow(job: EvaluationFolder, console: Console) -> None:
+    """Show the progress until the evaluation is over. Ctrl+C stops it; what has been computed stays."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    from interfaces.errors import FineTuneError
+    from interfaces.texts import texts
+    from studio.evaluation.evaluations import state_of, stop
+    from studio.runs.queue import RunQueue
+    from studio.runs.supervised_trainer import wait_until_gone
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    queue, shown = RunQueue(job.home), ""
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Queued", total=None)
+        while True:
+            try:
+                now = state_of(job, with_result=False)
+                words = texts("phase").get(now.phase) or ("Queued" if job.is_waiting else "Starting")
+                done, total = now.progress or (0, None)
+                bar.update(task, description=words, completed=done, total=total)
+                if words != shown and not console.is_terminal and not now.over:
+                    shown = words
+                    console.print(words)
+                if now.over:
+                    break
+                if job.is_waiting:
+                    queue.tend()
+                time.sleep(LOOK_SECONDS)
+            except KeyboardInterrupt:
+                console.print("Stopping...")
+                try:
+                    stop(job)
+                except FineTuneError:  # it has ended meanwhile
+                    break
+    wait_until_gone(job)
+
+
+def _tell(job: EvaluationFolder, console: Console, as_json: bool, rows_to: Path | None) -> int:
+    """Print the table and what it says, and return the exit code."""
+    from rich.markup import escape
+
+    from interfaces.problems import BROKEN_RUN
+    from interfaces.texts import sentence
+    from studio.evaluation.evaluations import finish, state_of
+    from studio.evaluation.gate import decide
+    from studio.evaluation.table import rows_as_csv, rows_as_jsonl
+    from studio.runs.state import RunState
+
+    finish(job)  # the process that handles the end may still be busy
+    now = state_of(job)
+    if now.problem is not None:
+        console.print(f"[red]Failed.[/] {escape(sentence(now.problem))}")
+        return 1 if now.problem.code in BROKEN_RUN else 2
+    outcome = decide(now.spec.gate, now.result, job.number) if now.spec.gate and now.result else None
+    if as_json:
+        record = now.result.model_dump(mode="json", exclude={"rows", "read_bytes"}) if now.result else {}
+        gate = outcome.model_dump() if outcome else None
+        print(json.dumps({"evaluation": job.id, "state": now.state, **record, "gate": gate}, ensure_ascii=False))
+    else:
+        for problem in now.warnings:
+            console.print(f"[yellow]Note:[/] {escape(sentence(problem))}")
+        if now.result is not None:
+            _print_result(now.result)
+        if outcome is not None:
+            print("The gate is passed." if outcome.passed else f"The gate is not passed: {', '.join(outcome.failed)}.")
+        if now.state is not RunState.FINISHED:
+            print(f"Stopped. 'finetune evaluate {job.run.id} --resume {job.number}' continues it.")
+    if rows_to is not None:
+        text = rows_as_csv(job) if rows_to.suffix.lower() == ".csv" else "".join(rows_as_jsonl(job))
+        rows_to.write_text(text, encoding="utf-8")
+    return 1 if outcome is not None and not outcome.passed else 0
+
+
+def _print_result(result: EvaluationResult) -> None:
+    from interfaces.texts import texts
+
+    words, verdicts = texts("metric"), texts("verdict")
+    lines = [
+        [
+            ("  " if "." in one.name else "") + words[one.name], str(one.rows), _figure(one.base, one.base_interval),
+            _figure(one.tuned, one.tuned_interval), _difference(one),
+            verdicts.of(one.difference.verdict, count=one.rows) if one.difference else "",
+        ]
+        for one in result.table
+    ]  # fmt: skip
+    print_table(["", "ROWS", "BASE MODEL", "FINE-TUNED", "DIFFERENCE", ""], lines)
+    print("In brackets: intervals of 95 %.")
+
+
+def _figure(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+
+
+def _difference(line: MetricResult) -> str:
+    found = line.difference
+    if found is None:
+        return "-"
+    return f"{found.value:+.3f}" + (
+        f" [{found.interval.low:+.3f}, {found.interval.high:+.3f}]" if found.interval else ""
+    )

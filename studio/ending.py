@@ -1,0 +1,49 @@
+"""What happens when a run or an evaluation has ended: its supervisor executes this module.
+
+python -P -m studio.ending HOME JOB
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from interfaces.evaluation_folder import EvaluationFolder, job_named
+from interfaces.folders import Home
+from studio.evaluation.evaluations import finish, start_gate
+from studio.models.hub_access import fill_environment
+from studio.runs.diagnosis import fix_of
+from studio.runs.notify import tell
+from studio.runs.queue import TEND_SECONDS, RunQueue
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str]) -> int:
+    """Start what waits next. Before, find out why a run failed, or score an evaluation; after, send notifications."""
+    home = Home(Path(arguments[0]))
+    fill_environment(home)
+    queue, job = RunQueue(home), job_named(home, arguments[1])
+    steps: list[Callable[[], object]]
+    if isinstance(job, EvaluationFolder):
+        evaluation = job
+        steps = [queue.advance, lambda: finish(evaluation)]
+    else:
+        # The diagnosis comes first, because the next run takes memory.
+        steps = [lambda: fix_of(job), lambda: start_gate(job), queue.advance, lambda: tell(job)]
+    for step in steps:
+        try:
+            step()
+        except Exception:
+            log.exception("Could not handle the end of %s", job.id)
+    while queue.is_stuck():  # a start failed, and no other process may be there to retry it
+        time.sleep(TEND_SECONDS)
+        queue.advance()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,240 @@
+"""Evaluations of runs: creating, queueing, stopping and resuming them, and what a page shows of them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import jsonschema
+import regex
+from pydantic import BaseModel
+
+from interfaces.config import FineTuneConfig
+from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import EvaluationFolder, create_evaluation_folder, evaluations_of
+from interfaces.evaluations import HELD_OUT, EvaluationSpec
+from interfaces.events import Phase, Warned, read_tail
+from interfaces.files import sha256_of
+from interfaces.folders import Home, RunFolder
+from interfaces.problems import Code, Problem
+from interfaces.run_control import StopRequest
+from interfaces.run_records import adapter_folder
+from studio.datasets.library import dataset_name, describe, ensure_dataset
+from studio.evaluation.card import update_card
+from studio.evaluation.gate import conditions, decide, needs_probe
+from studio.evaluation.scoring import EvaluationResult, result_of
+from studio.processes.launcher import launcher_of
+from studio.runs.diagnosis import problem_of_run
+from studio.runs.queue import RunQueue
+from studio.runs.state import RunState, require_known, run_state
+from studio.runs.supervised_trainer import wait_until_gone
+
+
+class EvaluationState(BaseModel):
+    """What a list shows of an evaluation. `progress` is (done, total) in answers and losses."""
+
+    run: str
+    number: int
+    spec: EvaluationSpec
+    state: RunState
+    over: bool
+    after_training: bool
+    """It starts once the run has finished."""
+    phase: str
+    progress: tuple[int, int] | None
+    problem: Problem | None
+    warnings: list[Problem]
+    outdated: bool
+    """The run has been trained further since."""
+    result: EvaluationResult | None
+
+
+def create(run: RunFolder, spec: EvaluationSpec) -> EvaluationFolder:
+    """Write an evaluation of a run, without queueing it. Files become datasets of the home.
+
+    Raises:
+        FineTuneError: its dataset, its pattern, its schema or its gate can't be used, or it has nothing to ask.
+    """
+    checked = _checked(run.home, spec)
+    folder = create_evaluation_folder(run)
+    checked.model_copy(update={"created": round(time.time(), 3)}).write(folder)
+    return folder
+
+
+def create_for_gate(run: RunFolder, config: FineTuneConfig) -> None:
+    """Write the evaluation that belongs to a run's recipe, if it has one. It is queued when the run has finished.
+
+    Raises:
+        FineTuneError: as `create`.
+    """
+    if not (config.evaluation_dataset or config.gate):
+        return
+    dataset = config.evaluation_dataset or HELD_OUT
+    create(
+        run, EvaluationSpec(dataset=dataset, columns=config.columns, gate=config.gate, probe=needs_probe(config.gate))
+    )
+
+
+def check_gate(config: FineTuneConfig) -> None:
+    """
+    Raises:
+        FineTuneError: a condition of the gate can't be read, or its values would be missing.
+    """
+    needs_probe(config.gate)
+    if config.gate and not (config.evaluation_dataset or config.validation_dataset or config.validation_split):
+        raise FineTuneError.of(Code.VALUE_MISSING, field="evaluation_dataset")
+
+
+def submit(folder: EvaluationFolder) -> None:
+    """Queue an evaluation that is new, or that was stopped, failed, or was interrupted. It continues where it was.
+
+    Raises:
+        FineTuneError: the run has no adapter yet, the evaluation is finished or active, or it can't be started.
+    """
+    state, spec = run_state(folder), EvaluationSpec.of(folder)
+    if state is RunState.FINISHED:
+        raise FineTuneError.of(Code.RUN_FINISHED, run=folder.id)
+    if not state.is_over:
+        raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
+    require_known(folder.run)
+    adapter_folder(folder.run, spec.step)
+    wait_until_gone(folder)
+    RunQueue(folder.home).submit(folder)
+
+
+def stop(folder: EvaluationFolder) -> None:
+    """Stop an evaluation; what has been computed stays.
+
+    Raises:
+        FineTuneError: it is neither running nor queued.
+    """
+    if folder.is_waiting:
+        RunQueue(folder.home).cancel(folder)
+        return
+    attempts, state = folder.attempts(), run_state(folder)
+    if state.is_over or not attempts:
+        raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=state.value)
+    StopRequest("save", attempts[-1].number).write(folder.stop)
+
+
+def delete(folder: EvaluationFolder) -> None:
+    """Delete an evaluation for good.
+
+    Raises:
+        FineTuneError: it is still running.
+    """
+    with RunQueue(folder.home).alone():  # no process can start it meanwhile
+        if launcher_of(folder.home).find(folder) is not None:
+            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=run_state(folder).value)
+        folder.ticket.unlink(missing_ok=True)
+        gone = folder.path.rename(folder.path.with_name(f".gone-{folder.path.name}"))
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def evaluation(run: RunFolder, number: int) -> EvaluationFolder:
+    """
+    Raises:
+        FineTuneError: there is none with this number.
+    """
+    found = next((one for one in evaluations_of(run) if one.number == number), None)
+    if found is None:
+        raise FineTuneError.of(
+            Code.NO_EVALUATION, run=run.id, value=number, known=[one.number for one in evaluations_of(run)]
+        )
+    return found
+
+
+def state_of(folder: EvaluationFolder, with_result: bool = True) -> EvaluationState:
+    """
+    Raises:
+        FineTuneError: the record is damaged, or another version wrote it.
+    """
+    events, spec = read_tail(folder.events), EvaluationSpec.of(folder)
+    state = run_state(folder, events)
+    phase = next((event for event in reversed(events) if isinstance(event, Phase)), None)
+    result = result_of(folder) if with_result and state.is_over else None
+    return EvaluationState(
+        run=folder.run.id, number=folder.number, spec=spec, state=state, over=state.is_over,
+        after_training=not folder.attempts() and not folder.is_waiting and bool(spec.gate),
+        phase=phase.phase if phase and not state.is_over else "",
+        progress=(phase.done or 0, phase.total) if phase and phase.total and not state.is_over else None,
+        problem=problem_of_run(folder, events) if state is RunState.FAILED else None,
+        warnings=[event.problem for event in events if isinstance(event, Warned)],
+        outdated=result is not None and _is_outdated(folder.run, spec.step, result), result=result,
+    )  # fmt: skip
+
+
+def finish(folder: EvaluationFolder) -> None:
+    """Score an evaluation that has ended, decide its gate, and add it to the model card."""
+    result = result_of(folder)
+    if result is None or run_state(folder) is not RunState.FINISHED:
+        return
+    spec = EvaluationSpec.of(folder)
+    if spec.gate:
+        decide(spec.gate, result, folder.number).write(folder.run)
+        folder.run.summary.unlink(missing_ok=True)
+    if spec.step is None:
+        update_card(folder, spec, result)
+
+
+def start_gate(run: RunFolder) -> None:
+    """Queue the evaluation of a finished run's recipe, if it has one that never started.
+
+    Raises:
+        FineTuneError: it can't be started.
+    """
+    if run_state(run) is RunState.FINISHED:
+        for folder in evaluations_of(run):
+            if EvaluationSpec.of(folder).gate and not folder.attempts() and not folder.is_waiting:
+                submit(folder)
+
+
+def _checked(home: Home, spec: EvaluationSpec) -> EvaluationSpec:
+    if not (spec.dataset or spec.probe):
+        raise FineTuneError.of(Code.VALUE_MISSING, field="dataset")
+    conditions(spec.gate)
+    if spec.pattern:
+        try:
+            regex.compile(spec.pattern)
+        except regex.error as error:
+            raise FineTuneError.of(
+                Code.VALUE_INVALID, field="pattern", value=spec.pattern[:80], expected="a_pattern"
+            ) from error
+    if "pattern_match" in spec.metrics and not spec.pattern:
+        raise FineTuneError.of(Code.VALUE_MISSING, field="pattern")
+    if "json_schema" in spec.metrics and spec.json_schema is None:
+        raise FineTuneError.of(Code.VALUE_MISSING, field="json_schema")
+    if spec.json_schema is not None:
+        _check_schema(spec.json_schema)
+    if spec.dataset in ("", HELD_OUT):
+        return spec
+    dataset = ensure_dataset(home, spec.dataset, spec.columns)
+    if not describe(home, dataset).usable:
+        raise FineTuneError.of(Code.NOTHING_TO_EVALUATE, path=dataset_name(home, dataset))
+    return spec.model_copy(update={"dataset": dataset, "dataset_name": dataset_name(home, dataset)})
+
+
+def _check_schema(schema: Mapping[str, object]) -> None:
+    try:
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+    except jsonschema.SchemaError as error:
+        reason = error.message[:120]
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="json_schema", value=reason, expected="a_json_schema"
+        ) from error
+
+
+def _is_outdated(run: RunFolder, step: int | None, result: EvaluationResult) -> bool:
+    try:
+        adapter = adapter_folder(run, step) / "adapter_model.safetensors"
+        return _hash_of(adapter, adapter.stat().st_mtime_ns) != result.adapter_sha256
+    except (FineTuneError, OSError):
+        return False  # it is gone, and what it could do is still known
+
+
+@lru_cache(maxsize=256)
+def _hash_of(path: Path, _changed: int) -> str:
+    return sha256_of(path)

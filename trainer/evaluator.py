@@ -1,0 +1,185 @@
+"""Executes one evaluation in its folder: answers and losses of the base model and of the adapter, row by row.
+
+Each batch is on the disk before the next begins, and batches are the same in each attempt, so that an evaluation that
+was killed continues where it was and has the same result.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interfaces.config import FineTuneConfig
+from interfaces.disk import at, require_space
+from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import EvaluationFolder
+from interfaces.evaluations import (
+    EvaluationLine,
+    EvaluationOrigin,
+    EvaluationQuestion,
+    EvaluationSpec,
+    Side,
+    read_lines,
+    read_questions,
+)
+from interfaces.events import Failed, Finished, Started, Warned
+from interfaces.files import sha256_of
+from interfaces.folders import FULL_DISK_BYTES
+from interfaces.problems import Code, Problem
+from interfaces.run_config import read_run_config
+from interfaces.run_records import Lineage, adapter_folder
+from trainer.training.event_log import EventLog
+from trainer.training.failures import problem_of
+from trainer.training.stop import StopSignal, StopWatcher
+
+if TYPE_CHECKING:
+    from trainer.models.device import Compute
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(folder: EvaluationFolder, attempt: int, listens: bool = True) -> Problem | None:
+    """Execute or continue an evaluation. Return its problem if it failed.
+
+    `listens` is for the evaluation's own process, which a stop ends at once: what has been computed is on the disk.
+    """
+    stop, begun = StopSignal(folder, attempt), time.monotonic()
+    with EventLog(folder.events, attempt) as events:
+        watch = StopWatcher(stop, folder, events)
+        if listens:
+            stop.listen()
+            watch.start()
+        config: FineTuneConfig | None = None
+        try:
+            require_space(folder.path, FULL_DISK_BYTES)
+            events.hold_space(folder.reserve)
+            config = FineTuneConfig.model_validate(read_run_config(folder.run))
+            peak = _Evaluation(folder, config, events).execute()
+            events.append(Finished(step=0, peak_memory_bytes=peak, seconds=round(time.monotonic() - begun, 2)))
+        except Exception as error:
+            log.exception("The evaluation failed")
+            problem = problem_of(error, folder, config)
+            events.append(Failed(step=0, problem=problem))
+            return problem
+        finally:
+            watch.close()
+    stop.forget_handmade()
+    return None
+
+
+class _Evaluation:
+    """One attempt of an evaluation."""
+
+    def __init__(self, folder: EvaluationFolder, config: FineTuneConfig, events: EventLog) -> None:
+        self._folder, self._events = folder, events
+        self._spec = EvaluationSpec.of(folder)
+        self._adapter = adapter_folder(folder.run, self._spec.step)
+        lineage = Lineage.of(folder.run)
+        self._base = lineage.base if lineage else None
+        revision = (self._base.revision if self._base else None) or config.model_revision
+        self._config = config.model_copy(update={"model_revision": revision})
+
+    def execute(self) -> int:
+        """Compute what is missing. Return the peak memory in bytes.
+
+        Raises:
+            FineTuneError: the rows, the model, or the adapter can't be used.
+        """
+        from trainer.evaluation.questions import gather, write_questions
+        from trainer.models.device import choose_compute, peak_memory_bytes
+
+        compute = choose_compute(self._config)
+        self._events.append(
+            Started(
+                run=self._folder.id, model_name=self._config.model_name, device=str(compute.device),
+                dtype=compute.dtype_name, threads=compute.threads,
+            )
+        )  # fmt: skip
+        self._warn(*compute.warnings)
+        self._events.phase("data")
+        sha256 = sha256_of(self._adapter / "adapter_model.safetensors")
+        origin = EvaluationOrigin.of(self._folder)
+        if origin is None or origin.adapter_sha256 != sha256:  # the first attempt, or the run has been resumed since
+            self._folder.answers.unlink(missing_ok=True)
+            rows = gather(self._folder, self._spec, self._config)
+            self._warn(*rows.warnings)
+            write_questions(self._folder, rows.questions)
+            EvaluationOrigin(
+                adapter_sha256=sha256, rows=len(rows.questions), leaked=rows.leaked, device=str(compute.device),
+                dtype=compute.dtype_name,
+            ).write(self._folder)  # fmt: skip
+        self._compute(read_questions(self._folder), compute)
+        return peak_memory_bytes(compute.device)
+
+    def _warn(self, *problems: Problem) -> None:
+        for problem in problems:
+            self._events.append(Warned(problem=problem))
+
+    def _compute(self, questions: list[EvaluationQuestion], compute: Compute) -> None:
+        from peft import PeftModel
+
+        from trainer.evaluation.rows import Batches
+        from trainer.models.base_model import load_model
+        from trainer.models.model_files import find_model, fingerprint_of
+        from trainer.tokens.tokenizer import load_template
+
+        self._events.phase("download")
+        files = find_model(
+            self._config.model_name, self._config.model_revision, self._folder.home,
+            lambda done, total: self._events.phase("download", done, total, "bytes"),
+        )  # fmt: skip
+        if self._base and self._base.fingerprint not in (None, fingerprint_of(files)):
+            raise FineTuneError.of(Code.BASE_CHANGED, model=self._config.model_name, run=self._folder.run.id)
+        template = load_template(files, self._config.model_name)
+        batches = Batches(questions, template, self._spec, self._config)
+        sides: list[Side] = ["base", "tuned"] if self._spec.base else ["tuned"]
+        missing = {side: batches.missing(read_lines(self._folder), side) for side in sides}
+        if not any(missing.values()):
+            return
+        self._events.phase("model")
+        model = load_model(files, self._config, compute).eval()
+        total = len(sides) * batches.total
+        done = total - sum(batch.size for side in sides for batch in missing[side])
+        with _Appender(self._folder.answers) as lines:
+            for side in sides:
+                if side == "tuned":
+                    model = PeftModel.from_pretrained(
+                        model, str(self._adapter), autocast_adapter_dtype=self._config.lora.autocast_adapter_dtype
+                    ).eval()
+                for batch in missing[side]:
+                    before = done
+                    tell = self._teller(before, total)
+                    tell(0)
+                    lines.write(batch.compute(model, side, tell))
+                    done += batch.size
+            self._events.phase("answer", done, total, "rows")
+
+    def _teller(self, before: int, total: int) -> Callable[[int], None]:
+        return lambda more: self._events.phase("answer", before + more, total, "rows")
+
+
+class _Appender:
+    """Appends lines that are durable when `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> _Appender:
+        self._file = self._path.open("ab")
+        if self._file.tell():
+            self._file.write(b"\n")  # an attempt that was killed may have left half a line
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, lines: Sequence[EvaluationLine] | Iterator[EvaluationLine]) -> None:
+        with at(self._path):
+            for line in lines:
+                self._file.write(line.model_dump_json(exclude_defaults=True).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
