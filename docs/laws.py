@@ -49,7 +49,7 @@ ROOMS = (
     _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=36),
     _room("studio.web", 9, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli", modules=20),
     _room("studio.pages", 8, "Gradio pages: layout and wiring only; the logic is in plain functions.", "annotated_types gradio pydantic", "studio.cli"),
-    _room("studio.cli", 7, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer"),
+    _room("studio.cli", 7, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer", modules=20),
     _room("studio.ending", 6, "What happens when a run or an evaluation has ended."),
     _room("studio.finetune_manager", 6, "Creates, starts, stops and resumes tasks through the injected service."),
     _room("studio.runs", 4, "Runs on disk: state, loss curve, queue position, how a run ended.", "filelock pydantic"),
@@ -73,7 +73,7 @@ ROOMS = (
     _room("trainer.kernels", 4, "The fast paths: flat attention, chunked loss, LoRA matrix products.", "peft torch transformers"),
     _room("trainer.tokens", 3, "Applies the model's chat template, tokenizes, builds the training mask.", "jinja2 numpy pydantic tokenizers torch transformers"),
     _room("trainer.data", 2, "Reads rows and examples; reports problems by line and field. No torch.", "datasets huggingface_hub numpy orjson pandas pyarrow python_calamine", modules=20),
-    _room("trainer.models", 1, "Finds, downloads and loads models. Download code doesn't import torch.", "bitsandbytes filelock huggingface_hub psutil torch tqdm transformers"),
+    _room("trainer.models", 1, "Finds, downloads and loads models. Download code doesn't import torch.", "bitsandbytes filelock huggingface_hub psutil torch tqdm transformers yaml"),
 )  # fmt: skip
 
 EXCEPTIONS = {("studio.cli.main", "studio.web.server")}

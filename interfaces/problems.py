@@ -178,6 +178,7 @@ class Code(StrEnum):
     RUN_FINISHED = "run_finished"
     NO_ADAPTER = "no_adapter"
     NO_CHECKPOINT = "no_checkpoint"
+    NOT_REPRODUCIBLE = "not_reproducible"
     # evaluations
     NOTHING_HELD_OUT = "nothing_held_out"
     NOTHING_TO_EVALUATE = "nothing_to_evaluate"

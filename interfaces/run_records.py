@@ -13,6 +13,7 @@ from interfaces.files import write_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 from interfaces.records import read_record
+from interfaces.trainer_jobs import AdapterDifference
 
 
 class RunMeta(BaseModel):
@@ -42,6 +43,33 @@ class RunMeta(BaseModel):
 
     def write(self, folder: RunFolder) -> None:
         write_json(folder.meta, self.model_dump())
+
+
+class Reproduction(BaseModel):
+    """`reproduction.json`: the run that this one repeats, and once it has finished, how close it came.
+
+    `conditions` maps what differs to the values of both runs: data, base model, device, dtype, threads, versions.
+    """
+
+    of: str
+    difference: AdapterDifference | None = None
+    conditions: dict[str, tuple[str, str]] = Field(default_factory=dict)
+
+    @classmethod
+    def of_run(cls, folder: RunFolder) -> Self | None:
+        """None if the run repeats no other one, or the record is damaged.
+
+        Raises:
+            FineTuneError: another version wrote it.
+        """
+        record = read_record(folder.path / "reproduction.json")
+        try:
+            return None if record is None else cls.model_validate(record)
+        except ValidationError:
+            return None
+
+    def write(self, folder: RunFolder) -> None:
+        write_json(folder.path / "reproduction.json", self.model_dump(mode="json"))
 
 
 class BaseOrigin(BaseModel):
@@ -77,6 +105,8 @@ class Machine(BaseModel):
     """'flat' or 'padded'."""
     logits: str
     """'trained' or 'all': the positions with logits."""
+    hardware: str = ""
+    """The processor or the GPU by its name; empty for runs of earlier versions."""
 
 
 class Lineage(BaseModel):

@@ -54,6 +54,16 @@ class WrittenPath(BaseModel):
     path: str
 
 
+class AdapterDifference(BaseModel):
+    """How far the weights of two adapters are apart. `relative` is the norm of the difference over that of the first."""
+
+    equal: bool
+    """All tensors have the same names, sizes and bits."""
+    largest: float | None
+    """Of a single weight; None if they have different tensors."""
+    relative: float | None
+
+
 class HubModel(BaseModel):
     """A model in the Hub's search results. Missing values are None."""
 

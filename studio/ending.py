@@ -18,6 +18,7 @@ from studio.models.hub_access import fill_environment
 from studio.runs.diagnosis import fix_of
 from studio.runs.notify import tell
 from studio.runs.queue import TEND_SECONDS, RunQueue
+from studio.runs.reproduction import compare_with_original
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
         steps = [queue.advance, lambda: finish(evaluation)]
     else:
         # The diagnosis comes first, because the next run takes memory.
-        steps = [lambda: fix_of(job), lambda: start_gate(job), queue.advance, lambda: tell(job)]
+        steps = [lambda: fix_of(job), lambda: start_gate(job), queue.advance, lambda: compare_with_original(job), lambda: tell(job)]  # fmt: skip
     for step in steps:
         try:
             step()

@@ -18,11 +18,12 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import Settings, read_run_config, write_run_config
 from interfaces.run_control import StopRequest
-from interfaces.run_records import RunMeta
-from studio.datasets.library import dataset_name
+from interfaces.run_records import Reproduction, RunMeta
+from studio.datasets.library import dataset_name, with_datasets
 from studio.evaluation.evaluations import check_gate, create_for_gate
 from studio.runs.names import next_name
 from studio.runs.queue import RunQueue
+from studio.runs.reproduction import config_of, require_reproducible
 from studio.runs.state import RunState, find_run, interrupted_runs, require_known, run_state, stop_requested
 from studio.runs.trash import delete_run
 from studio.sizing.assess import Assessment, assess
@@ -187,6 +188,20 @@ class FinetuneManager:
             return {**config, "adapter_name_or_path": self._source_of(task_id)}
         first = self._folder(task_id).first_adapter
         return {**config, "adapter_name_or_path": str(first)} if first.is_dir() else config
+
+    def reproduce(self, task_id: str) -> str:
+        """Create a run that repeats a finished one from its lineage, and return its id. Launch it like any other.
+
+        Raises:
+            FineTuneError: the run isn't finished, its dataset is gone, or there is no space for a run.
+        """
+        folder = self._folder(task_id)
+        lineage = require_reproducible(folder)
+        config = {**config_of(lineage, self.config_for_rerun(task_id)), "evaluation_dataset": "", "gate": ""}
+        name = f"{RunMeta.of(folder).name or folder.id} (again)"
+        task = self.create_task(with_datasets(self.home, {**config, "name": name[:200]}))
+        Reproduction(of=folder.id).write(self.home.run(task))
+        return task
 
     def _source_of(self, adapter: str) -> str:
         """Return the adapter to start from, as the absolute path of a folder or the full id of a run."""

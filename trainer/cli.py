@@ -10,6 +10,7 @@
     download MODEL    download a model
     look-up MODEL     query the Hub about a model, without its weights
     search TEXT       search the Hub for models
+    compare-adapters  say how far the weights of two adapters are apart
     export FOLDER     export the adapter of a run folder
 
 All but the first answer in JSON lines on stdout: {"progress": [done, total]}, then {"result": {...}} or
@@ -169,12 +170,9 @@ def inspect(
 def hub_splits(reference: Annotated[str, typer.Argument(help="hub:NAME[:CONFIG]")]) -> None:
     """List the configs and splits of a Hub dataset, with its first rows."""
 
-    def job() -> BaseModel:
-        from trainer.data.hub_dataset import hub_splits
+    from trainer.data.hub_dataset import hub_splits
 
-        return hub_splits(reference)
-
-    _answer(job, Path(reference))
+    _answer(lambda: hub_splits(reference), Path(reference))
 
 
 @app.command()
@@ -203,13 +201,9 @@ def check(
 @app.command()
 def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], home: HomeOption = None) -> None:
     """Combine several datasets into one, each with a weight."""
+    from trainer.data.mixing import mix_datasets
 
-    def job() -> BaseModel:
-        from trainer.data.mixing import mix_datasets
-
-        return AddedDataset(dataset=mix_datasets(Home.of(home, os.environ), json.loads(parts)).id)
-
-    _answer(job, Path(parts))
+    _answer(lambda: AddedDataset(dataset=mix_datasets(Home.of(home, os.environ), json.loads(parts)).id), Path(parts))
 
 
 @app.command()
@@ -320,24 +314,26 @@ def download(model: str, revision: str = "main", home: HomeOption = None) -> Non
 def look_up_model(model: str, revision: str = "main") -> None:
     """Print the Hub's metadata for MODEL, without downloading its weights."""
 
-    def job() -> BaseModel:
-        from trainer.models.hub_models import look_up
+    from trainer.models.hub_models import look_up
 
-        return look_up(model, revision)
-
-    _answer(job, Path(model))
+    _answer(lambda: look_up(model, revision), Path(model))
 
 
 @app.command("search")
 def search(text: str) -> None:
     """List models on the Hub whose names contain TEXT."""
 
-    def job() -> BaseModel:
-        from trainer.models.hub_models import search_models
+    from trainer.models.hub_models import search_models
 
-        return HubModels(models=search_models(text))
+    _answer(lambda: HubModels(models=search_models(text)), Path(text))
 
-    _answer(job, Path(text))
+
+@app.command("compare-adapters")
+def compare_adapters(first: Path, second: Path) -> None:
+    """Say whether the weights of two adapters are equal, or how far apart they are."""
+    from trainer.artifacts.adapter_difference import difference_of
+
+    _answer(lambda: difference_of(first, second), second)
 
 
 @app.command()

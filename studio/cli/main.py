@@ -36,6 +36,7 @@ from studio.cli.estimate import estimate_commands
 from studio.cli.evaluate import evaluate_commands
 from studio.cli.models import models_commands
 from studio.cli.queue import queue
+from studio.cli.reproduce import reproduce_commands
 from studio.cli.runs import runs_commands
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(queue, name="queue")
 app.add_typer(runs_commands)
+app.add_typer(reproduce_commands)
 app.add_typer(chat_commands)
 app.add_typer(evaluate_commands)
 app.add_typer(estimate_commands)

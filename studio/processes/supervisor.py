@@ -195,8 +195,8 @@ def _handle_end(folder: RunFolder, returncode: int) -> None:
     `exit.json` exists, so the device is free.
     """
     home = folder.home
-    evaluates = folder.run.evaluations.is_dir()
-    if not (returncode or evaluates or home.notify.exists() or any(home.queue.glob("*-*.json"))):
+    more = folder.run.evaluations.is_dir() or (folder.path / "reproduction.json").is_file()
+    if not (returncode or more or home.notify.exists() or any(home.queue.glob("*-*.json"))):
         return
     try:
         log = os.open(home.queue_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -18,7 +18,7 @@ from interfaces.files import publish
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.artifacts.checkpoints import newest_checkpoint
-from trainer.artifacts.model_card import CardFacts, model_card
+from trainer.artifacts.model_card import CURVE, CardFacts, model_card
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
@@ -183,6 +183,8 @@ def save_adapter(
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     _save_tokenizer(tokenizer, files, staging)
     (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")
+    if facts.curve:
+        (staging / CURVE).write_text(facts.curve, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)  # from an attempt that was stopped
     publish(staging, folder)
 

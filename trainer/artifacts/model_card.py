@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from interfaces.config import STARTER, FineTuneConfig
+from interfaces.run_config import to_yaml
 from trainer.models import starter
+
+CURVE = "curve.svg"
 
 _LOAD_HUB = """\
 ```python
@@ -67,13 +70,21 @@ class CardFacts:
     """What a card says beside the config. Losses in nats per trained token."""
 
     base: str
+    base_license: str
+    """As the base model's files state it; empty if they don't."""
     revision: str | None
     dtype: str
     train_rows: int
     validation_rows: int
+    dataset: str
     dataset_sha256: str
     steps: int
     versions: dict[str, str]
+    hardware: str
+    device: str
+    threads: int
+    curve: str
+    """The loss curve as an SVG; empty without any loss."""
     loss_first: float | None
     loss_last: float | None
     eval_loss: float | None
@@ -92,6 +103,8 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     )
     rows = [
         ("Base model", facts.base + (f" at {facts.revision}" if facts.revision else "")),
+        ("License of the base model", facts.base_license or "not stated in its files"),
+        ("Data", f"{_plain(facts.dataset)}; check its license before you share the adapter"),
         ("Train / validation rows", f"{facts.train_rows} / {facts.validation_rows}"),
         ("sha256 of the data", facts.dataset_sha256),
         (
@@ -105,12 +118,59 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
         ("Loss, first and last step", f"{_figure(facts.loss_first)} / {_figure(facts.loss_last)}"),
         ("Validation loss", _figure(facts.eval_loss)),
         ("Base model precision", _base_format(config, facts.dtype)),
+        ("Computed on", f"{_plain(facts.hardware)} ({facts.device}, {facts.threads} threads)"),
         ("Framework versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     title = config.name or "LoRA adapter"
     stop = _STOP.format(token=facts.stop[0], id=facts.stop[1]) if facts.stop else ""
-    return "\n".join([*front, "", f"# {title}", "", *table, "", "## Load it", "", _loading(config, facts), stop])
+    curve = ["## Loss", "", f"![Training and validation loss by step]({CURVE})", ""] if facts.curve else []
+    settings = [
+        "## Settings",
+        "",
+        "Those that differ from the defaults:",
+        "",
+        "```yaml",
+        _settings(config, facts),
+        "```",
+    ]
+    return "\n".join(
+        [
+            *front,
+            "",
+            f"# {title}",
+            "",
+            *table,
+            "",
+            *curve,
+            "## Load it",
+            "",
+            _loading(config, facts),
+            stop,
+            *settings,
+            "",
+        ]
+    )
+
+
+def _settings(config: FineTuneConfig, facts: CardFacts) -> str:
+    """Return the settings as YAML, without names of this machine's files."""
+    places = {
+        "output_dir",
+        "name",
+        "validation_dataset",
+        "evaluation_dataset",
+        "sample_prompts",
+        "adapter_name_or_path",
+    }
+    chosen = config.model_dump(mode="json", exclude_defaults=True, exclude=places)
+    named = {"model_name": STARTER if config.model_name == STARTER else facts.base, "dataset": facts.dataset}
+    return to_yaml({**chosen, **named}).rstrip()
+
+
+def _plain(text: str) -> str:
+    """Return a text as a cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _loading(config: FineTuneConfig, facts: CardFacts) -> str:

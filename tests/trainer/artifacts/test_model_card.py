@@ -2,13 +2,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from interfaces.config import FineTuneConfig
 from trainer.artifacts.model_card import CardFacts, model_card
 
 FACTS = CardFacts(
     base="Qwen/Qwen2.5-0.5B-Instruct", revision="abc123", dtype="bfloat16", train_rows=90, validation_rows=10,
-    dataset_sha256="0" * 64, steps=36, loss_first=3.6, loss_last=0.02, eval_loss=None, versions={"peft": "1"}, stop=None,
+    base_license="apache-2.0", dataset="mine | yours.jsonl", hardware="A processor, 2 cores", device="cpu", threads=2,
+    curve="", dataset_sha256="0" * 64, steps=36, loss_first=3.6, loss_last=0.02, eval_loss=None, versions={"peft": "1"}, stop=None,
 )  # fmt: skip
 
 
@@ -34,3 +36,17 @@ def test_model_card_describes_adapter_and_loading(name: str, facts: dict[str, An
     assert "3.6000 / 0.0200" in card
     assert "not evaluated" in card
     assert "private" not in card  # no path of the machine leaves it
+
+
+def test_the_card_says_where_the_result_comes_from() -> None:
+    config = FineTuneConfig(model_name="/private/model", dataset="0123456789abcdef", learning_rate=5e-4)
+    card = model_card(config, replace(FACTS, base="model", revision=None, curve="<svg/>"))
+    assert "| License of the base model | apache-2.0 |" in card
+    assert "| Computed on | A processor, 2 cores (cpu, 2 threads) |" in card
+    assert "| Data | mine \\| yours.jsonl; check its license" in card
+    assert "![Training and validation loss by step](curve.svg)" in card
+    settings = yaml.safe_load(card.split("```yaml")[1].split("```")[0])
+    assert settings == {"model_name": "model", "dataset": "mine | yours.jsonl", "learning_rate": 5e-4}
+    assert "/private" not in card
+    assert "not stated" in model_card(config, replace(FACTS, base_license=""))
+    assert "curve.svg" not in model_card(config, FACTS)

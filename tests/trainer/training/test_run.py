@@ -309,6 +309,8 @@ def test_lineage_records_the_origin_of_the_result(home: Home, tiny_config: dict[
     assert lineage["dataset"]["name"] == "rows.jsonl"
     assert len(lineage["dataset"]["sha256"]) == 64
     assert lineage["base"]["requested"] == tiny_config["model_name"]
+    assert lineage["machine"].pop("hardware").endswith("cores")
+    assert len(lineage["base"]["fingerprint"]) == 64
     assert lineage["machine"] == {
         "device": "cpu", "dtype": "float32", "threads": 1, "batches": "flat", "logits": "trained",
     }  # fmt: skip
