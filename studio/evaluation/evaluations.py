@@ -158,7 +158,7 @@ def state_of(folder: EvaluationFolder, with_result: bool = True) -> EvaluationSt
     result = result_of(folder) if with_result and state.is_over else None
     return EvaluationState(
         run=folder.run.id, number=folder.number, spec=spec, state=state, over=state.is_over,
-        after_training=not folder.attempts() and not folder.is_waiting and bool(spec.gate),
+        after_training=not folder.attempts() and not folder.is_waiting and not run_state(folder.run).is_over,
         phase=phase.phase if phase and not state.is_over else "",
         progress=(phase.done or 0, phase.total) if phase and phase.total and not state.is_over else None,
         problem=problem_of_run(folder, events) if state is RunState.FAILED else None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
@@ -114,11 +116,20 @@ def result_of(folder: EvaluationFolder, metrics: Sequence[Metric] | None = None)
 
 
 def _stored(folder: EvaluationFolder) -> EvaluationResult | None:
-    record = read_record(folder.result) or {}
     try:
-        return EvaluationResult.model_validate(record)
+        status = folder.result.stat()
+    except OSError:
+        return None
+    return _read(folder.result, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _changed: int, _file: int) -> EvaluationResult | None:
+    """Read a stored result once: a page asks for it again and again."""
+    try:
+        return EvaluationResult.model_validate(read_record(path) or {})
     except ValidationError:
-        return None  # there is none yet, or it is damaged
+        return None  # it is damaged
 
 
 def _computed(

@@ -105,7 +105,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
         try:
             model_facts(manager.home, str(config["model_name"]), str(config["model_revision"]), online=True)
             # A page may refer only to datasets of the library, never to file paths.
-            for key in ("dataset", "validation_dataset"):
+            for key in ("dataset", "validation_dataset", "evaluation_dataset"):
                 config[key] = config[key] and find_dataset(manager.home, str(config[key])).id
             task = manager.launch_new(with_datasets(manager.home, with_held_out_questions(manager.home, config)))
         except FineTuneError as error:
@@ -153,7 +153,9 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     if block is not None:
         # `?model=NAME`: a run of that model. `?from=RUN`: a new run that starts from that run's adapter; `?copy=RUN`: one with the same settings.
         with_query = "(kept) => [kept, window.location.search]"
-        block.load(on_load, [kept, query], [notice, *form.values()], js=with_query, **plain)
+        block.load(on_load, [kept, query], [notice, *form.values()], js=with_query, **plain).then(
+            None, js="() => { window.dispatchEvent(new Event('finetune-form')) }"
+        )  # fmt: skip
 
 
 QUESTIONS_ASKED = 3

@@ -104,6 +104,12 @@ class TrainerChild:
 
     def _line(self, deadline: float) -> bytes | None:
         """Return the next line, or None after the child's end or the deadline."""
+        try:
+            return self._next_line(deadline)
+        except ValueError:  # another thread has closed the child meanwhile
+            return None
+
+    def _next_line(self, deadline: float) -> bytes | None:
         stdout = self._process.stdout
         assert stdout is not None
         if stdout.closed:

@@ -14,10 +14,9 @@ import { ago } from "./format.js";
 const POLL_MS = 1500;
 
 class EvaluatePage {
-  #shown = "";
-  #all = "";
-  /** @type {Map<string, HTMLElement>} the opened parts of evaluations, which a poll must not close */
-  #opened = new Map();
+  #finished = "";
+  /** @type {Map<string, { shown: string, element: HTMLElement }>} what hasn't changed stays as it is: opened, scrolled */
+  #cards = new Map();
 
   /** @param {HTMLElement} root @param {import("./start.js").Settings} settings */
   constructor(root, settings) {
@@ -28,6 +27,7 @@ class EvaluatePage {
     this.form = new EvaluateForm(texts, () => this.chosen(), (error) => this.say(inWords(error, texts))); // prettier-ignore
     this.list = make("div", { class: "fs-evaluations" });
     this.others = make("div");
+    this.empty = make("p", { class: "fs-hint" }, texts.no_evaluations);
     root.append(make("h1", {}, texts.evaluate), this.form.element, this.said, this.list, this.others);
     this.ready = this.form.load(new URLSearchParams(location.search).get("run") ?? "").then(
       (there) => there || this.say(`${new URLSearchParams(location.search).get("run")}: ${texts.run_gone}`),
@@ -56,11 +56,12 @@ class EvaluatePage {
       const query = `?language=${this.language}`;
       const list = await ask(`${runPath(run)}/evaluations${query}`);
       if (run !== this.form.run) return;
-      const shown = JSON.stringify(list);
-      if (shown === this.#shown) return;
-      this.#shown = shown;
+      if (this.said.textContent === this.texts.no_connection) this.say(""); // the studio responds again
       this.show(list);
+      const finished = JSON.stringify([run, list.map((/** @type {Evaluation} */ one) => [one.number, one.state])]);
+      if (finished === this.#finished) return;
       this.showAll(await ask(`/api/evaluations${query}`));
+      this.#finished = finished;
     } catch (error) {
       this.say(inWords(error, this.texts));
     }
@@ -68,9 +69,19 @@ class EvaluatePage {
 
   /** @param {Evaluation[]} list */
   show(list) {
-    const { texts } = this;
-    const empty = make("p", { class: "fs-hint" }, texts.no_evaluations);
-    this.list.replaceChildren(...(list.length ? list.map((one) => this.card(one)) : [empty]));
+    const cards = list.map((one) => {
+      const [key, shown] = [`${one.run}.${one.number}`, JSON.stringify(one)];
+      const known = this.#cards.get(key);
+      if (known?.shown === shown) return known.element;
+      const element = this.card(one);
+      known?.element.replaceWith(element);
+      this.#cards.set(key, { shown, element });
+      return element;
+    });
+    const wanted = cards.length ? cards : [this.empty];
+    const there = [...this.list.children];
+    if (there.length !== wanted.length || wanted.some((card, index) => card !== there[index]))
+      this.list.replaceChildren(...wanted);
   }
 
   /** @param {Evaluation} one */
@@ -160,12 +171,9 @@ class EvaluatePage {
     return make("div", {}, scrolling(title, table), make("p", { class: "fs-hint" }, texts.intervals_help));
   }
 
-  /** Rows, votes and downloads; what is open stays open while the page polls. @param {Evaluation} one */
+  /** Rows, votes and downloads. @param {Evaluation} one */
   details(one) {
     const { texts } = this;
-    const key = `${one.run}.${one.number}`;
-    const kept = this.#opened.get(key);
-    if (kept && one.over) return kept;
     const path = `${runPath(one.run)}/evaluations/${one.number}`;
     const part = (/** @type {string} */ name, /** @type {() => HTMLElement} */ built) => {
       const element = make("details", {}, make("summary", {}, name));
@@ -177,22 +185,17 @@ class EvaluatePage {
     };
     const file = (/** @type {string} */ kind) =>
       make("a", { href: `${path}/rows.${kind}`, download: true }, kind.toUpperCase());
-    const element = make(
+    return make(
       "div",
       { class: "fs-evaluation-parts" },
       part(texts.evaluation_rows, () => rowList(texts, path, one)),
       one.spec.base && one.data_rows ? part(texts.blind_votes, () => voteBox(texts, path)) : null,
       make("p", { class: "fs-hint" }, texts.download_as, " ", file("csv"), " ", file("jsonl")),
     );
-    if (one.over) this.#opened.set(key, element);
-    return element;
   }
 
   /** The finished evaluations of all runs. @param {Evaluation[]} list */
   showAll(list) {
-    const shown = JSON.stringify(list);
-    if (shown === this.#all) return;
-    this.#all = shown;
     if (list.length < 2) return this.others.replaceChildren();
     const { texts } = this;
     const labels = new Map(list.flatMap(({ table }) => table.filter(({ name }) => !name.includes(".")).map(({ name, label }) => [name, label]))); // prettier-ignore

@@ -45,7 +45,10 @@ export function start(root, { texts, language }, gradio) {
     gradio.trigger("change"); // the review looks again
     dispatchEvent(new Event("finetune-lengths"));
   };
+  let early = ""; // chosen before the form was filled in, which would undo it
+  addEventListener("finetune-form", () => early && choose(early), { once: true });
   const choose = (/** @type {string} */ id) => {
+    early = id;
     if (id === gradio.props.value) return;
     gradio.props.value = id;
     gradio.trigger("change");

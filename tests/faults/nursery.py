@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trainer.training.run  # noqa: F401  what an attempt would import
 from interfaces.folders import RunFolder
-from trainer.cli import _train
+from trainer.cli import _work
 from trainer.training.event_log import EventLog
 
 
@@ -47,7 +47,7 @@ def fork_attempt(folder: str, attempt: int, acks: str | None = None) -> int:
             os.dup2(log, number)
         if acks is not None:
             note_events(Path(acks))
-        code = _train(run, attempt)
+        code = _work(run, attempt)
     finally:
         os._exit(code)
 

@@ -9,10 +9,11 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
 from interfaces.evaluation_folder import EvaluationFolder, evaluations_of
-from interfaces.evaluations import METRICS, EvaluationSpec, GateOutcome, Metric
+from interfaces.evaluations import HELD_OUT, METRICS, EvaluationSpec, GateOutcome, Metric
 from interfaces.folders import Home
 from interfaces.run_records import RunMeta, adapter_steps
 from interfaces.texts import sentence, texts
+from studio.datasets.library import find_dataset
 from studio.evaluation.evaluations import EvaluationState, create, delete, evaluation, state_of, stop, submit
 from studio.evaluation.gate import decide
 from studio.evaluation.scoring import EvaluationResult, MetricResult, result_of
@@ -103,6 +104,8 @@ def evaluations_router(home: Home) -> APIRouter:
 
     @router.post("/api/runs/{run_id}/evaluations")
     def begin(run_id: str, spec: EvaluationSpec) -> dict[str, int]:
+        if spec.dataset not in ("", HELD_OUT):  # a page may refer only to datasets of the library, never to file paths
+            spec = spec.model_copy(update={"dataset": find_dataset(home, spec.dataset).id})
         folder = create(named_run(home, run_id), spec)
         try:
             submit(folder)

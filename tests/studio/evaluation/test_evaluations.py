@@ -164,6 +164,7 @@ def test_the_evaluation_of_a_recipe_starts_when_its_run_has_finished(home: Home,
     shutil.copytree(run.evaluations, finished.evaluations)
     finished.adapter.mkdir()
     (finished.adapter / "adapter_config.json").write_text("{}")
+    assert not state_of(evaluations_of(finished)[0]).after_training, "it can be started by hand"
     start_gate(finished)
     start_gate(finished)
     assert [one.run for one in RunQueue(home).waiting()] == [f"{finished.id}.1"]

@@ -524,6 +524,8 @@ def test_evaluations_are_listed_voted_on_and_downloaded(served: tuple[TestClient
     assert (missing.status_code, missing.json()["problems"][0]["code"]) == (404, "no_adapter")
     assert len(client.get(path).json()) == 1, "nothing is left of one that can't start"
     assert client.post(path, json={"metrics": ["bleu"]}).status_code == 422
+    by_path = client.post(path, json={"dataset": "/etc/passwd"})
+    assert (by_path.status_code, by_path.json()["problems"][0]["code"]) == (404, "dataset_not_found")
     assert client.get(f"{path}/7").status_code == 404
     assert client.post(f"{path}/1/stop").status_code == 409
     assert client.delete(f"{path}/1").json() == {"deleted": True}
