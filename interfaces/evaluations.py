@@ -62,7 +62,7 @@ class EvaluationSpec(BaseModel):
     pattern: str = Field(default="", max_length=1000)
     """A regular expression that an answer has to match somewhere."""
     gate: str = ""
-    """Conditions, separated by commas, that decide whether the run has passed (`studio/evaluation/gate.py`)."""
+    """Conditions, separated by commas, that decide whether the run has passed (`studio/evaluation/conditions.py`)."""
     created: float = 0.0
 
     @classmethod

@@ -24,7 +24,8 @@ from interfaces.run_control import StopRequest
 from interfaces.run_records import adapter_folder
 from studio.datasets.library import dataset_name, describe, ensure_dataset
 from studio.evaluation.card import update_card
-from studio.evaluation.gate import conditions, decide, needs_probe
+from studio.evaluation.conditions import conditions, needs_probe
+from studio.evaluation.gate import decide
 from studio.evaluation.scoring import EvaluationResult, result_of
 from studio.processes.launcher import launcher_of
 from studio.runs.diagnosis import problem_of_run
@@ -195,7 +196,7 @@ def start_gate(run: RunFolder) -> None:
 def _checked(home: Home, spec: EvaluationSpec) -> EvaluationSpec:
     if not (spec.dataset or spec.probe):
         raise FineTuneError.of(Code.VALUE_MISSING, field="dataset")
-    conditions(spec.gate)
+    asked = {*spec.metrics, *(condition.name for condition in conditions(spec.gate))}
     if spec.pattern:
         try:
             regex.compile(spec.pattern)
@@ -203,9 +204,9 @@ def _checked(home: Home, spec: EvaluationSpec) -> EvaluationSpec:
             raise FineTuneError.of(
                 Code.VALUE_INVALID, field="pattern", value=spec.pattern[:80], expected="a_pattern"
             ) from error
-    if "pattern_match" in spec.metrics and not spec.pattern:
+    if "pattern_match" in asked and not spec.pattern:
         raise FineTuneError.of(Code.VALUE_MISSING, field="pattern")
-    if "json_schema" in spec.metrics and spec.json_schema is None:
+    if "json_schema" in asked and spec.json_schema is None:
         raise FineTuneError.of(Code.VALUE_MISSING, field="json_schema")
     if spec.json_schema is not None:
         _check_schema(spec.json_schema)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from interfaces.evaluation_folder import EvaluationFolder
 from interfaces.evaluations import (
+    METRICS,
     EvaluationLine,
     EvaluationOrigin,
     EvaluationQuestion,
@@ -23,6 +24,7 @@ from interfaces.evaluations import (
 )
 from interfaces.files import write_json
 from interfaces.records import read_record
+from studio.evaluation.conditions import PROBE, conditions
 from studio.evaluation.metrics import SHARES, accepts, proposed, score
 from studio.evaluation.statistics import (
     Difference,
@@ -32,9 +34,6 @@ from studio.evaluation.statistics import (
     share_difference,
     share_interval,
 )
-
-PROBE = "general"
-"""The name of the share of general questions that are right. That of one kind is `general.<kind>`."""
 
 
 class MetricResult(BaseModel):
@@ -137,6 +136,8 @@ def _computed(
 ) -> EvaluationResult:
     questions = [row.question for row in rows]
     metrics = list(chosen if chosen is not None else spec.metrics or proposed(questions, spec))
+    gated = [condition.name for condition in conditions(spec.gate)]
+    metrics += [metric for metric in METRICS if metric in gated and metric not in metrics]
     scores = [_scores(row, metrics, spec) for row in rows]
     sides: list[Side] = ["base", "tuned"] if spec.base else ["tuned"]
     data = [one for one, row in zip(scores, rows, strict=True) if row.question.set == "data"]

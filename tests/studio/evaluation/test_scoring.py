@@ -43,6 +43,14 @@ def test_the_table_is_that_of_the_rows(home: Home) -> None:
     assert result.rows[0].tuned["loss"] == pytest.approx(1.0)
 
 
+def test_what_a_gate_names_is_computed(home: Home) -> None:
+    long = [question(1, "Q", "A sentence that is too long to be expected word for word.")]
+    folder = recorded_evaluation(recorded_run(home), long, answers(1, "no", "yes"), gate="exact match >= 0.5")
+    result = result_of(folder)
+    assert result is not None
+    assert result.metrics == ["rouge_l", "chrf", "exact_match"]
+
+
 def test_rows_of_one_side_only_count_nowhere(home: Home) -> None:
     lines = [*answers(1, "no", "yes"), answers(2, "no", "yes")[0]]
     folder = recorded_evaluation(recorded_run(home), QUESTIONS, lines, finished=False)

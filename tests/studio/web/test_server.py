@@ -507,7 +507,7 @@ def test_evaluations_are_listed_voted_on_and_downloaded(served: tuple[TestClient
     assert (exact["label"], exact["verdict"], exact["tuned"]) == ("完全匹配", "更好", 1.0)
     assert listed["gate"] == {"passed": False, "evaluation": 1, "failed": ["forgetting <= 2 (?)"]}
     other = client.get(f"{path}/1", params={"metrics": ["chrf"]}).json()
-    assert [line["name"] for line in other["table"]] == ["chrf"]
+    assert [line["name"] for line in other["table"]] == ["chrf", "exact_match"], "and what the gate needs"
     assert client.get("/api/evaluations").json()[0]["run"] == run.id
     assert "exact_match_verdict" in client.get("/api/evaluations.csv").text
     assert client.get(f"{path}/choices").json()["steps"] == []
