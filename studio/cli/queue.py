@@ -61,10 +61,10 @@ def move(
 ) -> None:  # fmt: skip
     """Move a queued run to another position."""
     from studio.runs.queue import RunQueue
-    from studio.runs.state import find_run
+    from studio.runs.state import find_job
 
     reported = RunQueue(home_of(home))
-    folder = find_run(reported.home, run)
+    folder = find_job(reported.home, run)
     reported.move(folder, position)
     if place := reported.place_of(folder):  # it may just have been started
         print(f"{folder.id} is now at position {place.position}.")
@@ -74,9 +74,10 @@ def move(
 def cancel(run: RunArgument, home: HomeOption = None) -> None:
     """Remove a run from the queue; its settings are kept, and it can be started later."""
     from studio.runs.queue import RunQueue
-    from studio.runs.state import find_run
+    from studio.runs.state import find_job
 
     reported = RunQueue(home_of(home))
-    folder = find_run(reported.home, run)
+    folder = find_job(reported.home, run)
     reported.cancel(folder)
-    print(f"{folder.id} was removed from the queue. 'finetune resume {folder.id}' starts it.")
+    again = f"evaluate {folder.run.id} --resume {folder.path.name}" if folder.run != folder else f"resume {folder.id}"
+    print(f"{folder.id} was removed from the queue. 'finetune {again}' starts it.")

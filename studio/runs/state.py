@@ -321,6 +321,17 @@ def find_run(home: Home, run_id: str) -> RunFolder:
     return home.run(fitting[0])
 
 
+def find_job(home: Home, job_id: str) -> RunFolder:
+    """Find a run like `find_run`, or an evaluation of one, as `<run>.<number>`.
+
+    Raises:
+        FineTuneError: there is none, or several match.
+    """
+    run, dot, number = job_id.partition(".")
+    folder = find_run(home, run)
+    return named_job(home, f"{folder.id}.{number}") if dot else folder
+
+
 def follow(history: RunHistory) -> Iterator[list[Event]]:
     """Yield new events until the run is over; yield an empty list if there are none."""
     while True:

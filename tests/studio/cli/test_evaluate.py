@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.folders import Home
+from studio.runs.queue import RunQueue
 from tests.conftest import alpaca_rows, write_rows
 from tests.support.adapters import run_with_adapter
 from tests.support.evaluations import answers, question, recorded_evaluation
@@ -60,6 +61,25 @@ def test_what_cannot_be_evaluated_is_a_sentence(home: Home, arguments: tuple[str
     assert ended.returncode == 2
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.process
+def test_a_waiting_evaluation_is_moved_and_stopped_in_the_terminal(home: Home) -> None:
+    run = recorded_run(home)
+    run.adapter.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (run.adapter / name).write_text("{}")
+    RunQueue(home).pause()
+    assert "Queued" in evaluate(home, "last", "--general", "--detach").stdout
+    for command, says in (
+        (["queue", "move", "last.1", "1"], "position 1"),
+        (["stop", "last.1"], f"evaluate {run.id} --resume 1"),
+    ):
+        ended = subprocess.run(
+            [FINETUNE, *command, "--home", str(home.path)], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert says in ended.stdout, ended.stderr
+    assert not RunQueue(home).waiting()
 
 
 @pytest.mark.process

@@ -31,7 +31,7 @@ from studio.evaluation.evaluations import (
 )
 from studio.processes.launcher import LocalLauncher
 from studio.runs.queue import RunQueue
-from studio.runs.state import RunState, run_state, summarize, summary_of
+from studio.runs.state import RunState, find_job, run_state, summarize, summary_of
 from studio.runs.trash import delete_run
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.support.adapters import run_with_adapter
@@ -91,6 +91,7 @@ def test_an_evaluation_waits_runs_stops_and_continues(home: Home, tiny_model: Pa
     [waiting] = queue.waiting()
     assert (waiting.run, waiting.kind, waiting.device) == (folder.id, "evaluation", "cpu")
     assert state_of(folder).state is RunState.QUEUED
+    assert find_job(home, f"last.{folder.number}") == folder, "the terminal can move and cancel it"
     stop(folder)
     assert not queue.waiting(), "it has left the queue"
     submit(folder)
