@@ -63,6 +63,8 @@ class EvaluationSpec(BaseModel):
     """A regular expression that an answer has to match somewhere."""
     gate: str = ""
     """Conditions, separated by commas, that decide whether the run has passed (`studio/evaluation/conditions.py`)."""
+    recipe: bool = False
+    """It belongs to the run's recipe: it is queued when the run has finished, and only its gate is the run's."""
     created: float = 0.0
 
     @classmethod
@@ -154,7 +156,7 @@ def read_questions(folder: EvaluationFolder) -> list[EvaluationQuestion]:
     """Return the questions of an evaluation; none before the trainer has written them."""
     if not folder.questions.is_file():
         return []
-    lines = folder.questions.read_text(encoding="utf-8").splitlines()
+    lines = folder.questions.read_bytes().splitlines()  # of bytes: a text may hold other line separators
     return [EvaluationQuestion.model_validate_json(line) for line in lines]
 
 

@@ -51,7 +51,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Compare a run's answers with those of its base model. An evaluation waits in the queue and can be stopped and resumed."""
     from interfaces.evaluations import HELD_OUT, EvaluationSpec
-    from studio.evaluation.evaluations import create, evaluation, submit
+    from studio.evaluation.evaluations import create, delete, evaluation, submit
     from studio.runs.state import RunState, find_run, run_state
 
     folder = find_run(home_of(home), run)
@@ -66,7 +66,12 @@ def evaluate(
         )  # fmt: skip
         job = create(folder, spec)
     if run_state(job) is not RunState.FINISHED:
-        submit(job)
+        try:
+            submit(job)
+        except BaseException:
+            if resume is None and not (job.attempts() or job.is_waiting):
+                delete(job)
+            raise
         if detach:
             print(json.dumps({"evaluation": job.id}) if as_json else f"Queued. 'finetune evaluate {folder.id} --resume {job.number}' shows it.")  # fmt: skip
             return
@@ -168,7 +173,8 @@ def _tell(job: EvaluationFolder, console: Console, as_json: bool, rows_to: Path 
     if now.problem is not None:
         console.print(f"[red]Failed.[/] {escape(sentence(now.problem))}")
         return 1 if now.problem.code in BROKEN_RUN else 2
-    outcome = decide(now.spec.gate, now.result, job.number) if now.spec.gate and now.result else None
+    finished = now.state is RunState.FINISHED
+    outcome = decide(now.spec.gate, now.result, job.number) if now.spec.gate and now.result and finished else None
     if as_json:
         record = now.result.model_dump(mode="json", exclude={"rows", "read_bytes"}) if now.result else {}
         gate = outcome.model_dump() if outcome else None
@@ -185,7 +191,7 @@ def _tell(job: EvaluationFolder, console: Console, as_json: bool, rows_to: Path 
     if rows_to is not None:
         text = rows_as_csv(job) if rows_to.suffix.lower() == ".csv" else "".join(rows_as_jsonl(job))
         rows_to.write_text(text, encoding="utf-8")
-    return 1 if outcome is not None and not outcome.passed else 0
+    return 1 if (now.spec.gate and not finished) or (outcome is not None and not outcome.passed) else 0
 
 
 def _print_result(result: EvaluationResult) -> None:

@@ -75,8 +75,8 @@ def create_for_gate(run: RunFolder, config: FineTuneConfig) -> None:
         return
     dataset = config.evaluation_dataset or HELD_OUT
     create(
-        run, EvaluationSpec(dataset=dataset, columns=config.columns, gate=config.gate, probe=needs_probe(config.gate))
-    )
+        run, EvaluationSpec(dataset=dataset, columns=config.columns, gate=config.gate, recipe=True)
+    )  # fmt: skip
 
 
 def check_gate(config: FineTuneConfig) -> None:
@@ -174,7 +174,7 @@ def finish(folder: EvaluationFolder) -> None:
     if result is None or run_state(folder) is not RunState.FINISHED:
         return
     spec = EvaluationSpec.of(folder)
-    if spec.gate:
+    if spec.gate and spec.recipe:
         decide(spec.gate, result, folder.number).write(folder.run)
         folder.run.summary.unlink(missing_ok=True)
     if spec.step is None:
@@ -189,11 +189,13 @@ def start_gate(run: RunFolder) -> None:
     """
     if run_state(run) is RunState.FINISHED:
         for folder in evaluations_of(run):
-            if EvaluationSpec.of(folder).gate and not folder.attempts() and not folder.is_waiting:
+            if EvaluationSpec.of(folder).recipe and not folder.attempts() and not folder.is_waiting:
                 submit(folder)
 
 
 def _checked(home: Home, spec: EvaluationSpec) -> EvaluationSpec:
+    if needs_probe(spec.gate):
+        spec = spec.model_copy(update={"probe": True})
     if not (spec.dataset or spec.probe):
         raise FineTuneError.of(Code.VALUE_MISSING, field="dataset")
     asked = {*spec.metrics, *(condition.name for condition in conditions(spec.gate))}

@@ -23,7 +23,7 @@ SHORT_REFERENCE = 40
 """References of at most this many characters, by the median, can be expected word for word."""
 PATTERN_SECONDS = 1.0
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _FENCE = re.compile(r"^```\w*\n(.*?)\n?```$", re.DOTALL)
 _WORDS = re.compile(r"[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]|[^\W_]+")
 
@@ -115,13 +115,14 @@ def _is_json_structure(text: str) -> bool:
 
 def _fits_schema(answer: str, schema: dict[str, object] | None) -> bool:
     import jsonschema
+    from referencing import Registry  # an empty one: no reference is fetched from the network
 
     value = _json_of(answer)
     if value is _NOTHING or schema is None:
         return False
     try:
-        jsonschema.validate(value, schema)
-    except (jsonschema.ValidationError, jsonschema.SchemaError, RecursionError):
+        jsonschema.validators.validator_for(schema)(schema, registry=Registry()).validate(value)
+    except Exception:  # noqa: BLE001  also a reference that can't be resolved
         return False
     return True
 

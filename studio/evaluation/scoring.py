@@ -194,7 +194,7 @@ def _losses(rows: Sequence[Answered], compares: bool) -> list[MetricResult]:
     both = [
         (row.losses["tuned"], row.losses.get("base"))
         for row in rows
-        if "tuned" in row.losses and ("base" in row.losses or not compares)
+        if _finite(row, "tuned") and (not compares or _finite(row, "base"))
     ]
     if not both:
         return []
@@ -208,6 +208,11 @@ def _losses(rows: Sequence[Answered], compares: bool) -> list[MetricResult]:
         loss.base, loss.base_interval = sum(base) / sum(weights), mean_interval(base, weights)
         loss.difference = mean_difference(base, tuned, weights, less_is_better=True)
     return [loss, _perplexity(loss)]
+
+
+def _finite(row: Answered, side: Side) -> bool:
+    """Return whether a side has a loss. One that isn't finite is stored as none, and must not count as 0."""
+    return side in row.losses and row.losses[side].loss is not None
 
 
 def _perplexity(loss: MetricResult) -> MetricResult:

@@ -67,7 +67,9 @@ def _differing(before: Lineage, after: Lineage) -> Iterator[tuple[str, tuple[str
         {
             "data": lineage.dataset.examples_sha256 or lineage.dataset.sha256,
             "validation data": lineage.validation_dataset.examples_sha256 if lineage.validation_dataset else "",
-            "base model": lineage.base.revision or lineage.base.fingerprint or lineage.base.name,
+            "base model": lineage.base.name,
+            "base model's commit": lineage.base.revision or "",
+            "base model's weights": lineage.base.fingerprint or "",
             **lineage.machine.model_dump(),
             **lineage.versions,
         }

@@ -20,7 +20,7 @@ from studio.evaluation.scoring import EvaluationResult, MetricResult, result_of
 from studio.evaluation.statistics import FEWEST_OF_A_MEAN
 from studio.evaluation.table import comparison, finished_evaluations, rows_as_csv, rows_as_jsonl, rows_of
 from studio.evaluation.votes import Choice, Votes, undo_vote, vote, votes_of
-from studio.runs.state import named_run
+from studio.runs.state import RunState, named_run
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
 
@@ -191,7 +191,7 @@ def _shown(state: EvaluationState, folder: EvaluationFolder, language: Language)
         warnings=[sentence(problem, language) for problem in state.warnings],
         table=_lines(result, language) if result else [], metrics=result.metrics if result else [],
         data_rows=result.data_rows if result else 0, few=result is not None and 0 < result.data_rows < FEWEST_OF_A_MEAN,
-        gate=decide(state.spec.gate, result, folder.number) if state.spec.gate and result else None,
+        gate=decide(state.spec.gate, result, folder.number) if state.spec.gate and result and state.state is RunState.FINISHED else None,
     )  # fmt: skip
 
 

@@ -138,7 +138,7 @@ def test_a_gate_is_decided_and_the_list_of_runs_shows_it(home: Home) -> None:
     questions = [question(1, "Q", "yes")]
     for tuned, expected in (("yes", "passed"), ("no", "failed")):
         folder = recorded_evaluation(
-            run, questions, answers(1, "no", tuned), adapter_sha256=sha256, gate="exact match > 0.5"
+            run, questions, answers(1, "no", tuned), adapter_sha256=sha256, gate="exact match > 0.5", recipe=True
         )
         finish(folder)
         assert summary_of(run).gate == summarize(run).gate == expected

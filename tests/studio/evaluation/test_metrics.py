@@ -25,6 +25,7 @@ def scored(metric: Metric, answer: str, reference: str = "", **spec: object) -> 
         ("exact_match", "the cats", "the cat", 0),
         ("exact_match", "!!!", "?", 0),
         ("number_match", "First 3, so the result is 1,250.50", "1250.5", 1),
+        ("number_match", "答案是42", "42", 1),
         ("number_match", "It is 12 or 13", "12", 0),
         ("number_match", "none", "12", 0),
         ("number_match", "-4", "4", 0),
@@ -56,6 +57,7 @@ def test_schema_and_pattern_are_those_of_the_evaluation() -> None:
     assert scored("json_schema", '{"name": "Li"}', json_schema=SCHEMA) == 1
     assert scored("json_schema", '{"name": 3}', json_schema=SCHEMA) == 0
     assert scored("json_schema", "no JSON", json_schema=SCHEMA) == 0
+    assert scored("json_schema", "{}", json_schema={"$ref": "https://example.invalid/s.json"}) == 0
     assert scored("pattern_match", "order A-12 is sent", pattern=r"[A-Z]-\d+") == 1
     assert scored("pattern_match", "nothing", pattern=r"[A-Z]-\d+") == 0
 

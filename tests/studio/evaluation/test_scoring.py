@@ -96,3 +96,16 @@ def test_before_the_first_answer_there_is_no_table(home: Home) -> None:
     folder = recorded_evaluation(recorded_run(home), QUESTIONS, [])
     assert result_of(folder) is None
     assert len(answered(folder)) == 8
+
+
+def test_odd_line_separators_and_losses_that_are_not_finite(home: Home) -> None:
+    odd = [question(1, "a\u2028b\x85c", "yes"), question(2, "Q", "yes")]
+    lines = [*losses(1, 4.0, 2.0, 2), EvaluationLine(side="base", number=2, loss=4.0, trained_tokens=2)]
+    lines.append(EvaluationLine(side="tuned", number=2, loss=math.nan, trained_tokens=2))
+    folder = recorded_evaluation(recorded_run(home), odd, lines)
+    assert len(answered(folder)) == 2
+    result = result_of(folder)
+    assert result is not None
+    loss = result.metric("loss")
+    assert loss is not None
+    assert (loss.rows, loss.tuned) == (1, 1.0), "what isn't a number doesn't count as 0"
