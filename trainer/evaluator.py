@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,7 +177,7 @@ class _Appender:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def write(self, lines: Sequence[EvaluationLine] | Iterator[EvaluationLine]) -> None:
+    def write(self, lines: Sequence[EvaluationLine]) -> None:
         with at(self._path):
             for line in lines:
                 self._file.write(line.model_dump_json(exclude_defaults=True).encode() + b"\n")

@@ -94,7 +94,7 @@ def answered(folder: EvaluationFolder) -> list[Answered]:
 def result_of(folder: EvaluationFolder, metrics: Sequence[Metric] | None = None) -> EvaluationResult | None:
     """Return the result of what has been computed so far; None before the first line.
 
-    The one with the evaluation's own metrics is kept in `result.json`. Other `metrics` are computed anew.
+    The one with the evaluation's own metrics is kept in `result.json`. Other `metrics` are computed each time.
 
     Raises:
         FineTuneError: another version wrote the records.

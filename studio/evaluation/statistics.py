@@ -56,7 +56,7 @@ def share_difference(base: Sequence[float], tuned: Sequence[float]) -> Differenc
     value = (gained - lost) / len(base) if base else 0.0
     if len(base) < FEWEST_OF_A_SHARE:
         return Difference(value=value, p=p, verdict="too_few")
-    return Difference(value=value, p=p, verdict=_verdict(p, value))
+    return Difference(value=value, p=p, verdict=verdict_of(p, value))
 
 
 def sign_test(more: int, fewer: int) -> float:
@@ -66,7 +66,8 @@ def sign_test(more: int, fewer: int) -> float:
     return float(binomtest(more, more + fewer, 0.5).pvalue) if more + fewer else 1.0
 
 
-def _verdict(p: float, value: float) -> Verdict:
+def verdict_of(p: float, value: float) -> Verdict:
+    """Return what a difference with this p-value says."""
     if p > 1 - CONFIDENCE or value == 0:
         return "cant_tell"
     return "better" if value > 0 else "worse"

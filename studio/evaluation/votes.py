@@ -16,7 +16,7 @@ from interfaces.evaluations import Side
 from interfaces.files import write_text
 from interfaces.problems import Code
 from studio.evaluation.scoring import Answered, answered
-from studio.evaluation.statistics import FEWEST_OF_A_SHARE, Difference, Interval, Verdict, share_interval, sign_test
+from studio.evaluation.statistics import FEWEST_OF_A_SHARE, Difference, Interval, share_interval, sign_test, verdict_of
 
 Choice = Literal["a", "b", "tie"]
 
@@ -62,11 +62,7 @@ def votes_of(folder: EvaluationFolder) -> Votes:
     tuned, base = choices.count("tuned"), choices.count("base")
     decided, p = tuned + base, sign_test(tuned, base)
     value = (tuned - base) / decided if decided else 0.0
-    verdict: Verdict = "better" if value > 0 else "worse"
-    if decided < FEWEST_OF_A_SHARE:
-        verdict = "too_few"
-    elif p > 0.05:
-        verdict = "cant_tell"
+    verdict = "too_few" if decided < FEWEST_OF_A_SHARE else verdict_of(p, value)
     left = [row for row in pairs if row.question.number not in cast]
     return Votes(
         tuned=tuned, base=base, ties=choices.count("tie"), share=tuned / decided if decided else None,

@@ -52,7 +52,7 @@ export function voteBox(texts, path) {
   return make("div", { class: "fs-votes" }, said, pair, make("div", { class: "fs-row" }, result, undo));
 }
 
-/** Whose answers were chosen is told once there are enough votes: before, it would influence the next ones. @param {Votes} votes @param {Record<string, any>} texts */
+/** The page says whose answers were chosen once there are enough votes: before, it would influence the next ones. @param {Votes} votes @param {Record<string, any>} texts */
 function resultOf(votes, texts) {
   const { tuned, base, ties, share, interval, difference } = votes;
   const count = tuned + base + ties;

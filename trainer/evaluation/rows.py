@@ -44,7 +44,6 @@ class Batches:
         rows = [one for one in questions if one.set == "data"]
         tokens = [_row_tokens(template, one.example, config.max_length) for one in rows]
         measured = [(one.number, found) for one, found in zip(rows, tokens, strict=True) if found.trained]
-        self._tokens = dict(measured)
         grouped = loss_batches([found for _, found in measured])
         self.all = [Batch("loss", [measured[at][0] for at in group], self._loss(group, measured)) for group in grouped]
         self._prompts = {
