@@ -21,7 +21,7 @@ from interfaces.example import ExampleRecord, Message
 from interfaces.files import write_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
-from interfaces.records import read_record
+from interfaces.records import read_as, read_record
 
 Metric = Literal[
     "exact_match", "rouge_l", "chrf", "number_match", "pattern_match", "json_valid", "json_schema", "tool_call"
@@ -142,11 +142,7 @@ class EvaluationOrigin(BaseModel):
         Raises:
             FineTuneError: another version wrote it.
         """
-        record = read_record(folder.path / "origin.json")
-        try:
-            return None if record is None else cls.model_validate(record)
-        except ValidationError:
-            return None
+        return read_as(folder.path / "origin.json", cls)
 
     def write(self, folder: EvaluationFolder) -> None:
         write_json(folder.path / "origin.json", self.model_dump())
@@ -179,11 +175,7 @@ class GateOutcome(BaseModel):
 
     @classmethod
     def of(cls, run: RunFolder) -> Self | None:
-        record = read_record(run.evaluations / "gate.json")
-        try:
-            return None if record is None else cls.model_validate(record)
-        except ValidationError:
-            return None
+        return read_as(run.evaluations / "gate.json", cls)
 
     def write(self, run: RunFolder) -> None:
         write_json(run.evaluations / "gate.json", self.model_dump())

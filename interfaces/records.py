@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from interfaces.errors import FineTuneError
 from interfaces.files import SCHEMA_VERSION, read_json
 from interfaces.problems import Code
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 def read_record(path: Path) -> dict[str, object] | None:
@@ -19,6 +24,19 @@ def read_record(path: Path) -> dict[str, object] | None:
     if record is not None:
         require_schema(path, record.get("schema_version", SCHEMA_VERSION), SCHEMA_VERSION)  # or handmade
     return record
+
+
+def read_as(path: Path, kind: type[Record]) -> Record | None:
+    """Read a record as a model. Return None if it is missing or damaged.
+
+    Raises:
+        FineTuneError: as `read_record`.
+    """
+    record = read_record(path)
+    try:
+        return None if record is None else kind.model_validate(record)
+    except ValidationError:
+        return None
 
 
 def require_schema(path: Path, seen: object, expected: int) -> None:

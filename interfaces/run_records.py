@@ -12,7 +12,7 @@ from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
-from interfaces.records import read_record
+from interfaces.records import read_as, read_record
 from interfaces.trainer_jobs import AdapterDifference
 
 
@@ -62,11 +62,7 @@ class Reproduction(BaseModel):
         Raises:
             FineTuneError: another version wrote it.
         """
-        record = read_record(folder.path / "reproduction.json")
-        try:
-            return None if record is None else cls.model_validate(record)
-        except ValidationError:
-            return None
+        return read_as(folder.path / "reproduction.json", cls)
 
     def write(self, folder: RunFolder) -> None:
         write_json(folder.path / "reproduction.json", self.model_dump(mode="json"))
@@ -125,11 +121,7 @@ class Lineage(BaseModel):
         Raises:
             FineTuneError: another version wrote it.
         """
-        record = read_record(folder.lineage)
-        try:
-            return None if record is None else cls.model_validate(record)
-        except ValidationError:
-            return None
+        return read_as(folder.lineage, cls)
 
     def write(self, folder: RunFolder) -> None:
         write_json(folder.lineage, self.model_dump(exclude_none=True))
