@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -175,7 +176,11 @@ class GateOutcome(BaseModel):
 
     @classmethod
     def of(cls, run: RunFolder) -> Self | None:
-        return read_as(run.evaluations / "gate.json", cls)
+        return read_as(cls.path_of(run), cls)
 
     def write(self, run: RunFolder) -> None:
-        write_json(run.evaluations / "gate.json", self.model_dump())
+        write_json(self.path_of(run), self.model_dump())
+
+    @staticmethod
+    def path_of(run: RunFolder) -> Path:
+        return run.evaluations / "gate.json"

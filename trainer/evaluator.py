@@ -80,6 +80,7 @@ class _Evaluation:
         self._adapter = adapter_folder(folder.run, self._spec.step)
         lineage = Lineage.of(folder.run)
         self._base = lineage.base if lineage else None
+        self._machine = lineage.machine if lineage else None
         revision = (self._base.revision if self._base else None) or config.model_revision
         self._config = config.model_copy(update={"model_revision": revision})
 
@@ -92,7 +93,7 @@ class _Evaluation:
         from trainer.evaluation.questions import gather, write_questions
         from trainer.models.device import choose_compute, peak_memory_bytes
 
-        compute = choose_compute(self._config)
+        compute = choose_compute(self._config, self._machine)  # as the run, so each attempt computes the same
         self._events.append(
             Started(
                 run=self._folder.id, model_name=self._config.model_name, device=str(compute.device),
@@ -105,6 +106,7 @@ class _Evaluation:
         origin = EvaluationOrigin.of(self._folder)
         if origin is None or origin.adapter_sha256 != sha256:  # the first attempt, or the run has been resumed since
             self._folder.answers.unlink(missing_ok=True)
+            self._folder.votes.unlink(missing_ok=True)
             rows = gather(self._folder, self._spec, self._config)
             self._warn(*rows.warnings)
             write_questions(self._folder, rows.questions)
@@ -141,7 +143,7 @@ class _Evaluation:
         if not any(missing.values()):
             return
         self._events.phase("model")
-        model = load_model(files, self._config, compute).eval()
+        model = load_model(files, self._config, compute).eval().requires_grad_(False)
         total = len(sides) * batches.total
         done = total - sum(batch.size for side in sides for batch in missing[side])
         with _Appender(self._folder.answers) as lines:

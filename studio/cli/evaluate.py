@@ -50,20 +50,28 @@ def evaluate(
     rows_to: Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write every row with its answers and scores to this .csv or .jsonl file.", callback=expanded)] = None,
 ) -> None:  # fmt: skip
     """Compare a run's answers with those of its base model. An evaluation waits in the queue and can be stopped and resumed."""
+    from interfaces.errors import FineTuneError
     from interfaces.evaluations import HELD_OUT, EvaluationSpec
+    from interfaces.problems import Code
+    from studio.evaluation.conditions import conditions
     from studio.evaluation.evaluations import create, delete, evaluation, submit
     from studio.runs.state import RunState, find_run, run_state
 
     folder = find_run(home_of(home), run)
     console = open_console(stderr=as_json)
+    spec = EvaluationSpec(
+        dataset=data or HELD_OUT, base=base, step=checkpoint, probe=general, pattern=pattern,
+        metrics=_metrics(metric or []), json_schema=_schema_of(json_schema), gate=gate, max_rows=max_rows,
+        max_new_tokens=max_new_tokens,
+    )  # fmt: skip
     if resume is not None:
+        conditions(gate)
+        if spec.model_copy(update={"gate": ""}) != EvaluationSpec(dataset=HELD_OUT):
+            raise FineTuneError.of(
+                Code.VALUE_INVALID, field="--resume", value=str(resume), expected="without_other_settings"
+            )
         job = evaluation(folder, resume)
     else:
-        spec = EvaluationSpec(
-            dataset=data or HELD_OUT, base=base, step=checkpoint, probe=general, pattern=pattern,
-            metrics=_metrics(metric or []), json_schema=_schema_of(json_schema), gate=gate, max_rows=max_rows,
-            max_new_tokens=max_new_tokens,
-        )  # fmt: skip
         job = create(folder, spec)
     if run_state(job) is not RunState.FINISHED:
         try:
@@ -76,7 +84,7 @@ def evaluate(
             print(json.dumps({"evaluation": job.id}) if as_json else f"Queued. 'finetune evaluate {folder.id} --resume {job.number}' shows it.")  # fmt: skip
             return
         _follow(job, console)
-    sys.exit(_tell(job, console, as_json, rows_to))
+    sys.exit(_tell(job, console, gate, as_json, rows_to))
 
 
 def _metrics(names: list[str]) -> list[Metric]:
@@ -157,8 +165,8 @@ def _follow(job: EvaluationFolder, console: Console) -> None:
     wait_until_gone(job)
 
 
-def _tell(job: EvaluationFolder, console: Console, as_json: bool, rows_to: Path | None) -> int:
-    """Print the table and what it says, and return the exit code."""
+def _tell(job: EvaluationFolder, console: Console, gate: str, as_json: bool, rows_to: Path | None) -> int:
+    """Print the table and what it says, and return the exit code. Without a gate, that of the evaluation decides."""
     from rich.markup import escape
 
     from interfaces.problems import BROKEN_RUN
@@ -174,11 +182,12 @@ def _tell(job: EvaluationFolder, console: Console, as_json: bool, rows_to: Path 
         console.print(f"[red]Failed.[/] {escape(sentence(now.problem))}")
         return 1 if now.problem.code in BROKEN_RUN else 2
     finished = now.state is RunState.FINISHED
-    outcome = decide(now.spec.gate, now.result, job.number) if now.spec.gate and now.result and finished else None
+    gate = gate or now.spec.gate
+    outcome = decide(gate, now.result, job.number) if gate and now.result and finished else None
     if as_json:
         record = now.result.model_dump(mode="json", exclude={"rows", "read_bytes"}) if now.result else {}
-        gate = outcome.model_dump() if outcome else None
-        print(json.dumps({"evaluation": job.id, "state": now.state, **record, "gate": gate}, ensure_ascii=False))
+        record["gate"] = outcome.model_dump() if outcome else None
+        print(json.dumps({"evaluation": job.id, "state": now.state, **record}, ensure_ascii=False))
     else:
         for problem in now.warnings:
             console.print(f"[yellow]Note:[/] {escape(sentence(problem))}")
@@ -191,7 +200,7 @@ def _tell(job: EvaluationFolder, console: Console, as_json: bool, rows_to: Path 
     if rows_to is not None:
         text = rows_as_csv(job) if rows_to.suffix.lower() == ".csv" else "".join(rows_as_jsonl(job))
         rows_to.write_text(text, encoding="utf-8")
-    return 1 if (now.spec.gate and not finished) or (outcome is not None and not outcome.passed) else 0
+    return 1 if (gate and not finished) or (outcome is not None and not outcome.passed) else 0
 
 
 def _print_result(result: EvaluationResult) -> None:

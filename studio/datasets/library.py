@@ -17,6 +17,8 @@ from interfaces.config import FineTuneConfig, config_errors
 from interfaces.data_files import BINARIES, SUFFIXES
 from interfaces.dataset_records import DatasetReport, NamedReport, RowProblem
 from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import evaluations_of
+from interfaces.evaluations import HELD_OUT, EvaluationSpec
 from interfaces.example import Example
 from interfaces.example_file import ExampleFile
 from interfaces.files import write_json
@@ -109,13 +111,14 @@ def _unknown(folder: DatasetFolder) -> DatasetReport:
 
 
 def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
-    """Return the runs that trained on each dataset, from small JSON records: reading all configs would take seconds."""
+    """Return the runs that trained on each dataset or are evaluated on it, from small JSON records: reading all configs would take seconds."""
     used: dict[str, list[str]] = {}
     for path in sorted(home.runs.iterdir()) if home.runs.is_dir() else ():
         folder = RunFolder(path)
         with contextlib.suppress(FineTuneError):  # another version wrote it
             meta, lineage = RunMeta.of(folder), Lineage.of(folder)
             ids = {meta.dataset_id, meta.validation_id}
+            ids |= {EvaluationSpec.of(evaluation).dataset for evaluation in evaluations_of(folder)} - {HELD_OUT}
             origins = (lineage.dataset, lineage.validation_dataset) if lineage else ()
             ids |= {origin.id for origin in origins if origin is not None}
             for dataset in ids - {""}:

@@ -16,13 +16,20 @@ _SECTION = re.compile(rf"\n*{BEGIN}.*?{END}\n*", re.DOTALL)
 
 
 def update_card(folder: EvaluationFolder, spec: EvaluationSpec, result: EvaluationResult) -> None:
-    """Put an evaluation in the card of the adapter that it is of. Nothing happens if that has changed since."""
+    """Put an evaluation of a run's result in the card of its adapter. Nothing happens if that has changed since."""
     adapter = folder.run.adapter
     card = adapter / "README.md"
-    if not card.is_file() or sha256_of(adapter / "adapter_model.safetensors") != result.adapter_sha256:
+    if (
+        spec.step is not None
+        or not card.is_file()
+        or sha256_of(adapter / "adapter_model.safetensors") != result.adapter_sha256
+    ):
         return
-    rest = _SECTION.sub("\n", card.read_text(encoding="utf-8")).rstrip("\n")
-    write_text(card, f"{rest}\n\n{BEGIN}\n{section(spec, result)}\n{END}\n")
+    before = card.read_text(encoding="utf-8")
+    rest = _SECTION.sub("\n", before).rstrip("\n")
+    after = f"{rest}\n\n{BEGIN}\n{section(spec, result)}\n{END}\n"
+    if after != before:
+        write_text(card, after)
 
 
 def section(spec: EvaluationSpec, result: EvaluationResult) -> str:

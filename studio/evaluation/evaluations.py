@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import jsonschema
 import regex
 from pydantic import BaseModel
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.evaluation_folder import EvaluationFolder, create_evaluation_folder, evaluations_of
-from interfaces.evaluations import HELD_OUT, EvaluationSpec
+from interfaces.evaluations import HELD_OUT, EvaluationSpec, GateOutcome
 from interfaces.events import Phase, Warned, read_tail
 from interfaces.files import sha256_of
 from interfaces.folders import Home, RunFolder
@@ -24,7 +27,7 @@ from interfaces.run_control import StopRequest
 from interfaces.run_records import adapter_folder
 from studio.datasets.library import dataset_name, describe, ensure_dataset
 from studio.evaluation.card import update_card
-from studio.evaluation.conditions import conditions, needs_probe
+from studio.evaluation.conditions import FORGETTING, conditions, needs_probe
 from studio.evaluation.gate import decide
 from studio.evaluation.scoring import EvaluationResult, result_of
 from studio.processes.launcher import launcher_of
@@ -131,6 +134,9 @@ def delete(folder: EvaluationFolder) -> None:
         if launcher_of(folder.home).find(folder) is not None:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=run_state(folder).value)
         folder.ticket.unlink(missing_ok=True)
+        outcome = GateOutcome.of(folder.run)
+        if outcome is not None and outcome.evaluation == folder.number:
+            GateOutcome.path_of(folder.run).unlink(missing_ok=True)
         gone = folder.path.rename(folder.path.with_name(f".gone-{folder.path.name}"))
     shutil.rmtree(gone, ignore_errors=True)
 
@@ -169,15 +175,15 @@ def state_of(folder: EvaluationFolder, with_result: bool = True) -> EvaluationSt
 
 
 def finish(folder: EvaluationFolder) -> None:
-    """Score an evaluation that has ended, decide its gate, and add it to the model card."""
+    """Score an evaluation that has ended, decide its gate, and add it to the model card if no newer one is there."""
     result = result_of(folder)
     if result is None or run_state(folder) is not RunState.FINISHED:
         return
     spec = EvaluationSpec.of(folder)
     if spec.gate and spec.recipe:
         decide(spec.gate, result, folder.number).write(folder.run)
-        folder.run.summary.unlink(missing_ok=True)
-    if spec.step is None:
+    newer = [one for one in evaluations_of(folder.run) if one.number > folder.number]
+    if not any(run_state(one) is RunState.FINISHED and EvaluationSpec.of(one).step is None for one in newer):
         update_card(folder, spec, result)
 
 
@@ -189,16 +195,20 @@ def start_gate(run: RunFolder) -> None:
     """
     if run_state(run) is RunState.FINISHED:
         for folder in evaluations_of(run):
-            if EvaluationSpec.of(folder).recipe and not folder.attempts() and not folder.is_waiting:
+            begun = folder.attempts() or folder.is_waiting or folder.stop.exists()
+            if EvaluationSpec.of(folder).recipe and not begun:
                 submit(folder)
 
 
 def _checked(home: Home, spec: EvaluationSpec) -> EvaluationSpec:
+    named = {condition.name for condition in conditions(spec.gate)}
+    if FORGETTING in named and not spec.base:
+        raise FineTuneError.of(Code.VALUE_INVALID, field="gate", value=repr(spec.gate[:80]), expected="with_base")
     if needs_probe(spec.gate):
         spec = spec.model_copy(update={"probe": True})
     if not (spec.dataset or spec.probe):
         raise FineTuneError.of(Code.VALUE_MISSING, field="dataset")
-    asked = {*spec.metrics, *(condition.name for condition in conditions(spec.gate))}
+    asked = {*spec.metrics, *named}
     if spec.pattern:
         try:
             regex.compile(spec.pattern)
@@ -221,13 +231,29 @@ def _checked(home: Home, spec: EvaluationSpec) -> EvaluationSpec:
 
 
 def _check_schema(schema: Mapping[str, object]) -> None:
+    resource = Resource.from_contents(schema, default_specification=DRAFT202012)
+    resolver = Registry().resolver_with_root(resource)  # an empty one: no reference is fetched from the network
     try:
         jsonschema.validators.validator_for(schema).check_schema(schema)
+        for reference in _references(schema):
+            resolver.lookup(reference)
     except jsonschema.SchemaError as error:
         reason = error.message[:120]
         raise FineTuneError.of(
             Code.VALUE_INVALID, field="json_schema", value=reason, expected="a_json_schema"
         ) from error
+    except Unresolvable as error:
+        seen = repr(error.ref)[:120]
+        raise FineTuneError.of(Code.VALUE_INVALID, field="$ref", value=seen, expected="in_the_schema") from error
+
+
+def _references(schema: object) -> Iterator[str]:
+    """Yield all references of a schema."""
+    parts = schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ()
+    if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+        yield schema["$ref"]
+    for part in parts:
+        yield from _references(part)
 
 
 def _is_outdated(run: RunFolder, step: int | None, result: EvaluationResult) -> bool:

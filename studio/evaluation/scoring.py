@@ -156,6 +156,9 @@ def _scores(row: Answered, metrics: Sequence[Metric], spec: EvaluationSpec) -> R
     found = RowScores(number=row.question.number)
     sides: dict[Side, dict[str, float]] = {"base": found.base, "tuned": found.tuned}
     for side, scores in sides.items():
+        loss = row.losses.get(side)
+        if loss is not None and loss.loss is not None:
+            scores["loss"] = round(loss.loss / loss.trained_tokens, 6)
         line = row.answers.get(side)
         reference = row.question.reference
         if line is None or line.answer is None or reference is None or line.end == "too_long":
@@ -164,9 +167,6 @@ def _scores(row: Answered, metrics: Sequence[Metric], spec: EvaluationSpec) -> R
             scores[PROBE] = scores[f"{PROBE}.{row.question.kind}"] = accepts(row.question, line.answer)
         else:
             scores |= {metric: round(score(metric, line.answer, reference, spec), 6) for metric in metrics}
-        loss = row.losses.get(side)
-        if loss is not None and loss.loss is not None:
-            scores["loss"] = round(loss.loss / loss.trained_tokens, 6)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from interfaces.errors import FineTuneError
 from interfaces.evaluation_folder import EvaluationFolder, evaluations_of
@@ -87,6 +87,19 @@ def rows_of(folder: EvaluationFolder) -> Iterator[dict[str, object]]:
             if line is not None or side in row.losses:
                 record[side] = {"answer": line.answer if line else None, **(getattr(own, side) if own else {})}
         yield record
+
+
+def rows_by_difference(folder: EvaluationFolder, metric: str) -> list[dict[str, object]]:
+    """Return the questions with those first on which the models' scores differ most; without a metric, in their order."""
+    result, rows = result_of(folder), list(rows_of(folder))
+    if result is None or not metric:
+        return rows
+    differences = {
+        row.number: abs(row.tuned[metric] - row.base[metric])
+        for row in result.rows
+        if metric in row.tuned and metric in row.base
+    }
+    return sorted(rows, key=lambda record: -differences.get(cast(int, record["number"]), -1.0))
 
 
 def _said(content: str, calls: Sequence[dict[str, object]]) -> str:

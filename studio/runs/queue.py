@@ -26,7 +26,7 @@ from interfaces.events import Step, read_tail
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import read_run_config
-from interfaces.run_control import DeviceLock, Ticket
+from interfaces.run_control import DeviceLock, StopRequest, Ticket
 from interfaces.run_records import RunMeta
 from studio.processes.launcher import Launcher, launcher_of
 from studio.runs.state import is_being_started, run_state
@@ -192,6 +192,8 @@ class RunQueue:
         with self.alone():
             self._require(folder)
             folder.ticket.unlink()
+            if isinstance(folder, EvaluationFolder) and not folder.attempts():
+                StopRequest("save", attempt=0).write(folder.stop)  # otherwise that of a recipe would be queued again
 
     def move(self, folder: RunFolder, position: int) -> None:
         """Move a run to another position, counted from 1.

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError, computed_field
 
@@ -189,7 +188,7 @@ def summary_of(folder: RunFolder, histories: dict[str, RunHistory] | None = None
     stored = _stored(folder)
     if stored is not None:
         return stored
-    described = _changed(folder.meta)  # first: what a person says meanwhile makes the stored summary out of date
+    described = _described(folder)  # first: what a person says meanwhile makes the stored summary out of date
     history = None if histories is None else histories.setdefault(folder.id, RunHistory(folder))
     summary = summarize(folder, history)
     # A run is over only when its processes are gone too.
@@ -205,7 +204,7 @@ def _stored(folder: RunFolder) -> RunSummary | None:
         return None
     if record.pop("schema_version", None) != SCHEMA_VERSION:
         return None  # the summary can be derived again
-    if record.pop("meta_changed", None) != _changed(folder.meta):
+    if record.pop("meta_changed", None) != _described(folder):
         return None
     try:
         return RunSummary.model_validate(record)
@@ -213,13 +212,16 @@ def _stored(folder: RunFolder) -> RunSummary | None:
         return None  # the file is damaged
 
 
-def _changed(path: Path) -> list[int]:
-    """Return what differs once the file is written again; empty if there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return []
-    return [status.st_mtime_ns, status.st_ino]
+def _described(folder: RunFolder) -> list[int]:
+    """Return what differs once somebody describes the run anew, or its gate is decided."""
+    found = []
+    for path in (folder.meta, GateOutcome.path_of(folder)):
+        try:
+            status = path.stat()
+            found += [status.st_mtime_ns, status.st_ino]
+        except OSError:
+            found += [0, 0]
+    return found
 
 
 def list_runs(home: Home, histories: dict[str, RunHistory] | None = None) -> list[RunSummary]:

@@ -10,12 +10,13 @@ import { ago } from "./format.js";
 
 /** @typedef {import("./evaluate_view.js").Evaluation} Evaluation */
 /** @typedef {import("./evaluate_view.js").Line} Line */
+/** @typedef {{ element: HTMLElement, progress: (now: Evaluation) => void }} Card */
 
 const POLL_MS = 1500;
 
 class EvaluatePage {
   #finished = "";
-  /** @type {Map<string, { shown: string, element: HTMLElement }>} what hasn't changed stays as it is: opened, scrolled */
+  /** @type {Map<string, Card & { shown: string }>} what hasn't changed stays as it is: opened, scrolled, focused */
   #cards = new Map();
 
   /** @param {HTMLElement} root @param {import("./start.js").Settings} settings */
@@ -70,13 +71,13 @@ class EvaluatePage {
   /** @param {Evaluation[]} list */
   show(list) {
     const cards = list.map((one) => {
-      const [key, shown] = [`${one.run}.${one.number}`, JSON.stringify(one)];
+      const [key, shown] = [`${one.run}.${one.number}`, JSON.stringify({ ...one, phase: "", progress: null })];
       const known = this.#cards.get(key);
-      if (known?.shown === shown) return known.element;
-      const element = this.card(one);
-      known?.element.replaceWith(element);
-      this.#cards.set(key, { shown, element });
-      return element;
+      const card = known?.shown === shown ? known : this.card(one);
+      if (card !== known) known?.element.replaceWith(card.element);
+      this.#cards.set(key, { ...card, shown });
+      card.progress(one);
+      return card.element;
     });
     const wanted = cards.length ? cards : [this.empty];
     const there = [...this.list.children];
@@ -84,25 +85,25 @@ class EvaluatePage {
       this.list.replaceChildren(...wanted);
   }
 
-  /** @param {Evaluation} one */
+  /** @param {Evaluation} one @returns {Card} */
   card(one) {
     const { texts } = this;
     const title = titleOf(one.spec, texts, (step) => fill(texts.at_step, { step }));
     const state = one.after_training ? texts.after_training : texts[`state_${one.state}`];
     const heading = make("h2", { id: `evaluation-${one.number}` }, title);
-    const bar = one.over ? null : make("progress", { max: 1, value: shareOf(one), "aria-label": title });
-    const done = one.progress ? `${one.phase} ${one.progress[0]} / ${one.progress[1]}` : one.phase;
+    const bar = make("progress", { max: 1, value: 0, "aria-label": title });
+    const done = make("span", { class: "fs-hint" }, one.over ? ago(this.language, one.spec.created, Date.now() / 1000) : ""); // prettier-ignore
     const line = make(
       "div",
       { class: "fs-row" },
       make("span", { class: "fs-state", "data-state": one.after_training ? "queued" : one.state }, state),
-      bar,
-      make("span", { class: "fs-hint" }, one.over ? ago(this.language, one.spec.created, Date.now() / 1000) : done),
+      one.over ? null : bar,
+      done,
       make("span", { class: "fs-spring" }),
       ...this.actions(one, title),
     );
     const notes = [...one.warnings, ...(one.outdated ? [texts.evaluation_outdated] : [])];
-    return make(
+    const element = make(
       "section",
       { class: "fs-evaluation", "aria-labelledby": heading.id },
       heading,
@@ -113,6 +114,12 @@ class EvaluatePage {
       one.table.length ? this.table(one.table, title) : null,
       one.table.length ? this.details(one) : null,
     );
+    const progress = (/** @type {Evaluation} */ now) => {
+      if (now.over) return;
+      bar.value = shareOf(now);
+      setText(done, now.progress ? `${now.phase} ${now.progress[0]} / ${now.progress[1]}` : now.phase);
+    };
+    return { element, progress };
   }
 
   /** @param {Evaluation} one @param {string} title */

@@ -2,7 +2,7 @@
 // @ts-check
 import { ask, inWords } from "./api.js";
 import { button, fill, heads, labelled, make, scrolling, setText } from "./dom.js";
-import { amount, byDifference } from "./evaluate_view.js";
+import { amount } from "./evaluate_view.js";
 
 /** @typedef {import("./evaluate_view.js").Row} Row */
 /** @typedef {import("./evaluate_view.js").Evaluation} Evaluation */
@@ -10,7 +10,8 @@ import { amount, byDifference } from "./evaluate_view.js";
 /** @param {Record<string, any>} texts @param {string} path @param {Evaluation} one @returns {HTMLElement} */
 export function rowList(texts, path, one) {
   const names = one.table.filter(({ name }) => name !== "perplexity" && !name.includes("."));
-  const order = make("select", { id: `order-${one.number}` }, make("option", { value: "" }, texts.row_order), ...names.map(({ name, label }) => make("option", { value: name }, fill(texts.by_difference, { metric: label })))); // prettier-ignore
+  const sortable = one.spec.base ? names : [];
+  const order = make("select", { id: `order-${one.number}` }, make("option", { value: "" }, texts.row_order), ...sortable.map(({ name, label }) => make("option", { value: name }, fill(texts.by_difference, { metric: label })))); // prettier-ignore
   const body = make("tbody");
   const said = make("p", { class: "fs-hint", role: "status" });
   const more = button(texts.more_rows, () => read(), "", { hidden: true });
@@ -24,9 +25,8 @@ export function rowList(texts, path, one) {
   const answer = (/** @type {Row} */ row, /** @type {"base" | "tuned"} */ side) =>
     make("td", {}, make("div", { class: "fs-long" }, row[side]?.answer ?? "–"), make("small", {}, scores(row, side)));
   const draw = () => {
-    const sorted = order.value ? byDifference(rows, order.value) : rows;
     body.replaceChildren(
-      ...sorted.map((row) =>
+      ...rows.map((row) =>
         make(
           "tr",
           {},
@@ -39,8 +39,10 @@ export function rowList(texts, path, one) {
     );
   };
   const read = async () => {
+    const by = order.value;
     try {
-      const found = await ask(`${path}/rows?start=${rows.length}`);
+      const found = await ask(`${path}/rows?start=${rows.length}&by=${by}`);
+      if (by !== order.value) return; // another order has been chosen meanwhile
       rows = [...rows, ...found.rows];
       more.hidden = rows.length >= found.total;
       setText(said, fill(texts.rows_shown, { count: rows.length, total: found.total }));
@@ -49,7 +51,10 @@ export function rowList(texts, path, one) {
       setText(said, inWords(error, texts));
     }
   };
-  order.addEventListener("change", draw);
+  order.addEventListener("change", () => {
+    rows = [];
+    read();
+  });
   read();
   const columns = [texts.prompt, texts.reference, ...(one.spec.base ? [texts.before] : []), texts.after];
   const table = make("table", { class: "fs-row-table" }, make("thead", {}, heads(...columns)), body);

@@ -50,9 +50,3 @@ export function titleOf(spec, texts, step) {
 
 /** How far it is, from 0 to 1. @param {Evaluation} one */
 export const shareOf = ({ progress }) => (progress ? progress[0] / progress[1] : 0);
-
-/** Rows that the base model and the tuned one score differently come first, the largest difference at the top. @param {Row[]} rows @param {string} metric */
-export function byDifference(rows, metric) {
-  const of = (/** @type {Row} */ row) => Math.abs(Number(row.tuned?.[metric] ?? 0) - Number(row.base?.[metric] ?? 0));
-  return [...rows].sort((a, b) => of(b) - of(a) || a.number - b.number);
-}

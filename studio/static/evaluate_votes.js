@@ -13,6 +13,7 @@ import { button, fill, make, setText, statusLine } from "./dom.js";
 
 /** @param {Record<string, any>} texts @param {string} path @returns {HTMLElement} */
 export function voteBox(texts, path) {
+  let busy = false;
   const pair = make("div");
   const result = make("p", { class: "fs-hint" });
   const said = statusLine({ class: "fs-problem", hidden: true });
@@ -23,7 +24,9 @@ export function voteBox(texts, path) {
     if (!next) return pair.replaceChildren(make("p", {}, texts.votes_done));
     const side = (/** @type {string} */ name, /** @type {string} */ answer) =>
       make("div", { class: "fs-answer" }, make("strong", {}, name), make("div", { class: "fs-said-text" }, answer || "–")); // prettier-ignore
-    const choose = (/** @type {string} */ choice) => () => act(() => post(`${path}/votes`, { question: next.number, choice })); // prettier-ignore
+    const choose = (/** @type {string} */ choice) => (/** @type {MouseEvent} */ event) => {
+      if (event.detail < 2) act(() => post(`${path}/votes`, { question: next.number, choice })); // no double click, which would vote on the next pair too
+    };
     pair.replaceChildren(
       make("p", { class: "fs-asked" }, next.prompt),
       make("div", { class: "fs-sides" }, side("A", next.a), side("B", next.b)),
@@ -39,12 +42,18 @@ export function voteBox(texts, path) {
     );
   };
   const act = async (/** @type {() => Promise<Votes>} */ work) => {
+    if (busy) return; // a second click would be a vote on the next pair
+    busy = true;
+    const focused = pair.contains(document.activeElement);
     try {
       show(await work());
+      if (focused) pair.querySelector("button")?.focus();
       said.hidden = true;
     } catch (error) {
       said.hidden = false;
       setText(said, inWords(error, texts));
+    } finally {
+      busy = false;
     }
   };
   const undo = button(texts.vote_undo, () => act(() => post(`${path}/votes`, undefined, "DELETE")), "fs-small", { disabled: true }); // prettier-ignore

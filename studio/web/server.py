@@ -25,6 +25,7 @@ from interfaces.folders import Home
 from interfaces.problems import Code
 from interfaces.texts import LANGUAGES
 from studio.chat.chats import Chats
+from studio.ending import catch_up
 from studio.finetune_manager import FinetuneManager
 from studio.jobs import DatasetJobs
 from studio.models.hub_access import fill_environment
@@ -174,6 +175,7 @@ def serve(
     manager = FinetuneManager(SupervisedTrainer(), home)
     app: Any = build_app(home, token, LOCAL_NAMES | {host}, warm_trainer, manager)
     threading.Thread(target=manager.queue.tend_always, name="queue", daemon=True).start()
+    threading.Thread(target=catch_up, args=(home,), name="ends", daemon=True).start()
     if resume_interrupted:
         manager.resume_interrupted()
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  only compared

@@ -60,7 +60,7 @@ def test_a_run_is_evaluated_and_its_answers_compared_blindly(
     expect(card.locator(".fs-state")).to_have_text(EN["state_finished"])
     card.get_by_text(EN["blind_votes"]).click()
     for left in (9, 8):
-        card.get_by_role("button", name=EN["vote_a"]).click()
+        card.get_by_role("button", name=EN["vote_a"]).dblclick()
         expect(card.get_by_text(f"{left} pairs left")).to_be_visible()
     card.get_by_role("button", name=EN["vote_undo"]).click()
     expect(card.get_by_text("9 pairs left")).to_be_visible()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from interfaces.config import FineTuneConfig
+from interfaces.evaluation_folder import evaluations_of
+from interfaces.evaluations import GateOutcome
+from interfaces.events import Finished
 from interfaces.folders import Home
 from studio import ending
+from studio.evaluation.evaluations import create_for_gate
+from studio.runs.queue import RunQueue
 from tests.support.evaluations import answers, question, recorded_evaluation
-from tests.support.records import recorded_run
+from tests.support.records import recorded_run, step
 
 
 def test_an_evaluation_is_scored_even_if_another_step_fails(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +35,23 @@ def test_the_end_of_a_run_is_diagnosed_and_told(home: Home, monkeypatch: pytest.
     monkeypatch.setattr(ending, "fix_of", told.append)
     ending.main([str(home.path), run.id])
     assert told == [run, run]
+
+
+def test_ends_that_nobody_handled_are_handled_later(home: Home, tmp_path: Path) -> None:
+    """Their supervisor was killed, or the machine was shut down."""
+    RunQueue(home).pause()
+    end = Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1)
+    run, damaged = recorded_run(home, step(1), end), recorded_run(home, step(1), end)
+    for folder in (run, damaged):
+        folder.adapter.mkdir()
+        (folder.adapter / "adapter_config.json").write_text("{}")
+        create_for_gate(folder, FineTuneConfig(dataset="d", gate="loss < 1"))
+    evaluations_of(damaged)[0].config.write_text("{")
+    scored = recorded_evaluation(
+        run, [question(1, "Q", "yes")], answers(1, "no", "yes"), gate="exact match > 0", recipe=True
+    )
+    ending.catch_up(home)
+    assert [one.run for one in RunQueue(home).waiting()] == [f"{run.id}.1"]
+    outcome = GateOutcome.of(run)
+    assert outcome is not None
+    assert (outcome.passed, outcome.evaluation) == (True, scored.number)

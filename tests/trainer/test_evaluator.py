@@ -11,10 +11,11 @@ import pytest
 
 from interfaces.evaluation_folder import EvaluationFolder, create_evaluation_folder
 from interfaces.evaluations import EvaluationSpec, read_lines
-from interfaces.events import Failed, Finished, Phase, Warned, read_events
+from interfaces.events import Failed, Finished, Phase, Started, Warned, read_events
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import write_run_config
+from interfaces.run_records import Lineage
 from studio.evaluation.scoring import result_of
 from tests.conftest import alpaca_rows, write_rows
 from tests.support.tiny_runs import train
@@ -120,6 +121,15 @@ def test_an_evaluation_killed_at_ten_moments_has_the_same_table(
     assert second.rows == first.rows
 
 
+def test_each_attempt_computes_in_the_runs_own_way(run: RunFolder) -> None:
+    lineage = Lineage.of(run)
+    assert lineage is not None
+    machine = lineage.machine.model_copy(update={"dtype": "bfloat16", "threads": 1})
+    lineage.model_copy(update={"machine": machine}).write(run)
+    [started] = [event for event in evaluated(written(run, base=False)) if isinstance(event, Started)]
+    assert (started.dtype, started.threads) == ("bfloat16", 1)
+
+
 def test_a_complete_evaluation_loads_no_model(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = written(run, base=False)
     evaluated(folder)
@@ -133,8 +143,10 @@ def test_a_run_that_was_trained_further_is_evaluated_anew(run: RunFolder) -> Non
     evaluated(folder)
     shutil.copy(run.checkpoint(8) / "adapter_model.safetensors", run.adapter / "adapter_model.safetensors")
     before = folder.answers.read_bytes()
+    folder.votes.write_text("{}")
     evaluated(folder, 2)
     assert folder.answers.read_bytes() != before
+    assert not folder.votes.exists(), "they were on answers that are gone"
     of_the_checkpoint = written(run, base=False, step=8)
     evaluated(of_the_checkpoint)
     assert result_of(of_the_checkpoint) == result_of(folder)

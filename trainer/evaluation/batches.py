@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
 from interfaces.chats import Sampling
 from interfaces.evaluations import AnswerEnd
 from trainer.evaluation.generation import generation_settings
+from trainer.kernels.chunked_loss import changed_logits, summed_loss
 from trainer.tokens.batches import padded_batch
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import IGNORE_INDEX
@@ -23,7 +25,9 @@ from trainer.tokens.token_store import IGNORE_INDEX
 TOKENS_AT_ONCE = 16
 """After this many tokens, complete answers leave the batch. Asking less often computes more tokens that nobody reads."""
 LOSS_TOKENS = 1024
-"""Tokens of a batch whose losses are computed together: their logits for a large vocabulary take about 1 GB in fp32."""
+"""Tokens of a batch whose losses are computed together."""
+PROMPT_TOKENS = 16_384
+"""The most prompt tokens of a batch of answers, with padding: their keys and values take 1 to 2 GB for a 3B model."""
 
 
 @dataclass
@@ -125,12 +129,18 @@ def losses(model: PreTrainedModel, template: ChatTemplate, rows: Sequence[RowTok
     batch = padded_batch(
         [{"input_ids": row.ids, "labels": row.labels} for row in rows], template.tokenizer.pad_token_id
     )
-    logits = model(
-        input_ids=batch["input_ids"].to(model.device), attention_mask=batch["attention_mask"].to(model.device),
-        use_cache=False,
-    ).logits  # fmt: skip
-    for row, own in zip(rows, logits, strict=True):
+    inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+    causal = model.get_base_model() if isinstance(model, PeftModel) else model
+    head, body = causal.get_output_embeddings(), causal.get_decoder()
+    # The logits of a long row for a large vocabulary take many GB, so they exist for a few trained tokens at a time.
+    chunked = head is not None and body is not causal and not changed_logits(causal)
+    found = body(**inputs, use_cache=False).last_hidden_state if chunked else model(**inputs, use_cache=False).logits
+    for row, own in zip(rows, found, strict=True):
         labels = torch.tensor(row.labels[1:], device=model.device)
         at = labels != IGNORE_INDEX
-        sums = torch.nn.functional.cross_entropy(own[: len(labels)][at].float(), labels[at], reduction="sum")
-        yield RowLoss(float(sums), row.trained)
+        kept, wanted = own[: len(labels)][at], labels[at]
+        yield RowLoss(float(summed_loss(head, kept, wanted) if chunked else _cross_entropy(kept, wanted)), row.trained)
+
+
+def _cross_entropy(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from interfaces.config import FineTuneConfig
 from interfaces.evaluations import EvaluationLine, EvaluationQuestion, EvaluationSpec, Side
 from interfaces.example import Example
-from trainer.evaluation.batches import Generated, RowTokens, generate_batch, loss_batches, losses
+from trainer.evaluation.batches import PROMPT_TOKENS, Generated, RowTokens, generate_batch, loss_batches, losses
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import IGNORE_INDEX
 
@@ -54,8 +54,7 @@ class Batches:
         # Answers of a similar length end at a similar time. The reference says best how long one will be.
         lengths = {one.number: len(one.reference.content) for one in questions if one.reference is not None}
         order = sorted(self._prompts, key=lambda number: (lengths[number], number))
-        for start in range(0, len(order), spec.batch_size):
-            self.all.append(Batch("answer", order[start : start + spec.batch_size], self._answer(order, start)))
+        self.all += [Batch("answer", group, self._answer(group)) for group in self._groups(order)]
 
     @property
     def total(self) -> int:
@@ -81,9 +80,20 @@ class Batches:
 
         return compute
 
-    def _answer(self, order: list[int], start: int) -> Callable[[PreTrainedModel, Side, Tell], list[EvaluationLine]]:
-        numbers = order[start : start + self._spec.batch_size]
+    def _groups(self, order: list[int]) -> Iterator[list[int]]:
+        """Split the questions into batches, fewer together if their prompts are long."""
+        group: list[int] = []
+        longest = 0
+        for number in order:
+            longest = max(longest, len(self._prompts[number]))
+            if group and (len(group) == self._spec.batch_size or (len(group) + 1) * longest > PROMPT_TOKENS):
+                yield group
+                group, longest = [], len(self._prompts[number])
+            group.append(number)
+        if group:
+            yield group
 
+    def _answer(self, numbers: list[int]) -> Callable[[PreTrainedModel, Side, Tell], list[EvaluationLine]]:
         def compute(model: PreTrainedModel, side: Side, tell: Tell) -> list[EvaluationLine]:
             positions, room = model.config.get_text_config().max_position_embeddings, self._spec.max_new_tokens
             left = {number: (positions or math.inf) - len(self._prompts[number]) for number in numbers}

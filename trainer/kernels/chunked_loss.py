@@ -17,6 +17,14 @@ from transformers.modeling_outputs import CausalLMOutput
 from interfaces.kernel_sizes import BLOCK_ELEMENTS, CHUNK_ELEMENTS
 from trainer.tokens.token_store import IGNORE_INDEX
 
+OWN_LOGITS = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling", "output_multiplier_scale")
+"""Config keys with which a model changes its logits after the head."""
+
+
+def changed_logits(model: PreTrainedModel) -> str:
+    """Return the config key with which a model changes what its head returns; empty if it doesn't."""
+    return next((name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)), "")
+
 
 def use_chunked_loss(model: PreTrainedModel) -> None:
     """Make `model(labels=...)` return a loss and no logits. Without labels the model works as before."""

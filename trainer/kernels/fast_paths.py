@@ -19,7 +19,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from interfaces.problems import Code, Problem
 from interfaces.run_records import Machine
-from trainer.kernels.chunked_loss import use_chunked_loss
+from trainer.kernels.chunked_loss import changed_logits, use_chunked_loss
 from trainer.kernels.flat_attention import FLAT
 from trainer.kernels.passed_trials import PassedTrials
 from trainer.tokens.batches import flat_batch
@@ -30,8 +30,6 @@ TRIAL_LENGTHS = (5, 9, 3)
 LEAK_LENGTHS = (37, 130, 61, 300)
 """Row lengths for the leak test, below and above the lengths at which attention switches its kernel."""
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
-OWN_LOGITS = ("final_logit_softcapping", "logits_soft_cap", "logit_scale", "logits_scaling", "output_multiplier_scale")
-"""Config keys with which a model changes its logits after the head."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +157,8 @@ def _take_chunked_loss(model: PreTrainedModel, passed: PassedTrials) -> str:
     if passed.get("loss"):
         use_chunked_loss(model)
         return ""
-    if changed := [name for name in OWN_LOGITS if getattr(model.config, name, None) not in (None, 1.0)]:
-        raise ValueError("own_logits", changed[0])
+    if changed := changed_logits(model):
+        raise ValueError("own_logits", changed)
     if getattr(model.config, "output_router_logits", False):
         return "expert_balance"
     sequence = _random_sequences(model)[1][None]

@@ -20,7 +20,7 @@ from interfaces.errors import FineTuneError
 from interfaces.problems import Code
 from trainer.models.starter import Progress
 
-WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "LICENSE*"]
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "LICENSE*", "README.md"]
 SHA256 = re.compile(r"[0-9a-f]{64}")
 IGNORED = ["original/*", "onnx/*", "*/*.safetensors"]
 """Other copies of the same weights in subfolders."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
+from interfaces.errors import FineTuneError
 from interfaces.evaluation_folder import EvaluationFolder, evaluations_of
 from interfaces.evaluations import HELD_OUT, METRICS, EvaluationSpec, GateOutcome, Metric
 from interfaces.folders import Home
@@ -18,7 +19,7 @@ from studio.evaluation.evaluations import EvaluationState, create, delete, evalu
 from studio.evaluation.gate import decide
 from studio.evaluation.scoring import EvaluationResult, MetricResult, result_of
 from studio.evaluation.statistics import FEWEST_OF_A_MEAN
-from studio.evaluation.table import comparison, finished_evaluations, rows_as_csv, rows_as_jsonl, rows_of
+from studio.evaluation.table import comparison, finished_evaluations, rows_as_csv, rows_as_jsonl, rows_by_difference
 from studio.evaluation.votes import Choice, Votes, undo_vote, vote, votes_of
 from studio.runs.state import RunState, named_run
 from studio.web.errors import PlainRoute
@@ -82,7 +83,7 @@ def evaluations_router(home: Home) -> APIRouter:
 
     @router.get("/api/evaluations")
     def read_finished(language: Language = "en") -> list[ShownEvaluation]:
-        return [_shown(state_of(folder), folder, language) for folder, _, _ in finished_evaluations(home)]
+        return [_listed(folder, language) for folder, _, _ in finished_evaluations(home)]
 
     @router.get("/api/evaluations.csv")
     def download_comparison() -> Response:
@@ -91,8 +92,7 @@ def evaluations_router(home: Home) -> APIRouter:
 
     @router.get("/api/runs/{run_id}/evaluations")
     def read_evaluations(run_id: str, language: Language = "en") -> list[ShownEvaluation]:
-        folders = evaluations_of(named_run(home, run_id))
-        return [_shown(state_of(folder), folder, language) for folder in reversed(folders)]
+        return [_listed(folder, language) for folder in reversed(evaluations_of(named_run(home, run_id)))]
 
     @router.get("/api/runs/{run_id}/evaluations/choices")
     def read_choices(run_id: str, language: Language = "en") -> EvaluationChoices:
@@ -141,8 +141,9 @@ def evaluations_router(home: Home) -> APIRouter:
         return {"deleted": True}
 
     @router.get("/api/runs/{run_id}/evaluations/{number}/rows")
-    def read_rows(run_id: str, number: int, start: Annotated[int, Query(ge=0)] = 0) -> ShownRows:
-        rows = list(rows_of(folder_of(run_id, number)))
+    def read_rows(run_id: str, number: int, start: Annotated[int, Query(ge=0)] = 0, by: str = "") -> ShownRows:
+        """`by` is the metric whose largest differences come first."""
+        rows = rows_by_difference(folder_of(run_id, number), by)
         return ShownRows(total=len(rows), rows=rows[start : start + MOST_ROWS])
 
     @router.get("/api/runs/{run_id}/evaluations/{number}/rows.jsonl")
@@ -193,6 +194,18 @@ def _shown(state: EvaluationState, folder: EvaluationFolder, language: Language)
         data_rows=result.data_rows if result else 0, few=result is not None and 0 < result.data_rows < FEWEST_OF_A_MEAN,
         gate=decide(state.spec.gate, result, folder.number) if state.spec.gate and result and state.state is RunState.FINISHED else None,
     )  # fmt: skip
+
+
+def _listed(folder: EvaluationFolder, language: Language) -> ShownEvaluation:
+    """Return an evaluation for a list, to which one that can't be read is no obstacle."""
+    try:
+        return _shown(state_of(folder), folder, language)
+    except FineTuneError as error:
+        return ShownEvaluation(
+            run=folder.run.id, run_name="", number=folder.number, state="failed", over=True, after_training=False, phase="",
+            spec=EvaluationSpec(dataset="unreadable", dataset_name=folder.id), progress=None, warnings=[], outdated=False,
+            problem=sentence(error.problems[0], language), table=[], metrics=[], data_rows=0, few=False, gate=None,
+        )  # fmt: skip
 
 
 def _lines(result: EvaluationResult, language: Language) -> list[ShownLine]:

@@ -49,6 +49,9 @@ def test_a_file_is_evaluated_and_shown_again(home: Home, tiny_model: Path, tmp_p
         (("last", "--general"), "no adapter"),
         (("last", "--metric", "bleu"), "rouge_l"),
         (("last", "--resume", "5"), "has no evaluation 5"),
+        (("last", "--resume", "5", "--max-rows", "3"), "without settings"),
+        (("last", "--resume", "5", "--gate", "good"), "'good' isn't a condition"),
+        (("last", "--general", "--no-base", "--gate", "forgetting < 2"), "base model's answers"),
         (("last", "--gate", "good"), "'good' isn't a condition"),
         (("last", "--json-schema", "gone.json"), "gone.json"),
         (("last", "--data", "gone.jsonl"), "gone.jsonl"),
@@ -91,3 +94,5 @@ def test_a_finished_evaluation_is_only_shown(home: Home) -> None:
     assert ended.returncode == 0
     assert "Exact match  8     0.000 [0.000, 0.324]  1.000 [0.676, 1.000]  +1.000" in ended.stdout
     assert "better" in ended.stdout
+    assert evaluate(home, "last", "--resume", "1", "--gate", "exact match > 0.9").returncode == 0
+    assert evaluate(home, "last", "--resume", "1", "--gate", "exact match < 0.9").returncode == 1

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from interfaces.errors import FineTuneError
+from interfaces.evaluation_folder import create_evaluation_folder
+from interfaces.evaluations import EvaluationSpec
 from interfaces.files import write_json
 from interfaces.folders import Home
 from interfaces.problems import Code
@@ -66,6 +68,12 @@ def test_deleting_used_dataset_requires_confirmation(home: Home, rows_file: Path
     assert list_datasets(home) == []
     restore_dataset(home, dataset)
     assert list_datasets(home)[0].id == dataset
+
+
+def test_a_dataset_of_an_evaluation_is_in_use(home: Home, rows_file: Path) -> None:
+    dataset, run = ensure_dataset(home, str(rows_file)), home.create_run()
+    EvaluationSpec(dataset=dataset).write(create_evaluation_folder(run))
+    assert list_datasets(home)[0].runs == (run.id,)
 
 
 def test_ambiguous_id_prefix_finds_nothing(home: Home, tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ def test_what_cannot_be_evaluated_is_refused_before_the_start(home: Home, tmp_pa
     assert refused(run, dataset="held_out", metrics=["pattern_match"]) is Code.VALUE_MISSING
     assert refused(run, dataset="held_out", metrics=["json_schema"]) is Code.VALUE_MISSING
     assert refused(run, dataset="held_out", json_schema={"type": 3}) is Code.VALUE_INVALID
+    elsewhere = {"$defs": {"a": {"type": "object"}}, "anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}
+    assert refused(run, dataset="held_out", json_schema=elsewhere) is Code.VALUE_INVALID
+    assert refused(run, dataset="held_out", gate="forgetting <= 2", base=False) is Code.VALUE_INVALID
     assert refused(run, dataset="held_out", gate="good enough") is Code.GATE_UNREADABLE
 
 
@@ -145,7 +148,27 @@ def test_a_gate_is_decided_and_the_list_of_runs_shows_it(home: Home) -> None:
     outcome = GateOutcome.of(run)
     assert outcome is not None
     assert (outcome.evaluation, outcome.failed) == (2, ["exact match > 0.5 (0)"])
-    assert "## Evaluation" in (run.adapter / "README.md").read_text()
+    delete(evaluations_of(run)[0])
+    assert summary_of(run).gate == "failed"
+    delete(evaluations_of(run)[0])
+    assert summary_of(run).gate == "", "it was decided by what is deleted"
+
+
+def test_the_card_holds_the_newest_evaluation_of_the_result(home: Home) -> None:
+    run = recorded_run(home, step(1), Finished(step=1, adapter="adapter", peak_memory_bytes=1, seconds=1))
+    run.adapter.mkdir()
+    (run.adapter / "adapter_model.safetensors").write_bytes(b"w")
+    card = run.adapter / "README.md"
+    card.write_text("# Card\n")
+    sha256 = sha256_of(run.adapter / "adapter_model.safetensors")
+    for name, more in (("old.jsonl", {}), ("new.jsonl", {}), ("of-a-step.jsonl", {"step": 3})):
+        recorded_evaluation(
+            run, [question(1, "Q", "yes")], answers(1, "no", "yes"), adapter_sha256=sha256, dataset_name=name, **more
+        )
+    for folder in reversed(evaluations_of(run)):
+        finish(folder)
+    assert "rows of new.jsonl" in card.read_text()
+    assert card.read_text().count("## Evaluation") == 1
 
 
 def test_the_evaluation_of_a_recipe_starts_when_its_run_has_finished(home: Home, tmp_path: Path) -> None:
@@ -169,6 +192,11 @@ def test_the_evaluation_of_a_recipe_starts_when_its_run_has_finished(home: Home,
     start_gate(finished)
     start_gate(finished)
     assert [one.run for one in RunQueue(home).waiting()] == [f"{finished.id}.1"]
+    stop(evaluations_of(finished)[0])
+    start_gate(finished)
+    assert not RunQueue(home).waiting(), "somebody has removed it"
+    submit(evaluations_of(finished)[0])
+    assert RunQueue(home).waiting()
 
 
 def test_a_gate_needs_rows_to_decide_it() -> None:

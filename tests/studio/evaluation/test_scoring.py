@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from interfaces.evaluations import EvaluationLine
+from interfaces.evaluations import EvaluationLine, EvaluationQuestion
+from interfaces.example import Example
 from interfaces.folders import Home
 from studio.evaluation.scoring import answered, result_of
 from tests.support.evaluations import answers, losses, question, recorded_evaluation
@@ -109,3 +110,10 @@ def test_odd_line_separators_and_losses_that_are_not_finite(home: Home) -> None:
     loss = result.metric("loss")
     assert loss is not None
     assert (loss.rows, loss.tuned) == (1, 1.0), "what isn't a number doesn't count as 0"
+
+
+def test_a_plain_text_has_a_loss_of_its_own(home: Home) -> None:
+    text = EvaluationQuestion(number=1, set="data", row=1, example=Example(text="Only a text.", row=1))
+    result = result_of(recorded_evaluation(recorded_run(home), [text], losses(1, 4.0, 2.0, 4)))
+    assert result is not None
+    assert (result.rows[0].base, result.rows[0].tuned) == ({"loss": 1.0}, {"loss": 0.5})

@@ -7,7 +7,7 @@ import io
 import json
 
 from interfaces.folders import Home
-from studio.evaluation.table import comparison, rows_as_csv, rows_as_jsonl
+from studio.evaluation.table import comparison, rows_as_csv, rows_as_jsonl, rows_by_difference
 from tests.support.evaluations import answers, losses, question, recorded_evaluation
 from tests.support.records import recorded_run
 
@@ -39,3 +39,11 @@ def test_rows_are_for_programs_and_for_spreadsheets(home: Home) -> None:
     assert table[0]["prompt"] == "'=cmd()", "no spreadsheet takes it for a formula"
     assert (table[1]["reference"], table[1]["base_answer"]) == ("a, b\nc", "'-1")
     assert float(table[0]["tuned_exact_match"]) == 1.0
+
+
+def test_the_largest_differences_come_first(home: Home) -> None:
+    questions = [question(number, "Q", "yes") for number in range(1, 4)]
+    lines = [*answers(1, "yes", "yes"), *answers(2, "yes", "no"), answers(3, "", "no")[1]]
+    folder = recorded_evaluation(recorded_run(home), questions, lines)
+    assert [record["number"] for record in rows_by_difference(folder, "exact_match")] == [2, 1, 3]
+    assert [record["number"] for record in rows_by_difference(folder, "")] == [1, 2, 3]

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { amount, byDifference, range, shareOf, titleOf } from "../../../studio/static/evaluate_view.js";
+import { amount, range, shareOf, titleOf } from "../../../studio/static/evaluate_view.js";
 
 test("shares are percentages, losses are themselves", () => {
   assert.equal(amount("exact_match", 0.8), "80.0 %");
@@ -21,16 +21,7 @@ test("the title says what was evaluated", () => {
   assert.equal(titleOf({ ...spec, dataset: "d", dataset_name: "t.jsonl", probe: false, step: 4 }, texts, step), "t.jsonl · step 4"); // prettier-ignore
 });
 
-test("progress is a share, rows are sorted by the size of their difference", () => {
+test("progress is a share", () => {
   assert.equal(shareOf({ progress: [3, 12] }), 0.25);
   assert.equal(shareOf({ progress: null }), 0);
-  const rows = [
-    { number: 1, base: { chrf: 0.5 }, tuned: { chrf: 0.6 } },
-    { number: 2, base: { chrf: 0.9 }, tuned: { chrf: 0.1 } },
-    { number: 3, tuned: { chrf: 0.3 } },
-  ];
-  assert.deepEqual(
-    byDifference(rows, "chrf").map(({ number }) => number),
-    [2, 3, 1],
-  );
 });

@@ -528,4 +528,9 @@ def test_evaluations_are_listed_voted_on_and_downloaded(served: tuple[TestClient
     assert (by_path.status_code, by_path.json()["problems"][0]["code"]) == (404, "dataset_not_found")
     assert client.get(f"{path}/7").status_code == 404
     assert client.post(f"{path}/1/stop").status_code == 409
+    damaged = recorded_evaluation(run, questions, lines)
+    damaged.config.write_text('{"max_rows": -1}')
+    unreadable, other = client.get(path).json()
+    assert ("evaluation.json" in unreadable["problem"], other["number"]) == (True, 1), "the others are still listed"
+    assert client.delete(f"{path}/2").json() == {"deleted": True}
     assert client.delete(f"{path}/1").json() == {"deleted": True}

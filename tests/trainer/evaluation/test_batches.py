@@ -92,20 +92,40 @@ def test_answers_leave_the_batch_once_they_are_complete(
     assert [answer.end for answer in answers] == ["complete", "length", "complete", "complete", "complete"]
 
 
-def test_losses_are_those_of_the_model_row_by_row(loaded: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize("kind", ["base", "frozen", "adapted", "scaled"])
+def test_losses_are_those_of_the_model_row_by_row(
+    loaded: tuple[Any, Any], kind: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
+    from peft import PeftModel
 
     from trainer.evaluation.batches import RowTokens, loss_batches, losses
+    from trainer.kernels import chunked_loss
     from trainer.tokens.token_store import IGNORE_INDEX
 
+    monkeypatch.setattr(chunked_loss, "CHUNK_ELEMENTS", 3000)
     model, template = loaded
+    if kind == "scaled":
+        model.config.logit_scale, own = 0.5, model.forward
+
+        def scaled(*arguments: Any, **named: Any) -> Any:
+            found = own(*arguments, **named)
+            found.logits = found.logits * 0.5
+            return found
+
+        model.forward = scaled
+    if kind == "adapted":
+        model = PeftModel.from_pretrained(model, adapter_folder(tmp_path / "adapter", tiny_model, 1)).eval()
+    model.requires_grad_(kind == "base")
     rows = [
         RowTokens(ids, [IGNORE_INDEX] * 3 + ids[3:])
         for ids in (template.prompt_ids(text) for text in PROMPTS)
     ]  # fmt: skip
     for row, found in zip(rows, losses(model, template, rows), strict=True):
-        own = model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([row.ids])).logits[0, 2:-1]
+        expected = torch.nn.functional.cross_entropy(logits, torch.tensor(row.ids[3:]))
         assert found.tokens == len(row.ids) - 3
-        assert found.loss / found.tokens == pytest.approx(float(own), rel=1e-4)
+        assert found.loss / found.tokens == pytest.approx(float(expected), rel=1e-4)
     long = [RowTokens([1] * 600, [1] * 600) for _ in range(3)]
     assert loss_batches([*long, *rows[:2]]) == [[3, 4], [0], [1], [2]], "by length, within the limit of tokens"

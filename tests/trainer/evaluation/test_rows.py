@@ -84,3 +84,13 @@ def test_a_full_gpu_gets_smaller_groups(parts: tuple[Any, Any, Any], monkeypatch
     [answering] = [batch for batch in batches.all if batch.kind == "answer"]
     assert len(answering.compute(model, "base", lambda _done: None)) == 5
     assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_fewer_long_prompts_are_answered_together(parts: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer.evaluation import rows
+
+    _, template, config = parts
+    monkeypatch.setattr(rows, "PROMPT_TOKENS", 500)
+    long = [question(1, "x" * 600, "y"), *(question(number, "Hi", "yes") for number in range(2, 6))]
+    batches = rows.Batches(long, template, EvaluationSpec(dataset="d", batch_size=3), config)
+    assert [batch.numbers for batch in batches.all if batch.kind == "answer"] == [[1], [2, 3, 4], [5]]

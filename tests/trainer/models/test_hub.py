@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.disks import small_disk
 from tests.support.hub_server import COMMIT, Hub, serve
+from trainer.models.model_files import ModelFiles, license_of
 
 pytestmark = pytest.mark.tiny
 MODEL = "Qwen/Tiny-Qwen2"
@@ -34,7 +35,9 @@ def code_of(lines: list[dict[str, Any]]) -> str:
 
 
 def test_a_model_is_fetched_once_into_the_standard_cache_with_progress(tiny_model: Path, tmp_path: Path) -> None:
-    with serve({MODEL: tiny_model}) as hub:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "README.md").write_text("---\nlicense: other\nlicense_name: tiny-research\n---\n# Tiny\n")
+    with serve({MODEL: model}) as hub:
         code, lines = download(MODEL, tmp_path, hub.endpoint)
         assert code == 0, lines
         snapshot = tmp_path / "hf" / "hub" / "models--Qwen--Tiny-Qwen2" / "snapshots" / COMMIT
@@ -47,6 +50,7 @@ def test_a_model_is_fetched_once_into_the_standard_cache_with_progress(tiny_mode
         assert download(MODEL, tmp_path, hub.endpoint)[0] == 0
         again = len([request for request in hub.requests if request[0] == "GET" and "/resolve/" in request[1]])
         assert again == fetched
+        assert license_of(ModelFiles(snapshot, MODEL, COMMIT)) == "tiny-research"
 
 
 def test_a_cached_model_is_used_when_the_hub_is_gone(tiny_model: Path, tmp_path: Path) -> None:
