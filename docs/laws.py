@@ -42,7 +42,7 @@ def _room(name: str, floor: int, what: str, libraries: str = "", banned: str = "
 
 SINGLE_MODULES = {
     "studio.finetune_manager", "studio.jobs", "studio.recipes", "studio.config_file", "studio.foreign_config", "studio.ending",
-    "trainer.cli", "trainer.lora_trainer", "trainer.evaluator", "trainer.__main__",
+    "trainer.cli", "trainer.lora_trainer", "trainer.evaluator", "trainer.exporter", "trainer.__main__",
 }  # fmt: skip
 
 ROOMS = (
@@ -52,10 +52,11 @@ ROOMS = (
     _room("studio.cli", 7, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer", modules=20),
     _room("studio.ending", 6, "What happens when a run or an evaluation has ended."),
     _room("studio.finetune_manager", 6, "Creates, starts, stops and resumes tasks through the injected service."),
-    _room("studio.runs", 4, "Runs on disk: state, loss curve, queue position, how a run ended.", "filelock pydantic"),
+    _room("studio.runs", 4, "Runs on disk: state, loss curve, queue position, how a run ended, and jobs of runs.", "filelock pydantic", modules=16),
     _room("studio.sizing", 3, "The resource estimate and device detection: arithmetic, no torch.", "psutil pydantic pynvml"),
     _room("studio.models", 2, "Models: catalog, architectures, local files, access to the Hub.", "huggingface_hub pydantic"),
     _room("studio.evaluation", 5, "Evaluations: metrics, intervals, gates, blind votes, and the table.", "jsonschema numpy pandas pydantic referencing regex rouge_score sacrebleu scipy"),
+    _room("studio.exports", 5, "Exports: queued, listed, and the names of their files."),
     _room("studio.chat", 5, "Chats with runs: who answers, the turns on disk, and the children that answer.", "markdown_it psutil pydantic"),
     _room("studio.datasets", 2, "The dataset library, and the sample data.", "pydantic"),
     _room("studio.jobs", 2, "Background jobs whose progress the pages poll.", "pydantic"),
@@ -67,9 +68,10 @@ ROOMS = (
     _room("trainer.cli", 9, "The commands that run in a child process.", "pydantic typer"),
     _room("trainer.lora_trainer", 8, "`LoRATrainer`: implements the contract for one run folder."),
     _room("trainer.evaluator", 8, "Executes one evaluation: batches of answers and losses, each on the disk before the next.", "peft"),
+    _room("trainer.exporter", 8, "Executes one export: written under a temporary name, published, and proven."),
     _room("trainer.training", 7, "A run from start to end: setup, training loop, events, stops, failures.", "numpy packaging peft torch transformers"),
-    _room("trainer.evaluation", 6, "What a trained model answers: generation, chats, and the batches of an evaluation.", "greenlet numpy peft torch transformers"),
-    _room("trainer.artifacts", 5, "A run's outputs: committed checkpoints, adapter, model card, exports.", "peft pydantic safetensors torch transformers"),
+    _room("trainer.evaluation", 6, "What a trained model answers: generation, chats, and the batches of an evaluation.", "greenlet numpy peft psutil torch transformers xllamacpp"),
+    _room("trainer.artifacts", 5, "A run's outputs: committed checkpoints, adapter, model card, exports.", "gguf numpy peft pydantic safetensors torch transformers"),
     _room("trainer.kernels", 4, "The fast paths: flat attention, chunked loss, LoRA matrix products.", "peft torch transformers"),
     _room("trainer.tokens", 3, "Applies the model's chat template, tokenizes, builds the training mask.", "jinja2 numpy pydantic tokenizers torch transformers"),
     _room("trainer.data", 2, "Reads rows and examples; reports problems by line and field. No torch.", "datasets huggingface_hub numpy orjson pandas pyarrow python_calamine", modules=20),

@@ -1,4 +1,4 @@
-"""Evaluations of fine-tuned models: the records in an evaluation's folder (`interfaces/evaluation_folder.py`).
+"""Evaluations of fine-tuned models: the records in an evaluation's folder (`interfaces/job_folders.py`).
 
 evaluation.json    what is evaluated and how (`EvaluationSpec`), written once by the studio
 questions.jsonl    the rows, written by the trainer before the first answer (`EvaluationQuestion`)
@@ -17,10 +17,10 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder
 from interfaces.example import ExampleRecord, Message
 from interfaces.files import write_json
 from interfaces.folders import RunFolder
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from interfaces.records import read_as, read_record
 

@@ -19,7 +19,9 @@ from interfaces.records import require_schema
 
 SCHEMA_VERSION: Literal[1] = 1
 TAIL_BYTES = 1 << 16
-PhaseName = Literal["download", "data", "model", "tokenize", "sample", "train", "evaluate", "save", "answer"]
+PhaseName = Literal[
+    "download", "data", "model", "tokenize", "sample", "train", "evaluate", "save", "answer", "export", "prove"
+]
 
 
 class _Event(BaseModel):

@@ -211,7 +211,7 @@ class RunFolder:
 
     @property
     def run(self) -> RunFolder:
-        """The run that this is, or that an evaluation is of (`interfaces/evaluation_folder.py`)."""
+        """The run that this is, or that an evaluation is of (`interfaces/job_folders.py`)."""
         return self
 
     @property

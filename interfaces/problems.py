@@ -178,6 +178,9 @@ class Code(StrEnum):
     RUN_FINISHED = "run_finished"
     NO_ADAPTER = "no_adapter"
     NO_CHECKPOINT = "no_checkpoint"
+    MERGE_UNSUPPORTED = "merge_unsupported"
+    GGUF_UNSUPPORTED = "gguf_unsupported"
+    NO_EXPORT = "no_export"
     NOT_REPRODUCIBLE = "not_reproducible"
     # evaluations
     NOTHING_HELD_OUT = "nothing_held_out"

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from interfaces.evaluation_folder import EvaluationFolder, evaluations_of, job_named
 from interfaces.folders import Home, RunFolder
+from interfaces.job_folders import EvaluationFolder, job_named
 from studio.evaluation.evaluations import finish, start_gate
 from studio.models.hub_access import fill_environment
 from studio.runs.diagnosis import fix_of
@@ -30,7 +30,7 @@ def catch_up(home: Home) -> None:
     for run in run_folders(home):
         _attempt(partial(start_gate, run), run)
         _attempt(partial(compare_with_original, run), run)
-        for evaluation in evaluations_of(run):
+        for evaluation in EvaluationFolder.all_of(run):
             _attempt(partial(finish, evaluation), evaluation)
 
 

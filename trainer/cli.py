@@ -39,9 +39,9 @@ from interfaces.chats import Answered, AnswerRequest, ChatRequest, LeaveRequest
 from interfaces.config import FineTuneConfig
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder, job_at
 from interfaces.events import Failed
 from interfaces.folders import DatasetFolder, Home, RunFolder
+from interfaces.job_folders import EvaluationFolder, ExportFolder, job_at
 from interfaces.problems import BROKEN_RUN, Code, Problem
 from interfaces.run_config import read_run_config
 from interfaces.run_control import Assignment
@@ -76,7 +76,7 @@ def main() -> None:
 
 @app.command()
 def run(folder: Path, attempt: int = 1) -> None:
-    """Train the run, or execute the evaluation, in FOLDER. Started by the supervisor."""
+    """Train the run, or execute the job, in FOLDER. Started by the supervisor."""
     raise typer.Exit(_work(job_at(folder.absolute()), attempt))
 
 
@@ -122,6 +122,10 @@ def _work(folder: RunFolder, attempt: int) -> int:
         from trainer.evaluator import evaluate
 
         return _code_of(evaluate(folder, attempt))
+    if isinstance(folder, ExportFolder):
+        from trainer.exporter import export
+
+        return _code_of(export(folder, attempt))
     from trainer.lora_trainer import LoRATrainer
 
     trainer = LoRATrainer(folder, attempt)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interfaces.config import FineTuneConfig
-from interfaces.disk import at, require_space
+from interfaces.disk import at
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder
 from interfaces.evaluations import (
     EvaluationLine,
     EvaluationOrigin,
@@ -26,15 +24,13 @@ from interfaces.evaluations import (
     read_lines,
     read_questions,
 )
-from interfaces.events import Failed, Finished, Started, Warned
+from interfaces.events import Started, Warned
 from interfaces.files import sha256_of
-from interfaces.folders import FULL_DISK_BYTES
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code, Problem
-from interfaces.run_config import read_run_config
 from interfaces.run_records import Lineage, adapter_folder
 from trainer.training.event_log import EventLog
-from trainer.training.failures import problem_of
-from trainer.training.stop import StopSignal, StopWatcher
+from trainer.training.job import execute
 
 if TYPE_CHECKING:
     from trainer.models.device import Compute
@@ -43,32 +39,8 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(folder: EvaluationFolder, attempt: int, listens: bool = True) -> Problem | None:
-    """Execute or continue an evaluation. Return its problem if it failed.
-
-    `listens` is for the evaluation's own process, which a stop ends at once: what has been computed is on the disk.
-    """
-    stop, begun = StopSignal(folder, attempt), time.monotonic()
-    with EventLog(folder.events, attempt) as events:
-        watch = StopWatcher(stop, folder, events)
-        if listens:
-            stop.listen()
-            watch.start()
-        config: FineTuneConfig | None = None
-        try:
-            require_space(folder.path, FULL_DISK_BYTES)
-            events.hold_space(folder.reserve)
-            config = FineTuneConfig.model_validate(read_run_config(folder.run))
-            peak = _Evaluation(folder, config, events).execute()
-            events.append(Finished(step=0, peak_memory_bytes=peak, seconds=round(time.monotonic() - begun, 2)))
-        except Exception as error:
-            log.exception("The evaluation failed")
-            problem = problem_of(error, folder, config)
-            events.append(Failed(step=0, problem=problem))
-            return problem
-        finally:
-            watch.close()
-    stop.forget_handmade()
-    return None
+    """Execute or continue an evaluation. Return its problem if it failed."""
+    return execute(folder, attempt, lambda config, events: _Evaluation(folder, config, events).execute(), listens)
 
 
 class _Evaluation:

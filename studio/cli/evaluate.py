@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,12 +23,11 @@ from studio.cli.console import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from interfaces.evaluation_folder import EvaluationFolder
     from interfaces.evaluations import Metric
+    from interfaces.job_folders import EvaluationFolder
     from studio.evaluation.scoring import EvaluationResult, MetricResult
     from studio.evaluation.statistics import Interval
 
-LOOK_SECONDS = 0.3
 evaluate_commands = typer.Typer()
 
 
@@ -53,6 +51,7 @@ def evaluate(
     from interfaces.errors import FineTuneError
     from interfaces.evaluations import HELD_OUT, EvaluationSpec
     from interfaces.problems import Code
+    from studio.cli.job_progress import follow_job
     from studio.evaluation.conditions import conditions
     from studio.evaluation.evaluations import create, delete, evaluation, submit
     from studio.runs.state import RunState, find_run, run_state
@@ -83,7 +82,7 @@ def evaluate(
         if detach:
             print(json.dumps({"evaluation": job.id}) if as_json else f"Queued. 'finetune evaluate {folder.id} --resume {job.number}' shows it.")  # fmt: skip
             return
-        _follow(job, console)
+        follow_job(job, console)
     sys.exit(_tell(job, console, gate, as_json, rows_to))
 
 
@@ -120,49 +119,6 @@ def _schema_of(file: Path | None) -> dict[str, object] | None:
         code = Code.VALUE_INVALID if file.exists() else Code.FILE_MISSING
         raise FineTuneError.of(code, field="--json-schema", value=str(file), path=str(file), expected="a_json_schema")
     return found
-
-
-def _follow(job: EvaluationFolder, console: Console) -> None:
-    """Show the progress until the evaluation is over. Ctrl+C stops it; what has been computed stays."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    from interfaces.errors import FineTuneError
-    from interfaces.texts import texts
-    from studio.evaluation.evaluations import state_of, stop
-    from studio.runs.queue import RunQueue
-    from studio.runs.supervised_trainer import wait_until_gone
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    queue, shown = RunQueue(job.home), ""
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Queued", total=None)
-        while True:
-            try:
-                now = state_of(job, with_result=False)
-                words = texts("phase").get(now.phase) or ("Queued" if job.is_waiting else "Starting")
-                done, total = now.progress or (0, None)
-                bar.update(task, description=words, completed=done, total=total)
-                if words != shown and not console.is_terminal and not now.over:
-                    shown = words
-                    console.print(words)
-                if now.over:
-                    break
-                if job.is_waiting:
-                    queue.tend()
-                time.sleep(LOOK_SECONDS)
-            except KeyboardInterrupt:
-                console.print("Stopping...")
-                try:
-                    stop(job)
-                except FineTuneError:  # it has ended meanwhile
-                    break
-    wait_until_gone(job)
 
 
 def _tell(job: EvaluationFolder, console: Console, gate: str, as_json: bool, rows_to: Path | None) -> int:

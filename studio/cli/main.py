@@ -20,11 +20,9 @@ from studio.cli.console import (
     DetachOption,
     HomeOption,
     JsonOption,
-    RunArgument,
     SetOption,
     SourceOption,
     WaitOption,
-    expanded,
     home_of,
     leave_unusable_proxies,
     manager_of,
@@ -34,6 +32,7 @@ from studio.cli.console import (
 from studio.cli.data import data
 from studio.cli.estimate import estimate_commands
 from studio.cli.evaluate import evaluate_commands
+from studio.cli.export import export_commands
 from studio.cli.models import models_commands
 from studio.cli.queue import queue
 from studio.cli.reproduce import reproduce_commands
@@ -54,6 +53,7 @@ app.add_typer(runs_commands)
 app.add_typer(reproduce_commands)
 app.add_typer(chat_commands)
 app.add_typer(evaluate_commands)
+app.add_typer(export_commands)
 app.add_typer(estimate_commands)
 app.add_typer(models_commands)
 
@@ -161,29 +161,6 @@ def train(
     full, used = with_preset(values, usable_device(detect_devices()), preset)
     console, note = open_console(stderr=as_json), f"preset {used} for settings not in {config.name}"
     sys.exit(start_run(manager_of(home_of(home)), full, console, as_json, detach, wait, note))
-
-
-@app.command()
-def export(
-    run: RunArgument,
-    out: Annotated[
-        Path, typer.Option("--out", help="A .zip file, or a folder that doesn't exist yet.", callback=expanded)
-    ],
-    to: Annotated[str, typer.Option("--to", help="What to write: adapter.")] = "adapter",
-    home: HomeOption = None,
-) -> None:
-    """Export a run's adapter as a folder or a zip file."""
-    from interfaces.errors import FineTuneError
-    from interfaces.problems import Code
-    from studio.runs.state import find_run
-    from studio.runs.supervised_trainer import SupervisedTrainer
-
-    if to != "adapter":
-        raise FineTuneError.of(Code.VALUE_INVALID, field="--to", value=repr(to), expected="only_adapter")
-    folder = find_run(home_of(home), run)
-    if not folder.adapter.is_dir():
-        raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id)
-    print(SupervisedTrainer(folder=folder).export_model(out))
 
 
 @app.command()

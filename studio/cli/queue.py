@@ -73,11 +73,14 @@ def move(
 @queue.command()
 def cancel(run: RunArgument, home: HomeOption = None) -> None:
     """Remove a run from the queue; its settings are kept, and it can be started later."""
+    from interfaces.job_folders import JobFolder
     from studio.runs.queue import RunQueue
     from studio.runs.state import find_job
 
     reported = RunQueue(home_of(home))
     folder = find_job(reported.home, run)
     reported.cancel(folder)
-    again = f"evaluate {folder.run.id} --resume {folder.path.name}" if folder.run != folder else f"resume {folder.id}"
+    again = f"resume {folder.id}"
+    if isinstance(folder, JobFolder):
+        again = f"{folder.COMMAND} {folder.run.id} --resume {folder.number}"
     print(f"{folder.id} was removed from the queue. 'finetune {again}' starts it.")

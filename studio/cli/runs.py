@@ -102,17 +102,17 @@ def stop(
     discard: Annotated[bool, typer.Option("--discard", help="Stop immediately without saving.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Stop a run after its current batch and save a checkpoint to resume from. RUN.NUMBER stops an evaluation."""
-    from interfaces.evaluation_folder import EvaluationFolder
+    """Stop a run after its current batch and save a checkpoint to resume from. RUN.NUMBER stops an evaluation, RUN.export-NUMBER an export."""
+    from interfaces.job_folders import JobFolder
     from studio.cli.attach import wait_for_end
-    from studio.evaluation.evaluations import stop as stop_evaluation
+    from studio.runs.jobs import stop_job
     from studio.runs.state import RunState, find_job, summary_of
 
     manager = manager_of(home_of(home))
     folder = find_job(manager.home, run)
-    if isinstance(folder, EvaluationFolder):
-        stop_evaluation(folder)
-        print(f"Stopped. 'finetune evaluate {folder.run.id} --resume {folder.number}' continues it.")
+    if isinstance(folder, JobFolder):
+        stop_job(folder)
+        print(f"Stopped. 'finetune {folder.COMMAND} {folder.run.id} --resume {folder.number}' continues it.")
         return
     waited = folder.is_waiting
     manager.request_stop(folder.id, discard)

@@ -17,12 +17,12 @@ from interfaces.config import FineTuneConfig, config_errors
 from interfaces.data_files import BINARIES, SUFFIXES
 from interfaces.dataset_records import DatasetReport, NamedReport, RowProblem
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import evaluations_of
 from interfaces.evaluations import HELD_OUT, EvaluationSpec
 from interfaces.example import Example
 from interfaces.example_file import ExampleFile
 from interfaces.files import write_json
 from interfaces.folders import DatasetFolder, Home, RunFolder, unfinished
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from interfaces.records import read_record
 from interfaces.run_config import Settings
@@ -118,7 +118,9 @@ def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
         with contextlib.suppress(FineTuneError):  # another version wrote it
             meta, lineage = RunMeta.of(folder), Lineage.of(folder)
             ids = {meta.dataset_id, meta.validation_id}
-            ids |= {EvaluationSpec.of(evaluation).dataset for evaluation in evaluations_of(folder)} - {HELD_OUT}
+            ids |= {EvaluationSpec.of(evaluation).dataset for evaluation in EvaluationFolder.all_of(folder)} - {
+                HELD_OUT
+            }
             origins = (lineage.dataset, lineage.validation_dataset) if lineage else ()
             ids |= {origin.id for origin in origins if origin is not None}
             for dataset in ids - {""}:

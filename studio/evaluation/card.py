@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from interfaces.evaluation_folder import EvaluationFolder
 from interfaces.evaluations import HELD_OUT, EvaluationSpec
 from interfaces.files import sha256_of, write_text
+from interfaces.job_folders import EvaluationFolder
 from interfaces.texts import texts
 from studio.evaluation.scoring import EvaluationResult, MetricResult
 from studio.evaluation.statistics import Interval

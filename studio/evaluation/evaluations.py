@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -10,47 +9,33 @@ from pathlib import Path
 
 import jsonschema
 import regex
-from pydantic import BaseModel
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder, create_evaluation_folder, evaluations_of
 from interfaces.evaluations import HELD_OUT, EvaluationSpec, GateOutcome
-from interfaces.events import Phase, Warned, read_tail
 from interfaces.files import sha256_of
 from interfaces.folders import Home, RunFolder
-from interfaces.problems import Code, Problem
-from interfaces.run_control import StopRequest
+from interfaces.job_folders import EvaluationFolder
+from interfaces.problems import Code
 from interfaces.run_records import adapter_folder
 from studio.datasets.library import dataset_name, describe, ensure_dataset
 from studio.evaluation.card import update_card
 from studio.evaluation.conditions import FORGETTING, conditions, needs_probe
 from studio.evaluation.gate import decide
 from studio.evaluation.scoring import EvaluationResult, result_of
-from studio.processes.launcher import launcher_of
-from studio.runs.diagnosis import problem_of_run
-from studio.runs.queue import RunQueue
-from studio.runs.state import RunState, require_known, run_state
-from studio.runs.supervised_trainer import wait_until_gone
+from studio.runs.jobs import JobState, delete_job, job_state, submit_job
+from studio.runs.state import RunState, run_state
 
 
-class EvaluationState(BaseModel):
-    """What a list shows of an evaluation. `progress` is (done, total) in answers and losses."""
+class EvaluationState(JobState):
+    """What a list shows of an evaluation. Its progress is in answers and losses."""
 
-    run: str
-    number: int
     spec: EvaluationSpec
-    state: RunState
-    over: bool
     after_training: bool
     """It starts once the run has finished."""
-    phase: str
-    progress: tuple[int, int] | None
-    problem: Problem | None
-    warnings: list[Problem]
     outdated: bool
     """The run has been trained further since."""
     result: EvaluationResult | None
@@ -63,7 +48,7 @@ def create(run: RunFolder, spec: EvaluationSpec) -> EvaluationFolder:
         FineTuneError: its dataset, its pattern, its schema or its gate can't be used, or it has nothing to ask.
     """
     checked = _checked(run.home, spec)
-    folder = create_evaluation_folder(run)
+    folder = EvaluationFolder.create(run)
     checked.model_copy(update={"created": round(time.time(), 3)}).write(folder)
     return folder
 
@@ -98,30 +83,7 @@ def submit(folder: EvaluationFolder) -> None:
     Raises:
         FineTuneError: the run has no adapter yet, the evaluation is finished or active, or it can't be started.
     """
-    state, spec = run_state(folder), EvaluationSpec.of(folder)
-    if state is RunState.FINISHED:
-        raise FineTuneError.of(Code.RUN_FINISHED, run=folder.id)
-    if not state.is_over:
-        raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
-    require_known(folder.run)
-    adapter_folder(folder.run, spec.step)
-    wait_until_gone(folder)
-    RunQueue(folder.home).submit(folder)
-
-
-def stop(folder: EvaluationFolder) -> None:
-    """Stop an evaluation; what has been computed stays.
-
-    Raises:
-        FineTuneError: it is neither running nor queued.
-    """
-    if folder.is_waiting:
-        RunQueue(folder.home).cancel(folder)
-        return
-    attempts, state = folder.attempts(), run_state(folder)
-    if state.is_over or not attempts:
-        raise FineTuneError.of(Code.RUN_NOT_ACTIVE, run=folder.id, state=state.value)
-    StopRequest("save", attempts[-1].number).write(folder.stop)
+    submit_job(folder, EvaluationSpec.of(folder).step)
 
 
 def delete(folder: EvaluationFolder) -> None:
@@ -130,15 +92,10 @@ def delete(folder: EvaluationFolder) -> None:
     Raises:
         FineTuneError: it is still running.
     """
-    with RunQueue(folder.home).alone():  # no process can start it meanwhile
-        if launcher_of(folder.home).find(folder) is not None:
-            raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=run_state(folder).value)
-        folder.ticket.unlink(missing_ok=True)
-        outcome = GateOutcome.of(folder.run)
-        if outcome is not None and outcome.evaluation == folder.number:
-            GateOutcome.path_of(folder.run).unlink(missing_ok=True)
-        gone = folder.path.rename(folder.path.with_name(f".gone-{folder.path.name}"))
-    shutil.rmtree(gone, ignore_errors=True)
+    outcome = GateOutcome.of(folder.run)
+    delete_job(folder)
+    if outcome is not None and outcome.evaluation == folder.number:
+        GateOutcome.path_of(folder.run).unlink(missing_ok=True)
 
 
 def evaluation(run: RunFolder, number: int) -> EvaluationFolder:
@@ -146,10 +103,10 @@ def evaluation(run: RunFolder, number: int) -> EvaluationFolder:
     Raises:
         FineTuneError: there is none with this number.
     """
-    found = next((one for one in evaluations_of(run) if one.number == number), None)
+    found = next((one for one in EvaluationFolder.all_of(run) if one.number == number), None)
     if found is None:
         raise FineTuneError.of(
-            Code.NO_EVALUATION, run=run.id, value=number, known=[one.number for one in evaluations_of(run)]
+            Code.NO_EVALUATION, run=run.id, value=number, known=[one.number for one in EvaluationFolder.all_of(run)]
         )
     return found
 
@@ -159,18 +116,12 @@ def state_of(folder: EvaluationFolder, with_result: bool = True) -> EvaluationSt
     Raises:
         FineTuneError: the record is damaged, or another version wrote it.
     """
-    events, spec = read_tail(folder.events), EvaluationSpec.of(folder)
-    state = run_state(folder, events)
-    phase = next((event for event in reversed(events) if isinstance(event, Phase)), None)
-    result = result_of(folder) if with_result and state.is_over else None
+    job, spec = job_state(folder), EvaluationSpec.of(folder)
+    result = result_of(folder) if with_result and job.over else None
     return EvaluationState(
-        run=folder.run.id, number=folder.number, spec=spec, state=state, over=state.is_over,
+        **dict(job), spec=spec, result=result,
         after_training=not folder.attempts() and not folder.is_waiting and not run_state(folder.run).is_over,
-        phase=phase.phase if phase and not state.is_over else "",
-        progress=(phase.done or 0, phase.total) if phase and phase.total and not state.is_over else None,
-        problem=problem_of_run(folder, events) if state is RunState.FAILED else None,
-        warnings=[event.problem for event in events if isinstance(event, Warned)],
-        outdated=result is not None and _is_outdated(folder.run, spec.step, result), result=result,
+        outdated=result is not None and _is_outdated(folder.run, spec.step, result),
     )  # fmt: skip
 
 
@@ -182,7 +133,7 @@ def finish(folder: EvaluationFolder) -> None:
     spec = EvaluationSpec.of(folder)
     if spec.gate and spec.recipe:
         decide(spec.gate, result, folder.number).write(folder.run)
-    newer = [one for one in evaluations_of(folder.run) if one.number > folder.number]
+    newer = [one for one in EvaluationFolder.all_of(folder.run) if one.number > folder.number]
     if not any(run_state(one) is RunState.FINISHED and EvaluationSpec.of(one).step is None for one in newer):
         update_card(folder, spec, result)
 
@@ -194,7 +145,7 @@ def start_gate(run: RunFolder) -> None:
         FineTuneError: it can't be started.
     """
     if run_state(run) is RunState.FINISHED:
-        for folder in evaluations_of(run):
+        for folder in EvaluationFolder.all_of(run):
             begun = folder.attempts() or folder.is_waiting or folder.stop.exists()
             if EvaluationSpec.of(folder).recipe and not begun:
                 submit(folder)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from interfaces.evaluation_folder import EvaluationFolder
 from interfaces.evaluations import (
     METRICS,
     EvaluationLine,
@@ -23,6 +22,7 @@ from interfaces.evaluations import (
     read_questions,
 )
 from interfaces.files import write_json
+from interfaces.job_folders import EvaluationFolder
 from interfaces.records import read_record
 from studio.evaluation.conditions import PROBE, conditions
 from studio.evaluation.metrics import SHARES, accepts, proposed, score

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder, evaluations_of
 from interfaces.evaluations import SIDES, EvaluationSpec
 from interfaces.folders import Home
+from interfaces.job_folders import EvaluationFolder
 from interfaces.run_records import RunMeta
 from studio.evaluation.scoring import EvaluationResult, answered, result_of
 from studio.runs.state import RunState, run_folders, run_state
@@ -24,7 +24,7 @@ _KEYS = ["run", "name", "evaluation", "data", "checkpoint"]
 def finished_evaluations(home: Home) -> Iterator[tuple[EvaluationFolder, EvaluationSpec, EvaluationResult]]:
     """Yield the finished evaluations of all runs, those of the newest run first."""
     for run in run_folders(home):
-        for folder in reversed(evaluations_of(run)):
+        for folder in reversed(EvaluationFolder.all_of(run)):
             with contextlib.suppress(FineTuneError):  # another version wrote it
                 if run_state(folder) is RunState.FINISHED and (result := result_of(folder)) is not None:
                     yield folder, EvaluationSpec.of(folder), result

@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder
 from interfaces.evaluations import Side
 from interfaces.files import write_text
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from studio.evaluation.scoring import Answered, answered
 from studio.evaluation.statistics import FEWEST_OF_A_SHARE, Difference, Interval, share_interval, sign_test, verdict_of

@@ -24,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from interfaces.evaluation_folder import job_at
 from interfaces.folders import Attempt, RunFolder, WarmTrainerFolder
+from interfaces.job_folders import job_at
 from interfaces.process import ProcessIdentity
 from interfaces.run_control import FINAL_KINDS, Assignment, ProcessRecord, StopRequest, last_event
 from studio.processes.exit_record import MemoryKills, write_exit_record

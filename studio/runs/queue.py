@@ -21,9 +21,9 @@ from pydantic import BaseModel
 
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder, job_named
 from interfaces.events import Step, read_tail
 from interfaces.folders import Home, RunFolder
+from interfaces.job_folders import EvaluationFolder, ExportFolder, job_named
 from interfaces.problems import Code
 from interfaces.run_config import read_run_config
 from interfaces.run_control import DeviceLock, StopRequest, Ticket
@@ -45,10 +45,10 @@ _DEVICE = re.compile(r"cpu|mps|cuda:\d{1,3}")
 
 
 class Waiting(BaseModel):
-    """A queued run, or an evaluation of one, with its id in the queue. `position` counts from 1 across all devices."""
+    """A queued run, or a job of one, with its id in the queue. `position` counts from 1 across all devices."""
 
     run: str
-    kind: Literal["run", "evaluation"]
+    kind: Literal["run", "evaluation", "export"]
     name: str
     device: str
     position: int
@@ -81,7 +81,7 @@ class RunQueue:
         )
         return [
             Waiting(
-                run=job.id, kind="evaluation" if isinstance(job, EvaluationFolder) else "run",
+                run=job.id, kind=_kind_of(job),
                 name=RunMeta.of(job.run).name, device=self._device_of(job, ticket), position=position,
             )
             for position, (ticket, job) in enumerate(tickets, start=1)
@@ -294,8 +294,14 @@ class RunQueue:
         return self.home.locks / f"{device.replace(':', '-')}.json"
 
 
+def _kind_of(job: RunFolder) -> Literal["run", "evaluation", "export"]:
+    return "export" if isinstance(job, ExportFolder) else "evaluation" if isinstance(job, EvaluationFolder) else "run"
+
+
 def device_of_run(folder: RunFolder) -> str:
-    """Return the device that a run or its evaluation asks for: cpu, mps, or a numbered card."""
+    """Return the device that a run or a job of it asks for: cpu, mps, or a numbered card."""
+    if isinstance(folder, ExportFolder):
+        return "cpu"  # a card may be busy for days
     try:
         wanted = read_run_config(folder.run).get("device", "auto")
     except FineTuneError:

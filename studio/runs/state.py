@@ -12,7 +12,6 @@ from enum import StrEnum
 from pydantic import BaseModel, Field, ValidationError, computed_field
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import job_named
 from interfaces.evaluations import GateOutcome
 from interfaces.events import (
     CheckpointCommitted,
@@ -29,6 +28,7 @@ from interfaces.events import (
 from interfaces.files import SCHEMA_VERSION, read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.history import RunHistory
+from interfaces.job_folders import job_named
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 from interfaces.run_control import StopMode, StopRequest
@@ -90,7 +90,7 @@ def run_state(folder: RunFolder, events: list[Event] | None = None, launcher: La
         return RunState.STOPPING
     learning = any(
         isinstance(event, Step | Evaluated | CheckpointCommitted)
-        or (isinstance(event, Phase) and event.phase == "answer")  # an evaluation
+        or (isinstance(event, Phase) and event.phase in ("answer", "export", "prove"))  # a job
         for event in reported
     )
     return RunState.RUNNING if learning else RunState.STARTING

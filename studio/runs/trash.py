@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import evaluations_of
 from interfaces.folders import Home, RunFolder
+from interfaces.job_folders import jobs_of
 from interfaces.problems import Code
 from interfaces.run_records import RunMeta
 from studio.processes.launcher import launcher_of
@@ -69,7 +69,7 @@ def delete_run(folder: RunFolder) -> None:
         FineTuneError: the run or one of its evaluations is still running.
     """
     with RunQueue(folder.home).alone():  # no process can start it during the move
-        jobs = [folder, *evaluations_of(folder)]
+        jobs = [folder, *jobs_of(folder)]
         for job in jobs:
             if launcher_of(folder.home).find(job) is not None:
                 raise FineTuneError.of(Code.RUN_ACTIVE, run=job.id, state=run_state(job).value)

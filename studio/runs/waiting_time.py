@@ -6,9 +6,9 @@ from statistics import fmean
 
 from pydantic import BaseModel
 
-from interfaces.evaluation_folder import job_named
 from interfaces.events import Step, read_tail
 from interfaces.folders import RunFolder
+from interfaces.job_folders import job_named
 from studio.runs.queue import RunQueue
 from studio.sizing.calibration import estimate_of_run
 

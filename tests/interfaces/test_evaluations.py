@@ -3,7 +3,6 @@
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import create_evaluation_folder
 from interfaces.evaluations import (
     EvaluationOrigin,
     EvaluationQuestion,
@@ -14,11 +13,12 @@ from interfaces.evaluations import (
 )
 from interfaces.example import Example, Message
 from interfaces.folders import Home
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 
 
 def test_records_are_read_as_written_and_damage_is_named(home: Home) -> None:
-    folder = create_evaluation_folder(home.create_run())
+    folder = EvaluationFolder.create(home.create_run())
     folder.config.write_text('{"dataset": 3}')
     with pytest.raises(FineTuneError) as caught:
         EvaluationSpec.of(folder)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from interfaces.evaluation_folder import evaluations_of
 from interfaces.events import Finished
+from interfaces.job_folders import EvaluationFolder
 from interfaces.texts import texts
 from studio.evaluation.votes import votes_of
 from tests.conftest import alpaca_rows, write_rows
@@ -64,7 +64,7 @@ def test_a_run_is_evaluated_and_its_answers_compared_blindly(
         expect(card.get_by_text(f"{left} pairs left")).to_be_visible()
     card.get_by_role("button", name=EN["vote_undo"]).click()
     expect(card.get_by_text("9 pairs left")).to_be_visible()
-    [folder] = evaluations_of(run)
+    [folder] = EvaluationFolder.all_of(run)
     votes = votes_of(folder)
     assert votes.tuned + votes.base == 1
     page.once("dialog", lambda dialog: dialog.accept())

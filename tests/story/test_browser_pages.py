@@ -90,9 +90,11 @@ def test_recommended_models_show_the_hints_and_what_they_need_here(new_page: Cal
     page.keyboard.press("Escape")
     expect(change).to_be_focused()
     change.click()
+    kept = page.evaluate("localStorage.getItem('finetune-form')")
     row.get_by_role("button").click()
     expect(sheet).to_be_hidden()
     expect(page.locator(".fs-chosen")).to_contain_text("Qwen2.5-Coder-1.5B-Instruct")
+    page.wait_for_function("(kept) => localStorage.getItem('finetune-form') !== kept", arg=kept)
     page.reload()
     expect(page.locator(".fs-chosen")).to_contain_text("Qwen2.5-Coder-1.5B-Instruct")
 

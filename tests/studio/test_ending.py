@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from interfaces.config import FineTuneConfig
-from interfaces.evaluation_folder import evaluations_of
 from interfaces.evaluations import GateOutcome
 from interfaces.events import Finished
 from interfaces.folders import Home
+from interfaces.job_folders import EvaluationFolder
 from studio import ending
 from studio.evaluation.evaluations import create_for_gate
 from studio.runs.queue import RunQueue
@@ -46,7 +46,7 @@ def test_ends_that_nobody_handled_are_handled_later(home: Home, tmp_path: Path) 
         folder.adapter.mkdir()
         (folder.adapter / "adapter_config.json").write_text("{}")
         create_for_gate(folder, FineTuneConfig(dataset="d", gate="loss < 1"))
-    evaluations_of(damaged)[0].config.write_text("{")
+    EvaluationFolder.all_of(damaged)[0].config.write_text("{")
     scored = recorded_evaluation(
         run, [question(1, "Q", "yes")], answers(1, "no", "yes"), gate="exact match > 0", recipe=True
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interfaces.evaluation_folder import EvaluationFolder, create_evaluation_folder
 from interfaces.evaluations import EvaluationLine, EvaluationOrigin, EvaluationQuestion, EvaluationSpec
 from interfaces.events import Finished
 from interfaces.example import Example, Message, ToolCall
 from interfaces.folders import RunFolder
+from interfaces.job_folders import EvaluationFolder
 
 
 def question(
@@ -29,7 +29,7 @@ def recorded_evaluation(
     adapter_sha256: str = "a", **spec: object,
 ) -> EvaluationFolder:  # fmt: skip
     """An evaluation with these questions and answers."""
-    folder = create_evaluation_folder(run)
+    folder = EvaluationFolder.create(run)
     EvaluationSpec.model_validate({"dataset": "d", "dataset_name": "tests.jsonl", **spec}).write(folder)
     folder.questions.write_text("".join(one.model_dump_json(exclude_defaults=True) + "\n" for one in questions))
     EvaluationOrigin(adapter_sha256=adapter_sha256, rows=len(questions), device="cpu", dtype="float32").write(folder)

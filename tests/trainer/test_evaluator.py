@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from interfaces.evaluation_folder import EvaluationFolder, create_evaluation_folder
 from interfaces.evaluations import EvaluationSpec, read_lines
 from interfaces.events import Failed, Finished, Phase, Started, Warned, read_events
 from interfaces.folders import Home, RunFolder
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from interfaces.run_config import write_run_config
 from interfaces.run_records import Lineage
@@ -47,7 +47,7 @@ def run(trained: RunFolder, home: Home) -> RunFolder:
 
 
 def written(run: RunFolder, **spec: Any) -> EvaluationFolder:
-    folder = create_evaluation_folder(run)
+    folder = EvaluationFolder.create(run)
     EvaluationSpec.model_validate({"dataset": "held_out", "max_new_tokens": 12, "batch_size": 4, **spec}).write(folder)
     return folder
 

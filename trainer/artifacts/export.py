@@ -13,6 +13,12 @@ from interfaces.files import publish
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 
+FILES = (
+    "README.md", "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "curve.svg",
+    "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+"""What an adapter's folder holds. A checkpoint's folder also holds what only a resume needs."""
+
 
 def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     """Write the adapter of a run to `output_path`: a zip when the name ends in `.zip`, a folder otherwise.
@@ -28,10 +34,7 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix.lower() == ".zip":
-            _write_zip(folder.adapter, temporary)
-        else:
-            shutil.copytree(folder.adapter, temporary)
+        write_adapter(folder.adapter, temporary, as_zip=target.suffix.lower() == ".zip")
         publish(temporary, target)
     except OSError as error:
         error.filename, error.filename2 = str(target), None  # name the requested path, not our temporary one
@@ -45,8 +48,17 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     return target
 
 
-def _write_zip(source: Path, target: Path) -> None:
-    """Write all files of the adapter uncompressed, because weights don't compress."""
+def write_adapter(adapter: Path, target: Path, as_zip: bool) -> None:
+    """Write the files of an adapter, or those of a checkpoint that belong to its adapter, as a zip or a folder.
+
+    They aren't compressed, because weights don't compress.
+    """
+    files = [adapter / name for name in FILES if (adapter / name).is_file()]
+    if not as_zip:
+        target.mkdir()
+        for path in files:
+            shutil.copyfile(path, target / path.name)
+        return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(path for path in source.rglob("*") if path.is_file()):
-            archive.write(path, path.relative_to(source))
+        for path in files:
+            archive.write(path, path.name)

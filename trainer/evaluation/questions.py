@@ -10,11 +10,11 @@ import numpy
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder
 from interfaces.evaluations import HELD_OUT, EvaluationQuestion, EvaluationSpec
 from interfaces.example import Example, Message
 from interfaces.example_file import ExampleFile
 from interfaces.files import write_text
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code, Problem
 from trainer.data.dataset import Indices, index_of
 from trainer.data.resolve import load_dataset

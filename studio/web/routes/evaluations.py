@@ -9,18 +9,19 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder, evaluations_of
 from interfaces.evaluations import HELD_OUT, METRICS, EvaluationSpec, GateOutcome, Metric
 from interfaces.folders import Home
+from interfaces.job_folders import EvaluationFolder
 from interfaces.run_records import RunMeta, adapter_steps
 from interfaces.texts import sentence, texts
 from studio.datasets.library import find_dataset
-from studio.evaluation.evaluations import EvaluationState, create, delete, evaluation, state_of, stop, submit
+from studio.evaluation.evaluations import EvaluationState, create, delete, evaluation, state_of, submit
 from studio.evaluation.gate import decide
 from studio.evaluation.scoring import EvaluationResult, MetricResult, result_of
 from studio.evaluation.statistics import FEWEST_OF_A_MEAN
 from studio.evaluation.table import comparison, finished_evaluations, rows_as_csv, rows_as_jsonl, rows_by_difference
 from studio.evaluation.votes import Choice, Votes, undo_vote, vote, votes_of
+from studio.runs.jobs import stop_job
 from studio.runs.state import RunState, named_run
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
@@ -92,7 +93,7 @@ def evaluations_router(home: Home) -> APIRouter:
 
     @router.get("/api/runs/{run_id}/evaluations")
     def read_evaluations(run_id: str, language: Language = "en") -> list[ShownEvaluation]:
-        return [_listed(folder, language) for folder in reversed(evaluations_of(named_run(home, run_id)))]
+        return [_listed(folder, language) for folder in reversed(EvaluationFolder.all_of(named_run(home, run_id)))]
 
     @router.get("/api/runs/{run_id}/evaluations/choices")
     def read_choices(run_id: str, language: Language = "en") -> EvaluationChoices:
@@ -127,7 +128,7 @@ def evaluations_router(home: Home) -> APIRouter:
 
     @router.post("/api/runs/{run_id}/evaluations/{number}/stop")
     def stop_evaluation(run_id: str, number: int) -> dict[str, bool]:
-        stop(folder_of(run_id, number))
+        stop_job(folder_of(run_id, number))
         return {"asked": True}
 
     @router.post("/api/runs/{run_id}/evaluations/{number}/resume")

@@ -183,7 +183,8 @@ def test_train_json_prints_events_and_result_without_secrets(
     [run] = json.loads(finetune("runs", "--json", home=home).stdout)
     assert (run["id"], run["state"], run["dataset"]) == (last["run"], "finished", "rows.jsonl")
     exported = finetune("export", "last", "--to", "adapter", "--out", tmp_path / "a.zip", home=home)
-    assert exported.stdout.strip() == str(tmp_path / "a.zip")
+    assert exported.stdout.splitlines()[0] == str(tmp_path / "a.zip")
+    assert "Proven: the first 16 tokens of" in exported.stdout
     assert "adapter_config.json" in zipfile.ZipFile(tmp_path / "a.zip").namelist()
     assert "already exists" in refused(finetune("export", "last", "--out", tmp_path / "a.zip", home=home))
     assert "is finished" in refused(finetune("resume", "last", home=home))

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import create_evaluation_folder
 from interfaces.evaluations import EvaluationSpec
 from interfaces.files import write_json
 from interfaces.folders import Home
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from studio.datasets.library import (
     dataset_name,
@@ -72,7 +72,7 @@ def test_deleting_used_dataset_requires_confirmation(home: Home, rows_file: Path
 
 def test_a_dataset_of_an_evaluation_is_in_use(home: Home, rows_file: Path) -> None:
     dataset, run = ensure_dataset(home, str(rows_file)), home.create_run()
-    EvaluationSpec(dataset=dataset).write(create_evaluation_folder(run))
+    EvaluationSpec(dataset=dataset).write(EvaluationFolder.create(run))
     assert list_datasets(home)[0].runs == (run.id,)
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder, evaluations_of
 from interfaces.evaluations import EvaluationSpec, GateOutcome
 from interfaces.events import Finished
 from interfaces.files import sha256_of
 from interfaces.folders import Home, RunFolder
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from interfaces.run_control import StopRequest
 from studio.evaluation.evaluations import (
@@ -26,10 +26,10 @@ from studio.evaluation.evaluations import (
     finish,
     start_gate,
     state_of,
-    stop,
     submit,
 )
 from studio.processes.launcher import LocalLauncher
+from studio.runs.jobs import stop_job
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_job, run_state, summarize, summary_of
 from studio.runs.trash import delete_run
@@ -42,7 +42,7 @@ from tests.support.records import recorded_run, step
 def refused(run: RunFolder, **spec: Any) -> Code:
     with pytest.raises(FineTuneError) as caught:
         create(run, EvaluationSpec.model_validate(spec))
-    assert not evaluations_of(run), "nothing is left of it"
+    assert not EvaluationFolder.all_of(run), "nothing is left of it"
     return caught.value.problems[0].code
 
 
@@ -95,7 +95,7 @@ def test_an_evaluation_waits_runs_stops_and_continues(home: Home, tiny_model: Pa
     assert (waiting.run, waiting.kind, waiting.device) == (folder.id, "evaluation", "cpu")
     assert state_of(folder).state is RunState.QUEUED
     assert find_job(home, f"last.{folder.number}") == folder, "the terminal can move and cancel it"
-    stop(folder)
+    stop_job(folder)
     assert not queue.waiting(), "it has left the queue"
     submit(folder)
     queue.resume()
@@ -106,7 +106,7 @@ def test_an_evaluation_waits_runs_stops_and_continues(home: Home, tiny_model: Pa
     assert caught.value.problems[0].code is Code.RUN_ACTIVE
     with pytest.raises(FineTuneError):
         delete(folder)
-    stop(folder)
+    stop_job(folder)
     until(lambda: run_state(folder).is_over and LocalLauncher().find(folder) is None)
     stopped = state_of(folder)
     assert stopped.state is RunState.STOPPED
@@ -128,7 +128,7 @@ def test_an_evaluation_waits_runs_stops_and_continues(home: Home, tiny_model: Pa
     (run.adapter / "adapter_model.safetensors").write_bytes(b"trained further")
     assert state_of(folder).outdated
     delete(folder)
-    assert evaluations_of(run) == []
+    assert EvaluationFolder.all_of(run) == []
 
 
 def test_a_gate_is_decided_and_the_list_of_runs_shows_it(home: Home) -> None:
@@ -148,9 +148,9 @@ def test_a_gate_is_decided_and_the_list_of_runs_shows_it(home: Home) -> None:
     outcome = GateOutcome.of(run)
     assert outcome is not None
     assert (outcome.evaluation, outcome.failed) == (2, ["exact match > 0.5 (0)"])
-    delete(evaluations_of(run)[0])
+    delete(EvaluationFolder.all_of(run)[0])
     assert summary_of(run).gate == "failed"
-    delete(evaluations_of(run)[0])
+    delete(EvaluationFolder.all_of(run)[0])
     assert summary_of(run).gate == "", "it was decided by what is deleted"
 
 
@@ -165,7 +165,7 @@ def test_the_card_holds_the_newest_evaluation_of_the_result(home: Home) -> None:
         recorded_evaluation(
             run, [question(1, "Q", "yes")], answers(1, "no", "yes"), adapter_sha256=sha256, dataset_name=name, **more
         )
-    for folder in reversed(evaluations_of(run)):
+    for folder in reversed(EvaluationFolder.all_of(run)):
         finish(folder)
     assert "rows of new.jsonl" in card.read_text()
     assert card.read_text().count("## Evaluation") == 1
@@ -178,7 +178,7 @@ def test_the_evaluation_of_a_recipe_starts_when_its_run_has_finished(home: Home,
     config = FineTuneConfig(dataset="d", evaluation_dataset=str(file), gate="forgetting <= 2")
     create_for_gate(run, config)
     create_for_gate(run, FineTuneConfig(dataset="d"))
-    [folder] = evaluations_of(run)
+    [folder] = EvaluationFolder.all_of(run)
     spec = EvaluationSpec.of(folder)
     assert (spec.dataset_name, spec.probe, spec.gate) == ("tests.jsonl", True, "forgetting <= 2")
     assert state_of(folder).after_training
@@ -188,14 +188,14 @@ def test_the_evaluation_of_a_recipe_starts_when_its_run_has_finished(home: Home,
     shutil.copytree(run.evaluations, finished.evaluations)
     finished.adapter.mkdir()
     (finished.adapter / "adapter_config.json").write_text("{}")
-    assert not state_of(evaluations_of(finished)[0]).after_training, "it can be started by hand"
+    assert not state_of(EvaluationFolder.all_of(finished)[0]).after_training, "it can be started by hand"
     start_gate(finished)
     start_gate(finished)
     assert [one.run for one in RunQueue(home).waiting()] == [f"{finished.id}.1"]
-    stop(evaluations_of(finished)[0])
+    stop_job(EvaluationFolder.all_of(finished)[0])
     start_gate(finished)
     assert not RunQueue(home).waiting(), "somebody has removed it"
-    submit(evaluations_of(finished)[0])
+    submit(EvaluationFolder.all_of(finished)[0])
     assert RunQueue(home).waiting()
 
 
@@ -211,6 +211,6 @@ def test_a_request_to_stop_names_the_attempt(home: Home) -> None:
     run = recorded_run(home)
     folder = recorded_evaluation(run, [], [], finished=False)
     with pytest.raises(FineTuneError) as caught:
-        stop(EvaluationFolder(folder.path))
+        stop_job(EvaluationFolder(folder.path))
     assert caught.value.problems[0].code is Code.RUN_NOT_ACTIVE
     assert StopRequest.of(folder.stop) is None

@@ -10,9 +10,9 @@ import regex
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.evaluation_folder import EvaluationFolder, create_evaluation_folder
 from interfaces.evaluations import EvaluationSpec, read_questions
 from interfaces.folders import Home
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from tests.conftest import alpaca_rows, write_rows
 from trainer.evaluation.questions import gather, general_questions, write_questions
@@ -20,7 +20,7 @@ from trainer.evaluation.questions import gather, general_questions, write_questi
 
 @pytest.fixture
 def folder(home: Home) -> EvaluationFolder:
-    return create_evaluation_folder(home.create_run())
+    return EvaluationFolder.create(home.create_run())
 
 
 def config(tmp_path: Path, **settings: object) -> FineTuneConfig:

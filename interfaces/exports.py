@@ -1,0 +1,127 @@
+"""Exports of fine-tuned models: the records in an export's folder (`interfaces/job_folders.py`).
+
+request.json    what is to be exported (`ExportRequest`), written once by the studio
+export.json     what was written, and the proof that it is the same model (`ExportRecord`), by the trainer
+files/          what was written, unless the request names another place
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from interfaces.errors import FineTuneError
+from interfaces.files import write_json
+from interfaces.job_folders import ExportFolder
+from interfaces.problems import Code
+from interfaces.records import read_as, read_record
+
+ExportKind = Literal["adapter", "merged", "gguf"]
+EXPORT_KINDS: tuple[ExportKind, ...] = get_args(ExportKind)
+Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
+QUANTIZATIONS: dict[ExportKind, tuple[Quantization, ...]] = {
+    "adapter": (), "merged": ("f16", "bf16", "f32"), "gguf": ("f16", "q8_0", "bf16", "f32", "q4_0"),
+}  # fmt: skip
+"""The number formats of each kind; the first is the default."""
+EXACT: tuple[Quantization, ...] = ("f32", "f16")
+"""Number formats whose answers have to be those of the merged weights in fp32, without exception."""
+CLOSE: tuple[Quantization, ...] = ("bf16", "q8_0")
+"""Number formats whose answers may differ only where two tokens are almost equally likely."""
+
+
+class ExportRequest(BaseModel):
+    """`request.json`. `out` is an absolute path; without it, the files stay in the export's folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: ExportKind
+    quantization: Quantization | None = None
+    step: int | None = Field(default=None, ge=0)
+    """Export the adapter of this checkpoint instead of the run's result."""
+    out: str = ""
+    name: str = ""
+    """The name of the file or folder, without a path."""
+    proof: bool = True
+    created: float = 0.0
+
+    @classmethod
+    def of(cls, folder: ExportFolder) -> Self:
+        """
+        Raises:
+            FineTuneError: the record is missing or damaged, or another version wrote it.
+        """
+        record = read_record(folder.config) or {}
+        record.pop("schema_version", None)
+        try:
+            return cls.model_validate(record)
+        except ValidationError as error:
+            raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(folder.config), reason="no_key_values") from error
+
+    def write(self, folder: ExportFolder) -> None:
+        write_json(folder.config, self.model_dump(mode="json"))
+
+
+class ProofRow(BaseModel):
+    """One prompt of a proof. `differs_at` is the first token that differs, counted from 0.
+
+    `margin` is by how much the reference preferred its token there over its second choice, in logits.
+    """
+
+    prompt: str
+    taught: bool
+    reference: str
+    answer: str
+    differs_at: int | None = None
+    margin: float | None = None
+
+
+class Comparison(BaseModel):
+    """Answers of one way to compute the model, beside those of fp32 on the merged weights in fp32."""
+
+    way: Literal["peft", "transformers", "llama_cpp", "run"]
+    number_format: str
+    rows: list[ProofRow]
+
+    @property
+    def equal(self) -> int:
+        return sum(row.differs_at is None for row in self.rows)
+
+
+class Proof(BaseModel):
+    """The comparison of the exported files, and as a control that of the run in its own number format.
+
+    `passed` is None for number formats that are expected to differ.
+    """
+
+    exported: Comparison
+    control: Comparison
+    tokens: int
+    passed: bool | None
+
+
+class ExportRecord(BaseModel):
+    """`export.json`. `path` is where the files are, `sha256` that of a single file."""
+
+    path: str
+    bytes: int
+    sha256: str = ""
+    number_formats: dict[str, int] = {}
+    """The tensors of a GGUF in each type."""
+    substituted: int = 0
+    """Tensors whose rows don't divide into blocks of the type that was asked for, stored as f16."""
+    proof: Proof | None = None
+    unproven: str = ""
+    """Why there is no proof: a key of the texts' context 'reason'."""
+
+    @classmethod
+    def of(cls, folder: ExportFolder) -> Self | None:
+        """None if there is none yet, or it is damaged.
+
+        Raises:
+            FineTuneError: another version wrote it.
+        """
+        return read_as(folder.record, cls)
+
+    def write(self, folder: ExportFolder) -> None:
+        write_json(folder.record, self.model_dump(mode="json"))

@@ -1,0 +1,96 @@
+"""Exports of runs: creating and queueing them, and what a list shows of them."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from interfaces.errors import FineTuneError
+from interfaces.exports import QUANTIZATIONS, ExportRecord, ExportRequest
+from interfaces.folders import RunFolder
+from interfaces.job_folders import ExportFolder
+from interfaces.problems import Code
+from interfaces.run_records import RunMeta, adapter_folder
+from studio.runs.jobs import JobState, job_state, submit_job
+
+_MOST_OF_A_NAME = 60
+_ENDINGS = {"adapter": "adapter.zip", "merged": "merged", "gguf": "gguf"}
+
+
+class ExportState(JobState):
+    """What a list shows of an export. Its progress is in bytes, then in prompts."""
+
+    request: ExportRequest
+    record: ExportRecord | None
+    there: bool
+    """The files are still where they were written."""
+
+
+def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
+    """Write an export of a run, without queueing it. An existing folder as `out` gets the files under their own name.
+
+    Raises:
+        FineTuneError: there is no such adapter or number format, or the place is taken.
+    """
+    adapter_folder(run, request.step)
+    known = QUANTIZATIONS[request.kind]
+    if request.quantization is not None and request.quantization not in known:
+        value = repr(request.quantization)
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="quantization", value=value, expected="one_of", known=", ".join(known) or "-"
+        )
+    chosen = request.quantization or (known[0] if known else None)
+    checked = request.model_copy(update={"quantization": chosen, "created": round(time.time(), 3)})
+    name = file_name(run, checked)
+    if request.out:
+        place = Path(request.out).expanduser().absolute()
+        place = place / name if place.is_dir() else place
+        if place.exists():
+            raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(place))
+        checked = checked.model_copy(update={"out": str(place)})
+        name = place.name
+    folder = ExportFolder.create(run)
+    checked.model_copy(update={"name": name}).write(folder)
+    return folder
+
+
+def file_name(run: RunFolder, request: ExportRequest) -> str:
+    """Return the name of the exported file or folder: the run's name, its step, and the number format."""
+    plain = re.sub(r"[^\w.-]+", "-", RunMeta.of(run).name).strip("-.")[:_MOST_OF_A_NAME] or run.id
+    step = "" if request.step is None else f"-step-{request.step}"
+    kind = _ENDINGS[request.kind]
+    if request.quantization is None:
+        return f"{plain}{step}-{kind}"
+    return f"{plain}{step}-{request.quantization}.gguf" if kind == "gguf" else f"{plain}{step}-{kind}-{request.quantization}"  # fmt: skip
+
+
+def submit(folder: ExportFolder) -> None:
+    """Queue an export that is new, or that was stopped, failed, or was interrupted.
+
+    Raises:
+        FineTuneError: the adapter is gone, the export is finished or active, or it can't be started.
+    """
+    submit_job(folder, ExportRequest.of(folder).step)
+
+
+def named_export(run: RunFolder, number: int) -> ExportFolder:
+    """
+    Raises:
+        FineTuneError: there is none with this number.
+    """
+    known = ExportFolder.all_of(run)
+    found = next((one for one in known if one.number == number), None)
+    if found is None:
+        raise FineTuneError.of(Code.NO_EXPORT, run=run.id, value=number, known=[one.number for one in known])
+    return found
+
+
+def state_of(folder: ExportFolder) -> ExportState:
+    """
+    Raises:
+        FineTuneError: the record is damaged, or another version wrote it.
+    """
+    job, record = job_state(folder), ExportRecord.of(folder)
+    there = record is not None and Path(record.path).exists()
+    return ExportState(**dict(job), request=ExportRequest.of(folder), record=record, there=there)

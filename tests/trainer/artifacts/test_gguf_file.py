@@ -1,0 +1,130 @@
+"""GGUF files compute in llama.cpp what transformers computes, and split texts into the same tokens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interfaces.errors import FineTuneError
+from interfaces.problems import Code
+from tests.support.adapters import adapter_folder
+from tests.support.tiny_families import TEXTS, served, tiny_family, written
+
+pytestmark = pytest.mark.tiny
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("family", "split", "more"),
+    [
+        ("llama", "smollm", {"tie_word_embeddings": True}),
+        ("llama", "llama-bpe", {"rope_parameters": LLAMA3}),
+        ("qwen2", "qwen2", {"tie_word_embeddings": False}),
+        ("qwen3", "qwen2", {"tie_word_embeddings": True, "head_dim": 32}),
+        ("mistral", "gpt-2", {"sliding_window": None}),
+    ],
+)
+def test_llama_cpp_computes_what_transformers_does(
+    tmp_path: Path, family: str, split: str, more: dict[str, Any]
+) -> None:
+    """Log-probabilities of all tokens after prefixes that both are given."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = tiny_family(tmp_path / "base", family, split, **more)
+    written(base, tmp_path)
+    adapter = str(tmp_path / "adapter")
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter).merge_and_unload().eval()
+    tokenizer, server = AutoTokenizer.from_pretrained(base), served(tmp_path / "tiny.gguf")
+    ids = tokenizer("".join(TEXTS[:4]))["input_ids"]
+    with torch.inference_mode():
+        logits = model(torch.tensor([ids])).logits[0]
+    compared = 0
+    for length in range(1, len(ids), 3):
+        asked = {
+            "prompt": ids[:length],
+            "n_predict": 1,
+            "temperature": 0,
+            "n_probs": 50,
+            "logit_bias": [],
+            "cache_prompt": False,
+        }
+        answer = server.handle_completions(asked)
+        wanted = torch.log_softmax(logits[length - 1], dim=-1)
+        said = answer["choices"][0]["logprobs"]
+        if said is None:
+            continue  # the first token ends the answer, or is half a character
+        compared += 1
+        seen = {one["id"]: one["logprob"] for one in said["content"][0]["top_logprobs"]}
+        assert len(seen) == 50
+        scale = float(wanted.abs().max())
+        assert max(abs(value - float(wanted[token])) for token, value in seen.items()) < 1e-2 * scale, (family, length)
+    assert compared > 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "types", "substituted"),
+    [("f16", {"f16": 15, "f32": 11}, 0), ("q8_0", {"f32": 11, "q8_0": 15}, 0), ("q4_0", {"f32": 11, "q4_0": 14, "q8_0": 1}, 0)],
+)  # fmt: skip
+def test_tensors_have_the_type_that_was_asked_for(
+    tmp_path: Path, kind: str, types: dict[str, int], substituted: int
+) -> None:
+    made = written(tiny_family(tmp_path / "base", "qwen2", tie_word_embeddings=True), tmp_path, kind)
+    assert (made.types, made.substituted) == (types, substituted)
+
+
+def test_rows_that_do_not_divide_into_blocks_are_counted(tmp_path: Path) -> None:
+    base = tiny_family(tmp_path / "base", "qwen2", tie_word_embeddings=True, hidden_size=40, head_dim=10)
+    made = written(base, tmp_path, "q8_0")
+    assert made.types == {"f16": 13, "f32": 11, "q8_0": 2}
+    assert made.substituted == 13
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "says"),
+    [
+        ("gpt_neox", {}, "gpt_neox"),
+        ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}}, "rope_type=yarn"),
+        ("qwen2", {"use_sliding_window": True}, "use_sliding_window"),
+        ("llama", {"attention_bias": True}, "attention_bias"),
+        ("llama", {"split": {"type": "Whitespace"}}, "Whitespace"),
+        ("llama", {"split": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "x+"}}, {"type": "ByteLevel", "use_regex": False}]}}, "x+"),
+        ("llama", {"model": {"byte_fallback": True}}, "byte_fallback"),
+    ],
+)  # fmt: skip
+def test_what_llama_cpp_would_compute_otherwise_is_refused(
+    tmp_path: Path, family: str, changes: dict[str, Any], says: str
+) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    if family == "gpt_neox":
+        base = tiny_family(tmp_path / "base", family, hidden_act="gelu")
+    else:
+        base = tiny_family(tmp_path / "base", family)
+    tokenizer = json.loads((base / "tokenizer.json").read_text())
+    if "split" in changes:
+        tokenizer["pre_tokenizer"] = changes.pop("split")
+    tokenizer["model"] |= changes.pop("model", {})
+    template = PreTrainedTokenizerFast.from_pretrained(base)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, **changes}))
+    with pytest.raises(FineTuneError) as caught:
+        _refused(base, tmp_path, tokenizer, template)
+    assert caught.value.problems[0].code is Code.GGUF_UNSUPPORTED
+    assert says in str(caught.value)
+
+
+def _refused(base: Path, place: Path, tokenizer: dict[str, Any], loaded: Any) -> None:
+    from trainer.artifacts.gguf_file import GGUFFile
+    from trainer.artifacts.merged_model import MergedModel
+    from trainer.tokens.template import ChatTemplate
+
+    adapter = adapter_folder(place / "adapter", base, 1)
+    made = GGUFFile(MergedModel(base, adapter), "f16")
+    (place / "other").mkdir()
+    (place / "other" / "tokenizer.json").write_text(json.dumps(tokenizer))
+    made.write(place / "refused.gguf", "Tiny", place / "other", ChatTemplate(loaded, "tiny"), lambda *_: None)

@@ -1,0 +1,162 @@
+"""Executes one export in its folder: writes the files under a temporary name, publishes them, and proves them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interfaces.config import FineTuneConfig
+from interfaces.disk import require_space
+from interfaces.errors import FineTuneError
+from interfaces.events import Started
+from interfaces.exports import ExportRecord, ExportRequest
+from interfaces.files import publish, sha256_of
+from interfaces.folders import FULL_DISK_BYTES
+from interfaces.job_folders import ExportFolder
+from interfaces.problems import Code, Problem
+from interfaces.run_records import Lineage, adapter_folder
+from trainer.training.event_log import EventLog
+from trainer.training.job import execute
+
+if TYPE_CHECKING:
+    from trainer.models.model_files import ModelFiles
+    from trainer.tokens.template import ChatTemplate
+
+log = logging.getLogger(__name__)
+
+
+def export(folder: ExportFolder, attempt: int, listens: bool = True) -> Problem | None:
+    """Execute or continue an export. Return its problem if it failed."""
+    return execute(folder, attempt, lambda config, events: _Export(folder, config, events).execute(), listens)
+
+
+class _Export:
+    """One attempt of an export."""
+
+    def __init__(self, folder: ExportFolder, config: FineTuneConfig, events: EventLog) -> None:
+        self._folder, self._events = folder, events
+        self._request = ExportRequest.of(folder)
+        self._adapter = adapter_folder(folder.run, self._request.step)
+        lineage = Lineage.of(folder.run)
+        self._base = lineage.base if lineage else None
+        self._machine = lineage.machine if lineage else None
+        revision = (self._base.revision if self._base else None) or config.model_revision
+        self._config = config.model_copy(update={"model_revision": revision, "device": "cpu"})
+        self._target = Path(self._request.out) if self._request.out else folder.files / self._request.name
+
+    def execute(self) -> int:
+        """Write what isn't written yet, and prove it. Return the peak memory in bytes.
+
+        Raises:
+            FineTuneError: the place is taken, the disk is full, or the model can't be exported in this way.
+        """
+        from trainer.models.model_files import find_model, fingerprint_of
+
+        request = self._request
+        number_format = request.quantization or ""
+        self._events.append(
+            Started(
+                run=self._folder.id, model_name=self._config.model_name, device="cpu", dtype=number_format,
+                threads=os.cpu_count() or 1,
+            )
+        )  # fmt: skip
+        self._events.phase("download")
+        files = find_model(
+            self._config.model_name, self._config.model_revision, self._folder.home,
+            lambda done, total: self._events.phase("download", done, total, "bytes"),
+        )  # fmt: skip
+        if self._base and self._base.fingerprint not in (None, fingerprint_of(files)):
+            raise FineTuneError.of(Code.BASE_CHANGED, model=self._config.model_name, run=self._folder.run.id)
+        record = ExportRecord.of(self._folder)
+        if record is None or not self._target.exists():
+            record = self._write(files.path)
+            record.write(self._folder)
+        if request.proof and record.proof is None:
+            self._prove(record, files)
+            record.write(self._folder)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def _write(self, base: Path) -> ExportRecord:
+        if self._target.exists():
+            raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(self._target))
+        self._events.phase("export")
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        staged = self._target.with_name(f".{self._target.name}.part")
+        record = ExportRecord(path=str(self._target), bytes=0)
+        try:
+            getattr(self, f"_write_{self._request.kind}")(base, staged, record)
+        except OSError as error:
+            if error.filename is None or str(staged) in str(error.filename):
+                error.filename, error.filename2 = str(self._target), None  # name the requested place, not ours
+            raise
+        publish(staged, self._target)
+        record.bytes = _size_of(self._target)
+        record.sha256 = sha256_of(self._target) if self._target.is_file() else ""
+        return record
+
+    def _tell(self, done: int, total: int) -> None:
+        self._events.phase("export", done, total, "bytes")
+
+    def _write_adapter(self, _base: Path, staged: Path, _record: ExportRecord) -> None:
+        from trainer.artifacts.export import write_adapter
+
+        staged.unlink(missing_ok=True)
+        require_space(staged.parent, _size_of(self._adapter) + FULL_DISK_BYTES)
+        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"))
+
+    def _write_merged(self, base: Path, staged: Path, _record: ExportRecord) -> None:
+        from trainer.artifacts.merged_folder import MergedFolder
+        from trainer.artifacts.merged_model import MergedModel
+
+        made = MergedFolder(MergedModel(base, self._adapter), self._request.quantization or "f16")
+        require_space(staged.parent, made.bytes - _size_of(staged) + FULL_DISK_BYTES)
+        made.write(staged, base, self._adapter, self._template(base), self._tell)
+
+    def _write_gguf(self, base: Path, staged: Path, record: ExportRecord) -> None:
+        from trainer.artifacts.gguf_file import GGUFFile
+        from trainer.artifacts.merged_model import MergedModel
+
+        staged.unlink(missing_ok=True)
+        tokenizer = self._adapter if (self._adapter / "tokenizer.json").is_file() else base
+        file = GGUFFile(MergedModel(base, self._adapter), self._request.quantization or "f16")
+        require_space(staged.parent, file.bytes + FULL_DISK_BYTES)
+        file.write(staged, self._request.name.removesuffix(".gguf"), tokenizer, self._template(base), self._tell)
+        record.number_formats, record.substituted = file.types, file.substituted
+
+    def _template(self, base: Path) -> ChatTemplate:
+        from trainer.models.model_files import ModelFiles
+        from trainer.tokens.tokenizer import load_template
+
+        return load_template(ModelFiles(base, self._config.model_name, None), self._config.model_name)
+
+    def _prove(self, record: ExportRecord, files: ModelFiles) -> None:
+
+        from concurrent.futures.process import BrokenProcessPool
+
+        from trainer.artifacts.merged_folder import ends_of
+        from trainer.evaluation.proof import hindrance, prompts_of, prove
+
+        template = self._template(files.path)
+        record.unproven = hindrance(self._request.kind, files)
+        if record.unproven:
+            return
+        prompts = prompts_of(self._folder.home, self._config, template)
+        dtype = self._machine.dtype if self._machine else "float32"
+        try:
+            record.proof = prove(
+                self._request, self._target, self._adapter, files, dtype, template, prompts, ends_of(template),
+                lambda done, total: self._events.phase("prove", done, total, "prompts"),
+            )  # fmt: skip
+        except BrokenProcessPool:
+            log.exception("llama.cpp has ended its process")
+            record.unproven = "runtime_crashed"
+
+
+def _size_of(path: Path) -> int:
+    """Return the bytes of a file or of all files in a folder; 0 if there is none."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
