@@ -210,6 +210,7 @@ ELSEWHERE = {
             "devices",
             "estimates",
             "evaluations",
+            "exports",
             "models",
             "queue",
             "recipes",

@@ -45,6 +45,9 @@ def build_pages(manager: FinetuneManager, device: Device, language: str, secret:
     with pages.route(words["evaluate"], "/evaluate"):
         gr.Navbar(visible=False)
         live_part("evaluate", language, "evaluate-live")
+    with pages.route(words["export_page"], "/export"):
+        gr.Navbar(visible=False)
+        live_part("export", language, "export-live")
     with pages.route(words["models"], "/models"):
         gr.Navbar(visible=False)
         live_part("models", language, "models-list")

@@ -50,12 +50,16 @@ export const runPath = (id) => `/api/runs/${encodeURIComponent(id)}`;
 /** The page of a run. @param {string} id */
 export const runPage = (id) => `run?run=${encodeURIComponent(id)}`;
 
-/** What the queue holds: a run, or an evaluation of one as `run.number`. @param {string} id */
+/**
+ * What the queue holds: a run, an evaluation of one as `run.number`, or an export as `run.export-number`.
+ * @param {string} id
+ */
 export function jobOf(id) {
-  const [run, number] = id.split(".");
-  if (!number) return { run, evaluation: 0, path: runPath(run), page: runPage(run) };
-  const path = `${runPath(run)}/evaluations/${number}`;
-  return { run, evaluation: Number(number), path, page: `evaluate?run=${encodeURIComponent(run)}` };
+  const [run, job = ""] = id.split(".");
+  const number = job.replace("export-", "");
+  if (!job) return { run, kind: "run", path: runPath(run), page: runPage(run) };
+  const [kind, place, name] = job === number ? ["evaluation", "evaluations", "evaluate"] : ["export", "exports", "export"]; // prettier-ignore
+  return { run, kind, path: `${runPath(run)}/${place}/${number}`, page: `${name}?run=${encodeURIComponent(run)}` };
 }
 
 /**

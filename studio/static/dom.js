@@ -33,6 +33,13 @@ export function make(tag, attributes = {}, ...children) {
 export const button = (text, work, kind = "", attributes = {}) =>
   make("button", { type: "button", class: `fs-button ${kind}`, onclick: work, ...attributes }, text);
 
+/** Copy a text, and say whether that worked. @param {Record<string, string>} texts @param {string} value @returns {Promise<string>} */
+export const copied = (texts, value) =>
+  navigator.clipboard.writeText(value).then(
+    () => texts.copied,
+    () => texts.copy_refused,
+  );
+
 /** A line whose changes screen readers announce. @param {Record<string, any>} [attributes] */
 export const statusLine = (attributes = {}) => make("p", { role: "status", "aria-live": "polite", ...attributes });
 

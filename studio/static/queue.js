@@ -77,7 +77,7 @@ class Queue {
   row(one) {
     const { texts } = this;
     const plain = one.name || one.run;
-    const name = one.kind === "evaluation" ? fill(this.texts.evaluation_of, { name: plain }) : plain;
+    const name = one.kind === "run" ? plain : fill(this.texts[`${one.kind}_of`], { name: plain });
     const small = (
       /** @type {string} */ key,
       /** @type {string} */ text,

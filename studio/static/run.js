@@ -124,6 +124,7 @@ class RunPage {
       continue_training: make("a", continueTraining, texts.continue_training),
       try_it: make("a", { class: "fs-button", href: `try?run=${encodeURIComponent(id)}` }, texts.try_it),
       evaluate: make("a", { class: "fs-button", href: `evaluate?run=${encodeURIComponent(id)}` }, texts.evaluate),
+      export: make("a", { class: "fs-button", href: `export?run=${encodeURIComponent(id)}` }, texts.export_page),
       download: make("a", download, texts.download_adapter),
       fix: button("", () => this.again(this.controls.fix, { change: this.#fix }), "fs-primary"),
     };
@@ -152,7 +153,8 @@ class RunPage {
     const { texts, controls } = this;
     const row = (/** @type {import("./dom.js").Child[]} */ ...parts) => make("div", { class: "fs-row" }, ...parts);
     const spring = () => make("span", { class: "fs-spring" });
-    const actions = "notify stop discard resume retry try_it evaluate download duplicate continue_training".split(" ");
+    const actions =
+      "notify stop discard resume retry try_it evaluate export download duplicate continue_training".split(" ");
     this.facts.append(...FACTS.map((name) => make("div", {}, make("dt", {}, texts[name]), this.parts.facts[name])));
     return /** @type {HTMLElement[]} */ ([
       row(

@@ -29,7 +29,7 @@ export function checkpointList(texts, path) {
         make("th", { scope: "row" }, String(one.step)),
         make("td", {}, figure(one.validation_loss), one.validation_loss === best ? ` · ${texts.best}` : ""),
         make("td", {}, size(one.size_bytes)),
-        make("td", {}, download(one.step)),
+        make("td", {}, download(one.step), " ", exported(one.step)),
       );
     body.replaceChildren(...list.map(row));
   };
@@ -43,6 +43,16 @@ export function checkpointList(texts, path) {
         "aria-label": `${texts.download_adapter}: ${fill(texts.at_step, { step })}`,
       },
       texts.download_adapter,
+    );
+  const exported = (/** @type {number} */ step) =>
+    make(
+      "a",
+      {
+        class: "fs-button fs-small",
+        href: `export?run=${path.split("/").pop()}&step=${step}`,
+        "aria-label": `${texts.export_page}: ${fill(texts.at_step, { step })}`,
+      },
+      texts.export_page,
     );
   return { element, show };
 }

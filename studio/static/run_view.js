@@ -27,6 +27,7 @@ export function offered(status) {
     continue_training: over && (status.adapter || status.saved_step !== null),
     try_it: status.adapter || status.saved_step !== null,
     evaluate: status.adapter || status.saved_step !== null,
+    export: status.adapter || status.saved_step !== null,
     download: status.adapter,
     fix: Object.keys(status.fix).length > 0,
   };

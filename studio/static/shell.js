@@ -59,12 +59,12 @@ class Shell {
 
   /** A run has left its device; its own page shows that anyway. @param {string} id */
   async tellEnd(id) {
-    const { run: of, evaluation, page } = jobOf(id);
+    const { run: of, kind, page } = jobOf(id);
     if (new URLSearchParams(location.search).get("run") === of) return;
     const run = await ask(runPath(of));
-    if (evaluation) {
-      const words = fill(this.texts.evaluation_of, { name: run.name || of });
-      return toast(words, this.texts.close, { href: page, title: this.texts.evaluate });
+    if (kind !== "run") {
+      const words = fill(this.texts[`${kind}_of`], { name: run.name || of });
+      return toast(words, this.texts.close, { href: page, title: this.texts[`${kind}_page`] });
     }
     const words = `${run.name || id}: ${this.texts[`state_${run.state}`]}`;
     toast(words, this.texts.close, { href: runPage(id), title: this.texts.open_run });
@@ -75,12 +75,12 @@ class Shell {
     const current = this.part(".fs-current");
     current.hidden = !id;
     if (!id) return;
-    const { run: of, evaluation, page } = jobOf(id);
+    const { run: of, kind, page } = jobOf(id);
     /** @type {Run} */
     const run = await ask(runPath(of));
     /** @type {HTMLAnchorElement} */ (current).href = page;
-    if (evaluation)
-      return current.replaceChildren(make("b", {}, run.name || of), make("span", {}, this.texts.evaluate));
+    if (kind !== "run")
+      return current.replaceChildren(make("b", {}, run.name || of), make("span", {}, this.texts[`${kind}_page`]));
     const { step, total_steps: total, state } = run;
     const steps = total ? fill(this.texts.rail_steps, { step, total }) : this.texts[`state_${state}`];
     const share = run.total_steps ? run.step / run.total_steps : 0;

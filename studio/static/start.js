@@ -29,6 +29,7 @@ const PARTS = {
   model: () => import("./model.js"),
   try: () => import("./try.js"),
   evaluate: () => import("./evaluate.js"),
+  export: () => import("./export.js"),
   models: () => import("./models.js"),
   studio_settings: () => import("./studio_settings.js"),
   warm_trainer: () => import("./warm_trainer.js"),

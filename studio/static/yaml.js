@@ -1,6 +1,6 @@
 // The whole config as YAML beside the form: it follows the form, and an edited text fills the form.
 // @ts-check
-import { button, make, setText, statusLine } from "./dom.js";
+import { button, copied, make, setText, statusLine } from "./dom.js";
 import { formNow } from "./form.js";
 
 const SAID_MS = 3000;
@@ -34,11 +34,7 @@ export function start(root, { texts }, gradio) {
   const text = make("textarea", { class: "fs-yaml", rows: 14, spellcheck: "false", "aria-label": texts.yaml_heading });
   const said = statusLine({ class: "fs-hint" });
   const copy = async (/** @type {string} */ value) => {
-    const copied = navigator.clipboard.writeText(value).then(
-      () => texts.copied,
-      () => texts.copy_refused,
-    );
-    setText(said, await copied);
+    setText(said, await copied(texts, value));
     setTimeout(() => setText(said, ""), SAID_MS);
   };
   const apply = button(texts.yaml_apply, () => send(text.value), "fs-small", { disabled: true });

@@ -41,6 +41,7 @@ from studio.web.routes.chats import chats_router
 from studio.web.routes.datasets import datasets_router
 from studio.web.routes.estimates import estimates_router
 from studio.web.routes.evaluations import evaluations_router
+from studio.web.routes.exports import exports_router
 from studio.web.routes.models import models_router
 from studio.web.routes.queue import queue_router
 from studio.web.routes.recipes import recipes_router
@@ -74,6 +75,7 @@ def build_app(
     app.include_router(recipes_router(home))
     app.include_router(chats_router(home, Chats(home)))
     app.include_router(evaluations_router(home))
+    app.include_router(exports_router(home))
     app.include_router(about_router(home))
     app.include_router(devices.router)
     app.include_router(texts.router)

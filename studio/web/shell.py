@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from interfaces.texts import texts
 from studio.web.errors import language_of
 
-_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs|compare|try|evaluate|models|settings|help)/?")
+_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs|compare|try|evaluate|export|models|settings|help)/?")
 _STYLES = "".join(
     f'<link rel="stylesheet" href="/ui-assets/{name}.css">'
     for name in ("studio", "data", "run", "shell", "train", "try")
@@ -48,7 +48,7 @@ _LANG = {"en": "en", "zh": "zh-CN"}
 _PLACES = {
     "train": "", "runs": "runs", "datasets": "datasets", "models": "models", "try_it": "try", "evaluate": "evaluate", "studio_settings": "settings", "help": "help",
 }  # fmt: skip
-_NAMES = {path: name for name, path in _PLACES.items()} | {"run": "run", "compare": "compare"}
+_NAMES = {path: name for name, path in _PLACES.items()} | {"run": "run", "compare": "compare", "export": "export_page"}
 """The key of each page's name, by the last part of its path."""
 
 

@@ -33,6 +33,7 @@ test("each state offers what makes sense in it", () => {
     "continue_training",
     "try_it",
     "evaluate",
+    "export",
   ]);
   assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume", "duplicate"]); // it has left the queue
   assert.deepEqual(on({ state: "finished", over: true, adapter: true, saved_step: 20 }), [
@@ -41,6 +42,7 @@ test("each state offers what makes sense in it", () => {
     "continue_training",
     "try_it",
     "evaluate",
+    "export",
     "download",
   ]);
   const fix = { max_length: 512 };

@@ -13,8 +13,10 @@ from starlette.testclient import TestClient
 
 from interfaces.errors import FineTuneError
 from interfaces.events import Finished, Stopped
+from interfaces.exports import ExportRecord, ExportRequest
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
+from interfaces.job_folders import ExportFolder
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
 from interfaces.run_config import read_run_config
@@ -534,3 +536,41 @@ def test_evaluations_are_listed_voted_on_and_downloaded(served: tuple[TestClient
     assert ("evaluation.json" in unreadable["problem"], other["number"]) == (True, 1), "the others are still listed"
     assert client.delete(f"{path}/2").json() == {"deleted": True}
     assert client.delete(f"{path}/1").json() == {"deleted": True}
+
+
+def test_exports_are_listed_downloaded_in_parts_and_deleted(served: tuple[TestClient, Home]) -> None:
+    client, home = served
+    run = recorded_run(home, step(1))
+    path = f"/api/runs/{run.id}/exports"
+    assert client.get(f"{path}/choices").json()["kinds"]["merged"] == ["f16", "bf16", "f32"]
+    missing = client.post(path, json={"kind": "gguf"})
+    assert (missing.status_code, missing.json()["problems"][0]["code"]) == (404, "no_adapter")
+    run.adapter.mkdir()
+    (run.adapter / "adapter_config.json").write_text("{}")
+    client.post("/api/queue/pause")
+    number = client.post(path, json={"kind": "gguf", "out": "/etc/mine.gguf", "name": "../x"}).json()["number"]
+    request = ExportRequest.of(ExportFolder.all_of(run)[0])
+    assert (request.out, request.name) == ("", f"{run.id}-f16.gguf"), "a page names no place on the disk"
+    [listed] = client.get(path).json()
+    assert (listed["state"], listed["there"], listed["usage"]) == ("queued", False, [])
+    assert client.get(f"{path}/{number}/download").status_code == 404
+    assert client.post(f"{path}/{number}/stop").json() == {"asked": True}
+    client.post("/api/queue/resume")
+    folder = ExportFolder.all_of(run)[0]
+    folder.files.mkdir()
+    (folder.files / "mine.gguf").write_bytes(b"GGUF and more")
+    ExportRecord(path=str(folder.files / "mine.gguf"), bytes=13, unproven="no_llama_cpp").write(folder)
+    whole = client.get(f"{path}/{number}/download")
+    assert (whole.content, whole.headers["accept-ranges"]) == (b"GGUF and more", "bytes")
+    part = client.get(f"{path}/{number}/download", headers={"Range": "bytes=5-"})
+    assert (part.status_code, part.content) == (206, b"and more")
+    assert "xllamacpp" in client.get(path).json()[0]["unproven"]
+    merged = ExportFolder.create(run)
+    ExportRequest(kind="merged", name="mine").write(merged)
+    (merged.files / "mine").mkdir(parents=True)
+    (merged.files / "mine" / "config.json").write_text("{}")
+    ExportRecord(path=str(merged.files / "mine"), bytes=2).write(merged)
+    zipped = client.get(f"{path}/2/download")
+    assert zipped.headers["content-disposition"].endswith('"mine.zip"')
+    assert client.delete(f"{path}/2").json() == {"deleted": True}
+    assert client.get(f"{path}/2/download").json()["problems"][0]["code"] == "no_export"

@@ -1,0 +1,51 @@
+"""How an export is used in other programs: commands and code to copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interfaces.exports import ExportRequest
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What to type for one program. `proven` says whether the proof loads the files in the same program."""
+
+    program: str
+    text: str
+    proven: bool
+
+
+_PEFT = """from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained({base!r}, dtype="auto")
+model = PeftModel.from_pretrained(base, {name!r})
+tokenizer = AutoTokenizer.from_pretrained({name!r})"""
+_TRANSFORMERS = """from transformers import pipeline
+
+chat = pipeline("text-generation", {name!r}, dtype="auto")
+print(chat([{{"role": "user", "content": "Hello"}}], max_new_tokens=100)[0]["generated_text"][-1]["content"])"""
+
+
+def usage_of(request: ExportRequest, base: str) -> list[Usage]:
+    """Return how to use the exported files in each program; `base` is the name of the base model."""
+    name = request.name
+    if request.kind == "adapter":
+        folder = name.removesuffix(".zip")
+        unpacked = f"# unzip {name} -d {folder}\n" if name != folder else ""
+        return [
+            Usage("PEFT", unpacked + _PEFT.format(base=base, name=folder), True),
+            Usage("vLLM", f"vllm serve {base} --enable-lora --lora-modules mine={folder}", False),
+        ]
+    if request.kind == "merged":
+        return [
+            Usage("transformers", _TRANSFORMERS.format(name=name), True),
+            Usage("vLLM", f"vllm serve ./{name}", False),
+        ]
+    modelfile = f"echo 'FROM ./{name}' > Modelfile\nollama create my-model -f Modelfile\nollama run my-model"
+    return [
+        Usage("llama.cpp", f"llama-server -m {name}", True),
+        Usage("Ollama", modelfile, False),
+        Usage("LM Studio", f"lms import {name}", False),
+    ]

@@ -1,0 +1,37 @@
+"""What is shown to copy names the exported files, and works where it is said to have been tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from interfaces.exports import ExportRequest
+from studio.exports.usage import usage_of
+
+
+def shown(kind: str, name: str) -> dict[str, str]:
+    request = ExportRequest.model_validate({"kind": kind, "name": name})
+    return {one.program: one.text for one in usage_of(request, "org/base")}
+
+
+def test_each_program_gets_the_name_of_the_files() -> None:
+    assert shown("gguf", "mine.gguf")["Ollama"].startswith("echo 'FROM ./mine.gguf' > Modelfile")
+    assert shown("gguf", "mine.gguf")["llama.cpp"] == "llama-server -m mine.gguf"
+    assert shown("merged", "mine")["vLLM"] == "vllm serve ./mine"
+    assert "--lora-modules mine=mine-adapter" in shown("adapter", "mine-adapter.zip")["vLLM"]
+    assert "unzip" not in shown("adapter", "mine")["PEFT"]
+
+
+@pytest.mark.tiny
+def test_the_code_for_python_works(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.support.adapters import adapter_folder
+
+    adapter_folder(tmp_path / "adapter", tiny_model, 1)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "adapter" / name).write_bytes((tiny_model / name).read_bytes())
+    (tmp_path / "model").symlink_to(tiny_model)
+    monkeypatch.chdir(tmp_path)
+    request = ExportRequest.model_validate({"kind": "adapter", "name": "adapter"})
+    exec(usage_of(request, str(tiny_model))[0].text, {})
+    exec(shown("merged", "model")["transformers"].replace("max_new_tokens=100", "max_new_tokens=2"), {})
