@@ -8,7 +8,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs screenshots bench-startup bench-page bench-load bench-chat bench-evaluate bench-train bench-estimate bench-data gpu-check soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs screenshots bench-startup bench-page bench-load bench-chat bench-evaluate bench-export bench-train bench-estimate bench-data gpu-check soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-chat: $(READY) starter  ## Measure how fast a chat answers, beside a scrip
 
 bench-evaluate: $(READY) starter  ## Measure how fast an evaluation answers, beside generate one by one
 	@$(BIN)/python bench/evaluate.py
+
+bench-export: $(READY)  ## Measure how long an export takes beside copying the files, and its memory
+	@$(BIN)/python bench/export.py
 
 bench-train: $(READY) starter  ## Measure training beside the plain Trainer and TRL (DATA=file; half an hour)
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA))

@@ -19,9 +19,9 @@ from interfaces.records import read_as, read_record
 
 ExportKind = Literal["adapter", "merged", "gguf"]
 EXPORT_KINDS: tuple[ExportKind, ...] = get_args(ExportKind)
-Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
+Quantization = Literal["f32", "f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0"]
 QUANTIZATIONS: dict[ExportKind, tuple[Quantization, ...]] = {
-    "adapter": (), "merged": ("f16", "bf16", "f32"), "gguf": ("f16", "q8_0", "bf16", "f32", "q4_0"),
+    "adapter": (), "merged": ("f16", "bf16", "f32"), "gguf": ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "bf16", "f32"),
 }  # fmt: skip
 """The number formats of each kind; the first is the default."""
 EXACT: tuple[Quantization, ...] = ("f32", "f16")
@@ -109,7 +109,7 @@ class ExportRecord(BaseModel):
     number_formats: dict[str, int] = {}
     """The tensors of a GGUF in each type."""
     substituted: int = 0
-    """Tensors whose rows don't divide into blocks of the type that was asked for, stored as f16."""
+    """Tensors whose rows don't divide into blocks of the type that was asked for, stored in another one."""
     proof: Proof | None = None
     unproven: str = ""
     """Why there is no proof: a key of the texts' context 'reason'."""

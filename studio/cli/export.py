@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -31,7 +31,7 @@ export_commands = typer.Typer()
 def export(
     run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, detach: DetachOption = False,
     to: Annotated[str, typer.Option("--to", help="adapter, merged (a model of its own for transformers and vLLM) or gguf (for llama.cpp, Ollama and LM Studio).")] = "adapter",
-    quantization: Annotated[str, typer.Option("--quantization", metavar="FORMAT", help="merged: f16, bf16 or f32. gguf: f16, bf16, f32, q8_0 or q4_0.")] = "",
+    quantization: Annotated[str, typer.Option("--quantization", metavar="FORMAT", help="merged: f16, bf16 or f32. gguf: also q8_0, q6_k, q5_k_m, q4_k_m or q4_0.")] = "",
     checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Export the adapter of this checkpoint.")] = None,
     out: Annotated[str, typer.Option("--out", metavar="PATH", help="Where to write it; an existing folder gets it under a name of its own. Default: the export's folder in the run's.", callback=expanded)] = "",
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Load what was exported, and compare its answers to 20 prompts.")] = True,
@@ -39,7 +39,7 @@ def export(
 ) -> None:  # fmt: skip
     """Export a run's adapter, merged model, or GGUF file. An export waits in the queue and can be stopped and resumed."""
     from interfaces.errors import FineTuneError
-    from interfaces.exports import EXPORT_KINDS, ExportRequest
+    from interfaces.exports import EXPORT_KINDS, ExportRequest, Quantization
     from interfaces.problems import Code
     from studio.cli.job_progress import follow_job
     from studio.exports.exports import create, named_export, state_of, submit
@@ -53,7 +53,7 @@ def export(
     else:
         for field, value, known in (
             ("--to", to, EXPORT_KINDS),
-            ("--quantization", quantization or None, (*_FORMATS, None)),
+            ("--quantization", quantization or None, (*get_args(Quantization), None)),
         ):
             if value not in known:
                 shown = ", ".join(str(one) for one in known if one)
@@ -74,9 +74,6 @@ def export(
             return
         follow_job(job, console)
     sys.exit(_tell(job, console, as_json))
-
-
-_FORMATS = ("f32", "f16", "bf16", "q8_0", "q4_0")
 
 
 def _tell(job: ExportFolder, console: Console, as_json: bool) -> int:
@@ -110,7 +107,7 @@ def _print_record(record: ExportRecord) -> None:
     formats = ", ".join(f"{count} tensors in {name}" for name, count in record.number_formats.items())
     print(f"  {size(record.bytes)}" + (f": {formats}" if formats else ""))
     if record.substituted:
-        print(f"  {record.substituted} tensors are in f16 instead, because their rows don't divide into blocks.")
+        print(f"  {record.substituted} tensors are in another type, because their rows don't divide into its blocks.")
     if record.proof is not None:
         _print_proof(record.proof)
     elif record.unproven:

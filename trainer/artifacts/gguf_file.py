@@ -14,11 +14,14 @@ from pathlib import Path
 
 import gguf
 import numpy
+import numpy.typing
 import torch
 from gguf import GGMLQuantizationType as Type
 
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
+from trainer.artifacts import k_quants
+from trainer.artifacts.gguf_types import FILE_TYPES, MIXES, type_of
 from trainer.artifacts.gguf_vocabulary import add_vocabulary
 from trainer.artifacts.merged_folder import CHUNK_ELEMENTS, Tell
 from trainer.artifacts.merged_model import MergedModel, ModelConfig
@@ -31,11 +34,6 @@ FAMILIES = {
     "qwen3": gguf.MODEL_ARCH.QWEN3,
 }  # fmt: skip
 """transformers' `model_type`, and the architecture of llama.cpp."""
-TYPES = {"f32": Type.F32, "f16": Type.F16, "bf16": Type.BF16, "q8_0": Type.Q8_0, "q4_0": Type.Q4_0}
-_FILE_TYPES = {"f32": 0, "f16": 1, "bf16": 32, "q8_0": 7, "q4_0": 2}
-"""llama.cpp's `llama_ftype`."""
-_LARGE = ("token_embd.weight", "output.weight")
-"""Stored as q8_0 in a q4_0 file: what they lose costs most, as in llama.cpp's own mixes."""
 
 
 class GGUFFile:
@@ -46,6 +44,8 @@ class GGUFFile:
         Raises:
             FineTuneError: the family or a setting of it can't be written as a GGUF.
         """
+        if kind in MIXES and not k_quants.can_quantize():
+            raise unsupported("no_k_quants", kind)
         self._merged, self._kind = merged, kind
         self._arch = _family_of(merged.config)
         self._plan = list(_plan(merged, self._arch, kind))
@@ -77,7 +77,7 @@ class GGUFFile:
         writer.add_type(gguf.GGUFType.MODEL)
         writer.add_name(name)
         _add_settings(writer, config)
-        writer.add_file_type(_FILE_TYPES[self._kind])
+        writer.add_file_type(FILE_TYPES[self._kind])
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         add_vocabulary(writer, tokenizer, int(config["vocab_size"]), template)
         for one in self._plan:
@@ -116,23 +116,21 @@ class _Planned:
 def _plan(merged: MergedModel, arch: gguf.MODEL_ARCH, kind: str) -> Iterator[_Planned]:
     config = merged.config
     names = gguf.get_tensor_name_map(arch, int(config["num_hidden_layers"]))
+    tied = bool(config.get("tie_word_embeddings"))
     factors = rope_factors(config)
     if factors is not None:
         yield _Planned("rope_freqs.weight", tuple(factors.shape), Type.F32, False, lambda: factors)
     for name in merged.names:
         if name.endswith((".rotary_emb.inv_freq", ".attention.bias", ".masked_bias")):
             continue
-        if name == "lm_head.weight" and config.get("tie_word_embeddings"):
+        if name == "lm_head.weight" and tied:
             continue
         new = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if new is None:
             raise unsupported("tensor_unknown", name)
         shape = merged.tensors[name].shape
-        wanted = Type.F32 if len(shape) <= 1 or new.endswith("_norm.weight") else TYPES[kind]
-        if kind == "q4_0" and new in _LARGE:
-            wanted = Type.Q8_0
-        fits = shape[-1] % gguf.GGML_QUANT_SIZES[wanted][0] == 0
-        yield _Planned(new, shape, wanted if fits else Type.F16, not fits, _loader(merged, name, config))
+        wanted, is_substitute = type_of(new, shape, kind, int(config["num_hidden_layers"]), tied)
+        yield _Planned(new, shape, wanted, is_substitute, _loader(merged, name, config))
 
 
 def _loader(merged: MergedModel, name: str, config: ModelConfig) -> Callable[[], torch.Tensor]:
@@ -166,8 +164,15 @@ def _stored(tensor: torch.Tensor, kind: Type) -> numpy.ndarray[tuple[int, ...], 
         part = rows[start : start + step].float().numpy()
         if kind == Type.F16 and numpy.isinf(part.astype(numpy.float16)).any():
             raise unsupported("too_large_for_f16")
-        made = part.astype(numpy.float16) if kind == Type.F16 else gguf.quants.quantize(part, kind)
+        made = part.astype(numpy.float16) if kind == Type.F16 else _quantized(part, kind)
         found[start : start + step] = made.view(numpy.uint8).reshape(len(part), -1)
+    return found
+
+
+def _quantized(rows: numpy.typing.NDArray[numpy.float32], kind: Type) -> numpy.typing.NDArray[numpy.uint8]:
+    if kind in k_quants.NAMES:
+        return k_quants.quantize_rows(rows, kind)
+    found: numpy.typing.NDArray[numpy.uint8] = gguf.quants.quantize(rows, kind)
     return found
 
 
