@@ -7,6 +7,7 @@ files/          what was written, unless the request names another place
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -60,6 +61,15 @@ class ExportRequest(BaseModel):
 
     def write(self, folder: ExportFolder) -> None:
         write_json(folder.config, self.model_dump(mode="json"))
+
+    def target(self, folder: ExportFolder) -> Path:
+        """Return where the files are once they are complete."""
+        return Path(self.out) if self.out else folder.files / self.name
+
+    def staged(self, folder: ExportFolder) -> Path:
+        """Return where the files are until then."""
+        target = self.target(folder)
+        return target.with_name(f".{target.name}.part")
 
 
 class ProofRow(BaseModel):

@@ -45,7 +45,7 @@ class _Export:
         self._machine = lineage.machine if lineage else None
         revision = (self._base.revision if self._base else None) or config.model_revision
         self._config = config.model_copy(update={"model_revision": revision, "device": "cpu"})
-        self._target = Path(self._request.out) if self._request.out else folder.files / self._request.name
+        self._target = self._request.target(folder)
 
     def execute(self) -> int:
         """Write what isn't written yet, and prove it. Return the peak memory in bytes.
@@ -84,7 +84,7 @@ class _Export:
             raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(self._target))
         self._events.phase("export")
         self._target.parent.mkdir(parents=True, exist_ok=True)
-        staged = self._target.with_name(f".{self._target.name}.part")
+        staged = self._request.staged(self._folder)
         record = ExportRecord(path=str(self._target), bytes=0)
         try:
             getattr(self, f"_write_{self._request.kind}")(base, staged, record)

@@ -42,8 +42,7 @@ def export(
     from interfaces.exports import EXPORT_KINDS, ExportRequest, Quantization
     from interfaces.problems import Code
     from studio.cli.job_progress import follow_job
-    from studio.exports.exports import create, named_export, state_of, submit
-    from studio.runs.jobs import delete_job
+    from studio.exports.exports import create, delete, named_export, state_of, submit
     from studio.runs.state import RunState, find_run
 
     folder = find_run(home_of(home), run)
@@ -67,7 +66,7 @@ def export(
             submit(job)
         except BaseException:
             if resume is None and not (job.attempts() or job.is_waiting):
-                delete_job(job)
+                delete(job)
             raise
         if detach:
             print(json.dumps({"export": job.id}) if as_json else f"Queued. 'finetune export {folder.id} --resume {job.number}' shows it.")  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from interfaces.folders import RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
 from interfaces.run_records import RunMeta, adapter_folder
-from studio.runs.jobs import JobState, job_state, submit_job
+from studio.runs.jobs import JobState, delete_job, job_state, submit_job
 
 _MOST_OF_A_NAME = 60
 _ENDINGS = {"adapter": "adapter.zip", "merged": "merged", "gguf": "gguf"}
@@ -72,6 +74,22 @@ def submit(folder: ExportFolder) -> None:
         FineTuneError: the adapter is gone, the export is finished or active, or it can't be started.
     """
     submit_job(folder, ExportRequest.of(folder).step)
+
+
+def delete(folder: ExportFolder) -> None:
+    """Delete an export for good, with what is unfinished. Files that were written elsewhere stay.
+
+    Raises:
+        FineTuneError: it is still running.
+    """
+    staged: Path | None = None
+    with contextlib.suppress(FineTuneError):  # a damaged request, which is deleted too
+        staged = ExportRequest.of(folder).staged(folder)
+    delete_job(folder)
+    if staged is not None and staged.is_dir():
+        shutil.rmtree(staged, ignore_errors=True)
+    elif staged is not None:
+        staged.unlink(missing_ok=True)
 
 
 def named_export(run: RunFolder, number: int) -> ExportFolder:

@@ -15,9 +15,9 @@ from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
 from interfaces.run_records import Lineage, adapter_steps
 from interfaces.texts import sentence, texts
-from studio.exports.exports import ExportState, create, named_export, state_of, submit
+from studio.exports.exports import ExportState, create, delete, named_export, state_of, submit
 from studio.exports.usage import Usage, usage_of
-from studio.runs.jobs import delete_job, stop_job
+from studio.runs.jobs import stop_job
 from studio.runs.state import RunState, named_run
 from studio.web.errors import PlainRoute
 from studio.web.routes.runs import zipped
@@ -60,7 +60,7 @@ def exports_router(home: Home) -> APIRouter:
 
     @router.get("")
     def read_exports(run_id: str, language: Language = "en") -> list[ShownExport]:
-        return [_shown(state_of(one), one, language) for one in reversed(ExportFolder.all_of(named_run(home, run_id)))]
+        return [_listed(one, language) for one in reversed(ExportFolder.all_of(named_run(home, run_id)))]
 
     @router.get("/choices")
     def read_choices(run_id: str) -> ExportChoices:
@@ -75,7 +75,7 @@ def exports_router(home: Home) -> APIRouter:
         try:
             submit(folder)
         except BaseException:
-            delete_job(folder)
+            delete(folder)
             raise
         return {"number": folder.number}
 
@@ -91,7 +91,7 @@ def exports_router(home: Home) -> APIRouter:
 
     @router.delete("/{number}")
     def remove(run_id: str, number: int) -> dict[str, bool]:
-        delete_job(folder_of(run_id, number))
+        delete(folder_of(run_id, number))
         return {"deleted": True}
 
     @router.get("/{number}/download")
@@ -104,6 +104,18 @@ def exports_router(home: Home) -> APIRouter:
         return FileResponse(path, filename=path.name) if path.is_file() else zipped(path, path.name)
 
     return router
+
+
+def _listed(folder: ExportFolder, language: Language) -> ShownExport:
+    """Return an export for the list, to which one that can't be read is no obstacle."""
+    try:
+        return _shown(state_of(folder), folder, language)
+    except FineTuneError as error:
+        return ShownExport(
+            run=folder.run.id, number=folder.number, request=ExportRequest(kind="adapter", name=folder.id), state="failed",
+            over=True, phase="", progress=None, problem=sentence(error.problems[0], language), bytes=0, there=False,
+            substituted=0, proof=None, unproven="", usage=[],
+        )  # fmt: skip
 
 
 def _shown(state: ExportState, folder: ExportFolder, language: Language) -> ShownExport:

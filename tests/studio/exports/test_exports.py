@@ -14,7 +14,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
 from interfaces.run_records import RunMeta
-from studio.exports.exports import create, named_export, state_of, submit
+from studio.exports.exports import create, delete, named_export, state_of, submit
 from studio.runs.jobs import stop_job
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_job
@@ -96,3 +96,17 @@ def test_a_list_says_whether_the_files_are_still_there(run: RunFolder, tmp_path:
     assert state_of(folder).there
     (tmp_path / "mine.gguf").unlink()
     assert not state_of(folder).there
+
+
+@pytest.mark.parametrize("folder_like", [False, True])
+def test_deleting_leaves_nothing_unfinished_and_what_was_written_elsewhere(
+    run: RunFolder, tmp_path: Path, folder_like: bool
+) -> None:
+    done, begun = (create(run, request(out=str(tmp_path / name))) for name in ("done.gguf", "begun.gguf"))
+    (tmp_path / "done.gguf").touch()
+    staged = tmp_path / ".begun.gguf.part"
+    staged.mkdir() if folder_like else staged.touch()
+    delete(done)
+    delete(begun)
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(("gguf", "part"))] == ["done.gguf"]
+    assert not ExportFolder.all_of(run)

@@ -574,3 +574,7 @@ def test_exports_are_listed_downloaded_in_parts_and_deleted(served: tuple[TestCl
     assert zipped.headers["content-disposition"].endswith('"mine.zip"')
     assert client.delete(f"{path}/2").json() == {"deleted": True}
     assert client.get(f"{path}/2/download").json()["problems"][0]["code"] == "no_export"
+    ExportFolder.create(run).config.write_text("{")
+    unreadable, other = client.get(path).json()
+    assert ("request.json" in unreadable["problem"], other["number"]) == (True, 1), "the others are still listed"
+    assert client.delete(f"{path}/2").json() == {"deleted": True}
