@@ -184,6 +184,8 @@ class Code(StrEnum):
     NOT_REPRODUCIBLE = "not_reproducible"
     # evaluations
     NOTHING_HELD_OUT = "nothing_held_out"
+    EVALUATION_LEFT_OUT = "evaluation_left_out"
+    METRIC_NOT_MEASURED = "metric_not_measured"
     NOTHING_TO_EVALUATE = "nothing_to_evaluate"
     ALL_TRAINED_ON = "all_trained_on"
     BASE_CHANGED = "base_changed"

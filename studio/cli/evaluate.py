@@ -39,9 +39,9 @@ def evaluate(
     checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Evaluate the adapter of this checkpoint.")] = None,
     general: Annotated[bool, typer.Option("--general/--no-general", help="Also ask 60 general questions, to see what was forgotten.")] = False,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="exact_match, rouge_l, chrf, number_match, pattern_match, json_valid, json_schema or tool_call; may be repeated. Default: chosen by what the references look like.")] = None,
-    pattern: Annotated[str, typer.Option("--pattern", help="A regular expression that answers have to match.")] = "",
+    pattern: Annotated[str | None, typer.Option("--pattern", help="A regular expression that answers have to match.")] = None,
     json_schema: Annotated[Path | None, typer.Option("--json-schema", metavar="FILE", help="A JSON schema that answers have to fit.", callback=expanded)] = None,
-    gate: Annotated[str, typer.Option("--gate", help="Exit with 1 unless these hold, such as 'exact match >= 0.8, forgetting <= 2'.")] = "",
+    gate: Annotated[str | None, typer.Option("--gate", help="Exit with 1 unless these hold, such as 'exact match >= 0.8, forgetting <= 2'.")] = None,
     max_rows: Annotated[int, typer.Option("--max-rows", min=0, help="The most rows, chosen at random but always the same; 0 is all.")] = 200,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, max=8192, help="The longest answer, in tokens.")] = 256,
     resume: Annotated[int | None, typer.Option("--resume", metavar="NUMBER", help="Continue this evaluation, or show its table if it is finished.")] = None,
@@ -56,6 +56,8 @@ def evaluate(
     from studio.evaluation.evaluations import create, delete, evaluation, submit
     from studio.runs.state import RunState, find_run, run_state
 
+    _check_options(rows_to, gate, pattern)
+    gate, pattern = gate or "", pattern or ""
     folder = find_run(home_of(home), run)
     console = open_console(stderr=as_json)
     spec = EvaluationSpec(
@@ -84,6 +86,26 @@ def evaluate(
             return
         follow_job(job, console)
     sys.exit(_tell(job, console, gate, as_json, rows_to))
+
+
+def _check_options(rows_to: Path | None, gate: str | None, pattern: str | None) -> None:
+    """
+    Raises:
+        FineTuneError: the rows can't be written there, or an option is empty, as from a variable that isn't set.
+    """
+    from interfaces.errors import FineTuneError
+    from interfaces.problems import Code
+
+    for field, value in (("--gate", gate), ("--pattern", pattern)):
+        if value is not None and not value.strip():
+            raise FineTuneError.of(Code.VALUE_MISSING, field=field)
+    if rows_to is None:
+        return
+    if rows_to.exists():
+        raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(rows_to))
+    if rows_to.suffix.lower() not in (".csv", ".jsonl") or not rows_to.absolute().parent.is_dir():
+        expected = "a_csv_or_jsonl_file"
+        raise FineTuneError.of(Code.VALUE_INVALID, field="--rows", value=repr(str(rows_to)), expected=expected)
 
 
 def _metrics(names: list[str]) -> list[Metric]:
@@ -147,7 +169,7 @@ def _tell(job: EvaluationFolder, console: Console, gate: str, as_json: bool, row
     else:
         for problem in now.warnings:
             console.print(f"[yellow]Note:[/] {escape(sentence(problem))}")
-        if now.result is not None:
+        if now.result is not None and now.result.table:
             _print_result(now.result)
         if outcome is not None:
             print("The gate is passed." if outcome.passed else f"The gate is not passed: {', '.join(outcome.failed)}.")

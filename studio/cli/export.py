@@ -48,6 +48,8 @@ def export(
     folder = find_run(home_of(home), run)
     console = open_console(stderr=True)  # so that the first line of the output is where the files are
     if resume is not None:
+        if (to, quantization, checkpoint, out, proof) != ("adapter", "", None, "", True):
+            raise FineTuneError.of(Code.VALUE_INVALID, field="--resume", value=str(resume), expected="without_settings")
         job = named_export(folder, resume)
     else:
         for field, value, known in (
@@ -93,6 +95,9 @@ def _tell(job: ExportFolder, console: Console, as_json: bool) -> int:
         print(json.dumps({"export": job.id, "state": now.state, **record}, ensure_ascii=False))
     elif now.record is not None:
         _print_record(now.record)
+    if now.record is not None and not now.there:
+        console.print("[red]These files are no longer there.[/]")
+        return 2
     if now.state is not RunState.FINISHED:
         console.print(f"Stopped. 'finetune export {job.run.id} --resume {job.number}' continues it.")
     proof = now.record.proof if now.record else None

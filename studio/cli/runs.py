@@ -30,12 +30,18 @@ runs_commands = typer.Typer()
 @runs_commands.command()
 def resume(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
     """Resume a stopped, failed or interrupted run from its last complete checkpoint, and follow it."""
+    from interfaces.job_folders import EvaluationFolder, JobFolder
     from studio.cli.attach import attach, launch_or_wait
+    from studio.cli.evaluate import evaluate
+    from studio.cli.export import export
     from studio.runs.queue import device_of_run
-    from studio.runs.state import find_run
+    from studio.runs.state import find_job
 
     manager = manager_of(home_of(home))
-    folder = find_run(manager.home, run)
+    folder = find_job(manager.home, run)
+    if isinstance(folder, JobFolder):
+        again = evaluate if isinstance(folder, EvaluationFolder) else export
+        return again(folder.run.id, home=home, as_json=as_json, resume=folder.number)
     console = open_console(stderr=as_json)
     console.print(f"Run [bold]{folder.id}[/]")
     manager.require_resumable(folder.id)

@@ -16,7 +16,10 @@ PROBE = "general"
 FORGETTING = "forgetting"
 """How many percentage points fewer general questions are right than with the base model."""
 NAMES = ("loss", "perplexity", *METRICS, PROBE, FORGETTING)
-_CONDITION = re.compile(r"\s*(?P<name>[a-zA-Z][\w -]*?)\s*(?P<op><=|>=|<|>)\s*(?P<value>-?\d+(\.\d+)?)\s*(points?)?\s*")
+FROM_0_TO_1 = (*METRICS, PROBE)
+_CONDITION = re.compile(
+    r"\s*(?P<name>[a-zA-Z][\w -]*?)\s*(?P<op><=|>=|<|>)\s*(?P<value>-?\d+(\.\d+)?)\s*(?P<unit>%|points?)?\s*"
+)
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
@@ -40,7 +43,16 @@ def _condition(text: str) -> Condition:
     name = re.sub(r"[\s-]+", "_", found["name"].strip().lower()) if found else ""
     if found is None or name not in NAMES:
         raise FineTuneError.of(Code.GATE_UNREADABLE, value=text[:80], known=list(NAMES))
-    return Condition(text.strip(), name, found["op"], float(found["value"]))
+    value, is_percent = float(found["value"]), found["unit"] == "%"
+    if name in FROM_0_TO_1:
+        value = value / 100 if is_percent else value
+        if not 0 <= value <= 1:
+            raise FineTuneError.of(
+                Code.VALUE_INVALID, field="gate", value=repr(text.strip()[:80]), expected="from_0_to_1"
+            )
+    elif is_percent:
+        raise FineTuneError.of(Code.GATE_UNREADABLE, value=text[:80], known=list(NAMES))
+    return Condition(text.strip(), name, found["op"], value)
 
 
 def conditions(gate: str) -> list[Condition]:

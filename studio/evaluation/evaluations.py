@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import regex
+from pydantic import ValidationError
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
@@ -19,7 +20,8 @@ from interfaces.evaluations import HELD_OUT, EvaluationSpec, GateOutcome
 from interfaces.files import sha256_of
 from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import EvaluationFolder
-from interfaces.problems import Code
+from interfaces.problems import Code, Problem
+from interfaces.run_config import read_run_config
 from interfaces.run_records import adapter_folder
 from studio.datasets.library import dataset_name, describe, ensure_dataset
 from studio.evaluation.card import update_card
@@ -47,10 +49,21 @@ def create(run: RunFolder, spec: EvaluationSpec) -> EvaluationFolder:
     Raises:
         FineTuneError: its dataset, its pattern, its schema or its gate can't be used, or it has nothing to ask.
     """
+    if spec.dataset == HELD_OUT and not keeps_rows(run):
+        raise FineTuneError.of(Code.NOTHING_HELD_OUT, run=run.id)
     checked = _checked(run.home, spec)
     folder = EvaluationFolder.create(run)
     checked.model_copy(update={"created": round(time.time(), 3)}).write(folder)
     return folder
+
+
+def keeps_rows(run: RunFolder) -> bool:
+    """Return whether a run keeps rows for validation, as far as its settings say."""
+    try:
+        config = FineTuneConfig.model_validate(read_run_config(run))
+    except (FineTuneError, ValidationError):
+        return True  # the evaluation itself says what is wrong with them
+    return bool(config.validation_dataset or config.validation_split)
 
 
 def create_for_gate(run: RunFolder, config: FineTuneConfig) -> None:
@@ -118,6 +131,8 @@ def state_of(folder: EvaluationFolder, with_result: bool = True) -> EvaluationSt
     """
     job, spec = job_state(folder), EvaluationSpec.of(folder)
     result = result_of(folder) if with_result and job.over else None
+    if result is not None and (missing := [name for name in result.metrics if result.metric(name) is None]):
+        job.warnings.append(Problem.warning(Code.METRIC_NOT_MEASURED, known=missing))
     return EvaluationState(
         **dict(job), spec=spec, result=result,
         after_training=not folder.attempts() and not folder.is_waiting and not run_state(folder.run).is_over,
@@ -189,10 +204,8 @@ def _check_schema(schema: Mapping[str, object]) -> None:
         for reference in _references(schema):
             resolver.lookup(reference)
     except jsonschema.SchemaError as error:
-        reason = error.message[:120]
-        raise FineTuneError.of(
-            Code.VALUE_INVALID, field="json_schema", value=reason, expected="a_json_schema"
-        ) from error
+        seen = repr(error.instance)[:80]
+        raise FineTuneError.of(Code.VALUE_INVALID, field="json_schema", value=seen, expected="a_json_schema") from error
     except Unresolvable as error:
         seen = repr(error.ref)[:120]
         raise FineTuneError.of(Code.VALUE_INVALID, field="$ref", value=seen, expected="in_the_schema") from error

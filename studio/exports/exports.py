@@ -38,9 +38,9 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
     adapter_folder(run, request.step)
     known = QUANTIZATIONS[request.kind]
     if request.quantization is not None and request.quantization not in known:
-        value = repr(request.quantization)
+        value, expected = repr(request.quantization), "one_of" if known else "no_quantization"
         raise FineTuneError.of(
-            Code.VALUE_INVALID, field="quantization", value=value, expected="one_of", known=", ".join(known) or "-"
+            Code.VALUE_INVALID, field="quantization", value=value, expected=expected, known=", ".join(known)
         )
     chosen = request.quantization or (known[0] if known else None)
     checked = request.model_copy(update={"quantization": chosen, "created": round(time.time(), 3)})

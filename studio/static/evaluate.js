@@ -30,8 +30,9 @@ class EvaluatePage {
     this.others = make("div");
     this.empty = make("p", { class: "fs-hint" }, texts.no_evaluations);
     root.append(make("h1", {}, texts.evaluate), this.form.element, this.said, this.list, this.others);
-    this.ready = this.form.load(new URLSearchParams(location.search).get("run") ?? "").then(
-      (there) => there || this.say(`${new URLSearchParams(location.search).get("run")}: ${texts.run_gone}`),
+    const asked = new URLSearchParams(location.search).get("run") ?? "";
+    this.ready = this.form.load(asked).then(
+      (there) => there || this.say(`${asked}: ${texts.run_gone}`),
       (error) => this.say(inWords(error, texts)),
     );
   }

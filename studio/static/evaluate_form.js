@@ -1,12 +1,13 @@
 // What is to be evaluated: a run, its adapter, the rows, the metrics, and whether the base model is asked too.
 // @ts-check
 import { Latest, ask, post, runPath } from "./api.js";
-import { button, fill, labelled, make } from "./dom.js";
+import { button, fill, labelled, make, pageLanguage } from "./dom.js";
 
 const HELD_OUT = "held_out"; // as in interfaces/evaluations.py
 
 export class EvaluateForm {
   #latest = new Latest();
+  #asked = false; // the first run's choices are shown
 
   /** @param {Record<string, any>} texts @param {() => void} changed @param {(error: unknown) => void} fail */
   constructor(texts, changed, fail) {
@@ -75,8 +76,14 @@ export class EvaluateForm {
   }
 
   async choose() {
-    const choices = await this.#latest.ask(() => ask(`${runPath(this.run)}/evaluations/choices`));
+    const path = `${runPath(this.run)}/evaluations/choices?language=${pageLanguage()}`;
+    const choices = await this.#latest.ask(() => ask(path));
     if (!choices) return; // another run has been chosen meanwhile
+    const kept = /** @type {HTMLOptionElement} */ (this.data.options[0]);
+    kept.disabled = !choices.held_out;
+    if (kept.disabled && kept.selected) this.data.value = "";
+    else if (!kept.disabled && !this.#asked) this.data.value = HELD_OUT;
+    this.#asked = true;
     const result = choices.adapter ? [make("option", { value: "" }, this.texts.after)] : [];
     const step = (/** @type {number} */ at) => make("option", { value: at }, fill(this.texts.at_step, { step: at }));
     this.adapter.replaceChildren(...result, ...choices.steps.reverse().map(step));

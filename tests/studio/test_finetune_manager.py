@@ -95,7 +95,7 @@ def test_home_defaults_to_environment(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_run_starts_from_adapter_found_by_partial_id(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
     source = manager.create_task(CONFIG)
-    with pytest.raises(FineTuneError, match="no adapter yet"):
+    with pytest.raises(FineTuneError, match="no adapter"):
         manager.config_for_rerun(source, continue_training=True)
     home.run(source).checkpoint(5).mkdir(parents=True)
     again = manager.config_for_rerun(source, continue_training=True)

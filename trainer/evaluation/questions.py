@@ -64,9 +64,14 @@ def _held_out(folder: EvaluationFolder, config: FineTuneConfig) -> tuple[Example
 def _of_file(
     folder: EvaluationFolder, spec: EvaluationSpec, config: FineTuneConfig, rows: EvaluationRows
 ) -> tuple[ExampleFile, Indices]:
-    examples, used, _ = load_dataset(folder.home, spec.dataset, spec.columns, "skip")
+    examples, used, report = load_dataset(folder.home, spec.dataset, spec.columns, "skip")
     if not len(used):
         raise FineTuneError.of(Code.NOTHING_TO_EVALUATE, path=spec.dataset_name)
+    if len(used) < report.rows:
+        left_out = report.rows - len(used)
+        rows.warnings.append(
+            Problem.warning(Code.EVALUATION_LEFT_OUT, count=left_out, rows=report.rows, path=spec.dataset_name)
+        )
     try:
         trained = rows_of_run(folder.home, config)
     except FineTuneError as error:  # the run's dataset has been removed since

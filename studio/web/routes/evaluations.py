@@ -15,7 +15,7 @@ from interfaces.job_folders import EvaluationFolder
 from interfaces.run_records import RunMeta, adapter_steps
 from interfaces.texts import sentence, texts
 from studio.datasets.library import find_dataset
-from studio.evaluation.evaluations import EvaluationState, create, delete, evaluation, state_of, submit
+from studio.evaluation.evaluations import EvaluationState, create, delete, evaluation, keeps_rows, state_of, submit
 from studio.evaluation.gate import decide
 from studio.evaluation.scoring import EvaluationResult, MetricResult, result_of
 from studio.evaluation.statistics import FEWEST_OF_A_MEAN
@@ -72,6 +72,8 @@ class EvaluationChoices(BaseModel):
 
     adapter: bool
     steps: list[int]
+    held_out: bool
+    """The run keeps rows for validation."""
     metrics: dict[str, str]
 
 
@@ -100,7 +102,7 @@ def evaluations_router(home: Home) -> APIRouter:
         folder, words = named_run(home, run_id), texts("metric", language)
         return EvaluationChoices(
             adapter=(folder.adapter / "adapter_config.json").is_file(), steps=adapter_steps(folder),
-            metrics={name: words[name] for name in METRICS},
+            held_out=keeps_rows(folder), metrics={name: words[name] for name in METRICS},
         )  # fmt: skip
 
     @router.post("/api/runs/{run_id}/evaluations")

@@ -36,7 +36,18 @@ def test_a_gguf_is_written_and_proven(home: Home, tmp_path: Path) -> None:
     assert "Comparing answers" in ended.stderr
     shown = json.loads(export(home, "last", "--resume", "1", "--json").stdout)
     assert (shown["state"], shown["proof"]["passed"], shown["path"]) == ("finished", True, str(out))
+    again = subprocess.run(
+        [FINETUNE, "resume", "last.export-1", "--home", str(home.path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert again.stdout.splitlines()[0] == str(out), "as the page suggests for a job that was killed"
     assert "is not overwritten" in export(home, "last", "--to", "gguf", "--out", str(out)).stderr
+    out.unlink()
+    gone = export(home, "last", "--resume", "1")
+    assert (gone.returncode, "no longer there" in gone.stderr) == (2, True)
 
 
 @pytest.mark.process
@@ -46,8 +57,9 @@ def test_a_gguf_is_written_and_proven(home: Home, tmp_path: Path) -> None:
         (("nowhere",), "Run 'nowhere' not found"),
         (("last",), "no adapter"),
         (("last", "--to", "onnx"), "adapter, merged, gguf"),
-        (("last", "--to", "gguf", "--quantization", "q3"), "f32, f16, bf16, q8_0, q4_0"),
+        (("last", "--to", "gguf", "--quantization", "q3"), "q5_k_m, q4_k_m, q4_0"),
         (("last", "--resume", "5"), "has no export 5"),
+        (("last", "--resume", "5", "--to", "gguf"), "without settings"),
     ],
 )
 def test_what_cannot_be_exported_is_a_sentence(home: Home, arguments: tuple[str, ...], says: str) -> None:

@@ -20,3 +20,13 @@ def test_what_is_no_condition_is_named(gate: str) -> None:
 def test_forgetting_needs_the_general_questions() -> None:
     assert needs_probe("loss < 2, forgetting <= 1")
     assert not needs_probe("loss < 2")
+
+
+def test_shares_are_compared_with_numbers_from_0_to_1_or_percentages() -> None:
+    half, percent = conditions("exact match >= 0.5, general >= 80 %")
+    assert (half.value, percent.value) == (0.5, 0.8)
+    assert conditions("forgetting <= 2 points, perplexity < 80")[1].value == 80
+    with pytest.raises(FineTuneError, match="from 0 to 1"):
+        conditions("exact match >= 80")
+    with pytest.raises(FineTuneError):
+        conditions("loss < 5 %")

@@ -63,6 +63,8 @@ def test_what_cannot_be_evaluated_is_refused_before_the_start(home: Home, tmp_pa
     assert refused(run, dataset="held_out", json_schema=elsewhere) is Code.VALUE_INVALID
     assert refused(run, dataset="held_out", gate="forgetting <= 2", base=False) is Code.VALUE_INVALID
     assert refused(run, dataset="held_out", gate="good enough") is Code.GATE_UNREADABLE
+    keeps_none = recorded_run(home, validation_split=0)
+    assert refused(keeps_none, dataset="held_out") is Code.NOTHING_HELD_OUT
 
 
 def test_without_an_adapter_nothing_is_queued(home: Home) -> None:
@@ -214,3 +216,10 @@ def test_a_request_to_stop_names_the_attempt(home: Home) -> None:
         stop_job(EvaluationFolder(folder.path))
     assert caught.value.problems[0].code is Code.RUN_NOT_ACTIVE
     assert StopRequest.of(folder.stop) is None
+
+
+def test_a_metric_that_no_row_can_have_is_named(home: Home) -> None:
+    folder = recorded_evaluation(recorded_run(home), [question(1, "Q", "yes")], answers(1, "no", "yes")[:1])
+    warnings = state_of(folder).warnings
+    assert [problem.code for problem in warnings] == [Code.METRIC_NOT_MEASURED]
+    assert "exact_match" in warnings[0].params["known"]

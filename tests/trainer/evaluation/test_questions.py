@@ -28,6 +28,15 @@ def config(tmp_path: Path, **settings: object) -> FineTuneConfig:
     return FineTuneConfig.model_validate({"dataset": str(train), **settings})
 
 
+def test_rows_that_cannot_be_evaluated_are_counted(folder: EvaluationFolder, tmp_path: Path) -> None:
+    rows = [*alpaca_rows(33)[30:], {"instruction": "Say 31.", "output": ""}, *alpaca_rows(31)[30:]]
+    file = write_rows(tmp_path / "tests.jsonl", rows)
+    found = gather(folder, EvaluationSpec(dataset=str(file), dataset_name="tests.jsonl"), config(tmp_path))
+    [warning] = found.warnings
+    assert (warning.code, warning.params["rows"]) == (Code.EVALUATION_LEFT_OUT, 5)
+    assert warning.params["count"] == 5 - len(found.questions) > 0
+
+
 def test_rows_that_were_trained_on_are_left_out(folder: EvaluationFolder, tmp_path: Path) -> None:
     tests = write_rows(tmp_path / "tests.jsonl", alpaca_rows(30)[15:])
     rows = gather(folder, EvaluationSpec(dataset=str(tests)), config(tmp_path, validation_split=0))
