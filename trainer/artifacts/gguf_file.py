@@ -23,7 +23,7 @@ from interfaces.problems import Code
 from trainer.artifacts import k_quants
 from trainer.artifacts.gguf_types import FILE_TYPES, MIXES, type_of
 from trainer.artifacts.gguf_vocabulary import add_vocabulary
-from trainer.artifacts.merged_folder import CHUNK_ELEMENTS, Tell
+from trainer.artifacts.merged_folder import CHUNK_ELEMENTS, LARGEST_F16, Tell
 from trainer.artifacts.merged_model import MergedModel, ModelConfig
 from trainer.tokens.template import ChatTemplate
 
@@ -162,7 +162,7 @@ def _stored(tensor: torch.Tensor, kind: Type) -> numpy.ndarray[tuple[int, ...], 
     step = max(CHUNK_ELEMENTS // last, 1)
     for start in range(0, len(rows), step):
         part = rows[start : start + step].float().numpy()
-        if kind == Type.F16 and numpy.isinf(part.astype(numpy.float16)).any():
+        if kind == Type.F16 and numpy.abs(part).max() > LARGEST_F16:
             raise unsupported("too_large_for_f16")
         made = part.astype(numpy.float16) if kind == Type.F16 else _quantized(part, kind)
         found[start : start + step] = made.view(numpy.uint8).reshape(len(part), -1)
