@@ -156,3 +156,17 @@ def test_what_prevents_an_export_is_a_sentence(run: RunFolder, tmp_path: Path, m
     config = json.loads((run.adapter / "adapter_config.json").read_text())
     (run.adapter / "adapter_config.json").write_text(json.dumps({**config, "lora_bias": True}))
     assert problem() is Code.MERGE_UNSUPPORTED
+
+
+@pytest.mark.parametrize("kind", ["gguf", "merged"])
+def test_no_path_and_no_secret_of_this_machine_is_exported(
+    run: RunFolder, family: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "CANARY" * 6)
+    folder = requested(run, kind=kind, name="mine", proof=False)
+    assert isinstance(exported(folder)[-1], Finished)
+    target = folder.files / "mine"
+    for path in [target] if target.is_file() else target.iterdir():
+        written = path.read_bytes()
+        for secret in (str(family), str(run.home.path), "CANARY"):
+            assert secret.encode() not in written, (path.name, secret)
