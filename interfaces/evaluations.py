@@ -16,13 +16,11 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from interfaces.errors import FineTuneError
 from interfaces.example import ExampleRecord, Message
 from interfaces.files import write_json
 from interfaces.folders import RunFolder
 from interfaces.job_folders import EvaluationFolder
-from interfaces.problems import Code
-from interfaces.records import read_as, read_record
+from interfaces.records import read_as, read_required
 
 Metric = Literal[
     "exact_match", "rouge_l", "chrf", "number_match", "pattern_match", "json_valid", "json_schema", "tool_call"
@@ -74,12 +72,7 @@ class EvaluationSpec(BaseModel):
         Raises:
             FineTuneError: the record is missing or damaged, or another version wrote it.
         """
-        record = read_record(folder.config) or {}
-        record.pop("schema_version", None)
-        try:
-            return cls.model_validate(record)
-        except ValidationError as error:
-            raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(folder.config), reason="no_key_values") from error
+        return read_required(folder.config, cls)
 
     def write(self, folder: EvaluationFolder) -> None:
         write_json(folder.config, self.model_dump(mode="json"))

@@ -10,13 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.job_folders import ExportFolder
-from interfaces.problems import Code
-from interfaces.records import read_as, read_record
+from interfaces.records import read_as, read_required
 
 ExportKind = Literal["adapter", "merged", "gguf"]
 EXPORT_KINDS: tuple[ExportKind, ...] = get_args(ExportKind)
@@ -52,12 +50,7 @@ class ExportRequest(BaseModel):
         Raises:
             FineTuneError: the record is missing or damaged, or another version wrote it.
         """
-        record = read_record(folder.config) or {}
-        record.pop("schema_version", None)
-        try:
-            return cls.model_validate(record)
-        except ValidationError as error:
-            raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(folder.config), reason="no_key_values") from error
+        return read_required(folder.config, cls)
 
     def write(self, folder: ExportFolder) -> None:
         write_json(folder.config, self.model_dump(mode="json"))

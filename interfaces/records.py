@@ -39,6 +39,20 @@ def read_as(path: Path, kind: type[Record]) -> Record | None:
         return None
 
 
+def read_required(path: Path, kind: type[Record]) -> Record:
+    """Read a record as a model.
+
+    Raises:
+        FineTuneError: as `read_record`, or it is missing or damaged.
+    """
+    record = read_record(path) or {}
+    record.pop("schema_version", None)
+    try:
+        return kind.model_validate(record)
+    except ValidationError as error:
+        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(path), reason="no_key_values") from error
+
+
 def require_schema(path: Path, seen: object, expected: int) -> None:
     """
     Raises:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from interfaces.config import FineTuneConfig
 from interfaces.disk import at
-from interfaces.errors import FineTuneError
 from interfaces.evaluations import (
     EvaluationLine,
     EvaluationOrigin,
@@ -27,10 +26,9 @@ from interfaces.evaluations import (
 from interfaces.events import Started, Warned
 from interfaces.files import sha256_of
 from interfaces.job_folders import EvaluationFolder
-from interfaces.problems import Code, Problem
-from interfaces.run_records import Lineage, adapter_folder
+from interfaces.problems import Problem
 from trainer.training.event_log import EventLog
-from trainer.training.job import execute
+from trainer.training.job import AdapterJob, execute
 
 if TYPE_CHECKING:
     from trainer.models.device import Compute
@@ -43,18 +41,12 @@ def evaluate(folder: EvaluationFolder, attempt: int, listens: bool = True) -> Pr
     return execute(folder, attempt, lambda config, events: _Evaluation(folder, config, events).execute(), listens)
 
 
-class _Evaluation:
+class _Evaluation(AdapterJob):
     """One attempt of an evaluation."""
 
     def __init__(self, folder: EvaluationFolder, config: FineTuneConfig, events: EventLog) -> None:
-        self._folder, self._events = folder, events
-        self._spec = EvaluationSpec.of(folder)
-        self._adapter = adapter_folder(folder.run, self._spec.step)
-        lineage = Lineage.of(folder.run)
-        self._base = lineage.base if lineage else None
-        self._machine = lineage.machine if lineage else None
-        revision = (self._base.revision if self._base else None) or config.model_revision
-        self._config = config.model_copy(update={"model_revision": revision})
+        self._folder, self._spec = folder, EvaluationSpec.of(folder)
+        super().__init__(folder, self._spec.step, config, events)
 
     def execute(self) -> int:
         """Compute what is missing. Return the peak memory in bytes.
@@ -98,16 +90,9 @@ class _Evaluation:
 
         from trainer.evaluation.rows import Batches
         from trainer.models.base_model import load_model
-        from trainer.models.model_files import find_model, fingerprint_of
         from trainer.tokens.tokenizer import load_template
 
-        self._events.phase("download")
-        files = find_model(
-            self._config.model_name, self._config.model_revision, self._folder.home,
-            lambda done, total: self._events.phase("download", done, total, "bytes"),
-        )  # fmt: skip
-        if self._base and self._base.fingerprint not in (None, fingerprint_of(files)):
-            raise FineTuneError.of(Code.BASE_CHANGED, model=self._config.model_name, run=self._folder.run.id)
+        files = self._find_base()
         template = load_template(files, self._config.model_name)
         batches = Batches(questions, template, self._spec, self._config)
         sides: list[Side] = ["base", "tuned"] if self._spec.base else ["tuned"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,8 @@ from interfaces.files import publish, sha256_of
 from interfaces.folders import FULL_DISK_BYTES
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code, Problem
-from interfaces.run_records import Lineage, adapter_folder
 from trainer.training.event_log import EventLog
-from trainer.training.job import execute
+from trainer.training.job import AdapterJob, execute
 
 if TYPE_CHECKING:
     from trainer.models.model_files import ModelFiles
@@ -33,18 +31,12 @@ def export(folder: ExportFolder, attempt: int, listens: bool = True) -> Problem 
     return execute(folder, attempt, lambda config, events: _Export(folder, config, events).execute(), listens)
 
 
-class _Export:
+class _Export(AdapterJob):
     """One attempt of an export."""
 
     def __init__(self, folder: ExportFolder, config: FineTuneConfig, events: EventLog) -> None:
-        self._folder, self._events = folder, events
-        self._request = ExportRequest.of(folder)
-        self._adapter = adapter_folder(folder.run, self._request.step)
-        lineage = Lineage.of(folder.run)
-        self._base = lineage.base if lineage else None
-        self._machine = lineage.machine if lineage else None
-        revision = (self._base.revision if self._base else None) or config.model_revision
-        self._config = config.model_copy(update={"model_revision": revision, "device": "cpu"})
+        self._folder, self._request = folder, ExportRequest.of(folder)
+        super().__init__(folder, self._request.step, config, events)
         self._target = self._request.target(folder)
 
     def execute(self) -> int:
@@ -53,7 +45,9 @@ class _Export:
         Raises:
             FineTuneError: the place is taken, the disk is full, or the model can't be exported in this way.
         """
-        from trainer.models.model_files import find_model, fingerprint_of
+        import torch
+
+        from trainer.models.device import peak_memory_bytes
 
         request = self._request
         number_format = request.quantization or ""
@@ -63,13 +57,7 @@ class _Export:
                 threads=os.cpu_count() or 1,
             )
         )  # fmt: skip
-        self._events.phase("download")
-        files = find_model(
-            self._config.model_name, self._config.model_revision, self._folder.home,
-            lambda done, total: self._events.phase("download", done, total, "bytes"),
-        )  # fmt: skip
-        if self._base and self._base.fingerprint not in (None, fingerprint_of(files)):
-            raise FineTuneError.of(Code.BASE_CHANGED, model=self._config.model_name, run=self._folder.run.id)
+        files = self._find_base()
         record = ExportRecord.of(self._folder)
         if record is None or not self._target.exists():
             record = self._write(files.path)
@@ -77,7 +65,7 @@ class _Export:
         if request.proof and record.proof is None:
             self._prove(record, files)
             record.write(self._folder)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return peak_memory_bytes(torch.device("cpu"))
 
     def _write(self, base: Path) -> ExportRecord:
         if self._target.exists():

@@ -51,7 +51,7 @@ def evaluate(
     from interfaces.errors import FineTuneError
     from interfaces.evaluations import HELD_OUT, EvaluationSpec
     from interfaces.problems import Code
-    from studio.cli.job_progress import follow_job
+    from studio.cli.job_progress import run_job
     from studio.evaluation.conditions import conditions
     from studio.evaluation.evaluations import create, delete, evaluation, submit
     from studio.runs.state import RunState, find_run, run_state
@@ -74,17 +74,11 @@ def evaluate(
         job = evaluation(folder, resume)
     else:
         job = create(folder, spec)
-    if run_state(job) is not RunState.FINISHED:
-        try:
-            submit(job)
-        except BaseException:
-            if resume is None and not (job.attempts() or job.is_waiting):
-                delete(job)
-            raise
-        if detach:
-            print(json.dumps({"evaluation": job.id}) if as_json else f"Queued. 'finetune evaluate {folder.id} --resume {job.number}' shows it.")  # fmt: skip
-            return
-        follow_job(job, console)
+    gone = (lambda: delete(job)) if resume is None else None
+    if run_state(job) is not RunState.FINISHED and not run_job(
+        job, lambda: submit(job), gone, console, detach=detach, as_json=as_json
+    ):
+        return
     sys.exit(_tell(job, console, gate, as_json, rows_to))
 
 

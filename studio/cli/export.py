@@ -41,7 +41,7 @@ def export(
     from interfaces.errors import FineTuneError
     from interfaces.exports import EXPORT_KINDS, ExportRequest, Quantization
     from interfaces.problems import Code
-    from studio.cli.job_progress import follow_job
+    from studio.cli.job_progress import run_job
     from studio.exports.exports import create, delete, named_export, state_of, submit
     from studio.runs.state import RunState, find_run
 
@@ -63,17 +63,11 @@ def export(
                 )
         request = {"kind": to, "quantization": quantization or None, "step": checkpoint, "out": out, "proof": proof}
         job = create(folder, ExportRequest.model_validate(request))
-    if state_of(job).state is not RunState.FINISHED:
-        try:
-            submit(job)
-        except BaseException:
-            if resume is None and not (job.attempts() or job.is_waiting):
-                delete(job)
-            raise
-        if detach:
-            print(json.dumps({"export": job.id}) if as_json else f"Queued. 'finetune export {folder.id} --resume {job.number}' shows it.")  # fmt: skip
-            return
-        follow_job(job, console)
+    gone = (lambda: delete(job)) if resume is None else None
+    if state_of(job).state is not RunState.FINISHED and not run_job(
+        job, lambda: submit(job), gone, console, detach=detach, as_json=as_json
+    ):
+        return
     sys.exit(_tell(job, console, as_json))
 
 

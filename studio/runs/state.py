@@ -213,7 +213,7 @@ def _stored(folder: RunFolder) -> RunSummary | None:
 
 
 def _described(folder: RunFolder) -> list[int]:
-    """Return what differs once somebody describes the run anew, or its gate is decided."""
+    """Return what differs once somebody has described the run, or its gate has been decided."""
     found = []
     for path in (folder.meta, GateOutcome.path_of(folder)):
         try:

@@ -1,23 +1,22 @@
 // The Evaluate page: what is evaluated of a run, its evaluations with their tables, rows, and blind votes.
 // @ts-check
-import { ask, inWords, post, runPage, runPath } from "./api.js";
-import { button, fill, heads, make, poll, scrolling, setText, statusLine } from "./dom.js";
+import { ask, inWords, runPage, runPath } from "./api.js";
+import { fill, heads, make, poll, scrolling, setText, statusLine } from "./dom.js";
 import { EvaluateForm } from "./evaluate_form.js";
 import { amount, range, shareOf, titleOf } from "./evaluate_view.js";
 import { rowList } from "./evaluate_rows.js";
 import { voteBox } from "./evaluate_votes.js";
 import { ago } from "./format.js";
+import { JobCards, jobActions } from "./job_cards.js";
 
 /** @typedef {import("./evaluate_view.js").Evaluation} Evaluation */
 /** @typedef {import("./evaluate_view.js").Line} Line */
-/** @typedef {{ element: HTMLElement, progress: (now: Evaluation) => void }} Card */
+/** @typedef {import("./job_cards.js").Card<Evaluation>} Card */
 
 const POLL_MS = 1500;
 
 class EvaluatePage {
   #finished = "";
-  /** @type {Map<string, Card & { shown: string }>} what hasn't changed stays as it is: opened, scrolled, focused */
-  #cards = new Map();
 
   /** @param {HTMLElement} root @param {import("./start.js").Settings} settings */
   constructor(root, settings) {
@@ -28,7 +27,8 @@ class EvaluatePage {
     this.form = new EvaluateForm(texts, () => this.chosen(), (error) => this.say(inWords(error, texts))); // prettier-ignore
     this.list = make("div", { class: "fs-evaluations" });
     this.others = make("div");
-    this.empty = make("p", { class: "fs-hint" }, texts.no_evaluations);
+    const empty = make("p", { class: "fs-hint" }, texts.no_evaluations);
+    this.cards = new JobCards(this.list, empty, (/** @type {Evaluation} */ one) => this.card(one));
     root.append(make("h1", {}, texts.evaluate), this.form.element, this.said, this.list, this.others);
     const asked = new URLSearchParams(location.search).get("run") ?? "";
     this.ready = this.form.load(asked).then(
@@ -59,7 +59,7 @@ class EvaluatePage {
       const list = await ask(`${runPath(run)}/evaluations${query}`);
       if (run !== this.form.run) return;
       if (this.said.textContent === this.texts.no_connection) this.say(""); // the studio responds again
-      this.show(list);
+      this.cards.show(list);
       const finished = JSON.stringify([run, list.map((/** @type {Evaluation} */ one) => [one.number, one.state])]);
       if (finished === this.#finished) return;
       this.showAll(await ask(`/api/evaluations${query}`));
@@ -67,23 +67,6 @@ class EvaluatePage {
     } catch (error) {
       this.say(inWords(error, this.texts));
     }
-  }
-
-  /** @param {Evaluation[]} list */
-  show(list) {
-    const cards = list.map((one) => {
-      const [key, shown] = [`${one.run}.${one.number}`, JSON.stringify({ ...one, phase: "", progress: null })];
-      const known = this.#cards.get(key);
-      const card = known?.shown === shown ? known : this.card(one);
-      if (card !== known) known?.element.replaceWith(card.element);
-      this.#cards.set(key, { ...card, shown });
-      card.progress(one);
-      return card.element;
-    });
-    const wanted = cards.length ? cards : [this.empty];
-    const there = [...this.list.children];
-    if (there.length !== wanted.length || wanted.some((card, index) => card !== there[index]))
-      this.list.replaceChildren(...wanted);
   }
 
   /** @param {Evaluation} one @returns {Card} */
@@ -127,20 +110,9 @@ class EvaluatePage {
   actions(one, title) {
     const { texts } = this;
     const path = `${runPath(one.run)}/evaluations/${one.number}`;
-    const act = (/** @type {string} */ what, /** @type {string} */ method) => async () => {
-      try {
-        await post(path + what, undefined, method);
-        await this.refresh();
-      } catch (error) {
-        this.say(inWords(error, texts));
-      }
-    };
-    const remove = async () => confirm(fill(texts.evaluation_delete_sure, { name: title })) && act("", "DELETE")();
-    return [
-      one.over || one.state === "stopping" ? null : button(texts.stop, act("/stop", "POST"), "fs-small"),
-      one.over && one.state !== "finished" && !one.after_training ? button(texts.resume, act("/resume", "POST"), "fs-small") : null, // prettier-ignore
-      one.over ? button(texts.delete, remove, "fs-small", { "aria-label": `${texts.delete}: ${title}` }) : null,
-    ];
+    const sure = fill(texts.evaluation_delete_sure, { name: title });
+    const { stop, resume, remove } = jobActions(this, path, one, { name: title, sure, resumable: !one.after_training });
+    return [stop, resume, remove];
   }
 
   /** @param {Evaluation} one */

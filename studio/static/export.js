@@ -3,6 +3,7 @@
 import { Latest, ask, inWords, post, runPage, runPath } from "./api.js";
 import { button, copied, fill, heads, labelled, make, poll, scrolling, setText, statusLine } from "./dom.js";
 import { ago, size } from "./format.js";
+import { JobCards, jobActions } from "./job_cards.js";
 
 /**
  * @typedef {{ prompt: string, taught: boolean, reference: string, answer: string, differs_at: number | null, margin: number | null }} Row
@@ -14,7 +15,7 @@ import { ago, size } from "./format.js";
  *   proof: { exported: Comparison, control: Comparison, tokens: number, passed: boolean | null } | null,
  *   usage: { program: string, text: string, proven: boolean }[],
  * }} Export
- * @typedef {{ element: HTMLElement, progress: (now: Export) => void }} Card
+ * @typedef {import("./job_cards.js").Card<Export>} Card
  */
 
 const POLL_MS = 1500;
@@ -24,8 +25,6 @@ const equalOf = ({ rows }) => rows.filter((row) => row.differs_at === null).leng
 
 class ExportPage {
   #latest = new Latest();
-  /** @type {Map<number, Card & { shown: string }>} what hasn't changed stays as it is: opened, focused */
-  #cards = new Map();
 
   /** @param {HTMLElement} root @param {import("./start.js").Settings} settings */
   constructor(root, { texts, language }) {
@@ -46,7 +45,11 @@ class ExportPage {
     /** @type {Record<string, string[]>} */
     this.formats = {};
     this.list = make("div", { class: "fs-evaluations" });
-    this.empty = make("p", { class: "fs-hint" }, texts.no_exports);
+    this.cards = new JobCards(
+      this.list,
+      make("p", { class: "fs-hint" }, texts.no_exports),
+      (/** @type {Export} */ one) => this.card(one),
+    );
     this.back = make("a", { href: runPage(this.run) }, this.run);
     this.form = make(
       "div",
@@ -125,27 +128,10 @@ class ExportPage {
       const list = await this.#latest.ask(() => ask(`${this.path}?language=${this.language}`));
       if (!list) return;
       if (this.said.textContent === this.texts.no_connection) this.say(""); // the studio responds again
-      this.show(list);
+      this.cards.show(list);
     } catch (error) {
       this.say(inWords(error, this.texts));
     }
-  }
-
-  /** @param {Export[]} list */
-  show(list) {
-    const cards = list.map((one) => {
-      const shown = JSON.stringify({ ...one, phase: "", progress: null });
-      const known = this.#cards.get(one.number);
-      const card = known?.shown === shown ? known : this.card(one);
-      if (card !== known) known?.element.replaceWith(card.element);
-      this.#cards.set(one.number, { ...card, shown });
-      card.progress(one);
-      return card.element;
-    });
-    const wanted = cards.length ? cards : [this.empty];
-    const there = [...this.list.children];
-    if (there.length !== wanted.length || wanted.some((card, index) => card !== there[index]))
-      this.list.replaceChildren(...wanted);
   }
 
   /** @param {Export} one @returns {Card} */
@@ -187,23 +173,11 @@ class ExportPage {
   actions(one) {
     const { texts } = this;
     const path = `${this.path}/${one.number}`;
-    const act = (/** @type {string} */ what, /** @type {string} */ method) => async () => {
-      try {
-        await post(path + what, undefined, method);
-        await this.refresh();
-      } catch (error) {
-        this.say(inWords(error, texts));
-      }
-    };
     const { name } = one.request;
-    const remove = async () => confirm(fill(texts.export_delete_sure, { name })) && act("", "DELETE")();
+    const sure = fill(texts.export_delete_sure, { name });
+    const { stop, resume, remove } = jobActions(this, path, one, { name, sure, resumable: true });
     const download = { class: "fs-button fs-small fs-primary", href: `${path}/download`, download: true };
-    return [
-      one.over || one.state === "stopping" ? null : button(texts.stop, act("/stop", "POST"), "fs-small"),
-      one.over && one.state !== "finished" ? button(texts.resume, act("/resume", "POST"), "fs-small") : null,
-      one.over && one.there ? make("a", download, texts.download_file) : null,
-      one.over ? button(texts.delete, remove, "fs-small", { "aria-label": `${texts.delete}: ${name}` }) : null,
-    ];
+    return [stop, resume, one.over && one.there ? make("a", download, texts.download_file) : null, remove];
   }
 
   /** @param {Export} one */
