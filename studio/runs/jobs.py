@@ -87,6 +87,7 @@ def delete_job(folder: JobFolder) -> None:
     Raises:
         FineTuneError: it is still running.
     """
+    wait_until_gone(folder)
     with RunQueue(folder.home).alone():  # no process can start it meanwhile
         if launcher_of(folder.home).find(folder) is not None:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=run_state(folder).value)

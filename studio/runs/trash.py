@@ -17,6 +17,7 @@ from interfaces.run_records import RunMeta
 from studio.processes.launcher import launcher_of
 from studio.runs.queue import RunQueue
 from studio.runs.state import run_state
+from studio.runs.supervised_trainer import wait_until_gone
 
 GONE = ".gone-"
 """What folders are called that are being deleted for good."""
@@ -68,6 +69,8 @@ def delete_run(folder: RunFolder) -> None:
     Raises:
         FineTuneError: the run or one of its evaluations is still running.
     """
+    for job in [folder, *jobs_of(folder)]:
+        wait_until_gone(job)
     with RunQueue(folder.home).alone():  # no process can start it during the move
         jobs = [folder, *jobs_of(folder)]
         for job in jobs:

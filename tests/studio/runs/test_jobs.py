@@ -9,9 +9,12 @@ from interfaces.events import Failed, Phase, Warned
 from interfaces.folders import Home
 from interfaces.job_folders import EvaluationFolder, ExportFolder, JobFolder
 from interfaces.problems import Code, Problem
+from studio.processes.launcher import LocalLauncher
 from studio.runs.jobs import delete_job, job_state, stop_job, submit_job
 from studio.runs.state import RunState
+from tests.conftest import until
 from tests.support.evaluations import recorded_evaluation
+from tests.support.fakes import fake_trainer
 from tests.support.records import recorded_run
 
 
@@ -54,3 +57,13 @@ def test_a_job_that_is_over_cannot_be_stopped_and_is_deleted(home: Home) -> None
         assert caught.value.problems[0].code in (Code.RUN_NOT_ACTIVE, Code.RUN_FINISHED)
     delete_job(folder)
     assert not EvaluationFolder.all_of(folder.run)
+
+
+@pytest.mark.parametrize("kind", [EvaluationFolder, ExportFolder])
+def test_a_job_is_deleted_although_its_finished_process_still_frees_memory(home: Home, kind: type[JobFolder]) -> None:
+    folder = kind.create(recorded_run(home))
+    folder.config.write_text("{}")
+    LocalLauncher(fake_trainer("lingers")).start(folder)
+    until(lambda: job_state(folder).over)
+    delete_job(folder)
+    assert not kind.all_of(folder.run)

@@ -6,7 +6,9 @@ from interfaces.problems import Code
 from interfaces.run_records import RunMeta
 from studio.processes.launcher import LocalLauncher
 from studio.runs.queue import RunQueue
+from studio.runs.state import run_state
 from studio.runs.trash import delete_run, empty_trash, restore_run, trash_of
+from tests.conftest import until
 from tests.support.fakes import fake_trainer, on_a_cluster
 
 
@@ -30,6 +32,14 @@ def test_active_run_is_not_deleted(home: Home) -> None:
     with pytest.raises(FineTuneError) as raised:
         delete_run(folder)
     assert raised.value.problems[0].code == Code.RUN_ACTIVE
+
+
+def test_a_run_is_deleted_although_its_finished_process_still_frees_memory(home: Home) -> None:
+    folder = run_in(home)
+    LocalLauncher(fake_trainer("lingers")).start(folder)
+    until(lambda: run_state(folder).is_over)
+    delete_run(folder)
+    assert not folder.path.exists()
 
 
 @pytest.mark.parametrize("run_id", ["", "none", "../runs", "..", "/etc"])
