@@ -16,11 +16,12 @@ from interfaces.files import write_json
 from interfaces.job_folders import ExportFolder
 from interfaces.records import read_as, read_required
 
-ExportKind = Literal["adapter", "merged", "gguf"]
+ExportKind = Literal["adapter", "merged", "gguf", "ollama"]
 EXPORT_KINDS: tuple[ExportKind, ...] = get_args(ExportKind)
 Quantization = Literal["f32", "f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0"]
+_GGUF: tuple[Quantization, ...] = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "bf16", "f32")
 QUANTIZATIONS: dict[ExportKind, tuple[Quantization, ...]] = {
-    "adapter": (), "merged": ("f16", "bf16", "f32"), "gguf": ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "bf16", "f32"),
+    "adapter": (), "merged": ("f16", "bf16", "f32"), "gguf": _GGUF, "ollama": _GGUF,
 }  # fmt: skip
 """The number formats of each kind; the first is the default."""
 EXACT: tuple[Quantization, ...] = ("f32", "f16")
@@ -63,6 +64,10 @@ class ExportRequest(BaseModel):
         """Return where the files are until then."""
         target = self.target(folder)
         return target.with_name(f".{target.name}.part")
+
+    def weights(self, target: Path) -> Path:
+        """Return the file with the weights of a GGUF, which Ollama's folder holds beside its Modelfile."""
+        return target / f"{self.name}.gguf" if self.kind == "ollama" else target
 
 
 class ProofRow(BaseModel):
@@ -113,6 +118,8 @@ class ExportRecord(BaseModel):
     """The tensors of a GGUF in each type."""
     substituted: int = 0
     """Tensors whose rows don't divide into blocks of the type that was asked for, stored in another one."""
+    has_template: bool | None = None
+    """Whether the Modelfile of Ollama holds the chat template. Without it, Ollama has to recognize the template."""
     proof: Proof | None = None
     unproven: str = ""
     """Why there is no proof: a key of the texts' context 'reason'."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,15 @@ class _Export(AdapterJob):
         require_space(staged.parent, made.bytes - _size_of(staged) + FULL_DISK_BYTES)
         made.write(staged, base, self._adapter, self._template(base), self._tell)
 
+    def _write_ollama(self, base: Path, staged: Path, record: ExportRecord) -> None:
+        from trainer.artifacts.ollama_folder import write_modelfile
+
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir()
+        weights = self._request.weights(staged)
+        self._write_gguf(base, weights, record)
+        record.has_template = write_modelfile(staged, weights.name, self._template(base))
+
     def _write_gguf(self, base: Path, staged: Path, record: ExportRecord) -> None:
         from trainer.artifacts.gguf_file import GGUFFile
         from trainer.artifacts.merged_model import MergedModel
@@ -121,7 +131,6 @@ class _Export(AdapterJob):
         return load_template(ModelFiles(base, self._config.model_name, None), self._config.model_name)
 
     def _prove(self, record: ExportRecord, files: ModelFiles) -> None:
-
         from concurrent.futures.process import BrokenProcessPool
 
         from trainer.artifacts.merged_folder import ends_of
@@ -135,7 +144,7 @@ class _Export(AdapterJob):
         dtype = self._machine.dtype if self._machine else "float32"
         try:
             record.proof = prove(
-                self._request, self._target, self._adapter, files, dtype, template, prompts, ends_of(template),
+                self._request, self._request.weights(self._target), self._adapter, files, dtype, template, prompts, ends_of(template),
                 lambda done, total: self._events.phase("prove", done, total, "prompts"),
             )  # fmt: skip
         except BrokenProcessPool:

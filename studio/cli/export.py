@@ -30,14 +30,14 @@ export_commands = typer.Typer()
 @export_commands.command()
 def export(
     run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, detach: DetachOption = False,
-    to: Annotated[str, typer.Option("--to", help="adapter, merged (a model of its own for transformers and vLLM) or gguf (for llama.cpp, Ollama and LM Studio).")] = "adapter",
-    quantization: Annotated[str, typer.Option("--quantization", metavar="FORMAT", help="merged: f16, bf16 or f32. gguf: also q8_0, q6_k, q5_k_m, q4_k_m or q4_0.")] = "",
+    to: Annotated[str, typer.Option("--to", help="adapter, merged (a model of its own for transformers and vLLM), gguf (for llama.cpp and LM Studio) or ollama (a folder with a Modelfile).")] = "adapter",
+    quantization: Annotated[str, typer.Option("--quantization", metavar="FORMAT", help="merged: f16, bf16 or f32. gguf, ollama: also q8_0, q6_k, q5_k_m, q4_k_m or q4_0.")] = "",
     checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Export the adapter of this checkpoint.")] = None,
     out: Annotated[str, typer.Option("--out", metavar="PATH", help="Where to write it; an existing folder gets it under a name of its own. Default: the export's folder in the run's.", callback=expanded)] = "",
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Load what was exported, and compare its answers to 20 prompts.")] = True,
     resume: Annotated[int | None, typer.Option("--resume", metavar="NUMBER", help="Continue this export, or show what is known of it.")] = None,
 ) -> None:  # fmt: skip
-    """Export a run's adapter, merged model, or GGUF file. An export waits in the queue and can be stopped and resumed."""
+    """Export a run's adapter, merged model, GGUF file, or folder for Ollama. An export waits in the queue and can be stopped and resumed."""
     from interfaces.errors import FineTuneError
     from interfaces.exports import EXPORT_KINDS, ExportRequest, Quantization
     from interfaces.problems import Code
@@ -106,6 +106,8 @@ def _print_record(record: ExportRecord) -> None:
     print(f"  {size(record.bytes)}" + (f": {formats}" if formats else ""))
     if record.substituted:
         print(f"  {record.substituted} tensors are in another type, because their rows don't divide into its blocks.")
+    if record.has_template is False:
+        print(f"  {texts('page')['ollama_no_template']}")
     if record.proof is not None:
         _print_proof(record.proof)
     elif record.unproven:

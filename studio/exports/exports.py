@@ -17,7 +17,7 @@ from interfaces.run_records import RunMeta, adapter_folder
 from studio.runs.jobs import JobState, delete_job, job_state, submit_job
 
 _MOST_OF_A_NAME = 60
-_ENDINGS = {"adapter": "adapter.zip", "merged": "merged", "gguf": "gguf"}
+_ENDINGS = {"adapter": "adapter.zip", "merged": "merged", "gguf": "gguf", "ollama": "ollama"}
 
 
 class ExportState(JobState):

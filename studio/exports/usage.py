@@ -43,6 +43,8 @@ def usage_of(request: ExportRequest, base: str) -> list[Usage]:
             Usage("transformers", _TRANSFORMERS.format(name=name), True),
             Usage("vLLM", f"vllm serve ./{name}", False),
         ]
+    if request.kind == "ollama":
+        return [Usage("Ollama", f"cd {name}\nollama create my-model -f Modelfile\nollama run my-model", False)]
     modelfile = f"echo 'FROM ./{name}' > Modelfile\nollama create my-model -f Modelfile\nollama run my-model"
     return [
         Usage("llama.cpp", f"llama-server -m {name}", True),

@@ -11,7 +11,7 @@ import { JobCards, jobActions } from "./job_cards.js";
  * @typedef {{
  *   run: string, number: number, state: string, over: boolean, phase: string, progress: [number, number] | null, problem: string,
  *   request: { kind: string, quantization: string | null, step: number | null, name: string, created: number },
- *   bytes: number, there: boolean, substituted: number, unproven: string,
+ *   bytes: number, there: boolean, substituted: number, has_template: boolean | null, unproven: string,
  *   proof: { exported: Comparison, control: Comparison, tokens: number, passed: boolean | null } | null,
  *   usage: { program: string, text: string, proven: boolean }[],
  * }} Export
@@ -157,6 +157,7 @@ class ExportPage {
       ),
       one.problem ? make("p", { class: "fs-problem" }, one.problem) : null,
       one.substituted ? make("p", { class: "fs-hint" }, fill(texts.export_substituted, { count: one.substituted })) : null, // prettier-ignore
+      one.has_template === false ? make("p", { class: "fs-hint" }, texts.ollama_no_template) : null,
       one.unproven ? make("p", { class: "fs-hint" }, fill(texts.export_unproven, { reason: one.unproven })) : null,
       one.proof ? this.proofOf(one) : null,
       one.usage.length ? this.usage(one) : null,

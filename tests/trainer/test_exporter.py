@@ -46,7 +46,7 @@ def exported(folder: ExportFolder, attempt: int = 1) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("kind", "quantization", "name"),
-    [("gguf", "f32", "tiny.gguf"), ("gguf", "q8_0", "tiny.gguf"), ("merged", "f16", "merged"), ("adapter", None, "adapter.zip")],
+    [("gguf", "f32", "tiny.gguf"), ("gguf", "q8_0", "tiny.gguf"), ("ollama", "f32", "tiny-ollama"), ("merged", "f16", "merged"), ("adapter", None, "adapter.zip")],
 )  # fmt: skip
 def test_what_is_exported_is_proven(run: RunFolder, kind: str, quantization: str | None, name: str) -> None:
     folder = requested(run, kind=kind, quantization=quantization, name=name)
@@ -57,7 +57,7 @@ def test_what_is_exported_is_proven(run: RunFolder, kind: str, quantization: str
     assert record.proof is not None
     assert Path(record.path) == folder.files / name
     assert record.bytes > 0
-    assert bool(record.sha256) == (kind != "merged")
+    assert bool(record.sha256) == (kind in ("gguf", "adapter"))
     proof = record.proof
     assert len(proof.exported.rows) == len(proof.control.rows) == 10, "its dataset is gone, so nothing taught is asked"
     assert proof.control.equal == 10

@@ -103,7 +103,7 @@ def prove(
 
 def hindrance(kind: ExportKind, files: ModelFiles) -> str:
     """Return why an export can't be proven on this machine, as a key of the texts' context 'reason'; empty if it can."""
-    if kind == "gguf" and importlib.util.find_spec("xllamacpp") is None:
+    if kind in ("gguf", "ollama") and importlib.util.find_spec("xllamacpp") is None:
         return "no_llama_cpp"
     weights = sum(path.stat().st_size for path in files.path.glob("*.safetensors"))
     # Most are stored in two bytes a number, and the reference computes in four.

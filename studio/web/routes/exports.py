@@ -38,6 +38,7 @@ class ShownExport(BaseModel):
     bytes: int
     there: bool
     substituted: int
+    has_template: bool | None
     proof: Proof | None
     unproven: str
     usage: list[Usage]
@@ -114,7 +115,7 @@ def _listed(folder: ExportFolder, language: Language) -> ShownExport:
         return ShownExport(
             run=folder.run.id, number=folder.number, request=ExportRequest(kind="adapter", name=folder.id), state="failed",
             over=True, phase="", progress=None, problem=sentence(error.problems[0], language), bytes=0, there=False,
-            substituted=0, proof=None, unproven="", usage=[],
+            substituted=0, has_template=None, proof=None, unproven="", usage=[],
         )  # fmt: skip
 
 
@@ -125,7 +126,8 @@ def _shown(state: ExportState, folder: ExportFolder, language: Language) -> Show
         run=state.run, number=state.number, request=state.request, state=state.state.value, over=state.over,
         phase=texts("phase", language).get(state.phase, ""), progress=state.progress,
         problem=sentence(state.problem, language) if state.problem else "", bytes=record.bytes if record else 0,
-        there=state.there, substituted=record.substituted if record else 0, proof=record.proof if record else None,
+        there=state.there, substituted=record.substituted if record else 0,
+        has_template=record.has_template if record else None, proof=record.proof if record else None,
         unproven=words[record.unproven] if record and record.unproven else "",
         usage=usage_of(state.request, lineage.base.name if lineage else "BASE") if state.there and state.state is RunState.FINISHED else [],
     )  # fmt: skip
