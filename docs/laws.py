@@ -78,8 +78,10 @@ ROOMS = (
     _room("trainer.models", 1, "Finds, downloads and loads models. Download code doesn't import torch.", "bitsandbytes filelock huggingface_hub psutil torch tqdm transformers yaml"),
 )  # fmt: skip
 
-EXCEPTIONS = {("studio.cli.main", "studio.web.server")}
-"""The one import upwards: `finetune studio` starts the server."""
+EXCEPTIONS = (
+    ("studio.cli.main", "studio.web.server"), ("studio.cli.serve", "studio.web.server"), ("studio.cli.serve", "studio.web.openai_api"),
+)  # fmt: skip
+"""The imports upwards: `finetune studio` and `finetune serve` start servers."""
 
 TORCH_FREE = (
     "trainer.data", "trainer.cli", "trainer.models.hub", "trainer.models.hub_models", "trainer.models.starter",

@@ -13,12 +13,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from interfaces.config import FineTuneConfig
 from interfaces.example import Message
 from interfaces.problems import Problem
 
 MOST_SPEAKERS = 3
 MOST_CHARACTERS = 100_000
 """Of a prompt or a system prompt."""
+MOST_POSITIONS = 8192
+"""Of a conversation with a GGUF file: llama.cpp reserves the memory of all keys and values at once."""
 
 
 class Speaker(BaseModel):
@@ -75,10 +78,18 @@ class AnswerPiece(BaseModel):
     text: str = ""
     end: End | None = None
     tokens: int = 0
+    prompt_tokens: int = 0
     first_seconds: float | None = None
     """From the request to the first token."""
     seconds: float = 0.0
     problem: Problem | None = None
+
+
+class ChatModelSettings(BaseModel):
+    """What a child loads: the base model as a run with this config does, or instead the GGUF file of an export."""
+
+    config: FineTuneConfig
+    gguf: str = ""
 
 
 class SpeakerRequest(BaseModel):

@@ -181,6 +181,10 @@ class Code(StrEnum):
     MERGE_UNSUPPORTED = "merge_unsupported"
     GGUF_UNSUPPORTED = "gguf_unsupported"
     NO_EXPORT = "no_export"
+    NO_GGUF = "no_gguf"
+    NO_LLAMA_CPP = "no_llama_cpp"
+    MODEL_NOT_SERVED = "model_not_served"
+    KEY_WRONG = "key_wrong"
     NOT_REPRODUCIBLE = "not_reproducible"
     # evaluations
     NOTHING_HELD_OUT = "nothing_held_out"

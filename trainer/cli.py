@@ -35,8 +35,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import BaseModel, TypeAdapter
 
-from interfaces.chats import Answered, AnswerRequest, ChatRequest, LeaveRequest
-from interfaces.config import FineTuneConfig
+from interfaces.chats import Answered, AnswerRequest, ChatModelSettings, ChatRequest, LeaveRequest
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
 from interfaces.events import Failed
@@ -253,8 +252,8 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
 
 
 @app.command()
-def chat(config: Annotated[str, typer.Argument(help="A run's settings as JSON.")], home: HomeOption = None) -> None:
-    """Answer chats with the model of CONFIG: requests on stdin, one JSON object per line, answers in files."""
+def chat(settings: Annotated[str, typer.Argument(help="A `ChatModelSettings`.")], home: HomeOption = None) -> None:
+    """Answer chats with a model: requests on stdin, one JSON object per line, answers in files."""
     requests: queue.SimpleQueue[AnswerRequest | None] = queue.SimpleQueue()
     left: set[int] = set()
     ended = threading.Event()
@@ -277,10 +276,15 @@ def chat(config: Annotated[str, typer.Argument(help="A run's settings as JSON.")
 
     def load() -> BaseModel:
         nonlocal model
-        from trainer.evaluation.chat import ChatModel
+        place, chosen = Home.of(home, os.environ), ChatModelSettings.model_validate_json(settings)
+        if chosen.gguf:
+            from trainer.evaluation.llama_cpp import LlamaModel
 
-        place, chosen = Home.of(home, os.environ), FineTuneConfig.model_validate_json(config)
-        model = ChatModel(chosen, place, _print_progress)
+            model = LlamaModel(Path(chosen.gguf), chosen.config, place, _print_progress)
+        else:
+            from trainer.evaluation.chat import ChatModel
+
+            model = ChatModel(chosen.config, place, _print_progress)
         return Answered(turn=0)
 
     def answer(request: AnswerRequest) -> BaseModel:
@@ -341,14 +345,9 @@ def compare_adapters(first: Path, second: Path) -> None:
 
 
 @app.command()
-def export(
-    folder: Path, out: Annotated[Path, typer.Option(help="A .zip file, or a folder.")], to: str = "adapter"
-) -> None:
+def export(folder: Path, out: Annotated[Path, typer.Option(help="A .zip file, or a folder.")]) -> None:
     """Write the adapter of a run folder to OUT."""
     from trainer.artifacts.export import export_adapter
-
-    if to != "adapter":
-        _fail(Problem.error(Code.VALUE_INVALID, field="--to", value=to, expected="only_adapter"))
 
     def job() -> BaseModel:
         return WrittenPath(path=str(export_adapter(RunFolder(folder.absolute()), out)))

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 from pydantic import BaseModel
 
-from interfaces.chats import Answered, AnswerRequest, LeaveRequest
+from interfaces.chats import Answered, AnswerRequest, ChatModelSettings, LeaveRequest
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
@@ -21,7 +22,7 @@ from studio.models.facts import model_facts
 from studio.processes.supervisor import resident_bytes
 from studio.processes.trainer_child import TrainerChild
 from studio.runs.queue import RunQueue, device_name
-from studio.sizing.chat_memory import chat_bytes
+from studio.sizing.chat_memory import chat_bytes, gguf_bytes
 from studio.sizing.devices import chosen_device, detect_devices
 
 LOAD_SECONDS = 86_400.0
@@ -103,13 +104,17 @@ class ChatChildren:
         self._children: dict[str, _Held] = {}
         self._tending: threading.Timer | None = None
 
-    def answer(self, config: FineTuneConfig, request: AnswerRequest | None, asked: Asked | None = None) -> None:
+    def answer(
+        self, config: FineTuneConfig, request: AnswerRequest | None, asked: Asked | None = None, gguf: str = ""
+    ) -> None:
         """Let the child of this config's base model answer, or only load the model without a request.
+
+        With `gguf`, the child computes this file, on the processor, instead of the base model's weights.
 
         Raises:
             FineTuneError: the memory isn't sufficient, the model can't be loaded, or the child has ended.
         """
-        held = self._take(config)
+        held = self._take(config, gguf)
         asked = asked or Asked()
         try:
             asked.comes_to(held)
@@ -171,21 +176,21 @@ class ChatChildren:
     def _tell(held: _Held, update: JobProgress) -> None:
         held.progress = update.progress
 
-    def _place(self, config: FineTuneConfig) -> tuple[str, FineTuneConfig, bool]:
+    def _place(self, config: FineTuneConfig, gguf: str = "") -> tuple[str, FineTuneConfig, bool]:
         """Return the child's key, its config with a device, and whether a run keeps it from its GPU."""
-        device = chosen_device(config.device, detect_devices())
+        device = chosen_device("cpu" if gguf else config.device, detect_devices())
         moved = device.kind == "cuda" and self._queue.holder_of(device_name(device)) is not None
         changes = {"device": "cpu", "fp16": False} if moved else {"device": device_name(device)}
         chosen = config.model_copy(update=changes)
-        return chosen.model_dump_json(), chosen, moved
+        return ChatModelSettings(config=chosen, gguf=gguf).model_dump_json(), chosen, moved
 
-    def _take(self, config: FineTuneConfig) -> _Held:
-        key, chosen, moved = self._place(config)
+    def _take(self, config: FineTuneConfig, gguf: str) -> _Held:
+        key, chosen, moved = self._place(config, gguf)
         with self._guard:
             self._end(lambda held: not held.child.alive)
             held = self._children.get(key)
             if held is None:
-                self._make_room(chosen)
+                self._make_room(chosen, gguf)
                 child = TrainerChild(
                     ["chat", "--home", str(self._home.path), "--", key], chosen.model_name, home=self._home.path
                 )
@@ -194,7 +199,7 @@ class ChatChildren:
             self._tend_later()
             return held
 
-    def _make_room(self, config: FineTuneConfig) -> None:
+    def _make_room(self, config: FineTuneConfig, gguf: str) -> None:
         """
         Raises:
             FineTuneError: the model doesn't fit beside what is there.
@@ -202,9 +207,9 @@ class ChatChildren:
         device = chosen_device(config.device, detect_devices())
         try:
             shape = model_facts(self._home, config.model_name, config.model_revision).shape
-        except FineTuneError:  # it must be downloaded again, or the child tells what is wrong
+            needed = gguf_bytes(shape, Path(gguf)) if gguf else chat_bytes(shape, config, device)
+        except (FineTuneError, OSError):  # it must be downloaded again, or the child tells what is wrong
             return
-        needed = chat_bytes(shape, config, device)
 
         def available() -> int:
             if device.kind == "cpu":

@@ -37,6 +37,7 @@ from studio.cli.models import models_commands
 from studio.cli.queue import queue
 from studio.cli.reproduce import reproduce_commands
 from studio.cli.runs import runs_commands
+from studio.cli.serve import serve_commands
 
 if TYPE_CHECKING:
     from interfaces.problems import Problem
@@ -54,6 +55,7 @@ app.add_typer(reproduce_commands)
 app.add_typer(chat_commands)
 app.add_typer(evaluate_commands)
 app.add_typer(export_commands)
+app.add_typer(serve_commands)
 app.add_typer(estimate_commands)
 app.add_typer(models_commands)
 

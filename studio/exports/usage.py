@@ -28,8 +28,8 @@ chat = pipeline("text-generation", {name!r}, dtype="auto")
 print(chat([{{"role": "user", "content": "Hello"}}], max_new_tokens=100)[0]["generated_text"][-1]["content"])"""
 
 
-def usage_of(request: ExportRequest, base: str) -> list[Usage]:
-    """Return how to use the exported files in each program; `base` is the name of the base model."""
+def usage_of(request: ExportRequest, base: str, run: str) -> list[Usage]:
+    """Return how to use the exported files in each program; `base` is the name of the base model, `run` the run's id."""
     name = request.name
     if request.kind == "adapter":
         folder = name.removesuffix(".zip")
@@ -45,9 +45,11 @@ def usage_of(request: ExportRequest, base: str) -> list[Usage]:
         ]
     if request.kind == "ollama":
         return [Usage("Ollama", f"cd {name}\nollama create my-model -f Modelfile\nollama run my-model", False)]
+    step = "" if request.step is None else f" --checkpoint {request.step}"
     modelfile = f"echo 'FROM ./{name}' > Modelfile\nollama create my-model -f Modelfile\nollama run my-model"
     return [
         Usage("llama.cpp", f"llama-server -m {name}", True),
         Usage("Ollama", modelfile, False),
         Usage("LM Studio", f"lms import {name}", False),
+        Usage("OpenAI API", f"finetune serve {run} --gguf{step}", True),
     ]

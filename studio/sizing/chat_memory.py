@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from interfaces.chats import MOST_POSITIONS
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
 from studio.models.architecture import Architecture
@@ -17,5 +20,17 @@ def chat_bytes(shape: Architecture, config: FineTuneConfig, device: Device) -> i
     The cache holds a key and a value of `kv_heads` times `head_dim` numbers for each token and layer.
     """
     spec = step_spec(config, device, (1,), None, "trained")
-    cache = 2 * shape.layers * shape.keys * spec.width * CACHED_TOKENS
-    return weights_bytes(shape, spec) + cache + PROCESS_BYTES[device.kind]
+    return weights_bytes(shape, spec) + _cache_bytes(shape, spec.width, CACHED_TOKENS) + PROCESS_BYTES[device.kind]
+
+
+def gguf_bytes(shape: Architecture, file: Path) -> int:
+    """Return the bytes that a chat with a GGUF file needs: the file, the cache in f16, and the process.
+
+    Raises:
+        OSError: the file is gone.
+    """
+    return file.stat().st_size + _cache_bytes(shape, 2, MOST_POSITIONS) + PROCESS_BYTES["cpu"]
+
+
+def _cache_bytes(shape: Architecture, width: int, tokens: int) -> int:
+    return 2 * shape.layers * shape.keys * width * tokens

@@ -66,14 +66,8 @@ class Auth:
         """Return the response that rejects the request, or None to accept it."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        named = _HOST.fullmatch(host)
-        if named is None or named[1] not in self._names:
-            return _refused(scope, Code.HOST_UNKNOWN, host)
-        origin = headers.get("origin")
-        if origin is not None and _place_of(origin) != host:
-            return _refused(scope, Code.ORIGIN_FOREIGN, origin)
-        if origin is None and headers.get("sec-fetch-site", "none") == "cross-site" and scope["method"] != "GET":
-            return _refused(scope, Code.ORIGIN_FOREIGN, "cross-site")
+        if (foreign := foreign_request(scope, self._names)) is not None:
+            return _refused(scope, foreign)
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         if scope.get("method") == "GET" and self._is_token(query.get("token", "")):
             return self._enter(scope, query, host)
@@ -87,7 +81,7 @@ class Auth:
             if scope["path"] == "/login":
                 return HTMLResponse(login_page(language_of(Request(scope))), 401, headers={"Cache-Control": "no-store"})
             return RedirectResponse("/login", 303)
-        return _refused(scope, Code.NOT_LOGGED_IN)
+        return _refused(scope, Problem.error(Code.NOT_LOGGED_IN))
 
     def _enter(self, scope: Scope, query: dict[str, str], host: str) -> Response:
         """Set the cookie and redirect to the URL without the token."""
@@ -110,10 +104,22 @@ class Auth:
         return hmac.compare_digest(given.encode(), self._token.encode())
 
 
-def _refused(scope: Scope, code: Code, value: str = "") -> Response:
-    return problem_response(
-        [Problem.error(code, value=value[:200])], language_of(Request(scope)) if scope["type"] == "http" else "en"
-    )
+def _refused(scope: Scope, problem: Problem) -> Response:
+    return problem_response([problem], language_of(Request(scope)) if scope["type"] == "http" else "en")
+
+
+def foreign_request(scope: Scope, names: frozenset[str] = LOCAL_NAMES) -> Problem | None:
+    """Return what is wrong with a request that a page of another site could have sent, by its Host and its Origin."""
+    headers = Headers(scope=scope)
+    host, origin = headers.get("host", ""), headers.get("origin")
+    named = _HOST.fullmatch(host)
+    if named is None or named[1] not in names:
+        return Problem.error(Code.HOST_UNKNOWN, value=host[:200])
+    if origin is not None and _place_of(origin) != host:
+        return Problem.error(Code.ORIGIN_FOREIGN, value=origin[:200])
+    if origin is None and headers.get("sec-fetch-site", "none") == "cross-site" and scope["method"] != "GET":
+        return Problem.error(Code.ORIGIN_FOREIGN, value="cross-site")
+    return None
 
 
 def _place_of(origin: str) -> str | None:

@@ -30,10 +30,10 @@ from interfaces.validation import expectation_of
 MEDIA_TYPE = "application/problem+json"
 STATUS: dict[Code, HTTPStatus] = {
     **dict.fromkeys((Code.HOST_UNKNOWN, Code.BODY_UNREADABLE), HTTPStatus.BAD_REQUEST),
-    Code.NOT_LOGGED_IN: HTTPStatus.UNAUTHORIZED,
+    **dict.fromkeys((Code.NOT_LOGGED_IN, Code.KEY_WRONG), HTTPStatus.UNAUTHORIZED),
     **dict.fromkeys((Code.ORIGIN_FOREIGN, Code.NOT_WRITABLE, Code.MODEL_UNAUTHORIZED, Code.MODEL_GATED), HTTPStatus.FORBIDDEN),
     **dict.fromkeys(
-        (Code.ADDRESS_UNKNOWN, Code.RUN_NOT_FOUND, Code.DATASET_NOT_FOUND, Code.JOB_NOT_FOUND, Code.NO_ADAPTER, Code.NO_CHECKPOINT, Code.NO_EVALUATION, Code.NO_EXPORT, Code.CHAT_NOT_FOUND, Code.FILE_MISSING,
+        (Code.ADDRESS_UNKNOWN, Code.RUN_NOT_FOUND, Code.DATASET_NOT_FOUND, Code.JOB_NOT_FOUND, Code.NO_ADAPTER, Code.NO_CHECKPOINT, Code.NO_EVALUATION, Code.NO_EXPORT, Code.NO_GGUF, Code.MODEL_NOT_SERVED, Code.CHAT_NOT_FOUND, Code.FILE_MISSING,
          Code.MODEL_NOT_FOUND, Code.MODEL_NOT_KNOWN, Code.HUB_DATASET_NOT_FOUND, Code.ROW_NUMBER_UNKNOWN),
         HTTPStatus.NOT_FOUND,
     ),
@@ -98,14 +98,16 @@ def _sendable(value: Any) -> Any:
     return [_sendable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def add_error_handlers(app: FastAPI, home: Home) -> None:
+def add_error_handlers(
+    app: FastAPI, home: Home, respond: Callable[[Sequence[Problem], str], Response] = problem_response
+) -> None:
     """Make every error of the application a response in the same format."""
 
     def handler(
         problems_of: Callable[[Any], Sequence[Problem]],
     ) -> Callable[[Request, Any], Coroutine[Any, Any, Response]]:
         async def answer(request: Request, error: Any) -> Response:
-            return problem_response(problems_of(error), language_of(request))
+            return respond(problems_of(error), language_of(request))
 
         return answer
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from interfaces.errors import FineTuneError
 from interfaces.files import write_text
@@ -134,13 +134,13 @@ def studio_token(home: Home) -> str:
     return token
 
 
-def bound_socket(host: str, port: int | None) -> socket.socket:
-    """Open a listening socket on the requested port, or on the next free one by default.
+def bound_socket(host: str, port: int | None, first: int = FIRST_PORT) -> socket.socket:
+    """Open a listening socket on the requested port, or on the next free one from `first` on.
 
     Raises:
         FineTuneError: the requested port is in use.
     """
-    for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+    for number in [port] if port is not None else range(first, first + PORTS_TRIED):
         candidate = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -151,9 +151,7 @@ def bound_socket(host: str, port: int | None) -> socket.socket:
             candidate.close()
             continue
         return candidate
-    raise FineTuneError.of(
-        Code.PORT_TAKEN, value=port if port is not None else f"{FIRST_PORT}-{FIRST_PORT + PORTS_TRIED - 1}"
-    )
+    raise FineTuneError.of(Code.PORT_TAKEN, value=port if port is not None else f"{first}-{first + PORTS_TRIED - 1}")
 
 
 def serve(
@@ -171,11 +169,9 @@ def serve(
     os.environ["GRADIO_TEMP_DIR"] = str(home.cache / "gradio")
     os.environ.pop("GRADIO_VIBE_MODE", None)
     home.cache.mkdir(parents=True, exist_ok=True)
-    import uvicorn
-
     token = studio_token(home)
     manager = FinetuneManager(SupervisedTrainer(), home)
-    app: Any = build_app(home, token, LOCAL_NAMES | {host}, warm_trainer, manager)
+    app = build_app(home, token, LOCAL_NAMES | {host}, warm_trainer, manager)
     threading.Thread(target=manager.queue.tend_always, name="queue", daemon=True).start()
     threading.Thread(target=catch_up, args=(home,), name="ends", daemon=True).start()
     if resume_interrupted:
@@ -185,6 +181,13 @@ def serve(
     tell(link)
     if open_browser:
         webbrowser.open(link)
+    run_app(app, place, lambda: end_warm_trainer(home))
+
+
+def run_app(app: ASGIApp, place: socket.socket, at_end: Callable[[], None]) -> None:
+    """Serve an application until it is interrupted. `at_end` frees what it holds."""
+    import uvicorn
+
     PatientProtocol.most = make_room_for_files()
     config = uvicorn.Config(
         SlowBodies(app), http=PatientProtocol, backlog=BACKLOG, log_level="warning", access_log=False, server_header=False,
@@ -194,8 +197,8 @@ def serve(
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Free the warm trainer's memory too: uvicorn raises a TERM again, so nothing runs after this."""
+            """Free what is held here: uvicorn raises a TERM again, so nothing runs after this."""
             await super().shutdown(sockets)
-            end_warm_trainer(home)
+            at_end()
 
     Server(config).run(sockets=[place])

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable
-from io import TextIOWrapper
 from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from interfaces.chats import AnswerPiece, AnswerRequest, SpeakerRequest
+from interfaces.chats import AnswerRequest, SpeakerRequest
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
-from interfaces.example import Example
 from interfaces.folders import Home
-from interfaces.problems import Code, Problem
 from trainer.artifacts.adapter import unusable
-from trainer.evaluation.generation import Answer, generate_side_by_side
+from trainer.evaluation.answer_file import Answer, AnswerWriter, prompt_ids
+from trainer.evaluation.generation import generate_side_by_side
 from trainer.models.base_model import load_model
 from trainer.models.device import choose_compute
 from trainer.models.model_files import find_model
 from trainer.models.starter import Progress
 from trainer.tokens.tokenizer import load_template
 
-PIECE_SECONDS = 0.1
 MOST_ADAPTERS = 8
 """Adapters kept in memory; the one that was used longest ago makes room."""
 log = logging.getLogger(__name__)
@@ -54,7 +50,7 @@ class ChatModel:
             answers = []
             for speaker in request.speakers:
                 file = stack.enter_context(Path(speaker.file).open("a", encoding="utf-8"))
-                writer = _Writer(file, request.turn)
+                writer = AnswerWriter(file, request.turn)
                 try:
                     answers.append(self._prepared(request, speaker, writer))
                 except FineTuneError as error:
@@ -62,19 +58,14 @@ class ChatModel:
             if answers:
                 generate_side_by_side(self._with_adapters(), self._template, answers, request.sampling, leave)
 
-    def _prepared(self, request: AnswerRequest, speaker: SpeakerRequest, writer: _Writer) -> Answer:
+    def _prepared(self, request: AnswerRequest, speaker: SpeakerRequest, writer: AnswerWriter) -> Answer:
         """
         Raises:
             FineTuneError: the adapter can't be loaded, the template refuses the conversation, or it is too long.
         """
         adapter = self._adapter(Path(speaker.adapter)) if speaker.adapter else None
-        if request.plain:
-            ids = self._template.text_ids(speaker.messages[-1].content)
-        else:
-            ids = self._template.conversation_ids(Example(messages=tuple(speaker.messages), row=request.turn))
         positions = getattr(self._base.config.get_text_config(), "max_position_embeddings", None)
-        if positions and len(ids) >= positions:
-            raise FineTuneError.of(Code.CONVERSATION_TOO_LONG, value=len(ids), expected=positions)
+        ids = prompt_ids(self._template, request, speaker, positions)
         return Answer(ids, adapter, positions - len(ids) if positions else None, writer.text, writer.end)
 
     def _adapter(self, folder: Path) -> str:
@@ -118,40 +109,3 @@ def _changed(folder: Path) -> int:
         return (folder / "adapter_model.safetensors").stat().st_mtime_ns
     except OSError as error:
         raise unusable(str(folder), "file_not_there", "adapter_model.safetensors") from error
-
-
-class _Writer:
-    """Writes the lines of one answer, at most ten a second."""
-
-    def __init__(self, file: TextIOWrapper, turn: int) -> None:
-        self._file, self._turn = file, turn
-        self._text, self._written = "", 0.0
-        if file.tell():
-            file.write("\n")  # a child that was killed may have left half a line
-
-    def text(self, text: str) -> None:
-        self._text += text
-        if time.monotonic() - self._written >= PIECE_SECONDS:
-            self._written = time.monotonic()
-            self._write(AnswerPiece(turn=self._turn, text=self._text))
-            self._text = ""
-
-    def failed(self, problem: Problem) -> None:
-        self._write(AnswerPiece(turn=self._turn, end="failed", problem=problem))
-
-    def end(self, answer: Answer) -> None:
-        problem = None
-        if answer.error is not None:
-            log.error("The answer failed", exc_info=answer.error)
-            reason = f"{type(answer.error).__name__}: {(str(answer.error).strip().splitlines() or [''])[0][:200]}"
-            problem = Problem.error(Code.JOB_FAILED, reason=reason, value="chat")
-        first = None if answer.first_seconds is None else round(answer.first_seconds, 3)
-        with contextlib.suppress(OSError):  # a full disk; the studio sees that there is no end
-            self._write(AnswerPiece(
-                turn=self._turn, text=self._text, end=answer.end or "failed", tokens=answer.tokens, problem=problem,
-                first_seconds=first, seconds=round(answer.seconds, 3),
-            ))  # fmt: skip
-
-    def _write(self, piece: AnswerPiece) -> None:
-        self._file.write(piece.model_dump_json(exclude_defaults=True) + "\n")
-        self._file.flush()

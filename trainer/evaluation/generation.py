@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,30 +19,13 @@ from peft import PeftModel
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
-from interfaces.chats import End, Sampling
+from interfaces.chats import Sampling
+from trainer.evaluation.answer_file import Answer
 from trainer.tokens.template import ChatTemplate
 
 SHARE_SECONDS = 0.15
 """How long one answer computes before the next one does; switching adapters takes about 2 ms."""
 UNFINISHED_CHARACTER = "\ufffd"
-
-
-@dataclass
-class Answer:
-    """One answer: the prompt's token ids, the adapter (None is the base model), and callbacks for its text and its end."""
-
-    ids: list[int]
-    adapter: str | None
-    most: int | None = None
-    """The tokens that the model has positions for, if it has a limit."""
-    tell: Callable[[str], None] = lambda _text: None
-    over: Callable[[Answer], None] = lambda _answer: None
-    text: str = ""
-    tokens: int = 0
-    first_seconds: float | None = None
-    seconds: float = 0.0
-    end: End | None = None
-    error: BaseException | None = None
 
 
 def end_ids(model: torch.nn.Module, template: ChatTemplate) -> list[int]:
@@ -88,13 +70,12 @@ def _generate(
     model: PeftModel, template: ChatTemplate, answer: Answer, sampling: Sampling, leave: Callable[[], bool],
     shares: _Shares,
 ) -> None:  # fmt: skip
-    begun = time.monotonic()
     torch.manual_seed(sampling.seed)
     limit = sampling.max_new_tokens if answer.most is None else min(sampling.max_new_tokens, answer.most)
     asked = sampling.model_copy(update={"max_new_tokens": limit})
     settings = generation_settings(model.get_base_model(), template, asked)
-    streamer = _Streamer(template, answer, begun, lambda: shares.hand_over(lambda: _use(model, answer.adapter)))
-    try:
+    streamer = _Streamer(template, answer, lambda: shares.hand_over(lambda: _use(model, answer.adapter)))
+    with answer.timed():
         _use(model, answer.adapter)
         ids = torch.tensor([answer.ids], device=next(model.parameters()).device)
         model.generate(
@@ -103,11 +84,6 @@ def _generate(
         )  # fmt: skip
         complete = streamer.last in settings.eos_token_id
         answer.end = "complete" if complete else "length" if answer.tokens >= limit else "stopped"
-    except Exception as error:  # noqa: BLE001  it is the answer's
-        answer.error, answer.end = error, "failed"
-    finally:
-        answer.seconds = time.monotonic() - begun
-        answer.over(answer)
 
 
 def _use(model: PeftModel, adapter: str | None) -> None:
@@ -147,8 +123,8 @@ class _Shares:
 class _Streamer(BaseStreamer):
     """Turns tokens into text. `generate` gives it the prompt first, then each token."""
 
-    def __init__(self, template: ChatTemplate, answer: Answer, begun: float, share: Callable[[], None]) -> None:
-        self._tokenizer, self._answer, self._begun, self._share = template.tokenizer, answer, begun, share
+    def __init__(self, template: ChatTemplate, answer: Answer, share: Callable[[], None]) -> None:
+        self._tokenizer, self._answer, self._share = template.tokenizer, answer, share
         self._ids: list[int] = []
         self._told = self._before = 0
         self._prompt_seen = False
@@ -161,11 +137,8 @@ class _Streamer(BaseStreamer):
         if not self._prompt_seen:
             self._prompt_seen = True
             return
-        answer = self._answer
-        if answer.first_seconds is None:
-            answer.first_seconds = time.monotonic() - self._begun
         self._ids += value.flatten().tolist()
-        answer.tokens = len(self._ids)
+        self._answer.count(len(self._ids))
         self._tell()
         self._share()
 
@@ -184,8 +157,7 @@ class _Streamer(BaseStreamer):
         if len(text) <= len(known) or (text.endswith(UNFINISHED_CHARACTER) and not last):
             return
         self._before, self._told = self._told, len(self._ids)
-        self._answer.text += text[len(known) :]
-        self._answer.tell(text[len(known) :])
+        self._answer.say(text[len(known) :])
 
 
 class Leaving(StoppingCriteria):

@@ -12,7 +12,6 @@ import importlib.util
 import json
 import logging
 import multiprocessing
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -39,7 +38,6 @@ log = logging.getLogger(__name__)
 PROMPTS = 10
 """Of each kind: taught ones from the run's data, and open ones from the general questions."""
 TOKENS = 16
-LLAMA_SECONDS = 600.0
 NEAR_TIE = 0.25
 """A difference where the reference's margin is smaller is one of rounding."""
 
@@ -194,20 +192,12 @@ def _exported(
 
 def _llama_answers(path: str, prompts: list[list[int]], ends: list[int]) -> list[list[int]]:
     """Answer with llama.cpp, in a process of its own."""
-    import xllamacpp
+    from trainer.evaluation.llama_cpp import LlamaServer
 
-    settings = xllamacpp.CommonParams()
-    settings.model.path = path
-    settings.n_parallel = 1
-    settings.port = 0
-    settings.warmup = False
-    server = xllamacpp.Server(settings)
+    server = LlamaServer(Path(path))
     found = []
     for ids in prompts:
-        asked = {"prompt": ids, "n_predict": TOKENS, "temperature": 0, "top_k": 1, "return_tokens": True}
-        body, kind = json.dumps(asked).encode(), {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{server.listening_address}/completion", body, kind)  # noqa: S310  loopback
-        with urllib.request.urlopen(request, timeout=LLAMA_SECONDS) as answer:  # noqa: S310
+        with server.complete(ids, {"n_predict": TOKENS, "temperature": 0, "top_k": 1}) as answer:
             found.append([token for token in json.load(answer)["tokens"] if token not in ends])
     return found
 

@@ -1,0 +1,215 @@
+"""OpenAI's chat completions for one run (https://platform.openai.com/docs/api-reference/chat), on this machine only.
+
+For trying a result in one's own program. What would change an answer and isn't supported is refused, not ignored.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from interfaces.chats import MOST_CHARACTERS, AnswerPiece, Sampling
+from interfaces.errors import FineTuneError
+from interfaces.example import Message
+from interfaces.problems import Code, Problem
+from interfaces.texts import sentence
+from studio.chat.serving import ServedModel
+from studio.web.auth import foreign_request
+from studio.web.errors import PlainRoute, add_error_handlers, status_of
+
+MOST_TOKENS = 1024
+"""Of an answer, if the request doesn't say."""
+_NEUTRAL: dict[str, tuple[object, ...]] = {
+    "n": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},), "logprobs": (False,),
+    "top_logprobs": (0,), "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],), "response_format": ({"type": "text"},),
+    "modalities": (["text"],), "audio": (), "reasoning_effort": (), "web_search_options": (), "prediction": (),
+}  # fmt: skip
+"""Fields that would change the answer, and with which values they don't."""
+_ENDS = {"complete": "stop", "stopped": "stop", "length": "length"}
+
+
+class Part(BaseModel):
+    """A part of a message. Only text is supported."""
+
+    type: Literal["text"]
+    text: str = Field(max_length=MOST_CHARACTERS)
+
+
+class RequestMessage(BaseModel):
+    """A message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part] = Field(max_length=MOST_CHARACTERS)
+
+    def message(self) -> Message:
+        parts = self.content
+        text = parts if isinstance(parts, str) else "".join(part.text for part in parts)
+        return Message(role="system" if self.role == "developer" else self.role, content=text)
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ChatCompletion(BaseModel):
+    """The body of a request. Without `temperature`, the most likely token is always taken, as in Try it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    messages: list[RequestMessage] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=8192)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=8192)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    stop: str | list[str] | None = None
+
+    def sampling(self) -> Sampling:
+        return Sampling(
+            temperature=self.temperature or 0.0, top_p=self.top_p or 1.0, seed=self.seed or secrets.randbelow(2**31),
+            max_new_tokens=self.max_completion_tokens or self.max_tokens or MOST_TOKENS,
+        )  # fmt: skip
+
+    def stops(self) -> list[str]:
+        return [one for one in ([self.stop] if isinstance(self.stop, str) else self.stop or []) if one]
+
+    def unsupported(self) -> str | None:
+        """Return the name of a field that would change the answer, or None."""
+        given = self.model_extra or {}
+        return next(
+            (name for name, same in _NEUTRAL.items() if given.get(name) is not None and given[name] not in same), None
+        )
+
+
+def openai_app(served: ServedModel, key: str) -> ASGIApp:
+    """The application behind its key. `served` answers."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.route_class = PlainRoute
+
+    @app.get("/v1/models")
+    def models() -> dict[str, object]:
+        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "finetune-studio"} for name in served.names]
+        return {"object": "list", "data": listed}
+
+    @app.post("/v1/chat/completions")
+    async def complete(request: ChatCompletion) -> Any:
+        if request.model not in served.names:
+            raise FineTuneError.of(Code.MODEL_NOT_SERVED, value=request.model[:200], known=", ".join(served.names))
+        if (field := request.unsupported()) is not None:
+            value = json.dumps((request.model_extra or {})[field], ensure_ascii=False)[:100]
+            raise FineTuneError.of(Code.VALUE_INVALID, field=field, value=value, expected="not_supported")
+        pieces = until(
+            served.answer(request.model, [one.message() for one in request.messages], request.sampling()), request.stops()
+        )  # fmt: skip
+        first = await anext(pieces)  # so that what prevents the answer has a status of its own
+        answer = _Answer(request.model)
+        if not request.stream:
+            return await answer.whole(first, pieces)
+        usage = bool(request.stream_options and request.stream_options.include_usage)
+        return StreamingResponse(answer.streamed(first, pieces, usage), media_type="text/event-stream")
+
+    add_error_handlers(app, served.home, _refused)
+    return _Keyed(app, key)
+
+
+class _Keyed:
+    """ASGI middleware: only requests for this machine, from no other site's page, and with the key."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app, self._key = app, key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")
+        problem = foreign_request(scope)
+        if problem is None and not hmac.compare_digest(given.encode(), self._key.encode()):
+            problem = Problem.error(Code.KEY_WRONG)
+        await (self._app if problem is None else _refused([problem]))(scope, receive, send)
+
+
+class _Answer:
+    """The answer to one request, in OpenAI's format."""
+
+    def __init__(self, model: str) -> None:
+        self._about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
+
+    async def whole(self, first: AnswerPiece, pieces: AsyncIterator[AnswerPiece]) -> dict[str, object]:
+        text, last = first.text, first
+        async for last in pieces:
+            text += last.text
+        choice = {
+            "index": 0, "message": {"role": "assistant", "content": text, "refusal": None}, "logprobs": None,
+            "finish_reason": _ENDS.get(str(last.end), "stop"),
+        }  # fmt: skip
+        return {**self._about, "object": "chat.completion", "choices": [choice], "usage": _usage(last)}
+
+    async def streamed(self, first: AnswerPiece, pieces: AsyncIterator[AnswerPiece], usage: bool) -> AsyncIterator[str]:
+        yield self._chunk({"role": "assistant", "content": first.text})
+        last = first
+        try:
+            async for last in pieces:
+                if last.text:
+                    yield self._chunk({"content": last.text})
+        except FineTuneError as error:
+            yield _event({"error": _error(error.problems)})
+            return
+        yield self._chunk({}, _ENDS.get(str(last.end), "stop"))
+        if usage:
+            yield _event({**self._about, "object": "chat.completion.chunk", "choices": [], "usage": _usage(last)})
+        yield "data: [DONE]\n\n"
+
+    def _chunk(self, delta: dict[str, str], end: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": end}
+        return _event({**self._about, "object": "chat.completion.chunk", "choices": [choice]})
+
+
+async def until(pieces: AsyncIterator[AnswerPiece], stops: Sequence[str]) -> AsyncIterator[AnswerPiece]:
+    """Yield an answer up to the first of its stop texts. What may be the beginning of one is held back."""
+    held = ""
+    async for piece in pieces:
+        held += piece.text
+        found = [at for at in map(held.find, stops) if at >= 0]
+        if found:
+            yield piece.model_copy(update={"text": held[: min(found)], "end": "complete"})
+            return
+        kept = 0 if piece.end else max((_overlap(held, stop) for stop in stops), default=0)
+        told, held = held[: len(held) - kept], held[len(held) - kept :]
+        yield piece.model_copy(update={"text": told})
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return the length of the longest end of a text that begins `stop`."""
+    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if stop.startswith(text[-size:])), 0)
+
+
+def _usage(last: AnswerPiece) -> dict[str, int]:
+    total = last.prompt_tokens + last.tokens
+    return {"prompt_tokens": last.prompt_tokens, "completion_tokens": last.tokens, "total_tokens": total}
+
+
+def _event(body: dict[str, object]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+
+
+def _error(problems: Sequence[Problem]) -> dict[str, str | None]:
+    text = " ".join(sentence(problem) for problem in problems)
+    return {"message": text, "type": "invalid_request_error", "param": None, "code": problems[0].code.value}
+
+
+def _refused(problems: Sequence[Problem], _language: str = "en") -> JSONResponse:
+    return JSONResponse({"error": _error(problems)}, status_of(problems[0].code))
