@@ -22,6 +22,8 @@ from interfaces.validation import expectation_of, merged
 SCHEMA_VERSION = 1
 STARTER = "starter"
 """Stands for the small model that the set-up fetches from the package index."""
+UNKNOWN_DATA = "(unknown)"
+"""The dataset of a run whose adapter was imported."""
 
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
 

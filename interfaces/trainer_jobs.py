@@ -163,6 +163,18 @@ class FoundRow(BaseModel):
     position: int | None
 
 
+class ForeignAdapter(BaseModel):
+    """An adapter that was trained elsewhere: its base model and its settings."""
+
+    base: str
+    r: int
+    lora_alpha: float
+    use_rslora: bool
+    use_dora: bool
+    target_modules: list[str]
+    warnings: list[Problem]
+
+
 class JobLine(JobProgress):
     """A line that a child prints: how far it is, or the end of a job with its result or its problems."""
 

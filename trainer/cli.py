@@ -10,6 +10,7 @@
     download MODEL    download a model
     look-up MODEL     query the Hub about a model, without its weights
     search TEXT       search the Hub for models
+    import-adapter    take an adapter from elsewhere as a finished run
     compare-adapters  say how far the weights of two adapters are apart
     export FOLDER     export the adapter of a run folder
 
@@ -25,7 +26,6 @@ import gc
 import json
 import logging
 import os
-import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -35,10 +35,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import BaseModel, TypeAdapter
 
-from interfaces.chats import Answered, AnswerRequest, ChatModelSettings, ChatRequest, LeaveRequest
+from interfaces.chats import Answered, AnswerRequest, ChatModelSettings
 from interfaces.disk import problem_of_os_error
 from interfaces.errors import FineTuneError
-from interfaces.events import Failed
+from interfaces.events import Failed, Finished
 from interfaces.folders import DatasetFolder, Home, RunFolder
 from interfaces.job_folders import EvaluationFolder, ExportFolder, job_at
 from interfaces.problems import BROKEN_RUN, Code, Problem
@@ -254,25 +254,11 @@ def preview(model: str, revision: str = "main", home: HomeOption = None) -> None
 @app.command()
 def chat(settings: Annotated[str, typer.Argument(help="A `ChatModelSettings`.")], home: HomeOption = None) -> None:
     """Answer chats with a model: requests on stdin, one JSON object per line, answers in files."""
-    requests: queue.SimpleQueue[AnswerRequest | None] = queue.SimpleQueue()
-    left: set[int] = set()
-    ended = threading.Event()
+    from trainer.evaluation.chat_requests import ChatRequests
+
     model: Any = None
-
-    def listen() -> None:
-        known: TypeAdapter[AnswerRequest | LeaveRequest] = TypeAdapter(ChatRequest)
-        for line in sys.stdin:
-            request = known.validate_json(line)
-            if isinstance(request, LeaveRequest):
-                left.add(request.number)
-            else:
-                requests.put(request)
-        if model is None:
-            os._exit(0)  # in the middle of loading: nobody waits for it any more
-        ended.set()
-        requests.put(None)
-
-    threading.Thread(target=listen, daemon=True).start()
+    # At the end in the middle of loading, nobody waits for the model any more.
+    requests = ChatRequests(sys.stdin, lambda: os._exit(0) if model is None else None)
 
     def load() -> BaseModel:
         nonlocal model
@@ -288,11 +274,11 @@ def chat(settings: Annotated[str, typer.Argument(help="A `ChatModelSettings`.")]
         return Answered(turn=0)
 
     def answer(request: AnswerRequest) -> BaseModel:
-        model.answer(request, lambda: request.number in left or ended.is_set())
+        model.answer(request, lambda: requests.is_left(request))
         return Answered(turn=request.turn)
 
     _answer(load, Path("chat"))
-    while (request := requests.get()) is not None:
+    for request in requests:
         with contextlib.suppress(typer.Exit):  # a problem is a valid answer; continue with the next request
             _answer(functools.partial(answer, request), Path("chat"))
 
@@ -330,7 +316,6 @@ def look_up_model(model: str, revision: str = "main") -> None:
 @app.command("search")
 def search(text: str) -> None:
     """List models on the Hub whose names contain TEXT."""
-
     from trainer.models.hub_models import search_models
 
     _answer(lambda: HubModels(models=search_models(text)), Path(text))
@@ -342,6 +327,22 @@ def compare_adapters(first: Path, second: Path) -> None:
     from trainer.artifacts.adapter_difference import difference_of
 
     _answer(lambda: difference_of(first, second), second)
+
+
+@app.command("import-adapter")
+def import_adapter(path: Path, folder: Path, model: str = "") -> None:
+    """Take the adapter in PATH, a folder or a zip file, as the result of the new run folder FOLDER."""
+    from trainer.artifacts.foreign_adapter import take_adapter
+    from trainer.training.event_log import EventLog
+
+    def job() -> BaseModel:
+        run = RunFolder(folder.absolute())
+        taken = take_adapter(path.absolute(), run.adapter, model, _print_update)
+        with EventLog(run.events, run.create_attempt().number) as events:
+            events.append(Finished(step=0, adapter=run.adapter.name, peak_memory_bytes=0, seconds=0))
+        return taken
+
+    _answer(job, path)
 
 
 @app.command()

@@ -33,6 +33,7 @@ from studio.cli.data import data
 from studio.cli.estimate import estimate_commands
 from studio.cli.evaluate import evaluate_commands
 from studio.cli.export import export_commands
+from studio.cli.imports import imports_commands
 from studio.cli.models import models_commands
 from studio.cli.queue import queue
 from studio.cli.reproduce import reproduce_commands
@@ -55,6 +56,7 @@ app.add_typer(reproduce_commands)
 app.add_typer(chat_commands)
 app.add_typer(evaluate_commands)
 app.add_typer(export_commands)
+app.add_typer(imports_commands)
 app.add_typer(serve_commands)
 app.add_typer(estimate_commands)
 app.add_typer(models_commands)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from interfaces.config import FineTuneConfig, config_errors
+from interfaces.config import UNKNOWN_DATA, FineTuneConfig, config_errors
 from interfaces.data_files import BINARIES, SUFFIXES
 from interfaces.dataset_records import DatasetReport, NamedReport, RowProblem
 from interfaces.errors import FineTuneError
@@ -169,6 +169,8 @@ def ensure_dataset(
             dataset = ensure_dataset(home, part, columns, tell)
             weights[dataset] = weights.get(dataset, 0) + weight
         return mix_datasets(home, weights)
+    if reference == UNKNOWN_DATA:
+        raise FineTuneError.of(Code.DATA_UNKNOWN)
     if _report(home, reference) is None:
         return add_dataset(home.path, reference, columns, tell=tell)
     return reference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import UNKNOWN_DATA, FineTuneConfig
 from interfaces.folders import RunFolder
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.run_config import read_run_config, to_yaml
@@ -15,6 +15,8 @@ from studio.sizing.calibration import estimate_of_run
 from studio.sizing.devices import detect_devices, usable_device
 
 IN_THE_HEADER = ("learning_rate", "lora.r", "num_train_epochs", "max_length")
+KNOWN_OF_IMPORTED = ("lora.r", "lora.lora_alpha", "lora.use_rslora", "lora.use_dora", "lora.target_modules")
+"""What an adapter from elsewhere says of its training."""
 
 
 class Difference(BaseModel):
@@ -48,8 +50,11 @@ def settings_of(folder: RunFolder) -> RunSettings:
     device = estimated.device.device() if estimated else usable_device(detect_devices())
     preset = PresetConfigs.name_for_device(device)
     theirs = changed_from(PRESETS[preset](), FineTuneConfig.model_validate(config).model_dump())
+    imported = whole["dataset"] == UNKNOWN_DATA
+    known = KNOWN_OF_IMPORTED if imported else tuple(whole)
     return RunSettings(
-        model=str(whole["model_name"]), dataset=dataset_name(folder.home, str(whole["dataset"])),
-        header={name: whole[name] for name in IN_THE_HEADER}, preset=preset, yaml=to_yaml(config),
-        differences=[Difference(name=name, value=whole[name], preset=value) for name, value in theirs.items()],
+        model=str(whole["model_name"]), dataset="" if imported else dataset_name(folder.home, str(whole["dataset"])),
+        header={name: whole[name] for name in IN_THE_HEADER if name in known}, preset=preset,
+        yaml=to_yaml({name: config[name] for name in ("model_name", "lora")} if imported else config),
+        differences=[Difference(name=name, value=whole[name], preset=value) for name, value in theirs.items() if name in known],
     )  # fmt: skip

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 
-from interfaces.config import STARTER, FineTuneConfig
+from interfaces.config import STARTER, UNKNOWN_DATA, FineTuneConfig
 from interfaces.data_files import SUFFIXES
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
@@ -114,12 +114,15 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
 
     def on_load(values: Settings | None, query: str) -> list[Any]:
         # Don't restore the adapter to start from: it must be chosen for each run.
-        shown = {**(values or new_form(manager.home, preset, language)), _argument("adapter_name_or_path"): ""}
+        adapter = _argument("adapter_name_or_path")
+        shown = {**(values or new_form(manager.home, preset, language)), adapter: ""}
         asked, refused = dict(parse_qsl(query.lstrip("?"))), ""
         if source := asked.get("from") or asked.get("copy"):
             try:
                 config = manager.config_for_rerun(source, continue_training="from" in asked)
-                shown = form_values(config, language)
+                theirs = form_values(config, language)
+                imported = config.get("dataset") == UNKNOWN_DATA  # only its model and its adapter are known
+                shown = {**shown, **{name: theirs[name] for name in ("model", adapter)}} if imported else theirs
             except FineTuneError as error:  # keep the form as it is
                 refused = "\n\n".join(escaped(sentence(problem, language)) for problem in error.problems)
         if model := asked.get("model"):

@@ -28,7 +28,7 @@ def require_reproducible(run: RunFolder) -> Lineage:
     adapter_folder(run)
     lineage = Lineage.of(run)
     if lineage is None:
-        raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(run.lineage), reason="no_key_values")
+        raise FineTuneError.of(Code.LINEAGE_MISSING, run=run.id)
     return lineage
 
 

@@ -8,6 +8,7 @@ import { button, fill, make, number, onEnter, setText, statusLine } from "./dom.
 import { size } from "./format.js";
 import { splitChoice } from "./split_choice.js";
 import { Tabs } from "./tabs.js";
+import { upload } from "./upload.js";
 import { TokenPreview } from "./tokens.js";
 
 /**
@@ -242,28 +243,10 @@ class DatasetPart {
       return Promise.reject(
         new Error(fill(texts.too_large, { name: file.name, size: size(file.size), limit: size(limit) })),
       );
-    return new Promise((resolve, reject) => {
-      const request = new XMLHttpRequest();
-      request.open("POST", `/api/datasets?name=${encodeURIComponent(file.name)}`);
-      request.upload.onprogress = (event) => {
-        const percent = Math.round((100 * event.loaded) / event.total);
-        this.bar.hidden = false;
-        this.bar.value = percent;
-        setText(this.said, percent < 100 ? fill(texts.uploading, { percent }) : texts.checking);
-      };
-      request.onerror = () => reject(new Error(texts.no_connection));
-      request.onload = () => {
-        let body = {};
-        try {
-          body = JSON.parse(request.responseText);
-        } catch {
-          /* said below */
-        }
-        if (request.status < 300) resolve(/** @type {{ job: string }} */ (body));
-        else reject(new Error(/** @type {any} */ (body).detail || request.statusText));
-      };
-      request.setRequestHeader("X-Finetune-Language", settings.language);
-      request.send(file);
+    return upload(`/api/datasets?name=${encodeURIComponent(file.name)}`, file, texts, (percent) => {
+      this.bar.hidden = false;
+      this.bar.value = percent;
+      setText(this.said, percent < 100 ? fill(texts.uploading, { percent }) : texts.checking);
     });
   }
 

@@ -113,13 +113,17 @@ class RunPage {
       title: texts.continue_training_help,
       href: `./?from=${encodeURIComponent(id)}`,
     };
-    const duplicate = { class: "fs-button", title: texts.duplicate_help, href: `./?copy=${encodeURIComponent(id)}` };
+    const duplicate = {
+      class: "fs-button fs-repeats",
+      title: texts.duplicate_help,
+      href: `./?copy=${encodeURIComponent(id)}`,
+    };
     return {
       notify: button(texts.notify_me, () => this.askToTell()),
       stop: button(texts.stop, () => this.act(`${base}/stop`, { discard: false })),
       discard: button(texts.discard, discard, "fs-danger"),
       resume: button(texts.resume, () => this.act(`${base}/resume`)),
-      retry: button(texts.retry, () => this.again(this.controls.retry), "", { title: texts.retry_help }),
+      retry: button(texts.retry, () => this.again(this.controls.retry), "fs-repeats", { title: texts.retry_help }),
       duplicate: make("a", duplicate, texts.duplicate),
       continue_training: make("a", continueTraining, texts.continue_training),
       try_it: make("a", { class: "fs-button", href: `try?run=${encodeURIComponent(id)}` }, texts.try_it),
@@ -146,6 +150,7 @@ class RunPage {
   showSettings({ model, dataset, header }) {
     const values = Object.entries(header).map(([name, value]) => `${name} ${value}`);
     setText(this.parts.settings, [model.split("/").pop(), dataset, ...values].filter(Boolean).join(" · "));
+    this.root.toggleAttribute("data-imported", !dataset); // what it was trained on isn't known, so it can't be repeated
   }
 
   /** The layout from top to bottom. @returns {HTMLElement[]} */

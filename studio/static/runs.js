@@ -5,6 +5,7 @@ import { LEAST, MOST, comparePage } from "./compare_view.js";
 import { demoButton } from "./demo.js";
 import { button, fill, make, pageLanguage, poll, setText } from "./dom.js";
 import { ago, clock, figure } from "./format.js";
+import { ImportAdapter } from "./import_adapter.js";
 import { LiveTable } from "./live_table.js";
 import { sparkPoints } from "./run_view.js";
 import { shownRuns, updated } from "./runs_view.js";
@@ -62,9 +63,19 @@ class RunsPage {
     this.compare = make("a", { class: "fs-button fs-small", hidden: true });
     this.more = button("", () => this.showMore(), "fs-small", { hidden: true });
     this.trash = new Trash(texts, () => this.refresh());
+    this.importer = new ImportAdapter(texts, () => this.refresh());
     this.tools = this.makeTools();
-    const title = make("div", { class: "fs-row" }, make("h1", {}, texts.runs), make("span", { class: "fs-spring" }), this.trash.open); // prettier-ignore
-    root.append(title, this.tools, this.said, this.demo, this.list.scroll, this.more, this.trash.element);
+    const title = make("div", { class: "fs-row" }, make("h1", {}, texts.runs), make("span", { class: "fs-spring" }), this.importer.open, this.trash.open); // prettier-ignore
+    root.append(
+      title,
+      this.tools,
+      this.said,
+      this.demo,
+      this.list.scroll,
+      this.more,
+      this.trash.element,
+      this.importer.element,
+    );
   }
 
   makeTools() {

@@ -18,6 +18,7 @@ from interfaces.files import publish
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.artifacts.checkpoints import newest_checkpoint
+from trainer.artifacts.merged_model import CHANGE_THE_BASE
 from trainer.artifacts.model_card import CURVE, CardFacts, model_card
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
@@ -27,8 +28,6 @@ TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
     "tokenizer.model", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
-CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
-"""LoRA initializations that modify the base weights: such an adapter fits only a modified base that isn't available."""
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -115,7 +114,7 @@ def settings_of(folder: Path, value: str, lora_dropout: float = 0.0, revision: s
         raise unusable(value, "no_lora", str(settings.peft_type).removeprefix("PeftType."))
     if settings.modules_to_save:
         raise unusable(value, "whole_layers", ", ".join(settings.modules_to_save))
-    if settings.init_lora_weights in CHANGES_BASE:
+    if str(settings.init_lora_weights).startswith(CHANGE_THE_BASE):
         raise unusable(value, "changes_base", str(settings.init_lora_weights))
     if getattr(settings, "alora_invocation_tokens", None):
         raise unusable(value, "activated_lora")

@@ -32,9 +32,9 @@ ModelConfig = dict[str, Any]
 _PARTS = re.compile(r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.weight)?")  # fmt: skip
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "lm_head.weight")
 _PREFIX = "base_model.model."
-_CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Initializations that also change the base's weights, so that its files aren't what the adapter belongs to."""
-_UNSUPPORTED = (
+UNSUPPORTED = (
     "target_parameters", "trainable_token_indices", "layer_replication", "lora_bias", "use_qalora", "use_bdlora",
     "alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config", "monteclora_config",
 )  # fmt: skip
@@ -70,7 +70,7 @@ class MergedModel:
         self.config: ModelConfig = dict(read_json(base / "config.json") or {})
         if "quantization_config" in self.config:
             raise _unsupported("base_quantized")
-        self.tensors = _tensors_of(base)
+        self.tensors = tensors_of(base)
         self._adapter = adapter / "adapter_model.safetensors"
         self._settings = _settings_of(adapter)
         self._updates = self._read_updates()
@@ -168,16 +168,16 @@ class MergedModel:
 
 def _settings_of(adapter: Path) -> LoraConfig:
     settings = LoraConfig.from_pretrained(str(adapter))
-    for name in _UNSUPPORTED:
+    for name in UNSUPPORTED:
         if getattr(settings, name, None):
             raise _unsupported("setting", name)
     start = str(settings.init_lora_weights).lower()
-    if start.startswith(_CHANGE_THE_BASE):
+    if start.startswith(CHANGE_THE_BASE):
         raise _unsupported("setting", f"init_lora_weights={start}")
     return settings
 
 
-def _tensors_of(base: Path) -> dict[str, StoredTensor]:
+def tensors_of(base: Path) -> dict[str, StoredTensor]:
     found = {}
     for path in sorted(base.glob("*.safetensors")):
         with safe_open(path, "pt") as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy
 
+from interfaces.config import UNKNOWN_DATA
 from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example_file import SUSPICIOUS, ExampleFile
@@ -36,6 +37,8 @@ def find_dataset(
             dataset = find_dataset(home, part, columns, tell).id
             weights[dataset] = weights.get(dataset, 0) + weight
         return mix_datasets(home, weights)
+    if reference == UNKNOWN_DATA:
+        raise FineTuneError.of(Code.DATA_UNKNOWN)
     if reference.startswith("hub:"):
         path, name = fetch_dataset(home, reference, tell)
         return add_dataset(home, path, columns, name=name, tell=tell)

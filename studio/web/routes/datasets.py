@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 
 from interfaces.dataset_records import ShownRow, SplitCounts
-from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example import ExampleRecord
 from interfaces.folders import DatasetFolder, Home
@@ -24,7 +22,6 @@ from interfaces.problems import Code
 from interfaces.row_lengths import TokenStats
 from interfaces.trainer_jobs import AddedDataset, FoundRow, OnProgress
 from studio.datasets.library import (
-    MOST_BYTES,
     DatasetSummary,
     Imports,
     delete_dataset,
@@ -61,6 +58,7 @@ from studio.web.routes.dataset_answers import (
     in_words,
 )
 from studio.web.routes.texts import Language
+from studio.web.uploads import received, uploads_of
 
 SHOWN_ROWS = 20
 MOST_ROWS = 200
@@ -77,9 +75,8 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     """Create the dataset routes of one home. `jobs` holds all background jobs, including model downloads."""
     router = APIRouter(prefix="/api/datasets", route_class=PlainRoute)
     previews = Previews(home.path)
-    uploads = home.cache / "uploads"
     # Uploads that an earlier studio did not finish reading.
-    shutil.rmtree(uploads, ignore_errors=True)
+    shutil.rmtree(uploads_of(home), ignore_errors=True)
     forget_unfinished(home)
 
     def folder_of(dataset_id: str) -> DatasetFolder:
@@ -108,20 +105,8 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
 
     @router.post("")
     async def upload(request: Request, name: str = "") -> JobStarted:
-        announced = request.headers.get("content-length", "0")
-        size = int(announced) if announced.isdecimal() else 0
-        if size > MOST_BYTES:
-            raise FineTuneError.of(Code.FILE_TOO_LARGE, path=name, size=size, limit=MOST_BYTES)
-        # Space for the file, its rows, and their index.
-        require_space(home.path, 3 * size)
-        place = uploads / secrets.token_hex(8)
-        place.mkdir(parents=True)
-        try:
-            await _receive(request, place / safe_name(name), name)
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-        return read_file(place / safe_name(name), safe_name(name), move=True)
+        async with received(request, home, name, 3) as path:  # the file, its rows, and their index
+            return read_file(path, path.name, move=True)
 
     @router.post("/sample")
     def take_sample() -> JobStarted:
@@ -163,7 +148,9 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
             return read_file(path, columns=columns, sample_by=sample_by)
         if path is None or not path.is_file():
             raise FineTuneError.of(Code.JOB_NOT_FOUND, value=job_id)
-        return read_file(path, path.name, move=path.is_relative_to(uploads), columns=columns, sample_by=sample_by)
+        return read_file(
+            path, path.name, move=path.is_relative_to(uploads_of(home)), columns=columns, sample_by=sample_by
+        )
 
     @router.get("/jobs/{job_id}")
     def read_job(job_id: str, language: Language = "en") -> JobStatus:
@@ -174,16 +161,6 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     _row_routes(router, home, folder_of)
     _model_routes(router, home, folder_of, jobs, previews)
     return router
-
-
-async def _receive(request: Request, path: Path, name: str) -> None:
-    received = 0
-    with path.open("wb") as file:
-        async for piece in request.stream():
-            received += len(piece)
-            if received > MOST_BYTES:
-                raise FineTuneError.of(Code.FILE_TOO_LARGE, path=name, size=received, limit=MOST_BYTES)
-            file.write(piece)
 
 
 def _library_routes(router: APIRouter, home: Home, folder_of: FolderOf, jobs: DatasetJobs) -> None:
@@ -322,15 +299,3 @@ def _problems_as_csv(folder: DatasetFolder, language: str) -> Iterator[str]:
 def _as_file(home: Home, dataset_id: str, kind: str) -> dict[str, str]:
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", describe(home, dataset_id).name).strip("-.")[:60] or "dataset"
     return {"Content-Disposition": f'attachment; filename="{stem}-{kind}"'}
-
-
-def safe_name(name: str) -> str:
-    """Sanitize a user's file name: only its last part, printable, and short enough for any disk."""
-    last = "".join(character for character in name.replace("\\", "/").rsplit("/", 1)[-1] if character.isprintable())
-    packed = ".gz" if last.lower().endswith(".gz") else ""
-    last = last[: len(last) - len(packed)]
-    stem, dot, suffix = last.rpartition(".")
-    if not dot:
-        stem, suffix = last, ""
-    # 60 characters are at most 240 bytes.
-    return (stem.strip(". ")[:60] or "rows") + (f".{suffix[:10]}" if dot else "") + packed

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
 from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
 from interfaces.run_records import RunMeta
+from interfaces.texts import sentence
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
 from studio.finetune_manager import FinetuneManager
@@ -25,6 +29,7 @@ from studio.pages.run_settings import RunSettings, settings_of
 from studio.runs.changes import CURSOR, RunChanges, changes_since
 from studio.runs.curves import curves_as_csv, curves_between, updates_since
 from studio.runs.diagnosis import fix_of
+from studio.runs.imports import import_adapter
 from studio.runs.log_tail import find_in_log, tail_of
 from studio.runs.names import describe_run, rename_run
 from studio.runs.state import RunSummary, is_run, list_runs, named_run, summary_of
@@ -33,12 +38,20 @@ from studio.runs.trash import DeletedRun, delete_run, empty_trash, restore_run, 
 from studio.sizing.estimate import changed
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
+from studio.web.uploads import received
 
 CHUNK_BYTES = 1 << 20
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "README.md")
 RunIds = Annotated[str, Query(max_length=2000)]
 """Ids separated by commas, as in the page's address."""
 Position = Annotated[int, Query(ge=0, le=10**12)]
+
+
+class ImportedAdapter(BaseModel):
+    """An adapter that has become a run, and what is to be known of it, in sentences."""
+
+    run: str
+    warnings: list[str]
 
 
 def runs_router(manager: FinetuneManager) -> APIRouter:
@@ -150,6 +163,18 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
         run_id: str, tags: Annotated[list[str] | None, Body()] = None, note: Annotated[str | None, Body()] = None
     ) -> RunMeta:
         return describe_run(folder_of(run_id), tags=tags, note=note)
+
+    @router.post("/import")
+    async def take_adapter(
+        request: Request, name: str = "", model: str = "", language: Language = "en"
+    ) -> ImportedAdapter:
+        """Take an adapter's zip file, the body of the request, as a finished run."""
+        async with received(request, manager.home, name or "adapter.zip", 2) as path:
+            try:
+                folder, warnings = await asyncio.to_thread(import_adapter, manager.home, path, model.strip(), path.stem)
+            finally:
+                shutil.rmtree(path.parent, ignore_errors=True)
+        return ImportedAdapter(run=folder.id, warnings=[sentence(one, language) for one in warnings])
 
     @router.delete("/{run_id}")
     def delete(run_id: str) -> dict[str, str]:
