@@ -20,7 +20,7 @@ from interfaces.records import require_schema
 SCHEMA_VERSION: Literal[1] = 1
 TAIL_BYTES = 1 << 16
 PhaseName = Literal[
-    "download", "data", "model", "tokenize", "sample", "train", "evaluate", "save", "answer", "export", "prove"
+    "download", "data", "model", "tokenize", "sample", "train", "evaluate", "save", "answer", "export", "prove", "push"
 ]
 
 

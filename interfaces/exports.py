@@ -43,6 +43,10 @@ class ExportRequest(BaseModel):
     name: str = ""
     """The name of the file or folder, without a path."""
     proof: bool = True
+    push: str = ""
+    """The repository of the Hub that the files are pushed to, as OWNER/NAME."""
+    public: bool = False
+    """Whether a repository that doesn't exist yet becomes public, and one that is public may be pushed to."""
     created: float = 0.0
 
     @classmethod
@@ -123,6 +127,8 @@ class ExportRecord(BaseModel):
     proof: Proof | None = None
     unproven: str = ""
     """Why there is no proof: a key of the texts' context 'reason'."""
+    pushed: str = ""
+    """The address of the repository that holds the files."""
 
     @classmethod
     def of(cls, folder: ExportFolder) -> Self | None:

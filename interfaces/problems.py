@@ -186,6 +186,7 @@ class Code(StrEnum):
     GGUF_UNSUPPORTED = "gguf_unsupported"
     NO_EXPORT = "no_export"
     NO_GGUF = "no_gguf"
+    PUSH_FAILED = "push_failed"
     NO_LLAMA_CPP = "no_llama_cpp"
     MODEL_NOT_SERVED = "model_not_served"
     KEY_WRONG = "key_wrong"

@@ -13,7 +13,7 @@ from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.events import Started
 from interfaces.exports import ExportRecord, ExportRequest
-from interfaces.files import publish, sha256_of
+from interfaces.files import publish, sha256_of, write_text
 from interfaces.folders import FULL_DISK_BYTES
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code, Problem
@@ -58,13 +58,19 @@ class _Export(AdapterJob):
                 threads=os.cpu_count() or 1,
             )
         )  # fmt: skip
-        files = self._find_base()
         record = ExportRecord.of(self._folder)
+        if request.push and not (record and record.pushed):
+            self._open_repository()
+        self._files = files = self._find_base()
         if record is None or not self._target.exists():
             record = self._write(files.path)
             record.write(self._folder)
         if request.proof and record.proof is None:
             self._prove(record, files)
+            record.write(self._folder)
+        self._write_card(record)
+        if request.push and not record.pushed:
+            record.pushed = self._push(record)
             record.write(self._folder)
         return peak_memory_bytes(torch.device("cpu"))
 
@@ -89,12 +95,12 @@ class _Export(AdapterJob):
     def _tell(self, done: int, total: int) -> None:
         self._events.phase("export", done, total, "bytes")
 
-    def _write_adapter(self, _base: Path, staged: Path, _record: ExportRecord) -> None:
+    def _write_adapter(self, _base: Path, staged: Path, record: ExportRecord) -> None:
         from trainer.artifacts.export import write_adapter
 
         staged.unlink(missing_ok=True)
         require_space(staged.parent, _size_of(self._adapter) + FULL_DISK_BYTES)
-        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"))
+        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"), self._card(record))
 
     def _write_merged(self, base: Path, staged: Path, _record: ExportRecord) -> None:
         from trainer.artifacts.merged_folder import MergedFolder
@@ -123,6 +129,54 @@ class _Export(AdapterJob):
         require_space(staged.parent, file.bytes + FULL_DISK_BYTES)
         file.write(staged, self._request.name.removesuffix(".gguf"), tokenizer, self._template(base), self._tell)
         record.number_formats, record.substituted = file.types, file.substituted
+
+    def _card(self, record: ExportRecord) -> str:
+        from trainer.artifacts.adapter import base_reference
+        from trainer.artifacts.export_card import export_card
+
+        own = self._adapter / "README.md"
+        card = own.read_text(encoding="utf-8") if own.is_file() else ""
+        base = base_reference(self._files.portable_name)
+        return export_card(card, self._request, base, record.proof)
+
+    def _write_card(self, record: ExportRecord) -> None:
+        """Put the card, and the picture that it shows, into a folder of a model."""
+        from trainer.artifacts.model_card import CURVE
+
+        if self._request.kind not in ("merged", "ollama"):
+            return
+        write_text(self._target / "README.md", self._card(record))
+        if (self._adapter / CURVE).is_file():
+            shutil.copyfile(self._adapter / CURVE, self._target / CURVE)
+        record.bytes = _size_of(self._target)
+        record.write(self._folder)
+
+    def _open_repository(self) -> None:
+        from trainer.models.hub_push import open_repository
+
+        self._events.phase("push")
+        open_repository(self._request.push, self._request.public)
+
+    def _push(self, record: ExportRecord) -> str:
+        """Upload the files and their card, and return the address of the repository."""
+        from trainer.artifacts.model_card import CURVE
+        from trainer.models.hub_push import push
+
+        target = self._target
+        if target.is_dir():
+            files: dict[str, Path | bytes] = {
+                str(path.relative_to(target)): path for path in target.rglob("*") if path.is_file()
+            }
+        else:
+            files = {target.name: target}
+            if (self._adapter / CURVE).is_file():
+                files[CURVE] = self._adapter / CURVE
+        files["README.md"] = self._card(record).encode()
+        self._events.phase("push", 0, 1, "bytes")
+        return push(
+            list(files.items()), self._request.push, f"Upload {target.name}",
+            lambda done, total: self._events.phase("push", done, total, "bytes"),
+        )  # fmt: skip
 
     def _template(self, base: Path) -> ChatTemplate:
         from trainer.models.model_files import ModelFiles

@@ -35,6 +35,8 @@ def export(
     checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Export the adapter of this checkpoint.")] = None,
     out: Annotated[str, typer.Option("--out", metavar="PATH", help="Where to write it; an existing folder gets it under a name of its own. Default: the export's folder in the run's.", callback=expanded)] = "",
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Load what was exported, and compare its answers to 20 prompts.")] = True,
+    push: Annotated[str, typer.Option("--push", metavar="OWNER/NAME", help="Also push it, with a card, to this repository of the Hub, which is private unless --public is given.")] = "",
+    public: Annotated[bool, typer.Option("--public", help="With --push: everyone may see the repository.")] = False,
     resume: Annotated[int | None, typer.Option("--resume", metavar="NUMBER", help="Continue this export, or show what is known of it.")] = None,
 ) -> None:  # fmt: skip
     """Export a run's adapter, merged model, GGUF file, or folder for Ollama. An export waits in the queue and can be stopped and resumed."""
@@ -48,7 +50,7 @@ def export(
     folder = find_run(home_of(home), run)
     console = open_console(stderr=True)  # so that the first line of the output is where the files are
     if resume is not None:
-        if (to, quantization, checkpoint, out, proof) != ("adapter", "", None, "", True):
+        if (to, quantization, checkpoint, out, proof, push) != ("adapter", "", None, "", True, ""):
             raise FineTuneError.of(Code.VALUE_INVALID, field="--resume", value=str(resume), expected="without_settings")
         job = named_export(folder, resume)
     else:
@@ -61,7 +63,15 @@ def export(
                 raise FineTuneError.of(
                     Code.VALUE_INVALID, field=field, value=repr(value), expected="one_of", known=shown
                 )
-        request = {"kind": to, "quantization": quantization or None, "step": checkpoint, "out": out, "proof": proof}
+        request = {
+            "kind": to,
+            "quantization": quantization or None,
+            "step": checkpoint,
+            "out": out,
+            "proof": proof,
+            "push": push,
+            "public": public,
+        }
         job = create(folder, ExportRequest.model_validate(request))
     gone = (lambda: delete(job)) if resume is None else None
     if state_of(job).state is not RunState.FINISHED and not run_job(
@@ -112,6 +122,8 @@ def _print_record(record: ExportRecord) -> None:
         _print_proof(record.proof)
     elif record.unproven:
         print(f"  Not proven: {texts('reason')[record.unproven]}.")
+    if record.pushed:
+        print(f"  {record.pushed}")
 
 
 def _print_proof(proof: Proof) -> None:

@@ -17,6 +17,8 @@ from interfaces.run_records import RunMeta, adapter_folder
 from studio.runs.jobs import JobState, delete_job, job_state, submit_job
 
 _MOST_OF_A_NAME = 60
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+"""The name of a repository of the Hub."""
 _ENDINGS = {"adapter": "adapter.zip", "merged": "merged", "gguf": "gguf", "ollama": "ollama"}
 
 
@@ -36,6 +38,8 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
         FineTuneError: there is no such adapter or number format, or the place is taken.
     """
     adapter_folder(run, request.step)
+    if request.push and not REPOSITORY.fullmatch(request.push):
+        raise FineTuneError.of(Code.VALUE_INVALID, field="push", value=repr(request.push[:120]), expected="repository")
     known = QUANTIZATIONS[request.kind]
     if request.quantization is not None and request.quantization not in known:
         value, expected = repr(request.quantization), "one_of" if known else "no_quantization"
@@ -61,7 +65,7 @@ def file_name(run: RunFolder, request: ExportRequest) -> str:
     """Return the name of the exported file or folder: the run's name, its step, and the number format."""
     plain = re.sub(r"[^\w.-]+", "-", RunMeta.of(run).name).strip("-.")[:_MOST_OF_A_NAME] or run.id
     step = "" if request.step is None else f"-step-{request.step}"
-    kind = _ENDINGS[request.kind]
+    kind = _ENDINGS[request.kind] if not request.push else request.kind  # the files of a zip are pushed one by one
     if request.quantization is None:
         return f"{plain}{step}-{kind}"
     return f"{plain}{step}-{request.quantization}.gguf" if kind == "gguf" else f"{plain}{step}-{kind}-{request.quantization}"  # fmt: skip

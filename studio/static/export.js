@@ -11,7 +11,7 @@ import { JobCards, jobActions } from "./job_cards.js";
  * @typedef {{
  *   run: string, number: number, state: string, over: boolean, phase: string, progress: [number, number] | null, problem: string,
  *   request: { kind: string, quantization: string | null, step: number | null, name: string, created: number },
- *   bytes: number, there: boolean, substituted: number, has_template: boolean | null, unproven: string,
+ *   bytes: number, there: boolean, substituted: number, has_template: boolean | null, unproven: string, pushed: string,
  *   proof: { exported: Comparison, control: Comparison, tokens: number, passed: boolean | null } | null,
  *   usage: { program: string, text: string, proven: boolean }[],
  * }} Export
@@ -40,6 +40,8 @@ class ExportPage {
     this.adapter = make("select", { id: "fs-export-adapter" });
     this.formatField = labelled(texts.export_format, this.format);
     this.proof = make("input", { type: "checkbox", checked: true });
+    this.push = make("input", { type: "text", id: "fs-export-push", placeholder: "owner/name", autocomplete: "off", spellcheck: "false" }); // prettier-ignore
+    this.public = make("input", { type: "checkbox" });
     this.help = make("p", { class: "fs-hint" });
     this.start = button(texts.start_export, () => this.begin(), "fs-primary");
     /** @type {Record<string, string[]>} */
@@ -57,6 +59,7 @@ class ExportPage {
       make("div", { class: "fs-try-grid" }, labelled(texts.export_kind, this.kind), this.formatField, labelled(texts.evaluate_adapter, this.adapter)), // prettier-ignore
       this.help,
       make("div", { class: "fs-row" }, make("label", { class: "fs-check" }, this.proof, texts.export_prove)),
+      make("details", {}, make("summary", {}, texts.export_push), make("p", { class: "fs-hint" }, texts.export_push_help), make("div", { class: "fs-try-grid" }, labelled(texts.export_repository, this.push)), make("label", { class: "fs-check" }, this.public, texts.export_public)), // prettier-ignore
       make("div", { class: "fs-row" }, this.start),
     );
     this.kind.addEventListener("change", () => this.offer());
@@ -111,6 +114,8 @@ class ExportPage {
         quantization: this.format.value || null,
         step: this.adapter.value === "" ? null : Number(this.adapter.value),
         proof: this.proof.checked,
+        push: this.push.value.trim(),
+        public: this.public.checked,
       });
       this.say("");
       await this.refresh();
@@ -160,6 +165,7 @@ class ExportPage {
       one.has_template === false ? make("p", { class: "fs-hint" }, texts.ollama_no_template) : null,
       one.unproven ? make("p", { class: "fs-hint" }, fill(texts.export_unproven, { reason: one.unproven })) : null,
       one.proof ? this.proofOf(one) : null,
+      one.pushed ? make("p", {}, `${texts.export_pushed} `, make("a", { href: one.pushed, target: "_blank", rel: "noopener noreferrer" }, one.pushed)) : null, // prettier-ignore
       one.usage.length ? this.usage(one) : null,
     );
     const progress = (/** @type {Export} */ now) => {

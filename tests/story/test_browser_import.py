@@ -8,7 +8,7 @@ import pytest
 
 from interfaces.texts import texts
 from tests.story.conftest import LOOKS
-from tests.support.adapters import adapter_folder
+from tests.support.adapters import foreign_adapter
 from tests.support.served import Studio
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
@@ -22,7 +22,7 @@ def test_an_adapter_from_elsewhere_becomes_a_run(
 ) -> None:
     import shutil
 
-    adapter = adapter_folder(tmp_path / "from-a-friend", tiny_model, 1)
+    adapter = foreign_adapter(tmp_path / "from-a-friend", tiny_model, 1)
     archive = shutil.make_archive(str(adapter), "zip", adapter)
     (tmp_path / "photos.zip").write_bytes(b"PK no zip")
     page = new_page()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,17 @@ def adapter_folder(place: Path, model: Path, seed: int) -> Path:
     for name, parameter in made.named_parameters():
         if "lora_" in name:
             torch.nn.init.normal_(parameter, std=0.2)
-    made.save_pretrained(place)
+    made.peft_config["default"].base_model_name_or_path = f"./{model.name}"  # as a run saves it
+    made.save_pretrained(place, save_embedding_layers=False)
+    (place / "README.md").unlink()
+    return place
+
+
+def foreign_adapter(place: Path, model: Path, seed: int = 1, **settings: Any) -> Path:
+    """One that others have trained: it names its base model by a path of this machine."""
+    config = adapter_folder(place, model, seed) / "adapter_config.json"
+    stored = json.loads(config.read_text())
+    config.write_text(json.dumps({**stored, "base_model_name_or_path": str(model), **settings}))
     return place
 
 

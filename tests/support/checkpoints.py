@@ -21,9 +21,11 @@ def commit(folder: RunFolder, step: int) -> Path:
     staged.mkdir(parents=True)
     for name in NEEDED:
         (staged / name).write_bytes(name.encode() * 50 + str(step).encode())
+    (staged / "adapter_config.json").write_text('{"r": 8, "base_model_name_or_path": "/home/me/model"}')
+    (staged / "README.md").write_text("base_model: /home/me/model")
     (staged / "training_args.bin").write_bytes(b"a token may be in here")
-    path, size = commit_checkpoint(folder, step, CONDITIONS, {"loss": 0.1})
-    assert size == sum(50 * len(name) + len(str(step)) for name in NEEDED)
+    path, size = commit_checkpoint(folder, step, CONDITIONS, {"loss": 0.1}, "org/base")
+    assert size == sum((path / name).stat().st_size for name in NEEDED)
     return path
 
 

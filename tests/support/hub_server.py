@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -35,6 +36,15 @@ class Hub(ThreadingHTTPServer):
         """Whether weights arrive otherwise than their checksum says."""
         self.requests: list[tuple[str, str]] = []
         self.tokens: set[str] = set()
+        self.pushed: dict[str, dict[str, bytes]] = {}
+        """The files of repositories that were made here."""
+        self.private: dict[str, bool] = {}
+        self.large: dict[str, bytes] = {}
+        """Large files that have arrived, by their sha256, also before a commit names them."""
+        self.bodies: list[bytes] = []
+        """What was sent, except large files."""
+        self.fails_after = -1
+        """After this many large files, the next ones are refused; -1 for never."""
 
     @property
     def endpoint(self) -> str:
@@ -53,6 +63,79 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(body=True)
+
+    def do_POST(self) -> None:
+        content = self._body()
+        self.server.bodies.append(content)
+        path = urlsplit(self.path).path
+        parts = path.strip("/").split("/")
+        repository = "/".join(parts[2:4])
+        if (status := self.server.answers.get("push")) is not None:
+            self._send(status, b"{}", {"X-Error-Message": "refused"}, True)
+        elif path == "/api/repos/create":
+            self._create(json.loads(content))
+        elif path.endswith("/preupload/main"):
+            files = [
+                {"path": file["path"], "uploadMode": _mode(file["path"]), "shouldIgnore": False, "oid": None}
+                for file in json.loads(content)["files"]
+            ]
+            self._say({"files": files})
+        elif path.endswith("/info/lfs/objects/batch"):
+            self._say({"transfer": "basic", "objects": [self._offer(one) for one in json.loads(content)["objects"]]})
+        elif path.endswith("/commit/main"):
+            self._commit(repository, content)
+        elif path == "/api/validate-yaml":
+            self._say({"errors": [], "warnings": []})
+        else:
+            self._send(404, b"{}", {}, True)
+
+    def do_PUT(self) -> None:
+        """A large file arrives."""
+        content = self._body()
+        if self.server.fails_after == 0:
+            self._send(400, b"{}", {}, True)
+            return
+        self.server.fails_after -= 1
+        self.server.large[hashlib.sha256(content).hexdigest()] = content
+        self._say({})
+
+    def _body(self) -> bytes:
+        self.server.requests.append((self.command, self.path.split("?")[0]))
+        if self.command == "POST":
+            self.server.tokens.add(self.headers.get("Authorization", ""))
+        return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+
+    def _create(self, asked: dict[str, object]) -> None:
+        repository = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else str(asked["name"])
+        known = repository in self.server.pushed
+        if not known:
+            self.server.pushed[repository] = {}
+            self.server.private[repository] = asked.get("visibility") == "private" or bool(asked.get("private"))
+        answer = {"url": f"{self.server.endpoint}/{repository}", "name": repository, "id": "1"}
+        self._send(409 if known else 200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, True)
+
+    def _offer(self, wanted: dict[str, object]) -> dict[str, object]:
+        if wanted["oid"] in self.server.large:
+            return wanted  # nothing to do: it is here
+        return {
+            **wanted,
+            "actions": {"upload": {"href": f"{self.server.endpoint}/upload/{wanted['oid']}", "header": {}}},
+        }
+
+    def _commit(self, repository: str, content: bytes) -> None:
+        files = self.server.pushed[repository]
+        for line in map(json.loads, content.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.server.large[value["oid"]]
+        self._say(
+            {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.server.endpoint}/{repository}/commit/{COMMIT}"}
+        )
+
+    def _say(self, answer: object) -> None:
+        self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, True)
 
     def _answer(self, body: bool) -> None:
         if self.server.silent:
@@ -77,6 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
             codes = {401: "RepoNotFound", 403: "GatedRepo", 404: "RepoNotFound"}
             headers = {"X-Error-Code": codes.get(status, ""), "X-Error-Message": "refused", "Retry-After": "1"}
             self._send(status, b"{}", headers, body)
+        elif repository in self.server.pushed and parts[0] == "api":
+            private = self.server.private[repository]
+            self._say(
+                {"id": repository, "modelId": repository, "sha": COMMIT, "private": private, "siblings": [], "tags": []}
+            )
         elif repository not in self.server.repositories:
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, body)
         elif parts[0] == "api":
@@ -169,6 +257,10 @@ def _tree(top: Path, folder: Path, recursive: bool) -> list[dict[str, object]]:
         else {"type": "directory", "path": str(path.relative_to(top)), "size": 0, "oid": "0" * 40}
         for path in paths
     ]
+
+
+def _mode(path: str) -> str:
+    return "lfs" if path.endswith((".safetensors", ".gguf", "tokenizer.json")) else "regular"
 
 
 def _etag(path: Path) -> str:

@@ -168,6 +168,14 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
         raise FineTuneError.of(Code.TARGET_MODULES_MISSING, value=missing, known=sorted(linear - {"lm_head"}))
 
 
+def base_reference(portable_name: str) -> str:
+    """Return what an adapter calls its base model, without a path of this machine.
+
+    A bare folder name would be looked up on the Hub, where another user's model may have it; a path never is.
+    """
+    return portable_name if "/" in portable_name else f"./{portable_name}"
+
+
 def save_adapter(
     model: PeftModel, tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path, config: FineTuneConfig,
     facts: CardFacts,
@@ -175,10 +183,7 @@ def save_adapter(
     """Save adapter, tokenizer, and model card to `folder` atomically, replacing what is there."""
     staging = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
-    # An exported adapter names its base in a portable way. A bare folder name would be looked up on the Hub, where
-    # another user's model may have it; a path never is.
-    named = facts.base if "/" in facts.base else f"./{facts.base}"
-    model.peft_config["default"].base_model_name_or_path = named
+    model.peft_config["default"].base_model_name_or_path = base_reference(facts.base)
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     _save_tokenizer(tokenizer, files, staging)
     (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")

@@ -7,6 +7,7 @@ newest checkpoint whose files all match their sha256.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,15 +16,18 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from interfaces.errors import FineTuneError
-from interfaces.files import fsync, publish, sha256_of, write_json
+from interfaces.files import fsync, publish, read_json, sha256_of, write_json, write_text
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 
 MANIFEST = "MANIFEST.json"
 SECRET = "training_args.bin"  # noqa: S105  a pickle that may contain the Hub token; a resume doesn't need it
+CARD = "README.md"
+"""PEFT's empty card, which names the base model by its path."""
+ADAPTER_CONFIG = "adapter_config.json"
 NEEDED = frozenset(
-    {"adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"}
+    {ADAPTER_CONFIG, "adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"}
 )  # fmt: skip
 """If one of these is missing, the Trainer silently resumes with other weights, or not at all."""
 
@@ -61,11 +65,17 @@ class Manifest(BaseModel):
 
 
 def commit_checkpoint(
-    folder: RunFolder, step: int, conditions: Conditions, unlogged: dict[str, float]
+    folder: RunFolder, step: int, conditions: Conditions, unlogged: dict[str, float], base: str
 ) -> tuple[Path, int]:
-    """Move the Trainer's `staging/checkpoint-<step>` to its final path. Return the path and its size in bytes."""
+    """Move the Trainer's `staging/checkpoint-<step>` to its final path. Return the path and its size in bytes.
+
+    `base` is what the adapter calls its base model, instead of the path on this machine that PEFT writes.
+    """
     staged, target = folder.staging / f"checkpoint-{step}", folder.checkpoint(step)
     (staged / SECRET).unlink(missing_ok=True)
+    (staged / CARD).unlink(missing_ok=True)
+    settings = read_json(staged / ADAPTER_CONFIG) or {}
+    write_text(staged / ADAPTER_CONFIG, json.dumps({**settings, "base_model_name_or_path": base}, indent=2) + "\n")
     files = {}
     for path in sorted(path for path in staged.rglob("*") if path.is_file()):
         files[str(path.relative_to(staged))] = _File(size=path.stat().st_size, sha256=sha256_of(path))

@@ -13,8 +13,9 @@ from interfaces.files import publish
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 
+CARD = "README.md"
 FILES = (
-    "README.md", "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "curve.svg",
+    CARD, "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "curve.svg",
     "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
 )  # fmt: skip
 """What an adapter's folder holds. A checkpoint's folder also holds what only a resume needs."""
@@ -34,7 +35,7 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_adapter(folder.adapter, temporary, as_zip=target.suffix.lower() == ".zip")
+        write_adapter(folder.adapter, temporary, target.suffix.lower() == ".zip")
         publish(temporary, target)
     except OSError as error:
         error.filename, error.filename2 = str(target), None  # name the requested path, not our temporary one
@@ -48,17 +49,21 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     return target
 
 
-def write_adapter(adapter: Path, target: Path, as_zip: bool) -> None:
+def write_adapter(adapter: Path, target: Path, as_zip: bool, card: str = "") -> None:
     """Write the files of an adapter, or those of a checkpoint that belong to its adapter, as a zip or a folder.
 
-    They aren't compressed, because weights don't compress.
+    `card` replaces the adapter's own. Weights don't compress, so nothing is compressed.
     """
-    files = [adapter / name for name in FILES if (adapter / name).is_file()]
+    files = [adapter / name for name in FILES if (adapter / name).is_file() and not (card and name == CARD)]
     if not as_zip:
         target.mkdir()
         for path in files:
             shutil.copyfile(path, target / path.name)
+        if card:
+            (target / CARD).write_text(card, encoding="utf-8")
         return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in files:
             archive.write(path, path.name)
+        if card:
+            archive.writestr(CARD, card)

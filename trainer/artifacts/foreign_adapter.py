@@ -29,6 +29,7 @@ from interfaces.folders import FULL_DISK_BYTES
 from interfaces.model_folder import find_folder, is_path
 from interfaces.problems import Code, Problem
 from interfaces.trainer_jobs import ForeignAdapter, JobProgress, OnProgress
+from trainer.artifacts.adapter import base_reference
 from trainer.artifacts.merged_model import CHANGE_THE_BASE, UNSUPPORTED, tensors_of
 from trainer.models.starter import PORTABLE_NAME
 
@@ -96,7 +97,7 @@ def take_adapter(path: Path, target: Path, model: str, tell: OnProgress) -> Fore
         targets = settings.target_modules
         plain = isinstance(targets, list) and targets and all(_MODULE.fullmatch(name) for name in targets)
         chosen = list(targets) if plain and not _chooses_layers(settings) else modules  # type: ignore[arg-type]
-        portable = f"./{Path(base).name}" if is_path(base) else base  # no path of this machine leaves with an export
+        portable = base_reference(Path(base).name) if is_path(base) else base  # no path leaves with an export
         written = {
             **kept, "task_type": "CAUSAL_LM", "base_model_name_or_path": portable, "target_modules": chosen, "inference_mode": True,
         }  # fmt: skip

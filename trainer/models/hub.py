@@ -123,7 +123,7 @@ def _bar(progress: Progress) -> type[tqdm[Any]]:
 def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | None:
     """Convert an error of the Hub client to ours. Return None for any other error."""
     where = {"model": model, "revision": revision, "endpoint": re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)}
-    response = _response(error)
+    response = response_of(error)
     status = getattr(response, "status_code", None)
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return FineTuneError.of(Code.MODEL_GATED, **where)
@@ -139,24 +139,25 @@ def hub_problem(error: Exception, model: str, revision: str) -> FineTuneError | 
         return FineTuneError.of(Code.HUB_BUSY, seconds=wait, **where)
     if status is not None:
         return FineTuneError.of(Code.MODEL_UNREACHABLE, reason="http_status", seen=status, **where)
+    reason = connection_problem(error)
+    return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=reason, **where) if reason else None
+
+
+def connection_problem(error: Exception) -> str:
+    """Return why the Hub can't be reached, if that is what an error of its client says."""
     no_network = (
         errors.LocalEntryNotFoundError,
         errors.OfflineModeIsEnabled,
         errors.RevisionResolutionError,
         ConnectionError,
     )
-    if isinstance(error, no_network) or type(error).__module__.split(".")[0] in (
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "httpcore2",
-    ):
-        reason = "offline_mode" if constants.HF_HUB_OFFLINE else _first_line(error)
-        return FineTuneError.of(Code.MODEL_UNREACHABLE, reason=reason, **where)
-    return None
+    clients = ("httpx", "httpx2", "httpcore", "httpcore2")
+    if not isinstance(error, no_network) and type(error).__module__.split(".")[0] not in clients:
+        return ""
+    return "offline_mode" if constants.HF_HUB_OFFLINE else _first_line(error)
 
 
-def _response(error: BaseException | None) -> Any:
+def response_of(error: BaseException | None) -> Any:
     """Return the Hub's response from an error, even if the client has wrapped it several times."""
     while error is not None:
         if getattr(error, "response", None) is not None:

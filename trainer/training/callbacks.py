@@ -116,7 +116,7 @@ class CheckpointCallback(TrainerCallback):
 
     def __init__(
         self, attempt: AttemptContext, conditions: Conditions, event_callback: EventCallback,
-        eval_history: EvalHistory, budget: StopBudget,
+        eval_history: EvalHistory, budget: StopBudget, base: str,
     ) -> None:  # fmt: skip
         self._folder, self._log, self._config, self._conditions = (
             attempt.folder,
@@ -124,7 +124,7 @@ class CheckpointCallback(TrainerCallback):
             attempt.config,
             conditions,
         )
-        self._event_callback, self._eval_history, self._budget = event_callback, eval_history, budget
+        self._event_callback, self._eval_history, self._budget, self._base = event_callback, eval_history, budget, base
         self._saved = time.monotonic()
         self._verified: set[int] = set()
 
@@ -136,7 +136,9 @@ class CheckpointCallback(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         # Sync the log first: if only the checkpoint survived a power loss, the curve would have a gap.
         self._log.sync()
-        path, size = commit_checkpoint(self._folder, state.global_step, self._conditions, self._event_callback.unlogged)
+        path, size = commit_checkpoint(
+            self._folder, state.global_step, self._conditions, self._event_callback.unlogged, self._base
+        )
         self._saved = time.monotonic()
         relative, seconds = str(path.relative_to(self._folder.path)), round(self._budget.seconds, 3)
         self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size, seconds=seconds))

@@ -13,7 +13,7 @@ from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.run_records import Lineage
-from trainer.artifacts.adapter import save_adapter
+from trainer.artifacts.adapter import base_reference, save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
 from trainer.artifacts.curve_picture import curve_picture
 from trainer.artifacts.model_card import CardFacts
@@ -102,7 +102,9 @@ def _build_loop(
     budget = StopBudget(size)
     stopper = Stopper(attempt, budget, eval_history, resume_point.step)
     events = EventCallback(attempt, len(validation), resume_point.unlogged)
-    checkpoints = CheckpointCallback(attempt, prepared.conditions, events, eval_history, budget)
+    checkpoints = CheckpointCallback(
+        attempt, prepared.conditions, events, eval_history, budget, base_reference(prepared.files.portable_name)
+    )
     pad = prepared.template.tokenizer.pad_token_id
     flat = prepared.fast_paths.batches == "flat"
     loop = TrainingLoop(

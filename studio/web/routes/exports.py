@@ -41,6 +41,7 @@ class ShownExport(BaseModel):
     has_template: bool | None
     proof: Proof | None
     unproven: str
+    pushed: str
     usage: list[Usage]
 
 
@@ -115,7 +116,7 @@ def _listed(folder: ExportFolder, language: Language) -> ShownExport:
         return ShownExport(
             run=folder.run.id, number=folder.number, request=ExportRequest(kind="adapter", name=folder.id), state="failed",
             over=True, phase="", progress=None, problem=sentence(error.problems[0], language), bytes=0, there=False,
-            substituted=0, has_template=None, proof=None, unproven="", usage=[],
+            substituted=0, has_template=None, proof=None, unproven="", pushed="", usage=[],
         )  # fmt: skip
 
 
@@ -128,6 +129,6 @@ def _shown(state: ExportState, folder: ExportFolder, language: Language) -> Show
         problem=sentence(state.problem, language) if state.problem else "", bytes=record.bytes if record else 0,
         there=state.there, substituted=record.substituted if record else 0,
         has_template=record.has_template if record else None, proof=record.proof if record else None,
-        unproven=words[record.unproven] if record and record.unproven else "",
+        unproven=words[record.unproven] if record and record.unproven else "", pushed=record.pushed if record else "",
         usage=usage_of(state.request, lineage.base.name if lineage else "BASE", state.run) if state.there and state.state is RunState.FINISHED else [],
     )  # fmt: skip

@@ -56,7 +56,7 @@ def test_a_gguf_is_written_and_proven(home: Home, tmp_path: Path) -> None:
     [
         (("nowhere",), "Run 'nowhere' not found"),
         (("last",), "no adapter"),
-        (("last", "--to", "onnx"), "adapter, merged, gguf"),
+        (("last", "--to", "onnx"), "adapter, merged, gguf, ollama"),
         (("last", "--to", "gguf", "--quantization", "q3"), "q5_k_m, q4_k_m, q4_0"),
         (("last", "--resume", "5"), "has no export 5"),
         (("last", "--resume", "5", "--to", "gguf"), "without settings"),

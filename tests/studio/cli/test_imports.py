@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.folders import Home
-from tests.support.adapters import adapter_folder
+from tests.support.adapters import foreign_adapter
 
 pytestmark = pytest.mark.tiny
 FINETUNE = str(Path(sys.executable).parent / "finetune")
@@ -22,9 +22,7 @@ def imported(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_folder_becomes_a_run(home: Home, tmp_path: Path, tiny_model: Path) -> None:
-    adapter = adapter_folder(tmp_path / "mine", tiny_model, 1)
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    (adapter / "adapter_config.json").write_text(json.dumps({**config, "unsloth_fixed": True}))
+    adapter = foreign_adapter(tmp_path / "mine", tiny_model, unsloth_fixed=True)
     ended = imported(home, str(adapter), "--name", "Mine", "--json")
     assert ended.returncode == 0, ended.stderr
     run = home.run(json.loads(ended.stdout)["run"])
@@ -34,9 +32,7 @@ def test_a_folder_becomes_a_run(home: Home, tmp_path: Path, tiny_model: Path) ->
 
 @pytest.mark.parametrize(("model", "says"), [("", "Say which model it belongs to"), ("Qwen/Qwen3-0.6B", "")])
 def test_the_base_can_be_said(home: Home, tmp_path: Path, tiny_model: Path, model: str, says: str) -> None:
-    adapter = adapter_folder(tmp_path / "mine", tiny_model, 1)
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    (adapter / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "./gone"}))
+    adapter = foreign_adapter(tmp_path / "mine", tiny_model, base_model_name_or_path="./gone")
     ended = imported(home, str(adapter), *(["--model", model] if model else []))
     assert ended.returncode == (2 if says else 0)
     assert says in ended.stderr

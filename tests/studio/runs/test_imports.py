@@ -23,14 +23,14 @@ from studio.runs.state import RunState, list_runs, run_state
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.runs.trash import delete_run
 from tests.conftest import until
-from tests.support.adapters import adapter_folder
+from tests.support.adapters import foreign_adapter
 from trainer.exporter import export
 
 pytestmark = pytest.mark.tiny
 
 
 def test_an_imported_adapter_is_a_finished_run(home: Home, tmp_path: Path, tiny_model: Path) -> None:
-    run, warnings = import_adapter(home, adapter_folder(tmp_path / "from-a-friend", tiny_model, 1))
+    run, warnings = import_adapter(home, foreign_adapter(tmp_path / "from-a-friend", tiny_model, 1))
     assert (run_state(run), warnings) == (RunState.FINISHED, [])
     meta = RunMeta.of(run)
     assert (meta.name, meta.tags, meta.model) == ("from-a-friend", [TAG], str(tiny_model))

@@ -85,3 +85,11 @@ def test_second_commit_of_a_step_replaces_the_first(folder: RunFolder) -> None:
     commit(folder, 5)
     assert verify_checkpoint(commit(folder, 5)) is None
     assert json.loads((folder.checkpoint(5) / "MANIFEST.json").read_text())["step"] == 5
+
+
+def test_a_checkpoint_names_no_place_of_this_machine(folder: RunFolder) -> None:
+    path = commit(folder, 3)
+    settings = json.loads((path / "adapter_config.json").read_text())
+    assert settings == {"r": 8, "base_model_name_or_path": "org/base"}
+    assert not (path / "README.md").exists()
+    assert verify_checkpoint(path) is None

@@ -13,7 +13,7 @@ import pytest
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
 from interfaces.trainer_jobs import ForeignAdapter, ignore_progress
-from tests.support.adapters import adapter_folder
+from tests.support.adapters import foreign_adapter
 
 pytestmark = pytest.mark.tiny
 NAMES = ("adapter_config.json", "adapter_model.safetensors")
@@ -21,7 +21,7 @@ NAMES = ("adapter_config.json", "adapter_model.safetensors")
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    return adapter_folder(tmp_path_factory.mktemp("foreign") / "adapter", tiny_model, 1)
+    return foreign_adapter(tmp_path_factory.mktemp("foreign") / "adapter", tiny_model, 1)
 
 
 def changed(adapter: Path, place: Path, **settings: Any) -> Path:
