@@ -25,6 +25,8 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq
         ("qwen2", "qwen2", {"tie_word_embeddings": False}),
         ("qwen3", "qwen2", {"tie_word_embeddings": True, "head_dim": 32}),
         ("mistral", "gpt-2", {"sliding_window": None}),
+        ("mistral", "mistral", {"sliding_window": None}),
+        ("llama", "llama-2", {}),
     ],
 )
 def test_llama_cpp_computes_what_transformers_does(
@@ -44,7 +46,7 @@ def test_llama_cpp_computes_what_transformers_does(
     with torch.inference_mode():
         logits = model(torch.tensor([ids])).logits[0]
     compared = 0
-    for length in range(1, len(ids), 3):
+    for length in range(1, min(len(ids), 60)):
         asked = {
             "prompt": ids[:length],
             "n_predict": 1,
@@ -93,7 +95,10 @@ def test_rows_that_do_not_divide_into_blocks_are_counted(tmp_path: Path) -> None
         ("llama", {"attention_bias": True}, "attention_bias"),
         ("llama", {"split": {"type": "Whitespace"}}, "Whitespace"),
         ("llama", {"split": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "x+"}}, {"type": "ByteLevel", "use_regex": False}]}}, "x+"),
-        ("llama", {"model": {"byte_fallback": True}}, "byte_fallback"),
+        ("llama", {"model": {"byte_fallback": True}}, "Sequence"),
+        ("llama", {"merges": "one missing"}, "byte_fallback"),
+        ("llama", {"merges": "mixed"}, "byte_fallback"),
+        ("llama", {"normalizer": {"type": "NFC"}}, "NFC"),
     ],
 )  # fmt: skip
 def test_what_llama_cpp_would_compute_otherwise_is_refused(
@@ -101,11 +106,14 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused(
 ) -> None:
     from transformers import PreTrainedTokenizerFast
 
-    if family == "gpt_neox":
-        base = tiny_family(tmp_path / "base", family, hidden_act="gelu")
-    else:
-        base = tiny_family(tmp_path / "base", family)
+    more = {"hidden_act": "gelu"} if family == "gpt_neox" else {}
+    split = "llama-2" if {"merges", "normalizer"} & changes.keys() else "qwen2"
+    base = tiny_family(tmp_path / "base", family, split, **more)
     tokenizer = json.loads((base / "tokenizer.json").read_text())
+    merges = tokenizer["model"]["merges"]
+    if wanted := changes.pop("merges", None):
+        tokenizer["model"]["merges"] = merges[1:] if wanted == "one missing" else [*merges, merges[0]]
+    tokenizer["normalizer"] = changes.pop("normalizer", tokenizer["normalizer"])
     if "split" in changes:
         tokenizer["pre_tokenizer"] = changes.pop("split")
     tokenizer["model"] |= changes.pop("model", {})
