@@ -33,39 +33,89 @@ def test_llama_cpp_computes_what_transformers_does(
     tmp_path: Path, family: str, split: str, more: dict[str, Any]
 ) -> None:
     """Log-probabilities of all tokens after prefixes that both are given."""
+    base = tiny_family(tmp_path / "base", family, split, **more)
+    written(base, tmp_path)
+    assert compared(base, tmp_path, 60) > 5
+
+
+def compared(base: Path, place: Path, most: int) -> int:
+    """Compare the log-probabilities that llama.cpp and transformers give after prefixes, and return how many prefixes."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    base = tiny_family(tmp_path / "base", family, split, **more)
-    written(base, tmp_path)
-    adapter = str(tmp_path / "adapter")
+    adapter = str(place / "adapter")
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter).merge_and_unload().eval()
-    tokenizer, server = AutoTokenizer.from_pretrained(base), served(tmp_path / "tiny.gguf")
-    ids = tokenizer("".join(TEXTS[:4]))["input_ids"]
+    tokenizer, server = AutoTokenizer.from_pretrained(base), served(place / "tiny.gguf")
+    ids = tokenizer("".join(TEXTS[:4]))["input_ids"][:most]
     with torch.inference_mode():
         logits = model(torch.tensor([ids])).logits[0]
-    compared = 0
-    for length in range(1, min(len(ids), 60)):
-        asked = {
-            "prompt": ids[:length],
-            "n_predict": 1,
-            "temperature": 0,
-            "n_probs": 50,
-            "logit_bias": [],
-            "cache_prompt": False,
-        }
+    count = 0
+    for length in range(1, len(ids)):
+        asked = {"prompt": ids[:length], "n_predict": 1, "temperature": 0, "n_probs": 50, "cache_prompt": False}
         answer = server.handle_completions(asked)
         wanted = torch.log_softmax(logits[length - 1], dim=-1)
         said = answer["choices"][0]["logprobs"]
         if said is None:
             continue  # the first token ends the answer, or is half a character
-        compared += 1
+        count += 1
         seen = {one["id"]: one["logprob"] for one in said["content"][0]["top_logprobs"]}
         assert len(seen) == 50
         scale = float(wanted.abs().max())
-        assert max(abs(value - float(wanted[token])) for token, value in seen.items()) < 1e-2 * scale, (family, length)
-    assert compared > 5
+        assert max(abs(value - float(wanted[token])) for token, value in seen.items()) < 1e-2 * scale, length
+    return count
+
+
+QWEN_1_5B = {
+    "hidden_size": 1536, "intermediate_size": 8960, "num_attention_heads": 12, "num_key_value_heads": 2, "head_dim": 128,
+}  # fmt: skip
+QWEN_3 = {
+    "hidden_size": 1024, "intermediate_size": 3072, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128,
+}  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("family", "shape", "template"), [("qwen2", QWEN_1_5B, "qwen2_5"), ("qwen3", QWEN_3, "qwen3")])
+def test_few_layers_of_real_shapes_with_their_tokenizers_settings(
+    tmp_path: Path, family: str, shape: dict[str, int], template: str
+) -> None:
+    """The rule, the normalizer, the special tokens, and the template of Qwen; the vocabulary is a small one of ours."""
+    import torch
+    import trl
+    from peft import PeftModel
+    from tokenizers import Tokenizer, normalizers
+    from transformers import AutoModelForCausalLM
+
+    from trainer.artifacts.merged_folder import MergedFolder
+    from trainer.artifacts.merged_model import MergedModel
+    from trainer.models.model_files import ModelFiles
+    from trainer.tokens.tokenizer import load_template
+
+    base = tiny_family(
+        tmp_path / "base", family, "qwen2", **shape, vocab_size=151936, tie_word_embeddings=True, initializer_range=0.02,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6}, max_position_embeddings=32768,
+    )  # fmt: skip
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.save(str(base / "tokenizer.json"))
+    chat = Path(trl.__file__).parent / "chat_templates" / f"{template}.jinja"
+    (base / "chat_template.jinja").write_text(chat.read_text())
+    for kind, substituted in (("q4_k_m", 0), ("f16", 0), ("f32", 0)):
+        made = written(base, tmp_path, kind)
+        assert made.substituted == substituted
+        if kind != "q4_k_m":
+            assert compared(base, tmp_path, 24) > 5
+
+    adapter = tmp_path / "adapter"
+    folder = MergedFolder(MergedModel(base, adapter), "f32")
+    loaded = load_template(ModelFiles(base, "tiny", None), "tiny")
+    folder.write(tmp_path / "merged", base, adapter, loaded, lambda *_: None)
+    ids = torch.arange(5, 60)[None]
+    with torch.inference_mode():
+        adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
+        wanted = adapted(ids).logits
+        seen = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()(ids).logits
+    assert (seen - wanted).abs().max() <= 1e-4 * wanted.abs().max()
 
 
 @pytest.mark.parametrize(
