@@ -1,4 +1,4 @@
-"""How long an export takes beside copying the files, and the memory of its process, for a model of Qwen2.5-0.5B's shape.
+"""How long an export takes beside copying the files, and the memory of its process, for shapes of Qwen2.5.
 
 Random weights in bf16, and a random adapter on all linear layers. Each way is a process of its own, since its peak counts.
 """
@@ -17,14 +17,21 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-SHAPE: dict[str, Any] = {
-    "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
-    "num_key_value_heads": 2, "max_position_embeddings": 32768, "tie_word_embeddings": True,
+_ALL: dict[str, Any] = {
+    "vocab_size": 151936, "num_key_value_heads": 2, "max_position_embeddings": 32768, "tie_word_embeddings": True,
+}  # fmt: skip
+SHAPES: dict[str, dict[str, Any]] = {
+    "Qwen2.5-0.5B": {
+        **_ALL, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
+    },
+    "16 layers of Qwen2.5-1.5B": {
+        **_ALL, "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 16, "num_attention_heads": 12,
+    },
 }  # fmt: skip
 WAYS = ("idle", "copy", "merged f16", "merged bf16", "merged f32", "gguf f16", "gguf q8_0", "gguf q4_0")
 
 
-def make_model(place: Path) -> None:
+def make_model(place: Path, shape: dict[str, Any]) -> None:
     """Write the model in shards of 350 MB, with a small tokenizer, and its adapter."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -34,7 +41,7 @@ def make_model(place: Path) -> None:
 
     tiny_family(place / "base", "qwen2")  # for its tokenizer
     (place / "base" / "model.safetensors").unlink()
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen2", **SHAPE), dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen2", **shape), dtype=torch.bfloat16)
     model.save_pretrained(place / "base", max_shard_size="350MB")
     adapted = get_peft_model(model, LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"))
     for name, parameter in adapted.named_parameters():
@@ -73,12 +80,17 @@ def peak_megabytes() -> float:
 
 
 def main() -> None:
+    for name, shape in SHAPES.items():
+        measure_all(name, shape)
+
+
+def measure_all(name: str, shape: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        make_model(place)
+        make_model(place, shape)
         size = sum(path.stat().st_size for path in (place / "base").glob("*.safetensors"))
-        largest = 4 * SHAPE["vocab_size"] * SHAPE["hidden_size"] / 1e6
-        print(f"{size / 1e6:.0f} MB in bf16; the largest tensor is {largest:.0f} MB in fp32")
+        largest = 4 * shape["vocab_size"] * shape["hidden_size"] / 1e6
+        print(f"{name}: {size / 1e6:.0f} MB in bf16; the largest tensor is {largest:.0f} MB in fp32")
         idle = 0.0
         for way in WAYS:
             command = [sys.executable, __file__, str(place), way]
