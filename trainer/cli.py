@@ -172,7 +172,6 @@ def inspect(
 @app.command("hub-splits")
 def hub_splits(reference: Annotated[str, typer.Argument(help="hub:NAME[:CONFIG]")]) -> None:
     """List the configs and splits of a Hub dataset, with its first rows."""
-
     from trainer.data.hub_dataset import hub_splits
 
     _answer(lambda: hub_splits(reference), Path(reference))
@@ -336,8 +335,9 @@ def import_adapter(path: Path, folder: Path, model: str = "") -> None:
     from trainer.training.event_log import EventLog
 
     def job() -> BaseModel:
-        run = RunFolder(folder.absolute())
-        taken = take_adapter(path.absolute(), run.adapter, model, _print_update)
+        _limit(str(path))
+        run = RunFolder(folder)
+        taken = take_adapter(path, run.adapter, model, run.home, _print_update)
         with EventLog(run.events, run.create_attempt().number) as events:
             events.append(Finished(step=0, adapter=run.adapter.name, peak_memory_bytes=0, seconds=0))
         return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -13,7 +14,7 @@ from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.events import Started
 from interfaces.exports import ExportRecord, ExportRequest
-from interfaces.files import publish, sha256_of, write_text
+from interfaces.files import publish, read_json, sha256_of, write_text
 from interfaces.folders import FULL_DISK_BYTES
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code, Problem
@@ -96,11 +97,15 @@ class _Export(AdapterJob):
         self._events.phase("export", done, total, "bytes")
 
     def _write_adapter(self, _base: Path, staged: Path, record: ExportRecord) -> None:
+        from trainer.artifacts.checkpoints import ADAPTER_CONFIG
         from trainer.artifacts.export import write_adapter
 
-        staged.unlink(missing_ok=True)
+        _remove(staged)
         require_space(staged.parent, _size_of(self._adapter) + FULL_DISK_BYTES)
-        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"), self._card(record))
+        # Checkpoints of earlier versions call their base by its path on this machine.
+        settings = {**(read_json(self._adapter / ADAPTER_CONFIG) or {}), "base_model_name_or_path": self._base_name}
+        replaced = {"README.md": self._card(record), ADAPTER_CONFIG: json.dumps(settings, indent=2) + "\n"}
+        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"), replaced)
 
     def _write_merged(self, base: Path, staged: Path, _record: ExportRecord) -> None:
         from trainer.artifacts.merged_folder import MergedFolder
@@ -113,7 +118,7 @@ class _Export(AdapterJob):
     def _write_ollama(self, base: Path, staged: Path, record: ExportRecord) -> None:
         from trainer.artifacts.ollama_folder import write_modelfile
 
-        shutil.rmtree(staged, ignore_errors=True)
+        _remove(staged)
         staged.mkdir()
         weights = self._request.weights(staged)
         self._write_gguf(base, weights, record)
@@ -123,7 +128,7 @@ class _Export(AdapterJob):
         from trainer.artifacts.gguf_file import GGUFFile
         from trainer.artifacts.merged_model import MergedModel
 
-        staged.unlink(missing_ok=True)
+        _remove(staged)
         tokenizer = self._adapter if (self._adapter / "tokenizer.json").is_file() else base
         file = GGUFFile(MergedModel(base, self._adapter), self._request.quantization or "f16")
         require_space(staged.parent, file.bytes + FULL_DISK_BYTES)
@@ -131,13 +136,17 @@ class _Export(AdapterJob):
         record.number_formats, record.substituted = file.types, file.substituted
 
     def _card(self, record: ExportRecord) -> str:
-        from trainer.artifacts.adapter import base_reference
         from trainer.artifacts.export_card import export_card
 
         own = self._adapter / "README.md"
         card = own.read_text(encoding="utf-8") if own.is_file() else ""
-        base = base_reference(self._files.portable_name)
-        return export_card(card, self._request, base, record.proof)
+        return export_card(card, self._request, self._base_name, record.proof)
+
+    @property
+    def _base_name(self) -> str:
+        from trainer.artifacts.stored_weights import base_reference
+
+        return base_reference(self._files.portable_name)
 
     def _write_card(self, record: ExportRecord) -> None:
         """Put the card, and the picture that it shows, into a folder of a model."""
@@ -204,6 +213,14 @@ class _Export(AdapterJob):
         except BrokenProcessPool:
             log.exception("llama.cpp has ended its process")
             record.unproven = "runtime_crashed"
+
+
+def _remove(path: Path) -> None:
+    """Remove what an earlier attempt left: a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _size_of(path: Path) -> int:

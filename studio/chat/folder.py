@@ -132,18 +132,18 @@ class ChatFolder:
         return [*system, *said, Message(role="user", content=question.prompt)]
 
     def _asked(self) -> list[Turn]:
-        return lines_of(self._turns, Turn)
+        return _lines(self._turns, Turn)
 
     def _answers(self, speaker: int) -> dict[int, AnswerPiece]:
         found: dict[int, AnswerPiece] = {}
-        for piece in lines_of(self.answers(speaker), AnswerPiece):
+        for piece in _lines(self.answers(speaker), AnswerPiece):
             before = found.get(piece.turn)
             if before is None or before.end is None:  # nothing comes after an end
                 found[piece.turn] = piece.model_copy(update={"text": (before.text if before else "") + piece.text})
         return found
 
 
-def lines_of(path: Path, kind: type[Line]) -> list[Line]:
+def _lines(path: Path, kind: type[Line]) -> list[Line]:
     """Read a file of lines. The last one may not be complete yet, and a killed child may have left half a line."""
     found = []
     try:

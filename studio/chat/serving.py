@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from interfaces.chats import AnswerPiece, AnswerRequest, Sampling, Speaker, SpeakerRequest
 from interfaces.errors import FineTuneError
@@ -18,7 +18,6 @@ from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
 from studio.chat.chats import adapter_of, base_of
 from studio.chat.children import Asked, ChatChildren
-from studio.chat.folder import lines_of
 
 LOOK_SECONDS = 0.03
 
@@ -37,6 +36,7 @@ class ServedModel:
         if gguf is None:
             self._adapters.setdefault(self._config.model_name, "")
         self._children = ChatChildren(self.home)
+        self._place = tempfile.TemporaryDirectory(prefix="finetune-")
 
     @property
     def names(self) -> list[str]:
@@ -52,50 +52,106 @@ class ServedModel:
 
     def close(self) -> None:
         self._children.close()
+        self._place.cleanup()
 
-    async def answer(self, name: str, messages: list[Message], sampling: Sampling) -> AsyncIterator[AnswerPiece]:
-        """Yield an answer piece by piece, the last one with its `end`. Whoever stops listening stops the answer.
+    async def answer(
+        self, name: str, messages: list[Message], sampling: Sampling, stops: Sequence[str] = ()
+    ) -> AsyncIterator[AnswerPiece]:
+        """Yield an answer up to the first of its stop texts, piece by piece, the last one with its `end`.
+
+        Whoever stops listening stops the answer.
 
         Raises:
             FineTuneError: the model can't be loaded, or the conversation can't be answered.
         """
-        asked, place = Asked(), Path(tempfile.mkdtemp(prefix="finetune-"))
-        file = place / "answer.jsonl"
-        speaker = SpeakerRequest(file=str(file), adapter=self._adapters[name], messages=messages)
+        asked, written, until = Asked(), _AnswerFile(Path(self._place.name) / f"{uuid4().hex}.jsonl"), StopTexts(stops)
+        speaker = SpeakerRequest(file=str(written.path), adapter=self._adapters[name], messages=messages)
         request = AnswerRequest(turn=1, speakers=[speaker], sampling=sampling)
         work = asyncio.create_task(asyncio.to_thread(self._children.answer, self._config, request, asked, self._gguf))
         try:
-            seen, end = 0, None
+            end = None
             while end is None:
                 over = work.done()  # before reading: what is written meanwhile is seen by the next look
-                for piece in lines_of(file, AnswerPiece)[seen:]:
-                    seen, end = seen + 1, piece.end
+                for piece in written.new():
                     if piece.problem is not None:
                         raise FineTuneError(piece.problem)
-                    yield piece
+                    text, end = until.take(piece.text, piece.end is not None), piece.end
+                    if until.reached and not asked.left:
+                        asked.leave()
+                    if text or end:
+                        yield piece.model_copy(
+                            update={"text": text, "end": "complete" if end and until.reached else end}
+                        )
                 if over and end is None:
                     await work
                     raise FineTuneError.of(Code.CHILD_CLOSED, path="chat")
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             asked.leave()
+            work.add_done_callback(lambda _: written.path.unlink(missing_ok=True))  # the child writes there until then
             work.add_done_callback(
-                lambda _: shutil.rmtree(place, ignore_errors=True)
-            )  # the child writes there until then
-            work.add_done_callback(lambda _: work.exception())  # after the listener has left, an error is nobody's
+                lambda _: work.cancelled() or work.exception()
+            )  # nobody's, once the listener has left
 
 
-def exported_gguf(run: RunFolder, step: int | None) -> Path:
+class StopTexts:
+    """Cuts an answer before the first of some texts. What may be the beginning of one is held back."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops, self._held, self.reached = [stop for stop in stops if stop], "", False
+
+    def take(self, text: str, is_last: bool) -> str:
+        """Return what can be told now, given the next piece of the answer."""
+        if self.reached:
+            return ""
+        held = self._held + text
+        found = [at for at in map(held.find, self._stops) if at >= 0]
+        if found:
+            self.reached = True
+            return held[: min(found)]
+        kept = 0 if is_last else max((_overlap(held, stop) for stop in self._stops), default=0)
+        told, self._held = held[: len(held) - kept], held[len(held) - kept :]
+        return told
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return the length of the longest end of a text that begins `stop`."""
+    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if stop.startswith(text[-size:])), 0)
+
+
+class _AnswerFile:
+    """The file of one answer, of which each look reads only what is new."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._at = path, 0
+
+    def new(self) -> Iterator[AnswerPiece]:
+        """Yield the pieces that are complete since the last look."""
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+            file.seek(self._at)
+            lines = file.read()
+            whole = lines[: lines.rfind(b"\n") + 1]
+            self._at += len(whole)
+            for line in whole.splitlines():
+                if line:
+                    yield AnswerPiece.model_validate_json(line)
+
+
+def exported_gguf(run: RunFolder, step: int | None, number: int | None = None) -> Path:
     """Return the newest GGUF file that was exported of a run's result, or of its checkpoint of this step.
+
+    With `number`, it is the one of this export.
 
     Raises:
         FineTuneError: there is none.
     """
     for folder in reversed(ExportFolder.all_of(run)):
+        if number not in (None, folder.number):
+            continue
         with contextlib.suppress(FineTuneError):
             request, record = ExportRequest.of(folder), ExportRecord.of(folder)
             if record is not None and request.kind in ("gguf", "ollama") and request.step == step:
                 weights = request.weights(Path(record.path))
                 if weights.is_file():
                     return weights
-    raise FineTuneError.of(Code.NO_GGUF, run=run.id)
+    raise FineTuneError.of(Code.NO_GGUF, run=run.id if step is None else f"{run.id} --checkpoint {step}")

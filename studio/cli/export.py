@@ -50,7 +50,7 @@ def export(
     folder = find_run(home_of(home), run)
     console = open_console(stderr=True)  # so that the first line of the output is where the files are
     if resume is not None:
-        if (to, quantization, checkpoint, out, proof, push) != ("adapter", "", None, "", True, ""):
+        if (to, quantization, checkpoint, out, proof, push, public) != ("adapter", "", None, "", True, "", False):
             raise FineTuneError.of(Code.VALUE_INVALID, field="--resume", value=str(resume), expected="without_settings")
         job = named_export(folder, resume)
     else:

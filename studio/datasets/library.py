@@ -23,7 +23,7 @@ from interfaces.example_file import ExampleFile
 from interfaces.files import write_json
 from interfaces.folders import DatasetFolder, Home, RunFolder, unfinished
 from interfaces.job_folders import EvaluationFolder
-from interfaces.problems import Code
+from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 from interfaces.run_config import Settings
 from interfaces.run_records import Lineage, RunMeta
@@ -170,7 +170,7 @@ def ensure_dataset(
             weights[dataset] = weights.get(dataset, 0) + weight
         return mix_datasets(home, weights)
     if reference == UNKNOWN_DATA:
-        raise FineTuneError.of(Code.DATA_UNKNOWN)
+        raise FineTuneError(Problem.error(Code.DATA_UNKNOWN), Problem.error(Code.VALUE_MISSING, field="dataset"))
     if _report(home, reference) is None:
         return add_dataset(home.path, reference, columns, tell=tell)
     return reference

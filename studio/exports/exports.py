@@ -37,7 +37,6 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
     Raises:
         FineTuneError: there is no such adapter or number format, or the place is taken.
     """
-    adapter_folder(run, request.step)
     if request.push and not REPOSITORY.fullmatch(request.push):
         raise FineTuneError.of(Code.VALUE_INVALID, field="push", value=repr(request.push[:120]), expected="repository")
     known = QUANTIZATIONS[request.kind]
@@ -47,6 +46,11 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
             Code.VALUE_INVALID, field="quantization", value=value, expected=expected, known=", ".join(known)
         )
     chosen = request.quantization or (known[0] if known else None)
+    if request.public and not request.push:
+        raise FineTuneError.of(Code.VALUE_INVALID, field="public", value="true", expected="with_push")
+    if request.push and request.kind == "adapter" and request.out.endswith(".zip"):
+        raise FineTuneError.of(Code.VALUE_INVALID, field="out", value=repr(request.out), expected="no_zip_to_push")
+    adapter_folder(run, request.step)
     checked = request.model_copy(update={"quantization": chosen, "created": round(time.time(), 3)})
     name = file_name(run, checked)
     if request.out:

@@ -28,8 +28,11 @@ chat = pipeline("text-generation", {name!r}, dtype="auto")
 print(chat([{{"role": "user", "content": "Hello"}}], max_new_tokens=100)[0]["generated_text"][-1]["content"])"""
 
 
-def usage_of(request: ExportRequest, base: str, run: str) -> list[Usage]:
-    """Return how to use the exported files in each program; `base` is the name of the base model, `run` the run's id."""
+def usage_of(request: ExportRequest, base: str, run: str, number: int) -> list[Usage]:
+    """Return how to use the exported files in each program: those of the export `number` of a run, given its id.
+
+    `base` is the name of the base model.
+    """
     name = request.name
     if request.kind == "adapter":
         folder = name.removesuffix(".zip")
@@ -51,5 +54,5 @@ def usage_of(request: ExportRequest, base: str, run: str) -> list[Usage]:
         Usage("llama.cpp", f"llama-server -m {name}", True),
         Usage("Ollama", modelfile, False),
         Usage("LM Studio", f"lms import {name}", False),
-        Usage("OpenAI API", f"finetune serve {run} --gguf{step}", True),
+        Usage("OpenAI API", f"finetune serve {run} --export {number}{step}", True),
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from interfaces.config import UNKNOWN_DATA, FineTuneConfig
 from interfaces.folders import Home, RunFolder
+from interfaces.model_folder import find_folder, is_path
 from interfaces.problems import Problem
 from interfaces.run_config import write_run_config
 from interfaces.run_records import RunMeta
@@ -25,9 +26,10 @@ def import_adapter(
     Raises:
         FineTuneError: it can't be used (see `trainer/artifacts/foreign_adapter.py`).
     """
-    folder = home.create_run()
-    options = ["--model", model] if model else []
+    path = path.absolute()  # the child works in a folder of its own
+    options = ["--model", str(find_folder(model)) if is_path(model) else model] if model else []
     label = name or path.name.removesuffix(".zip")
+    folder = home.create_run()
     try:
         taken = run_trainer(
             ["import-adapter", *options, "--", str(path), str(folder.path)], ForeignAdapter, tell, subject=path.name
@@ -37,7 +39,13 @@ def import_adapter(
             "target_modules": taken.target_modules,
         }  # fmt: skip
         config = FineTuneConfig.model_validate(
-            {"model_name": taken.base, "dataset": UNKNOWN_DATA, "name": label[:200], "lora": lora}
+            {
+                "model_name": taken.base,
+                "dataset": UNKNOWN_DATA,
+                "name": label[:200],
+                "lora": lora,
+                "validation_split": 0,
+            }
         )
         RunMeta(name=label[:200], model=taken.base, tags=[TAG]).write(folder)
         write_run_config(folder, config.model_dump(exclude={"output_dir"}))  # last: it makes the folder a run

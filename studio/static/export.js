@@ -115,7 +115,7 @@ class ExportPage {
         step: this.adapter.value === "" ? null : Number(this.adapter.value),
         proof: this.proof.checked,
         push: this.push.value.trim(),
-        public: this.public.checked,
+        public: this.public.checked && this.push.value.trim() !== "",
       });
       this.say("");
       await this.refresh();

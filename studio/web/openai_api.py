@@ -5,15 +5,16 @@ For trying a result in one's own program. What would change an answer and isn't 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, Literal, TypeVar
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,12 +30,20 @@ from studio.web.errors import PlainRoute, add_error_handlers, status_of
 
 MOST_TOKENS = 1024
 """Of an answer, if the request doesn't say."""
+_HARMLESS = {
+    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "parallel_tool_calls",
+}  # fmt: skip
+"""Other fields, which change no answer."""
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "n": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},), "logprobs": (False,),
-    "top_logprobs": (0,), "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],), "response_format": ({"type": "text"},),
-    "modalities": (["text"],), "audio": (), "reasoning_effort": (), "web_search_options": (), "prediction": (),
+    "top_logprobs": (0,), "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],), "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},), "modalities": (["text"],),
 }  # fmt: skip
 """Fields that would change the answer, and with which values they don't."""
+CLIENT_GONE = 499
+"""nginx's status for a client that has left. Nobody reads it."""
+GONE_SECONDS = 0.2
+Found = TypeVar("Found")
 _ENDS = {"complete": "stop", "stopped": "stop", "length": "length"}
 
 
@@ -46,7 +55,9 @@ class Part(BaseModel):
 
 
 class RequestMessage(BaseModel):
-    """A message of the conversation."""
+    """A message of the conversation. What an answer's message has besides, such as `refusal`, has to be empty."""
+
+    model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[Part] = Field(max_length=MOST_CHARACTERS)
@@ -79,18 +90,25 @@ class ChatCompletion(BaseModel):
 
     def sampling(self) -> Sampling:
         return Sampling(
-            temperature=self.temperature or 0.0, top_p=self.top_p or 1.0, seed=self.seed or secrets.randbelow(2**31),
+            temperature=self.temperature or 0.0, top_p=self.top_p or 1.0,
+            seed=secrets.randbelow(2**31) if self.seed is None else self.seed,
             max_new_tokens=self.max_completion_tokens or self.max_tokens or MOST_TOKENS,
         )  # fmt: skip
 
     def stops(self) -> list[str]:
-        return [one for one in ([self.stop] if isinstance(self.stop, str) else self.stop or []) if one]
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
 
     def unsupported(self) -> str | None:
         """Return the name of a field that would change the answer, or None."""
-        given = self.model_extra or {}
+        given = {name: value for name, value in (self.model_extra or {}).items() if name not in _HARMLESS}
+        given |= {
+            f"messages.{name}": value
+            for one in self.messages
+            for name, value in (one.model_extra or {}).items()
+            if value
+        }
         return next(
-            (name for name, same in _NEUTRAL.items() if given.get(name) is not None and given[name] not in same), None
+            (name for name, value in given.items() if value is not None and value not in _NEUTRAL.get(name, ())), None
         )
 
 
@@ -105,19 +123,20 @@ def openai_app(served: ServedModel, key: str) -> ASGIApp:
         return {"object": "list", "data": listed}
 
     @app.post("/v1/chat/completions")
-    async def complete(request: ChatCompletion) -> Any:
+    async def complete(connection: Request, request: ChatCompletion) -> Any:
         if request.model not in served.names:
             raise FineTuneError.of(Code.MODEL_NOT_SERVED, value=request.model[:200], known=", ".join(served.names))
         if (field := request.unsupported()) is not None:
-            value = json.dumps((request.model_extra or {})[field], ensure_ascii=False)[:100]
+            value = json.dumps((request.model_extra or {}).get(field, "..."), ensure_ascii=False)[:100]
             raise FineTuneError.of(Code.VALUE_INVALID, field=field, value=value, expected="not_supported")
-        pieces = until(
-            served.answer(request.model, [one.message() for one in request.messages], request.sampling()), request.stops()
-        )  # fmt: skip
-        first = await anext(pieces)  # so that what prevents the answer has a status of its own
-        answer = _Answer(request.model)
+        said = [one.message() for one in request.messages]
+        pieces, answer = served.answer(request.model, said, request.sampling(), request.stops()), _Answer(request.model)
+        # What prevents the answer has a status of its own, so the first piece is awaited in any case.
+        first = await _unless_gone(connection, anext(pieces))
+        if first is None:
+            return Response(status_code=CLIENT_GONE)
         if not request.stream:
-            return await answer.whole(first, pieces)
+            return await _unless_gone(connection, answer.whole(first, pieces)) or Response(status_code=CLIENT_GONE)
         usage = bool(request.stream_options and request.stream_options.include_usage)
         return StreamingResponse(answer.streamed(first, pieces, usage), media_type="text/event-stream")
 
@@ -178,23 +197,20 @@ class _Answer:
         return _event({**self._about, "object": "chat.completion.chunk", "choices": [choice]})
 
 
-async def until(pieces: AsyncIterator[AnswerPiece], stops: Sequence[str]) -> AsyncIterator[AnswerPiece]:
-    """Yield an answer up to the first of its stop texts. What may be the beginning of one is held back."""
-    held = ""
-    async for piece in pieces:
-        held += piece.text
-        found = [at for at in map(held.find, stops) if at >= 0]
-        if found:
-            yield piece.model_copy(update={"text": held[: min(found)], "end": "complete"})
-            return
-        kept = 0 if piece.end else max((_overlap(held, stop) for stop in stops), default=0)
-        told, held = held[: len(held) - kept], held[len(held) - kept :]
-        yield piece.model_copy(update={"text": told})
+async def _unless_gone(connection: Request, work: Awaitable[Found]) -> Found | None:
+    """Return what comes of some work; None if the client leaves before, which ends the work."""
 
+    async def gone() -> None:
+        while not await connection.is_disconnected():
+            await asyncio.sleep(GONE_SECONDS)
 
-def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of a text that begins `stop`."""
-    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if stop.startswith(text[-size:])), 0)
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
 
 
 def _usage(last: AnswerPiece) -> dict[str, int]:

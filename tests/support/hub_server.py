@@ -74,6 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, b"{}", {"X-Error-Message": "refused"}, True)
         elif path == "/api/repos/create":
             self._create(json.loads(content))
+        elif path.endswith("/preupload/main") and (status := self.server.answers.get("write")) is not None:
+            self._send(status, b"{}", {"X-Error-Message": "refused"}, True)
         elif path.endswith("/preupload/main"):
             files = [
                 {"path": file["path"], "uploadMode": _mode(file["path"]), "shouldIgnore": False, "oid": None}

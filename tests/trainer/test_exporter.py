@@ -117,6 +117,28 @@ def test_a_killed_export_leaves_no_half_file_and_is_completed(
         assert len(list(result.glob("*.safetensors"))) == 20
 
 
+def test_an_adapter_whose_folder_was_half_written_is_completed(run: RunFolder) -> None:
+    folder = requested(run, kind="adapter", quantization=None, name="adapter", proof=False)
+    staged = ExportRequest.of(folder).staged(folder)
+    staged.mkdir(parents=True)
+    (staged / "adapter_config.json").write_text("{")
+    assert isinstance(exported(folder)[-1], Finished)
+    assert json.loads((folder.files / "adapter" / "adapter_config.json").read_text())["r"] == 4
+
+
+def test_a_checkpoint_of_an_earlier_version_loses_its_path(run: RunFolder) -> None:
+    """They hold what PEFT writes: the base model's path, also in an empty card."""
+    checkpoint = run.checkpoint(2)
+    config = json.loads((checkpoint / "adapter_config.json").read_text())
+    (checkpoint / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "/home/me/base"}))
+    (checkpoint / "README.md").write_text("---\nbase_model: /home/me/base\nlibrary_name: peft\n---\n\n# Model Card\n")
+    folder = requested(run, kind="adapter", quantization=None, name="adapter", step=2, proof=False)
+    assert isinstance(exported(folder)[-1], Finished)
+    for path in (folder.files / "adapter").iterdir():
+        assert b"/home/me" not in path.read_bytes(), path.name
+    assert "# adapter" in (folder.files / "adapter" / "README.md").read_text()
+
+
 def test_a_finished_export_is_not_written_again(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = requested(run, proof=False)
     exported(folder)

@@ -18,8 +18,8 @@ from interfaces.files import publish
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.artifacts.checkpoints import newest_checkpoint
-from trainer.artifacts.merged_model import CHANGE_THE_BASE
 from trainer.artifacts.model_card import CURVE, CardFacts, model_card
+from trainer.artifacts.stored_weights import CHANGE_THE_BASE, base_reference
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
@@ -166,14 +166,6 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
     missing = [target for target in targets if not any(name == target or name.endswith(f".{target}") for name in names)]
     if missing:
         raise FineTuneError.of(Code.TARGET_MODULES_MISSING, value=missing, known=sorted(linear - {"lm_head"}))
-
-
-def base_reference(portable_name: str) -> str:
-    """Return what an adapter calls its base model, without a path of this machine.
-
-    A bare folder name would be looked up on the Hub, where another user's model may have it; a path never is.
-    """
-    return portable_name if "/" in portable_name else f"./{portable_name}"
 
 
 def save_adapter(

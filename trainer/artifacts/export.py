@@ -6,7 +6,9 @@ import contextlib
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from interfaces.errors import FineTuneError
 from interfaces.files import publish
@@ -49,21 +51,23 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
     return target
 
 
-def write_adapter(adapter: Path, target: Path, as_zip: bool, card: str = "") -> None:
+def write_adapter(
+    adapter: Path, target: Path, as_zip: bool, replaced: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write the files of an adapter, or those of a checkpoint that belong to its adapter, as a zip or a folder.
 
-    `card` replaces the adapter's own. Weights don't compress, so nothing is compressed.
+    `replaced` are texts of files instead of the adapter's own. Weights don't compress, so nothing is compressed.
     """
-    files = [adapter / name for name in FILES if (adapter / name).is_file() and not (card and name == CARD)]
+    files = [adapter / name for name in FILES if (adapter / name).is_file() and name not in replaced]
     if not as_zip:
         target.mkdir()
         for path in files:
             shutil.copyfile(path, target / path.name)
-        if card:
-            (target / CARD).write_text(card, encoding="utf-8")
+        for name, text in replaced.items():
+            (target / name).write_text(text, encoding="utf-8")
         return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in files:
             archive.write(path, path.name)
-        if card:
-            archive.writestr(CARD, card)
+        for name, text in replaced.items():
+            archive.writestr(name, text)

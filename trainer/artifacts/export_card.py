@@ -48,7 +48,7 @@ def export_card(card: str, request: ExportRequest, base: str, proof: Proof | Non
 
     `base` is what the adapter calls its base model.
     """
-    found = _FRONT.match(card)
+    found = _FRONT.match(card) if "finetune-studio" in card else None  # PEFT's own card says nothing
     named = {} if base.startswith(".") else {"base_model": base}
     front = yaml.safe_load(found["front"]) if found else {**named, "tags": ["lora", "finetune-studio"]}
     front["library_name"] = _LIBRARY[request.kind]

@@ -25,6 +25,7 @@ from safetensors import safe_open
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json
 from interfaces.problems import Code
+from trainer.artifacts.stored_weights import CHANGE_THE_BASE, UNSUPPORTED, tensors_in
 
 ModelConfig = dict[str, Any]
 """config.json as transformers writes it."""
@@ -32,12 +33,6 @@ ModelConfig = dict[str, Any]
 _PARTS = re.compile(r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.weight)?")  # fmt: skip
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "lm_head.weight")
 _PREFIX = "base_model.model."
-CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Initializations that also change the base's weights, so that its files aren't what the adapter belongs to."""
-UNSUPPORTED = (
-    "target_parameters", "trainable_token_indices", "layer_replication", "lora_bias", "use_qalora", "use_bdlora",
-    "alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config", "monteclora_config",
-)  # fmt: skip
 
 
 @dataclass
@@ -47,16 +42,6 @@ class _Update:
     parts: dict[str, str] = field(default_factory=dict)
     scale: float = 0.0
     replaced_by: str = ""
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor in the base's files. `dtype` is safetensors' name of it, such as BF16."""
-
-    file: Path
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
 
 
 class MergedModel:
@@ -70,7 +55,7 @@ class MergedModel:
         self.config: ModelConfig = dict(read_json(base / "config.json") or {})
         if "quantization_config" in self.config:
             raise _unsupported("base_quantized")
-        self.tensors = tensors_of(base)
+        self.tensors = tensors_in(*sorted(base.glob("*.safetensors")))
         self._adapter = adapter / "adapter_model.safetensors"
         self._settings = _settings_of(adapter)
         self._updates = self._read_updates()
@@ -175,16 +160,6 @@ def _settings_of(adapter: Path) -> LoraConfig:
     if start.startswith(CHANGE_THE_BASE):
         raise _unsupported("setting", f"init_lora_weights={start}")
     return settings
-
-
-def tensors_of(base: Path) -> dict[str, StoredTensor]:
-    found = {}
-    for path in sorted(base.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            for name in file.offset_keys():
-                part = file.get_slice(name)
-                found[name] = StoredTensor(path, name, tuple(part.get_shape()), part.get_dtype())
-    return found
 
 
 def _read(path: Path, name: str) -> torch.Tensor:

@@ -13,6 +13,7 @@ from pathlib import Path
 from interfaces.chats import MOST_POSITIONS, AnswerRequest, Sampling
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
+from interfaces.files import read_json
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.evaluation.answer_file import Answer, AnswerWriter, prompt_ids
@@ -73,7 +74,10 @@ class LlamaModel:
             raise FineTuneError.of(Code.FILE_MISSING, path=str(path))
         files = find_tokenizer(config.model_name, config.model_revision, home, progress)
         self._template = load_template(files, config.model_name)
-        self._server = LlamaServer(path, MOST_POSITIONS)
+        config_of_base = read_json(files.path / "config.json") or {}
+        own = config_of_base.get("max_position_embeddings")
+        self._positions = min(own, MOST_POSITIONS) if isinstance(own, int) else MOST_POSITIONS
+        self._server = LlamaServer(path, self._positions)
 
     def answer(self, request: AnswerRequest, leave: Callable[[], bool]) -> None:
         """Answer a turn; there is one speaker, the file. The answer and its errors go to the speaker's file."""
@@ -81,7 +85,7 @@ class LlamaModel:
         with Path(speaker.file).open("a", encoding="utf-8") as file:
             writer = AnswerWriter(file, request.turn)
             try:
-                ids = prompt_ids(self._template, request, speaker, MOST_POSITIONS)
+                ids = prompt_ids(self._template, request, speaker, self._positions)
             except FineTuneError as error:
                 writer.failed(error.problems[0])
                 return
@@ -99,6 +103,8 @@ class LlamaModel:
                 if not line.startswith(b"data: "):
                     continue
                 piece = json.loads(line.removeprefix(b"data: "))
+                if "error" in piece:
+                    raise RuntimeError(str(piece["error"].get("message", ""))[:200])
                 answer.count(piece["tokens_predicted"])
                 answer.say(piece["content"])
                 if piece.get("stop"):

@@ -30,6 +30,8 @@ def open_repository(repository: str, public: bool) -> None:
         api.create_repo(repository, private=not public, exist_ok=True)
         if not public and not api.repo_info(repository).private:
             raise _refused(repository, "is_public")
+        # Asks how a file is to be sent, which needs the same right as to send it.
+        api.preupload_lfs_files(repository, [CommitOperationAdd("README.md", b"-")])
     except FineTuneError:
         raise
     except Exception as error:

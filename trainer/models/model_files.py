@@ -44,7 +44,7 @@ def find_model(model_name: str, revision: str, home: Home, progress: starter.Pro
     if model_name == STARTER:
         found = ModelFiles(starter.fetch_starter(home, progress), starter.PORTABLE_NAME, None, is_fetched=True)
     elif is_path(model_name):
-        found = _folder_files(find_folder(model_name))
+        found = folder_files(find_folder(model_name))
     else:
         path, commit = download_model(model_name, revision, progress)
         found = ModelFiles(path, model_name, commit, is_fetched=True)
@@ -61,12 +61,12 @@ def find_tokenizer(model_name: str, revision: str, home: Home, progress: starter
     if model_name == STARTER:
         return find_model(model_name, revision, home, progress)
     if is_path(model_name):
-        return _folder_files(find_folder(model_name))
+        return folder_files(find_folder(model_name))
     path = download_tokenizer(model_name, revision, progress)
     return ModelFiles(path, model_name, path.name)
 
 
-def _folder_files(folder: Path) -> ModelFiles:
+def folder_files(folder: Path) -> ModelFiles:
     """Return a folder's files under its name, or under the model's name for a snapshot in the Hub cache."""
     if (found := _SNAPSHOT.search(folder.as_posix())) is not None:
         return ModelFiles(folder, found["id"].replace("--", "/", 1), found["commit"])

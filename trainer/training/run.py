@@ -13,11 +13,12 @@ from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.run_records import Lineage
-from trainer.artifacts.adapter import base_reference, save_adapter
+from trainer.artifacts.adapter import save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
 from trainer.artifacts.curve_picture import curve_picture
 from trainer.artifacts.model_card import CardFacts
 from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
+from trainer.artifacts.stored_weights import base_reference
 from trainer.models.device import choose_compute, hardware_name, peak_memory_bytes
 from trainer.models.model_files import license_of
 from trainer.tokens.batches import flat_batch, padded_batch

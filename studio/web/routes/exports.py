@@ -130,5 +130,5 @@ def _shown(state: ExportState, folder: ExportFolder, language: Language) -> Show
         there=state.there, substituted=record.substituted if record else 0,
         has_template=record.has_template if record else None, proof=record.proof if record else None,
         unproven=words[record.unproven] if record and record.unproven else "", pushed=record.pushed if record else "",
-        usage=usage_of(state.request, lineage.base.name if lineage else "BASE", state.run) if state.there and state.state is RunState.FINISHED else [],
+        usage=usage_of(state.request, lineage.base.name if lineage else "BASE", state.run, state.number) if state.there and state.state is RunState.FINISHED else [],
     )  # fmt: skip

@@ -15,7 +15,7 @@ from interfaces.exports import ExportRecord, ExportRequest
 from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
-from studio.chat.serving import ServedModel, exported_gguf
+from studio.chat.serving import ServedModel, StopTexts, exported_gguf
 from tests.support.records import recorded_run
 
 HELLO = [Message(role="user", content="Hello")]
@@ -38,6 +38,7 @@ def test_the_newest_gguf_of_the_same_adapter_is_served(home: Home) -> None:
     ExportRequest(kind="merged", name="merged").write(ExportFolder.create(run))
     first, of_step, newest = exported(run), exported(run, step=2), exported(run, kind="ollama")
     assert (exported_gguf(run, None), exported_gguf(run, 2)) == (newest, of_step)
+    assert exported_gguf(run, None, 2) == first
     newest.unlink()
     assert exported_gguf(run, None) == first
     with pytest.raises(FineTuneError) as caught:
@@ -48,8 +49,13 @@ def test_the_newest_gguf_of_the_same_adapter_is_served(home: Home) -> None:
 class FakeChildren:
     """Children that write what they are told, or fail."""
 
+    asked: Any = None
+
     def __init__(self, pieces: list[AnswerPiece], error: FineTuneError | None = None) -> None:
-        self.pieces, self.error, self.asked = pieces, error, None
+        self.pieces, self.error = pieces, error
+
+    def close(self) -> None:
+        pass
 
     def answer(self, _config: Any, request: Any, asked: Any = None, gguf: str = "") -> None:
         self.asked, self.gguf = asked, gguf
@@ -68,11 +74,40 @@ def served(home: Home, children: FakeChildren) -> ServedModel:
     return model
 
 
-def answers(model: ServedModel) -> list[AnswerPiece]:
+def answers(model: ServedModel, *stops: str) -> list[AnswerPiece]:
     async def read() -> list[AnswerPiece]:
-        return [piece async for piece in model.answer(model.names[0], HELLO, Sampling())]
+        return [piece async for piece in model.answer(model.names[0], HELLO, Sampling(), stops)]
 
-    return asyncio.run(read())
+    found = asyncio.run(read())
+    model.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("texts", "stops", "whole"),
+    [
+        (["One ", "two ", "three"], [], "One two three"),
+        (["One tw", "o three"], ["two"], "One "),
+        (["a\n", "\n", "b"], ["\n\n"], "a"),
+        (["a\n", "b"], ["\n\n"], "a\nb"),
+        (["a#"], ["##", "#"], "a"),
+        (["x", "y", "z"], ["zz", ""], "xyz"),
+    ],
+)
+def test_an_answer_ends_before_its_first_stop_text(texts: list[str], stops: list[str], whole: str) -> None:
+    until = StopTexts(stops)
+    assert "".join(until.take(text, text is texts[-1]) for text in texts) == whole
+    assert until.reached == (whole != "".join(texts))
+
+
+def test_an_answer_that_a_stop_text_ends_is_left_and_counted(home: Home) -> None:
+    children = FakeChildren([
+        AnswerPiece(turn=1, text="One STOP two"), AnswerPiece(turn=1, text="three", end="stopped", tokens=5, prompt_tokens=9),
+    ])  # fmt: skip
+    found = answers(served(home, children), "STOP")
+    assert "".join(piece.text for piece in found) == "One "
+    assert (found[-1].end, found[-1].tokens, found[-1].prompt_tokens) == ("complete", 5, 9)
+    assert children.asked.left
 
 
 def test_an_answer_comes_in_pieces_and_leaves_nothing_on_the_disk(

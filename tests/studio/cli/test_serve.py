@@ -86,6 +86,7 @@ def test_the_real_client_streams_a_chat(home: Home, tiny_model: Path, serve: Cal
 
     stopped = client.chat.completions.create(model=run.id, messages=HELLO, max_tokens=12, stop=text[4:6])
     assert stopped.choices[0].message.content == text[: text.index(text[4:6])]
+    assert stopped.usage.prompt_tokens == whole.usage.prompt_tokens
     parts: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]}]
     again = client.chat.completions.create(model=run.id, messages=parts, max_tokens=12)
     assert again.choices[0].message.content == text
@@ -94,7 +95,9 @@ def test_the_real_client_streams_a_chat(home: Home, tiny_model: Path, serve: Cal
         model=run.id, messages=HELLO, max_tokens=8000, temperature=1, stream=True
     ) as left:
         next(iter(left))  # and leaves: the next answer doesn't wait for this one's end
-    client.with_options(timeout=60).chat.completions.create(model=run.id, messages=HELLO, max_tokens=1)
+    with pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=1).chat.completions.create(model=run.id, messages=HELLO, max_tokens=8000, temperature=1)  # fmt: skip
+    client.with_options(timeout=30).chat.completions.create(model=run.id, messages=HELLO, max_tokens=1)
     _refusals(client, url, run.id)
 
 

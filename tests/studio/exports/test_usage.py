@@ -12,13 +12,13 @@ from studio.exports.usage import usage_of
 
 def shown(kind: str, name: str) -> dict[str, str]:
     request = ExportRequest.model_validate({"kind": kind, "name": name})
-    return {one.program: one.text for one in usage_of(request, "org/base", "my-run")}
+    return {one.program: one.text for one in usage_of(request, "org/base", "my-run", 3)}
 
 
 def test_each_program_gets_the_name_of_the_files() -> None:
     assert shown("gguf", "mine.gguf")["Ollama"].startswith("echo 'FROM ./mine.gguf' > Modelfile")
     assert shown("gguf", "mine.gguf")["llama.cpp"] == "llama-server -m mine.gguf"
-    assert shown("gguf", "mine.gguf")["OpenAI API"] == "finetune serve my-run --gguf"
+    assert shown("gguf", "mine.gguf")["OpenAI API"] == "finetune serve my-run --export 3"
     assert shown("ollama", "mine") == {"Ollama": "cd mine\nollama create my-model -f Modelfile\nollama run my-model"}
     assert shown("merged", "mine")["vLLM"] == "vllm serve ./mine"
     assert "--lora-modules mine=mine-adapter" in shown("adapter", "mine-adapter.zip")["vLLM"]
@@ -35,5 +35,5 @@ def test_the_code_for_python_works(tiny_model: Path, tmp_path: Path, monkeypatch
     (tmp_path / "model").symlink_to(tiny_model)
     monkeypatch.chdir(tmp_path)
     request = ExportRequest.model_validate({"kind": "adapter", "name": "adapter"})
-    exec(usage_of(request, str(tiny_model), "my-run")[0].text, {})
+    exec(usage_of(request, str(tiny_model), "my-run", 3)[0].text, {})
     exec(shown("merged", "model")["transformers"].replace("max_new_tokens=100", "max_new_tokens=2"), {})

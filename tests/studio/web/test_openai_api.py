@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from interfaces.errors import FineTuneError
 from interfaces.example import Message
 from interfaces.folders import Home
 from interfaces.problems import Code
-from studio.web.openai_api import openai_app, until
+from studio.web.openai_api import openai_app
 
 KEY = "sk-test"
 
@@ -25,10 +24,12 @@ class Saying:
 
     def __init__(self, home: Home, *pieces: AnswerPiece | FineTuneError) -> None:
         self.home, self.names, self._pieces = home, ["mine"], pieces
-        self.asked: list[tuple[list[Message], Sampling]] = []
+        self.asked: list[tuple[list[Message], Sampling, Sequence[str]]] = []
 
-    async def answer(self, _name: str, messages: list[Message], sampling: Sampling) -> AsyncIterator[AnswerPiece]:
-        self.asked.append((messages, sampling))
+    async def answer(
+        self, _name: str, messages: list[Message], sampling: Sampling, stops: Sequence[str] = ()
+    ) -> AsyncIterator[AnswerPiece]:
+        self.asked.append((messages, sampling, stops))
         for piece in self._pieces:
             if isinstance(piece, FineTuneError):
                 raise piece
@@ -48,41 +49,18 @@ def post(says: Saying, **body: Any) -> Any:
     return client.post("/v1/chat/completions", json=asked, headers={"Authorization": f"Bearer {KEY}"})
 
 
-@pytest.mark.parametrize(
-    ("texts", "stops", "whole"),
-    [
-        (["One ", "two ", "three"], [], "One two three"),
-        (["One tw", "o three"], ["two"], "One "),
-        (["a\n", "\n", "b"], ["\n\n"], "a"),
-        (["a\n", "b"], ["\n\n"], "a\nb"),
-        (["a#"], ["##", "#"], "a"),
-        (["x", "y", "z"], ["zz"], "xyz"),
-    ],
-)
-def test_an_answer_ends_before_its_first_stop_text(texts: list[str], stops: Sequence[str], whole: str) -> None:
-    async def pieces() -> AsyncIterator[AnswerPiece]:
-        for piece in said(*texts):
-            yield piece
-
-    async def read() -> list[AnswerPiece]:
-        return [piece async for piece in until(pieces(), stops)]
-
-    found = asyncio.run(read())
-    assert "".join(piece.text for piece in found) == whole
-    assert found[-1].end == "complete"
-
-
 def test_a_whole_answer_and_its_settings(home: Home) -> None:
     model = Saying(home, *said("One ", "two"))
     body = post(
         model, messages=[{"role": "developer", "content": "Be kind."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
-        temperature=0.7, top_p=0.9, max_completion_tokens=5, seed=3, user="me", frequency_penalty=0,
+        temperature=0.7, top_p=0.9, max_completion_tokens=5, seed=0, user="me", frequency_penalty=0, stop="END",
     ).json()  # fmt: skip
     assert body["choices"][0]["message"]["content"] == "One two"
     assert body["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    [(messages, sampling)] = model.asked
+    [(messages, sampling, stops)] = model.asked
+    assert stops == ["END"]
     assert messages == [Message(role="system", content="Be kind."), Message(role="user", content="Hi")]
-    assert sampling == Sampling(temperature=0.7, top_p=0.9, max_new_tokens=5, seed=3)
+    assert sampling == Sampling(temperature=0.7, top_p=0.9, max_new_tokens=5, seed=0)
 
 
 def test_what_fails_in_the_middle_of_a_stream_is_an_event_of_it(home: Home) -> None:
@@ -101,6 +79,9 @@ def test_what_fails_in_the_middle_of_a_stream_is_an_event_of_it(home: Home) -> N
         ({"tools": [{"type": "function"}]}, 422, "value_invalid"),
         ({"logprobs": True}, 422, "value_invalid"),
         ({"max_tokens": 0}, 422, "value_invalid"),
+        ({"top_k": 5}, 422, "value_invalid"),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, 422, "value_invalid"),
+        ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}]}, 422, "value_invalid"),
     ],
 )
 def test_what_is_not_supported_is_refused_in_openais_format(
@@ -130,3 +111,13 @@ def test_only_programs_with_the_key_reach_it(home: Home, headers: dict[str, str]
     client = TestClient(openai_app(Saying(home), KEY), base_url="http://127.0.0.1")  # type: ignore[arg-type]
     answer = client.get("/v1/nothing", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_a_message_of_the_client_itself_is_taken(home: Home) -> None:
+    """An answer is sent back with fields that are empty."""
+    said_before = {"role": "assistant", "content": "Hi", "refusal": None, "annotations": None, "tool_calls": None}
+    model = Saying(home, *said("x"))
+    assert post(
+        model, messages=[{"role": "user", "content": "Hi"}, said_before, {"role": "user", "content": "?"}]
+    ).is_success
+    assert model.asked[0][0][1] == Message(role="assistant", content="Hi")

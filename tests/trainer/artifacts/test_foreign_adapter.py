@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from interfaces.errors import FineTuneError
+from interfaces.folders import Home
 from interfaces.problems import Code
 from interfaces.trainer_jobs import ForeignAdapter, ignore_progress
 from tests.support.adapters import foreign_adapter
@@ -45,7 +46,7 @@ def packed(folder: Path, archive: Path, prefix: str = "") -> Path:
 def taken(path: Path, target: Path, model: str = "") -> ForeignAdapter:
     from trainer.artifacts.foreign_adapter import take_adapter
 
-    return take_adapter(path, target, model, ignore_progress)
+    return take_adapter(path, target, model, Home(target.parent / "home"), ignore_progress)
 
 
 def reason(path: Path, target: Path) -> str:
@@ -125,9 +126,11 @@ def test_settings_of_others_are_dropped_or_said(adapter: Path, tmp_path: Path) -
         ({"peft_type": "PROMPT_TUNING"}, "no_lora"),
         ({"init_lora_weights": "pissa_niter_4"}, "changes_base"),
         ({"layer_replication": [[0, 1]]}, "setting_unsupported"),
-        ({"rank_pattern": {"(a+)+$": 2}}, "setting_holds_regex"),
+        ({"alpha_pattern": {"(a+)+$": 2}}, "setting_holds_regex"),
+        ({"alpha_pattern": {"q_proj": -1}}, "setting_odd"),
         ({"r": "4; rm -rf"}, "setting_odd"),
-        ({"r": 10**9}, "setting_odd"),
+        ({"lora_alpha": 8192}, "setting_odd"),
+        ({"bias": "xx all yy"}, "setting_odd"),
         ({"lora_alpha": float("inf")}, "setting_odd"),
         ({"modules_to_save": {"a": 1}}, "setting_odd"),
     ],
@@ -136,6 +139,29 @@ def test_settings_that_cannot_be_used_are_refused(
     adapter: Path, tmp_path: Path, settings: dict[str, Any], says: str
 ) -> None:
     assert reason(changed(adapter, tmp_path / "source", **settings), tmp_path / "taken") == says
+
+
+def test_ranks_are_those_of_the_weights(adapter: Path, tmp_path: Path) -> None:
+    """What the settings say of ranks could reserve any amount of memory."""
+    source = changed(adapter, tmp_path / "source", r=64, rank_pattern={"q_proj": 10**8, "(a+)+$": -1})
+    assert taken(source, tmp_path / "taken").r == 4
+    written = json.loads((tmp_path / "taken" / NAMES[0]).read_text())
+    assert (written["r"], written["rank_pattern"]) == (4, {})
+
+
+def test_whole_layers_need_their_own_name(adapter: Path, tmp_path: Path) -> None:
+    """A name such as `model` would let every weight of a model through."""
+    from safetensors.numpy import load_file, save_file
+
+    source = changed(adapter, tmp_path / "source", modules_to_save=["model"])
+    weights = load_file(source / NAMES[1])
+    whole = next(iter(weights.values()))
+    save_file({**weights, "base_model.model.model.layers.0.mlp.up_proj.weight": whole}, source / NAMES[1])
+    assert reason(source, tmp_path / "taken") == "holds_whole_layers"
+    save_file({**weights, "base_model.model.lm_head.weight": whole}, source / NAMES[1])
+    config = json.loads((source / NAMES[0]).read_text())
+    (source / NAMES[0]).write_text(json.dumps({**config, "modules_to_save": ["lm_head"]}))
+    taken(source, tmp_path / "taken")
 
 
 def test_damaged_and_foreign_files_are_refused(adapter: Path, tmp_path: Path, tiny_model: Path) -> None:
@@ -167,9 +193,10 @@ def test_damaged_and_foreign_files_are_refused(adapter: Path, tmp_path: Path, ti
 def test_an_adapter_of_another_base_is_refused(adapter: Path, tmp_path: Path) -> None:
     from tests.support.tiny_families import tiny_family
 
-    other = tiny_family(tmp_path / "other", "llama", hidden_size=96)
-    source = changed(adapter, tmp_path / "source", base_model_name_or_path=str(other))
-    assert reason(source, tmp_path / "taken") == "other_base"
+    for number, shape in enumerate(({"hidden_size": 96}, {"num_key_value_heads": 4})):
+        other = tiny_family(tmp_path / f"other-{number}", "llama", **shape)
+        source = changed(adapter, tmp_path / f"source-{number}", base_model_name_or_path=str(other))
+        assert reason(source, tmp_path / "taken") == "other_base"
 
 
 def test_hostile_archives_are_refused(adapter: Path, tmp_path: Path) -> None:
@@ -186,6 +213,13 @@ def test_hostile_archives_are_refused(adapter: Path, tmp_path: Path) -> None:
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     assert reason(with_members((NAMES[0], config), (link, b"/etc/passwd")), target) == "is_a_link"
     assert reason(with_members((NAMES[0], config), (NAMES[1], bytes(50_000_000))), target) == "unpacks_too_large"
+    windows = with_members(("a\\" + NAMES[0], config), ("a\\" + NAMES[1], weights))
+    taken(windows, tmp_path / "from-windows")
+    broken = bytearray(packed(adapter, archive).read_bytes())
+    at = broken.index(b"PK\x03\x04", 4) + 200
+    broken[at : at + 400] = bytes(400)
+    archive.write_bytes(broken)
+    assert reason(archive, target) == "no_zip"
     two = [
         (f"{place}/{name}", content) for place in "ab" for name, content in zip(NAMES, (config, weights), strict=True)
     ]

@@ -95,6 +95,9 @@ def test_a_public_repository_is_only_used_when_asked_for(hub: Hub, folder: Path)
 def test_what_prevents_a_push_is_said(hub: Hub, folder: Path) -> None:
     assert reason(pushed(hub, folder, token="")) == "no_token"
     assert reason(pushed(hub, folder, repository="me/" + "x" * 200)) == "no_repository_name"
+    hub.pushed["me/mine"], hub.private["me/mine"], hub.answers["write"] = {}, True, 403
+    assert reason(pushed(hub, folder)) == "token_refused", "a token that may only read, known before anything is sent"
+    assert not [path for method, path in hub.requests if method == "PUT"]
     hub.answers["push"] = 401
     assert reason(pushed(hub, folder)) == "token_refused"
     hub.answers["push"] = 400
