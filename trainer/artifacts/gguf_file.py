@@ -31,9 +31,12 @@ log = logging.getLogger(__name__)
 
 FAMILIES = {
     "llama": gguf.MODEL_ARCH.LLAMA, "mistral": gguf.MODEL_ARCH.LLAMA, "qwen2": gguf.MODEL_ARCH.QWEN2,
-    "qwen3": gguf.MODEL_ARCH.QWEN3,
+    "qwen3": gguf.MODEL_ARCH.QWEN3, "gemma": gguf.MODEL_ARCH.GEMMA, "gemma2": gguf.MODEL_ARCH.GEMMA2,
+    "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
 }  # fmt: skip
 """transformers' `model_type`, and the architecture of llama.cpp."""
+GEMMA_PATTERN = {"gemma2": 2, "gemma3_text": 6}
+"""Every second or sixth layer of Gemma attends to all tokens, the others to the last ones. llama.cpp knows this by the name."""
 
 
 class GGUFFile:
@@ -142,7 +145,8 @@ def _loader(merged: MergedModel, name: str, config: ModelConfig) -> Callable[[],
         tensor = merged.tensor(name)
         if config["model_type"] in ("llama", "mistral") and module in rotated:
             return _permuted(tensor, rotated[module])
-        return tensor
+        # Gemma multiplies by one more than the weight of a norm, llama.cpp by what is in the file.
+        return tensor.float() + 1 if _is_gemma(config) and name.endswith("norm.weight") else tensor
 
     return load
 
@@ -185,13 +189,43 @@ def _family_of(config: ModelConfig) -> gguf.MODEL_ARCH:
             raise unsupported("setting", name)
     if config.get("use_sliding_window"):
         raise unsupported("setting", "use_sliding_window")
+    if _is_gemma(config):
+        _check_gemma(config, family)
     return FAMILIES[family]
+
+
+def _is_gemma(config: ModelConfig) -> bool:
+    return str(config.get("model_type")).startswith("gemma")
+
+
+def _check_gemma(config: ModelConfig, family: str) -> None:
+    """
+    Raises:
+        FineTuneError: a setting is another one than llama.cpp takes for granted.
+    """
+    kinds, pattern = config.get("layer_types"), GEMMA_PATTERN.get(family)
+    if pattern and kinds is not None:
+        full = [at for at, kind in enumerate(kinds) if kind == "full_attention"]
+        if full != list(range(pattern - 1, len(kinds), pattern)):
+            raise unsupported("setting", "layer_types")
+    scale = config.get("query_pre_attn_scalar")
+    if scale not in (None, _head_size(config)):
+        raise unsupported("setting", f"query_pre_attn_scalar={scale}")
+    if config.get("use_bidirectional_attention"):
+        raise unsupported("setting", "use_bidirectional_attention")
+    activation = config.get("hidden_activation") or config.get("hidden_act")
+    if activation not in (None, "gelu_pytorch_tanh"):
+        raise unsupported("setting", f"hidden_activation={activation}")
+    local = (config.get("rope_parameters") or {}).get("sliding_attention") or {}
+    theta = float(local.get("rope_theta") or config.get("rope_local_base_freq") or 10000.0)
+    if local.get("rope_type", "default") != "default" or theta != 10000.0:
+        raise unsupported("setting", "rope_parameters.sliding_attention")
 
 
 def _rope(config: ModelConfig) -> ModelConfig:
     """Return the rope settings, which transformers 5 keeps in `rope_parameters` and older files beside each other."""
     found = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    rope = dict(found) if isinstance(found, dict) else {}
+    rope = dict(found.get("full_attention", found)) if isinstance(found, dict) else {}
     rope.setdefault("rope_theta", config.get("rope_theta", 10000.0))
     rope["rope_type"] = rope.get("rope_type") or rope.get("type") or "default"
     return rope
@@ -243,6 +277,12 @@ def _add_settings(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
     writer.add_rope_dimension_count(size)
     writer.add_key_length(size)
     writer.add_value_length(size)
+    if config["model_type"] in GEMMA_PATTERN and config.get("sliding_window"):
+        writer.add_sliding_window(number("sliding_window"))
+    if config.get("attn_logit_softcapping"):
+        writer.add_attn_logit_softcapping(float(config["attn_logit_softcapping"]))
+    if config.get("final_logit_softcapping"):
+        writer.add_final_logit_softcapping(float(config["final_logit_softcapping"]))
 
 
 def unsupported(reason: str, value: str = "") -> FineTuneError:

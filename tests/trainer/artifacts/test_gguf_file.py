@@ -27,6 +27,9 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq
         ("mistral", "gpt-2", {"sliding_window": None}),
         ("mistral", "mistral", {"sliding_window": None}),
         ("llama", "llama-2", {}),
+        ("gemma", "gemma", {}),
+        ("gemma2", "gemma", {"sliding_window": 16, "query_pre_attn_scalar": 16}),
+        ("gemma3_text", "gemma", {"sliding_window": 16, "query_pre_attn_scalar": 16, "num_hidden_layers": 7}),
     ],
 )
 def test_llama_cpp_computes_what_transformers_does(
@@ -143,6 +146,9 @@ def test_rows_that_do_not_divide_into_blocks_are_counted(tmp_path: Path) -> None
         ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}}, "rope_type=yarn"),
         ("qwen2", {"use_sliding_window": True}, "use_sliding_window"),
         ("llama", {"attention_bias": True}, "attention_bias"),
+        ("gemma2", {"query_pre_attn_scalar": 144}, "query_pre_attn_scalar=144"),
+        ("gemma2", {"query_pre_attn_scalar": 16, "layer_types": ["full_attention", "full_attention"]}, "layer_types"),
+        ("gemma", {"hidden_act": "silu"}, "hidden_activation=silu"),
         ("llama", {"split": {"type": "Whitespace"}}, "Whitespace"),
         ("llama", {"split": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "x+"}}, {"type": "ByteLevel", "use_regex": False}]}}, "x+"),
         ("llama", {"model": {"byte_fallback": True}}, "Sequence"),
