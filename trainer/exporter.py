@@ -96,7 +96,7 @@ class _Export(AdapterJob):
     def _tell(self, done: int, total: int) -> None:
         self._events.phase("export", done, total, "bytes")
 
-    def _write_adapter(self, _base: Path, staged: Path, record: ExportRecord) -> None:
+    def _write_adapter(self, base: Path, staged: Path, record: ExportRecord) -> None:
         from trainer.artifacts.checkpoints import ADAPTER_CONFIG
         from trainer.artifacts.export import write_adapter
 
@@ -105,7 +105,7 @@ class _Export(AdapterJob):
         # Checkpoints of earlier versions call their base by its path on this machine.
         settings = {**(read_json(self._adapter / ADAPTER_CONFIG) or {}), "base_model_name_or_path": self._base_name}
         replaced = {"README.md": self._card(record), ADAPTER_CONFIG: json.dumps(settings, indent=2) + "\n"}
-        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"), replaced)
+        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"), replaced, base)
 
     def _write_merged(self, base: Path, staged: Path, _record: ExportRecord) -> None:
         from trainer.artifacts.merged_folder import MergedFolder
@@ -137,10 +137,21 @@ class _Export(AdapterJob):
 
     def _card(self, record: ExportRecord) -> str:
         from trainer.artifacts.export_card import export_card
+        from trainer.artifacts.model_card import checkpoint_card
+        from trainer.models.model_files import license_of
 
-        own = self._adapter / "README.md"
+        files, own = self._files, self._adapter / "README.md"
         card = own.read_text(encoding="utf-8") if own.is_file() else ""
-        return export_card(card, self._request, self._base_name, record.proof)
+        if "finetune-studio" not in card:  # there is none, or PEFT's, which says nothing
+            card = checkpoint_card(
+                self._config, self._request.name.removesuffix(".zip"), files.portable_name, license_of(files), files.revision, self._dtype,
+            )  # fmt: skip
+        return export_card(card, self._request, record.proof)
+
+    @property
+    def _dtype(self) -> str:
+        """The number format of the run."""
+        return self._machine.dtype if self._machine else "float32"
 
     @property
     def _base_name(self) -> str:
@@ -204,10 +215,9 @@ class _Export(AdapterJob):
         if record.unproven:
             return
         prompts = prompts_of(self._folder.home, self._config, template)
-        dtype = self._machine.dtype if self._machine else "float32"
         try:
             record.proof = prove(
-                self._request, self._request.weights(self._target), self._adapter, files, dtype, template, prompts, ends_of(template),
+                self._request, self._request.weights(self._target), self._adapter, files, self._dtype, template, prompts, ends_of(template),
                 lambda done, total: self._events.phase("prove", done, total, "prompts"),
             )  # fmt: skip
         except BrokenProcessPool:

@@ -145,13 +145,16 @@ def exported_gguf(run: RunFolder, step: int | None, number: int | None = None) -
     Raises:
         FineTuneError: there is none.
     """
-    for folder in reversed(ExportFolder.all_of(run)):
-        if number not in (None, folder.number):
-            continue
+    known: dict[int, Path] = {}
+    for folder in ExportFolder.all_of(run):
         with contextlib.suppress(FineTuneError):
             request, record = ExportRequest.of(folder), ExportRecord.of(folder)
             if record is not None and request.kind in ("gguf", "ollama") and request.step == step:
                 weights = request.weights(Path(record.path))
                 if weights.is_file():
-                    return weights
+                    known[folder.number] = weights
+    if number is not None and number not in known:
+        raise FineTuneError.of(Code.NO_GGUF_EXPORT, run=run.id, value=number, known=list(known))
+    if known:
+        return known[number or max(known)]
     raise FineTuneError.of(Code.NO_GGUF, run=run.id if step is None else f"{run.id} --checkpoint {step}")

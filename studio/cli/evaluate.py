@@ -168,11 +168,12 @@ def _tell(job: EvaluationFolder, console: Console, gate: str, as_json: bool, row
         if outcome is not None:
             print("The gate is passed." if outcome.passed else f"The gate is not passed: {', '.join(outcome.failed)}.")
         if now.state is not RunState.FINISHED:
-            print(f"Stopped. 'finetune evaluate {job.run.id} --resume {job.number}' continues it.")
+            word = "Stopped" if now.state is RunState.STOPPED else "Interrupted"
+            print(f"{word}. 'finetune evaluate {job.run.id} --resume {job.number}' continues it.")
     if rows_to is not None:
         text = rows_as_csv(job) if rows_to.suffix.lower() == ".csv" else "".join(rows_as_jsonl(job))
         rows_to.write_text(text, encoding="utf-8")
-    return 1 if (gate and not finished) or (outcome is not None and not outcome.passed) else 0
+    return 1 if not finished or (outcome is not None and not outcome.passed) else 0
 
 
 def _print_result(result: EvaluationResult) -> None:

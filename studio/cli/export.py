@@ -103,7 +103,9 @@ def _tell(job: ExportFolder, console: Console, as_json: bool) -> int:
         console.print("[red]These files are no longer there.[/]")
         return 2
     if now.state is not RunState.FINISHED:
-        console.print(f"Stopped. 'finetune export {job.run.id} --resume {job.number}' continues it.")
+        word = "Stopped" if now.state is RunState.STOPPED else "Interrupted"
+        console.print(f"{word}. 'finetune export {job.run.id} --resume {job.number}' continues it.")
+        return 1
     proof = now.record.proof if now.record else None
     return 1 if proof is not None and proof.passed is False else 0
 

@@ -16,7 +16,7 @@ serve_commands = typer.Typer()
 _STARTED = """
     base URL   {url}
     API key    {told}
-    model      {model}
+    model      {model}{file}
 
     from openai import OpenAI
     client = OpenAI(base_url="{url}", api_key={key})
@@ -57,7 +57,12 @@ def serve(
             served.load()
         url = f"http://127.0.0.1:{place.getsockname()[1]}/v1"
         told, code = (f"the value of {KEY}", f'os.environ["{KEY}"]') if own else (key, f'"{key}"')
-        print(_STARTED.format(url=url, told=told, key=code, model=served.names[0]), flush=True)
+        print(
+            _STARTED.format(
+                url=url, told=told, key=code, model=served.names[0], file=f"\n    file       {file}" if file else ""
+            ),
+            flush=True,
+        )
         run_app(openai_app(served, key), place, served.close)
     finally:
         served.close()

@@ -56,6 +56,8 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
     if request.out:
         place = Path(request.out).expanduser().absolute()
         place = place / name if place.is_dir() else place
+        if place.is_relative_to(run.home.runs):
+            raise FineTuneError.of(Code.VALUE_INVALID, field="out", value=str(place), expected="outside_runs")
         if place.exists():
             raise FineTuneError.of(Code.OUTPUT_EXISTS, path=str(place))
         checked = checked.model_copy(update={"out": str(place)})

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass
 
+from interfaces.config import STARTER
 from interfaces.exports import ExportRequest
+from interfaces.folders import Home, RunFolder
+from interfaces.run_config import read_run_config
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,9 @@ print(chat([{{"role": "user", "content": "Hello"}}], max_new_tokens=100)[0]["gen
 
 
 def usage_of(request: ExportRequest, base: str, run: str, number: int) -> list[Usage]:
-    """Return how to use the exported files in each program: those of the export `number` of a run, given its id.
+    """Return how to use the exported files in each program: those of the export `number` of a run.
 
-    `base` is the name of the base model.
+    `base` and `run` are what the base model and the run are called here.
     """
     name = request.name
     if request.kind == "adapter":
@@ -56,3 +61,15 @@ def usage_of(request: ExportRequest, base: str, run: str, number: int) -> list[U
         Usage("LM Studio", f"lms import {name}", False),
         Usage("OpenAI API", f"finetune serve {run} --export {number}{step}", True),
     ]
+
+
+def base_here(run: RunFolder) -> str:
+    """Return the base model as programs on this machine find it: its name on the Hub, or its folder."""
+    name = str(read_run_config(run).get("model_name", STARTER))
+    return str(run.home.starter) if name == STARTER else name
+
+
+def run_here(run: RunFolder) -> str:
+    """Return how a command finds a run: by its id, and by its home if that isn't the usual one."""
+    usual = run.home == Home.of(None, os.environ)
+    return run.id if usual else f"{run.id} --home {shlex.quote(str(run.home.path))}"

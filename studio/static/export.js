@@ -10,7 +10,7 @@ import { JobCards, jobActions } from "./job_cards.js";
  * @typedef {{ way: string, number_format: string, rows: Row[] }} Comparison
  * @typedef {{
  *   run: string, number: number, state: string, over: boolean, phase: string, progress: [number, number] | null, problem: string,
- *   request: { kind: string, quantization: string | null, step: number | null, name: string, created: number },
+ *   request: { kind: string, quantization: string | null, step: number | null, name: string, out: string, created: number },
  *   bytes: number, there: boolean, substituted: number, has_template: boolean | null, unproven: string, pushed: string,
  *   proof: { exported: Comparison, control: Comparison, tokens: number, passed: boolean | null } | null,
  *   usage: { program: string, text: string, proven: boolean }[],
@@ -160,6 +160,7 @@ class ExportPage {
         make("span", { class: "fs-spring" }),
         ...this.actions(one),
       ),
+      make("p", { class: "fs-hint" }, this.what(one)),
       one.problem ? make("p", { class: "fs-problem" }, one.problem) : null,
       one.substituted ? make("p", { class: "fs-hint" }, fill(texts.export_substituted, { count: one.substituted })) : null, // prettier-ignore
       one.has_template === false ? make("p", { class: "fs-hint" }, texts.ollama_no_template) : null,
@@ -174,6 +175,21 @@ class ExportPage {
       setText(done, now.phase);
     };
     return { element, progress };
+  }
+
+  /** What an export is: its kind, its number format, its checkpoint, and where it is. @param {Export} one */
+  what(one) {
+    const { texts } = this;
+    const { kind, quantization, step, out } = one.request;
+    const gone = one.state === "finished" && !one.there ? texts.export_gone : "";
+    const parts = [
+      texts[`export_${kind}`],
+      quantization,
+      step === null ? "" : fill(texts.at_step, { step }),
+      out,
+      gone,
+    ];
+    return parts.filter(Boolean).join(" · ");
   }
 
   /** @param {Export} one */

@@ -119,13 +119,20 @@ def openai_app(served: ServedModel, key: str) -> ASGIApp:
 
     @app.get("/v1/models")
     def models() -> dict[str, object]:
-        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "finetune-studio"} for name in served.names]
-        return {"object": "list", "data": listed}
+        return {"object": "list", "data": [_model(name) for name in served.names]}
+
+    @app.get("/v1/models/{name:path}")
+    def one_model(name: str) -> dict[str, object]:
+        require(name)
+        return _model(name)
+
+    def require(name: str) -> None:
+        if name not in served.names:
+            raise FineTuneError.of(Code.MODEL_NOT_SERVED, value=name[:200], known=", ".join(served.names))
 
     @app.post("/v1/chat/completions")
     async def complete(connection: Request, request: ChatCompletion) -> Any:
-        if request.model not in served.names:
-            raise FineTuneError.of(Code.MODEL_NOT_SERVED, value=request.model[:200], known=", ".join(served.names))
+        require(request.model)
         if (field := request.unsupported()) is not None:
             value = json.dumps((request.model_extra or {}).get(field, "..."), ensure_ascii=False)[:100]
             raise FineTuneError.of(Code.VALUE_INVALID, field=field, value=value, expected="not_supported")
@@ -158,6 +165,11 @@ class _Keyed:
         problem = foreign_request(scope)
         if problem is None and not hmac.compare_digest(given.encode(), self._key.encode()):
             problem = Problem.error(Code.KEY_WRONG)
+        # Many programs leave out the type of a body, which is always JSON here.
+        scope["headers"] = [
+            *(one for one in scope["headers"] if one[0] != b"content-type"),
+            (b"content-type", b"application/json"),
+        ]
         await (self._app if problem is None else _refused([problem]))(scope, receive, send)
 
 
@@ -211,6 +223,10 @@ async def _unless_gone(connection: Request, work: Awaitable[Found]) -> Found | N
     finally:
         working.cancel()
         leaving.cancel()
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "finetune-studio"}
 
 
 def _usage(last: AnswerPiece) -> dict[str, int]:

@@ -197,8 +197,8 @@ def run_app(app: ASGIApp, place: socket.socket, at_end: Callable[[], None]) -> N
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Free what is held here: uvicorn raises a TERM again, so nothing runs after this."""
-            await super().shutdown(sockets)
+            """Free what is held here, which also ends answers on their way: uvicorn raises a TERM again at its end."""
             at_end()
+            await super().shutdown(sockets)
 
     Server(config).run(sockets=[place])

@@ -137,6 +137,9 @@ def test_a_checkpoint_of_an_earlier_version_loses_its_path(run: RunFolder) -> No
     for path in (folder.files / "adapter").iterdir():
         assert b"/home/me" not in path.read_bytes(), path.name
     assert "# adapter" in (folder.files / "adapter" / "README.md").read_text()
+    from transformers import AutoTokenizer
+
+    assert AutoTokenizer.from_pretrained(folder.files / "adapter").chat_template, "that of the base"
 
 
 def test_a_finished_export_is_not_written_again(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,16 +18,13 @@ from interfaces.files import publish
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.artifacts.checkpoints import newest_checkpoint
+from trainer.artifacts.export import TOKENIZER_FILES
 from trainer.artifacts.model_card import CURVE, CardFacts, model_card
 from trainer.artifacts.stored_weights import CHANGE_THE_BASE, base_reference
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
 _PLAIN_NAME = re.compile(r"[\w.]+")
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-    "tokenizer.model", "chat_template.jinja", "chat_template.json",
-)  # fmt: skip
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 

@@ -16,9 +16,12 @@ from interfaces.folders import RunFolder
 from interfaces.problems import Code
 
 CARD = "README.md"
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "tokenizer.model", "chat_template.jinja", "chat_template.json",
+)  # fmt: skip
 FILES = (
-    CARD, "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "curve.svg",
-    "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+    CARD, "adapter_config.json", "adapter_model.safetensors", "curve.svg", *TOKENIZER_FILES
 )  # fmt: skip
 """What an adapter's folder holds. A checkpoint's folder also holds what only a resume needs."""
 
@@ -52,22 +55,29 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
 
 
 def write_adapter(
-    adapter: Path, target: Path, as_zip: bool, replaced: Mapping[str, str] = MappingProxyType({})
+    adapter: Path,
+    target: Path,
+    as_zip: bool,
+    replaced: Mapping[str, str] = MappingProxyType({}),
+    base: Path | None = None,
 ) -> None:
     """Write the files of an adapter, or those of a checkpoint that belong to its adapter, as a zip or a folder.
 
-    `replaced` are texts of files instead of the adapter's own. Weights don't compress, so nothing is compressed.
+    `replaced` are texts of files instead of the adapter's own. A checkpoint has no tokenizer: it is that of `base`.
+    Weights don't compress, so nothing is compressed.
     """
-    files = [adapter / name for name in FILES if (adapter / name).is_file() and name not in replaced]
+    places = {name: adapter for name in FILES if (adapter / name).is_file() and name not in replaced}
+    if base is not None and not set(TOKENIZER_FILES) & places.keys():
+        places |= {name: base for name in TOKENIZER_FILES if (base / name).is_file()}
     if not as_zip:
         target.mkdir()
-        for path in files:
-            shutil.copyfile(path, target / path.name)
+        for name, place in places.items():
+            shutil.copyfile(place / name, target / name)
         for name, text in replaced.items():
             (target / name).write_text(text, encoding="utf-8")
         return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for path in files:
-            archive.write(path, path.name)
+        for name, place in places.items():
+            archive.write(place / name, name)
         for name, text in replaced.items():
             archive.writestr(name, text)

@@ -12,15 +12,6 @@ _FRONT = re.compile(r"\A---\n(?P<front>.*?)\n---\n", re.DOTALL)
 _LOADING = re.compile(r"^## Load it\n.*?(?=^## |^<!-- |\Z)", re.DOTALL | re.MULTILINE)
 _LIBRARY = {"adapter": "peft", "merged": "transformers", "gguf": "gguf", "ollama": "gguf"}
 _LOAD = {
-    "adapter": """\
-```python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
-
-base = AutoModelForCausalLM.from_pretrained("{base}", dtype="auto")
-model = PeftModel.from_pretrained(base, ".")  # this folder
-```
-""",
     "merged": """\
 ```python
 from transformers import pipeline
@@ -43,21 +34,17 @@ ollama run my-model
 }
 
 
-def export_card(card: str, request: ExportRequest, base: str, proof: Proof | None) -> str:
-    """Return the card for exported files, given the adapter's own. Checkpoints have none: then it says less.
-
-    `base` is what the adapter calls its base model.
-    """
-    found = _FRONT.match(card) if "finetune-studio" in card else None  # PEFT's own card says nothing
-    named = {} if base.startswith(".") else {"base_model": base}
-    front = yaml.safe_load(found["front"]) if found else {**named, "tags": ["lora", "finetune-studio"]}
+def export_card(card: str, request: ExportRequest, proof: Proof | None) -> str:
+    """Return the card for exported files, given one of the adapter."""
+    found = _FRONT.match(card)
+    front = dict(yaml.safe_load(found["front"])) if found else {}
     front["library_name"] = _LIBRARY[request.kind]
     if "base_model" in front:
         relation = {"adapter": "adapter", "merged": "finetune"}.get(request.kind, "quantized")
         front["base_model_relation"] = relation
-    body = card[found.end() :] if found else f"\n# {request.name}\n\n## Load it\n"
-    if request.kind != "adapter" or not found:
-        loading = f"## Load it\n\n{_LOAD[request.kind].format(name=request.name, base=base)}\n"
+    body = card[found.end() :] if found else card
+    if request.kind != "adapter":
+        loading = f"## Load it\n\n{_LOAD[request.kind].format(name=request.name)}\n"
         body = _LOADING.sub(lambda _: loading, body, count=1)
     written = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, default_flow_style=None)
     return f"---\n{written}---\n{body.rstrip()}\n{_proof_section(request, proof)}"

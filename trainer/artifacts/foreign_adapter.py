@@ -101,9 +101,9 @@ def take_adapter(path: Path, target: Path, model: str, home: Home, tell: OnProgr
     try:
         with _opened(path) as source:
             settings, warnings = _settings_in(source)
-            base = model or _base_of(settings, warnings)
+            base = _base_of(model or settings.base_model_name_or_path or "", warnings)
             source.copy(WEIGHTS, staging / WEIGHTS, tell)
-        ranks = _ranks_in(staging / WEIGHTS, settings, _base_tensors(base, home), base)
+            ranks = _ranks_in(source.label, staging / WEIGHTS, settings, _base_tensors(base, home), base)
         rank = Counter(ranks.values()).most_common(1)[0][0]
         kept = settings.model_dump(include=_KEPT, exclude_none=True)
         written = {
@@ -194,8 +194,8 @@ def _settings_in(source: _Source) -> tuple[_Settings, list[Problem]]:
     try:
         settings = _Settings.model_validate(json.loads(text))
     except ValidationError as error:
-        field = ".".join(map(str, error.errors()[0]["loc"])) or CONFIG
-        raise refused(source.label, "setting_odd", field[:80]) from error
+        field = ".".join(map(str, error.errors()[0]["loc"]))
+        raise refused(source.label, "setting_odd" if field else "file_damaged", field[:80] or CONFIG) from error
     except (ValueError, RecursionError) as error:
         raise refused(source.label, "file_damaged", CONFIG) from error
     if settings.peft_type != "LORA":
@@ -215,10 +215,11 @@ def _settings_in(source: _Source) -> tuple[_Settings, list[Problem]]:
     return settings, [Problem.warning(Code.ADAPTER_SETTINGS_LEFT_OUT, value=found)] if found else []
 
 
-def _base_of(settings: _Settings, warnings: list[Problem]) -> str:
+def _base_of(named: str, warnings: list[Problem]) -> str:
     """Return the base model as a run names it. For a quantized copy, that is the original, with a warning."""
-    named = settings.base_model_name_or_path or ""
-    if named == PORTABLE_NAME:
+    if not named:
+        raise FineTuneError.of(Code.ADAPTER_BASE_MISSING)
+    if named in (PORTABLE_NAME, STARTER):
         return STARTER
     if _HUB_NAME.fullmatch(named):
         base = _QUANTIZED_COPY.sub("", named)
@@ -226,7 +227,7 @@ def _base_of(settings: _Settings, warnings: list[Problem]) -> str:
             warnings.append(Problem.warning(Code.ADAPTER_BASE_QUANTIZED, value=named, base=base))
         return base
     folder = Path(named).expanduser()
-    if named and folder.is_absolute() and (folder / "config.json").is_file():
+    if folder.is_absolute() and (folder / "config.json").is_file():
         return named
     raise FineTuneError.of(Code.ADAPTER_BASE_UNKNOWN, value=named[:200])
 
@@ -246,7 +247,7 @@ def _base_tensors(base: str, home: Home) -> dict[str, StoredTensor] | None:
 
 
 def _ranks_in(
-    path: Path, settings: _Settings, known: dict[str, StoredTensor] | None, base: str
+    label: str, path: Path, settings: _Settings, known: dict[str, StoredTensor] | None, base: str
 ) -> dict[str, int]:  # fmt: skip
     """Return the rank of each layer that has LoRA weights, after comparing their sizes with the base's, if it is `known`.
 
@@ -256,7 +257,7 @@ def _ranks_in(
     try:
         tensors = tensors_in(path)
     except (SafetensorError, OSError) as error:
-        raise refused(path.name, "file_damaged", WEIGHTS) from error
+        raise refused(label, "file_damaged", WEIGHTS) from error
     parts: dict[str, dict[str, StoredTensor]] = {}
     saved = {name.rpartition(".")[2] for name in settings.modules_to_save or ()}
     for name, tensor in tensors.items():
@@ -264,25 +265,27 @@ def _ranks_in(
         if found is not None:
             parts.setdefault(found["module"], {})[found["part"]] = tensor
         elif not saved & {*name.split(".")[-2:-1]} and (settings.bias == "none" or not name.endswith(".bias")):
-            raise refused(path.name, "holds_whole_layers", name[:120])
-    ranks = {module: _rank_of(module, found, known, base) for module, found in parts.items()}
+            raise refused(label, "holds_whole_layers", name[:120])
+    ranks = {module: _rank_of(label, module, found, known, base) for module, found in parts.items()}
     if not ranks:
-        raise refused(path.name, "file_damaged", WEIGHTS)
+        raise refused(label, "file_damaged", WEIGHTS)
     return ranks
 
 
-def _rank_of(module: str, parts: dict[str, StoredTensor], known: dict[str, StoredTensor] | None, base: str) -> int:
+def _rank_of(
+    label: str, module: str, parts: dict[str, StoredTensor], known: dict[str, StoredTensor] | None, base: str
+) -> int:
     pair = next(((parts[one], parts[other]) for one, other in _FACTORS.items() if {one, other} <= parts.keys()), None)
     if pair is None or any(len(one.shape) != 2 for one in pair) or pair[0].shape[0] != pair[1].shape[1]:
-        raise refused(WEIGHTS, "file_damaged", module[:120])
+        raise refused(label, "file_damaged", module[:120])
     rank = pair[0].shape[0]
     if not 1 <= rank <= MOST_RANK:
-        raise refused(WEIGHTS, "setting_odd", f"r ({rank})")
+        raise refused(label, "setting_odd", f"r ({rank})")
     if known is not None:
         name = f"{module}.weight"
         stored = known.get(name) or known.get(name.partition(".")[2])  # some leave out the first part of a name
         if stored is None or sorted(stored.shape) != sorted((pair[0].shape[1], pair[1].shape[0])):
-            raise refused(WEIGHTS, "other_base", base)
+            raise refused(label, "other_base", base)
     return rank
 
 

@@ -13,6 +13,7 @@ import torch
 from interfaces.errors import FineTuneError
 from interfaces.files import publish, read_json, write_text
 from interfaces.problems import Code
+from trainer.artifacts.export import TOKENIZER_FILES
 from trainer.artifacts.merged_model import MergedModel
 from trainer.tokens.template import ChatTemplate
 
@@ -20,7 +21,6 @@ SHARD_BYTES = 2_000_000_000
 CHUNK_ELEMENTS = 1 << 22
 """Numbers that are converted at once, so that a large tensor doesn't exist twice."""
 LARGEST_F16 = torch.finfo(torch.float16).max
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 _DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _FLOATS = {"F64", "F32", "F16", "BF16"}

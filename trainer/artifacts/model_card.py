@@ -94,10 +94,6 @@ class CardFacts:
 
 def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     """The card's Markdown."""
-    # The Hub would look up a local base by its bare folder name.
-    base = [f"base_model: {facts.base}"] if "/" in facts.base else []
-    front = ["---", "library_name: peft", *base, "tags: [lora, finetune-studio]", "---"]
-    lora = config.lora
     steps = (
         f"{facts.steps} steps of {config.per_device_train_batch_size} x {config.gradient_accumulation_steps} examples"
     )
@@ -111,10 +107,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
             "Training",
             f"{steps}, learning rate {config.learning_rate:g}, max_length {config.max_length}, seed {config.seed}",
         ),
-        (
-            "Adapter",
-            f"LoRA r={lora.r}, alpha={lora.lora_alpha:g}, dropout={lora.lora_dropout:g}, on {_targets(config)}",
-        ),
+        ("Adapter", _adapter(config)),
         ("Loss, first and last step", f"{_figure(facts.loss_first)} / {_figure(facts.loss_last)}"),
         ("Validation loss", _figure(facts.eval_loss)),
         ("Base model precision", _base_format(config, facts.dtype)),
@@ -136,7 +129,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     ]
     return "\n".join(
         [
-            *front,
+            *_front(facts.base),
             "",
             f"# {title}",
             "",
@@ -145,12 +138,37 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
             *curve,
             "## Load it",
             "",
-            _loading(config, facts),
+            _loading(config.model_name, facts.base, facts.revision, facts.dtype),
             stop,
             *settings,
             "",
         ]
     )
+
+
+def checkpoint_card(
+    config: FineTuneConfig, title: str, base: str, base_license: str, revision: str | None, dtype: str
+) -> str:
+    """The card of an adapter that has none of its own: one of a checkpoint, or from elsewhere."""
+    rows = [
+        ("Base model", base + (f" at {revision}" if revision else "")),
+        ("License of the base model", base_license or "not stated in its files"),
+        ("Adapter", _adapter(config)),
+    ]
+    table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    loading = _loading(config.model_name, base, revision, dtype)
+    return "\n".join([*_front(base), "", f"# {title}", "", *table, "", "## Load it", "", loading])
+
+
+def _front(base: str) -> list[str]:
+    # The Hub would look up a local base by its bare folder name.
+    named = [f"base_model: {base}"] if "/" in base else []
+    return ["---", "library_name: peft", *named, "tags: [lora, finetune-studio]", "---"]
+
+
+def _adapter(config: FineTuneConfig) -> str:
+    lora = config.lora
+    return f"LoRA r={lora.r}, alpha={lora.lora_alpha:g}, dropout={lora.lora_dropout:g}, on {_targets(config)}"
 
 
 def _settings(config: FineTuneConfig, facts: CardFacts) -> str:
@@ -173,15 +191,14 @@ def _plain(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _loading(config: FineTuneConfig, facts: CardFacts) -> str:
-    if config.model_name == STARTER:
+def _loading(model_name: str, base: str, revision: str | None, dtype: str) -> str:
+    if model_name == STARTER:
         return _LOAD_STARTER.format(
-            package=starter.PACKAGE, version=starter.VERSION, gguf=starter.GGUF,
-            sha256=starter.GGUF_SHA256, dtype=facts.dtype,
+            package=starter.PACKAGE, version=starter.VERSION, gguf=starter.GGUF, sha256=starter.GGUF_SHA256, dtype=dtype
         )  # fmt: skip
-    if facts.revision is None:
-        return _LOAD_FOLDER.format(base=facts.base, dtype=facts.dtype)
-    return _LOAD_HUB.format(base=facts.base, revision=f', revision="{facts.revision}"', dtype=facts.dtype)
+    if revision is None:
+        return _LOAD_FOLDER.format(base=base, dtype=dtype)
+    return _LOAD_HUB.format(base=base, revision=f', revision="{revision}"', dtype=dtype)
 
 
 def _targets(config: FineTuneConfig) -> str:

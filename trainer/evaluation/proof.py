@@ -39,7 +39,9 @@ PROMPTS = 10
 """Of each kind: taught ones from the run's data, and open ones from the general questions."""
 TOKENS = 16
 NEAR_TIE = 0.25
-"""A difference where the reference's margin is smaller is one of rounding."""
+"""A difference where the reference's margin is smaller is one of rounding to the number format."""
+EXACT_TIE = 0.005
+"""The same for number formats that keep every weight: two programs add the same products in another order."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,10 @@ def verdict(quantization: str | None, rows: Sequence[ProofRow]) -> bool | None:
     An adapter's own weights are exact: it has no number format.
     """
     different = [row for row in rows if row.differs_at is not None]
-    if quantization is None or quantization in EXACT:
-        return not different
-    if quantization in CLOSE:
-        return all(row.margin is not None and row.margin < NEAR_TIE for row in different)
-    return None
+    exact = quantization is None or quantization in EXACT
+    if not exact and quantization not in CLOSE:
+        return None
+    return all(row.margin is not None and row.margin < (EXACT_TIE if exact else NEAR_TIE) for row in different)
 
 
 def _taught(home: Home, config: FineTuneConfig) -> Iterator[Example]:

@@ -13,10 +13,10 @@ from interfaces.exports import QUANTIZATIONS, ExportKind, ExportRequest, Proof, 
 from interfaces.folders import Home
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
-from interfaces.run_records import Lineage, adapter_steps
+from interfaces.run_records import adapter_steps
 from interfaces.texts import sentence, texts
 from studio.exports.exports import ExportState, create, delete, named_export, state_of, submit
-from studio.exports.usage import Usage, usage_of
+from studio.exports.usage import Usage, base_here, run_here, usage_of
 from studio.runs.jobs import stop_job
 from studio.runs.state import RunState, named_run
 from studio.web.errors import PlainRoute
@@ -121,7 +121,7 @@ def _listed(folder: ExportFolder, language: Language) -> ShownExport:
 
 
 def _shown(state: ExportState, folder: ExportFolder, language: Language) -> ShownExport:
-    record, lineage = state.record, Lineage.of(folder.run)
+    record = state.record
     words = texts("reason", language)
     return ShownExport(
         run=state.run, number=state.number, request=state.request, state=state.state.value, over=state.over,
@@ -130,5 +130,5 @@ def _shown(state: ExportState, folder: ExportFolder, language: Language) -> Show
         there=state.there, substituted=record.substituted if record else 0,
         has_template=record.has_template if record else None, proof=record.proof if record else None,
         unproven=words[record.unproven] if record and record.unproven else "", pushed=record.pushed if record else "",
-        usage=usage_of(state.request, lineage.base.name if lineage else "BASE", state.run, state.number) if state.there and state.state is RunState.FINISHED else [],
+        usage=usage_of(state.request, base_here(folder.run), run_here(folder.run), state.number) if state.there and state.state is RunState.FINISHED else [],
     )  # fmt: skip

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Query, Request
 from fastapi import Path as PathParameter
@@ -206,7 +207,10 @@ def zipped(folder: Path, name: str, files: tuple[str, ...] = ()) -> StreamingRes
     """
     if not folder.is_dir():
         raise FineTuneError.of(Code.NO_ADAPTER, run=name)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
+    plain = quote(f"{name}.zip")
+    # Values of headers are Latin-1: other names are percent-encoded (RFC 6266).
+    named = f'filename="{plain}"' if plain == f"{name}.zip" else f"filename*=utf-8''{plain}"
+    headers = {"Content-Disposition": f"attachment; {named}"}
     return StreamingResponse(stream_zip(folder, files), media_type="application/zip", headers=headers)
 
 

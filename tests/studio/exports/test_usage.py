@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from interfaces.exports import ExportRequest
-from studio.exports.usage import usage_of
+from interfaces.folders import Home
+from studio.exports.usage import base_here, run_here, usage_of
+from tests.support.records import recorded_run
 
 
 def shown(kind: str, name: str) -> dict[str, str]:
@@ -37,3 +39,12 @@ def test_the_code_for_python_works(tiny_model: Path, tmp_path: Path, monkeypatch
     request = ExportRequest.model_validate({"kind": "adapter", "name": "adapter"})
     exec(usage_of(request, str(tiny_model), "my-run", 3)[0].text, {})
     exec(shown("merged", "model")["transformers"].replace("max_new_tokens=100", "max_new_tokens=2"), {})
+
+
+def test_a_run_and_its_base_are_called_as_they_are_found_here(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = recorded_run(home, model_name="starter")
+    assert base_here(run) == str(home.starter)
+    assert base_here(recorded_run(home, model_name="Qwen/Qwen3-0.6B")) == "Qwen/Qwen3-0.6B"
+    assert run_here(run) == f"{run.id} --home {home.path}"
+    monkeypatch.setenv("FINETUNE_HOME", str(home.path))
+    assert run_here(run) == run.id

@@ -6,6 +6,7 @@ import random
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -567,12 +568,12 @@ def test_exports_are_listed_downloaded_in_parts_and_deleted(served: tuple[TestCl
     assert (part.status_code, part.content) == (206, b"and more")
     assert "xllamacpp" in client.get(path).json()[0]["unproven"]
     merged = ExportFolder.create(run)
-    ExportRequest(kind="merged", name="mine").write(merged)
-    (merged.files / "mine").mkdir(parents=True)
-    (merged.files / "mine" / "config.json").write_text("{}")
-    ExportRecord(path=str(merged.files / "mine"), bytes=2).write(merged)
+    ExportRequest(kind="merged", name="我的模型").write(merged)
+    (merged.files / "我的模型").mkdir(parents=True)
+    (merged.files / "我的模型" / "config.json").write_text("{}")
+    ExportRecord(path=str(merged.files / "我的模型"), bytes=2).write(merged)
     zipped = client.get(f"{path}/2/download")
-    assert zipped.headers["content-disposition"].endswith('"mine.zip"')
+    assert unquote(zipped.headers["content-disposition"]).endswith("utf-8''我的模型.zip")
     assert client.delete(f"{path}/2").json() == {"deleted": True}
     assert client.get(f"{path}/2/download").json()["problems"][0]["code"] == "no_export"
     ExportFolder.create(run).config.write_text("{")

@@ -48,7 +48,7 @@ def front(card: str) -> dict[str, object]:
 
 
 def test_a_merged_model_and_a_gguf_are_loaded_in_their_own_way() -> None:
-    merged = export_card(OWN, request("merged", "f16"), "org/base", None)
+    merged = export_card(OWN, request("merged", "f16"), None)
     assert front(merged) == {
         "library_name": "transformers", "base_model": "org/base", "tags": ["lora", "finetune-studio"], "base_model_relation": "finetune",
     }  # fmt: skip
@@ -57,12 +57,12 @@ def test_a_merged_model_and_a_gguf_are_loaded_in_their_own_way() -> None:
     assert 'pipeline("text-generation", "."' in merged
     for kept in ("# Mine", "## Settings", "seed: 42", "<!-- evaluation -->", "<!-- /evaluation -->"):
         assert kept in merged
-    gguf = export_card(OWN, request("gguf", "q8_0"), "org/base", None)
+    gguf = export_card(OWN, request("gguf", "q8_0"), None)
     assert front(gguf)["library_name"] == "gguf"
     assert front(gguf)["base_model_relation"] == "quantized"
     assert "llama-server -m mine" in gguf
-    assert "ollama create" in export_card(OWN, request("ollama", "q8_0"), "org/base", None)
-    adapter = export_card(OWN, request("adapter"), "org/base", None)
+    assert "ollama create" in export_card(OWN, request("ollama", "q8_0"), None)
+    adapter = export_card(OWN, request("adapter"), None)
     assert "PeftModel" in adapter
     assert front(adapter)["base_model_relation"] == "adapter"
 
@@ -73,18 +73,6 @@ def test_the_proof_is_in_the_card() -> None:
         exported=Comparison(way="llama_cpp", number_format="q8_0", rows=rows),
         control=Comparison(way="run", number_format="bfloat16", rows=rows[1:] + rows[1:2]), tokens=16, passed=True,
     )  # fmt: skip
-    card = export_card(OWN, request("gguf", "q8_0"), "org/base", proof)
+    card = export_card(OWN, request("gguf", "q8_0"), proof)
     assert "the first 16 tokens of 19 of 20 answers" in card
     assert "in bfloat16: 20 of 20" in card
-
-
-def test_a_checkpoint_without_a_card_gets_a_small_one() -> None:
-    card = export_card("", request("merged", "f16"), "org/base", None)
-    assert front(card) == {
-        "base_model": "org/base", "tags": ["lora", "finetune-studio"], "library_name": "transformers", "base_model_relation": "finetune",
-    }  # fmt: skip
-    assert "# mine" in card
-    assert "pipeline(" in card
-    adapter = export_card("", request("adapter"), "./model", None)
-    assert "base_model" not in front(adapter), "it means nothing elsewhere"
-    assert 'from_pretrained("./model"' in adapter

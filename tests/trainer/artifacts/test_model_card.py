@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from interfaces.config import FineTuneConfig
-from trainer.artifacts.model_card import CardFacts, model_card
+from trainer.artifacts.model_card import CardFacts, checkpoint_card, model_card
 
 FACTS = CardFacts(
     base="Qwen/Qwen2.5-0.5B-Instruct", revision="abc123", dtype="bfloat16", train_rows=90, validation_rows=10,
@@ -50,3 +50,11 @@ def test_the_card_says_where_the_result_comes_from() -> None:
     assert "/private" not in card
     assert "not stated" in model_card(config, replace(FACTS, base_license=""))
     assert "curve.svg" not in model_card(config, FACTS)
+
+
+def test_a_checkpoint_has_a_card_of_its_own() -> None:
+    config = FineTuneConfig(model_name="starter", dataset="x")
+    card = checkpoint_card(config, "Mine", "org/base", "apache-2.0", None, "bfloat16")
+    for part in ("base_model: org/base", "# Mine", "apache-2.0", "LoRA r=16", "## Load it", "pip download"):
+        assert part in card
+    assert "base_model:" not in checkpoint_card(config, "Mine", "base", "", None, "bfloat16")

@@ -23,7 +23,9 @@ def row(differs_at: int | None = None, margin: float | None = None) -> ProofRow:
     ("quantization", "rows", "passed"),
     [
         (None, [row()], True),
-        ("f16", [row(), row(3, 0.001)], False),
+        ("f16", [row(), row(3, 0.001)], True),
+        ("f32", [row(), row(3, 0.01)], False),
+        (None, [row(3, None)], False),
         ("q8_0", [row(), row(3, 0.24)], True),
         ("bf16", [row(3, 0.26)], False),
         ("q8_0", [row(3, None)], False),
