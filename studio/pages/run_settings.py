@@ -28,10 +28,14 @@ class Difference(BaseModel):
 
 
 class RunSettings(BaseModel):
-    """`preset` is the one for the device of the run, with which the settings are compared."""
+    """`preset` is the one for the device of the run, with which the settings are compared.
+
+    What an imported adapter was trained on isn't known, so its run can't be repeated.
+    """
 
     model: str
     dataset: str
+    imported: bool
     header: dict[str, object]
     preset: str
     differences: list[Difference]
@@ -53,6 +57,7 @@ def settings_of(folder: RunFolder) -> RunSettings:
     imported = whole["dataset"] == UNKNOWN_DATA
     known = KNOWN_OF_IMPORTED if imported else tuple(whole)
     return RunSettings(
+        imported=imported,
         model=str(whole["model_name"]), dataset="" if imported else dataset_name(folder.home, str(whole["dataset"])),
         header={name: whole[name] for name in IN_THE_HEADER if name in known}, preset=preset,
         yaml=to_yaml({name: config[name] for name in ("model_name", "lora")} if imported else config),

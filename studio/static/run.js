@@ -147,10 +147,10 @@ class RunPage {
   }
 
   /** @param {import("./run_details.js").RunSettings} settings */
-  showSettings({ model, dataset, header }) {
+  showSettings({ model, dataset, imported, header }) {
     const values = Object.entries(header).map(([name, value]) => `${name} ${value}`);
     setText(this.parts.settings, [model.split("/").pop(), dataset, ...values].filter(Boolean).join(" · "));
-    this.root.toggleAttribute("data-imported", !dataset); // what it was trained on isn't known, so it can't be repeated
+    this.root.toggleAttribute("data-imported", imported); // it can't be repeated
   }
 
   /** The layout from top to bottom. @returns {HTMLElement[]} */

@@ -5,7 +5,7 @@ import { fill, heads, make, scrolling, setText } from "./dom.js";
 import { figure, size, written } from "./format.js";
 
 /** @typedef {{ step: number, size_bytes: number, validation_loss: number | null }} Checkpoint */
-/** @typedef {{ model: string, dataset: string, header: Record<string, unknown>, preset: string, differences: { name: string, value: unknown, preset: unknown }[], yaml: string }} RunSettings */
+/** @typedef {{ model: string, dataset: string, imported: boolean, header: Record<string, unknown>, preset: string, differences: { name: string, value: unknown, preset: unknown }[], yaml: string }} RunSettings */
 
 const NEAR_END = 40;
 const SETTLED_MS = 300;
