@@ -106,6 +106,7 @@ def test_recipes_set_the_form_and_own_ones_are_saved(new_page: Callable[..., Any
     radio(EN["recipe_quick"]).check()
     expect(setting(page, "num_train_epochs")).to_have_value("1")
     expect(radio(EN["recipe_quick"])).to_be_checked()
+    expect(page.get_by_text("3 settings differ from the preset.")).to_be_visible()  # the recipe has arrived everywhere
     rate = setting(page, "learning_rate")
     rate.fill("0.0001")
     rate.press("Tab")
