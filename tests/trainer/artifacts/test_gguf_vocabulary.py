@@ -29,6 +29,7 @@ def test_texts_have_the_same_tokens(tmp_path: Path, split: str) -> None:
         "ÄÖ ß 😀",
         "<|im_start|>user\n",
         "_x__1",
+        "naïve café: 1,234.5%",
     ]
     texts = [
         f"{one}{space}{other}{number}"
@@ -36,7 +37,7 @@ def test_texts_have_the_same_tokens(tmp_path: Path, split: str) -> None:
         for other in parts
         for number, space in enumerate(("", " ", "\n"))
     ]
-    assert len(texts) >= 190
+    assert len(texts) >= 200
     if split == "mistral":  # as in a conversation: only the very first text gets a space
         texts = [f"<|im_start|>{text}" for text in texts]
     for text in texts:
