@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -14,10 +13,11 @@ from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.events import Started
 from interfaces.exports import ExportRecord, ExportRequest
-from interfaces.files import publish, read_json, sha256_of, write_text
+from interfaces.files import publish, remove, sha256_of, write_text
 from interfaces.folders import FULL_DISK_BYTES
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code, Problem
+from trainer.artifacts.export import CARD
 from trainer.training.event_log import EventLog
 from trainer.training.job import AdapterJob, execute
 
@@ -97,14 +97,14 @@ class _Export(AdapterJob):
         self._events.phase("export", done, total, "bytes")
 
     def _write_adapter(self, base: Path, staged: Path, record: ExportRecord) -> None:
-        from trainer.artifacts.checkpoints import ADAPTER_CONFIG
         from trainer.artifacts.export import write_adapter
+        from trainer.artifacts.stored_weights import ADAPTER_CONFIG, base_reference, config_with_base
 
-        _remove(staged)
+        remove(staged)  # of an earlier attempt
         require_space(staged.parent, _size_of(self._adapter) + FULL_DISK_BYTES)
         # Checkpoints of earlier versions call their base by its path on this machine.
-        settings = {**(read_json(self._adapter / ADAPTER_CONFIG) or {}), "base_model_name_or_path": self._base_name}
-        replaced = {"README.md": self._card(record), ADAPTER_CONFIG: json.dumps(settings, indent=2) + "\n"}
+        named = config_with_base(self._adapter, base_reference(self._files.portable_name))
+        replaced = {CARD: self._card(record), ADAPTER_CONFIG: named}
         write_adapter(self._adapter, staged, self._request.name.endswith(".zip"), replaced, base)
 
     def _write_merged(self, base: Path, staged: Path, _record: ExportRecord) -> None:
@@ -118,7 +118,7 @@ class _Export(AdapterJob):
     def _write_ollama(self, base: Path, staged: Path, record: ExportRecord) -> None:
         from trainer.artifacts.ollama_folder import write_modelfile
 
-        _remove(staged)
+        remove(staged)  # of an earlier attempt
         staged.mkdir()
         weights = self._request.weights(staged)
         self._write_gguf(base, weights, record)
@@ -128,7 +128,7 @@ class _Export(AdapterJob):
         from trainer.artifacts.gguf_file import GGUFFile
         from trainer.artifacts.merged_model import MergedModel
 
-        _remove(staged)
+        remove(staged)  # of an earlier attempt
         tokenizer = self._adapter if (self._adapter / "tokenizer.json").is_file() else base
         file = GGUFFile(MergedModel(base, self._adapter), self._request.quantization or "f16")
         require_space(staged.parent, file.bytes + FULL_DISK_BYTES)
@@ -140,7 +140,7 @@ class _Export(AdapterJob):
         from trainer.artifacts.model_card import checkpoint_card
         from trainer.models.model_files import license_of
 
-        files, own = self._files, self._adapter / "README.md"
+        files, own = self._files, self._adapter / CARD
         card = own.read_text(encoding="utf-8") if own.is_file() else ""
         if "finetune-studio" not in card:  # there is none, or PEFT's, which says nothing
             card = checkpoint_card(
@@ -153,19 +153,13 @@ class _Export(AdapterJob):
         """The number format of the run."""
         return self._machine.dtype if self._machine else "float32"
 
-    @property
-    def _base_name(self) -> str:
-        from trainer.artifacts.stored_weights import base_reference
-
-        return base_reference(self._files.portable_name)
-
     def _write_card(self, record: ExportRecord) -> None:
         """Put the card, and the picture that it shows, into a folder of a model."""
         from trainer.artifacts.model_card import CURVE
 
         if self._request.kind not in ("merged", "ollama"):
             return
-        write_text(self._target / "README.md", self._card(record))
+        write_text(self._target / CARD, self._card(record))
         if (self._adapter / CURVE).is_file():
             shutil.copyfile(self._adapter / CURVE, self._target / CURVE)
         record.bytes = _size_of(self._target)
@@ -191,7 +185,7 @@ class _Export(AdapterJob):
             files = {target.name: target}
             if (self._adapter / CURVE).is_file():
                 files[CURVE] = self._adapter / CURVE
-        files["README.md"] = self._card(record).encode()
+        files[CARD] = self._card(record).encode()
         self._events.phase("push", 0, 1, "bytes")
         return push(
             list(files.items()), self._request.push, f"Upload {target.name}",
@@ -223,14 +217,6 @@ class _Export(AdapterJob):
         except BrokenProcessPool:
             log.exception("llama.cpp has ended its process")
             record.unproven = "runtime_crashed"
-
-
-def _remove(path: Path) -> None:
-    """Remove what an earlier attempt left: a file or a folder."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _size_of(path: Path) -> int:

@@ -88,10 +88,9 @@ class ServedModel:
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             asked.leave()
-            work.add_done_callback(lambda _: written.path.unlink(missing_ok=True))  # the child writes there until then
-            work.add_done_callback(
-                lambda _: work.cancelled() or work.exception()
-            )  # nobody's, once the listener has left
+            # Until it is done, the child writes there. An error after the listener has left is nobody's.
+            work.add_done_callback(lambda _: written.path.unlink(missing_ok=True))
+            work.add_done_callback(lambda _: work.cancelled() or work.exception())
 
 
 class StopTexts:

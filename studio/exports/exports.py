@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import time
 from pathlib import Path
 
 from interfaces.errors import FineTuneError
 from interfaces.exports import QUANTIZATIONS, ExportRecord, ExportRequest
+from interfaces.files import remove
 from interfaces.folders import RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
@@ -96,10 +96,9 @@ def delete(folder: ExportFolder) -> None:
     with contextlib.suppress(FineTuneError):  # a damaged request, which is deleted too
         staged = ExportRequest.of(folder).staged(folder)
     delete_job(folder)
-    if staged is not None and staged.is_dir():
-        shutil.rmtree(staged, ignore_errors=True)
-    elif staged is not None:
-        staged.unlink(missing_ok=True)
+    if staged is not None:
+        with contextlib.suppress(OSError):
+            remove(staged)
 
 
 def named_export(run: RunFolder, number: int) -> ExportFolder:

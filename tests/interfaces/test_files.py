@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.files import read_json, write_json
+from interfaces.files import read_json, remove, write_json
 
 
 def test_records_are_atomic(tmp_path: Path) -> None:
@@ -32,3 +32,11 @@ def test_threads_can_write_the_same_record_at_once(tmp_path: Path) -> None:
         list(pool.map(lambda number: write_json(path, {"number": number}), range(200)))
     assert (read_json(path) or {})["number"] in range(200)
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_files_and_folders_are_removed_if_they_are_there(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    (tmp_path / "file").write_text("x")
+    for name in ("folder", "file", "nothing"):
+        remove(tmp_path / name)
+    assert not list(tmp_path.iterdir())

@@ -18,14 +18,14 @@ from interfaces.files import publish
 from interfaces.folders import Home
 from interfaces.problems import Code
 from trainer.artifacts.checkpoints import newest_checkpoint
-from trainer.artifacts.export import TOKENIZER_FILES
+from trainer.artifacts.export import CARD, TOKENIZER_FILES
 from trainer.artifacts.model_card import CURVE, CardFacts, model_card
-from trainer.artifacts.stored_weights import CHANGE_THE_BASE, base_reference
+from trainer.artifacts.stored_weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CHANGE_THE_BASE, base_reference
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
 _PLAIN_NAME = re.compile(r"[\w.]+")
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 
 
 def add_adapter(
@@ -175,7 +175,7 @@ def save_adapter(
     model.peft_config["default"].base_model_name_or_path = base_reference(facts.base)
     model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
     _save_tokenizer(tokenizer, files, staging)
-    (staging / "README.md").write_text(model_card(config, facts), encoding="utf-8")
+    (staging / CARD).write_text(model_card(config, facts), encoding="utf-8")
     if facts.curve:
         (staging / CURVE).write_text(facts.curve, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)  # from an attempt that was stopped

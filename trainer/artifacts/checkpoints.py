@@ -7,7 +7,6 @@ newest checkpoint whose files all match their sha256.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +15,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from interfaces.errors import FineTuneError
-from interfaces.files import fsync, publish, read_json, sha256_of, write_json, write_text
+from interfaces.files import fsync, publish, sha256_of, write_json, write_text
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
+from trainer.artifacts.export import CARD
+from trainer.artifacts.stored_weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, config_with_base
 
 MANIFEST = "MANIFEST.json"
 SECRET = "training_args.bin"  # noqa: S105  a pickle that may contain the Hub token; a resume doesn't need it
-CARD = "README.md"
-"""PEFT's empty card, which names the base model by its path."""
-ADAPTER_CONFIG = "adapter_config.json"
 NEEDED = frozenset(
-    {ADAPTER_CONFIG, "adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"}
+    {ADAPTER_CONFIG, ADAPTER_WEIGHTS, "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"}
 )  # fmt: skip
 """If one of these is missing, the Trainer silently resumes with other weights, or not at all."""
 
@@ -73,9 +71,8 @@ def commit_checkpoint(
     """
     staged, target = folder.staging / f"checkpoint-{step}", folder.checkpoint(step)
     (staged / SECRET).unlink(missing_ok=True)
-    (staged / CARD).unlink(missing_ok=True)
-    settings = read_json(staged / ADAPTER_CONFIG) or {}
-    write_text(staged / ADAPTER_CONFIG, json.dumps({**settings, "base_model_name_or_path": base}, indent=2) + "\n")
+    (staged / CARD).unlink(missing_ok=True)  # PEFT's, which is empty and names the base model by its path
+    write_text(staged / ADAPTER_CONFIG, config_with_base(staged, base))
     files = {}
     for path in sorted(path for path in staged.rglob("*") if path.is_file()):
         files[str(path.relative_to(staged))] = _File(size=path.stat().st_size, sha256=sha256_of(path))

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from interfaces.errors import FineTuneError
-from interfaces.files import publish
+from interfaces.files import publish, remove
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
+from trainer.artifacts.stored_weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 CARD = "README.md"
 TOKENIZER_FILES = (
@@ -21,7 +22,7 @@ TOKENIZER_FILES = (
     "tokenizer.model", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
 FILES = (
-    CARD, "adapter_config.json", "adapter_model.safetensors", "curve.svg", *TOKENIZER_FILES
+    CARD, ADAPTER_CONFIG, ADAPTER_WEIGHTS, "curve.svg", *TOKENIZER_FILES
 )  # fmt: skip
 """What an adapter's folder holds. A checkpoint's folder also holds what only a resume needs."""
 
@@ -46,11 +47,8 @@ def export_adapter(folder: RunFolder, output_path: Path) -> Path:
         error.filename, error.filename2 = str(target), None  # name the requested path, not our temporary one
         raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        with contextlib.suppress(OSError):
+            remove(temporary)
     return target
 
 

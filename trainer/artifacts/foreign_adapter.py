@@ -32,11 +32,12 @@ from interfaces.folders import FULL_DISK_BYTES, Home
 from interfaces.model_folder import find_folder, is_path
 from interfaces.problems import Code, Problem
 from interfaces.trainer_jobs import ForeignAdapter, JobProgress, OnProgress
+from trainer.artifacts.stored_weights import ADAPTER_CONFIG as CONFIG
+from trainer.artifacts.stored_weights import ADAPTER_WEIGHTS as WEIGHTS
 from trainer.artifacts.stored_weights import CHANGE_THE_BASE, UNSUPPORTED, StoredTensor, base_reference, tensors_in
 from trainer.models.model_files import folder_files
 from trainer.models.starter import PORTABLE_NAME
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MOST_CONFIG_BYTES = 1_000_000
 MOST_TIMES_PACKED = 10
 """Weights hardly compress: a file that is unpacked to more than this multiple is made to fill the disk."""

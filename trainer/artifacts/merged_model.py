@@ -25,7 +25,7 @@ from safetensors import safe_open
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json
 from interfaces.problems import Code
-from trainer.artifacts.stored_weights import CHANGE_THE_BASE, UNSUPPORTED, tensors_in
+from trainer.artifacts.stored_weights import ADAPTER_WEIGHTS, CHANGE_THE_BASE, UNSUPPORTED, tensors_in
 
 ModelConfig = dict[str, Any]
 """config.json as transformers writes it."""
@@ -56,7 +56,7 @@ class MergedModel:
         if "quantization_config" in self.config:
             raise _unsupported("base_quantized")
         self.tensors = tensors_in(*sorted(base.glob("*.safetensors")))
-        self._adapter = adapter / "adapter_model.safetensors"
+        self._adapter = adapter / ADAPTER_WEIGHTS
         self._settings = _settings_of(adapter)
         self._updates = self._read_updates()
 

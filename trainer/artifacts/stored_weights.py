@@ -1,12 +1,16 @@
-"""What files of weights say of themselves, without loading them: no torch here."""
+"""What files of weights and adapters say of themselves, without loading them: no torch here."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import safe_open
 
+from interfaces.files import read_json
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Initializations of LoRA that also change the base's weights, so that its files aren't what the adapter belongs to."""
 UNSUPPORTED = (
@@ -47,3 +51,8 @@ def base_reference(portable_name: str) -> str:
     A bare folder name would be looked up on the Hub, where another user's model may have it; a path never is.
     """
     return portable_name if "/" in portable_name else f"./{portable_name}"
+
+
+def config_with_base(adapter: Path, base: str) -> str:
+    """Return the text of an adapter's config in which its base model has another name. PEFT writes the base's path."""
+    return json.dumps({**(read_json(adapter / ADAPTER_CONFIG) or {}), "base_model_name_or_path": base}, indent=2) + "\n"

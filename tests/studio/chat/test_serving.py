@@ -47,7 +47,7 @@ def test_the_newest_gguf_of_the_same_adapter_is_served(home: Home) -> None:
 
 
 class FakeChildren:
-    """Children that write what they are told, or fail."""
+    """Children that write the given pieces, or fail."""
 
     asked: Any = None
 

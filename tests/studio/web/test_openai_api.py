@@ -1,4 +1,4 @@
-"""OpenAI's format of answers and errors, and where an answer is cut, with a model that says what it is told to."""
+"""OpenAI's format of answers and errors, and where an answer is cut, with a model that says given pieces."""
 
 from __future__ import annotations
 
