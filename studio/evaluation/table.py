@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from interfaces.errors import FineTuneError
 from interfaces.evaluations import SIDES, EvaluationSpec
-from interfaces.folders import Home
+from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import EvaluationFolder
 from interfaces.run_records import RunMeta
 from studio.evaluation.scoring import EvaluationResult, answered, result_of
@@ -24,10 +24,15 @@ _KEYS = ["run", "name", "evaluation", "data", "checkpoint"]
 def finished_evaluations(home: Home) -> Iterator[tuple[EvaluationFolder, EvaluationSpec, EvaluationResult]]:
     """Yield the finished evaluations of all runs, those of the newest run first."""
     for run in run_folders(home):
-        for folder in reversed(EvaluationFolder.all_of(run)):
-            with contextlib.suppress(FineTuneError):  # another version wrote it
-                if run_state(folder) is RunState.FINISHED and (result := result_of(folder)) is not None:
-                    yield folder, EvaluationSpec.of(folder), result
+        yield from finished_of(run)
+
+
+def finished_of(run: RunFolder) -> Iterator[tuple[EvaluationFolder, EvaluationSpec, EvaluationResult]]:
+    """Yield the finished evaluations of a run, the newest first."""
+    for folder in reversed(EvaluationFolder.all_of(run)):
+        with contextlib.suppress(FineTuneError):  # another version wrote it
+            if run_state(folder) is RunState.FINISHED and (result := result_of(folder)) is not None:
+                yield folder, EvaluationSpec.of(folder), result
 
 
 def comparison(home: Home) -> pandas.DataFrame:

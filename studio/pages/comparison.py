@@ -14,8 +14,10 @@ from interfaces.errors import FineTuneError
 from interfaces.history import RunHistory
 from interfaces.problems import Code
 from interfaces.run_config import read_run_config
+from interfaces.texts import texts
 from studio.datasets.library import dataset_name
-from studio.evaluation.table import as_cell
+from studio.evaluation.statistics import Interval
+from studio.evaluation.table import as_cell, finished_of
 from studio.pages.form import flat
 from studio.runs.curves import pairs_of, whole_curves
 from studio.runs.state import RunSummary, summarize
@@ -47,6 +49,24 @@ class SettingValues(BaseModel):
     values: list[object]
 
 
+class Measurement(BaseModel):
+    """A run's value of a metric, with its interval of 95 % unless there are too few rows."""
+
+    value: float
+    interval: Interval | None
+    rows: int
+
+
+class ComparedMetric(BaseModel):
+    """A metric on a dataset, with its name in words, and what each run has reached; None without an evaluation there."""
+
+    dataset: str
+    dataset_name: str
+    metric: str
+    label: str
+    values: list[Measurement | None]
+
+
 class Answers(BaseModel):
     """A sample prompt, the base model's answer, and the newest answer of each run that was asked it."""
 
@@ -60,11 +80,12 @@ class Comparison(BaseModel):
 
     runs: list[ComparedRun]
     differences: list[SettingValues]
+    evaluations: list[ComparedMetric]
     answers: list[Answers]
     gone: list[str] = Field(default_factory=list)
 
 
-def compare(histories: Sequence[RunHistory], gone: Sequence[str] = ()) -> Comparison:
+def compare(histories: Sequence[RunHistory], gone: Sequence[str] = (), language: str = "en") -> Comparison:
     """Compare runs.
 
     Raises:
@@ -75,6 +96,7 @@ def compare(histories: Sequence[RunHistory], gone: Sequence[str] = ()) -> Compar
     return Comparison(
         runs=[_figures(history) for history in histories],
         differences=_differences(histories),
+        evaluations=_evaluations(histories, language),
         answers=_answers(histories),
         gone=list(gone),
     )
@@ -93,6 +115,12 @@ def comparison_as_csv(comparison: Comparison) -> str:
         table.writerow([name, *(getattr(one, name) for one in runs)])
     for setting in comparison.differences:
         table.writerow([setting.name, *(as_cell(value) for value in setting.values)])
+    for line in comparison.evaluations:
+        name = as_cell(f"{line.metric} ({line.dataset_name or line.dataset})")
+        table.writerow([name, *("" if one is None else one.value for one in line.values)])
+        for end in ("low", "high"):
+            ends = ("" if one is None or one.interval is None else getattr(one.interval, end) for one in line.values)
+            table.writerow([f"{name} {end}", *ends])
     return file.getvalue()
 
 
@@ -118,6 +146,25 @@ def _differences(histories: Sequence[RunHistory]) -> list[SettingValues]:
     names = [name for name in (configs[0] if configs else {}) if name not in _SEPARATE]
     values = {name: [config[name] for config in configs] for name in names}
     return [SettingValues(name=name, values=each) for name, each in values.items() if each.count(each[0]) < len(each)]
+
+
+def _evaluations(histories: Sequence[RunHistory], language: str) -> list[ComparedMetric]:
+    """Return each metric of each dataset, from every run's newest evaluation of its result there."""
+    words = texts("metric", language)
+    lines: dict[tuple[str, str], ComparedMetric] = {}
+    for place, history in enumerate(histories):
+        for _, spec, result in finished_of(history.folder):
+            for one in result.table if spec.step is None else ():
+                line = lines.setdefault(
+                    (spec.dataset, one.name),
+                    ComparedMetric(
+                        dataset=spec.dataset, dataset_name=spec.dataset_name, metric=one.name, label=words[one.name],
+                        values=[None] * len(histories),
+                    ),
+                )  # fmt: skip
+                if line.values[place] is None:
+                    line.values[place] = Measurement(value=one.tuned, interval=one.tuned_interval, rows=one.rows)
+    return [lines[key] for key in sorted(lines, key=lambda key: key[0])]
 
 
 def _answers(histories: Sequence[RunHistory]) -> list[Answers]:

@@ -4,13 +4,15 @@ import { ask, inWords, runPage } from "./api.js";
 import { chartTools, storedView } from "./chart_tools.js";
 import { CompareChart } from "./compare_chart.js";
 import { LEAST, colorOf, comparePage, figureRows, idsIn } from "./compare_view.js";
-import { button, fill, make, number, poll, scrolling, setText, statusLine } from "./dom.js";
+import { button, fill, make, number, pageLanguage, poll, scrolling, setText, statusLine } from "./dom.js";
+import { amount, range, titleOf } from "./evaluate_view.js";
 import { written } from "./format.js";
 
 /** @typedef {import("./compare_view.js").Comparison} Comparison */
 /** @typedef {import("./compare_view.js").Compared} Compared */
 
 const POLL_MS = 5000;
+const small = (/** @type {string} */ text) => (text ? make("small", {}, text) : null);
 
 class ComparePage {
   #shown = "";
@@ -21,12 +23,13 @@ class ComparePage {
     this.texts = texts;
     this.ids = idsIn(location.search);
     const asked = `runs=${encodeURIComponent(this.ids.join(","))}`;
-    this.path = `/api/runs/compare?${asked}`;
+    this.path = `/api/runs/compare?${asked}&language=${pageLanguage()}`;
     this.said = statusLine({ class: "fs-problem", hidden: true });
     this.few = make("p", { hidden: true }, texts.compare_few, " ", make("a", { href: "runs" }, texts.runs));
     this.chart = new CompareChart(texts, storedView());
     this.figures = make("div");
     this.settings = make("div");
+    this.evaluations = make("div");
     this.answers = make("div");
     this.whole = make(
       "div",
@@ -36,6 +39,7 @@ class ComparePage {
       chartTools(this.chart, texts, `/api/runs/compare.csv?${asked}`, "comparison"),
       this.chart.element,
       this.settings,
+      this.evaluations,
       this.answers,
     );
     root.append(make("h1", {}, texts.compare), this.said, this.few, this.whole);
@@ -91,12 +95,31 @@ class ComparePage {
         ? scrolling(texts.compared_settings, this.table(runs, [], set))
         : make("p", {}, texts.compared_same_settings),
     );
+    this.showEvaluations(comparison);
     const said = answers.map(({ prompt, before, after }) => this.row(prompt, [before, ...after.map((one) => one ?? "–")])); // prettier-ignore
     const table = said.length ? this.table(runs, [texts.before], said) : null;
     this.answers.replaceChildren(
       ...(table ? [make("h2", {}, texts.compared_answers), scrolling(texts.compared_answers, table)] : []),
     );
     await this.chart.put(runs);
+  }
+
+  /** Metrics with their intervals, one table for each dataset. @param {Comparison} comparison */
+  showEvaluations({ runs, evaluations }) {
+    const { texts } = this;
+    const sets = [...new Set(evaluations.map(({ dataset }) => dataset))];
+    const tables = sets.map((dataset) => {
+      const lines = evaluations.filter((one) => one.dataset === dataset);
+      const [{ dataset_name }] = lines;
+      const title = titleOf({ dataset, dataset_name, probe: !dataset, step: null }, texts);
+      const rows = lines.map(({ label, metric, values }) => {
+        const cells = values.map((one) => (one ? [amount(metric, one.value), small(range(metric, one.interval))] : ["–"])); // prettier-ignore
+        return make("tr", {}, make("th", { scope: "row" }, label), ...cells.map((parts) => make("td", {}, ...parts)));
+      });
+      return [make("h3", {}, title), scrolling(title, this.table(runs, [], rows))];
+    });
+    const none = make("p", {}, texts.compared_no_evaluation, " ", make("a", { href: "evaluate" }, texts.evaluate));
+    this.evaluations.replaceChildren(make("h2", {}, texts.evaluate), ...(tables.length ? tables.flat() : [none]));
   }
 
   /** @param {string} title @param {string[]} cells @param {number} best the column of the best value */

@@ -10,8 +10,10 @@ import { clock, figure, size } from "./format.js";
  *   run: import("./runs_view.js").Run, best_validation_loss: number | null, best_step: number | null, tokens: number,
  *   peak_memory_bytes: number | null, curves: { train: StepCurve, validation: Curve },
  * }} Compared
+ * @typedef {{ value: number, interval: import("./evaluate_view.js").Interval | null, rows: number }} Measurement
  * @typedef {{
  *   runs: Compared[], differences: { name: string, values: unknown[] }[],
+ *   evaluations: { dataset: string, dataset_name: string, metric: string, label: string, values: (Measurement | null)[] }[],
  *   answers: { prompt: string, before: string, after: (string | null)[] }[], gone: string[],
  * }} Comparison
  * @typedef {{ key: string, cells: string[], best: number }} Row

@@ -41,8 +41,12 @@ export function range(name, interval, signed = false) {
   return `${of(interval.low)} … ${of(interval.high)}`;
 }
 
-/** The name of what was evaluated. @param {Spec} spec @param {Record<string, string>} texts @param {(step: number) => string} step */
-export function titleOf(spec, texts, step) {
+/**
+ * The name of what was evaluated.
+ * @param {Pick<Spec, "dataset" | "dataset_name" | "probe" | "step">} spec @param {Record<string, string>} texts
+ * @param {(step: number) => string} [step]
+ */
+export function titleOf(spec, texts, step = String) {
   const parts = spec.dataset === "held_out" ? [texts.held_out] : spec.dataset ? [spec.dataset_name] : [];
   if (spec.probe) parts.push(texts.general_questions);
   return parts.join(" + ") + (spec.step === null ? "" : ` · ${step(spec.step)}`);

@@ -75,14 +75,14 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
     def read_changes(cursor: Annotated[str, Query(pattern=f"^{CURSOR}$")] = "") -> RunChanges:
         return changes_since(manager.home, cursor, histories)
 
-    def compared(ids: str) -> Comparison:
+    def compared(ids: str, language: Language = "en") -> Comparison:
         known = [run_id for run_id in dict.fromkeys(ids.split(",")) if run_id]
         there = [run_id for run_id in known if is_run(manager.home, run_id)]
-        return compare([history_of(run_id) for run_id in there], sorted(set(known) - set(there)))
+        return compare([history_of(run_id) for run_id in there], sorted(set(known) - set(there)), language)
 
     @router.get("/compare")
-    def read_comparison(runs: RunIds) -> Comparison:
-        return compared(runs)
+    def read_comparison(runs: RunIds, language: Language = "en") -> Comparison:
+        return compared(runs, language)
 
     @router.get("/compare.csv")
     def download_comparison(runs: RunIds) -> Response:

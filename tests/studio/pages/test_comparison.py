@@ -14,6 +14,7 @@ from interfaces.folders import Home
 from interfaces.history import RunHistory
 from studio.pages.comparison import MOST_POINTS, MOST_RUNS, compare, comparison_as_csv
 from studio.runs.names import rename_run
+from tests.support.evaluations import answers, question, recorded_evaluation
 from tests.support.records import recorded_run, step
 
 
@@ -67,3 +68,21 @@ def test_table_for_spreadsheets_holds_figures_and_settings_but_no_formula(home: 
     assert rows["id"] == [one.folder.id for one in runs]
     assert rows["learning_rate"] == ["0.001", "0.002"]
     assert rows["best_validation_loss"] == ["1.5", "1.5"]
+
+
+def test_evaluations_are_side_by_side_with_intervals(home: Home) -> None:
+    runs = [run(home), run(home), run(home)]
+    questions = [question(1, "Capital of France?", "Paris"), question(2, "Of Italy?", "Rome")]
+    for one, said in ((runs[0], "Paris"), (runs[0], "Lyon"), (runs[2], "Rome")):
+        lines = [*answers(1, "", said), *answers(2, "", "Rome")]
+        recorded_evaluation(one.folder, questions, lines, metrics=["exact_match"])
+    recorded_evaluation(runs[1].folder, questions, [*answers(1, "", "Paris")], step=3, metrics=["exact_match"])
+    comparison = compare(runs)
+    (exact,) = (line for line in comparison.evaluations if line.metric == "exact_match")
+    newest, none, last = exact.values
+    assert (newest and newest.value, none, last and last.value) == (0.5, None, 0.5)
+    assert newest is not None and newest.interval is not None and newest.interval.low < 0.5 < newest.interval.high
+    assert (exact.label, exact.dataset_name) == ("Exact match", "tests.jsonl")
+    rows = {row[0]: row[1:] for row in csv.reader(io.StringIO(comparison_as_csv(comparison)))}
+    assert rows["exact_match (tests.jsonl)"] == ["0.5", "", "0.5"]
+    assert float(rows["exact_match (tests.jsonl) low"][0]) < 0.5
