@@ -4,7 +4,6 @@
     RunFolder           one run
     Attempt             one start of a run; each resume is another attempt
     DatasetFolder       one dataset
-    WarmTrainerFolder   a trainer that waits for a run
 
 Paths are plain values: nothing here reads the environment, and a property never creates anything.
 """
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from interfaces.files import fsync, read_json
 from interfaces.run_control import Ticket
+from interfaces.warm_trainer_folder import WarmTrainerFolder
 
 FULL_DISK_BYTES = 1_000_000
 """A disk with fewer free bytes than this counts as full, regardless of what is to be written."""
@@ -138,6 +138,11 @@ class Home:
     def questions(self) -> Path:
         """Test questions of one's own."""
         return self.path / "questions.json"
+
+    @property
+    def sweeps(self) -> Path:
+        """One file for each sweep whose runs aren't all queued yet."""
+        return self.path / "sweeps"
 
     @property
     def chats(self) -> Path:
@@ -364,34 +369,3 @@ class DatasetFolder:
     def find_source(self) -> Path | None:
         """Return the unchanged source file, or None for a mix, which has none."""
         return next(iter(sorted(self.path.glob("source.*"))), None)
-
-
-@dataclass(frozen=True)
-class WarmTrainerFolder:
-    """A supervisor and its trainer without a run. Removing the folder ends both."""
-
-    path: Path
-
-    @property
-    def record(self) -> Path:
-        """The waiting processes and their environment's fingerprint; written last."""
-        return self.path / "trainer.json"
-
-    @property
-    def inbox(self) -> Path:
-        """A named pipe. One line with a run's folder and attempt assigns the trainer to that run."""
-        return self.path / "inbox"
-
-    @property
-    def ready(self) -> Path:
-        """The trainer writes this file once its libraries are loaded."""
-        return self.path / "ready"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "trainer.log"
-
-    @property
-    def lock(self) -> Path:
-        """The lock file. It is next to the folder, because the folder itself is removed and created again."""
-        return self.path.with_name(".warm-trainer.lock")

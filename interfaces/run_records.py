@@ -15,6 +15,18 @@ from interfaces.problems import Code
 from interfaces.records import read_as, read_record
 from interfaces.trainer_jobs import AdapterDifference
 
+SweepValue = int | float | bool | str
+
+
+class SweepPoint(BaseModel):
+    """A run's place in a sweep: the sweep's id and name, the run's number from 1, and the values it tries."""
+
+    id: str
+    name: str
+    number: int
+    runs: int
+    values: dict[str, SweepValue]
+
 
 class RunMeta(BaseModel):
     """`meta.json`: what a person calls the run and says of it, its model, and its datasets with their ids."""
@@ -28,6 +40,7 @@ class RunMeta(BaseModel):
     """It only measures steps, for the estimate."""
     tags: list[str] = Field(default_factory=list)
     note: str = ""
+    sweep: SweepPoint | None = None
 
     @classmethod
     def of(cls, folder: RunFolder) -> Self:

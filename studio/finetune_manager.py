@@ -18,7 +18,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import Settings, read_run_config, write_run_config
 from interfaces.run_control import StopRequest
-from interfaces.run_records import Reproduction, RunMeta
+from interfaces.run_records import Reproduction, RunMeta, SweepPoint
 from studio.datasets.library import dataset_name, with_datasets
 from studio.evaluation.evaluations import check_gate, create_for_gate
 from studio.runs.names import next_name
@@ -49,10 +49,12 @@ class FinetuneManager:
         self.home = home or Home.of(None, os.environ)
         self.queue = RunQueue(self.home)
 
-    def create_task(self, config: Settings, dataset_title: str = "", timing: bool = False) -> str:
+    def create_task(
+        self, config: Settings, dataset_title: str = "", timing: bool = False, sweep: SweepPoint | None = None
+    ) -> str:
         """Store a config as an immutable snapshot in a new run folder. Return the task's id.
 
-        `timing` marks a run that only measures steps.
+        `timing` marks a run that only measures steps, `sweep` one that tries some values.
 
         Pass the dataset as an id of the home (`ensure_dataset`), so that later changes of its file have no effect.
 
@@ -77,6 +79,7 @@ class FinetuneManager:
             dataset_id=reference,
             validation_id=validation,
             timing=timing,
+            sweep=sweep,
         ).write(folder)
         if expected is not None:
             write_json(folder.estimate, expected.run_record().to_json())

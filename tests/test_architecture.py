@@ -214,6 +214,7 @@ ELSEWHERE = {
             "models",
             "queue",
             "recipes",
+            "sweeps",
             "runs",
             "texts",
             "warm_trainer",

@@ -39,6 +39,7 @@ from studio.cli.queue import queue
 from studio.cli.reproduce import reproduce_commands
 from studio.cli.runs import runs_commands
 from studio.cli.serve import serve_commands
+from studio.cli.sweep import sweep
 
 if TYPE_CHECKING:
     from interfaces.problems import Problem
@@ -58,6 +59,7 @@ app.add_typer(evaluate_commands)
 app.add_typer(export_commands)
 app.add_typer(imports_commands)
 app.add_typer(serve_commands)
+app.add_typer(sweep, name="sweep")
 app.add_typer(estimate_commands)
 app.add_typer(models_commands)
 

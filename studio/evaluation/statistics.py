@@ -95,6 +95,17 @@ def mean_difference(
     return Difference(value=value, interval=interval, verdict="better" if (value < 0) == less_is_better else "worse")
 
 
+def student_interval(values: Sequence[float]) -> Interval | None:
+    """Return Student's interval of a mean (Student 1908), for values that scatter normally; None for fewer than two."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return None
+    mean = float(numpy.mean(values))
+    half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * numpy.std(values, ddof=1) / len(values) ** 0.5)
+    return Interval(low=mean - half, high=mean + half)
+
+
 def _bca(values: numpy.ndarray, weights: numpy.ndarray | None) -> Interval:
     """Return the BCa interval. The random numbers are always the same, so that a table can be reproduced."""
     from scipy.stats import bootstrap

@@ -39,6 +39,9 @@ def build_pages(manager: FinetuneManager, device: Device, language: str, secret:
     with pages.route(words["compare"], "/compare"):
         gr.Navbar(visible=False)
         build_compare_page(language)
+    with pages.route(words["sweep"], "/sweep"):
+        gr.Navbar(visible=False)
+        live_part("sweep", language, "sweep-live")
     with pages.route(words["try_it"], "/try"):
         gr.Navbar(visible=False)
         live_part("try", language, "try-live")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
@@ -19,7 +18,7 @@ from studio.datasets.library import dataset_name
 from studio.evaluation.statistics import Interval
 from studio.evaluation.table import as_cell, finished_of
 from studio.pages.form import flat
-from studio.runs.curves import pairs_of, whole_curves
+from studio.runs.curves import best_validation, pairs_of, whole_curves
 from studio.runs.state import RunSummary, summarize
 from studio.runs.status import Curves
 
@@ -116,7 +115,7 @@ def comparison_as_csv(comparison: Comparison) -> str:
     for setting in comparison.differences:
         table.writerow([setting.name, *(as_cell(value) for value in setting.values)])
     for line in comparison.evaluations:
-        name = as_cell(f"{line.metric} ({line.dataset_name or line.dataset})")
+        name = f"{line.metric} ({line.dataset_name or line.dataset})"
         table.writerow([name, *("" if one is None else one.value for one in line.values)])
         for end in ("low", "high"):
             ends = ("" if one is None or one.interval is None else getattr(one.interval, end) for one in line.values)
@@ -127,13 +126,11 @@ def comparison_as_csv(comparison: Comparison) -> str:
 def _figures(history: RunHistory) -> ComparedRun:
     run = summarize(history.folder, history)
     curves = whole_curves(history, MOST_POINTS)
+    best = best_validation(history)
     with history.lock:
-        losses, steps = history.validation.losses, history.validation.steps
-        finite = (index for index, loss in enumerate(losses) if math.isfinite(loss))
-        best = min(finite, key=losses.__getitem__, default=None)
         return ComparedRun(
             run=run, curves=curves, tokens=history.totals.tokens[-1], peak_memory_bytes=history.peak_memory_bytes,
-            best_validation_loss=None if best is None else losses[best], best_step=None if best is None else steps[best],
+            best_validation_loss=best[0] if best else None, best_step=best[1] if best else None,
         )  # fmt: skip
 
 

@@ -20,13 +20,14 @@ from studio.datasets.library import MOST_BYTES, dataset_name, find_dataset, with
 from studio.datasets.sample import SAMPLE, questions
 from studio.finetune_manager import FinetuneManager
 from studio.models.facts import model_facts
-from studio.pages.form import from_widgets, widget_values
+from studio.pages.form import controls, from_widgets, widget_values
 from studio.pages.live import live_part
 from studio.pages.review import changed_from, escaped, form_facts, review
 from studio.pages.settings_form import basic_form, data_form, more_form, name_form
 from studio.pages.yaml_form import read_yaml
 from studio.recipes import recipes_of
 from studio.sizing.estimate import with_changes
+from studio.sweeps.plan import sweepable
 
 
 def build_train_page(manager: FinetuneManager, device: Device, words: Texts, language: str, secret: str) -> None:
@@ -60,6 +61,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
             start_button = gr.Button(
                 words["start"], variant="primary", elem_id="train-start", size="lg", interactive=False
             )
+            live_part("sweep_form", language, "train-sweep", choices=sweep_choices(language))
             yaml_part = live_part("yaml", language, "train-yaml")
             yaml_said = gr.Markdown(visible=False, elem_id="train-yaml-said")
             live_part("warm_trainer", language, "train-warm-trainer")
@@ -167,6 +169,12 @@ QUESTIONS_ASKED = 3
 def _argument(name: str) -> str:
     """A setting's name as a keyword: 'lora.r' can't be one."""
     return name.replace(".", "__")
+
+
+def sweep_choices(language: str) -> list[tuple[str, str]]:
+    """(name, label with its name) of each setting that a sweep can vary."""
+    known = set(sweepable())
+    return [(one.name, f"{one.label} · {one.name}") for one in controls(language) if one.name in known]
 
 
 def preset_choices() -> list[tuple[str, str]]:

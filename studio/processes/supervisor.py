@@ -24,10 +24,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from interfaces.folders import Attempt, RunFolder, WarmTrainerFolder
+from interfaces.folders import Attempt, RunFolder
 from interfaces.job_folders import job_at
 from interfaces.process import ProcessIdentity
 from interfaces.run_control import FINAL_KINDS, Assignment, ProcessRecord, StopRequest, last_event
+from interfaces.warm_trainer_folder import WarmTrainerFolder
 from studio.processes.exit_record import MemoryKills, write_exit_record
 
 DISCARD_GRACE_SECONDS = 5.0

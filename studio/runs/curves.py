@@ -86,6 +86,13 @@ def curves_between(history: RunHistory, first: int, last: int) -> Curves:
         return Curves(train=_steps(history, *ends[0]), validation=_evaluations(history, *ends[1]))
 
 
+def best_validation(history: RunHistory) -> tuple[float, int] | None:
+    """Return the lowest finite validation loss, in nats per trained token, with its step; None if there is none."""
+    with history.lock:
+        points = zip(history.validation.losses, history.validation.steps, strict=True)
+        return min((point for point in points if math.isfinite(point[0])), default=None)
+
+
 def whole_curves(history: RunHistory, most: int) -> Curves:
     """Return the curves of a whole run with about `most` points each."""
     require_known(history.folder)

@@ -24,7 +24,7 @@ def next_name(home: Home, dataset: str) -> str:
     """Return a name for a new run on the dataset with this display name, one above the highest number in use."""
     name = dataset.removesuffix(".gz")
     stem = (name.removesuffix(next((end for end in SUFFIXES if name.endswith(end)), "")) or dataset)[:MOST_CHARACTERS]
-    numbered = re.compile(rf"{re.escape(stem)} #(\d{{1,9}})")
+    numbered = re.compile(rf"{re.escape(stem)} #(\d{{1,9}})(: .*)?")  # runs of a sweep add their values
     found = (numbered.fullmatch(_name_of(RunFolder(path))) for path in home.runs.glob("*"))
     return f"{stem} #{max((int(match[1]) for match in found if match), default=0) + 1}"
 

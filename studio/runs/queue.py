@@ -27,7 +27,7 @@ from interfaces.job_folders import EvaluationFolder, ExportFolder, job_named
 from interfaces.problems import Code
 from interfaces.run_config import read_run_config
 from interfaces.run_control import DeviceLock, StopRequest, Ticket
-from interfaces.run_records import RunMeta
+from interfaces.run_records import RunMeta, SweepPoint
 from studio.processes.launcher import Launcher, launcher_of
 from studio.runs.state import is_being_started, run_state
 from studio.sizing.devices import chosen_device, detect_devices
@@ -52,6 +52,7 @@ class Waiting(BaseModel):
     name: str
     device: str
     position: int
+    sweep: SweepPoint | None = None
 
 
 class QueueRecord(BaseModel):
@@ -81,10 +82,11 @@ class RunQueue:
         )
         return [
             Waiting(
-                run=job.id, kind=_kind_of(job),
-                name=RunMeta.of(job.run).name, device=self._device_of(job, ticket), position=position,
+                run=job.id, kind=_kind_of(job), name=meta.name, device=self._device_of(job, ticket), position=position,
+                sweep=meta.sweep if job is job.run else None,
             )
             for position, (ticket, job) in enumerate(tickets, start=1)
+            for meta in [RunMeta.of(job.run)]
         ]  # fmt: skip
 
     def _job(self, ticket: Path) -> RunFolder:

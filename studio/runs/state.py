@@ -32,7 +32,7 @@ from interfaces.job_folders import job_named
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
 from interfaces.run_control import StopMode, StopRequest
-from interfaces.run_records import Lineage, RunMeta
+from interfaces.run_records import Lineage, RunMeta, SweepPoint
 from studio.processes.launcher import Launcher, launcher_of
 
 STARTING_SECONDS = 10.0
@@ -128,6 +128,7 @@ class RunSummary(BaseModel):
     timing: bool = False
     tags: list[str] = Field(default_factory=list)
     note: str = ""
+    sweep: SweepPoint | None = None
     gate: str = ""
     """'passed' or 'failed', if the run's recipe has a gate that has been decided."""
     sparkline: list[float]
@@ -165,6 +166,7 @@ def summarize(folder: RunFolder, history: RunHistory | None = None) -> RunSummar
             timing=meta.timing,
             tags=meta.tags,
             note=meta.note,
+            sweep=meta.sweep,
             gate=_gate(folder),
             sparkline=[round(loss, 4) for loss in thinned if math.isfinite(loss)],
         )

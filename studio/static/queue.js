@@ -5,7 +5,11 @@ import { button, fill, heads, make, poll, replaceRows, scrolling, setText, statu
 
 const POLL_MS = 2000;
 
-/** @typedef {{ run: string, kind: string, name: string, position: number, device: string }} Waiting */
+/**
+ * @typedef {{
+ *   run: string, kind: string, name: string, position: number, device: string, sweep: { id: string, name: string } | null,
+ * }} Waiting
+ */
 
 class Queue {
   /** @type {{ paused: boolean, waiting: Waiting[], running: Record<string, string> }} */
@@ -125,6 +129,20 @@ class Queue {
     return row;
   }
 
+  /** The waiting runs of a sweep as one. @param {Waiting[]} runs */
+  sweepRow(runs) {
+    const [{ position, device, sweep }] = runs;
+    if (!sweep) return this.row(runs[0]);
+    const stop = button(this.texts.sweep_stop, () => this.act(`/api/sweeps/${sweep.id}/stop`), "fs-small", {
+      "aria-label": `${this.texts.sweep_stop}: ${sweep.name}`,
+      "data-key": `${sweep.id}-stop`,
+    });
+    const link = make("a", { href: `sweep?sweep=${sweep.id}` }, sweep.name);
+    const count = make("small", {}, fill(this.texts.sweep_waiting, { count: runs.length }));
+    const cells = [[String(position)], [link, count], [make("div", { class: "fs-actions" }, stop)], [device]];
+    return make("tr", {}, ...cells.map((parts) => make("td", {}, ...parts)));
+  }
+
   async refresh() {
     let answer;
     try {
@@ -152,7 +170,12 @@ class Queue {
     setText(this.said, `${paused ? texts.queue_paused : ""} ${held}`.trim());
     replaceRows(
       this.rows,
-      waiting.map((one) => this.row(one)),
+      waiting.flatMap((one, place) => {
+        const { sweep } = one;
+        if (!sweep) return [this.row(one)];
+        const first = waiting.findIndex((other) => other.sweep?.id === sweep.id) === place;
+        return first ? [this.sweepRow(waiting.filter((other) => other.sweep?.id === sweep.id))] : [];
+      }),
     );
   }
 }

@@ -9,9 +9,11 @@ import { ImportAdapter } from "./import_adapter.js";
 import { LiveTable } from "./live_table.js";
 import { sparkPoints } from "./run_view.js";
 import { shownRuns, updated } from "./runs_view.js";
+import { grouped, stateCounts } from "./sweep_view.js";
 import { Trash } from "./trash.js";
 
 /** @typedef {import("./runs_view.js").Run} Run */
+/** @typedef {import("./sweep_view.js").Family} Family */
 
 const POLL_MS = 2000;
 const MINUTE_MS = 60000;
@@ -48,13 +50,13 @@ class RunsPage {
   constructor(root, texts) {
     this.texts = texts;
     const columns = ["name", "state", "step", "loss", "validation_loss", "time", "started_column"];
-    /** @type {LiveTable<Run>} */
+    /** @type {LiveTable<Run | Family>} */
     this.list = new LiveTable(texts, {
       name: texts.runs,
       columns: ["", ...columns.map((name) => texts[name]), ""],
       path: "/api/runs/changes",
       empty: texts.no_runs,
-      row: (item) => this.row(item),
+      row: (item) => ("runs" in item ? this.familyRow(item) : this.row(item)),
     });
     this.said = this.list.said;
     const start = demoButton(texts, (error) => this.list.fail(error), "fs-primary");
@@ -142,13 +144,14 @@ class RunsPage {
     if (this.timed) this.timed.hidden = !this.#runs.some((run) => run.timing);
     const ids = new Set(found.map((run) => run.id)); // nothing is deleted that isn't shown
     for (const id of this.#chosen) if (!ids.has(id)) this.#chosen.delete(id);
-    this.list.show(found.slice(0, this.#most), this.#runs.length ? texts.no_runs_match : texts.no_runs);
+    const entries = grouped(found, this.#runs);
+    this.list.show(entries.slice(0, this.#most), this.#runs.length ? texts.no_runs_match : texts.no_runs);
     this.tools.hidden = !this.#runs.length;
     this.demo.hidden = this.#runs.length > 0;
-    this.more.hidden = found.length <= this.#most;
+    this.more.hidden = entries.length <= this.#most;
     setText(
       this.more,
-      fill(texts.show_more, { count: Math.min(found.length - this.#most, PAGE), total: found.length }),
+      fill(texts.show_more, { count: Math.min(entries.length - this.#most, PAGE), total: entries.length }),
     );
     this.showChosen();
   }
@@ -215,17 +218,54 @@ class RunsPage {
     this.trash.refresh();
   }
 
-  /** @param {Run} item */
-  choice(item) {
+  /** @param {{ id: string, name: string }} item @param {string[]} ids what it chooses */
+  choice(item, ids = [item.id]) {
     const name = fill(this.texts.choose_run, { name: item.name || item.id });
     const box = make("input", { type: "checkbox", "aria-label": name, "data-key": `${item.id}-choose` });
-    box.checked = this.#chosen.has(item.id);
+    box.checked = ids.some((id) => this.#chosen.has(id));
     box.addEventListener("change", () => {
-      if (box.checked) this.#chosen.add(item.id);
-      else this.#chosen.delete(item.id);
+      for (const id of ids)
+        if (box.checked) this.#chosen.add(id);
+        else this.#chosen.delete(id);
       this.show();
     });
     return box;
+  }
+
+  /** The runs of a sweep as one row. @param {Family} item */
+  familyRow(item) {
+    const { texts } = this;
+    const { id, name, runs, best, seconds, started } = item;
+    const link = make("a", { href: `sweep?sweep=${encodeURIComponent(id)}`, "data-key": `${id}-open` }, name);
+    const about = make("small", {}, [texts.sweep, fill(texts.sweep_runs, { count: runs.length }), runs[0].dataset].join(" · ")); // prettier-ignore
+    const states = stateCounts(runs).map(([state, count]) =>
+      make("span", { class: "fs-state", "data-state": state }, `${count} ${texts[`state_${state}`]}`),
+    );
+    const over = runs.every((run) => run.over);
+    const small = (/** @type {string} */ key, /** @type {string} */ text, /** @type {() => void} */ work) =>
+      button(text, work, "fs-small", { "data-key": `${id}-${key}` });
+    const stop = () => small("stop", texts.sweep_stop, () => this.act(post(`/api/sweeps/${id}/stop`)));
+    const ids = runs.map((run) => run.id);
+    const remove = () => small("delete", texts.delete, () => this.remove(ids));
+    const cells = [
+      [this.choice(item, ids)],
+      [link, about],
+      states,
+      ["–"],
+      ["–"],
+      [figure(best)],
+      [clock(seconds)],
+      [this.when(started)],
+      [make("div", { class: "fs-actions" }, over ? remove() : stop())],
+    ];
+    return make("tr", { class: "fs-family" }, ...cells.map((parts) => make("td", {}, ...parts)));
+  }
+
+  /** How long ago it started. @param {number | null} started */
+  when(started) {
+    if (!started) return make("span", {}, "–");
+    const title = new Date(1000 * started).toLocaleString(pageLanguage());
+    return make("span", { title }, ago(pageLanguage(), started, Date.now() / 1000));
   }
 
   /** @param {Run} item */
@@ -259,12 +299,6 @@ class RunsPage {
     const name = item.name || item.id;
     const link = make("a", { href: runPage(item.id), "data-key": `${item.id}-open`, title: item.id }, name);
     const state = make("span", { class: "fs-state", "data-state": item.state }, this.texts[`state_${item.state}`]);
-    const when = item.started ? new Date(1000 * item.started).toLocaleString(pageLanguage()) : "";
-    const started = make(
-      "span",
-      { title: when },
-      item.started ? ago(pageLanguage(), item.started, Date.now() / 1000) : "–",
-    );
     const cells = [
       [this.choice(item)],
       [link, ...this.about(item)],
@@ -273,7 +307,7 @@ class RunsPage {
       [make("span", { class: "fs-loss" }, figure(item.train_loss_last), spark(item.sparkline))],
       [figure(item.eval_loss)],
       [clock(item.seconds)],
-      [started],
+      [this.when(item.started)],
       [this.actions(item)],
     ];
     return make("tr", {}, ...cells.map((parts) => make("td", {}, ...parts)));

@@ -6,7 +6,7 @@
  *   id: string, name: string, state: string, over: boolean, model: string, dataset: string, step: number,
  *   total_steps: number, train_loss_last: number | null, eval_loss: number | null, started: number | null,
  *   seconds: number, attempts: number, resumable: boolean, sparkline: number[], timing: boolean, tags: string[], note: string,
- *   gate: string,
+ *   gate: string, sweep: { id: string, name: string, number: number, runs: number, values: Record<string, unknown> } | null,
  * }} Run
  * @typedef {"newest" | "name" | "loss" | "validation" | "duration"} Order
  */
@@ -29,7 +29,7 @@ const ORDERS = {
 
 /**
  * The runs that have all words of `text` in their name, model, dataset, id, tags or note (`#word` in a tag), and the
- * state if one is chosen. Queued runs are in the queue above, and timing runs are hidden, unless they are asked for.
+ * state if one is chosen. Queued runs are in the queue above (those of a sweep are listed with it), and timing runs are hidden, unless they are asked for.
  * @param {Run[]} runs
  * @param {{ text: string, state: string, order: Order, timing?: boolean }} wanted
  */
@@ -38,7 +38,9 @@ export function shownRuns(runs, { text, state, order, timing = false }) {
   const has = (/** @type {Run} */ run) => {
     const tags = run.tags.map((tag) => `#${tag}`).join(" ");
     const all = `${run.name} ${run.id} ${run.model} ${run.dataset} ${tags} ${run.note}`.toLowerCase();
-    return (state ? run.state === state : run.state !== "queued") && words.every((word) => all.includes(word));
+    return (
+      (state ? run.state === state : run.state !== "queued" || run.sweep) && words.every((word) => all.includes(word))
+    );
   };
   return runs.filter((run) => (timing || !run.timing) && has(run)).sort(ORDERS[order]);
 }

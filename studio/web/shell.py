@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from interfaces.texts import texts
 from studio.web.errors import language_of
 
-_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs|compare|try|evaluate|export|models|settings|help)/?")
+_PAGE = re.compile(r"/(en|zh)/?(|datasets|run|runs|compare|sweep|try|evaluate|export|models|settings|help)/?")
 _STYLES = "".join(
     f'<link rel="stylesheet" href="/ui-assets/{name}.css">'
-    for name in ("studio", "data", "run", "shell", "train", "try")
+    for name in ("studio", "data", "run", "shell", "train", "try", "pages")
 )
 _SCRIPT = '<script type="module" src="/ui-assets/shell.js"></script>'
 _THEME = """<script>
@@ -48,7 +48,12 @@ _LANG = {"en": "en", "zh": "zh-CN"}
 _PLACES = {
     "train": "", "runs": "runs", "datasets": "datasets", "models": "models", "try_it": "try", "evaluate": "evaluate", "studio_settings": "settings", "help": "help",
 }  # fmt: skip
-_NAMES = {path: name for name, path in _PLACES.items()} | {"run": "run", "compare": "compare", "export": "export_page"}
+_NAMES = {path: name for name, path in _PLACES.items()} | {
+    "run": "run",
+    "compare": "compare",
+    "sweep": "sweep",
+    "export": "export_page",
+}
 """The key of each page's name, by the last part of its path."""
 
 

@@ -1,5 +1,6 @@
 """The queue in the browser: seen, put in another order, left and joined again, paused; and a failure with its fix."""
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
 EN = texts("page")
+sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
+expect = sync_api.expect
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +151,51 @@ def test_background_tab_notifies_about_finished_run(new_page: Callable[..., Any]
     (folder.path / "go on").touch()
     page.wait_for_function("window.news.length > 0")
     assert page.evaluate("window.news") == [["waits: finished", "Loss 0.3333"]]
+
+
+def test_sweep_is_one_row_survives_a_killed_studio_and_ends_with_a_table(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
+) -> None:
+    home = studio.home
+    RunQueue(home).pause()
+    page = new_page()
+    page.goto(f"{studio.url}/en/")
+    page.get_by_role("button", name=EN["take_sample"]).click()
+    page.get_by_text(re.compile("100 of 100")).first.wait_for()
+    page.get_by_role("button", name=EN["sweep_open"]).click()
+    dialog = page.get_by_role("dialog", name=EN["sweep_title"])
+    rates = dialog.get_by_label(EN["sweep_values"]).first
+    rates.fill("1e-4, 2e-4, fast")
+    dialog.get_by_text("learning_rate is 'fast'").wait_for()
+    rates.fill("1e-4, 2e-4")
+    page.screenshot(path=tmp_path / "sweep-form.png")
+    dialog.get_by_role("button", name="Start 4 runs").click()
+    page.wait_for_url("**/en/sweep?*")
+    table = page.get_by_role("region", name=EN["sweep"]).locator("tbody tr")
+    expect(table).to_have_count(4)
+    expect(page.get_by_text("4 runs · 4 queued")).to_be_visible()
+
+    studio.kill()
+    studio.start()
+    page.goto(studio.link)
+    page.goto(f"{studio.url}/en/runs")
+    waiting_row = page.locator("#runs-queue tbody tr").filter(has_text="4 runs wait")
+    waiting_row.wait_for()
+    row = page.locator(".fs-runs tbody tr").filter(has_text="Sweep · 4 runs")
+    expect(row).to_have_count(1)
+    waiting_row.get_by_role("button", name=re.compile(EN["sweep_stop"])).click()
+    expect(row).to_contain_text("4 stopped")
+    row.get_by_role("link").first.click()
+    page.get_by_role("button", name=EN["sweep_resume"]).click()
+    expect(page.get_by_text("4 runs · 4 queued")).to_be_visible()
+    RunQueue(home).resume()
+    expect(page.get_by_text("4 runs · 4 finished")).to_be_visible()
+    expect(page.get_by_text(EN["sweep_no_validation"])).to_be_visible()
+    page.screenshot(path=tmp_path / "sweep.png", full_page=True)
+    page.get_by_role("link", name="Compare the best 4 runs").click()
+    settings = page.get_by_role("region", name=EN["compared_settings"]).locator("tbody tr")
+    expect(settings.filter(has_text="learning_rate")).to_contain_text(re.compile("0.0001.*0.0002"))
+    page.go_back()
+    page.get_by_role("button", name=EN["sweep_delete"]).click()
+    page.get_by_role("button", name=EN["undo"]).click()
+    expect(page.get_by_text("4 runs · 4 finished")).to_be_visible()

@@ -81,7 +81,9 @@ def test_evaluations_are_side_by_side_with_intervals(home: Home) -> None:
     (exact,) = (line for line in comparison.evaluations if line.metric == "exact_match")
     newest, none, last = exact.values
     assert (newest and newest.value, none, last and last.value) == (0.5, None, 0.5)
-    assert newest is not None and newest.interval is not None and newest.interval.low < 0.5 < newest.interval.high
+    assert newest is not None
+    assert newest.interval is not None
+    assert newest.interval.low < 0.5 < newest.interval.high
     assert (exact.label, exact.dataset_name) == ("Exact match", "tests.jsonl")
     rows = {row[0]: row[1:] for row in csv.reader(io.StringIO(comparison_as_csv(comparison)))}
     assert rows["exact_match (tests.jsonl)"] == ["0.5", "", "0.5"]

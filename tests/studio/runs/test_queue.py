@@ -52,7 +52,9 @@ def test_second_run_waits_without_process_then_starts(queue: RunQueue) -> None:
     assert queue.to_record().model_dump() == {
         "paused": False,
         "running": {"cpu": first.id},
-        "waiting": [{"run": second.id, "kind": "run", "name": "finishes", "device": "cpu", "position": 1}],
+        "waiting": [
+            {"run": second.id, "kind": "run", "name": "finishes", "device": "cpu", "position": 1, "sweep": None}
+        ],
     }
     let_go(first)  # nobody looks after the queue from here on
     until(lambda: run_state(second) is RunState.FINISHED)
