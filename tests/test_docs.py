@@ -35,7 +35,7 @@ def test_every_command_of_the_readme_is_understood() -> None:
         assert name.endswith("finetune")
         flags = [argument for argument in arguments if argument.startswith("--") and argument != "--help"]
         words = [argument for argument in arguments if not argument.startswith("-")]
-        verb = words[: 2 if words[:1] == ["data"] else 1]
+        verb = words[: 2 if words[:1] in (["data"], ["sweep"]) else 1]
         shown = subprocess.run(
             [Path(sys.executable).parent / "finetune", *verb, "--help"], capture_output=True, text=True, check=True,
             env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
