@@ -57,6 +57,7 @@ ROOMS = (
     _room("studio.sizing", 3, "The resource estimate and device detection: arithmetic, no torch.", "psutil pydantic pynvml"),
     _room("studio.models", 2, "Models: catalog, architectures, local files, access to the Hub.", "huggingface_hub pydantic"),
     _room("studio.evaluation", 5, "Evaluations: metrics, intervals, gates, blind votes, and the table.", "jsonschema numpy pandas pydantic referencing regex rouge_score sacrebleu scipy"),
+    _room("studio.storage", 5, "What lies on the disk and how much of it, and clean-ups that can be undone.", "pydantic"),
     _room("studio.exports", 5, "Exports: queued, listed, and the names of their files."),
     _room("studio.chat", 5, "Chats with runs: who answers, the turns on disk, and the children that answer.", "markdown_it psutil pydantic"),
     _room("studio.datasets", 2, "The dataset library, and the sample data.", "pydantic"),

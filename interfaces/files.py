@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 def remove(path: Path) -> None:
     """Remove a file or a whole folder, if it is there."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -214,6 +214,7 @@ ELSEWHERE = {
             "models",
             "queue",
             "recipes",
+            "storage",
             "sweeps",
             "runs",
             "texts",

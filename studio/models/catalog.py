@@ -9,19 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel
-
 from interfaces.config import STARTER
 from studio.models.architecture import Architecture
-
-
-class LocalModel(BaseModel):
-    """A model in the Hugging Face cache."""
-
-    id: str
-    path: str
-    download_bytes: int
-
 
 Tier = Literal["best", "alternative", "caution", "more", "starter"]
 
@@ -126,25 +115,6 @@ CATALOG = (
     ),
 )  # fmt: skip
 BY_ID = {entry.id: entry for entry in CATALOG}
-
-
-def local_models() -> list[LocalModel]:
-    """List the models in the Hugging Face cache that can be trained: those with a config and safetensors."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    try:
-        repositories = scan_cache_dir().repos
-    except CacheNotFound:
-        return []
-    found = []
-    for repository in repositories:
-        files = {file.file_name: file.size_on_disk for revision in repository.revisions for file in revision.files}
-        weights = [size for name, size in files.items() if name.endswith(".safetensors")]
-        if repository.repo_type == "model" and weights and "config.json" in files:
-            place = str(repository.repo_path)
-            found.append(LocalModel(id=repository.repo_id, path=place, download_bytes=sum(weights)))
-    return sorted(found, key=lambda model: model.id)
 
 
 def parameters(count: int | None) -> str:

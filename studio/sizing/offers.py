@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PresetConfigs
 from interfaces.texts import texts
@@ -31,6 +32,24 @@ class Offer(BaseModel):
     total_bytes: int
     fit_level: FitLevel
     fit: FitRecord | None
+
+
+class Need(BaseModel):
+    """The memory that a model takes with the recommended settings for this machine."""
+
+    total_bytes: int
+    fit_level: FitLevel
+
+
+def need_of(home: Home, model: str) -> Need | None:
+    """Return the memory that training a model takes here; None if its architecture can't be trained."""
+    device = usable_device(detect_devices())
+    settings = PresetConfigs.for_device(device).model_copy(update={"model_name": model})
+    try:
+        found = assess(home, settings, device).estimate
+    except (FineTuneError, OSError):
+        return None
+    return Need(total_bytes=found.total_bytes, fit_level=found.fit_level)
 
 
 def offers_of(home: Home, language: str = "en") -> list[Offer]:

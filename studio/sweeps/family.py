@@ -133,8 +133,8 @@ def family(home: Home, sweep: str) -> list[tuple[RunFolder, SweepPoint]]:
 def stop_sweep(manager: FinetuneManager, sweep: str) -> int:
     """Remove its waiting runs from the queue, and ask its active ones to save and stop. Return how many those were."""
     home = manager.home
-    (home.sweeps / f"{sweep}.json").unlink(missing_ok=True)
     runs = [run for run, _ in family(home, sweep)]
+    (home.sweeps / f"{sweep}.json").unlink(missing_ok=True)
     stopped = 0
     # The waiting runs come first: otherwise the next one would start once the active one has ended.
     for run in [*(run for run in reversed(runs) if run.is_waiting), *runs]:

@@ -32,6 +32,7 @@ from studio.models.hub_access import fill_environment
 from studio.processes.warm_trainer import end_warm_trainer
 from studio.runs.supervised_trainer import SupervisedTrainer
 from studio.sizing.devices import detect_devices, usable_device
+from studio.storage.cleanup import finish_due_always
 from studio.sweeps.family import complete_sweeps
 from studio.web.auth import LOCAL_NAMES, Auth
 from studio.web.connections import BACKLOG, PatientProtocol, SlowBodies, bound_log, make_room_for_files
@@ -47,6 +48,7 @@ from studio.web.routes.models import models_router
 from studio.web.routes.queue import queue_router
 from studio.web.routes.recipes import recipes_router
 from studio.web.routes.runs import runs_router
+from studio.web.routes.storage import storage_router
 from studio.web.routes.sweeps import sweeps_router
 from studio.web.routes.warm_trainer import warm_trainer_router
 from studio.web.shell import Shell
@@ -69,6 +71,7 @@ def build_app(
     app = FastAPI(title="Finetune Studio", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(runs_router(manager))
     app.include_router(sweeps_router(manager))
+    app.include_router(storage_router(home))
     app.include_router(queue_router(manager.queue))
     jobs = DatasetJobs()
     app.include_router(datasets_router(home, jobs))
@@ -177,6 +180,7 @@ def serve(
     app = build_app(home, token, LOCAL_NAMES | {host}, warm_trainer, manager)
     threading.Thread(target=manager.queue.tend_always, name="queue", daemon=True).start()
     threading.Thread(target=catch_up, args=(home,), name="ends", daemon=True).start()
+    threading.Thread(target=finish_due_always, args=(home,), name="clean-ups", daemon=True).start()
     threading.Thread(target=complete_sweeps, args=(manager,), name="sweeps", daemon=True).start()
     if resume_interrupted:
         manager.resume_interrupted()

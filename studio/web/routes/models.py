@@ -15,11 +15,12 @@ from interfaces.model_folder import is_path
 from interfaces.problems import Code
 from interfaces.trainer_jobs import OnProgress, WrittenPath
 from studio.jobs import DatasetJobs
-from studio.models.catalog import LocalModel, local_models
 from studio.models.facts import FoundModel, found_on_hub, model_facts
 from studio.models.hub_access import HubAccess, access_of, choose_endpoint, forget_token, keep_token
+from studio.models.local import LocalModel, delete_model, local_models
 from studio.processes.trainer_child import TrainerChild
-from studio.sizing.offers import Offer, offers_of
+from studio.runs.state import RunSummary, list_runs
+from studio.sizing.offers import Need, Offer, need_of, offers_of
 from studio.web.errors import PlainRoute
 from studio.web.routes.texts import Language
 
@@ -38,6 +39,13 @@ class ShownModel(BaseModel):
     job: str | None
 
 
+class ModelHere(LocalModel):
+    """A model on this machine with the runs that were trained on it, the newest first, and the memory it needs."""
+
+    runs: list[str]
+    need: Need | None
+
+
 def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     """The routes of one home's models."""
     router = APIRouter(prefix="/api/models", route_class=PlainRoute)
@@ -49,8 +57,26 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         return offers_of(home, language)
 
     @router.get("/here")
-    def read_here() -> list[LocalModel]:
-        return local_models()
+    def read_here() -> list[ModelHere]:
+        used = runs_by_model()
+        return [
+            ModelHere(**dict(one), runs=[run.id for run in used.get(one.id, [])], need=need_of(home, one.id))
+            for one in local_models(home)
+        ]
+
+    def runs_by_model() -> dict[str, list[RunSummary]]:
+        used: dict[str, list[RunSummary]] = {}
+        for run in list_runs(home):
+            used.setdefault(run.model, []).append(run)
+        return used
+
+    @router.post("/delete")
+    def delete(model: Annotated[str, Body(embed=True)]) -> dict[str, int]:
+        """Delete a model that nothing uses at the moment."""
+        busy = [run.id for run in runs_by_model().get(model, []) if not run.over]
+        if busy or model in downloads:
+            raise FineTuneError.of(Code.MODEL_IN_USE, model=model[:LONGEST_NAME], run=(busy or [model])[0])
+        return {"freed_bytes": delete_model(home, model)}
 
     @router.get("/search")
     def search(text: str) -> list[FoundModel]:

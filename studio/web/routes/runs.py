@@ -6,7 +6,7 @@ import asyncio
 import io
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -42,6 +42,8 @@ from studio.web.routes.texts import Language
 from studio.web.uploads import received
 
 CHUNK_BYTES = 1 << 20
+_LARGE_BYTES = 1 << 30
+"""Larger entries get 64-bit sizes; the format needs them from 4 GiB on."""
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "README.md")
 RunIds = Annotated[str, Query(max_length=2000)]
 """Ids separated by commas, as in the page's address."""
@@ -211,7 +213,8 @@ def zipped(folder: Path, name: str, files: tuple[str, ...] = ()) -> StreamingRes
     # Values of headers are Latin-1: other names are percent-encoded (RFC 6266).
     named = f'filename="{plain}"' if plain == f"{name}.zip" else f"filename*=utf-8''{plain}"
     headers = {"Content-Disposition": f"attachment; {named}"}
-    return StreamingResponse(stream_zip(folder, files), media_type="application/zip", headers=headers)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and (not files or path.name in files))
+    return StreamingResponse(stream_zip(folder, paths), media_type="application/zip", headers=headers)
 
 
 class _Pipe(io.RawIOBase):
@@ -232,15 +235,18 @@ class _Pipe(io.RawIOBase):
         return taken
 
 
-def stream_zip(folder: Path, files: tuple[str, ...] = ()) -> Iterator[bytes]:
-    """Stream the files of a folder, or those with these names, as a zip that is stored neither in memory nor on disk."""
+def stream_zip(folder: Path, paths: Iterable[Path]) -> Iterator[bytes]:
+    """Stream files of a folder as a zip that is stored neither in memory nor on disk. What vanishes meanwhile is left out."""
     pipe = _Pipe()
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file() and (not files or path.name in files)):
-            with (
-                path.open("rb") as source,
-                archive.open(zipfile.ZipInfo.from_file(path, path.relative_to(folder)), "w") as target,
-            ):
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+        for path in paths:
+            try:
+                source = path.open("rb")
+                entry = zipfile.ZipInfo.from_file(path, path.relative_to(folder), strict_timestamps=False)
+            except OSError:
+                continue
+            # A run that is active appends to its files: the size at the start doesn't decide how the entry is written.
+            with source, archive.open(entry, "w", force_zip64=entry.file_size > _LARGE_BYTES) as target:
                 while piece := source.read(CHUNK_BYTES):
                     target.write(piece)
                     yield pipe.take()
