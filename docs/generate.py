@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,17 @@ def errors_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def glossary() -> str:
+    """studio/pages/glossary.json: docs/glossary.md as the Help page shows it."""
+    lines = (DOCS / "glossary.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")][1:]
+    terms = [
+        {"en": {"term": row[0], "meaning": row[2]}, "zh": {"term": row[1].split(", ")[0], "meaning": row[3]}}
+        for row in rows
+    ]
+    return json.dumps(terms, ensure_ascii=False, indent=1) + "\n"
+
+
 def architecture() -> str:
     """docs/architecture.md, with the picture of its rooms as docs/laws.py has them."""
     before, _, rest = (DOCS / "architecture.md").read_text(encoding="utf-8").partition(BEGIN)
@@ -88,6 +100,7 @@ DOCUMENTS: dict[Path, Callable[[], str]] = {
     DOCS / "settings.md": settings_table,
     DOCS / "errors.md": errors_table,
     DOCS / "architecture.md": architecture,
+    DOCS.parent / "studio/pages/glossary.json": glossary,
     **{DOCS.parent / room.name.replace(".", "/") / "README.md": law_of(room) for room in ROOMS if room.has_readme},
 }
 

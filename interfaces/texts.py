@@ -8,6 +8,7 @@ phase          the phases of a run
 page           the pages
 label          the settings' labels, by their dotted names
 reading        what the curves of a run say (`studio/runs/reading.py`)
+advice         what to do when something happens, for the Help page
 model          what each recommended model is good for, by its id
 help, unit     help and units of the settings in Chinese; the English ones are in `interfaces/config.py`
 

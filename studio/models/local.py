@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -100,12 +101,10 @@ def delete_model(home: Home, model: str) -> int:
         remove(home.starter)
         return here.bytes
     cache = scan_cache_dir(hub_cache())
-    revisions = [
-        revision.commit_hash
-        for repository in cache.repos
-        if repository.repo_id == model and repository.repo_type == "model"
-        for revision in repository.revisions
-    ]
-    strategy = cache.delete_revisions(*revisions)
+    repositories = frozenset(one for one in cache.repos if one.repo_id == model and one.repo_type == "model")
+    # Only this repository: a copy under another name has the same commits, by which revisions are deleted.
+    strategy = replace(cache, repos=repositories).delete_revisions(
+        *(revision.commit_hash for one in repositories for revision in one.revisions)
+    )
     strategy.execute()
     return strategy.expected_freed_size

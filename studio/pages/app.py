@@ -60,6 +60,7 @@ def build_pages(manager: FinetuneManager, device: Device, language: str, secret:
     with pages.route(words["help"], "/help"):
         gr.Navbar(visible=False)
         gr.Markdown(words["help_text"], elem_id="help-text")
+        live_part("help", language, "help-entries")
     pages.state_session_capacity = STATES_KEPT
     return pages
 

@@ -15,6 +15,8 @@ from interfaces.run_config import Settings
 from interfaces.texts import texts
 
 Kind = Literal["number", "whole", "choice", "switch", "text", "lines"]
+GROUPS = ("training", "lora", "data", "model", "memory", "saving")
+"""The groups of settings, in the order in which they are shown."""
 HIDDEN = {"schema_version", "output_dir", "model_name", "dataset", "columns"}
 """Settings that another part of the page, or the manager, fills in."""
 

@@ -9,12 +9,9 @@ from gradio.components import Component
 
 from interfaces.run_config import Settings
 from interfaces.texts import Texts
-from studio.pages.form import Control, controls, step_of, to_widget
+from studio.pages.form import GROUPS, Control, controls, step_of, to_widget
 from studio.pages.live import live_part
 from studio.pages.review import USUAL_LEARNING_RATES
-
-GROUPS = ("training", "lora", "data", "model", "memory", "saving")
-
 
 BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
 """Settings that depend on the data."""

@@ -24,7 +24,9 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from interfaces.files import write_json
 from interfaces.folders import Attempt, Home, RunFolder
+from interfaces.records import read_record
 from interfaces.run_control import Assignment, ProcessRecord
 from studio.processes.supervisor import WARM_TRAINER, WARM_TRAINER_BYTES, resident_bytes
 
@@ -47,6 +49,19 @@ def warm_trainer_state(home: Home) -> WarmTrainerState:
         return WarmTrainerState(state="none", memory_bytes=0)
     waits = home.warm_trainer.ready.exists()
     return WarmTrainerState(state="waiting" if waits else "loading", memory_bytes=resident_bytes(trainer.pid))
+
+
+def warm_trainer_wanted(home: Home) -> bool:
+    """Return whether a warm trainer is to be kept, as the home's settings say; yes by default."""
+    return (read_record(home.settings) or {}).get("warm_trainer") is not False
+
+
+def want_warm_trainer(home: Home, wanted: bool) -> None:
+    """Keep a warm trainer from now on, or none."""
+    home.path.mkdir(parents=True, exist_ok=True)
+    write_json(home.settings, {**(read_record(home.settings) or {}), "warm_trainer": wanted})
+    if not wanted:
+        end_warm_trainer(home)
 
 
 def keep_warm_trainer(home: Home, command: list[str] | None = None) -> bool:

@@ -13,8 +13,9 @@ export class ChosenModel {
   #running = "";
   #halted = false;
 
-  /** @param {Record<string, any>} texts @param {HubAccess} access @param {() => void} known */
-  constructor(texts, access, known) {
+  /** @param {Record<string, any>} texts @param {HubAccess} access @param {() => void} known @param {string} [id] of its element */
+  constructor(texts, access, known, id) {
+    this.onDownloaded = () => {};
     this.known = known;
     this.texts = texts;
     this.access = access;
@@ -24,7 +25,7 @@ export class ChosenModel {
     this.look = button(texts.look_up, () => this.lookUp(), "", { hidden: true });
     this.stop = button(texts.download_stop, () => this.halt(), "fs-small", { hidden: true });
     const parts = [this.said, this.bar, this.fetch, this.look, this.stop];
-    this.element = make("p", { class: "fs-row", id: "fs-chosen-model" }, ...parts);
+    this.element = make("p", { class: "fs-row", ...(id ? { id } : {}) }, ...parts);
   }
 
   /** @param {string | undefined} model */
@@ -101,5 +102,6 @@ export class ChosenModel {
     this.bar.hidden = this.stop.hidden = true;
     await this.refresh();
     if (failed) setText(this.said, failed);
+    else if (!this.#halted) this.onDownloaded();
   }
 }

@@ -65,7 +65,7 @@ export function start(root, { texts, language }, gradio) {
     true,
   );
   const sheet = sheetOf(texts, tables.element);
-  const chosen = new ChosenModel(texts, access, known);
+  const chosen = new ChosenModel(texts, access, known, "fs-chosen-model");
   const open = button(texts.model_change, () => openSheet(), "fs-small", {
     id: "fs-change-model",
     "aria-haspopup": "dialog",

@@ -1,8 +1,8 @@
 // The models to choose from: recommended ones, those on this machine, and those of the Hub.
 // @ts-check
-import { ask, inWords } from "./api.js";
-import { button, fill, heads, make, number, onEnter, scrolling, setText, statusLine } from "./dom.js";
-import { changesInWords, clock, parameters, size } from "./format.js";
+import { ask, inWords, post, runPage } from "./api.js";
+import { button, fill, heads, make, number, onEnter, pageLanguage, scrolling, setText, statusLine } from "./dom.js";
+import { ago, changesInWords, clock, parameters, size } from "./format.js";
 import { Tabs } from "./tabs.js";
 
 /**
@@ -15,8 +15,14 @@ import { Tabs } from "./tabs.js";
  *   id: string, parameters: number | null, path: string | null, download_bytes: number, license: string,
  *   gated: boolean, downloads?: number,
  * }} Model
+ * @typedef {{
+ *   id: string, path: string, download_bytes: number, bytes: number, license: string, used: number | null, runs: string[],
+ *   need: { total_bytes: number, fit_level: string } | null,
+ * }} ModelHere
  * @typedef {import("./fit.js").ModelFit} ModelFit
  */
+
+const SHOWN_RUNS = 3;
 
 export class ModelTables {
   /** @type {Offer[]} */
@@ -28,6 +34,8 @@ export class ModelTables {
   /** @param {Record<string, any>} texts @param {import("./hub_access.js").HubAccess} access @param {(id: string) => void} choose @param {boolean} [ofForm] whether a form's settings are what is estimated */
   constructor(texts, access, choose, ofForm = false) {
     this.ofForm = ofForm;
+    /** @type {((id: string) => void) | null} */
+    this.onDownload = null;
     this.texts = texts;
     this.access = access;
     this.onChoose = choose;
@@ -92,6 +100,15 @@ export class ModelTables {
     return button(this.texts.choose, () => this.onChoose(id), "fs-small", { "aria-label": label, "data-key": id });
   }
 
+  /** What can be done with a model that may be downloaded. @param {string} id @param {string} name @param {boolean} here */
+  actions(id, name, here) {
+    const { texts } = this;
+    if (here || !this.onDownload) return this.chooser(id, name);
+    const label = `${texts.download_now}: ${name}`;
+    const fetch = button(texts.download_now, () => this.onDownload?.(id), "fs-small", { "aria-label": label });
+    return make("div", { class: "fs-actions" }, this.chooser(id, name), fetch);
+  }
+
   /** @param {string} name @param {string[]} columns keys of texts @param {HTMLElement[]} rows */
   table(name, columns, rows) {
     const head = heads(...columns.map((key) => this.texts[key]));
@@ -136,7 +153,7 @@ export class ModelTables {
       ["download_column", where],
     ]; // prettier-ignore
     const tier = make("span", { class: "fs-tier", "data-tier": offer.tier }, texts[`tier_${offer.tier}`]);
-    const row = this.row([document.createTextNode(`${offer.name} `), tier, small(offer.advice)], cells, this.chooser(offer.id, offer.name)); // prettier-ignore
+    const row = this.row([document.createTextNode(`${offer.name} `), tier, small(offer.advice)], cells, this.actions(offer.id, offer.name, !!offer.path)); // prettier-ignore
     if (offer.id === this.#chosen) row.setAttribute("aria-current", "true");
     return row;
   }
@@ -169,7 +186,7 @@ export class ModelTables {
         ["access_column", one.gated ? this.texts.access_gated : this.texts.access_open],
         ["downloads_column", one.downloads === undefined ? "–" : number(one.downloads || 0)],
       ];
-      return this.row([document.createTextNode(one.id)], cells, this.chooser(one.id, one.id));
+      return this.row([document.createTextNode(one.id)], cells, this.actions(one.id, one.id, !!one.path));
     });
     return this.table(name, columns, rows);
   }
@@ -193,7 +210,7 @@ export class ModelTables {
   async readHere() {
     const { texts } = this;
     try {
-      /** @type {Model[]} */
+      /** @type {ModelHere[]} */
       const models = await ask("/api/models/here");
       const empty = make("p", { class: "fs-hint" }, texts.models_none_here);
       this.here.replaceChildren(models.length ? this.localTable(models) : empty);
@@ -202,9 +219,48 @@ export class ModelTables {
     }
   }
 
-  /** @param {Model[]} models */
+  /** @param {ModelHere[]} models */
   localTable(models) {
-    const rows = models.map((one) => this.row([document.createTextNode(one.id)], [["disk_column", size(one.download_bytes)], ["folder_column", one.path ?? ""]], this.chooser(one.id, one.id))); // prettier-ignore
-    return this.table(this.texts.models_here, ["model_column", "disk_column", "folder_column"], rows);
+    const columns = ["model_column", "disk_column", "license_column", "memory_here", ...(this.ofForm ? [] : ["library_used_by", "last_used"])]; // prettier-ignore
+    return this.table(this.texts.models_here, columns, models.map((one) => this.localRow(one))); // prettier-ignore
+  }
+
+  /** @param {ModelHere} one */
+  localRow(one) {
+    const { texts } = this;
+    const badge = (/** @type {NonNullable<ModelHere["need"]>} */ need) =>
+      make("span", { class: "fs-badge", "data-level": need.fit_level }, `${size(need.total_bytes)} · ${texts[need.fit_level]}`); // prettier-ignore
+    /** @type {[string, Node[] | string][]} */
+    const cells = [
+      ["disk_column", size(one.bytes)],
+      ["license_column", one.license || "–"],
+      ["memory_here", one.need ? [badge(one.need)] : "–"],
+    ];
+    const choose = this.chooser(one.id, one.id);
+    if (this.ofForm) return this.row([document.createTextNode(one.id)], cells, choose);
+    const links = one.runs.slice(0, SHOWN_RUNS).map((run) => make("a", { href: runPage(run) }, run));
+    const more = one.runs.length > SHOWN_RUNS ? [document.createTextNode(` +${one.runs.length - SHOWN_RUNS}`)] : [];
+    const used = one.used ? ago(pageLanguage(), one.used, Date.now() / 1000) : "–";
+    cells.push(["library_used_by", links.length ? [...links, ...more] : "–"], ["last_used", used]);
+    const remove = button(texts.delete, () => this.remove(one), "fs-small", { "aria-label": `${texts.delete}: ${one.id}` }); // prettier-ignore
+    const name = [document.createTextNode(one.id), make("small", { class: "fs-path" }, one.path)];
+    return this.row(name, cells, make("div", { class: "fs-actions" }, choose, remove));
+  }
+
+  /** Delete a model from this machine, once that is confirmed. @param {ModelHere} one */
+  async remove(one) {
+    const { texts } = this;
+    const used = one.runs.length ? fill(texts.model_delete_used, { count: one.runs.length }) : "";
+    const sure = fill(texts.model_delete_sure, { model: one.id, size: size(one.bytes) });
+    if (!confirm([sure, used].filter(Boolean).join(" "))) return;
+    let words;
+    try {
+      const { freed_bytes: freed } = await post("/api/models/delete", { model: one.id });
+      words = fill(texts.model_deleted, { model: one.id, size: size(freed) });
+    } catch (error) {
+      words = inWords(error, texts);
+    }
+    await this.readHere();
+    this.here.prepend(make("p", { class: "fs-hint", role: "status" }, words));
   }
 }

@@ -1,7 +1,7 @@
 // Ctrl+K: go to a page or a run by name. "?": the list of shortcuts. "g" and a letter: go to a page.
 // @ts-check
 import { ask, runPage } from "./api.js";
-import { button, make } from "./dom.js";
+import { button, make, pageLanguage } from "./dom.js";
 import { LETTERS, found } from "./palette_view.js";
 
 /** @typedef {import("./palette_view.js").Place} Place */
@@ -37,13 +37,22 @@ class Palette {
     this.#places = this.pages;
     this.dialog.showModal();
     this.show(0);
-    const { runs } = await ask("/api/runs/changes").catch(() => ({ runs: [] }));
+    const [{ runs }, help] = await Promise.all([
+      ask("/api/runs/changes").catch(() => ({ runs: [] })),
+      ask(`/api/help?language=${pageLanguage()}`).catch(() => ({ advice: [], settings: [], glossary: [] })),
+    ]);
+    const page = this.pages.find(({ href }) => href.endsWith("/help"));
+    const ofHelp = [...help.advice, ...help.settings, ...help.glossary].map((/** @type {any} */ one) => ({
+      name: one.title,
+      more: page?.name ?? "",
+      href: `${page?.href}#${encodeURIComponent(one.id)}`,
+    }));
     const ofRuns = runs.map((/** @type {import("./runs_view.js").Run} */ run) => ({
       name: run.name || run.id,
       more: this.texts[`state_${run.state}`],
       href: runPage(run.id),
     }));
-    this.#places = [...this.pages, ...ofRuns];
+    this.#places = [...this.pages, ...ofRuns, ...ofHelp];
     this.show(this.#chosen);
   }
 
@@ -74,17 +83,29 @@ class Palette {
   }
 }
 
-/** The list of shortcuts. @param {Record<string, any>} texts @param {Place[]} pages */
-function help(texts, pages) {
+/** The shortcuts with what they do, as parts of a list. @param {Record<string, any>} texts @param {Place[]} [pages] */
+export function shortcutLines(texts, pages = railPages()) {
   const key = (/** @type {string} */ text) => make("kbd", {}, text);
   const line = (/** @type {string} */ keys, /** @type {string} */ text) =>
     make("div", {}, make("dt", {}, key(keys)), make("dd", {}, text));
-  const lines = [
+  return [
     line("Ctrl K", texts.palette),
     ...pages.map((page, index) => line(`g ${LETTERS[index]}`, page.name)),
     line("Ctrl Enter", texts.start),
     line("?", texts.shortcuts),
   ];
+}
+
+/** The pages of the navigation, in order. @returns {Place[]} */
+export function railPages() {
+  /** @type {NodeListOf<HTMLAnchorElement>} */
+  const links = document.querySelectorAll(".fs-rail .fs-rail-new, .fs-rail .fs-rail-link");
+  return [...links].map((link) => ({ name: link.title, more: "", href: link.href }));
+}
+
+/** The list of shortcuts. @param {Record<string, any>} texts */
+function help(texts) {
+  const lines = shortcutLines(texts);
   const close = button(texts.close, () => dialog.close(), "fs-small");
   const dialog = make("dialog", { class: "fs-palette", "aria-label": texts.shortcuts });
   dialog.append(make("h2", {}, texts.shortcuts), make("dl", {}, ...lines), close);
@@ -92,10 +113,11 @@ function help(texts, pages) {
   return dialog;
 }
 
-/** @param {Record<string, any>} texts @param {Place[]} pages those of the navigation, in order */
-export function startPalette(texts, pages) {
+/** @param {Record<string, any>} texts */
+export function startPalette(texts) {
+  const pages = railPages();
   const palette = new Palette(texts, pages);
-  const shortcuts = help(texts, pages);
+  const shortcuts = help(texts);
   let afterG = 0;
   addEventListener("keydown", (event) => {
     if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) {

@@ -7,6 +7,7 @@ import { textsOf } from "./start.js";
 import { startPalette } from "./palette.js";
 import { keepTheme, switchTheme } from "./theme.js";
 import { toast } from "./toast.js";
+import { offerTour } from "./tour.js";
 
 /** @typedef {{ kind: string, name: string, total_bytes: number, free_bytes: number, busy_percent: number | null, used: boolean }} Device */
 /** @typedef {{ id: string, name: string, state: string, step: number, total_steps: number }} Run */
@@ -117,11 +118,8 @@ function start() {
     main?.focus();
   });
   textsOf(rail.dataset.language ?? "en").then((texts) => {
-    const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (rail.querySelectorAll(".fs-rail-new, .fs-rail-link"));
-    startPalette(
-      texts,
-      [...links].map((link) => ({ name: link.title, more: "", href: link.href })),
-    );
+    startPalette(texts);
+    offerTour(texts);
     const shell = new Shell(rail, texts);
     poll(rail, () => shell.refresh().catch(() => {}), METER_MS); // the next look tells more than an error would
   });

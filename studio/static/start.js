@@ -34,6 +34,7 @@ const PARTS = {
   export: () => import("./export.js"),
   models: () => import("./models.js"),
   studio_settings: () => import("./studio_settings.js"),
+  help: () => import("./help.js"),
   warm_trainer: () => import("./warm_trainer.js"),
 };
 

@@ -13,8 +13,15 @@ function apply() {
   if (dark() !== wanted) document.body.classList.toggle("dark", wanted);
 }
 
-export function switchTheme() {
-  localStorage.setItem(KEY, dark() ? "light" : "dark");
+export const switchTheme = () => chooseTheme(dark() ? "light" : "dark");
+
+/** "light" or "dark"; empty for the system's. */
+export const chosenTheme = () => localStorage.getItem(KEY) ?? "";
+
+/** @param {string} theme as `chosenTheme` returns it */
+export function chooseTheme(theme) {
+  if (theme) localStorage.setItem(KEY, theme);
+  else localStorage.removeItem(KEY);
   apply();
   dispatchEvent(new Event("finetune-theme"));
 }

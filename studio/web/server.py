@@ -37,7 +37,7 @@ from studio.sweeps.family import complete_sweeps
 from studio.web.auth import LOCAL_NAMES, Auth
 from studio.web.connections import BACKLOG, PatientProtocol, SlowBodies, bound_log, make_room_for_files
 from studio.web.errors import add_error_handlers, language_of
-from studio.web.routes import devices, texts
+from studio.web.routes import devices, help, texts
 from studio.web.routes.about import about_router
 from studio.web.routes.chats import chats_router
 from studio.web.routes.datasets import datasets_router
@@ -45,6 +45,7 @@ from studio.web.routes.estimates import estimates_router
 from studio.web.routes.evaluations import evaluations_router
 from studio.web.routes.exports import exports_router
 from studio.web.routes.models import models_router
+from studio.web.routes.notifications import notifications_router
 from studio.web.routes.queue import queue_router
 from studio.web.routes.recipes import recipes_router
 from studio.web.routes.runs import runs_router
@@ -72,6 +73,7 @@ def build_app(
     app.include_router(runs_router(manager))
     app.include_router(sweeps_router(manager))
     app.include_router(storage_router(home))
+    app.include_router(notifications_router(home))
     app.include_router(queue_router(manager.queue))
     jobs = DatasetJobs()
     app.include_router(datasets_router(home, jobs))
@@ -85,6 +87,7 @@ def build_app(
     app.include_router(about_router(home))
     app.include_router(devices.router)
     app.include_router(texts.router)
+    app.include_router(help.router)
     add_error_handlers(app, home)
 
     @app.get("/")

@@ -13,7 +13,7 @@ from interfaces.texts import LANGUAGES, LOCALE, sentence, size, texts
 
 ROOT = Path(__file__).parents[2]
 HAN = re.compile(r"[\u4e00-\u9fff]")
-SHARED = ("problem", "part", "phase", "page", "label", "model", "reading")
+SHARED = ("problem", "part", "phase", "page", "label", "model", "reading", "advice")
 """The contexts that every catalog has."""
 
 
@@ -117,7 +117,7 @@ def glossary() -> list[tuple[str, list[str], list[str]]]:
     """Each term with its Chinese, and the words that neither catalog uses for it."""
     lines = (ROOT / "docs/glossary.md").read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
-    return [(row[0], row[1].split(", "), row[3].split(", ") if row[3] else []) for row in cells[1:]]
+    return [(row[0], row[1].split(", "), row[4].split(", ") if row[4] else []) for row in cells[1:]]
 
 
 @pytest.mark.parametrize(

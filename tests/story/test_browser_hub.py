@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from interfaces.events import Stopped
 from interfaces.folders import Home
+from interfaces.run_records import RunMeta
 from interfaces.texts import texts
 from tests.conftest import write_rows
 from tests.story.conftest import name_model
 from tests.support.hub_server import COMMIT, Hub, serve
+from tests.support.records import recorded_run, step
 from tests.support.served import Studio
 
 pytestmark = pytest.mark.story
@@ -168,6 +171,42 @@ def test_stopped_download_can_be_resumed(new_page: Callable[..., Any], hub: Hub,
     hub.bytes_per_second = 0
     page.get_by_role("button", name=EN["download_now"]).click()
     line.get_by_text(EN["model_here"].format(model=name)).wait_for()
+
+
+def test_models_page_downloads_resumes_and_deletes(
+    new_page: Callable[..., Any], studio: Studio, hub: Hub, tiny_model: Path, tmp_path: Path
+) -> None:
+    name = "other/page-model-tiny"
+    hub.repositories[name] = tiny_model
+    page = new_page()
+    page.goto(f"{studio.url}/en/models")
+    page.get_by_role("tab", name=EN["models_hub"]).click()
+    page.get_by_role("searchbox", name=EN["hub_search"]).fill("page-model")
+    page.keyboard.press("Enter")
+    hub.bytes_per_second = 50_000
+    page.get_by_role("button", name=f"{EN['download_now']}: {name}").click()
+    downloads = page.locator(".fs-downloads")
+    page.wait_for_function("document.querySelector('.fs-downloads progress').value > 0")
+    page.reload()  # it continues, and the page shows it again
+    page.wait_for_function("document.querySelector('.fs-downloads progress')?.value > 0")
+    downloads.get_by_role("button", name=EN["download_stop"]).click()
+    hub.bytes_per_second = 0
+    downloads.get_by_role("button", name=EN["download_now"]).click()
+    downloads.get_by_text(EN["model_here"].format(model=name)).wait_for()
+    run = recorded_run(studio.home, step(1, 1), Stopped(step=1, resumable=False))
+    RunMeta(model=name).write(run)
+    page.get_by_role("tab", name=EN["models_here"]).click()
+    row = page.get_by_role("row").filter(has_text=name)
+    row.get_by_role("link", name=run.id).wait_for()
+    page.screenshot(path=tmp_path / "models.png", full_page=True)
+    asked: list[str] = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    row.get_by_role("button", name=f"{EN['delete']}: {name}").click()
+    assert "1 run was trained on it" in asked[0]
+    page.once("dialog", lambda dialog: dialog.accept())
+    row.get_by_role("button", name=f"{EN['delete']}: {name}").click()
+    page.get_by_text(re.compile(f"{name} was deleted, which freed")).wait_for()
+    assert not (studio.home.path / "hf" / "hub" / f"models--{name.replace('/', '--')}").exists()
 
 
 def test_missing_network_is_reported(new_page: Callable[..., Any], hub: Hub) -> None:

@@ -92,6 +92,11 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
             job=running[1] if running else None,
         )  # fmt: skip
 
+    @router.get("/downloads")
+    def read_downloads() -> list[str]:
+        """Return the models that are being downloaded."""
+        return list(downloads)
+
     @router.post("/download")
     def download(model: Annotated[str, Body()], revision: Annotated[str, Body()] = "main") -> dict[str, str]:
         """Start a download, or return the active one, so that a reload or a second click follows the same one."""

@@ -24,7 +24,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("models--acme--small", {"config.json": b"{}", "model.safetensors": b"w" * 5000, "README.md": b"---\nlicense: mit\n---\n"}),
         ("models--acme--pickled", {"config.json": b"{}", "pytorch_model.bin": b"w"}),
     ):  # fmt: skip
-        revision = f"{len(files):040}"
+        revision = "abc123"  # also of a copy under another name
         snapshot = place / name / "snapshots" / revision
         (place / name / "blobs").mkdir(parents=True)
         (place / name / "refs").mkdir()

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
 from studio.processes.launcher import LocalLauncher
-from studio.runs.notify import tell
+from studio.runs.notify import keep_webhook, notifications_of, send_test, tell
 from studio.runs.queue import RunQueue
 from tests.conftest import until
 from tests.support.fake_runs import has_ended, make_run
@@ -30,7 +31,8 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     class CheckpointCallback(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(500 if self.path == "/broken" else 204)
+            self.send_response({"/broken": 500, "/moved": 302}.get(self.path, 204))
+            self.send_header("Location", "/")
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -106,3 +108,37 @@ def test_no_file_means_no_notification_damaged_file_is_named(
     home.notify.write_text("[")
     tell(folder)
     assert "notify.json" in caplog.text
+
+
+def test_the_page_s_webhook_is_kept_secret_and_tested(home: Home, hook: tuple[str, list[dict[str, Any]]]) -> None:
+    url, got = hook
+    keep_webhook(home, f"{url}/?key=secret")
+    shown = notifications_of(home)
+    assert (shown.page_webhook, shown.file_webhook, shown.command, shown.damaged) == ("127.0.0.1", "", "", False)
+    assert "secret" not in shown.model_dump_json()
+    assert home.secrets.stat().st_mode & 0o077 == 0
+    assert [(one.kind, one.problem) for one in send_test(home)] == [("webhook", "")]
+    assert got[0]["state"] == "finished"
+    keep_webhook(home, "")
+    assert (notifications_of(home).page_webhook, send_test(home)) == ("", [])
+
+
+def test_a_test_says_what_failed_and_follows_no_redirect(home: Home, hook: tuple[str, list[dict[str, Any]]]) -> None:
+    url, got = hook
+    home.path.mkdir(exist_ok=True)
+    write_json(home.notify, {"command": ["/no/such/program", "--key=secret"], "webhook": f"{url}/broken"})
+    keep_webhook(home, f"{url}/moved")
+    problems = [(one.kind, one.problem) for one in send_test(home)]
+    assert problems == [("command", "FileNotFoundError"), ("webhook", "HTTP 500"), ("webhook", "HTTP 302")]
+    assert len(got) == 2
+    assert notifications_of(home).command == "/no/such/program"
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://example.org", "example.org", "http://", "javascript:alert(1)", "http://[", "http://a/\u202e"]
+)
+def test_what_is_no_web_address_is_refused_without_being_repeated(home: Home, address: str) -> None:
+    with pytest.raises(FineTuneError) as raised:
+        keep_webhook(home, address)
+    assert address not in str(raised.value.problems[0].params)
+    assert not home.secrets.exists()
