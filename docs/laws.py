@@ -46,8 +46,8 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=37),
-    _room("studio.web", 10, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli", modules=27),
+    _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=38),
+    _room("studio.web", 10, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli", modules=28),
     _room("studio.pages", 9, "Gradio pages: layout and wiring only; the logic is in plain functions.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 8, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer", modules=20),
     _room("studio.sweeps", 7, "Sweeps: several values for a few settings, their runs as a family, and which is best.", "filelock pydantic"),
@@ -76,7 +76,7 @@ ROOMS = (
     _room("trainer.artifacts", 5, "A run's outputs: committed checkpoints, adapter, model card, exports.", "gguf numpy peft pydantic safetensors torch transformers yaml", modules=18),
     _room("trainer.kernels", 4, "The fast paths: flat attention, chunked loss, LoRA matrix products.", "peft torch transformers"),
     _room("trainer.tokens", 3, "Applies the model's chat template, tokenizes, builds the training mask.", "jinja2 numpy pydantic tokenizers torch transformers"),
-    _room("trainer.data", 2, "Reads rows and examples; reports problems by line and field. No torch.", "datasets huggingface_hub numpy orjson pandas pyarrow python_calamine", modules=20),
+    _room("trainer.data", 2, "Reads rows and examples; reports problems by line and field. No torch.", "datasets datasketch huggingface_hub numpy orjson pandas phonenumbers pyarrow pydantic python_calamine", modules=26),
     _room("trainer.models", 1, "Finds, downloads and loads models. Download code doesn't import torch.", "bitsandbytes filelock huggingface_hub psutil torch tqdm transformers yaml"),
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from interfaces.dataset_requests import Origin
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import DatasetFolder
@@ -65,6 +66,8 @@ class DatasetReport(BaseModel):
     sources: list[str]
     parts: list[Part] | None = None
     """The datasets of a mix; None for any other dataset."""
+    origin: Origin | None = None
+    """The dataset of which this is a changed copy or a part."""
     sha256: str = ""
     examples_sha256: str = ""
     added: float = 0.0

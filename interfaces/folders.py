@@ -359,6 +359,11 @@ class DatasetFolder:
         return self.path / "report.json"
 
     @property
+    def difference(self) -> Path:
+        """What was changed from the dataset that this one comes from (`RowChange`), row by row."""
+        return self.path / "difference.jsonl"
+
+    @property
     def lengths(self) -> Path:
         """The token lengths of the rows, by model; written by the studio."""
         return self.path / "lengths.json"

@@ -173,6 +173,8 @@ class Code(StrEnum):
     ADAPTER_SETTINGS = "adapter_settings"
     ADAPTER_BASE = "adapter_base"
     RUN_NOT_FOUND = "run_not_found"
+    NO_ROWS_LEFT = "no_rows_left"
+    JOB_CANCELED = "job_canceled"
     CACHES_IN_USE = "caches_in_use"
     NOTHING_TO_CLEAN = "nothing_to_clean"
     CLEANUP_OVER = "cleanup_over"

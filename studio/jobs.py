@@ -30,10 +30,21 @@ class DatasetJob:
     result: BaseModel | None = None
     problems: tuple[Problem, ...] = ()
     ended: float | None = None
+    canceled: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    def cancel(self) -> None:
+        """End the job with its child at the next sign of life."""
+        self.canceled = True
+
     def update(self, update: JobProgress) -> None:
-        """Update the state from one line of the child's output."""
+        """Update the state from one line of the child's output.
+
+        Raises:
+            FineTuneError: the job was canceled.
+        """
+        if self.canceled:
+            raise FineTuneError.of(Code.JOB_CANCELED)
         with self._guard:
             self.progress = update.progress or self.progress
             self.rows = self.rows if update.rows is None else update.rows

@@ -207,6 +207,7 @@ ELSEWHERE = {
             "chats",
             "datasets",
             "dataset_answers",
+            "dataset_changes",
             "devices",
             "estimates",
             "evaluations",

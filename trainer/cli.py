@@ -201,26 +201,18 @@ def check(
 
 
 @app.command()
-def mix(parts: Annotated[str, typer.Argument(help="{id: weight} as JSON.")], home: HomeOption = None) -> None:
-    """Combine several datasets into one, each with a weight."""
-    from trainer.data.mixing import mix_datasets
-
-    _answer(lambda: AddedDataset(dataset=mix_datasets(Home.of(home, os.environ), json.loads(parts)).id), Path(parts))
-
-
-@app.command()
-def edit(dataset: str, changes: Path, home: HomeOption = None) -> None:
-    """Create a new dataset from DATASET with CHANGES applied: a JSON file of {row number: text or null}; null removes the row."""
+def dataset(request: Path, home: HomeOption = None) -> None:
+    """Carry out the `DatasetRequest` in the file REQUEST: mix, change or divide datasets, or look for something."""
 
     def job() -> BaseModel:
-        from trainer.data.editing import edit_rows
+        from interfaces.dataset_requests import DatasetRequest
+        from trainer.data.requests import carry_out
 
-        place = Home.of(home, os.environ)
         _limit("")
-        wanted = {int(row): text for row, text in json.loads(changes.read_text(encoding="utf-8")).items()}
-        return AddedDataset(dataset=edit_rows(place, place.dataset(dataset), wanted, _print_update).id)
+        asked: DatasetRequest = TypeAdapter(DatasetRequest).validate_json(request.read_bytes())
+        return carry_out(Home.of(home, os.environ), asked, _print_update)
 
-    _answer(job, changes)
+    _answer(job, request)
 
 
 @app.command()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from interfaces.config import UNKNOWN_DATA, FineTuneConfig, config_errors
 from interfaces.data_files import BINARIES, SUFFIXES
 from interfaces.dataset_records import DatasetReport, NamedReport, RowProblem
+from interfaces.dataset_requests import FixRequest, MixRequest
 from interfaces.errors import FineTuneError
 from interfaces.evaluations import HELD_OUT, EvaluationSpec
 from interfaces.example import Example
@@ -37,6 +38,8 @@ _EDITED_ROW = 20_000
 MOST_EDITED = 50_000_000
 """The largest file, in bytes, whose rows can be edited on the page."""
 _UNFINISHED_SECONDS = 86_400
+_LONG_SECONDS = 6 * 3600.0
+Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class DatasetSummary(BaseModel):
@@ -198,24 +201,33 @@ def with_datasets(home: Home, config: Settings) -> Settings:
 
 def mix_datasets(home: Home, parts: Mapping[str, float]) -> str:
     """Mix datasets, given as ids with weights, into a new one. Return its id."""
-    arguments = ["mix", "--home", str(home.path), "--", json.dumps(dict(parts))]
-    return run_trainer(arguments, AddedDataset, home=home.path).dataset
+    return ask_trainer(home, MixRequest(parts=dict(parts)), AddedDataset).dataset
 
 
 def edit_dataset(
     home: Home, dataset: str, changes: Mapping[int, str | None], tell: OnProgress = ignore_progress
 ) -> str:
-    """Create a dataset with the rows in `changes` replaced (or removed, for None). Return its id.
+    """Create a dataset with the rows of the file in `changes` replaced (or removed, for None). Return its id.
 
     Raises:
         FineTuneError: the rows of this dataset can't be edited here.
     """
+    return ask_trainer(home, FixRequest(dataset=dataset, changes=dict(changes)), AddedDataset, tell).dataset
+
+
+def ask_trainer(home: Home, request: BaseModel, answer: type[Answer], tell: OnProgress = ignore_progress) -> Answer:
+    """Have a child process carry out a `DatasetRequest`, and return its answer.
+
+    Raises:
+        FineTuneError: what the child found wrong.
+    """
     home.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.cache) as place:
-        asked = Path(place) / "changes.json"
-        asked.write_text(json.dumps({str(row): text for row, text in changes.items()}), encoding="utf-8")
-        arguments = ["edit", "--home", str(home.path), "--", dataset, str(asked)]
-        return run_trainer(arguments, AddedDataset, tell, 600, home=home.path).dataset
+        asked = Path(place) / "request.json"
+        asked.write_text(request.model_dump_json(), encoding="utf-8")
+        return run_trainer(
+            ["dataset", "--home", str(home.path), "--", str(asked)], answer, tell, _LONG_SECONDS, home=home.path
+        )
 
 
 def rename_dataset(home: Home, dataset: str, name: str) -> None:

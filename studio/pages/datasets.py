@@ -13,8 +13,11 @@ from studio.pages.live import live_part
 
 
 def build_datasets_page(words: Texts, language: str) -> None:
-    """Build the upload area and the library. Our scripts fill both from `/api`."""
+    """Build the library and, beside it, the upload area with the dataset that is open. Our scripts fill both from `/api`."""
     gr.Markdown(f"# {words['look_heading']}")
     models = [STARTER, *(entry.id for entry in CATALOG if entry.id != STARTER)]
-    live_part("dataset", language, "datasets-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES, models=models)
-    live_part("library", language, "datasets-library")
+    with gr.Row(elem_id="datasets-page"):
+        with gr.Column(elem_id="datasets-list"):
+            live_part("library", language, "datasets-library")
+        with gr.Column(elem_id="datasets-side"):
+            live_part("dataset", language, "datasets-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES, models=models)

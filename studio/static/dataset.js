@@ -2,7 +2,10 @@
 // @ts-check
 import { Refused, ask, followJob, inWords, post } from "./api.js";
 import { columnChoice, tableChoice } from "./column_choice.js";
+import { CleaningPanel } from "./dataset_cleaning.js";
+import { difference } from "./dataset_difference.js";
 import { counts, detection, report, talks } from "./dataset_report.js";
+import { RowsPanel } from "./dataset_rows.js";
 import { demoButton } from "./demo.js";
 import { button, fill, make, number, onEnter, setText, statusLine } from "./dom.js";
 import { size } from "./format.js";
@@ -42,7 +45,8 @@ class DatasetPart {
     this.shown = make("div", { class: "fs-preview" });
     this.demo = demoButton(texts, (error) => this.fail(error));
     this.demo.hidden = true; // until it is known that there is no run yet
-    const row = make("div", { class: "fs-row" }, this.sample, this.demo, this.otherPlaces(), this.bar);
+    this.cancel = button(texts.cancel, () => this.cancelJob(), "fs-small", { hidden: true });
+    const row = make("div", { class: "fs-row" }, this.sample, this.demo, this.otherPlaces(), this.bar, this.cancel);
     root.append(this.zone, row, this.said, this.note, this.shown);
     this.listen();
   }
@@ -57,8 +61,10 @@ class DatasetPart {
     addEventListener("finetune-runs", (event) => (this.demo.hidden = /** @type {CustomEvent} */ (event).detail > 0));
     addEventListener("finetune-deleted", (event) => this.forget(/** @type {CustomEvent} */ (event).detail));
     input.addEventListener("change", () => input.files?.length && this.drop([...input.files]));
+    // The whole page takes a file: nobody has to aim.
     for (const kind of ["dragover", "dragleave", "drop"])
-      zone.addEventListener(kind, (event) => {
+      document.addEventListener(kind, (event) => {
+        if (!(/** @type {DragEvent} */ (event).dataTransfer?.types.includes("Files"))) return;
         event.preventDefault();
         zone.classList.toggle("fs-over", kind === "dragover");
         const dropped = /** @type {DragEvent} */ (event).dataTransfer;
@@ -183,6 +189,7 @@ class DatasetPart {
     try {
       ({ job } = await begin());
       sessionStorage.setItem(READING, job); // a page reload continues with this job
+      this.cancel.hidden = false;
       const found = await this.follow(job, mine);
       await this.open(found.dataset);
     } catch (error) {
@@ -190,11 +197,16 @@ class DatasetPart {
       await this.offerRetry(error, { ...retry, waiting: job || retry.waiting });
     } finally {
       this.sample.disabled = this.input.disabled = false;
-      this.bar.hidden = true;
+      this.bar.hidden = this.cancel.hidden = true;
       this.input.value = "";
       if (!this.#leaving) sessionStorage.removeItem(READING);
       if (document.activeElement === document.body) this.said.focus(); // the pressed button is gone
     }
+  }
+
+  cancelJob() {
+    const job = sessionStorage.getItem(READING);
+    if (job) ask(`/api/datasets/jobs/${job}`, { method: "DELETE" }).catch((error) => this.fail(error));
   }
 
   /** Offer ways to handle a file that couldn't be read. @param {unknown} error @param {Retry} retry */
@@ -262,17 +274,22 @@ class DatasetPart {
     if (!keepMessage) setText(this.said, fill(texts.dataset_line, facts));
     const save = (/** @type {Map<number, string | null>} */ changes) =>
       this.take(() => post(`/api/datasets/${id}/edit`, { changes: Object.fromEntries(changes) }), { keep: id });
+    const make_ = (/** @type {() => Promise<{ job: string }>} */ begin) => this.take(begin, { keep: id });
+    const change = (/** @type {import("./dataset_rows.js").Change} */ changes) =>
+      make_(() => post(`/api/datasets/${id}/change`, changes));
     const options = { texts, language: settings.language, chooses: !settings.models, save };
     const [tokens, lengths] = [make("div"), make("div")];
     const count = found.invalid + found.suspicious;
     const tabs = new Tabs(texts.data, "fs-data", [
-      { id: "rows", title: texts.tab_rows, panel: talks(found.examples, texts) },
+      { id: "rows", title: texts.tab_rows, panel: new RowsPanel(found, texts, change).element },
       { id: "problems", title: fill(texts.tab_problems, { count: number(count) }), panel: report(found, options) },
       { id: "tokens", title: texts.tab_tokens, panel: tokens },
       { id: "lengths", title: texts.tab_lengths, panel: lengths },
+      { id: "clean", title: texts.tab_clean, panel: new CleaningPanel(found, texts, make_).element },
     ]);
     if (count) tabs.choose("problems");
-    this.shown.replaceChildren(counts(found, texts), this.detected(found), tabs.element);
+    const from = found.origin ? difference(id, found.origin, texts, (before) => this.open(before)) : "";
+    this.shown.replaceChildren(counts(found, texts), from, this.detected(found), tabs.element);
     this.choose(id);
     new TokenPreview(tokens, lengths, settings, found).begin();
   }

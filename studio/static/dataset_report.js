@@ -14,7 +14,7 @@ import { seen } from "./format.js";
  *   id: string, name: string, format: string, rows: number, usable: number, valid: number, invalid: number, suspicious: number,
  *   kinds: Record<string, number>, first_problems: Fault[], columns: Record<string, string>, known_columns: string[],
  *   unused_columns: string[], unused_keys: Record<string, number>, parts: unknown, editable: boolean, sample_by: string,
- *   examples: Example[],
+ *   examples: Example[], origin: import("./dataset_difference.js").Origin | null,
  * }} Dataset
  */
 
@@ -144,15 +144,18 @@ function editBox(row, record, texts, changed) {
   return make("div", { class: "fs-fix" }, make("label", { for: id }, words), area, remove);
 }
 
-/** The first conversations, with what is trained on marked. @param {Example[]} examples @param {Record<string, any>} texts */
-export function talks(examples, texts) {
+/** A conversation, with what is trained on marked. @param {Example} example @param {Record<string, any>} texts */
+export function conversation(example, texts) {
   const turn = (/** @type {{ role: string, text: string, train: boolean }} */ one) => {
     const role = make("small", {}, texts[`role_${one.role}`] + (one.train ? ` · ${texts.trained_on}` : ""));
     return make("p", { class: `fs-turn fs-${one.role}` }, role, one.train ? make("mark", {}, one.text) : one.text);
   };
-  const boxes = examples
-    .slice(0, SHOWN_TALKS)
-    .map((example) => make("div", { class: "fs-talk", tabindex: 0 }, ...turnsOf(example).map(turn)));
+  return make("div", { class: "fs-talk", tabindex: 0 }, ...turnsOf(example).map(turn));
+}
+
+/** The first conversations. @param {Example[]} examples @param {Record<string, any>} texts */
+export function talks(examples, texts) {
+  const boxes = examples.slice(0, SHOWN_TALKS).map((example) => conversation(example, texts));
   return make(
     "div",
     {},

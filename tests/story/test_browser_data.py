@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from interfaces.texts import texts
 from tests.conftest import write_rows
 from tests.story.conftest import LOOKS, setting
 from tests.support.planted import clean_row, planted_jsonl
@@ -17,6 +18,7 @@ from tests.support.served import Studio
 from tests.support.workbooks import write_xlsx
 
 pytestmark = pytest.mark.story
+EN = texts("page")
 sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
 PAIRS = [
     {"question": f"What is {n} plus {n}?", "answer": f"It is {2 * n}, of course.", "topic": "sums"}
@@ -281,22 +283,32 @@ def test_library_renames_mixes_and_deletes_with_undo(
     library = page.locator(".fs-library tbody")
     row = library.locator("tr", has_text="one.jsonl")
     row.wait_for()
-    page.once("dialog", lambda dialog: dialog.accept("Renamed <b>"))
+    row.locator(".fs-menu summary").click()
     row.get_by_role("button", name="Rename").click()
+    page.get_by_label(EN["new_name"]).fill("Renamed <b>")
+    page.keyboard.press("Enter")
     renamed = library.locator("tr", has_text="Renamed <b>")
     renamed.wait_for()
     renamed.get_by_role("checkbox").check()
     library.locator("tr", has_text="two.jsonl").get_by_role("checkbox").check()
-    renamed.get_by_role("spinbutton").fill("2")
     page.get_by_role("button", name="Mix selected datasets").click()
+    mix = page.get_by_role("dialog", name=EN["mix_title"])
+    weight = mix.get_by_role("row").filter(has_text="Renamed <b>").get_by_role("spinbutton")
+    weight.fill("0")
+    mix.get_by_text(EN["mix_weights"]).wait_for()
+    weight.fill("2")
+    mix.get_by_text("14 rows in all.").wait_for()
+    mix.get_by_role("button", name=EN["mix"], exact=True).click()
     mixed = library.locator("tr", has_text="Renamed <b> x 2 + two.jsonl x 1")
     mixed.wait_for()
-    assert "14 / 14" in mixed.inner_text()
+    assert "14 of 14 rows valid" in mixed.inner_text()
+    mixed.locator(".fs-menu summary").click()
     mixed.get_by_role("button", name="Delete").click()
     page.get_by_text("was deleted.").wait_for()
     sync_api.expect(mixed).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     mixed.wait_for()
+    mixed.locator(".fs-menu summary").click()
     mixed.get_by_role("link", name="Use for training").click()
     page.get_by_text("14 of 14 rows are valid.").wait_for()
     page.get_by_text("Ready:").wait_for()

@@ -57,6 +57,7 @@ from studio.web.routes.dataset_answers import (
     StatsQuestion,
     in_words,
 )
+from studio.web.routes.dataset_changes import dataset_changes_router
 from studio.web.routes.texts import Language
 from studio.web.uploads import received, uploads_of
 
@@ -157,6 +158,7 @@ def datasets_router(home: Home, jobs: DatasetJobs) -> APIRouter:
         return JobStatus.of(jobs.get(job_id), language)
 
     # Register these after the fixed paths above, which would otherwise be parsed as ids.
+    router.include_router(dataset_changes_router(jobs=jobs, home=home, folder_of=folder_of))
     _library_routes(router, home, folder_of, jobs)
     _row_routes(router, home, folder_of)
     _model_routes(router, home, folder_of, jobs, previews)
