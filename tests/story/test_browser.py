@@ -12,6 +12,7 @@ import pytest
 
 from interfaces.events import Step, Stopped, read_events
 from interfaces.folders import RunFolder
+from interfaces.run_records import RunMeta, SweepPoint
 from interfaces.texts import texts
 from tests.conftest import SAMPLES, write_rows
 from tests.story.conftest import LOOKS, setting
@@ -243,9 +244,12 @@ def test_pages_are_responsive_and_accessible(
 
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     run, other = (recorded_run(studio.home, step(1, 2), step(2, 2), Stopped(step=2, resumable=False)) for _ in range(2))
+    for number, one in enumerate((run, other), start=1):
+        point = SweepPoint(id=run.id, name="facts #1", number=number, runs=2, values={"learning_rate": number / 1000})
+        RunMeta(sweep=point).write(one)
     language = "zh" if scheme == "dark" else "en"
     for path, ready in (
-        ("", "#train-start"), (f"run?run={run.id}", ".fs-chart .main-svg"), ("runs", ".fs-runs tbody tr"),
+        ("", "#train-start"), (f"sweep?sweep={run.id}", ".fs-sweep tbody tr"), (f"run?run={run.id}", ".fs-chart .main-svg"), ("runs", ".fs-runs tbody tr"),
         (f"compare?runs={run.id},{other.id}", ".fs-chart .main-svg"),
         ("models", ".fs-models tbody tr"), ("settings", ".fs-about dd"), ("help", "#help-text h1"),
     ):  # fmt: skip

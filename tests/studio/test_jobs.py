@@ -84,3 +84,21 @@ def test_started_work_skips_the_job_queue() -> None:
         jobs.start(lambda _tell: {"waited": may_end.wait(30)})
     assert ended(jobs.start(lambda _tell: {"done": True}, at_once=True)).result == {"done": True}
     may_end.set()
+
+
+def test_a_canceled_job_ends_at_the_next_sign_of_life() -> None:
+    jobs, may_report = DatasetJobs(), threading.Event()
+    reached = False
+
+    def work(tell: OnProgress) -> AddedDataset:
+        nonlocal reached
+        may_report.wait(10)
+        tell(JobProgress(progress=(1, 2)))
+        reached = True
+        return AddedDataset(dataset="x")
+
+    job = jobs.start(work)
+    jobs.get(job.id).cancel()
+    may_report.set()
+    assert [problem.code for problem in ended(job).problems] == [Code.JOB_CANCELED]
+    assert (reached, job.result) == (False, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.files import read_json
+from interfaces.files import read_json, write_json
 from interfaces.folders import Attempt, Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.process import ProcessIdentity
@@ -178,3 +178,14 @@ def test_no_warm_trainer_when_memory_is_short(home: Home, monkeypatch: pytest.Mo
     monkeypatch.setattr(warm_trainer, "LEAST_AVAILABLE_BYTES", 1 << 62)
     assert not warm_trainer.keep_warm_trainer(home, waiting())
     assert not home.warm_trainer.path.exists()
+
+
+def test_the_setting_ends_the_warm_trainer_and_keeps_other_settings(kept: Home) -> None:
+    write_json(kept.settings, {"hf_endpoint": "https://hf-mirror.com"})
+    assert warm_trainer.warm_trainer_wanted(kept)
+    warm_trainer.want_warm_trainer(kept, False)
+    assert not warm_trainer.warm_trainer_wanted(kept)
+    until(lambda: warm_trainer.warm_trainer_state(kept).state == "none")
+    warm_trainer.want_warm_trainer(kept, True)
+    assert warm_trainer.warm_trainer_wanted(kept)
+    assert (read_json(kept.settings) or {})["hf_endpoint"] == "https://hf-mirror.com"
