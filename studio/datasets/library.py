@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -38,6 +38,7 @@ _EDITED_ROW = 20_000
 MOST_EDITED = 50_000_000
 """The largest file, in bytes, whose rows can be edited on the page."""
 _UNFINISHED_SECONDS = 86_400
+_ID = re.compile(r"\b[0-9a-f]{16}\b")
 _LONG_SECONDS = 6 * 3600.0
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -117,18 +118,41 @@ def _runs_of_datasets(home: Home) -> dict[str, list[str]]:
     """Return the runs that trained on each dataset or are evaluated on it, from small JSON records: reading all configs would take seconds."""
     used: dict[str, list[str]] = {}
     for path in sorted(home.runs.iterdir()) if home.runs.is_dir() else ():
-        folder = RunFolder(path)
-        with contextlib.suppress(FineTuneError):  # another version wrote it
-            meta, lineage = RunMeta.of(folder), Lineage.of(folder)
-            ids = {meta.dataset_id, meta.validation_id}
-            ids |= {EvaluationSpec.of(evaluation).dataset for evaluation in EvaluationFolder.all_of(folder)} - {
-                HELD_OUT
-            }
-            origins = (lineage.dataset, lineage.validation_dataset) if lineage else ()
-            ids |= {origin.id for origin in origins if origin is not None}
-            for dataset in ids - {""}:
-                used.setdefault(dataset, []).append(path.name)
+        for dataset in datasets_of_run(RunFolder(path)):
+            used.setdefault(dataset, []).append(path.name)
     return used
+
+
+def datasets_of_run(run: RunFolder) -> set[str]:
+    """Return the ids of the datasets that a run was trained on or is evaluated on.
+
+    Where another version wrote a record, all that look like an id in it count: none that is used is missing.
+    """
+    ids: set[str] = set()
+    try:
+        meta = RunMeta.of(run)
+        ids |= {meta.dataset_id, meta.validation_id}
+    except FineTuneError:
+        ids |= _ids_in(run.meta) | _ids_in(run.config)
+    try:
+        lineage = Lineage.of(run)
+        origins = (lineage.dataset, lineage.validation_dataset) if lineage else ()
+        ids |= {origin.id for origin in origins if origin is not None}
+    except FineTuneError:
+        ids |= _ids_in(run.lineage)
+    for evaluation in EvaluationFolder.all_of(run):
+        try:
+            ids.add(EvaluationSpec.of(evaluation).dataset)
+        except FineTuneError:
+            ids |= _ids_in(evaluation.config)
+    return ids - {"", HELD_OUT}
+
+
+def _ids_in(path: Path) -> set[str]:
+    try:
+        return set(_ID.findall(path.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return set()
 
 
 def find_dataset(home: Home, reference: str) -> DatasetFolder:

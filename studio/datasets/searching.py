@@ -32,6 +32,7 @@ _FRAGMENTS = (
     *(f'"{role}"'.encode() for role in ("system", "user", "assistant", "tool")),
 )  # fmt: skip
 """What the JSON of each row has beside its text. Inside of a text, its quotation marks would be escaped."""
+_BACKSLASH = ord("\\")
 _NUMBERS = re.compile(rb'"(?:schema_version|row|line|source)":\d+')
 _PUNCTUATION = re.compile(rb'[{}\[\]:,"]')
 
@@ -101,23 +102,41 @@ def _containing(path: Path, offsets: array[int], text: str) -> list[int]:
             chunk = file.read(offsets[end] - offsets[position]).lower()
             if without is not None:
                 lines = without(chunk).split(b"\n")
-                found += [position + number for number, line in enumerate(lines[: end - position]) if needle in line]
+                rows = enumerate(lines[: end - position], start=position)
+                found += [number for number, line in rows if _hit(line, needle, 0) >= 0]
             else:
-                base, at = offsets[position], chunk.find(needle)
+                base, at = offsets[position], _hit(chunk, needle, 0)
                 while at >= 0:
                     row = bisect_right(offsets, base + at) - 1
                     found.append(row)
-                    at = chunk.find(needle, offsets[row + 1] - base)
+                    at = _hit(chunk, needle, offsets[row + 1] - base)
             position = end
     return found
 
 
+def _hit(data: bytes, needle: bytes, start: int) -> int:
+    """Return where a text is, from `start` on; -1 if it isn't. The n of a line break, which is written as \\n, is no hit."""
+    at = data.find(needle, start)
+    while at > 0 and data[at - 1] == _BACKSLASH:
+        before = at
+        while before > 0 and data[before - 1] == _BACKSLASH:
+            before -= 1
+        if (at - before) % 2 == 0:  # they are pairs, each a backslash of the text
+            break
+        at = data.find(needle, at + 1)
+    return at
+
+
 def _structure_remover(needle: bytes) -> Callable[[bytes], bytes] | None:
     """Return what removes from a chunk all that isn't text but could contain this; None if nothing could."""
-    fragments = [fragment for fragment in _FRAGMENTS if needle in fragment]
     if needle.isdigit():
         return lambda chunk: _NUMBERS.sub(b"", chunk)
-    if fragments and not _PUNCTUATION.search(needle):
+    if b" " in needle:
+        return None  # the structure has no spaces
+    if _PUNCTUATION.search(needle):
+        return _texts_only
+    fragments = [fragment for fragment in _FRAGMENTS if needle in fragment]
+    if fragments:
 
         def remove(chunk: bytes) -> bytes:
             for fragment in fragments:
@@ -125,8 +144,6 @@ def _structure_remover(needle: bytes) -> Callable[[bytes], bytes] | None:
             return chunk
 
         return remove
-    if fragments or _PUNCTUATION.match(needle):
-        return _texts_only
     return None
 
 

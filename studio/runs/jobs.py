@@ -8,14 +8,15 @@ from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
 from interfaces.events import Phase, Warned, read_tail
-from interfaces.job_folders import JobFolder
+from interfaces.folders import Home, RunFolder
+from interfaces.job_folders import JobFolder, jobs_of
 from interfaces.problems import Code, Problem
 from interfaces.run_control import StopRequest
 from interfaces.run_records import adapter_folder
 from studio.processes.launcher import launcher_of
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.queue import RunQueue
-from studio.runs.state import RunState, require_known, run_state
+from studio.runs.state import RunState, require_known, run_folders, run_state
 from studio.runs.supervised_trainer import wait_until_gone
 
 
@@ -94,3 +95,8 @@ def delete_job(folder: JobFolder) -> None:
         folder.ticket.unlink(missing_ok=True)
         gone = folder.path.rename(folder.path.with_name(f".gone-{folder.path.name}"))
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def runs_in_use(home: Home) -> list[RunFolder]:
+    """Return the runs that wait or are active, or of which a job does."""
+    return [run for run in run_folders(home) if any(not run_state(one).is_over for one in (run, *jobs_of(run)))]

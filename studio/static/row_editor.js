@@ -4,7 +4,7 @@ import { button, make, setText, statusLine } from "./dom.js";
 
 /** @typedef {import("./dataset_report.js").Example} Example */
 /** @typedef {import("./dataset_report.js").Message} Message */
-/** @typedef {{ element: HTMLElement, role: HTMLSelectElement, content: HTMLTextAreaElement, train: HTMLInputElement, rest: Partial<Message> }} Turn */
+/** @typedef {{ element: HTMLElement, role: HTMLSelectElement, content: HTMLTextAreaElement, train: HTMLInputElement, rest: Partial<Message>, was: string }} Turn */
 
 const ROLES = ["system", "user", "assistant", "tool"];
 
@@ -74,7 +74,7 @@ export class RowEditor {
     const cross = button("✕", remove, "fs-small", { "aria-label": texts.turn_remove });
     const head = make("div", { class: "fs-row" }, select, trained, make("span", { class: "fs-spring" }), cross);
     /** @type {Turn} */
-    const turn = { element: make("div", { class: "fs-turn-edit" }, head, area), role: select, content: area, train: tick, rest }; // prettier-ignore
+    const turn = { element: make("div", { class: "fs-turn-edit" }, head, area), role: select, content: area, train: tick, rest, was: role }; // prettier-ignore
     this.#turns.push(turn);
     this.list.append(turn.element);
   }
@@ -86,8 +86,8 @@ export class RowEditor {
       this.element.close();
       return this.#save({ text: this.#text.value });
     }
-    const messages = this.#turns.map(({ role, content, train, rest }) => ({
-      ...rest,
+    const messages = this.#turns.map(({ role, content, train, rest, was }) => ({
+      ...(role.value === was ? rest : {}), // calls belong to the role that had them
       role: role.value,
       content: content.value,
       train: role.value === "assistant" && train.checked,

@@ -83,7 +83,9 @@ class SweepForm {
 
   /** What is asked for. */
   get request() {
-    const values = Object.fromEntries(this.#rows.map(({ name, values }) => [name.value, values.value]));
+    /** @type {Record<string, string>} */
+    const values = {};
+    for (const row of this.#rows) values[row.name.value] = [values[row.name.value], row.values.value].filter(Boolean).join(", "); // prettier-ignore
     return { config: this.config, values };
   }
 

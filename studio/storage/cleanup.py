@@ -14,20 +14,22 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
-from interfaces.files import remove, write_json
+from interfaces.files import read_json, remove, write_json
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
-from interfaces.job_folders import ExportFolder
+from interfaces.job_folders import ExportFolder, jobs_of
 from interfaces.problems import Code
 from interfaces.records import read_as
-from studio.datasets.library import list_datasets
+from studio.datasets.library import datasets_of_run, list_datasets
+from studio.runs.jobs import runs_in_use
 from studio.runs.queue import RunQueue
-from studio.runs.state import RunState, any_run_is_active, run_folders, run_state
+from studio.runs.state import RunState, run_folders, run_state
+from studio.runs.trash import GONE
 from studio.storage.usage import size_of
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,9 @@ Kind = Literal["checkpoints", "exports", "unused_datasets", "caches"]
 UNDO_SECONDS = 600.0
 LOOK_SECONDS = 20.0
 PREFIX = "cleanup-"
+RECORD = "record.json"
+JUST_ADDED_SECONDS = 3600.0
+"""A dataset that is younger than this may be waiting in a form."""
 MADE_AGAIN = ("tokens", "gradio")
 """What `cache/` holds that is made again when it is needed."""
 
@@ -58,10 +63,6 @@ class Cleanup(BaseModel):
     until: float
     places: list[str]
 
-    @classmethod
-    def of(cls, folder: Path) -> Self | None:
-        return read_as(folder / "record.json", cls)
-
 
 def proposals(home: Home) -> list[Proposal]:
     """Return what can be cleaned up, without what is empty."""
@@ -78,10 +79,11 @@ def clean_up(home: Home, kind: Kind) -> Cleanup:
 
     Raises:
         FineTuneError: a run is active, and the caches are in use; or there is nothing to delete.
+        OSError: it can't be moved; then everything is where it was.
     """
-    if kind == "caches" and any_run_is_active(home):
-        raise FineTuneError.of(Code.CACHES_IN_USE)
     with RunQueue(home).alone():  # nothing is started meanwhile
+        if kind == "caches" and runs_in_use(home):
+            raise FineTuneError.of(Code.CACHES_IN_USE)
         paths = list(_KINDS[kind](home))
         if not paths:
             raise FineTuneError.of(Code.NOTHING_TO_CLEAN)
@@ -91,32 +93,55 @@ def clean_up(home: Home, kind: Kind) -> Cleanup:
         )  # fmt: skip
         folder = home.trash / f"{PREFIX}{made.id}"
         folder.mkdir(parents=True)
-        write_json(folder / "record.json", made.model_dump())
-        for number, path in enumerate(paths):
-            path.rename(folder / str(number))
+        write_json(folder / RECORD, made.model_dump())
+        try:
+            for number, path in enumerate(paths):
+                path.rename(folder / str(number))
+        except OSError:  # such as a folder that lies on another disk
+            _put_back(home, folder, made)
+            raise
     return made
 
 
 def pending(home: Home) -> list[Cleanup]:
     """Return the clean-ups that can still be undone, the newest first."""
-    found = [made for folder in home.trash.glob(f"{PREFIX}*") if (made := Cleanup.of(folder)) is not None]
+    found = [made for folder in home.trash.glob(f"{PREFIX}*") if (made := _record_of(folder)) is not None]
     return sorted(found, key=lambda one: one.until, reverse=True)
 
 
 def undo(home: Home, cleanup: str) -> None:
-    """Put everything back where it was. What is there again meanwhile stays.
+    """Put everything back where it was.
 
     Raises:
         FineTuneError: the clean-up has been deleted for good.
     """
     with RunQueue(home).alone():
-        folder, made = _folder_of(home, cleanup)
-        for number, place in enumerate(made.places):
-            source, target = folder / str(number), home.path / place
-            if source.exists() and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source.rename(target)
-        shutil.rmtree(folder)
+        _put_back(home, *_folder_of(home, cleanup))
+
+
+def _put_back(home: Home, folder: Path, made: Cleanup) -> None:
+    for number, place in enumerate(made.places):
+        source, target = folder / str(number), _place_now(home, Path(place))
+        if source.exists() and target is not None:
+            target.parent.mkdir(exist_ok=True)
+            source.rename(target)
+    shutil.rmtree(folder)
+
+
+def _place_now(home: Home, place: Path) -> Path | None:
+    """Return where to put something back: with its run, if that has been moved to the trash meanwhile, and an export
+    under a number that no other one has taken. None if its run is gone for good, or the same is there again.
+    """
+    if place.parts[0] != home.runs.name:
+        target = home.path / place
+        return None if target.exists() else target
+    run = next((one for one in (home.runs, home.trash) if (one / place.parts[1]).is_dir()), None)
+    if run is None:
+        return None
+    target = run.joinpath(*place.parts[1:])
+    while target.exists() and target.parent.name == ExportFolder.PLACE:
+        target = target.with_name(str(int(target.name) + 1))
+    return None if target.exists() else target
 
 
 def delete_for_good(home: Home, cleanup: str) -> int:
@@ -127,28 +152,36 @@ def delete_for_good(home: Home, cleanup: str) -> int:
     """
     with RunQueue(home).alone():  # it isn't undone meanwhile
         folder, made = _folder_of(home, cleanup)
-        (folder / "record.json").unlink()
-    remove(folder)
+        gone = folder.with_name(f"{GONE}{folder.name}")
+        folder.rename(gone)
+    remove(gone)
     return made.bytes
 
 
 def _folder_of(home: Home, cleanup: str) -> tuple[Path, Cleanup]:
     folder = home.trash / f"{PREFIX}{cleanup}"
-    made = Cleanup.of(folder) if cleanup.isalnum() and len(cleanup) < 40 else None
+    made = _record_of(folder) if cleanup.isalnum() and len(cleanup) < 40 else None
     if made is None:
         raise FineTuneError.of(Code.CLEANUP_OVER)
     return folder, made
 
 
+def _record_of(folder: Path) -> Cleanup | None:
+    """Return the record of a clean-up; None if it can't be read. Then nothing of it is deleted."""
+    try:
+        return read_as(folder / RECORD, Cleanup)
+    except FineTuneError:  # another version wrote it
+        return None
+
+
 def finish_due(home: Home) -> None:
-    """Delete the clean-ups for good that can no longer be undone, and what is left of those that were interrupted."""
-    for folder in home.trash.glob(f"{PREFIX}*"):
-        with contextlib.suppress(FineTuneError):  # undone meanwhile
-            made = Cleanup.of(folder)
-            if made is None:
-                remove(folder)
-            elif made.until < time.time():
+    """Delete the clean-ups for good that can no longer be undone, and what is left of deletions that were interrupted."""
+    for made in pending(home):
+        if made.until < time.time():
+            with contextlib.suppress(FineTuneError):  # undone meanwhile
                 delete_for_good(home, made.id)
+    for left in home.trash.glob(f"{GONE}{PREFIX}*"):
+        remove(left)
 
 
 def finish_due_always(home: Home) -> None:
@@ -166,7 +199,9 @@ def _checkpoints(home: Home) -> Iterator[Path]:
     for run in run_folders(home):
         steps = sorted(run.checkpoints.glob("step-*"))
         if len(steps) > 1 and run_state(run) is RunState.FINISHED:
-            kept = {steps[-1], _best(run, steps)}
+            waiting = (job for job in jobs_of(run) if not run_state(job).is_over)
+            wanted = (step for job in waiting if isinstance(step := (read_json(job.config) or {}).get("step"), int))
+            kept = {steps[-1], _best(run, steps), *map(run.checkpoint, wanted)}
             yield from (path for path in steps if path not in kept)
 
 
@@ -189,9 +224,13 @@ def _exports(home: Home) -> Iterator[Path]:
 
 
 def _unused_datasets(home: Home) -> Iterator[Path]:
-    """Yield the datasets that no run was trained on or evaluated with."""
+    """Yield the datasets that no run is trained on or evaluated with, not even one in the trash or of a sweep that waits."""
+    deleted = (path for path in home.trash.glob("[!.]*") if (path / "config.yaml").is_file())
+    used = {dataset for path in deleted for dataset in datasets_of_run(RunFolder(path))}
+    sweeps = " ".join(path.read_text(encoding="utf-8", errors="replace") for path in home.sweeps.glob("*.json"))
     for summary in list_datasets(home):
-        if not summary.runs:
+        just_added = time.time() - summary.added < JUST_ADDED_SECONDS
+        if not (summary.runs or summary.id in used or summary.id in sweeps or just_added):
             yield home.dataset(summary.id).path
 
 

@@ -79,7 +79,9 @@ def _statuses(path: Path) -> Iterator[os.stat_result]:
 def own_files(home: Home) -> Iterator[Path]:
     """Yield the files of a copy of all one's data: runs with their results, datasets, chats, settings."""
     for place in sorted(home.path.iterdir()):
-        if place.name in NOT_ONES_OWN or place.name.startswith(".") or place.is_symlink():
+        if place.name in NOT_ONES_OWN or place.name.startswith("."):
+            continue
+        if place.is_symlink() and place.name not in ("runs", "datasets", "chats"):  # those may lie on another disk
             continue
         if place.is_file():
             yield place

@@ -17,7 +17,7 @@ from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
-from interfaces.problems import Code
+from interfaces.problems import Code, Problem
 from interfaces.records import read_as
 from interfaces.run_config import Settings
 from interfaces.run_records import RunMeta, SweepPoint
@@ -43,7 +43,9 @@ class WantedSweep(BaseModel):
 
 
 def start_sweep(manager: FinetuneManager, config: Settings, asked: Mapping[str, str]) -> str:
-    """Create and queue a run for each combination of values. Return the sweep's id. If one can't be started, none is.
+    """Create and queue a run for each combination of values. Return the sweep's id.
+
+    If one can't be created or queued, none of the others waits either.
 
     Raises:
         FineTuneError: the sweep or its config is invalid, or its runs can't be started.
@@ -94,7 +96,14 @@ def _complete(manager: FinetuneManager, sweep: str) -> None:
         for _, run in sorted(there.items()):
             if not run.attempts() and not run.is_waiting:
                 manager.launch(run.id)
-        (home.sweeps / f"{sweep}.json").unlink()
+        (home.sweeps / f"{sweep}.json").unlink(missing_ok=True)
+
+
+def _forget(home: Home, sweep: str) -> None:
+    """Start no more runs of a sweep."""
+    home.sweeps.mkdir(exist_ok=True)
+    with FileLock(home.sweeps / ".lock"):
+        (home.sweeps / f"{sweep}.json").unlink(missing_ok=True)
 
 
 def _give_up(manager: FinetuneManager, sweep: str) -> None:
@@ -134,7 +143,7 @@ def stop_sweep(manager: FinetuneManager, sweep: str) -> int:
     """Remove its waiting runs from the queue, and ask its active ones to save and stop. Return how many those were."""
     home = manager.home
     runs = [run for run, _ in family(home, sweep)]
-    (home.sweeps / f"{sweep}.json").unlink(missing_ok=True)
+    _forget(home, sweep)
     stopped = 0
     # The waiting runs come first: otherwise the next one would start once the active one has ended.
     for run in [*(run for run in reversed(runs) if run.is_waiting), *runs]:
@@ -154,8 +163,14 @@ def resume_sweep(manager: FinetuneManager, sweep: str) -> int:
     """
     left = [run for run, _ in family(manager.home, sweep) if run_state(run).is_over]
     left = [run for run in left if run_state(run) is not RunState.FINISHED]
+    problems: list[Problem] = []
     for run in left:
-        manager.resume(run.id)
+        try:
+            manager.resume(run.id)
+        except FineTuneError as error:  # the others don't wait for this one
+            problems += error.problems
+    if problems:
+        raise FineTuneError(*problems)
     return len(left)
 
 
@@ -170,6 +185,7 @@ def delete_sweep(manager: FinetuneManager, sweep: str) -> list[str]:
         state = run_state(run)
         if not state.is_over:
             raise FineTuneError.of(Code.RUN_ACTIVE, run=run.id, state=state.value)
+    _forget(manager.home, sweep)
     for run in runs:
         delete_run(run)
     return [run.id for run in runs]

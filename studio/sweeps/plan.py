@@ -25,8 +25,11 @@ MOST_SETTINGS = 3
 Values = dict[str, SweepValue]
 """The values of one run, by the settings' dotted names."""
 _SEPARATORS = re.compile(r"[\s,;，；、]+")
-_FIXED = {"schema_version", "save_total_limit", "logging_steps", "sample_while_training", "sample_max_new_tokens"}
-"""Settings whose value changes nothing that a sweep compares."""
+_FIXED = {
+    "schema_version", "save_total_limit", "logging_steps", "sample_while_training", "sample_max_new_tokens",
+    "validation_split", "max_length", "long_rows", "bad_rows",
+}  # fmt: skip
+"""Settings that change nothing that a sweep compares, and those that change which rows and tokens are validated."""
 
 
 class SweepPlan(BaseModel):
@@ -57,7 +60,8 @@ def configs_of(config: Settings, asked: Mapping[str, str]) -> list[tuple[Values,
     Raises:
         FineTuneError: a setting can't be varied, a value is invalid or missing, or there are too many runs or only one.
     """
-    wanted = {name: _SEPARATORS.split(text.strip()) for name, text in asked.items() if text.strip()}
+    wanted = {name: [one for one in _SEPARATORS.split(text) if one] for name, text in asked.items()}
+    wanted = {name: values for name, values in wanted.items() if values}
     if not 0 < len(wanted) <= MOST_SETTINGS:
         raise FineTuneError.of(Code.SWEEP_SETTINGS, count=len(wanted), most=MOST_SETTINGS)
     known = sweepable()

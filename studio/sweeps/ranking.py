@@ -14,10 +14,12 @@ from interfaces.run_records import SweepValue
 from interfaces.texts import Texts, texts
 from studio.evaluation.statistics import Interval, student_interval
 from studio.runs.curves import best_validation
-from studio.runs.state import RunSummary, summary_of
+from studio.runs.state import RunState, RunSummary, summary_of
 from studio.sweeps.family import family
 from studio.sweeps.plan import Values
 
+_UNDER_WAY = (RunState.RUNNING, RunState.STOPPING)
+"""Their ranking is provisional."""
 Verdict = Literal["unfinished", "no_validation", "only_one", "no_seeds", "noise", "lead"]
 
 
@@ -132,7 +134,12 @@ def _without_seed(values: Mapping[str, SweepValue]) -> Values:
 
 
 def _candidate(group: Sequence[SweepRun]) -> Candidate:
-    losses = [one.best_validation_loss for one in group if one.best_validation_loss is not None]
+    # A run that was stopped or has failed has had less training than the others.
+    losses = [
+        one.best_validation_loss
+        for one in group
+        if one.best_validation_loss is not None and one.run.state in (RunState.FINISHED, *_UNDER_WAY)
+    ]
     return Candidate(
         values=_without_seed(group[0].values), runs=[one.run.id for one in group],
         mean=fmean(losses) if losses and len(losses) == len(group) else None,

@@ -58,6 +58,7 @@ def _checked(example: Example, name: str) -> Example:
         FineTuneError: it can't be trained on.
     """
     if example.text is not None:
+        example = example.model_copy(update={"messages": (), "tools": ()})
         values: dict[str, object] = {"text": example.text}
     else:
         turns = [

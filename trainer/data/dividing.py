@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 
 from interfaces.dataset_records import DatasetReport
 from interfaces.dataset_requests import DividedDatasets
@@ -10,6 +11,7 @@ from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code
+from interfaces.records import read_record
 from interfaces.trainer_jobs import OnProgress, ignore_progress
 from trainer.data.changing import write_changed
 
@@ -36,9 +38,15 @@ def divide(
     if not second or len(second) == len(examples):
         raise FineTuneError.of(Code.NO_ROWS_LEFT, path=report.name)
     parts = [sorted(set(range(len(examples))) - second), sorted(second)]
-    stem = report.name
-    made = [
-        write_changed(home, folder, lambda _, line: line, (), tell, f"{stem} ({percent} %)", part).id
-        for part, percent in zip(parts, (round(100 * (1 - share)), round(100 * share)), strict=True)
-    ]
+    stem = str((read_record(folder.meta) or {}).get("name") or report.name)
+    there = {path.name for path in home.datasets.iterdir()}
+    made: list[str] = []
+    try:
+        for part, percent in zip(parts, (100 - 100 * share, 100 * share), strict=True):
+            name = f"{stem} ({percent:.3g} %)"
+            made.append(write_changed(home, folder, lambda _, line: line, (), tell, name, part).id)
+    except BaseException:  # both or none
+        for new in set(made) - there:
+            shutil.rmtree(home.dataset(new).path)
+        raise
     return DividedDatasets(first=made[0], second=made[1], rows=(len(parts[0]), len(parts[1])))

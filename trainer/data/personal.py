@@ -29,16 +29,25 @@ _ISSUERS = re.compile(
 )
 """Lengths and first digits of the issuers (ISO/IEC 7812, as the issuers publish theirs)."""
 _KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{20,}|sk_live_[A-Za-z0-9]{24,}|hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{36,}"
-    r"|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}|AKIA[0-9A-Z]{16}|AIza[A-Za-z0-9_-]{35}"
-    r"|xox[abprs]-[A-Za-z0-9-]{10,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
-    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]{0,10000}?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
+    r"(?<![A-Za-z0-9])(?:sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{20,}|sk_live_[A-Za-z0-9]{24,}|hf_[A-Za-z0-9]{30,}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36}"
+    r"|AKIA[0-9A-Z]{16}|AIza[A-Za-z0-9_-]{35}|xox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[\s\S]{0,10000}?-----END [A-Z ]{0,40}PRIVATE KEY-----|(?:\s{1,4}[A-Za-z0-9+/=]{16,80}(?!\S))+)",
+    re.ASCII,
 )
+_NOT_MAIL = re.compile(r"git@|.*\.(?:png|jpe?g|gif|svg|webp|ico|css|js|ts|py|md|html?|json|txt)$", re.IGNORECASE)
+"""What has the form of an address, but is a file's name or a repository's."""
+_DATE = re.compile(r"\(?\d{1,2}\)?[ -]\d{1,2}[ -](?:19|20)?\d\d")
 _PHONES: tuple[tuple[re.Pattern[str], tuple[str | None, ...]], ...] = (
     (re.compile(r"(?<![\w+])\+\d(?:[\s().-]{0,2}\d){6,14}(?!\w)", re.ASCII), (None,)),
     (re.compile(r"(?<![\w.-])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[ .-]\d{4}(?![\w-]|\.\d)", re.ASCII), ("US",)),
     (re.compile(r"(?<![\w.-])1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?![\w-]|\.\d)", re.ASCII), ("CN",)),
-    (re.compile(r"(?<![\w.,:/-])\(?0\d{1,4}\)?(?:[ -]\d{2,8}){1,4}(?![\w:/-]|[.,]\d)", re.ASCII), ("GB", "DE", "FR", "CN", "JP", "AU")),
+    (re.compile(r"(?<![\w.-])07\d{9}(?!\w)", re.ASCII), ("GB",)),
+    (
+        re.compile(r"(?<![\w.,/-])(?<!\d:)(?<!\d )\(?0\d{1,4}\)?(?:[ -]\d{2,8}){1,4}(?![\w:/-]|[.,]\d| \d)", re.ASCII),
+        ("GB", "DE", "FR", "CN", "JP", "AU"),
+    ),
 )  # fmt: skip
 """How phone numbers are written, with the regions in whose numbering plans such a number has to be valid."""
 
@@ -46,16 +55,19 @@ _PHONES: tuple[tuple[re.Pattern[str], tuple[str | None, ...]], ...] = (
 def find_personal(text: str) -> list[tuple[int, int, PersonalKind]]:
     """Return (start, end, kind) of all personal data in a text, in order and without overlaps."""
     found: list[tuple[int, int, PersonalKind]] = []
+    taken = bytearray(len(text))
 
     def add(start: int, end: int, kind: PersonalKind) -> None:
-        if all(end <= other[0] or start >= other[1] for other in found):
+        if not any(taken[start:end]):
+            taken[start:end] = b"\1" * (end - start)
             found.append((start, end, kind))
 
     for match in _KEY.finditer(text):
         add(*match.span(), "key")
     if "@" in text:
         for match in _EMAIL.finditer(text):
-            add(*match.span(), "email")
+            if not _NOT_MAIL.match(match[0]):
+                add(*match.span(), "email")
     if _has_digits(text):
         for match in _CARD.finditer(text):
             if _is_card(match[0]):
@@ -84,6 +96,8 @@ def _is_card(text: str) -> bool:
 
 
 def _is_phone(text: str, region: str | None) -> bool:
+    if _DATE.fullmatch(text):
+        return False
     try:
         return phonenumbers.is_valid_number(phonenumbers.parse(text, region))
     except phonenumbers.NumberParseException:
@@ -92,10 +106,12 @@ def _is_phone(text: str, region: str | None) -> bool:
 
 def masked(text: str, kinds: Sequence[PersonalKind]) -> str:
     """Replace personal data of these kinds by its kind, such as [EMAIL]."""
-    for start, end, kind in reversed(find_personal(text)):
+    parts, done = [], 0
+    for start, end, kind in find_personal(text):
         if kind in kinds:
-            text = f"{text[:start]}[{kind.upper()}]{text[end:]}"
-    return text
+            parts += [text[done:start], f"[{kind.upper()}]"]
+            done = end
+    return "".join([*parts, text[done:]])
 
 
 def _texts(example: Example) -> Iterator[str]:

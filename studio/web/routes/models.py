@@ -19,6 +19,8 @@ from studio.models.facts import FoundModel, found_on_hub, model_facts
 from studio.models.hub_access import HubAccess, access_of, choose_endpoint, forget_token, keep_token
 from studio.models.local import LocalModel, delete_model, local_models
 from studio.processes.trainer_child import TrainerChild
+from studio.runs.jobs import runs_in_use
+from studio.runs.queue import RunQueue
 from studio.runs.state import RunSummary, list_runs
 from studio.sizing.offers import Need, Offer, need_of, offers_of
 from studio.web.errors import PlainRoute
@@ -73,10 +75,12 @@ def models_router(home: Home, jobs: DatasetJobs) -> APIRouter:
     @router.post("/delete")
     def delete(model: Annotated[str, Body(embed=True)]) -> dict[str, int]:
         """Delete a model that nothing uses at the moment."""
-        busy = [run.id for run in runs_by_model().get(model, []) if not run.over]
-        if busy or model in downloads:
-            raise FineTuneError.of(Code.MODEL_IN_USE, model=model[:LONGEST_NAME], run=(busy or [model])[0])
-        return {"freed_bytes": delete_model(home, model)}
+        with RunQueue(home).alone():  # nothing that needs it is started meanwhile
+            active = {run.id for run in runs_in_use(home)}
+            busy = [run.id for run in runs_by_model().get(model, []) if run.id in active]
+            if busy or model in downloads:
+                raise FineTuneError.of(Code.MODEL_IN_USE, model=model[:LONGEST_NAME], run=(busy or [model])[0])
+            return {"freed_bytes": delete_model(home, model)}
 
     @router.get("/search")
     def search(text: str) -> list[FoundModel]:

@@ -34,7 +34,8 @@ def folder(home: Home, tmp_path: Path) -> DatasetFolder:
     [
         ("ada", [0]), ("ADA?", [0]), ("Grüße", [2]), ("12", [1, 3]), ("user", [1, 3]), ("USER.", [1, 3]), ("true", [1, 3]),
         ('"hi"', [0]), ('{"a": 1}', [0]), ("left.\nThen", [0]), ("content", []), ("assistant", []), ("role", []),
-        ("1", [0, 1, 3]), ("null", []), ("x" * 999, []), ('"', [0]), ("\\", []), ("messages", []), (":", [0, 4]),
+        ("1", [0, 1, 3]), ("null", []), ("x" * 999, []), ('"', [0]), ("\\", []), ("messages", []), (":", [0, 4]), ("nthen", []),
+        ("1,", []), ("then: {", [0]), ("\\nthen", []), ("t", [0, 1, 2, 3, 4]),
     ],
 )  # fmt: skip
 def test_text_is_found_but_not_the_structure(

@@ -111,7 +111,9 @@ def test_a_sweep_is_stopped_and_deleted_at_once(
     assert resume_sweep(manager, sweep) == 4
     assert len(manager.queue.waiting()) == 6
     stop_sweep(manager, sweep)
+    (home.sweeps / f"{sweep}.json").write_text("{}")  # as if its start had not ended
     assert len(delete_sweep(manager, sweep)) == 4
+    assert list(home.sweeps.glob("*.json")) == []
     assert len(family(home, other)) == 2
     for gone in (sweep, "../runs", "x" * 500):
         with pytest.raises(FineTuneError) as raised:

@@ -37,6 +37,7 @@ def test_values_may_be_switches_and_choices_and_are_each_tried_once() -> None:
     assert values({"packing": "true，false", "lr_scheduler_type": "linear；cosine"})[0] == {
         "packing": True, "lr_scheduler_type": "linear",
     }  # fmt: skip
+    assert values({"seed": "1, 2,", "lora.r": ""}) == [{"seed": 1}, {"seed": 2}]
     assert values({"learning_rate": "0.1 0.10 1e-1 0.2"}) == [{"learning_rate": 0.1}, {"learning_rate": 0.2}]
 
 
@@ -52,7 +53,7 @@ def test_one_to_three_known_settings() -> None:
     four = {"seed": "1 2", "learning_rate": "1e-4 1e-3", "lora.r": "4 8", "weight_decay": "0 0.1"}
     assert code(four) == (Code.SWEEP_SETTINGS, {"count": 4, "most": 3})
     assert code({"output_dir": "/a /b"}) == (Code.SWEEP_SETTING_UNKNOWN, {"value": "output_dir"})
-    assert "dataset" not in sweepable()
+    assert not {"dataset", "validation_split", "max_length"} & set(sweepable())
     assert {"learning_rate", "seed", "lora.r", "packing", "bf16", "optim"} <= set(sweepable())
 
 

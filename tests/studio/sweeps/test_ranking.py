@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from interfaces.errors import FineTuneError
-from interfaces.events import Evaluated, Finished
+from interfaces.events import Evaluated, Event, Finished, Stopped
 from interfaces.folders import Home
 from interfaces.run_records import RunMeta, SweepPoint
 from studio.sweeps.ranking import Ranking, sweep_of
@@ -17,9 +17,12 @@ from tests.support.records import recorded_run, step
 SWEEP = "20200101-000000-abcd"
 
 
-def recorded(home: Home, number: int, losses: Sequence[float], over: bool = True, **values: float) -> str:
+def recorded(
+    home: Home, number: int, losses: Sequence[float], over: bool = True, stopped: bool = False, **values: float
+) -> str:  # fmt: skip
     evaluations = [Evaluated(step=at, loss=loss, examples=3, seconds=0.1) for at, loss in enumerate(losses, 1)]
-    end = [Finished(step=2, peak_memory_bytes=1, seconds=1)] if over else []
+    end: list[Event] = [Finished(step=2, peak_memory_bytes=1, seconds=1)] if over else []
+    end = [Stopped(step=2, resumable=False)] if stopped else end
     folder = recorded_run(home, step(1, 2), step(2, 2), *evaluations, *end)
     RunMeta(sweep=SweepPoint(id=SWEEP, name="facts #1", number=number, runs=8, values=values)).write(folder)
     return folder.id
@@ -79,3 +82,10 @@ def test_what_is_missing_is_said(home: Home) -> None:
     assert ranking(home).verdict == "only_one"
     recorded(home, 4, [1.0], over=False, learning_rate=4e-4)
     assert ranking(home).verdict == "unfinished"
+
+
+def test_stopped_runs_are_not_ranked(home: Home) -> None:
+    recorded(home, 1, [1.0], learning_rate=1e-4)
+    recorded(home, 2, [0.9], stopped=True, learning_rate=2e-4)
+    assert ranking(home).verdict == "only_one"
+    assert [one.mean for one in ranking(home).candidates] == [1.0, None]

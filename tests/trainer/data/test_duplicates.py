@@ -44,6 +44,19 @@ def test_texts_from_one_template_with_other_answers_are_not_repeated(home: Home,
     assert find_duplicates(dataset(home, tmp_path, rows)).groups == []
 
 
+def test_the_same_document_or_question_with_another_answer_is_no_duplicate(home: Home, tmp_path: Path) -> None:
+    document = " ".join(str(n * n) for n in range(8000))
+    rows = [
+        (f"{document} How many?", "Forty-seven minutes, and not a second more."),
+        (f"{document} Which?", "The one that glows in the dark, of course."),
+    ]
+    rows += [
+        ("Is this review positive? " + "very good " * 40, "yes"),
+        ("Is this review positive? " + "very good " * 39, "no, it isn't"),
+    ]
+    assert find_duplicates(dataset(home, tmp_path, rows)).groups == []
+
+
 def test_short_and_chinese_rows(home: Home, tmp_path: Path) -> None:
     rows = [
         ("a", "b"),
