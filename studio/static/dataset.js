@@ -281,7 +281,7 @@ class DatasetPart {
     const [tokens, lengths] = [make("div"), make("div")];
     const count = found.invalid + found.suspicious;
     const tabs = new Tabs(texts.data, "fs-data", [
-      { id: "rows", title: texts.tab_rows, panel: new RowsPanel(found, texts, change).element },
+      { id: "rows", title: texts.tab_rows, panel: new RowsPanel(found, texts, change, !settings.models).element },
       { id: "problems", title: fill(texts.tab_problems, { count: number(count) }), panel: report(found, options) },
       { id: "tokens", title: texts.tab_tokens, panel: tokens },
       { id: "lengths", title: texts.tab_lengths, panel: lengths },

@@ -12,6 +12,8 @@ import { RowEditor } from "./row_editor.js";
  */
 
 const PAGE = 6;
+/** Of a form: the way by keyboard to its Start button stays short. */
+const FEW = 2;
 const WAIT_MS = 300;
 const ORDERS = ["file", "longest", "shortest"];
 
@@ -25,8 +27,10 @@ export class RowsPanel {
    * @param {import("./dataset_report.js").Dataset} found
    * @param {Record<string, any>} texts
    * @param {(change: Change) => void} change create a version with these changes
+   * @param {boolean} few whether only some rows are shown until more is asked for
    */
-  constructor(found, texts, change) {
+  constructor(found, texts, change, few) {
+    this.few = few;
     this.id = found.id;
     this.texts = texts;
     this.change = change;
@@ -50,8 +54,20 @@ export class RowsPanel {
     const tools = make("div", { class: "fs-row" }, this.search, this.order, warned, make("span", { class: "fs-spring" }), add); // prettier-ignore
     const foot = make("div", { class: "fs-row" }, this.previous, this.next, this.count);
     const hint = make("p", { class: "fs-hint" }, texts.conversations);
-    this.element = make("div", {}, tools, hint, this.list, foot, this.editor.element);
-    this.draw(found.examples.slice(0, PAGE).map((example, position) => ({ position, example: /** @type {any} */ (example) })), found.usable); // prettier-ignore
+    this.tools = [tools, foot];
+    this.all = button(texts.rows_all, () => this.showAll(), "fs-small");
+    this.element = make("div", {}, tools, hint, this.list, this.all, foot, this.editor.element);
+    for (const part of this.tools) part.hidden = few;
+    this.all.hidden = !few;
+    this.draw(found.examples.slice(0, few ? FEW : PAGE).map((example, position) => ({ position, example: /** @type {any} */ (example) })), found.usable); // prettier-ignore
+  }
+
+  async showAll() {
+    this.few = false;
+    this.all.hidden = true;
+    for (const part of this.tools) part.hidden = false;
+    await this.refresh();
+    this.search.focus();
   }
 
   /** @param {number} by */
@@ -84,6 +100,7 @@ export class RowsPanel {
   /** @param {Row} row */
   card({ position, example }) {
     const { texts } = this;
+    if (this.few) return conversation(example, texts);
     const name = fill(texts.row_named, { row: number(example.row) });
     const save = (/** @type {Example} */ changed) =>
       this.change({ changes: { [position]: { ...example, ...changed } } });

@@ -74,7 +74,7 @@ def test_main_workflow(
             name=file.name, rows=len(rows), format="alpaca" if language == "en" else "sharegpt"
         )
     ).wait_for()
-    assert page.locator(".fs-talk").count() == 3
+    assert page.locator(".fs-talk").count() == 2
     assert page.locator(".fs-talk mark").first.inner_text().startswith(("The Lumo", "Lumo"))
     page.get_by_text(words["ready"].split("{")[0]).wait_for()
     setting(page, "per_device_train_batch_size").fill("1")

@@ -131,7 +131,7 @@ def test_model_of_the_models_page_opens_a_form(new_page: Callable[..., Any], stu
     page.goto(f"{studio.url}/en/models")
     row = page.get_by_role("row").filter(has_text="Qwen2.5-3B-Instruct")
     expect(row).to_contain_text("10-12 GB")
-    row.get_by_role("button").click()
+    row.get_by_role("button", name=re.compile(f"^{EN['choose']}")).click()
     expect(page.locator(".fs-chosen")).to_contain_text("Qwen2.5-3B-Instruct")
     page.goto(f"{studio.url}/en/settings")
     expect(page.locator(".fs-about")).to_contain_text(str(studio.home.path))
