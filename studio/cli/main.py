@@ -30,6 +30,7 @@ from studio.cli.console import (
     read_settings,
 )
 from studio.cli.data import data
+from studio.cli.data_cleaning import cleaning
 from studio.cli.estimate import estimate_commands
 from studio.cli.evaluate import evaluate_commands
 from studio.cli.export import export_commands
@@ -50,6 +51,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+data.add_typer(cleaning)
 app.add_typer(data, name="data")
 app.add_typer(queue, name="queue")
 app.add_typer(runs_commands)
