@@ -125,9 +125,13 @@ class RowChange(BaseModel):
 
 
 class Origin(BaseModel):
-    """Where a changed dataset comes from, and how many rows were changed, removed and added."""
+    """Where a changed dataset comes from, and how many rows were changed, removed and added.
+
+    `left_out` rows had errors: a copy has only rows that can be trained on.
+    """
 
     dataset: str
     changed: int = 0
     removed: int = 0
     added: int = 0
+    left_out: int = 0

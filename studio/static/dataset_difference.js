@@ -5,7 +5,7 @@ import { conversation } from "./dataset_report.js";
 import { button, fill, make, number, setText, statusLine } from "./dom.js";
 
 /** @typedef {import("./dataset_report.js").Example} Example */
-/** @typedef {{ dataset: string, changed: number, removed: number, added: number }} Origin */
+/** @typedef {{ dataset: string, changed: number, removed: number, added: number, left_out: number }} Origin */
 /** @typedef {{ position: number | null, before: Example | null, after: Example | null }} RowChange */
 
 const PAGE = 10;
@@ -31,7 +31,9 @@ export function difference(id, origin, texts, open) {
     "fs-small",
   );
   const counts = { changed: number(changed), removed: number(removed), added: number(added) };
-  const line = make("p", { class: "fs-row" }, make("span", {}, fill(texts.version_changed, counts)), undo);
+  const left = origin.left_out ? fill(texts.version_left_out, { count: origin.left_out }) : "";
+  const words = [fill(texts.version_changed, counts), left].filter(Boolean).join(". ");
+  const line = make("p", { class: "fs-row" }, make("span", {}, words), undo);
   const list = make("div", { class: "fs-difference" });
   const more = button(texts.difference_more, () => load(), "fs-small", { hidden: true });
   const box = make("details", {}, make("summary", {}, texts.version_difference), list, more);

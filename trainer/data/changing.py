@@ -7,7 +7,8 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 
 from interfaces.dataset_records import DatasetReport
 from interfaces.dataset_requests import Origin, RowChange
@@ -74,77 +75,115 @@ def _checked(example: Example, name: str) -> Example:
 
 def write_changed(
     home: Home, folder: DatasetFolder, change: Change, added: Sequence[Example] = (),
-    tell: OnProgress = ignore_progress, name: str = "", keep: Iterable[int] | None = None,
+    tell: OnProgress = ignore_progress, name: str = "", keep: Sequence[int] | None = None,
 ) -> DatasetFolder:  # fmt: skip
-    """Write the copy. With `keep`, only the rows at these positions are considered at all, and nothing is recorded of
-    the others: that is for parts of a dataset.
+    """Write the copy; without any change, return the dataset itself. `keep` makes a part, called `name`: only the rows at
+    these positions are in it.
+
+    Raises:
+        FineTuneError: no row would be left.
     """
     report, examples = DatasetReport.required(folder), ExampleFile(folder)
     require_space(home.path, 2 * folder.examples.stat().st_size)
     staging = DatasetFolder(home.datasets / unfinished_name())
     staging.path.mkdir(parents=True)
     try:
-        origin, warnings, suspicious, last = Origin(dataset=folder.id), Counter[str](), 0, 0
-        writer = ExampleWriter(staging)
-        with staging.difference.open("wb") as difference:
-
-            def write(example: Example, source: int, position: int | None, before: bytes | None) -> None:
-                nonlocal suspicious
-                group = group_of(spoken(example))
-                writer.append(
-                    as_json(example.to_record()), group, example.row, source, SUSPICIOUS if example.warnings else 0
-                )
-                suspicious += bool(example.warnings)
-                warnings.update(example.warnings)
-                old = None if before is None else Example.model_validate_json(before)
-                _note(difference, RowChange(position=position, before=old, after=example))
-
-            for done, position in enumerate(range(len(examples)) if keep is None else keep):
+        positions = range(len(examples)) if keep is None else keep
+        with _Copy(staging, Origin(dataset=folder.id, left_out=report.invalid)) as copy:
+            for done, position in enumerate(positions):
                 if done % TELL_ROWS == 0:
-                    tell(JobProgress(progress=(done, len(examples)), rows=done))
-                line = examples.line(position)
-                _, group, row, source, flags = examples.entry(position)
-                last = max(last, row)
-                after = change(position, line)
-                if isinstance(after, bytes):
-                    writer.append(after, group, row, source, flags)
-                    suspicious += flags & SUSPICIOUS
-                    if flags & SUSPICIOUS:
-                        warnings.update(Example.model_validate_json(line).warnings)
-                elif after is None:
-                    origin.removed += 1
-                    _note(difference, RowChange(position=position, before=Example.model_validate_json(line)))
-                else:
-                    origin.changed += 1
-                    write(after.model_copy(update={"row": row, "source": source}), source, position, line)
-            for number, example in enumerate(added, start=last + 1):
-                origin.added += 1
-                write(example.model_copy(update={"row": number, "line": None, "source": 0}), 0, None, None)
-        writer.close()
-        if writer.count == 0:
+                    tell(JobProgress(progress=(done, len(positions)), rows=done))
+                copy.take(examples, position, change)
+            for example in added:
+                copy.add(example)
+        if copy.writer.count == 0:
             raise FineTuneError.of(Code.NO_ROWS_LEFT, path=report.name)
-        recipe = json.dumps([folder.id, sha256_of(staging.examples), name])
-        new = home.dataset(hashlib.sha256(recipe.encode()).hexdigest()[:16])
-        if is_whole(new):
-            return new
-        staging.problems.touch()
-        report.model_copy(
-            update={
-                "name": name or report.name, "rows": writer.count, "valid": writer.count - suspicious,
-                "usable": writer.count, "suspicious": suspicious, "invalid": 0, "kinds": dict(warnings.most_common()),
-                "kinds_invalid": {}, "first": [], "bytes": writer.size, "origin": origin, "added": time.time(),
-                "sha256": hashlib.sha256(recipe.encode()).hexdigest(), "examples_sha256": sha256_of(staging.examples),
-                "known_columns": [],
-            }
-        ).write(staging)  # fmt: skip
-        if not name and folder.meta.is_file():
-            shutil.copyfile(folder.meta, staging.meta)  # what a person called it
-        shutil.rmtree(new.path, ignore_errors=True)
-        publish(staging.path, new.path)
+        if not name and copy.is_unchanged:
+            return folder
+        return _published(home, folder, report, copy, name)
     finally:
         shutil.rmtree(staging.path, ignore_errors=True)
+
+
+class _Copy:
+    """The rows of the new dataset as they are written, with what differs."""
+
+    def __init__(self, folder: DatasetFolder, origin: Origin) -> None:
+        self.folder, self.origin = folder, origin
+        self.warnings: Counter[str] = Counter()
+        self.suspicious = self._last_row = 0
+
+    def __enter__(self) -> Self:
+        self.writer = ExampleWriter(self.folder)
+        self._difference = self.folder.difference.open("wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.writer.close()
+        self._difference.close()
+
+    @property
+    def is_unchanged(self) -> bool:
+        return not (self.origin.changed or self.origin.removed or self.origin.added)
+
+    def take(self, examples: ExampleFile, position: int, change: Change) -> None:
+        """Take over a row, or what becomes of it."""
+        line = examples.line(position)
+        _, group, row, source, flags = examples.entry(position)
+        self._last_row = max(self._last_row, row)
+        after = change(position, line)
+        if isinstance(after, bytes):
+            self.writer.append(after, group, row, source, flags)
+            if flags & SUSPICIOUS:
+                self._warn(Example.model_validate_json(line))
+        elif after is None:
+            self.origin.removed += 1
+            self._note(RowChange(position=position, before=Example.model_validate_json(line)))
+        else:
+            self.origin.changed += 1
+            self._write(after.model_copy(update={"row": row, "source": source}))
+            self._note(RowChange(position=position, before=Example.model_validate_json(line), after=after))
+
+    def add(self, example: Example) -> None:
+        self.origin.added += 1
+        self._last_row += 1
+        self._write(example.model_copy(update={"row": self._last_row, "line": None, "source": 0}))
+        self._note(RowChange(position=None, after=example))
+
+    def _write(self, example: Example) -> None:
+        flags = SUSPICIOUS if example.warnings else 0
+        line = as_json(example.to_record())
+        self.writer.append(line, group_of(spoken(example)), example.row, example.source, flags)
+        if example.warnings:
+            self._warn(example)
+
+    def _warn(self, example: Example) -> None:
+        self.suspicious += 1
+        self.warnings.update(example.warnings)
+
+    def _note(self, change: RowChange) -> None:
+        self._difference.write(change.model_dump_json(exclude_defaults=True).encode() + b"\n")
+
+
+def _published(home: Home, folder: DatasetFolder, report: DatasetReport, copy: _Copy, name: str) -> DatasetFolder:
+    """Write the report of a copy, and give it its place among the datasets."""
+    sha256 = sha256_of(copy.folder.examples)
+    recipe = hashlib.sha256(json.dumps([folder.id, sha256, name]).encode()).hexdigest()
+    new = home.dataset(recipe[:16])
+    if is_whole(new):
+        return new
+    count, suspicious = copy.writer.count, copy.suspicious
+    copy.folder.problems.touch()
+    report.model_copy(
+        update={
+            "name": name or report.name, "rows": count, "valid": count - suspicious, "usable": count,
+            "suspicious": suspicious, "invalid": 0, "kinds": dict(copy.warnings.most_common()), "kinds_invalid": {},
+            "first": [], "known_columns": [], "bytes": copy.writer.size, "origin": copy.origin, "added": time.time(),
+            "sha256": recipe, "examples_sha256": sha256,
+        }
+    ).write(copy.folder)  # fmt: skip
+    if not name and folder.meta.is_file():
+        shutil.copyfile(folder.meta, copy.folder.meta)  # what a person called it
+    shutil.rmtree(new.path, ignore_errors=True)
+    publish(copy.folder.path, new.path)
     return new
-
-
-def _note(file: object, change: RowChange) -> None:
-    file.write(change.model_dump_json(exclude_defaults=True).encode() + b"\n")  # type: ignore[attr-defined]

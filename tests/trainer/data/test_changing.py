@@ -45,7 +45,7 @@ def test_rows_are_replaced_removed_and_added(home: Home, folder: DatasetFolder) 
     assert answers(folder) == before
     report = DatasetReport.required(new)
     assert report.origin is not None
-    assert report.origin.model_dump() == {"dataset": folder.id, "changed": 1, "removed": 1, "added": 1}
+    assert report.origin.model_dump() == {"dataset": folder.id, "changed": 1, "removed": 1, "added": 1, "left_out": 0}
     assert (report.rows, report.valid, report.usable, report.name) == (5, 5, 5, "rows.jsonl")
     assert new.meta.read_bytes() == folder.meta.read_bytes()
     assert [row.row for row in ExampleFile(new)] == [1, 2, 3, 5, 6]
@@ -93,3 +93,19 @@ def test_unknown_rows_and_an_empty_result_are_refused(home: Home, folder: Datase
     with pytest.raises(FineTuneError) as raised:
         change_rows(home, folder, dict.fromkeys(range(5)))
     assert raised.value.problems[0].code == Code.NO_ROWS_LEFT
+
+
+def test_without_any_change_it_is_the_dataset_itself(home: Home, folder: DatasetFolder) -> None:
+    assert change_rows(home, folder, {}) == folder
+    assert [path.name for path in home.datasets.iterdir()] == [folder.id]
+
+
+def test_rows_with_errors_are_left_out_and_counted(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "faults.jsonl"
+    file.write_text(
+        '{"instruction": "A?", "output": "B."}\n{"instruction": "no answer"}\n{"instruction": "C?", "output": "D."}\n'
+    )
+    folder = add_dataset(home, file)
+    report = DatasetReport.required(change_rows(home, folder, {1: None}))
+    assert report.origin is not None
+    assert (report.origin.left_out, report.rows, report.invalid) == (1, 1, 0)
