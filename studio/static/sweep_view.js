@@ -53,9 +53,9 @@ function familyOf(sweep, runs) {
   };
 }
 
-/** How many runs are in each state, in the order of a run's life. @param {Run[]} runs @returns {[string, number][]} */
+/** How many runs are in each state, those that aren't over first. @param {Run[]} runs @returns {[string, number][]} */
 export function stateCounts(runs) {
-  const order = ["starting", "running", "stopping", "queued", "finished", "stopped", "failed", "interrupted"];
-  const count = (/** @type {string} */ state) => runs.filter((run) => run.state === state).length;
-  return order.flatMap((state) => (count(state) ? [/** @type {[string, number]} */ ([state, count(state)])] : []));
+  const sorted = runs.toSorted((a, b) => Number(a.over) - Number(b.over) || a.state.localeCompare(b.state));
+  const states = [...new Set(sorted.map((run) => run.state))];
+  return states.map((state) => [state, runs.filter((run) => run.state === state).length]);
 }

@@ -18,9 +18,11 @@ test("the runs of a sweep are one entry in the place of the newest; all of them 
   assert.deepEqual([family.best, family.seconds, family.started], [0.3, 5, 7]);
 });
 
-test("states are counted in the order of a run's life", () => {
-  const states = ["failed", "queued", "running", "queued"].map((state) => run("x", { state }));
-  assert.deepEqual(stateCounts(states), [["running", 1], ["queued", 2], ["failed", 1]]); // prettier-ignore
+test("states are counted, those that aren't over first", () => {
+  const states = ["failed", "queued", "running", "queued"].map((state) =>
+    run("x", { state, over: state === "failed" }),
+  );
+  assert.deepEqual(stateCounts(states), [["queued", 2], ["running", 1], ["failed", 1]]); // prettier-ignore
 });
 
 test("the proposed values are the form's own and one beside it", () => {
