@@ -75,7 +75,7 @@ class DatasetPart {
 
   /** @param {File[]} files */
   drop(files) {
-    this.take(() => this.upload(files[0]));
+    this.take(() => this.upload(files[0]), { keep: this.#opened }); // a file that can't be read changes nothing
     if (files.length > 1) setText(this.note, this.texts.one_at_a_time);
   }
 
@@ -220,7 +220,7 @@ class DatasetPart {
         this.take(begin, { waiting, sampleBy: name });
       };
       this.shown.replaceChildren(tableChoice(tables.params.known, texts, apply));
-    } else if (keep)
+    } else if (keep && !unknown)
       await this.open(keep, true).catch(() => {}); // keep the previous dataset usable
     else if ((unknown || columns) && waiting) {
       const known = unknown ? unknown.params.columns : columns;
@@ -268,6 +268,7 @@ class DatasetPart {
   async open(id, keepMessage = false) {
     const { texts, settings } = this;
     this.#opened = id;
+    this.keepAddress(id);
     /** @type {Dataset} */
     const found = await ask(`/api/datasets/${encodeURIComponent(id)}?language=${settings.language}`);
     const facts = { name: found.name, rows: number(found.rows), format: found.format || "–" };
@@ -292,6 +293,14 @@ class DatasetPart {
     this.shown.replaceChildren(counts(found, texts), from, this.detected(found), tabs.element);
     this.choose(id);
     new TokenPreview(tokens, lengths, settings, found).begin();
+  }
+
+  /** The address names what is open, so that a reload shows the same. @param {string} id */
+  keepAddress(id) {
+    const address = new URL(location.href);
+    if (!this.settings.models && !address.searchParams.has("dataset")) return;
+    address.searchParams.set("dataset", id);
+    history.replaceState(history.state, "", address);
   }
 
   /** @param {Dataset} found */

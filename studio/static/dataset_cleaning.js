@@ -131,11 +131,15 @@ export class CleaningPanel {
     const counts = make("span", { class: "fs-hint", role: "status" });
     const said = statusLine({ class: "fs-hint" });
     const show = () => {
-      const second = Math.max(Math.round((found.usable * Number(share.value)) / 100), 1);
-      setText(counts, fill(texts.divide_counts, { first: number(found.usable - second), second: number(second) }));
+      const percent = Number(share.value);
+      start.disabled = !(percent >= 1 && percent <= 99);
+      if (start.disabled) return setText(counts, texts.divide_range);
+      const second = Math.max(Math.round((found.usable * percent) / 100), 1);
+      return setText(
+        counts,
+        fill(texts.divide_counts, { first: number(found.usable - second), second: number(second) }),
+      );
     };
-    show();
-    share.addEventListener("input", show);
     const start = button(texts.divide, async () => {
       start.disabled = true;
       try {
@@ -150,6 +154,8 @@ export class CleaningPanel {
       }
       start.disabled = false;
     }, "fs-small"); // prettier-ignore
+    show();
+    share.addEventListener("input", show);
     const row = make("div", { class: "fs-row" }, make("label", { for: share.id }, texts.divide_share), share, counts, start); // prettier-ignore
     return make("div", {}, make("h3", {}, texts.divide_heading), make("p", { class: "fs-hint" }, texts.divide_help), row, said); // prettier-ignore
   }

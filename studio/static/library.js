@@ -88,7 +88,8 @@ class Library {
       this.#weights.set(id, Number(weight.value));
       this.countMix();
     });
-    return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, weight), rows);
+    const version = item && item.versions > 1 ? make("small", {}, ` ${fill(texts.version, item)}`) : null;
+    return make("tr", {}, make("th", { scope: "row" }, name, version), make("td", {}, weight), rows);
   }
 
   countMix() {

@@ -70,7 +70,7 @@ export function notificationSettings(texts) {
     test.disabled = false;
   });
   ask("/api/notifications").then(show, (error) => setText(said, inWords(error, texts)));
-  const save = button(texts.webhook_keep, () => keep(address.value), "fs-small");
+  const save = button(texts.webhook_keep, () => address.value.trim() && keep(address.value), "fs-small");
   const row = make("div", { class: "fs-row" }, make("label", { for: "fs-webhook" }, texts.webhook), address, save, forget, kept); // prettier-ignore
   return make("div", {}, ofBrowser(texts), row, file, make("p", { class: "fs-row" }, test), said);
 }

@@ -44,6 +44,7 @@ class Palette {
     const page = this.pages.find(({ href }) => href.endsWith("/help"));
     const ofHelp = [...help.advice, ...help.settings, ...help.glossary].map((/** @type {any} */ one) => ({
       name: one.title,
+      text: one.text,
       more: page?.name ?? "",
       href: `${page?.href}#${encodeURIComponent(one.id)}`,
     }));

@@ -15,6 +15,7 @@ export class RowEditor {
   #text = null;
   /** @type {(example: any) => void} */
   #save = () => {};
+  #changed = false;
 
   /** @param {Record<string, any>} texts */
   constructor(texts) {
@@ -27,6 +28,10 @@ export class RowEditor {
     const cancel = button(texts.cancel, () => this.element.close(), "fs-small");
     const foot = make("div", { class: "fs-row" }, this.more, make("span", { class: "fs-spring" }), cancel, save);
     this.element = make("dialog", { class: "fs-sheet fs-narrow" }, this.title, this.list, this.said, foot);
+    this.element.addEventListener("cancel", (event) => {
+      if (this.#changed && !confirm(texts.row_discard)) event.preventDefault();
+    });
+    this.list.addEventListener("input", () => (this.#changed = true));
   }
 
   /** @param {string} title @param {Example} example @param {(example: any) => void} save */
@@ -34,6 +39,7 @@ export class RowEditor {
     this.#save = save;
     this.#turns = [];
     this.#text = null;
+    this.#changed = false;
     setText(this.title, title);
     this.element.setAttribute("aria-label", title);
     this.said.hidden = true;

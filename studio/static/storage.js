@@ -136,7 +136,7 @@ export class Storage {
     const home = at("runs").replace(/[/\\][^/\\]*$/, "");
     const step = (/** @type {string} */ text, /** @type {string} */ code) => make("li", {}, text, " ", make("code", {}, code)); // prettier-ignore
     const steps = [
-      step(texts.remove_all_runs, "finetune runs"),
+      step(texts.remove_all_runs, `finetune runs --home ${home}`),
       step(texts.remove_all_home, home),
       step(texts.remove_all_models, at("hub_cache")),
       step(texts.remove_all_package, "pip uninstall finetune-studio"),

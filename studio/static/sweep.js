@@ -23,6 +23,7 @@ const POLL_MS = 2000;
 class SweepPage {
   #shown = "";
   #gone = false;
+  #failed = false;
 
   /** @param {HTMLElement} root @param {Record<string, any>} texts */
   constructor(root, texts) {
@@ -50,10 +51,11 @@ class SweepPage {
     try {
       sweep = await ask(`${this.path}?language=${pageLanguage()}`);
     } catch (error) {
-      this.whole.hidden = true;
+      this.#failed = true; // what is shown stays
       return setText(this.said, inWords(error, this.texts));
     }
-    if (this.whole.hidden) setText(this.said, "");
+    if (this.#failed) setText(this.said, "");
+    this.#failed = false;
     this.whole.hidden = false;
     const shown = JSON.stringify(sweep);
     if (shown !== this.#shown) this.show(sweep);
@@ -69,7 +71,8 @@ class SweepPage {
       ([state, count]) => `${count} ${texts[`state_${state}`]}`,
     );
     setText(this.counts, [fill(texts.sweep_runs, { count: runs.length }), counts.join(", ")].join(" · "));
-    const best = ranking.candidates.flatMap((one) => one.runs).slice(0, MOST);
+    const begun = new Set(runs.filter(({ run }) => run.step > 0).map(({ run }) => run.id));
+    const best = ranking.candidates.flatMap((one) => one.runs.filter((id) => begun.has(id))).slice(0, MOST);
     this.compare.hidden = best.length < 2;
     this.compare.href = comparePage(best);
     setText(this.compare, fill(texts.sweep_compare, { count: best.length }));

@@ -20,7 +20,7 @@ from studio.sweeps.plan import Values
 
 _UNDER_WAY = (RunState.RUNNING, RunState.STOPPING)
 """Their ranking is provisional."""
-Verdict = Literal["unfinished", "no_validation", "only_one", "no_seeds", "noise", "lead"]
+Verdict = Literal["unfinished", "not_finished", "no_validation", "only_one", "no_seeds", "noise", "lead"]
 
 
 class SweepRun(BaseModel):
@@ -110,6 +110,8 @@ def ranking_of(runs: Sequence[SweepRun]) -> Ranking:
     if not all(one.run.over for one in runs):
         return found
     ranked = [one for one in candidates if one.mean is not None]
+    if len(ranked) < 2 and any(one.run.state is not RunState.FINISHED for one in runs):
+        return found.model_copy(update={"verdict": "not_finished"})
     if not ranked:
         return found.model_copy(update={"verdict": "no_validation"})
     if len(ranked) < 2:

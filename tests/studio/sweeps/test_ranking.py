@@ -87,5 +87,5 @@ def test_what_is_missing_is_said(home: Home) -> None:
 def test_stopped_runs_are_not_ranked(home: Home) -> None:
     recorded(home, 1, [1.0], learning_rate=1e-4)
     recorded(home, 2, [0.9], stopped=True, learning_rate=2e-4)
-    assert ranking(home).verdict == "only_one"
+    assert ranking(home).verdict == "not_finished"
     assert [one.mean for one in ranking(home).candidates] == [1.0, None]
