@@ -196,6 +196,9 @@ def main() -> None:
                 "Runs, 2,000 runs": ("/en/runs", "tbody tr", "1.0"),
                 "Run, with its chart": (f"/en/run?run={run.id}", ".fs-chart .main-svg", "2.3"),
                 "Datasets": ("/en/datasets", ".fs-library", "1.0"),
+                "Models": ("/en/models", ".fs-models tbody tr", "1.0"),
+                "Settings, 2,000 runs": ("/en/settings", "#storage .fs-places", "1.0"),
+                "Help": ("/en/help", "#help-entries [data-entry]", "1.0"),
             }
             measure(browser, studio, *pages["Runs, 2,000 runs"][:2])  # the summaries are written once
             print(f"a poll of 2,000 runs: {poll_bytes(browser, studio)} bytes (goal 2,000)")
