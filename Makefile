@@ -40,11 +40,11 @@ studio: $(READY) starter  ## Open the studio in the browser
 	@$(BIN)/finetune studio
 
 # Story first: what takes longest is not what is waited for at the end.
-test: $(READY) starter  ## Run the tests that every change has to pass: twelve minutes on two cores
+test: $(READY) starter  ## Run the tests that every change has to pass: fifteen minutes on two cores
 	@$(BIN)/python -m pytest -m "not long and not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest -m "alone and not long"
 
-test-long: $(READY) starter  ## Run what takes minutes: the demo, timed steps, more kills and races; thirteen minutes more
+test-long: $(READY) starter  ## Run what takes minutes: the demo, timed steps, more kills and races; fifteen minutes more
 	@$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder
 	@FAULT_KILLS=8 FAULT_QUEUE_TRIES=20 FAULT_QUEUE_KILLS=3 $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults/test_trainer_kills.py tests/faults/test_queue.py
 

@@ -167,11 +167,16 @@ class Home:
     def dataset(self, dataset_id: str) -> DatasetFolder:
         return DatasetFolder(self.datasets / dataset_id)
 
+    @staticmethod
+    def new_id() -> str:
+        """Return an id for something new. Ids sort by time and contain only `0-9a-f-`."""
+        return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)
+
     def create_run(self) -> RunFolder:
-        """Create an empty run folder. Its id sorts by time and contains only `0-9a-z-`."""
+        """Create an empty run folder."""
         self.runs.mkdir(parents=True, exist_ok=True)
         while True:
-            run_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)
+            run_id = self.new_id()
             try:
                 (self.runs / run_id).mkdir()
             except FileExistsError:

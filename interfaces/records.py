@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from interfaces.errors import FineTuneError
-from interfaces.files import SCHEMA_VERSION, read_json
+from interfaces.files import SCHEMA_VERSION, read_json, write_json, write_private_json
 from interfaces.problems import Code
 
 Record = TypeVar("Record", bound=BaseModel)
+_MERGING = threading.Lock()
 
 
 def read_record(path: Path) -> dict[str, object] | None:
@@ -24,6 +26,18 @@ def read_record(path: Path) -> dict[str, object] | None:
     if record is not None:
         require_schema(path, record.get("schema_version", SCHEMA_VERSION), SCHEMA_VERSION)  # or handmade
     return record
+
+
+def merge_record(path: Path, *, private: bool = False, **changes: object) -> None:
+    """Change some fields of a record, and leave the others. `private` is for a file that only its owner can read.
+
+    Raises:
+        FineTuneError: as `read_record`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _MERGING:  # two requests may change different fields at the same time
+        write = write_private_json if private else write_json
+        write(path, {**(read_record(path) or {}), **changes})
 
 
 def read_as(path: Path, kind: type[Record]) -> Record | None:

@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
-from interfaces.files import write_json, write_private_json
 from interfaces.folders import Home
 from interfaces.problems import Code
-from interfaces.records import read_record
+from interfaces.records import merge_record, read_record
 
 HUB = "https://huggingface.co"
 MIRRORS = (HUB, "https://hf-mirror.com")
@@ -98,8 +97,7 @@ def choose_endpoint(home: Home, endpoint: str) -> None:
             field="HF_ENDPOINT",
             other="variable_hf_token",
         )
-    home.path.mkdir(parents=True, exist_ok=True)
-    write_json(home.settings, {**(read_record(home.settings) or {}), "hf_endpoint": endpoint})
+    merge_record(home.settings, hf_endpoint=endpoint)
     fill_environment(home)
 
 
@@ -126,10 +124,8 @@ def forget_token(home: Home) -> None:
 
 
 def _write_tokens(home: Home, changes: dict[str, str | None]) -> None:
-    home.path.mkdir(parents=True, exist_ok=True)
-    secrets = read_record(home.secrets) or {}
     tokens = {host: token for host, token in {**_tokens_of(home), **changes}.items() if token}
-    write_private_json(home.secrets, {**secrets, "hub_tokens": tokens})
+    merge_record(home.secrets, private=True, hub_tokens=tokens)
     fill_environment(home)
 
 

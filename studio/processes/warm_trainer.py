@@ -24,9 +24,8 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from interfaces.files import write_json
 from interfaces.folders import Attempt, Home, RunFolder
-from interfaces.records import read_record
+from interfaces.records import merge_record, read_record
 from interfaces.run_control import Assignment, ProcessRecord
 from studio.processes.supervisor import WARM_TRAINER, WARM_TRAINER_BYTES, resident_bytes
 
@@ -58,8 +57,7 @@ def warm_trainer_wanted(home: Home) -> bool:
 
 def want_warm_trainer(home: Home, wanted: bool) -> None:
     """Keep a warm trainer from now on, or none."""
-    home.path.mkdir(parents=True, exist_ok=True)
-    write_json(home.settings, {**(read_record(home.settings) or {}), "warm_trainer": wanted})
+    merge_record(home.settings, warm_trainer=wanted)
     if not wanted:
         end_warm_trainer(home)
 

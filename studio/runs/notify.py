@@ -21,10 +21,10 @@ from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
 from interfaces.events import read_tail
-from interfaces.files import read_json, write_private_json
+from interfaces.files import read_json
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from interfaces.records import read_record
+from interfaces.records import merge_record, read_record
 from interfaces.texts import sentence
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.state import run_state, summary_of
@@ -108,8 +108,7 @@ def keep_webhook(home: Home, address: str) -> None:
         not _host(address) or not address.isascii() or not address.isprintable() or len(address) > _LONGEST
     ):
         raise FineTuneError.of(Code.VALUE_INVALID, field="webhook", value="(not shown)", expected="web_address")
-    home.path.mkdir(parents=True, exist_ok=True)
-    write_private_json(home.secrets, {**(read_record(home.secrets) or {}), "webhook": address})
+    merge_record(home.secrets, private=True, webhook=address)
 
 
 def tell(folder: RunFolder) -> list[Attempted]:

@@ -73,6 +73,11 @@ export const onEnter = (work) => (event) => {
 /** The page's language, regardless of the cookie. @returns {"en" | "zh"} */
 export const pageLanguage = () => (document.documentElement.lang.startsWith("zh") ? "zh" : "en");
 
+/** Show this language from the next page on. @param {string} language */
+export function chooseLanguage(language) {
+  document.cookie = `finetune-language=${language}; path=/; max-age=31536000; samesite=strict`;
+}
+
 /** @param {string | string[]} text @param {Record<string, unknown>} values */
 export const fill = (text, values) => fillIn(pageLanguage(), text, values);
 

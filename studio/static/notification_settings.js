@@ -1,4 +1,4 @@
-// Who is told that a run has ended: the browser, a webhook, a command; and a test of all of them.
+// Notifications at the end of a run: by the browser, a webhook, a command; and a test of all of them.
 // @ts-check
 import { ask, inWords, post } from "./api.js";
 import { button, fill, make, setText, statusLine } from "./dom.js";

@@ -1,7 +1,7 @@
 // The frame of every page: theme, language, what the devices do, and the run that has one. The server sends its HTML.
 // @ts-check
 import { ask, jobOf, runPage, runPath } from "./api.js";
-import { fill, make, poll, setText } from "./dom.js";
+import { chooseLanguage, fill, make, poll, setText } from "./dom.js";
 import { size } from "./format.js";
 import { textsOf } from "./start.js";
 import { startPalette } from "./palette.js";
@@ -108,7 +108,7 @@ function start() {
   const there = () => location.pathname.replace(/^\/(en|zh)/, `/${language}`) + location.search;
   other.href = there();
   other.addEventListener("click", () => {
-    document.cookie = `finetune-language=${language}; path=/; max-age=31536000; samesite=strict`;
+    chooseLanguage(language);
     other.href = there();
   });
   document.querySelector(".fs-skip")?.addEventListener("click", (event) => {

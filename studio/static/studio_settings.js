@@ -1,7 +1,18 @@
 // The Settings page: appearance, training, the Hub, notifications, the disk, and what this studio is.
 // @ts-check
 import { ask, inWords, post } from "./api.js";
-import { button, fill, heads, make, pageLanguage, poll, scrolling, setText, statusLine } from "./dom.js";
+import {
+  button,
+  chooseLanguage,
+  fill,
+  heads,
+  make,
+  pageLanguage,
+  poll,
+  scrolling,
+  setText,
+  statusLine,
+} from "./dom.js";
 import { size } from "./format.js";
 import { HubAccess } from "./hub_access.js";
 import { notificationSettings } from "./notification_settings.js";
@@ -12,7 +23,7 @@ import { startTour } from "./tour.js";
 const [POLL_MS, TICK_MS] = [5000, 1000];
 
 /** A setting: its name and what it does at the left, its control at the right. @param {string} name @param {string} help @param {...HTMLElement} controls */
-export function settingRow(name, help, ...controls) {
+function settingRow(name, help, ...controls) {
   const id = `fs-set-${name.replace(/\W+/g, "-")}`;
   const [control] = controls;
   if (!control.id) control.id = id;
@@ -35,7 +46,7 @@ function appearance(texts) {
   theme.addEventListener("change", () => chooseTheme(theme.value));
   const language = select([["en", "English"], ["zh", "中文"]], pageLanguage()); // prettier-ignore
   language.addEventListener("change", () => {
-    document.cookie = `finetune-language=${language.value}; path=/; max-age=31536000; samesite=strict`;
+    chooseLanguage(language.value);
     location.href = `/${language.value}/settings`;
   });
   const tour = button(texts.tour_again, () => startTour(texts));

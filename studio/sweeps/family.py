@@ -56,17 +56,16 @@ def start_sweep(manager: FinetuneManager, config: Settings, asked: Mapping[str, 
     ready = with_datasets(home, config)
     title = dataset_name(home, str(ready["dataset"]))
     name = str(config.get("name") or next_name(home, title))[:_SHOWN_NAME]
-    folder = home.create_run()  # only for an id that no run has
-    folder.path.rmdir()
+    sweep = home.new_id()
     home.sweeps.mkdir(exist_ok=True)
     wanted = WantedSweep(name=name, config=ready, points=points)
-    write_json(home.sweeps / f"{folder.id}.json", wanted.model_dump())
+    write_json(home.sweeps / f"{sweep}.json", wanted.model_dump())
     try:
-        _complete(manager, folder.id)
+        _complete(manager, sweep)
     except Exception:
-        _give_up(manager, folder.id)
+        _give_up(manager, sweep)
         raise
-    return folder.id
+    return sweep
 
 
 def complete_sweeps(manager: FinetuneManager) -> None:

@@ -20,8 +20,8 @@ from studio.exports.usage import Usage, base_here, run_here, usage_of
 from studio.runs.jobs import stop_job
 from studio.runs.state import RunState, named_run
 from studio.web.errors import PlainRoute
-from studio.web.routes.runs import zipped
 from studio.web.routes.texts import Language
+from studio.web.zips import zipped
 
 
 class ShownExport(BaseModel):

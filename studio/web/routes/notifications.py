@@ -1,4 +1,4 @@
-"""`/api/notifications`: who is told that a run has ended, the page's own webhook, and a test."""
+"""`/api/notifications`: what is set up for the end of a run, the page's own webhook, and a test."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from interfaces.folders import Home
 from studio.storage.cleanup import Cleanup, Kind, Proposal, clean_up, delete_for_good, pending, proposals, undo
 from studio.storage.usage import Place, own_files, usage_of
 from studio.web.errors import PlainRoute
-from studio.web.routes.runs import stream_zip
+from studio.web.zips import stream_zip
 
 
 class Storage(BaseModel):
