@@ -46,7 +46,7 @@ SINGLE_MODULES = {
 }  # fmt: skip
 
 ROOMS = (
-    _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=38),
+    _room("interfaces", 0, "The contract between the studio and the trainer, and all user-facing text.", "babel pydantic pydantic_core yaml", modules=40),
     _room("studio.web", 10, "Web server: access control, the JSON API (`/api/*`), static files.", "fastapi pydantic starlette uvicorn", "studio.cli", modules=29),
     _room("studio.pages", 9, "Gradio pages: layout and wiring only; the logic is in plain functions.", "annotated_types gradio pydantic", "studio.cli"),
     _room("studio.cli", 8, "`finetune`: one module per command group. Only `cli.main` starts `web.server`.", "psutil pydantic rich typer", modules=22),

@@ -6,18 +6,16 @@ the run's record are all derived from `FineTuneConfig`. Names are transformers' 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
-from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.lora_settings import LoraSettings, setting
+from interfaces.method_settings import DpoSettings, KtoSettings, Method, MethodSettings, OrpoSettings, SftSettings
 from interfaces.problems import Code, Problem
-from interfaces.validation import expectation_of, merged
+from interfaces.validation import problems_of
 
 SCHEMA_VERSION = 1
 STARTER = "starter"
@@ -26,6 +24,10 @@ UNKNOWN_DATA = "(unknown)"
 """The dataset of a run whose adapter was imported."""
 
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$"
+
+
+def _part(settings: type[MethodSettings], help: str) -> Any:
+    return Field(default_factory=settings, description=help, json_schema_extra={"group": "method"})
 
 
 class FineTuneConfig(BaseModel):
@@ -37,6 +39,13 @@ class FineTuneConfig(BaseModel):
     name: str = setting("", "A name for the run; free text.", "saving", max_length=200)
 
     output_dir: str = setting("", "The run's folder. Filled in when the run is created.", "saving")
+
+    method: Method = setting(
+        "sft",
+        "How to train: sft learns the answers; dpo and orpo learn from a chosen and a rejected answer, kto from good and bad ones.",
+        "method",
+        basic=True,
+    )
 
     model_name: str = setting(
         "Qwen/Qwen2.5-Coder-1.5B-Instruct",
@@ -114,6 +123,11 @@ class FineTuneConfig(BaseModel):
     adapter_name_or_path: str = setting(
         "", "Start from this adapter instead of a new one: a run's id, or a folder saved by PEFT.", "lora"
     )
+
+    sft: SftSettings = _part(SftSettings, "Supervised fine-tuning.")
+    dpo: DpoSettings = _part(DpoSettings, "Direct preference optimization.")
+    orpo: OrpoSettings = _part(OrpoSettings, "Odds-ratio preference optimization.")
+    kto: KtoSettings = _part(KtoSettings, "Kahneman-Tversky optimization.")
 
     num_train_epochs: float = setting(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
     max_steps: int = setting(-1, "Stop after this many steps; -1 uses num_train_epochs.", "training", "steps", ge=-1)
@@ -263,6 +277,12 @@ class FineTuneConfig(BaseModel):
         return value
 
 
+def method_of(config: FineTuneConfig) -> MethodSettings:
+    """Return the settings of the config's method."""
+    found: MethodSettings = getattr(config, config.method)
+    return found
+
+
 def mixed(dataset: Any) -> Any:
     """Turn a list of datasets into a mix in which each row counts once; return anything else unchanged."""
     if isinstance(dataset, list) and dataset and all(isinstance(one, str) for one in dataset):
@@ -294,52 +314,13 @@ def config_problems(config: Mapping[str, object]) -> list[Problem]:
     try:
         checked = FineTuneConfig.model_validate(config)
     except ValidationError as error:
-        return _merged(_problem_of(details) for details in error.errors())
+        return problems_of(error, [*FineTuneConfig.model_fields, *(name for name, _ in fields())])
     return list(_conflicts(checked))
 
 
 def config_errors(config: Mapping[str, object]) -> list[Problem]:
     """Return the problems that block a start."""
     return [problem for problem in config_problems(config) if problem.severity == "error"]
-
-
-def _merged(problems: Iterable[Problem]) -> list[Problem]:
-    """Keep one problem per field: a union (`bf16: true or auto`) reports each member that didn't match."""
-    by_field: dict[tuple[str, str], Problem] = {}
-    for problem in problems:
-        key = (problem.code, problem.params["field"])
-        if key in by_field and "expected" in problem.params:
-            both = merged(by_field[key].params["expected"], problem.params["expected"])
-            problem = Problem.error(problem.code, **{**problem.params, "expected": both})
-        by_field[key] = problem
-    return list(by_field.values())
-
-
-def _problem_of(details: ErrorDetails) -> Problem:
-    """Convert a pydantic error record to a Problem."""
-    # A union reports each member: keep only the field's name, not the member's.
-    known = [name for name, _ in fields()] + ["lora"]
-    parts = [str(part) for part in details["loc"]]
-    field = next(
-        (".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known), ".".join(parts)
-    )
-    if details["type"] == "extra_forbidden":
-        field = ".".join(parts)
-        if (ours := FOREIGN_NAMES.get(parts[-1])) is not None:
-            return Problem.error(Code.UNKNOWN_KEY, field=field, suggestion=ours)
-        close = difflib.get_close_matches(field, known, n=1, cutoff=0.5) or difflib.get_close_matches(
-            parts[-1], [name.split(".")[-1] for name in known], n=1, cutoff=0.6
-        )
-        return Problem.error(Code.UNKNOWN_KEY, field=field, suggestion=close[0] if close else "")
-    if details["type"] == "missing" or details.get("input") is None:
-        return Problem.error(Code.VALUE_MISSING, field=field)
-    seen, expected = _short(details.get("input")), [expectation_of(details)]
-    return Problem.error(Code.VALUE_INVALID, field=field, value=seen, expected=expected)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
@@ -356,8 +337,24 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     if config.packing and 0 < config.max_tokens_per_batch < config.max_length:
         found = {"value": str(config.max_tokens_per_batch), "expected": "at_least_max_length"}
         yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", **found, known=config.max_length)
+    yield from _method_conflicts(config)
     measures = config.validation_split or config.validation_dataset
     needs_measures = config.early_stopping_patience or config.load_best_model_at_end
     if needs_measures and not (config.eval_steps and measures):
         needs = "eval_steps" if measures else "validation_split"
         yield Problem.error(Code.VALUE_MISSING, field=needs)
+
+
+def _method_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
+    """Check the settings that some methods can't use."""
+    if config.method == "kto" and config.kto.loss_type == "kto":
+        if config.packing:
+            yield Problem.error(Code.VALUES_CONFLICT, field="method", other="packing")
+        elif config.per_device_train_batch_size < 2:
+            found = {"value": str(config.per_device_train_batch_size), "expected": "two_for_kto"}
+            yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)
+    if method_of(config).rows == "pairs" and config.long_rows == "split":
+        found = {"value": repr(config.long_rows), "expected": "no_split_of_pairs"}
+        yield Problem.error(Code.VALUE_INVALID, field="long_rows", **found)
+    if config.dpo.loss_type == "exo_pair" and config.method == "dpo" and not config.dpo.label_smoothing:
+        yield Problem.error(Code.VALUE_INVALID, field="dpo.label_smoothing", value="0", expected="above_0_for_exo")

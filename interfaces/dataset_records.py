@@ -8,9 +8,11 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from interfaces.dataset_requests import Origin
 from interfaces.errors import FineTuneError
+from interfaces.example_file import RowKinds
 from interfaces.files import write_json
 from interfaces.folders import DatasetFolder
-from interfaces.problems import Code, Problem
+from interfaces.method_settings import METHODS, Rows, methods_for
+from interfaces.problems import Changes, Code, Problem
 from interfaces.records import read_record
 
 
@@ -57,6 +59,7 @@ class DatasetReport(BaseModel):
     invalid: int = Field(validation_alias=AliasChoices("invalid", "at_fault"))
     suspicious: int = Field(validation_alias=AliasChoices("suspicious", "doubtful"))
     usable: int
+    holds: RowKinds = Field(default_factory=RowKinds)
     kinds: dict[str, int] = Field(default_factory=dict)
     kinds_invalid: dict[str, int] = Field(
         default_factory=dict, validation_alias=AliasChoices("kinds_invalid", "kinds_at_fault")
@@ -111,6 +114,32 @@ class DatasetReport(BaseModel):
         first = [one.problem.model_dump(mode="json") for one in self.first if one.problem.severity == "error"]
         count = self.invalid or self.suspicious
         return Problem.error(Code.BAD_ROWS, path=self.name, count=count, rows=self.rows, first=first)
+
+    def unfit_for(self, method: str, bad_rows: str) -> Problem | None:
+        """Return why a method can't train on these rows, with a method that can; None if it can.
+
+        With `bad_rows` "skip", fine-tuning leaves out the answers that are marked as undesired.
+        """
+        holds, rows = self.holds, METHODS[method].rows
+        judged = holds.desired + holds.undesired
+        suited: Rows = "pairs" if holds.pairs else "labels" if holds.undesired else "answers"
+        avoided = 0 if bad_rows == "skip" and holds.undesired < self.usable else holds.undesired
+        counts = {"answers": holds.pairs + avoided, "pairs": self.usable - holds.pairs}
+        counts["labels"] = self.usable - holds.pairs - judged
+        if not counts[rows] and (rows != "labels" or holds.pairs or (holds.desired and holds.undesired)):
+            return None
+        if rows == "labels" and judged == self.usable:
+            reason, known = ("only_desired" if holds.desired else "only_undesired"), []
+        else:
+            reason = {"answers": "has_rejected", "pairs": "needs_pairs", "labels": "needs_labels"}[rows]
+            known = [] if suited == rows else methods_for(suited)
+        params = {"path": self.name, "method": method, "reason": reason, "count": counts[rows], "rows": self.usable}
+        change: Changes | None = {"method": known[0]} if known else None
+        return Problem(
+            code=Code.METHOD_UNFIT,
+            params={**params, "known": known, "other": "use_other_method" if known else ""},
+            change=change,
+        )
 
 
 class NamedReport(DatasetReport):

@@ -1,4 +1,4 @@
-"""One training example: a conversation with the turns to train on, or a plain text."""
+"""One training example: a conversation with the turns to train on, two answers to compare, or a plain text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -40,7 +40,9 @@ class Message(BaseModel):
 class Example(BaseModel):
     """One row of a dataset in the normalized format.
 
-    Either `messages` is a conversation, or `text` is a plain text of which every token is trained on. `row` is the
+    Either `messages` is a conversation, or `text` is a plain text of which every token is trained on. In a preference
+    row, the last turns of `messages` are the chosen answer, and `rejected` are the turns that were rejected in favor of
+    them; both follow the same prompt. `label` says whether an answer is desired (KTO), None if nobody judged it. `row` is the
     row number in the source, from 1; `line` is the line of the source file on which the row starts, from 1, or None
     if the format has no lines (Parquet). `tools` are JSON schemas of functions. `source` is the index of the part
     that a row of a mixed dataset comes from. `warnings` are the codes of the row's warnings.
@@ -50,6 +52,8 @@ class Example(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     messages: tuple[Message, ...] = ()
+    rejected: tuple[Message, ...] = ()
+    label: bool | None = None
     text: str | None = None
     tools: tuple[dict[str, object], ...] = ()
     row: int
@@ -63,6 +67,20 @@ class Example(BaseModel):
         if not self.messages and self.text is None:
             raise ValueError("should have messages or text")
         return self
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """The turns before the first one that is trained on."""
+        first = next((place for place, message in enumerate(self.messages) if message.train), len(self.messages))
+        return self.messages[:first]
+
+    def rejected_side(self) -> Example:
+        """Return a preference row's conversation with the rejected answer in place of the chosen one."""
+        return self.model_copy(update={"messages": (*self.prompt, *self.rejected), "rejected": ()})
+
+    def turns(self) -> tuple[Message, ...]:
+        """Return all turns of the row, those of both answers."""
+        return (*self.messages, *self.rejected)
 
     def to_record(self) -> dict[str, object]:
         """Return the record to store, without fields that have their default value."""

@@ -2,7 +2,7 @@
 
 The index has 24 bytes per row (`INDEX_ROW`): the offset of the line, a hash of the row's text (equal for rows that
 differ only in case and spaces), the row's number in its source, the part of a mixed dataset that it comes from, and
-flags. The rows are never all in memory at once.
+flags, which say what the row holds. The rows are never all in memory at once.
 """
 
 from __future__ import annotations
@@ -13,13 +13,44 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import BaseModel
+
 from interfaces.example import Example
 from interfaces.folders import DatasetFolder
 
 INDEX_ROW = struct.Struct("<QQIHH")
 """offset, group, row, source, flags; numpy reads the same as INDEX_FIELDS."""
 INDEX_FIELDS = [("offset", "<u8"), ("group", "<u8"), ("row", "<u4"), ("source", "<u2"), ("flags", "<u2")]
-SUSPICIOUS = 1
+SUSPICIOUS, PAIR, DESIRED, UNDESIRED, TEXT, CHOSEN_LONGER, REJECTED_LONGER = (1 << bit for bit in range(7))
+
+
+class RowKinds(BaseModel):
+    """How many rows of a dataset hold something that only some training methods use."""
+
+    pairs: int = 0
+    """Rows with a chosen and a rejected answer."""
+    desired: int = 0
+    undesired: int = 0
+    texts: int = 0
+    chosen_longer: int = 0
+    """Pairs whose chosen answer has more characters."""
+    rejected_longer: int = 0
+
+
+def flags_of(example: Example) -> int:
+    """Return the flags of a row for the index."""
+    flags = SUSPICIOUS if example.warnings else 0
+    if example.text is not None:
+        flags |= TEXT
+    if example.label is not None:
+        flags |= DESIRED if example.label else UNDESIRED
+    if example.rejected:
+        chosen, rejected = (
+            sum(len(turn.content) for turn in turns)
+            for turns in (example.messages[len(example.prompt) :], example.rejected)
+        )
+        flags |= PAIR | (CHOSEN_LONGER if chosen > rejected else REJECTED_LONGER if rejected > chosen else 0)
+    return flags
 
 
 class ExampleWriter:
@@ -29,13 +60,22 @@ class ExampleWriter:
         self._lines: BinaryIO = folder.examples.open("wb")
         self._index: BinaryIO = folder.index.open("wb")
         self.size = self.count = 0
+        self._kinds = dict.fromkeys((PAIR, DESIRED, UNDESIRED, TEXT, CHOSEN_LONGER, REJECTED_LONGER), 0)
 
     def append(self, line: bytes, group: int, row: int, source: int = 0, flags: int = 0) -> None:
         """Append one row as JSON without a newline."""
         self._index.write(INDEX_ROW.pack(self.size, group, row, source, flags))
         self._lines.write(line + b"\n")
+        if flags & ~SUSPICIOUS:
+            for kind in self._kinds:
+                self._kinds[kind] += bool(flags & kind)
         self.size += len(line) + 1
         self.count += 1
+
+    @property
+    def kinds(self) -> RowKinds:
+        """What the rows written so far hold."""
+        return RowKinds(**dict(zip(RowKinds.model_fields, self._kinds.values(), strict=True)))
 
     def close(self) -> None:
         self._lines.close()

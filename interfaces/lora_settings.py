@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Group = Literal["model", "data", "lora", "training", "memory", "saving"]
+Group = Literal["method", "model", "data", "lora", "training", "memory", "saving"]
 
 
 def setting(default: Any, help: str, group: Group, unit: str = "", basic: bool = False, **bounds: Any) -> Any:

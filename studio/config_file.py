@@ -10,6 +10,7 @@ import yaml
 
 from interfaces.config import STARTER, mixed
 from interfaces.device import Device
+from interfaces.dotted_names import NESTED
 from interfaces.errors import FineTuneError
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.problems import Code
@@ -129,10 +130,11 @@ def with_preset(values: Settings, device: Device, preset: str | None) -> tuple[S
         raise FineTuneError.of(Code.PRESET_UNKNOWN, value=name, known=sorted(PRESETS))
     base = PRESETS[name]()
     defaults = base.model_dump(exclude_defaults=True)
-    given_lora = values.get("lora", {})
-    lora = {**defaults.get("lora", {}), **given_lora} if isinstance(given_lora, dict) else given_lora
     merged = {**defaults, "model_name": base.model_name, **values}
-    merged |= {"lora": lora} if lora else {}
+    for group in NESTED:
+        given = values.get(group)
+        if isinstance(given, dict):
+            merged[group] = {**defaults.get(group, {}), **given}
     return merged, name
 
 

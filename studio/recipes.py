@@ -7,6 +7,7 @@ import threading
 from pydantic import BaseModel, Field, ValidationError
 
 from interfaces.config import config_errors
+from interfaces.dotted_names import nested
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home
@@ -61,9 +62,7 @@ def save_recipe(home: Home, name: str, settings: Changes) -> None:
         raise FineTuneError.of(
             Code.VALUE_INVALID, field="name", value=repr(plain[:MOST_CHARACTERS]), expected="recipe_name"
         )
-    outer = {key: value for key, value in settings.items() if "." not in key}
-    lora = {key.removeprefix("lora."): value for key, value in settings.items() if key not in outer}
-    if errors := [one for one in config_errors({**outer, "lora": lora}) if one.params.get("field") != "dataset"]:
+    if errors := [one for one in config_errors(nested(settings)) if one.params.get("field") != "dataset"]:
         raise FineTuneError(*errors)
     with _guard:
         book = _own(home)

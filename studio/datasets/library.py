@@ -207,7 +207,8 @@ def with_datasets(home: Home, config: Settings) -> Settings:
     """Return a config with its datasets resolved to ids of the home and checked, ready for a run.
 
     Raises:
-        FineTuneError: the config holds errors, a file can't be used, or rows of it are invalid and the config says to stop.
+        FineTuneError: the config holds errors, a file can't be used, rows of it are invalid and the config says to stop, or
+            they don't suit the method.
     """
     if errors := config_errors(config):
         raise FineTuneError(*errors)
@@ -218,7 +219,11 @@ def with_datasets(home: Home, config: Settings) -> Settings:
     ):  # fmt: skip
         if reference:
             found[key] = dataset = ensure_dataset(home, reference, checked.columns)
-            if refused := describe(home, dataset).blocking(checked.bad_rows):
+            report = describe(home, dataset)
+            refused = report.blocking(checked.bad_rows)
+            if refused is None and key != "evaluation_dataset":
+                refused = report.unfit_for(checked.method, checked.bad_rows)
+            if refused is not None:
                 raise FineTuneError(refused)
     return found
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, Field
 
 from interfaces.config import FineTuneConfig
+from interfaces.dotted_names import flat
 from interfaces.errors import FineTuneError
 from interfaces.history import RunHistory
 from interfaces.problems import Code
@@ -17,7 +18,6 @@ from interfaces.texts import texts
 from studio.datasets.library import dataset_name
 from studio.evaluation.statistics import Interval
 from studio.evaluation.table import as_cell, finished_of
-from studio.pages.form import flat
 from studio.runs.curves import best_validation, pairs_of, whole_curves
 from studio.runs.state import RunSummary, summarize
 from studio.runs.status import Curves

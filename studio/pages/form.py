@@ -11,11 +11,12 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from interfaces.config import FineTuneConfig, fields
+from interfaces.dotted_names import flat, nested
 from interfaces.run_config import Settings
 from interfaces.texts import texts
 
 Kind = Literal["number", "whole", "choice", "switch", "text", "lines"]
-GROUPS = ("training", "lora", "data", "model", "memory", "saving")
+GROUPS = ("method", "training", "lora", "data", "model", "memory", "saving")
 """The groups of settings, in the order in which they are shown."""
 HIDDEN = {"schema_version", "output_dir", "model_name", "dataset", "columns"}
 """Settings that another part of the page, or the manager, fills in."""
@@ -127,7 +128,6 @@ def to_widget(control: Control, value: Any) -> Any:
 def from_widgets(values: Settings, language: str = "en") -> Settings:
     """Convert widget values to the dict of a config, not validated. A setting that is absent gets its default."""
     config: Settings = {}
-    groups: dict[str, Settings] = {}
     for control in controls(language):
         value = values.get(control.name, control.default)
         if value in (None, "") and control.kind in ("number", "whole"):
@@ -138,22 +138,11 @@ def from_widgets(values: Settings, language: str = "en") -> Settings:
             value = [line.strip() for line in value.splitlines() if line.strip()]
         elif control.kind == "choice" and value in ("true", "false"):
             value = value == "true"
-        group, dot, name = control.name.partition(".")
-        if dot:
-            groups.setdefault(group, {})[name] = value
-        else:
-            config[control.name] = value
-    return {**config, **groups}
+        config[control.name] = value
+    return nested(config)
 
 
 def widget_values(config: FineTuneConfig, language: str = "en") -> Settings:
     """Convert a config to widget values by the settings' dotted names."""
     values = flat(config.model_dump())
     return {control.name: to_widget(control, values[control.name]) for control in controls(language)}
-
-
-def flat(config: Settings) -> Settings:
-    """Return a config by the settings' dotted names."""
-    lora = config.get("lora")
-    inner = {f"lora.{name}": value for name, value in lora.items()} if isinstance(lora, dict) else {}
-    return {name: value for name, value in config.items() if name != "lora"} | inner

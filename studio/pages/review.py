@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from interfaces.config import FineTuneConfig, config_errors, config_problems, token_budget
 from interfaces.disk import require_space
+from interfaces.dotted_names import flat
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
@@ -15,7 +16,7 @@ from interfaces.texts import Texts, sentence
 from studio.datasets.library import dataset_name, describe
 from studio.finetune_manager import SPACE_BYTES
 from studio.models.facts import model_facts
-from studio.pages.form import HIDDEN, flat, without_effect
+from studio.pages.form import HIDDEN, without_effect
 from studio.pages.yaml_form import python_of, yaml_of
 
 USUAL_LEARNING_RATES = (2e-5, 2e-3)
@@ -120,7 +121,8 @@ def _data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str)
         return [sentence(problem, language) for problem in error.problems]
     refused = report.blocking(config.bad_rows)
     if refused is None:
-        return []
+        unfit = report.unfit_for(config.method, config.bad_rows)
+        return [sentence(unfit, language)] if unfit else []
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
     return [words.of("rows_to_fix", name=report.name, **counts)]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from interfaces.config import UNKNOWN_DATA, FineTuneConfig
+from interfaces.dotted_names import flat
 from interfaces.folders import RunFolder
 from interfaces.presets import PRESETS, PresetConfigs
 from interfaces.run_config import read_run_config, to_yaml
 from studio.datasets.library import dataset_name
-from studio.pages.form import flat
 from studio.pages.review import changed_from
 from studio.sizing.calibration import estimate_of_run
 from studio.sizing.devices import detect_devices, usable_device

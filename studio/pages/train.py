@@ -11,6 +11,7 @@ import gradio as gr
 from interfaces.config import STARTER, UNKNOWN_DATA, FineTuneConfig
 from interfaces.data_files import SUFFIXES
 from interfaces.device import Device
+from interfaces.dotted_names import with_changes
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS, PresetConfigs
@@ -26,7 +27,6 @@ from studio.pages.review import changed_from, escaped, form_facts, review
 from studio.pages.settings_form import basic_form, data_form, more_form, name_form
 from studio.pages.yaml_form import read_yaml
 from studio.recipes import recipes_of
-from studio.sizing.estimate import with_changes
 from studio.sweeps.plan import sweepable
 
 

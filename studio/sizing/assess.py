@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
+from interfaces.dotted_names import with_changes
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 from studio.models.architecture import Architecture
 from studio.models.facts import ModelFacts, model_facts
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.calibration import Calibration, calibration_of, variant_name
-from studio.sizing.estimate import Estimate, estimate, with_changes
+from studio.sizing.estimate import Estimate, estimate
 from studio.sizing.fitting import Fit, make_it_fit, resolve_checkpointing, savings
 from studio.sizing.lengths import known_lengths
 from studio.sizing.records import AssessmentRecord, Loss, RunEstimate

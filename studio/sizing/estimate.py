@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
+from interfaces.dotted_names import with_changes
 from interfaces.problems import Changes
 from interfaces.run_config import Settings
 from studio.models.architecture import STORED_BYTES, Architecture, Linear
@@ -218,13 +219,6 @@ def optimizer_bytes(shape: Architecture, spec: StepSpec, optim: str) -> int:
 def disk_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig) -> int:
     """Return the disk space for kept checkpoints, the best one, one being written, and the result, in 32 bits."""
     return (config.save_total_limit + 3) * 12 * adapter_parameters(shape, spec)
-
-
-def with_changes(config: FineTuneConfig, changes: Changes) -> FineTuneConfig:
-    """Return a copy with some fields changed; `lora.r` sets a nested field."""
-    lora = {key.removeprefix("lora."): value for key, value in changes.items() if key.startswith("lora.")}
-    outer = {key: value for key, value in changes.items() if "." not in key}
-    return config.model_copy(update={**outer, **({"lora": config.lora.model_copy(update=lora)} if lora else {})})
 
 
 def changed(config: Settings, changes: Changes) -> Settings:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from interfaces.advice import fewer_at_once
 from interfaces.config import FineTuneConfig
 from interfaces.device import Device
+from interfaces.dotted_names import with_changes
 from interfaces.problems import Changes
 from studio.models.architecture import Architecture
 from studio.sizing.batch_lengths import Lengths
-from studio.sizing.estimate import Estimate, estimate, with_changes
+from studio.sizing.estimate import Estimate, estimate
 from studio.sizing.records import FitRecord
 from studio.sizing.work import rows_trained
 

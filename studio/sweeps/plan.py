@@ -91,7 +91,7 @@ def configs_of(config: Settings, asked: Mapping[str, str]) -> list[tuple[Values,
 
 def _value(config: FineTuneConfig, name: str) -> SweepValue:
     group, dot, inner = name.partition(".")
-    value: SweepValue = getattr(config.lora, inner) if dot else getattr(config, group)
+    value: SweepValue = getattr(getattr(config, group), inner) if dot else getattr(config, group)
     return value
 
 

@@ -12,7 +12,7 @@ from interfaces.config import (
 from interfaces.problems import Code
 from interfaces.texts import sentence
 
-GROUPS = {"model", "data", "lora", "training", "memory", "saving"}
+GROUPS = {"method", "model", "data", "lora", "training", "memory", "saving"}
 
 
 def test_every_setting_has_help_and_group() -> None:

@@ -10,6 +10,7 @@ from interfaces.errors import FineTuneError
 from interfaces.files import write_json
 from interfaces.folders import DatasetFolder, Home
 from interfaces.problems import Code, Problem
+from interfaces.texts import sentence
 
 WHOLE = {"name": "me/rows", "configs": ["default"], "config": "default", "splits": [{"name": "train", "files": 2, "bytes": 9}]}  # fmt: skip
 
@@ -79,3 +80,43 @@ def test_report_without_a_valid_row_is_read_back(tmp_path: Path) -> None:
     )
     report.write(folder)
     assert DatasetReport.of(folder) == report
+
+
+PAIRS, LABELS, ANSWERS = {"pairs": 4}, {"desired": 3, "undesired": 1}, {}
+
+
+@pytest.mark.parametrize(
+    ("holds", "method", "reason", "instead"),
+    [
+        (PAIRS, "dpo", None, None),
+        (PAIRS, "kto", None, None),
+        (PAIRS, "sft", "has_rejected", "dpo"),
+        (LABELS, "kto", None, None),
+        (LABELS, "sft", "has_rejected", "kto"),
+        (LABELS, "dpo", "needs_pairs", "kto"),
+        (ANSWERS, "sft", None, None),
+        (ANSWERS, "dpo", "needs_pairs", "sft"),
+        (ANSWERS, "kto", "needs_labels", "sft"),
+        ({"pairs": 3}, "orpo", "needs_pairs", None),
+        ({"desired": 4}, "kto", "only_desired", None),
+        ({"undesired": 4}, "kto", "only_undesired", None),
+        ({"desired": 4}, "sft", None, None),
+    ],
+)
+def test_rows_that_do_not_suit_a_method_are_refused_with_the_right_one(
+    holds: dict[str, int], method: str, reason: str | None, instead: str | None
+) -> None:
+    counts = {"rows": 4, "valid": 4, "usable": 4, "invalid": 0, "suspicious": 0, "bytes": 1, "sources": ["a"]}
+    report = DatasetReport.model_validate({"name": "a", **counts, "holds": holds})
+    unfit = report.unfit_for(method, "stop")
+    assert (unfit.params["reason"] if unfit else None) == reason
+    assert ((unfit.change or {}).get("method") if unfit else None) == instead
+    assert unfit is None or "{" not in sentence(unfit) + sentence(unfit, "zh")
+
+
+def test_fine_tuning_may_leave_out_undesired_answers() -> None:
+    counts = {"rows": 4, "valid": 4, "usable": 4, "invalid": 0, "suspicious": 0, "bytes": 1, "sources": ["a"]}
+    report = DatasetReport.model_validate({"name": "a", **counts, "holds": LABELS})
+    assert report.unfit_for("sft", "skip") is None
+    nothing_left = report.model_copy(update={"holds": report.holds.model_copy(update={"undesired": 4, "desired": 0})})
+    assert nothing_left.unfit_for("sft", "skip") is not None

@@ -43,7 +43,7 @@ def test_progress_is_a_short_line_and_an_example_in_it_holds_no_defaults() -> No
     preview = FormatPreview(name="a", format="messages", columns={}, known_columns=["messages"], examples=[example])
     line = json.loads(json.dumps(JobProgress(preview=preview).model_dump(mode="json", exclude_defaults=True)))
     assert line["preview"]["examples"] == [
-        {"schema_version": 2, "row": 1, "line": 1, "messages": [{"role": "user", "content": "q"}]}
+        {"schema_version": 3, "row": 1, "line": 1, "messages": [{"role": "user", "content": "q"}]}
     ]
     assert JobLine.model_validate(line).preview == preview
 

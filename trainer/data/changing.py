@@ -14,8 +14,8 @@ from interfaces.dataset_records import DatasetReport
 from interfaces.dataset_requests import Origin, RowChange
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
-from interfaces.example import Example
-from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter
+from interfaces.example import Example, Message
+from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter, flags_of
 from interfaces.files import publish, sha256_of
 from interfaces.folders import DatasetFolder, Home, unfinished_name
 from interfaces.problems import Code
@@ -62,15 +62,24 @@ def _checked(example: Example, name: str) -> Example:
         example = example.model_copy(update={"messages": (), "tools": ()})
         values: dict[str, object] = {"text": example.text}
     else:
-        turns = [
-            {**turn.model_dump(exclude_defaults=True, exclude={"train"}), **({} if turn.train or turn.role != "assistant" else {"weight": 0})}
-            for turn in example.messages
-        ]  # fmt: skip
-        values = {"messages": turns, **({"tools": list(example.tools)} if example.tools else {})}
+        values = {"tools": list(example.tools)} if example.tools else {}
+        if example.rejected:
+            asked, chosen = len(example.prompt), _turns(example.messages)
+            values |= {"chosen": chosen, "rejected": chosen[:asked] + _turns(example.rejected)}
+        else:
+            values |= {"messages": _turns(example.messages)}
     found, problems = example_of(Row(example.row, None, values), detect_shape([values], name), name)
     if found is None:
         raise FineTuneError(*problems)
     return example.model_copy(update={"warnings": tuple(sorted({problem.code.value for problem in problems}))})
+
+
+def _turns(messages: Sequence[Message]) -> list[dict[str, object]]:
+    """Return turns as a file has them."""
+    return [
+        {**turn.model_dump(exclude_defaults=True, exclude={"train"}), **({} if turn.train or turn.role != "assistant" else {"weight": 0})}
+        for turn in messages
+    ]  # fmt: skip
 
 
 def write_changed(
@@ -151,9 +160,8 @@ class _Copy:
         self._note(RowChange(position=None, after=example))
 
     def _write(self, example: Example) -> None:
-        flags = SUSPICIOUS if example.warnings else 0
         line = as_json(example.to_record())
-        self.writer.append(line, group_of(spoken(example)), example.row, example.source, flags)
+        self.writer.append(line, group_of(spoken(example)), example.row, example.source, flags_of(example))
         if example.warnings:
             self._warn(example)
 
@@ -179,7 +187,7 @@ def _published(home: Home, folder: DatasetFolder, report: DatasetReport, copy: _
             "name": name or report.name, "rows": count, "valid": count - suspicious, "usable": count,
             "suspicious": suspicious, "invalid": 0, "kinds": dict(copy.warnings.most_common()), "kinds_invalid": {},
             "first": [], "known_columns": [], "bytes": copy.writer.size, "origin": copy.origin, "added": time.time(),
-            "sha256": recipe, "examples_sha256": sha256,
+            "sha256": recipe, "examples_sha256": sha256, "holds": copy.writer.kinds,
         }
     ).write(copy.folder)  # fmt: skip
     if not name and folder.meta.is_file():

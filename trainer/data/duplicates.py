@@ -88,7 +88,7 @@ def pieces_of(example: Example, answers: bool = False) -> Pieces:
     System prompts are left out: they are often the same in all rows.
     """
     parts = [example.text or ""]
-    for turn in example.messages:
+    for turn in example.turns():
         if turn.train if answers else turn.role != "system":
             parts += [turn.content, *(call.model_dump_json(exclude={"id"}) for call in turn.tool_calls)]
     text = " ".join("\n".join(parts).casefold().split()).ljust(PIECE)

@@ -2,7 +2,7 @@
 
 conversation   one column has the turns: messages (role, content), conversations (from, value), or a transcript
 pair           a prompt column and an answer column: alpaca, prompt_completion, question_answer
-preference     a conversation or a prompt with chosen and rejected answers; the chosen one is trained on
+preference     a conversation or a prompt with a chosen and a rejected answer
 text           one column of plain text; every token is trained on
 """
 
@@ -24,13 +24,13 @@ from trainer.data.conversations import (
     TEXT_KEYS,
     check_order,
     is_role,
-    message_of,
     messages_of,
     tools_of,
     transcript_of,
 )
 from trainer.data.lists import as_list
 from trainer.data.media import refuse_media
+from trainer.data.preferences import CHOSEN, REJECTED, label_of, two_sides
 from trainer.data.rows import Row
 
 ROLES = ("messages", "prompt", "input", "completion", "system", "history", "tools", "chosen", "rejected", "text")
@@ -51,8 +51,6 @@ _OPTIONAL = {
 _TEXT = ("text", "content", "document")
 _ONE_BLANK = re.compile(r" \S")
 """The leading space of completions in OpenAI's older files. Other leading blanks (code) belong to the answer."""
-_UNDESIRED = {"label": {"false"}, "kto_tag": {"false", "0", "0.0"}}
-"""KTO's marks of undesired answers in TRL and LLaMA-Factory. A label 0 could be any class, so it isn't one."""
 _SPEAKERS = {"customer", "client", "agent", "support", "operator", "representative", "bot", "chatbot"}
 KNOWN = (
     "messages", "conversations", "instruction + output", "prompt + completion", "question + answer",
@@ -105,7 +103,7 @@ def with_late_columns(shape: Shape, seen: Iterable[str]) -> Shape:
 
 
 def _detected(seen: dict[str, object]) -> tuple[str, dict[str, str]] | None:
-    chosen, rejected = _named(seen, ("chosen", "chosen_messages")), _named(seen, ("rejected", "rejected_messages"))
+    chosen, rejected = _named(seen, CHOSEN), _named(seen, REJECTED)
     turns = _named(seen, _CONVERSATION)
     pair = next(
         (
@@ -204,9 +202,10 @@ def _conversation(values: dict[str, object], columns: Mapping[str, str], cells: 
         raise RowError(Code.ROW_FIELD_MISSING, field=field)
     turns = values[field]
     messages = messages_of((isinstance(turns, str) and transcript_of(turns)) or turns, field, cells)
-    if "chosen" in columns:
-        messages += _chosen(values, columns["chosen"], cells)
-    return _with_rest(messages, field, values, columns, cells)
+    if "chosen" not in columns:
+        return _with_rest(messages, field, values, columns, cells)
+    messages, rejected = two_sides(messages, values, columns, cells)
+    return _with_rest(messages, columns["chosen"], values, columns, cells, rejected)
 
 
 def _pair(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
@@ -236,7 +235,7 @@ def _pair(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -
 
 
 def _preference(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
-    """Read a preference row without a conversation column. The prompt is a text or part of `chosen`."""
+    """Read a preference row without a conversation column. The prompt is a text, turns, or part of both answers."""
     messages: list[Message] = []
     if "prompt" in columns:
         prompt = values.get(columns["prompt"])
@@ -247,10 +246,8 @@ def _preference(values: dict[str, object], columns: Mapping[str, str], cells: Ce
             messages = messages_of(
                 transcript_of(asked) or [{"role": "user", "content": asked}], columns["prompt"], cells
             )
-    chosen = _chosen(values, columns["chosen"], cells)
-    if messages and chosen[: len(messages)] == messages:
-        messages = []
-    return _with_rest(messages + chosen, columns["chosen"], values, columns, cells)
+    messages, rejected = two_sides(messages, values, columns, cells)
+    return _with_rest(messages, columns["chosen"], values, columns, cells, rejected)
 
 
 def _plain_text(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
@@ -258,23 +255,6 @@ def _plain_text(values: dict[str, object], columns: Mapping[str, str], cells: Ce
 
 
 _CONVERTERS = {"messages": _conversation, "prompt": _pair, "chosen": _preference, "text": _plain_text}
-
-
-def _chosen(values: dict[str, object], field: str, cells: Cells) -> list[Message]:
-    """Return the chosen answer: a text, one turn, or a whole conversation that ends with it."""
-    chosen = values.get(field)
-    if isinstance(chosen, dict):
-        if not any(key in chosen for key in ("role", "from")):
-            text_key = next((key for key in TEXT_KEYS if key in chosen), "content")
-            return [Message(role="assistant", content=cells.text(chosen, text_key, field, answer=True), train=True)]
-        message = message_of(chosen, field, cells)
-        return [message] if message is not None else []
-    if isinstance(chosen, list):
-        return messages_of(chosen, field, cells)
-    text = cells.text(values, field, answer=True)
-    if turns := transcript_of(text):
-        return messages_of(turns, field, cells)
-    return [Message(role="assistant", content=text, train=True)]
 
 
 def _history(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Iterable[list[Message]]:
@@ -298,8 +278,9 @@ def _history(values: dict[str, object], columns: Mapping[str, str], cells: Cells
 
 
 def _with_rest(
-    messages: list[Message], field: str, values: dict[str, object], columns: Mapping[str, str], cells: Cells
-) -> Example:
+    messages: list[Message], field: str, values: dict[str, object], columns: Mapping[str, str], cells: Cells,
+    rejected: Iterable[Message] = (),
+) -> Example:  # fmt: skip
     """Complete the example with the row's system text and tools, and check that it has something to train on."""
     system = cells.text(values, columns["system"], required=False) if "system" in columns else ""
     if system.strip() and messages[0].role != "system":
@@ -307,9 +288,6 @@ def _with_rest(
     elif system.strip() and system.strip() not in messages[0].content:  # keep both
         both = f"{system.rstrip()}\n\n{messages[0].content}"
         messages = [messages[0].model_copy(update={"content": both}), *messages[1:]]
-    for mark in _UNDESIRED.keys() & values.keys() - set(columns.values()):
-        if str(values[mark]).strip().lower() in _UNDESIRED[mark]:
-            raise RowError(Code.ROW_UNDESIRED, field=mark, value=str(values[mark]).lower())
     if not any(message.train for message in messages):
         raise RowError(Code.ROW_NO_ANSWER)
     asked = next((number for number, one in enumerate(messages) if one.role in ("user", "tool")), len(messages))
@@ -319,4 +297,5 @@ def _with_rest(
     tools = tools_of(values.get(columns["tools"]), columns["tools"]) if "tools" in columns else ()
     if any(message.role in ("system", "user") and LISTED_TOOLS in message.content for message in messages[:2]):
         tools = ()  # the row's text already lists them
-    return Example(messages=tuple(messages), tools=tools, row=0)
+    label = None if rejected else label_of(values, columns)
+    return Example(messages=tuple(messages), rejected=tuple(rejected), label=label, tools=tools, row=0)

@@ -17,8 +17,8 @@ import orjson
 from interfaces.data_files import BINARIES
 from interfaces.dataset_records import DatasetReport, RowProblem
 from interfaces.errors import FineTuneError
-from interfaces.example import Example
-from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter
+from interfaces.example import Example, Message
+from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter, flags_of
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, Problem
 from interfaces.trainer_jobs import FormatPreview, JobProgress, OnProgress, ignore_progress
@@ -83,6 +83,7 @@ class Inspection:
             "sample_by": self._sample_by,
             **counts,
             "usable": writer.count,
+            "holds": writer.kinds.model_dump(),
             "kinds": dict(self._kinds.most_common()),
             "kinds_invalid": dict(self._kinds_invalid),
             "first": [one.model_dump(mode="json") for one in self._first],
@@ -182,7 +183,7 @@ class Inspection:
                 self._write_problems(problems, row, said, raw)
             if example is not None:
                 record = _record(example, said)
-                writer.append(as_json(record), group, row.row, 0, SUSPICIOUS if said else 0)
+                writer.append(as_json(record), group, row.row, 0, flags_of(example) | (SUSPICIOUS if said else 0))
             if (written := writer.size + problems.tell()) > most:
                 raise FineTuneError.of(Code.UNPACKS_TOO_LARGE, path=self.name, size=written, limit=most)
             self._progress(row, count)
@@ -272,16 +273,22 @@ def _record(example: Example, said: list[Problem]) -> dict[str, object]:
     if example.text is not None:
         record["text"] = example.text
     if example.messages:
-        record["messages"] = [
-            message.model_dump() if message.tool_calls or message.reasoning or message.name or message.tool_call_id
-            else {"role": message.role, "content": message.content, "train": message.train}
-            for message in example.messages
-        ]  # fmt: skip
+        record["messages"] = [_turn(message) for message in example.messages]
+    if example.rejected:
+        record["rejected"] = [_turn(message) for message in example.rejected]
+    if example.label is not None:
+        record["label"] = example.label
     if example.tools:
         record["tools"] = example.tools
     if said:
         record["warnings"] = sorted({problem.code.value for problem in said})
     return record
+
+
+def _turn(message: Message) -> dict[str, object]:
+    if message.tool_calls or message.reasoning or message.name or message.tool_call_id:
+        return message.model_dump()
+    return {"role": message.role, "content": message.content, "train": message.train}
 
 
 def as_json(value: Any) -> bytes:
@@ -294,7 +301,7 @@ def as_json(value: Any) -> bytes:
 
 def _half_characters(example: Example) -> dict[str, str] | None:
     """Find lone surrogates in texts that the field checks don't cover: names and arguments of tools."""
-    for message in example.messages:
+    for message in example.turns():
         said = message.model_dump(include={"tool_calls", "name", "tool_call_id"}, exclude_defaults=True)
         if said and _holds_half(said):
             return {"field": "tool_calls", "expected": "type_text", "value": "half_character"}
@@ -314,11 +321,13 @@ def _holds_half(value: Any) -> bool:
 def spoken(example: Example) -> bytes:
     """Return all text of a row, to compare it with other rows."""
     parts = [example.text or ""]
-    for message in example.messages:
+    for message in example.turns():
         parts += [message.role, message.content, message.reasoning or "", "" if message.train else "-"]
         parts += [as_json([call.name, call.arguments]).decode() for call in message.tool_calls]
     if example.tools:
         parts.append(as_json(example.tools).decode())
+    if example.label is not None:
+        parts.append(str(example.label))
     return "\x1f".join(parts).encode("utf-8", "replace")
 
 

@@ -56,7 +56,7 @@ def mix_datasets(home: Home, parts: Mapping[str, float], seed: int = 0) -> Datas
             format=" + ".join(sorted({str(report.format) for report in reports})),
             rows=writer.count + invalid, valid=writer.count - suspicious, usable=writer.count, suspicious=suspicious,
             invalid=invalid, bytes=sum(report.bytes for report in reports), kinds=dict(kinds.most_common()),
-            first=[one for report in reports for one in report.first][:SHOWN_PROBLEMS], sources=named,
+            first=[one for report in reports for one in report.first][:SHOWN_PROBLEMS], sources=named, holds=writer.kinds,
             parts=[Part(id=part, weight=weight) for part, weight in parts.items()],
             sha256=hashlib.sha256(recipe.encode()).hexdigest(), examples_sha256=sha256_of(staging.examples), added=time.time(),
         ).write(staging)  # fmt: skip

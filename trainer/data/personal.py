@@ -11,7 +11,7 @@ from typing import Any
 import phonenumbers
 
 from interfaces.dataset_requests import PERSONAL_KINDS, PersonalData, PersonalFinding, PersonalKind
-from interfaces.example import Example
+from interfaces.example import Example, Message
 from interfaces.example_file import ExampleFile
 from interfaces.folders import DatasetFolder, Home
 from interfaces.trainer_jobs import JobProgress, OnProgress, ignore_progress
@@ -117,7 +117,7 @@ def masked(text: str, kinds: Sequence[PersonalKind]) -> str:
 def _texts(example: Example) -> Iterator[str]:
     if example.text is not None:
         yield example.text
-    for message in example.messages:
+    for message in example.turns():
         yield message.content
         yield message.reasoning or ""
         for call in message.tool_calls:
@@ -197,19 +197,17 @@ def mask_personal(
         if not _may_hold(line):
             return line
         example = Example.model_validate_json(line)
-        messages = tuple(
-            message.model_copy(
-                update={
-                    "content": mask(message.content), "reasoning": message.reasoning and mask(message.reasoning),
-                    "tool_calls": tuple(
-                        call.model_copy(update={"arguments": _replaced(call.arguments, mask)}) for call in message.tool_calls
-                    ),
-                }
-            )
-            for message in example.messages
-        )  # fmt: skip
+        messages, rejected = (
+            tuple(_masked_turn(message, mask) for message in turns) for turns in (example.messages, example.rejected)
+        )
         text = None if example.text is None else mask(example.text)
-        after = example.model_copy(update={"messages": messages, "text": text})
+        after = example.model_copy(update={"messages": messages, "rejected": rejected, "text": text})
         return line if after == example else after
 
     return write_changed(home, folder, change, (), tell)
+
+
+def _masked_turn(message: Message, mask: Callable[[str], str]) -> Message:
+    calls = tuple(call.model_copy(update={"arguments": _replaced(call.arguments, mask)}) for call in message.tool_calls)
+    reasoning = message.reasoning and mask(message.reasoning)
+    return message.model_copy(update={"content": mask(message.content), "reasoning": reasoning, "tool_calls": calls})

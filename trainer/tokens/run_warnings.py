@@ -24,17 +24,24 @@ from trainer.tokens.token_store import (
 )
 
 SHOWN_ROWS = 20
+MANY_PAIRS = 10
+"""With fewer pairs, one side may be the longer one by chance."""
 
 
 def data_warnings(report: DatasetReport, config: FineTuneConfig) -> list[Problem]:
     """Return warnings about suspicious rows that are trained on, or rows that are skipped as configured."""
     counts = {"rows": report.rows, "kinds": {kind.removeprefix("row_"): count for kind, count in report.kinds.items()}}
     left_out = report.invalid + report.suspicious
+    found = []
     if config.bad_rows == "skip" and left_out:
-        return [Problem.warning(Code.ROWS_SKIPPED, count=left_out, **counts)]
-    if report.suspicious:
-        return [Problem.warning(Code.SUSPICIOUS_ROWS, count=report.suspicious, **counts)]
-    return []
+        found.append(Problem.warning(Code.ROWS_SKIPPED, count=left_out, **counts))
+    elif report.suspicious:
+        found.append(Problem.warning(Code.SUSPICIOUS_ROWS, count=report.suspicious, **counts))
+    pairs = report.holds.pairs
+    for side, longer in (("chosen", report.holds.chosen_longer), ("rejected", report.holds.rejected_longer)):
+        if MANY_PAIRS <= pairs == longer:
+            found.append(Problem.warning(Code.ONE_SIDE_LONGER, count=pairs, value=f"side_{side}"))
+    return found
 
 
 def template_warnings(items: Items, template: ChatTemplate) -> list[Problem]:

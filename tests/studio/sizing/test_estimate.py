@@ -8,6 +8,7 @@ import pytest
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
+from interfaces.dotted_names import with_changes
 from interfaces.presets import PresetConfigs
 from studio.models.architecture import Architecture
 from studio.models.catalog import BY_ID
@@ -19,7 +20,6 @@ from studio.sizing.estimate import (
     estimate,
     optimizer_bytes,
     weights_bytes,
-    with_changes,
 )
 from studio.sizing.step_memory import StepSpec, simulate_step
 from tests.studio.sizing.published_memory import QKVO, ROWS, SHAPES, Row

@@ -5,10 +5,11 @@ import pytest
 
 from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
+from interfaces.dotted_names import with_changes
 from interfaces.lora_settings import LoraSettings
 from studio.models.catalog import BY_ID
 from studio.sizing.batch_lengths import Lengths
-from studio.sizing.estimate import estimate, with_changes
+from studio.sizing.estimate import estimate
 from studio.sizing.fitting import make_it_fit, resolve_checkpointing, savings
 
 SHAPE = BY_ID["Qwen/Qwen2.5-1.5B-Instruct"].shape

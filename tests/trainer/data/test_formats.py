@@ -43,7 +43,7 @@ CONVERSATION = [("user", "q", False), ("assistant", "a", True)]
             "preference",
             {
                 "chosen_messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
-                "rejected_messages": [],
+                "rejected_messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}],
             },
         ),
         ("messages", {"conversation": [{"Human": "q", "Assistant": "a"}]}),
@@ -59,14 +59,17 @@ CONVERSATION = [("user", "q", False), ("assistant", "a", True)]
         ),
         (
             "preference",
-            {"chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": []},
+            {
+                "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+                "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}],
+            },
         ),
         (
             "preference",
             {
                 "prompt": [{"role": "user", "content": "q"}],
                 "chosen": [{"role": "assistant", "content": "a"}],
-                "rejected": [],
+                "rejected": [{"role": "assistant", "content": "b"}],
             },
         ),
     ],
@@ -194,8 +197,6 @@ def test_a_transcript_becomes_its_turns() -> None:
 @pytest.mark.parametrize(
     ("values", "code"),
     [
-        ({"prompt": "q", "completion": "a", "label": False}, Code.ROW_UNDESIRED),
-        ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "label": "False"}, Code.ROW_UNDESIRED),
         ({"prompt": "q", "completion": "a", "images": ["a.png"]}, Code.ROW_HAS_MEDIA),
         ({"prompt": "q", "completion": "a", "image": {"bytes": None, "path": "a.png"}}, Code.ROW_HAS_MEDIA),
         ({"prompt": "q", "completion": "a", "image_url": "https://example.org/a.JPG?x=1"}, Code.ROW_HAS_MEDIA),
@@ -203,13 +204,12 @@ def test_a_transcript_becomes_its_turns() -> None:
         ({"messages": [{"role": "user", "content": "q", "images": ["a.png"]}, {"role": "assistant", "content": "a"}]}, Code.ROW_HAS_MEDIA),
         ({"prompt": "<image>What is it?", "completion": "a"}, Code.ROW_HAS_MEDIA),
         ({"prompt": "What is it?\n<audio>", "completion": "a"}, Code.ROW_HAS_MEDIA),
-        ({"instruction": "q", "output": "a", "kto_tag": False}, Code.ROW_UNDESIRED),
         ({"messages": [{"role": "assistant", "content": "a"}]}, Code.ROW_NO_QUESTION),
         ({"messages": [{"role": "system", "content": "s"}, {"role": "assistant", "content": "a"}]}, Code.ROW_NO_QUESTION),
         ({"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}]}, Code.ROW_NO_QUESTION),
     ],
 )  # fmt: skip
-def test_undesired_answers_and_media_are_errors(values: dict[str, Any], code: Code) -> None:
+def test_media_and_missing_questions_are_errors(values: dict[str, Any], code: Code) -> None:
     problem = made(values)
     assert isinstance(problem, Problem)
     assert problem.code == code

@@ -1,0 +1,93 @@
+"""The training methods, and the settings of each, by TRL's names. `trainer/methods/` has a module for each one."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from interfaces.lora_settings import setting
+
+Rows = Literal["answers", "pairs", "labels"]
+"""What a method trains on: conversations and texts, a chosen and a rejected answer, or answers that are judged."""
+
+
+class MethodSettings(BaseModel):
+    """The settings of a method, and what a run with it takes."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+    rows: ClassVar[Rows] = "answers"
+    sequences: ClassVar[int] = 1
+    """Sequences of tokens in a batch for each of its examples."""
+    reference: ClassVar[int] = 0
+    """Sequences for each example that the model without its adapter reads as well, without gradients."""
+    unlearned: ClassVar[int] = 0
+    """Sequences for each example that the trained model reads without gradients."""
+
+
+class SftSettings(MethodSettings):
+    """Supervised fine-tuning."""
+
+    loss_type: Literal["nll", "dft"] = setting(
+        "nll",
+        "nll: cross-entropy. dft: weights each token by its probability, which generalizes better (arXiv:2508.05629).",
+        "method",
+    )
+
+
+class DpoSettings(MethodSettings):
+    """Direct preference optimization (arXiv:2305.18290)."""
+
+    rows: ClassVar[Rows] = "pairs"
+    sequences: ClassVar[int] = 2
+    reference: ClassVar[int] = 2
+
+    beta: float = setting(
+        0.1, "How closely the model stays to the base model: higher stays closer.", "method", basic=True, gt=0, le=100
+    )
+    loss_type: Literal[
+        "sigmoid", "hinge", "ipo", "robust", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down",
+        "sigmoid_norm",
+    ] = setting("sigmoid", "The loss, by its name in TRL. sigmoid is that of the DPO paper.", "method")  # fmt: skip
+    label_smoothing: float = setting(
+        0.0, "Fraction of pairs assumed to be labeled wrongly; used by robust and exo_pair.", "method", ge=0, lt=0.5
+    )
+
+
+class OrpoSettings(MethodSettings):
+    """Odds-ratio preference optimization (arXiv:2403.07691): fine-tuning on the chosen answer, away from the rejected."""
+
+    rows: ClassVar[Rows] = "pairs"
+    sequences: ClassVar[int] = 2
+
+    beta: float = setting(
+        0.1, "Weight of the odds-ratio loss beside the loss of the chosen answer.", "method", basic=True, gt=0, le=100
+    )
+
+
+class KtoSettings(MethodSettings):
+    """Kahneman-Tversky optimization (arXiv:2402.01306): from single answers, each desired or not."""
+
+    rows: ClassVar[Rows] = "labels"
+    reference: ClassVar[int] = 2
+    unlearned: ClassVar[int] = 1
+
+    beta: float = setting(
+        0.1, "How closely the model stays to the base model: higher stays closer.", "method", basic=True, gt=0, le=100
+    )
+    loss_type: Literal["kto", "apo_zero_unpaired"] = setting("kto", "The loss, by its name in TRL.", "method")
+    desirable_weight: float = setting(1.0, "Weight of the losses of desired answers.", "method", gt=0, le=100)
+    undesirable_weight: float = setting(1.0, "Weight of the losses of undesired answers.", "method", gt=0, le=100)
+
+
+METHODS: dict[str, type[MethodSettings]] = {
+    "sft": SftSettings, "dpo": DpoSettings, "orpo": OrpoSettings, "kto": KtoSettings,
+}  # fmt: skip
+"""The settings of each method by its name, in the order in which they are offered."""
+Method = Literal["sft", "dpo", "orpo", "kto"]
+
+
+def methods_for(rows: Rows) -> list[str]:
+    """Return the methods that train on such rows."""
+    return [name for name, settings in METHODS.items() if settings.rows == rows]
