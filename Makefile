@@ -46,7 +46,7 @@ test: $(READY) starter  ## Run the tests that every change has to pass: fifteen 
 
 test-long: $(READY) starter  ## Run what takes minutes: the demo, timed steps, more kills and races; fifteen minutes more
 	@$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder
-	@FAULT_KILLS=8 FAULT_QUEUE_TRIES=20 FAULT_QUEUE_KILLS=3 $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults/test_trainer_kills.py tests/faults/test_queue.py
+	@FAULT_KILLS=8 FAULT_METHOD_KILLS=10 FAULT_QUEUE_TRIES=20 FAULT_QUEUE_KILLS=3 $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults/test_trainer_kills.py tests/faults/test_queue.py
 
 test-plain: $(READY)  ## Run the quick tests: no torch, no processes
 	@$(BIN)/python -m pytest -m "not process and not tiny and not story"
@@ -115,7 +115,7 @@ soak: $(READY) soak-faults  ## The long forms of tests: those of soak-faults, a 
 # Each line is bounded by itself and can be run alone; together about three quarters of an hour.
 SOAK = $(BIN)/python -m pytest -s -q --timeout 1800
 soak-faults: $(READY)  ## 200 kills and 200 TERMs of the trainer, 100 of the studio, 50 power losses, 100 bad disks, 50 stops
-	@FAULT_KILLS=200 $(SOAK) tests/faults/test_trainer_kills.py
+	@FAULT_KILLS=200 FAULT_METHOD_KILLS=100 $(SOAK) tests/faults/test_trainer_kills.py
 	@FAULT_POWER_LOSSES=50 $(SOAK) tests/faults/test_power_losses.py
 	@FAULT_FULL_DISKS=50 FAULT_BAD_WRITES=50 $(SOAK) tests/faults/test_bad_disks.py
 	@FAULT_STOPS=50 $(SOAK) tests/faults/test_stops.py

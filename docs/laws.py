@@ -74,6 +74,7 @@ ROOMS = (
     _room("trainer.training", 7, "A run from start to end: setup, training loop, events, stops, failures.", "numpy packaging peft torch transformers"),
     _room("trainer.evaluation", 6, "What a trained model answers: generation, chats, and the batches of an evaluation.", "greenlet numpy peft psutil pydantic torch transformers xllamacpp"),
     _room("trainer.artifacts", 5, "A run's outputs: committed checkpoints, adapter, model card, exports.", "gguf numpy peft pydantic safetensors torch transformers yaml", modules=18),
+    _room("trainer.methods", 5, "The training methods: how examples become a batch, and a batch a loss.", "peft torch"),
     _room("trainer.kernels", 4, "The fast paths: flat attention, chunked loss, LoRA matrix products.", "peft torch transformers"),
     _room("trainer.tokens", 3, "Applies the model's chat template, tokenizes, builds the training mask.", "jinja2 numpy pydantic tokenizers torch transformers"),
     _room("trainer.data", 2, "Reads rows and examples; reports problems by line and field. No torch.", "datasets datasketch huggingface_hub numpy orjson pandas phonenumbers pyarrow pydantic python_calamine", modules=26),

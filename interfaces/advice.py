@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, method_of
 from interfaces.problems import Changes
 
 LEAST_LENGTH = 16
@@ -22,7 +22,7 @@ def fewer_at_once(batch: int, turns: int) -> tuple[int, int]:
 def smaller(config: FineTuneConfig) -> Changes:
     """Return the mildest change that saves memory, or an empty dict; keep the effective batch size where possible."""
     batch, accumulation = config.per_device_train_batch_size, config.gradient_accumulation_steps
-    if batch > 1:
+    if fewer_at_once(batch, accumulation)[0] >= method_of(config).least_batch and batch > 1:
         fewer, turns = fewer_at_once(batch, accumulation)
         return {"per_device_train_batch_size": fewer, "gradient_accumulation_steps": turns}
     if config.gradient_checkpointing is not True:

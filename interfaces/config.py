@@ -347,13 +347,13 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
 
 def _method_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     """Check the settings that some methods can't use."""
-    if config.method == "kto" and config.kto.loss_type == "kto":
-        if config.packing:
-            yield Problem.error(Code.VALUES_CONFLICT, field="method", other="packing")
-        elif config.per_device_train_batch_size < 2:
-            found = {"value": str(config.per_device_train_batch_size), "expected": "two_for_kto"}
-            yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)
-    if method_of(config).rows == "pairs" and config.long_rows == "split":
+    method = method_of(config)
+    if method.least_batch > 1 and config.packing:
+        yield Problem.error(Code.VALUES_CONFLICT, field="method", other="packing")
+    elif method.least_batch > config.per_device_train_batch_size:
+        found = {"value": str(config.per_device_train_batch_size), "expected": "two_for_kto"}
+        yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)
+    if method.rows == "pairs" and config.long_rows == "split":
         found = {"value": repr(config.long_rows), "expected": "no_split_of_pairs"}
         yield Problem.error(Code.VALUE_INVALID, field="long_rows", **found)
     if config.dpo.loss_type == "exo_pair" and config.method == "dpo" and not config.dpo.label_smoothing:

@@ -166,7 +166,11 @@ class Stop(BaseModel):
 
 
 class ShownRow(BaseModel):
-    """One row as a model sees it. `length`, `cut`, and `trained` count tokens."""
+    """One row as a model sees it. `length`, `cut`, and `trained` count tokens.
+
+    A row of pairs is shown with its chosen answer, and `rejected` is the same with the rejected one. `label` says whether
+    a single answer is desired, if that is known.
+    """
 
     row: int
     line: int | None
@@ -179,6 +183,8 @@ class ShownRow(BaseModel):
     stop: Stop
     warnings: list[str]
     notes: list[Problem]
+    rejected: ShownRow | None = None
+    label: bool | None = None
     position: int | None = None
     rows: int | None = None
 

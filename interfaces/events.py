@@ -58,7 +58,11 @@ class Phase(_Event):
 
 
 class Step(_Event):
-    """One update of the adapter. `loss` is the mean per trained token in nats; `tokens` excludes padding."""
+    """One update of the adapter. `loss` is the mean per trained token in nats; `tokens` excludes padding.
+
+    For methods that compare answers, it is the mean per pair or answer, and `metrics` has what else TRL measures, by its
+    names, such as `rewards/margins`.
+    """
 
     kind: Literal["step"] = "step"
     step: int
@@ -74,16 +78,18 @@ class Step(_Event):
     memory_bytes: int
     peak_memory_bytes: int = 0
     """The peak so far; 0 if it is unknown."""
+    metrics: dict[str, float] | None = None
 
 
 class Evaluated(_Event):
-    """The validation loss at a step: the mean per trained token in nats over the validation rows."""
+    """The validation loss at a step, and the metrics: as those of a `Step`, over the validation rows."""
 
     kind: Literal["evaluated"] = "evaluated"
     step: int
     loss: float
     examples: int
     seconds: float
+    metrics: dict[str, float] | None = None
 
 
 class Sampled(_Event):

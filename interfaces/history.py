@@ -10,6 +10,7 @@ import math
 import threading
 from array import array
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic_core import from_json
@@ -40,20 +41,30 @@ RECENT_STEPS = 10
 
 
 class Points:
-    """One curve, stored in three columns."""
+    """One curve, stored in columns. `metrics` are those of a method, by TRL's names; NaN where a point has none."""
 
     def __init__(self) -> None:
         self.seqs, self.steps, self.losses = array("q"), array("q"), array("d")
+        self.metrics: dict[str, array[float]] = {}
 
-    def append(self, seq: int, step: int, loss: float) -> None:
+    def append(self, seq: int, step: int, loss: float, metrics: Mapping[str, float]) -> None:
+        before = len(self.seqs)
         self.seqs.append(seq)
         self.steps.append(step)
         self.losses.append(loss)
+        if metrics or self.metrics:
+            for name in metrics:
+                if name not in self.metrics:
+                    self.metrics[name] = array("d", [math.nan]) * before
+            for name, column in self.metrics.items():
+                column.append(metrics.get(name, math.nan))
 
     def forget_after(self, step: int) -> None:
         """Remove the points after `step`, which a resume repeats."""
         end = bisect.bisect_right(self.steps, step)
         del self.seqs[end:], self.steps[end:], self.losses[end:]
+        for column in self.metrics.values():
+            del column[end:]
 
     def up_to(self, step: int) -> array[float]:
         """Return the losses up to and including `step`."""
@@ -226,9 +237,10 @@ class RunHistory:
                 # Convert first: what isn't finite is a string, and a column must not get ahead of the others.
                 loss, rate = float(record["loss"]), float(record["learning_rate"])
                 norm = None if norm is None else float(norm)
+                metrics = {name: float(value) for name, value in (record.get("metrics") or {}).items()}
                 self.totals.append(tokens, seconds, max(memory, record.get("peak_memory_bytes", 0)))
                 self.figures.append(rate, norm, memory)
-                self.train.append(record["seq"], step, loss)
+                self.train.append(record["seq"], step, loss, metrics)
                 self.throughput.add(step, seconds, tokens)
                 self._lines.append((step, line))
                 self.last, self.phase, self.progress = record["seq"], "train", None
@@ -249,7 +261,7 @@ class RunHistory:
                 self.phases.append(event)
             self.phase, self.progress = event.phase, event
         elif isinstance(event, Evaluated):
-            self.validation.append(event.seq, event.step, event.loss)
+            self.validation.append(event.seq, event.step, event.loss, event.metrics or {})
         elif isinstance(event, Sampled):
             self.samples.append(event)
         elif isinstance(event, CheckpointCommitted):

@@ -25,6 +25,11 @@ class MethodSettings(BaseModel):
     unlearned: ClassVar[int] = 0
     """Sequences for each example that the trained model reads without gradients."""
 
+    @property
+    def least_batch(self) -> int:
+        """The fewest examples in a batch."""
+        return 1
+
 
 class SftSettings(MethodSettings):
     """Supervised fine-tuning."""
@@ -79,6 +84,11 @@ class KtoSettings(MethodSettings):
     loss_type: Literal["kto", "apo_zero_unpaired"] = setting("kto", "The loss, by its name in TRL.", "method")
     desirable_weight: float = setting(1.0, "Weight of the losses of desired answers.", "method", gt=0, le=100)
     undesirable_weight: float = setting(1.0, "Weight of the losses of undesired answers.", "method", gt=0, le=100)
+
+    @property
+    def least_batch(self) -> int:
+        """KTO's own loss compares each answer with those to other prompts of the batch."""
+        return 2 if self.loss_type == "kto" else 1
 
 
 METHODS: dict[str, type[MethodSettings]] = {

@@ -133,6 +133,7 @@ class StatsRequest(_Divided):
     """Lengths and steps; the answer is a `TokenStats`. `whole` counts all rows of a large dataset, not a sample."""
 
     op: Literal["stats"] = "stats"
+    method: str = _defaults["method"].default
     batch: int = Field(default=_defaults["per_device_train_batch_size"].default, ge=1)
     accumulation: int = Field(default=_defaults["gradient_accumulation_steps"].default, ge=1)
     long_rows: str = _defaults["long_rows"].default

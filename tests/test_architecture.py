@@ -145,8 +145,8 @@ def test_nothing_untyped_crosses_a_room_or_a_process() -> None:
     assert elsewhere <= 40
 
 
-LIBRARIES_OWN = ["interfaces.texts.filled", "trainer.tokens.batches.flat_batch", "trainer.training.loop.training_step"]
-"""Values for a template of a text, and batches of tensors, as transformers' Trainer hands them over."""
+LIBRARIES_OWN = ["interfaces.texts.filled"]
+"""Values for a template of a text."""
 
 
 def modules_loaded_by(names: Iterable[str]) -> set[str]:

@@ -155,14 +155,16 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
 
     if not isinstance(config.dataset, str) or not config.dataset:
         return None
-    dataset = str(with_datasets(home, {"dataset": config.dataset, "columns": config.columns})["dataset"])
+    dataset = str(
+        with_datasets(home, {"dataset": config.dataset, "columns": config.columns, "method": config.method})["dataset"]
+    )
     if known := known_lengths(home, dataset, config.model_name):
         return known
     previews = Previews(home.path)
     try:
         request = StatsRequest(
             dataset=dataset, max_length=config.max_length, batch=config.per_device_train_batch_size,
-            accumulation=config.gradient_accumulation_steps, long_rows=config.long_rows,
+            accumulation=config.gradient_accumulation_steps, long_rows=config.long_rows, method=config.method,
         )  # fmt: skip
         figures = previews.ask(config.model_name, config.model_revision, request, TokenStats)
     except FineTuneError as error:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from interfaces.config import FineTuneConfig, config_errors, config_problems, token_budget
 from interfaces.disk import require_space
 from interfaces.dotted_names import flat
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
-from interfaces.problems import Code, Problem
+from interfaces.method_settings import METHODS
+from interfaces.problems import Changes, Code, Problem
 from interfaces.run_config import Settings
 from interfaces.texts import Texts, sentence
 from studio.datasets.library import dataset_name, describe
@@ -26,11 +27,15 @@ USUAL_LEARNING_RATES = (2e-5, 2e-3)
 
 @dataclass(frozen=True)
 class Review:
-    """The text beside the Start button, in Markdown. `fields` has the problem of each invalid setting."""
+    """The text beside the Start button, in Markdown. `fields` has the problem of each invalid setting.
+
+    `cure` are settings with which the chosen data could be trained on.
+    """
 
     text: str
     ready: bool
     fields: dict[str, str]
+    cure: Changes = field(default_factory=dict)
 
 
 def review(home: Home, config: Settings, words: Texts, language: str) -> Review:
@@ -38,17 +43,14 @@ def review(home: Home, config: Settings, words: Texts, language: str) -> Review:
     errors = config_errors(config)
     if errors:
         named = [(str(problem.params.get("field", "")), problem) for problem in errors]
-        lines = [_missing_or(problem, field, words, language) for field, problem in named]
-        fields = {field: sentence(problem, language) for field, problem in named if field and field != "dataset"}
+        lines = [_missing_or(problem, name, words, language) for name, problem in named]
+        fields = {name: sentence(problem, language) for name, problem in named if name and name != "dataset"}
         return Review(_listed(lines), False, fields)
     checked = FineTuneConfig.model_validate(config)
-    lines = [
-        *_model_lines(home, checked, language),
-        *_data_lines(home, checked, words, language),
-        *_disk_lines(home, language),
-    ]
+    data, cure = _data_lines(home, checked, words, language)
+    lines = [*_model_lines(home, checked, language), *data, *_disk_lines(home, language)]
     if lines:
-        return Review(_listed(lines), False, {})
+        return Review(_listed(lines), False, {}, cure)
     warnings = [sentence(problem, language) for problem in config_problems(config)] + _unusual(checked, words)
     return Review(f"{_plan(home, checked, words)}\n\n{_listed(warnings)}".strip(), True, {})
 
@@ -65,14 +67,14 @@ OF_THE_RUN = HIDDEN | {"name", "adapter_name_or_path", "sample_prompts", "valida
 """Settings that say what is trained, not how: no preset has an opinion."""
 
 
-def form_facts(home: Home, config: Settings, fields: dict[str, str], changed: Settings) -> str:
+def form_facts(home: Home, config: Settings, found: Review, changed: Settings) -> str:
     """Return what our scripts need: the settings, their problems, and the preset's values where they differ."""
     facts = {
         "config": config, "model": config["model_name"], "max_length": config["max_length"],
         "batch": config["per_device_train_batch_size"], "accumulation": config["gradient_accumulation_steps"],
         "budget": 0 if config_errors(config) else token_budget(FineTuneConfig.model_validate(config)),
         "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
-        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": fields, "changed": changed, "idle": without_effect(config), "yaml": yaml_of(config), "python": python_of(config, home),
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": found.fields, "cure": found.cure, "methods": list(METHODS), "changed": changed, "idle": without_effect(config), "yaml": yaml_of(config), "python": python_of(config, home),
     }  # fmt: skip
     return json.dumps(facts)
 
@@ -113,18 +115,19 @@ def _disk_lines(home: Home, language: str) -> list[str]:
     return []
 
 
-def _data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str) -> list[str]:
-    """Return the problems of the chosen dataset that block a start."""
+def _data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str) -> tuple[list[str], Changes]:
+    """Return the problems of the chosen dataset that block a start, and the settings that would cure them."""
     try:
         report = describe(home, str(config.dataset))
     except FineTuneError as error:
-        return [sentence(problem, language) for problem in error.problems]
-    refused = report.blocking(config.bad_rows)
+        return [sentence(problem, language) for problem in error.problems], {}
+    refused, unfit = report.blocking(config.bad_rows), report.unfit_for(config.method, config.bad_rows)
+    lines = [sentence(unfit, language)] if unfit else []
+    cure = unfit.change or {} if unfit else {}
     if refused is None:
-        unfit = report.unfit_for(config.method, config.bad_rows)
-        return [sentence(unfit, language)] if unfit else []
+        return lines, cure
     counts = {"count": refused.params["count"], "rows": refused.params["rows"]}
-    return [words.of("rows_to_fix", name=report.name, **counts)]
+    return [words.of("rows_to_fix", name=report.name, **counts), *lines], cure
 
 
 def _unusual(config: FineTuneConfig, words: Texts) -> list[str]:

@@ -17,6 +17,8 @@ BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
 """Settings that depend on the data."""
 IN_THE_SUMMARY = ("name",)
 """Settings beside the Start button."""
+OF_THE_METHOD = "method"
+"""The group of settings of which those of the chosen method are shown."""
 
 
 def data_form(language: str, start: Settings) -> dict[str, Component]:
@@ -32,11 +34,24 @@ def name_form(words: Texts, language: str) -> dict[str, Component]:
     return {"name": gr.Textbox(label=control.label, placeholder=words["name_generated"], elem_id="cfg-name")}
 
 
+def method_form(words: Texts, language: str, start: Settings) -> dict[str, Component]:
+    """Create the choice of the training method, and the basic settings of each method."""
+    chosen, *others = [one for one in controls(language) if one.group == OF_THE_METHOD and one.basic]
+    choices = [(words[f"method_{name}"], name) for name in chosen.choices]
+    with gr.Row(elem_classes="fs-basic"):
+        box = gr.Dropdown(
+            choices, label=chosen.label, info=chosen.help, value=start[chosen.name], elem_id="cfg-method", min_width=220
+        )
+        return {chosen.name: box, **{control.name: _widget(control, start[control.name]) for control in others}}
+
+
 def basic_form(language: str, start: Settings) -> dict[str, Component]:
     """Create the widgets of the settings that most runs change, and a scale for the learning rate."""
     with gr.Row(elem_classes="fs-basic"):
         widgets = {
-            control.name: _widget(control, start[control.name]) for control in _others(language) if control.basic
+            control.name: _widget(control, start[control.name])
+            for control in _others(language)
+            if control.basic and control.group != OF_THE_METHOD
         }
     live_part("rate", language, "train-rate", usual=USUAL_LEARNING_RATES)
     return widgets
@@ -69,7 +84,7 @@ def _widget(control: Control, value: object) -> Component:
     }  # fmt: skip
     if control.kind == "switch":
         return gr.Checkbox(**common)
-    if control.kind == "choice" and control.name in BESIDE_THE_DATA:
+    if control.kind == "choice" and control.name in BESIDE_THE_DATA and len(control.choices) == 2:
         return gr.Radio(choices=list(control.choices), **common)
     if control.kind == "choice":
         return gr.Dropdown(choices=list(control.choices), **common)

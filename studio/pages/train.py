@@ -23,8 +23,8 @@ from studio.finetune_manager import FinetuneManager
 from studio.models.facts import model_facts
 from studio.pages.form import controls, from_widgets, widget_values
 from studio.pages.live import live_part
-from studio.pages.review import changed_from, escaped, form_facts, review
-from studio.pages.settings_form import basic_form, data_form, more_form, name_form
+from studio.pages.review import Review, changed_from, escaped, form_facts, review
+from studio.pages.settings_form import basic_form, data_form, method_form, more_form, name_form
 from studio.pages.yaml_form import read_yaml
 from studio.recipes import recipes_of
 from studio.sweeps.plan import sweepable
@@ -43,15 +43,16 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
             model = live_part("model", language, "train-model", value=start.model_name)
             gr.Markdown(f"## {words['data']}")
             data = live_part("dataset", language, "train-data", most_bytes=MOST_BYTES, suffixes=SUFFIXES)
-            facts = form_facts(manager.home, start.model_dump(exclude={"output_dir"}), {}, {})
+            facts = form_facts(manager.home, start.model_dump(exclude={"output_dir"}), Review("", False, {}), {})
             reported = live_part("config", language, "train-config", value=facts)
             beside = data_form(language, widget_values(start, language))
             gr.Markdown(f"## {words['settings']}")
+            widgets = method_form(words, language, widget_values(start, language))
             preset_box = gr.Dropdown(
                 preset_choices(), value=preset, label=words["preset"], info=words["preset_help"], elem_id="train-preset"
             )
             recipes = live_part("recipes", language, "train-recipes")
-            widgets = beside | basic_form(language, widget_values(start, language))
+            widgets |= beside | basic_form(language, widget_values(start, language))
             reset = live_part("settings", language, "train-settings")
             widgets |= more_form(words, language, widget_values(start, language))
         with gr.Column(elem_id="train-summary"):
@@ -77,7 +78,7 @@ def build_train_page(manager: FinetuneManager, device: Device, words: Texts, lan
     def on_change(preset_name: str, **values: Any) -> tuple[str, Settings, str, Any]:
         config = config_of(values, language)
         found = review(manager.home, config, words, language)
-        facts = form_facts(manager.home, config, found.fields, changed_from(PRESETS[preset_name](), config))
+        facts = form_facts(manager.home, config, found, changed_from(PRESETS[preset_name](), config))
         return found.text, values, facts, gr.Button(interactive=found.ready)
 
     def on_preset(name: str) -> dict[Any, Any]:

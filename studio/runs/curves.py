@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from interfaces.events import Sampled, read_tail
 from interfaces.folders import RunFolder
-from interfaces.history import RunHistory
+from interfaces.history import Points, RunHistory
 from interfaces.run_records import RunMeta
 from interfaces.texts import sentence, texts
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.log_tail import last_lines
+from studio.runs.preference_reading import read_preferences
 from studio.runs.queue import RunQueue
 from studio.runs.reading import Reading, read_curves
 from studio.runs.state import RunState, require_known, run_state
@@ -32,6 +33,8 @@ from studio.sizing.calibration import estimate_of_run
 
 MOST_POINTS = 2000
 EVIDENCE_LINES = 12
+WORTH_A_STOP = ("diverging", "overfitting", "too_easy", "displaced")
+"""What is said of a run that still trains."""
 _found: dict[RunFolder, tuple[int, Reading | None]] = {}
 """What the curves of each run said, and up to which event: the tabs of a run ask each second."""
 POINTS_WHILE_RUNNING = 40
@@ -108,10 +111,11 @@ def curves_as_csv(history: RunHistory) -> Iterator[str]:
         history.refresh()
         curve = _steps(history, 0, most=len(history.train.steps))
         losses = dict(zip(history.validation.steps, history.validation.losses, strict=True))
-    yield "step,tokens,seconds,loss,validation_loss,learning_rate,grad_norm,memory_bytes\n"
+    names = ("step,tokens,seconds,loss,validation_loss,learning_rate,grad_norm,memory_bytes", *curve.metrics)
+    yield ",".join(names) + "\n"
     columns = (curve.x, curve.tokens, curve.seconds, curve.y, curve.learning_rate, curve.grad_norm, curve.memory)
-    for step, tokens, seconds, loss, rate, norm, memory in zip(*columns, strict=True):
-        cells = (step, tokens, round(seconds, 3), loss, losses.get(step), rate, norm, memory)
+    for step, tokens, seconds, loss, rate, norm, memory, *more in zip(*columns, *curve.metrics.values(), strict=True):
+        cells = (step, tokens, round(seconds, 3), loss, losses.get(step), rate, norm, memory, *more)
         yield ",".join("" if cell is None else str(cell) for cell in cells) + "\n"
 
 
@@ -130,6 +134,7 @@ def _steps(history: RunHistory, start: int, end: int | None = None, most: int = 
         tokens=[tokens[at + 1] for at in chosen], seconds=[round(seconds[at + 1], 3) for at in chosen],
         learning_rate=[figures.learning_rates[at] for at in chosen], speed=speeds,
         grad_norm=[_number(figures.grad_norms[at]) for at in chosen], memory=[figures.memory[at] for at in chosen],
+        metrics=_metrics(history.train, chosen),
     )  # fmt: skip
 
 
@@ -142,7 +147,23 @@ def _evaluations(history: RunHistory, start: int, end: int | None = None) -> Cur
     return Curve(
         x=steps, y=[_number(points.losses[at]) for at in chosen],
         tokens=[totals.tokens[at] for at in before], seconds=[round(totals.seconds[at], 3) for at in before],
+        metrics=_metrics(points, chosen),
     )  # fmt: skip
+
+
+def _metrics(points: Points, chosen: Sequence[int]) -> dict[str, list[float | None]]:
+    return {name: [_number(column[at]) for at in chosen] for name, column in points.metrics.items()}
+
+
+def _latest_metrics(history: RunHistory) -> dict[str, float]:
+    """Return each metric of the last evaluation, or of the last step where there is none."""
+    found = {
+        name: column[-1]
+        for points in (history.train, history.validation)
+        for name, column in points.metrics.items()
+        if column
+    }
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _ratio(amount: float, by: float) -> float | None:
@@ -173,6 +194,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         epoch=last.epoch if last else 0.0,
         loss=_number(last.loss) if last else None,
         validation_loss=_number(history.validation.losses[-1]) if history.validation.losses else None,
+        metrics=_latest_metrics(history),
         eta_seconds=None if left is None else round(left, 1),
         tokens_per_second=None if speed is None else round(speed, 1),
         memory_bytes=last.memory_bytes if last else None,
@@ -211,9 +233,11 @@ def _reading(history: RunHistory, state: RunState, language: str) -> str:
     last, found = _found.get(history.folder, (0, None))
     if last != history.last:
         found = read_curves(train.steps, train.losses, validation.steps, validation.losses)
+        if found is None or found.finding != "diverging":
+            found = read_preferences(train.steps, train.metrics, validation.metrics) or found
         _found[history.folder] = (history.last, found)
     early = len(train.losses) < POINTS_WHILE_RUNNING
-    if found is None or (not state.is_over and (early or found.finding not in ("diverging", "overfitting"))):
+    if found is None or (not state.is_over and (early or found.finding not in WORTH_A_STOP)):
         return ""  # while a run trains, only what would make a person stop it
     unfinished = state.is_over and history.latest is not None and history.latest.step < history.latest.total_steps
     key = "falling_unfinished" if found.finding == "falling" and unfinished else found.finding

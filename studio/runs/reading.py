@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-Finding = Literal["diverging", "overfitting", "falling", "noisy", "leveled"]
+Finding = Literal["diverging", "overfitting", "falling", "noisy", "leveled", "too_easy", "displaced", "no_preference"]
 
 LEAST_POINTS = 12
 """Training points without which nothing is said."""
@@ -42,7 +42,10 @@ SIGNIFICANT = 3.0
 
 @dataclass(frozen=True)
 class Reading:
-    """A finding and the step that it refers to: where the best validation loss was, or the last step."""
+    """A finding and the step that it refers to: where the best validation loss was, or the last step.
+
+    The last three findings are those of `preference_reading.py`.
+    """
 
     finding: Finding
     step: int

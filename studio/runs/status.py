@@ -8,12 +8,16 @@ from interfaces.problems import Changes
 
 
 class Curve(BaseModel):
-    """Losses by step, with the tokens and the seconds of training until then. One that is not finite is a gap."""
+    """Losses by step, with the tokens and the seconds of training until then. One that is not finite is a gap.
+
+    `metrics` are those of the run's method, by TRL's names.
+    """
 
     x: list[int]
     y: list[float | None]
     tokens: list[int]
     seconds: list[float]
+    metrics: dict[str, list[float | None]] = Field(default_factory=dict)
 
 
 class StepCurve(Curve):
@@ -82,6 +86,8 @@ class RunStatus(BaseModel):
     epoch: float
     loss: float | None
     validation_loss: float | None
+    metrics: dict[str, float]
+    """The newest metrics of the run's method: of the last evaluation, or of the last step where there is none."""
     eta_seconds: float | None
     tokens_per_second: float | None
     memory_bytes: int | None

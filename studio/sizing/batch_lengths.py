@@ -11,7 +11,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from interfaces.config import FineTuneConfig, token_budget
+from interfaces.config import FineTuneConfig, method_of, token_budget
 from interfaces.row_lengths import RowLengths
 
 MOST_DRAWS = 20_000
@@ -53,9 +53,10 @@ class Lengths:
 def worst_batch(config: FineTuneConfig, lengths: Lengths | None, padded: bool = False) -> tuple[int, ...]:
     """Return the tokens of each row in the likely largest batch of a run with `config`.
 
-    `padded` batches count with their padding, so one long row makes a large batch.
+    `padded` batches count with their padding, so one long row makes a large batch. Rows are sequences of tokens, two for
+    each example of a method that compares pairs.
     """
-    batch, budget = config.per_device_train_batch_size, token_budget(config)
+    batch, budget = config.per_device_train_batch_size * method_of(config).sequences, token_budget(config)
     limit = config.max_length
     kept = kept_rows(lengths, limit, config.long_rows) if lengths else ()
     if not kept:
@@ -75,11 +76,15 @@ def kept_rows(lengths: Lengths, limit: int, long_rows: str) -> tuple[tuple[int, 
     return tuple((min(tokens, limit), count) for tokens, count in pairs)
 
 
-def trained_in(rows: tuple[int, ...], lengths: Lengths | None) -> int:
-    """Return how many tokens of a batch are trained on; without lengths, all but the first of each row."""
+def trained_in(config: FineTuneConfig, rows: tuple[int, ...], lengths: Lengths | None) -> int:
+    """Return how many tokens of a batch need logits; without lengths, all but the first of each row.
+
+    ORPO learns the whole chosen conversation, which is half of the tokens.
+    """
     if lengths is None:
         return sum(rows) - len(rows)
-    return max(round(sum(rows) * lengths.trained_share), 1)
+    share = (1 + lengths.trained_share) / 2 if config.method == "orpo" else lengths.trained_share
+    return max(round(sum(rows) * share), 1)
 
 
 def _full_pack(kept: tuple[tuple[int, int], ...], budget: int) -> tuple[int, ...]:

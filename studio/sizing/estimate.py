@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, method_of
 from interfaces.device import Device
 from interfaces.dotted_names import with_changes
 from interfaces.problems import Changes
@@ -104,7 +104,7 @@ def estimate(
     ledger = simulate_step(shape, spec)
     fixed = {
         "weights": weights_bytes(shape, spec),
-        "adapter": adapter_bytes(shape, spec),
+        "adapter": adapter_bytes(shape, spec) * (2 if keeps_first_adapter(config) else 1),
         "optimizer": optimizer_bytes(shape, spec, config.optim),
     }
     parts = {**fixed, **{part: size for part, size in sorted(ledger.at_peak.items()) if size > 0}}
@@ -116,6 +116,11 @@ def estimate(
     needed = sum(parts.values())
     host = needed if device.kind != "cuda" else HOST_BYTES
     return Estimate(parts, device, rows, host, disk_bytes(shape, spec, config))
+
+
+def keeps_first_adapter(config: FineTuneConfig) -> bool:
+    """Return whether the adapter that the run starts from stays in memory, as the reference."""
+    return bool(config.adapter_name_or_path and method_of(config).reference)
 
 
 def _gaps(shape: Architecture, spec: StepSpec, ledger: Ledger) -> int:
@@ -155,7 +160,7 @@ def step_spec(
     lora = config.lora
     lies = tuple([max(rows)] * len(rows)) if loss == "full" else rows
     return StepSpec(
-        lengths=lies, trained=trained_in(rows, lengths), width=2 if half else FP32,
+        lengths=lies, trained=trained_in(config, rows, lengths), width=2 if half else FP32,
         adapter_width=2 if half and not lora.autocast_adapter_dtype else FP32,
         rank=lora.r, targets=targets_of(lora.target_modules),
         bits=4 if config.load_in_4bit else 8 if config.load_in_8bit else 16, dropout=lora.lora_dropout > 0, dora=lora.use_dora,

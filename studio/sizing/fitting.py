@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass
 
 from interfaces.advice import fewer_at_once
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, method_of
 from interfaces.device import Device
 from interfaces.dotted_names import with_changes
 from interfaces.problems import Changes
@@ -18,7 +18,7 @@ from studio.models.architecture import Architecture
 from studio.sizing.batch_lengths import Lengths
 from studio.sizing.estimate import Estimate, estimate
 from studio.sizing.records import FitRecord
-from studio.sizing.work import rows_trained
+from studio.sizing.work import examples_trained
 
 CHECKPOINTING, HALVED, BITS_8, BITS_4, SHORTER, RANK = 1.0, 0.6, 3.0, 4.0, 6.0, 2.5
 """The penalty of each change. `HALVED`, `SHORTER`, and `RANK` count once per halving."""
@@ -134,7 +134,7 @@ def _recomputing(config: FineTuneConfig) -> list[Option]:
 
 def _batches(config: FineTuneConfig, lengths: Lengths | None) -> list[Option]:
     """Halve the batch and double the accumulation. An update keeps its rows, but never needs more rows than exist."""
-    rows = rows_trained(config, lengths.rows) if lengths else 0
+    rows = examples_trained(config, lengths.rows) if lengths else 0
     batch, turns, budget = (
         config.per_device_train_batch_size,
         config.gradient_accumulation_steps,
@@ -142,7 +142,8 @@ def _batches(config: FineTuneConfig, lengths: Lengths | None) -> list[Option]:
     )
     found = [NOTHING]
     dislike = 0.0
-    while batch > 1 and fewer_at_once(batch, turns)[1] <= 4096:
+    least = method_of(config).least_batch
+    while batch > 1 and fewer_at_once(batch, turns)[0] >= least and fewer_at_once(batch, turns)[1] <= 4096:
         (batch, turns), dislike = fewer_at_once(batch, turns), dislike + HALVED
         turns = min(turns, max(rows // batch, 1)) if rows else turns
         changes: Changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}

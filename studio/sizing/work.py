@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from interfaces.config import FineTuneConfig, token_budget
+from interfaces.config import FineTuneConfig, method_of, token_budget
 from interfaces.steps import packs_about, rows_kept_aside, updates_per_epoch
 from studio.models.architecture import Architecture
 from studio.sizing.batch_lengths import Lengths, kept_rows, trained_in, worst_batch
@@ -28,10 +28,11 @@ def work_of(config: FineTuneConfig, lengths: Lengths) -> Work | None:
     all_rows = sum(count for _, count in kept)
     if not all_rows:
         return None
-    rows = rows_trained(config, all_rows)
+    examples, sequences = examples_trained(config, all_rows), method_of(config).sequences
+    rows = examples * sequences
     tokens = rows * sum(tokens * count for tokens, count in kept) / all_rows
     budget = token_budget(config)
-    batches = packs_about(tokens, budget) if budget else math.ceil(rows / config.per_device_train_batch_size)
+    batches = packs_about(tokens, budget) if budget else math.ceil(examples / config.per_device_train_batch_size)
     per_epoch = updates_per_epoch(batches, config.gradient_accumulation_steps)
     steps = max(math.ceil(per_epoch * config.num_train_epochs), 1)
     tokens *= config.num_train_epochs
@@ -40,9 +41,10 @@ def work_of(config: FineTuneConfig, lengths: Lengths) -> Work | None:
     return Work(steps, tokens)
 
 
-def rows_trained(config: FineTuneConfig, rows: int) -> int:
-    """Return how many of `rows` are not held out for validation."""
-    return rows - rows_kept_aside(rows, 0.0 if config.validation_dataset else config.validation_split)
+def examples_trained(config: FineTuneConfig, rows: int) -> int:
+    """Return how many examples are trained on, of `rows` sequences: those that are not held out for validation."""
+    examples = rows // method_of(config).sequences
+    return examples - rows_kept_aside(examples, 0.0 if config.validation_dataset else config.validation_split)
 
 
 def tokens_of_step(config: FineTuneConfig, lengths: Lengths | None) -> float:
@@ -57,12 +59,15 @@ def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Length
     """Return FLOPs per token: per weight 2 forward, 2 backward (frozen weights need no gradient), 2 to recompute.
 
     Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 per weight if all are trained. Attention adds 2 products
-    of the row's length for each pass, half of which causality saves.
+    of the row's length for each pass, half of which causality saves. A method's reference, and what else it reads without
+    gradients, are forward passes over as many tokens for each sequence.
     """
     rows = worst_batch(config, lengths)
     length = sum(rows) / len(rows)
-    head = shape.table_weights * trained_in(rows, lengths) / sum(rows)
+    head = shape.table_weights * trained_in(config, rows, lengths) / sum(rows)
     body = shape.active_parameters - shape.table_weights
-    passes = 3 if config.gradient_checkpointing is True else 2
+    method = method_of(config)
+    read = (method.reference + method.unlearned) / method.sequences
+    passes = (3 if config.gradient_checkpointing is True else 2) + read
     attention = 2 * length * shape.queries * shape.layers
-    return passes * (2 * body + attention) + 4 * head
+    return passes * (2 * body + attention) + (4 + 2 * read) * head

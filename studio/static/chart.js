@@ -5,6 +5,8 @@ import {
   indexOfStep,
   joined,
   lowest,
+  metricCurves,
+  metricsOf,
   placesOf,
   smoothed,
   stepsBetween,
@@ -33,7 +35,7 @@ export const plotly = () =>
     throw error;
   }));
 
-const COLORS = { train: "#0d9488", faint: "#5eead4", validation: "#d97706", mark: "#64748b" };
+const COLORS = { train: "#0d9488", faint: "#5eead4", validation: "#d97706", rejected: "#e11d48", mark: "#64748b" };
 export const CONFIG = { responsive: true, displayModeBar: false, plotlyServerURL: "" }; // the mode bar offers an upload elsewhere
 
 /**
@@ -127,6 +129,11 @@ export class RunChart {
     return this.#train.x.length;
   }
 
+  /** The curves of the run's method. */
+  get metrics() {
+    return metricCurves(this.#train);
+  }
+
   /** Add new points; `reset` removes the earlier ones first. @param {StepCurve} train @param {Curve} validation @param {boolean} reset */
   add(train, validation, reset) {
     if (!train.x.length && !validation.x.length) return this.#drawing;
@@ -216,6 +223,7 @@ export class RunChart {
   traces() {
     const { texts, view } = this;
     const train = this.#part ? joined(this.#part, this.#train) : this.#train;
+    if (metricsOf(view.curve).length) return this.metricTraces(train);
     const [x, y] = [this.places(train), valuesOf(train, view.curve)];
     const name = view.curve === "loss" ? texts.train_loss : texts[`curve_${view.curve}`];
     const smooth = view.smoothing > 0;
@@ -224,6 +232,22 @@ export class RunChart {
     if (view.curve === "loss") traces.push(.../** @type {any[]} */ (this.validation()));
     if (smooth) traces.push(/** @type {any} */ ({ name: texts.smoothed, x, y: smoothed(y, view.smoothing), mode: "lines", line: { color: COLORS.train, width: 2 } })); // prettier-ignore
     return [...traces, ...this.labels(train, x, y)];
+  }
+
+  /** The metrics of a curve in training and in the evaluations; a metric of both answers has two colors. @param {StepCurve} train */
+  metricTraces(train) {
+    const { texts, view } = this;
+    const sides = metricsOf(view.curve);
+    return sides.flatMap((metric, number) => {
+      const side = sides.length > 1 ? [texts.of_chosen, texts.of_rejected][number] : texts[`curve_${view.curve}`];
+      const color = number ? COLORS.rejected : COLORS.train;
+      const y = smoothed(train.metrics?.[metric] ?? [], view.smoothing);
+      const mode = train.x.length === 1 ? "markers" : "lines";
+      const found = [{ name: side, x: this.places(train), y, mode, line: { color, width: 2 }, showlegend: true }];
+      const measured = this.#validation.metrics?.[metric];
+      if (measured) found.push(/** @type {any} */ ({ name: `${side} · ${texts.of_validation}`, x: this.places(this.#validation), y: measured, mode: "lines+markers", marker: { size: 7, symbol: "diamond" }, line: { color, width: 1, dash: "dot" } })); // prettier-ignore
+      return found;
+    });
   }
 
   /** The evaluations, and the best of them. */

@@ -35,11 +35,13 @@ function segments(name, label, options, chosen, choose) {
 }
 
 /**
+ * @typedef {{ element: HTMLElement, offer: (metrics: string[]) => void }} Tools
  * @typedef {{ view: View, show: (view: Partial<View>) => unknown, unzoom: () => unknown, downloadImage: (name: string) => unknown }} Chart
  * @param {Chart} chart
  * @param {Record<string, any>} texts
  * @param {string} table the address of the chart's figures as CSV
  * @param {string} name of the image's file
+ * @returns {Tools} `offer` adds the curves of the run's method
  */
 export function chartTools(chart, texts, table, name) {
   const { view } = chart;
@@ -53,9 +55,19 @@ export function chartTools(chart, texts, table, name) {
   smoothing.addEventListener("input", () => change({ smoothing: Number(smoothing.value) }));
   /** @param {readonly string[]} names @param {string} prefix @returns {[string, string][]} */
   const options = (names, prefix) => names.map((name) => [name, texts[prefix + name]]);
-  const curves = segments("fs-curve", texts.curve, options(CURVES, "curve_"), view.curve, (curve) =>
-    change({ curve: /** @type {View["curve"]} */ (curve) }),
-  );
+  const choose = (/** @type {string} */ curve) => change({ curve: /** @type {View["curve"]} */ (curve) });
+  const curvesOf = (/** @type {readonly string[]} */ names) =>
+    segments("fs-curve", texts.curve, options(names, "curve_"), view.curve, choose);
+  let curves = curvesOf(CURVES);
+  const offered = new Set();
+  const offer = (/** @type {string[]} */ metrics) => {
+    if (metrics.every((metric) => offered.has(metric))) return;
+    for (const metric of metrics) offered.add(metric);
+    const [first, ...rest] = CURVES;
+    const more = curvesOf([first, ...metrics, ...rest]);
+    curves.replaceWith(more);
+    curves = more;
+  };
   const axes = segments("fs-over", texts.over, options(AXES, "over_"), view.over, (over) =>
     change({ over: /** @type {View["over"]} */ (over) }),
   );
@@ -64,5 +76,6 @@ export function chartTools(chart, texts, table, name) {
   const csv = make("a", { class: "fs-button fs-small", href: table, download: true }, "CSV");
   const image = button("PNG", () => chart.downloadImage(name), "fs-small");
   const whole = button(texts.zoom_out, () => chart.unzoom(), "fs-small");
-  return make("div", { class: "fs-row fs-chart-tools" }, curves, axes, check, slider, whole, image, csv);
+  const element = make("div", { class: "fs-row fs-chart-tools" }, curves, axes, check, slider, whole, image, csv);
+  return { element, offer };
 }

@@ -2,19 +2,41 @@
 // @ts-check
 
 /**
- * @typedef {{ x: number[], y: (number | null)[], tokens: number[], seconds: number[] }} Curve
+ * @typedef {{ x: number[], y: (number | null)[], tokens: number[], seconds: number[], metrics?: Record<string, (number | null)[]> }} Curve
  * @typedef {Curve & { learning_rate: number[], grad_norm: (number | null)[], memory: number[], speed: (number | null)[] }} StepCurve
- * @typedef {{ curve: "loss" | "learning_rate" | "grad_norm" | "memory" | "speed", over: "step" | "tokens" | "time", smoothing: number, logarithmic: boolean }} View
+ * @typedef {{ curve: typeof CURVES[number] | keyof typeof METRICS, over: "step" | "tokens" | "time", smoothing: number, logarithmic: boolean }} View
  * @typedef {{ checkpoints: number[], resumes: number[] }} Marks steps
  */
 
 export const CURVES = /** @type {const} */ (["loss", "learning_rate", "grad_norm", "speed", "memory"]);
 export const AXES = /** @type {const} */ (["step", "tokens", "time"]);
+/** The curves of methods that compare answers: each with its metrics, by TRL's names. */
+export const METRICS = {
+  margin: ["rewards/margins"],
+  accuracy: ["rewards/accuracies"],
+  rewards: ["rewards/chosen", "rewards/rejected"],
+  logps: ["logps/chosen", "logps/rejected"],
+  kl: ["kl"],
+  nll: ["nll_loss"],
+  odds: ["log_odds_chosen"],
+};
 const BYTES = 1e9;
+
+/** The curves that a run's metrics make up. @param {Curve} curve */
+export const metricCurves = ({ metrics = {} }) =>
+  /** @type {(keyof typeof METRICS)[]} */ (Object.keys(METRICS)).filter((name) =>
+    METRICS[name].some((metric) => metric in metrics),
+  );
+
+/** @param {View["curve"]} name @returns {string[]} the metrics of a curve; none for a curve that every run has */
+export const metricsOf = (name) => (name in METRICS ? METRICS[/** @type {keyof typeof METRICS} */ (name)] : []);
 
 /** Append points to a curve in place. @param {Record<string, any>} curve @param {Record<string, any>} more */
 export function extend(curve, more) {
-  for (const name of Object.keys(more)) (curve[name] ??= []).push(...more[name]);
+  for (const name of Object.keys(more)) {
+    if (Array.isArray(more[name])) (curve[name] ??= []).push(...more[name]);
+    else extend((curve[name] ??= {}), more[name]);
+  }
 }
 
 /**
@@ -44,10 +66,11 @@ export function placesOf(curve, over, unit) {
   return over === "time" ? curve.seconds.map((seconds) => seconds / unit) : curve.x;
 }
 
-/** The values of a curve. @param {StepCurve} train @param {View["curve"]} name */
+/** The values of a curve that every run has. @param {StepCurve} train @param {View["curve"]} name */
 export function valuesOf(train, name) {
   if (name === "loss") return train.y;
-  return name === "memory" ? train.memory.map((bytes) => bytes / BYTES) : train[name];
+  if (name in METRICS) return train.metrics?.[metricsOf(name)[0]] ?? [];
+  return name === "memory" ? train.memory.map((bytes) => bytes / BYTES) : /** @type {any} */ (train)[name];
 }
 
 /** The index of the lowest value; -1 where there is none. @param {(number | null)[]} values */
@@ -66,10 +89,15 @@ export function indexOfStep(curve, step) {
 /** A part of a curve in detail, with what has come after it. @param {StepCurve} part @param {StepCurve} whole @returns {StepCurve} */
 export function joined(part, whole) {
   const from = indexOfStep(whole, part.x[part.x.length - 1] ?? Infinity) + 1;
-  const names = /** @type {(keyof StepCurve)[]} */ (Object.keys(part));
-  return /** @type {any} */ (
-    Object.fromEntries(names.map((name) => [name, [...part[name], ...whole[name].slice(from)]]))
-  );
+  /** @param {any} one @param {any} all @returns {any} */
+  const both = (one, all) =>
+    Object.fromEntries(
+      Object.keys(one).map((name) => [
+        name,
+        Array.isArray(one[name]) ? [...one[name], ...all[name].slice(from)] : both(one[name], all[name] ?? {}),
+      ]),
+    );
+  return both(part, whole);
 }
 
 /**

@@ -36,7 +36,7 @@ class ComparePage {
       { hidden: true },
       this.figures,
       make("h2", {}, texts.curve),
-      chartTools(this.chart, texts, `/api/runs/compare.csv?${asked}`, "comparison"),
+      chartTools(this.chart, texts, `/api/runs/compare.csv?${asked}`, "comparison").element,
       this.chart.element,
       this.settings,
       this.evaluations,

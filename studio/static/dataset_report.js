@@ -9,7 +9,8 @@ import { seen } from "./format.js";
  *   whole: string | null, severity: string }} Fault
  * @typedef {{ role: string, content: string, reasoning?: string, train: boolean,
  *   tool_calls?: { name: string, arguments: unknown }[] }} Message
- * @typedef {{ text?: string | null, messages: Message[], tools?: { function: { name: string } }[] }} Example
+ * @typedef {{ role: string, text: string, train: boolean, side?: string, rejected?: boolean }} Shown a turn
+ * @typedef {{ text?: string | null, messages: Message[], rejected?: Message[], label?: boolean | null, tools?: { function: { name: string } }[] }} Example
  * @typedef {{
  *   id: string, name: string, format: string, rows: number, usable: number, valid: number, invalid: number, suspicious: number,
  *   kinds: Record<string, number>, first_problems: Fault[], columns: Record<string, string>, known_columns: string[],
@@ -146,11 +147,17 @@ function editBox(row, record, texts, changed) {
 
 /** A conversation, with what is trained on marked. @param {Example} example @param {Record<string, any>} texts */
 export function conversation(example, texts) {
-  const turn = (/** @type {{ role: string, text: string, train: boolean }} */ one) => {
-    const role = make("small", {}, texts[`role_${one.role}`] + (one.train ? ` · ${texts.trained_on}` : ""));
-    return make("p", { class: `fs-turn fs-${one.role}` }, role, one.train ? make("mark", {}, one.text) : one.text);
+  const turn = (/** @type {Shown} */ one) => {
+    const words = [texts[`role_${one.role}`], one.side ?? (one.train ? texts.trained_on : "")];
+    const role = make("small", {}, words.filter(Boolean).join(" · "));
+    return make(
+      "p",
+      { class: `fs-turn fs-${one.role} ${one.rejected ? "fs-rejected" : ""}` },
+      role,
+      one.train ? make("mark", {}, one.text) : one.text,
+    );
   };
-  return make("div", { class: "fs-talk", tabindex: 0 }, ...turnsOf(example).map(turn));
+  return make("div", { class: "fs-talk", tabindex: 0 }, ...turnsOf(example, texts).map(turn));
 }
 
 /** The first conversations. @param {Example[]} examples @param {Record<string, any>} texts */
@@ -164,16 +171,26 @@ export function talks(examples, texts) {
   );
 }
 
-/** @param {Example} example */
-function turnsOf(example) {
+/**
+ * The turns of a row, those of a rejected answer last.
+ * @param {Example} example
+ * @param {Record<string, any>} texts
+ * @returns {Shown[]}
+ */
+function turnsOf(example, texts) {
   if (example.text !== undefined && example.text !== null)
     return [{ role: "text", text: seen(example.text.slice(0, SHOWN_TEXT)), train: true }];
   const names = (example.tools ?? []).map((tool) => seen(tool.function.name)).join(", ");
   const tools = names ? [{ role: "tools", text: names, train: false }] : [];
-  const turns = example.messages.map((message) => {
+  const pair = Boolean(example.rejected?.length);
+  const label = { true: texts.label_desired, false: texts.label_undesired }[String(example.label ?? "")];
+  const turnOf = (/** @type {Message} */ message, /** @type {boolean} */ rejected) => {
     const calls = (message.tool_calls ?? []).map((call) => `${call.name}(${JSON.stringify(call.arguments)})`);
     const text = [message.reasoning, message.content, ...calls].filter(Boolean).join("\n");
-    return { role: message.role, train: message.train, text: seen(text.slice(0, SHOWN_TURN)) };
-  });
-  return [...tools, ...turns];
+    const side = !message.train ? undefined : pair ? (rejected ? texts.side_rejected : texts.side_chosen) : label;
+    const avoided = rejected || (message.train && example.label === false);
+    return { role: message.role, train: message.train, text: seen(text.slice(0, SHOWN_TURN)), side, rejected: avoided };
+  };
+  const turns = example.messages.map((message) => turnOf(message, false));
+  return [...tools, ...turns, ...(example.rejected ?? []).map((message) => turnOf(message, true))];
 }

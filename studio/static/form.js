@@ -15,8 +15,14 @@ let now = {};
 /** @param {string} name a setting */
 export const fieldOf = (name) => document.getElementById(`cfg-${name.replace(/[._]/g, "-")}`);
 
-/** Mark the invalid settings where they are entered. @param {Record<string, string>} problems a sentence by setting */
-export function markProblems(problems) {
+/** Mark the invalid settings where they are entered, and show those of the chosen method only. */
+export function markFields() {
+  markProblems(now.problems ?? {});
+  showMethod(now.methods ?? [], now.config?.method);
+}
+
+/** @param {Record<string, string>} problems a sentence by setting */
+function markProblems(problems) {
   for (const field of document.querySelectorAll("[data-problem]")) mark(/** @type {HTMLElement} */ (field), null);
   for (const [name, sentence] of Object.entries(problems)) {
     const field = fieldOf(name);
@@ -37,6 +43,15 @@ function mark(field, sentence) {
       ])
         input.setAttribute(name, value);
   }
+}
+
+/** Show the settings of the chosen method, and none of the others. @param {string[]} methods @param {string} chosen */
+function showMethod(methods, chosen) {
+  for (const method of methods)
+    for (const field of document.querySelectorAll(`[id^="cfg-${method}-"]`)) {
+      if (method === chosen) field.removeAttribute("data-unused");
+      else field.setAttribute("data-unused", "");
+    }
 }
 
 /** Ctrl+Enter presses Start. @param {KeyboardEvent} event */
@@ -76,7 +91,7 @@ export function start(root, _settings, gradio) {
     } catch {
       return;
     }
-    markProblems(now.problems ?? {});
+    markFields();
     dispatchEvent(new CustomEvent("finetune-config", { detail: now }));
   };
   gradio.watch("value", changed);

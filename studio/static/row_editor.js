@@ -4,7 +4,7 @@ import { button, make, setText, statusLine } from "./dom.js";
 
 /** @typedef {import("./dataset_report.js").Example} Example */
 /** @typedef {import("./dataset_report.js").Message} Message */
-/** @typedef {{ element: HTMLElement, role: HTMLSelectElement, content: HTMLTextAreaElement, train: HTMLInputElement, rest: Partial<Message>, was: string }} Turn */
+/** @typedef {{ element: HTMLElement, role: HTMLSelectElement, content: HTMLTextAreaElement, train: HTMLInputElement, rest: Partial<Message>, was: string, rejected: boolean }} Turn */
 
 const ROLES = ["system", "user", "assistant", "tool"];
 
@@ -50,7 +50,12 @@ export class RowEditor {
       this.#text = make("textarea", { rows: 10, "aria-label": this.texts.role_text });
       this.#text.value = example.text ?? "";
       this.list.append(this.#text);
-    } else for (const turn of example.messages) this.addTurn(turn);
+    } else {
+      for (const turn of example.messages) this.addTurn(turn);
+      if (example.rejected?.length) this.list.append(make("h3", {}, this.texts.side_rejected));
+      for (const turn of example.rejected ?? []) this.addTurn(turn, true);
+      this.more.hidden = Boolean(example.rejected?.length); // it would be a turn of the rejected answer
+    }
     this.element.showModal();
     this.list.querySelector("textarea")?.focus();
   }
@@ -59,8 +64,8 @@ export class RowEditor {
     return this.#turns[this.#turns.length - 1]?.role.value === "user" ? "assistant" : "user";
   }
 
-  /** @param {Message} turn */
-  addTurn({ role, content, train, ...rest }) {
+  /** @param {Message} turn @param {boolean} [rejected] */
+  addTurn({ role, content, train, ...rest }, rejected = false) {
     const { texts } = this;
     const options = ROLES.map((value) => make("option", { value, selected: value === role }, texts[`role_${value}`]));
     const select = make("select", { "aria-label": texts.turn_role }, ...options);
@@ -80,7 +85,7 @@ export class RowEditor {
     const cross = button("✕", remove, "fs-small", { "aria-label": texts.turn_remove });
     const head = make("div", { class: "fs-row" }, select, trained, make("span", { class: "fs-spring" }), cross);
     /** @type {Turn} */
-    const turn = { element: make("div", { class: "fs-turn-edit" }, head, area), role: select, content: area, train: tick, rest, was: role }; // prettier-ignore
+    const turn = { element: make("div", { class: "fs-turn-edit" }, head, area), role: select, content: area, train: tick, rest, was: role, rejected }; // prettier-ignore
     this.#turns.push(turn);
     this.list.append(turn.element);
   }
@@ -92,16 +97,22 @@ export class RowEditor {
       this.element.close();
       return this.#save({ text: this.#text.value });
     }
-    const messages = this.#turns.map(({ role, content, train, rest, was }) => ({
-      ...(role.value === was ? rest : {}), // calls belong to the role that had them
-      role: role.value,
-      content: content.value,
-      train: role.value === "assistant" && train.checked,
+    const all = this.#turns.map(({ role, content, train, rest, was, rejected }) => ({
+      rejected,
+      turn: {
+        ...(role.value === was ? rest : {}), // calls belong to the role that had them
+        role: role.value,
+        content: content.value,
+        train: role.value === "assistant" && train.checked,
+      },
     }));
+    const [messages, rejected] = [false, true].map((side) =>
+      all.filter((one) => one.rejected === side).map(({ turn }) => turn),
+    );
     if (!messages.some((one) => one.train)) return this.refuse(texts.row_no_answer);
-    if (messages.some((one) => !one.content.trim() && !one.tool_calls?.length)) return this.refuse(texts.row_empty);
+    if (all.some(({ turn }) => !turn.content.trim() && !turn.tool_calls?.length)) return this.refuse(texts.row_empty);
     this.element.close();
-    return this.#save({ messages });
+    return this.#save(rejected.length ? { messages, rejected } : { messages });
   }
 
   /** @param {string} words */

@@ -178,7 +178,7 @@ class RunPage {
       this.parts.waiting,
       this.parts.phases,
       this.parts.reading,
-      this.tools,
+      this.tools.element,
       this.chart.element,
       this.parts.notes,
       this.said.element,
@@ -229,6 +229,7 @@ class RunPage {
     this.whole.hidden = false;
     this.show(update.status);
     const drawn = this.chart.add(update.train, update.validation, update.reset);
+    this.tools.offer(this.chart.metrics);
     this.showChart(update.status);
     await drawn.catch(() => {}); // the next update tries again
     if (this.chart.count > MOST_POINTS) this.#last = 0; // let the server downsample again
@@ -238,7 +239,7 @@ class RunPage {
   showChart(status) {
     const there = this.chart.count > 0;
     if (!there && !status.over) this.chart.prepare();
-    this.tools.hidden = this.chart.element.hidden = !there;
+    this.tools.element.hidden = this.chart.element.hidden = !there;
     this.parts.waiting.hidden = there || status.over;
     this.parts.phases.hidden = there || !status.phases.length;
     const line = (/** @type {{ name: string, seconds: number }} */ { name, seconds }) =>
@@ -316,7 +317,7 @@ class RunPage {
     for (const [name, text] of Object.entries(factsOf(status, this.say))) setText(this.parts.facts[name], text);
     for (const fact of Object.values(this.parts.facts)) {
       const tile = /** @type {HTMLElement} */ (fact.parentElement);
-      tile.hidden = status.over && fact.textContent === "–";
+      tile.hidden = !fact.textContent || (status.over && fact.textContent === "–");
     }
   }
 

@@ -6,7 +6,7 @@ import { clock, figure, size } from "./format.js";
  * @typedef {{ prompt: string, before: string, after: string, answers: { step: number, answer: string }[] }} Sample
  * @typedef {{
  *   state: string, over: boolean, name: string, tags: string[], note: string, phase: string, done: number | null, total: number | null, unit: string,
- *   step: number, total_steps: number, epoch: number, loss: number | null, validation_loss: number | null,
+ *   metrics: Record<string, number>, step: number, total_steps: number, epoch: number, loss: number | null, validation_loss: number | null,
  *   eta_seconds: number | null, tokens_per_second: number | null, memory_bytes: number | null,
  *   peak_memory_bytes: number | null, estimated_bytes: number | null, attempt: number,
  *   resumed_from_step: number | null, resumes: number[], phases: { name: string, seconds: number }[], saved_step: number | null, stop_seconds: number | null, problem: string,
@@ -70,11 +70,14 @@ export function titleOf(status, say, id) {
 
 /** The tiles of a run by name, in order. */
 export const FACTS = [
-  "step", "epoch", "loss", "validation_loss", "eta", "speed", "memory", "peak_memory", "device", "saved_step",
+  "step", "epoch", "loss", "validation_loss", "margin", "accuracy", "eta", "speed", "memory", "peak_memory", "device", "saved_step",
 ]; // prettier-ignore
 
+/** @param {number | undefined} share */
+const percent = (share) => (share === undefined ? "" : `${(100 * share).toFixed(1)}%`);
+
 /**
- * The text of every tile, except for the device's, which comes from another request.
+ * The text of every tile, except for the device's, which comes from another request. A tile without a text is hidden.
  * @param {Status} status
  * @param {(key: string, values: Record<string, unknown>) => string} say
  * @returns {Record<string, string>}
@@ -87,6 +90,8 @@ export function factsOf(status, say) {
     epoch: status.epoch ? status.epoch.toFixed(2) : "–",
     loss: figure(status.loss),
     validation_loss: figure(status.validation_loss),
+    margin: status.metrics["rewards/margins"]?.toFixed(4) ?? "",
+    accuracy: percent(status.metrics["rewards/accuracies"]),
     eta: clock(status.eta_seconds),
     speed: status.tokens_per_second ? say("tokens_per_second", { n: Math.round(status.tokens_per_second) }) : "–",
     saved_step: String(status.saved_step ?? "–"),

@@ -1,7 +1,7 @@
 // Above the list of settings: a search, and what differs from the preset, with a way back.
 // @ts-check
 import { button, fill, make, setText } from "./dom.js";
-import { fieldOf, formNow, markProblems } from "./form.js";
+import { fieldOf, formNow, markFields } from "./form.js";
 
 /** @typedef {Record<string, unknown>} Changes */
 
@@ -16,10 +16,12 @@ export const matches = (text, words) =>
 
 /** Show only the settings whose name, help or key has the words, and only groups with one. @param {string} words */
 function filter(words) {
-  const fields = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(`${LIST} [id^="cfg-"]`));
+  const fields = /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll(`${LIST} [id^="cfg-"]:not([data-unused])`)
+  );
   for (const field of fields) field.toggleAttribute("data-hidden", !matches(field.textContent ?? "", words));
   for (const group of document.querySelectorAll(`${LIST} .fs-basic`)) {
-    const empty = !group.querySelector('[id^="cfg-"]:not([data-hidden])');
+    const empty = !group.querySelector('[id^="cfg-"]:not([data-hidden], [data-unused])');
     group.toggleAttribute("data-hidden", empty);
     group.previousElementSibling?.toggleAttribute("data-hidden", empty); // its heading
   }
@@ -57,6 +59,35 @@ function markChanged(field, name, value, texts, set) {
   field.append(button(words, () => set({ [name]: value }), "fs-reset", { "aria-label": `${name}: ${words}` }));
 }
 
+/** Mark all fields as they are now. @param {Record<string, any>} texts @param {(changes: Changes) => void} set */
+function markAll(texts, set) {
+  const { changed = {} } = formNow();
+  markIdle(texts.no_effect);
+  const fields = new Set(Object.keys(changed).map(fieldOf));
+  for (const field of document.querySelectorAll("[data-changed]"))
+    if (!fields.has(/** @type {HTMLElement} */ (field))) {
+      field.removeAttribute("data-changed");
+      field.querySelector(".fs-reset")?.remove();
+    }
+  for (const [name, value] of Object.entries(changed)) markChanged(fieldOf(name), name, value, texts, set);
+}
+
+/**
+ * Offer the settings with which the chosen data could be trained on.
+ * @param {HTMLElement} row
+ * @param {Record<string, any>} texts
+ * @param {(changes: Changes) => void} set
+ */
+function offerCure(row, texts, set) {
+  const changes = Object.entries(/** @type {Changes} */ (formNow().cure ?? {}));
+  const words = changes.map(([name, value]) => `${name}: ${value}`).join(", ");
+  row.hidden = !changes.length;
+  if (row.hidden || row.textContent === fill(texts.use_setting, { setting: words })) return;
+  row.replaceChildren(
+    button(fill(texts.use_setting, { setting: words }), () => set(Object.fromEntries(changes)), "fs-primary"),
+  );
+}
+
 /** @type {import("./start.js").Part} */
 export function start(root, { texts }, gradio) {
   const named = { placeholder: texts.search_settings, "aria-label": texts.search_settings };
@@ -88,19 +119,12 @@ export function start(root, { texts }, gradio) {
   };
   root.append(make("p", { class: "fs-row" }, said, reset), make("p", { class: "fs-row" }, search, found));
 
-  const mark = () => {
-    const { changed = {} } = formNow();
-    markIdle(texts.no_effect);
-    const fields = new Set(Object.keys(changed).map(fieldOf));
-    for (const field of document.querySelectorAll("[data-changed]"))
-      if (!fields.has(/** @type {HTMLElement} */ (field))) {
-        field.removeAttribute("data-changed");
-        field.querySelector(".fs-reset")?.remove();
-      }
-    for (const [name, value] of Object.entries(changed)) markChanged(fieldOf(name), name, value, texts, set);
-  };
+  const mark = () => markAll(texts, set);
+  const cure = make("p", { class: "fs-row", hidden: true });
+  document.querySelector("#train-review")?.after(cure);
   const show = () => {
     mark();
+    offerCure(cure, texts, set);
     const count = Object.keys(formNow().changed ?? {}).length;
     if (count) {
       before = null;
@@ -113,9 +137,9 @@ export function start(root, { texts }, gradio) {
   show();
   const list = document.querySelector(LIST);
   const filled = () => {
-    look();
     mark();
-    markProblems(formNow().problems ?? {});
+    markFields();
+    look();
   };
   if (list) new MutationObserver(filled).observe(list, { childList: true, subtree: true }); // it is filled when it opens
 }

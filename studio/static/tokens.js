@@ -10,7 +10,7 @@ import { LengthBars } from "./lengths.js";
  * @typedef {{ id: number, text: string, trained: boolean, special: boolean }} Token
  * @typedef {{
  *   rows: number, row: number, line: number | null, length: number, trained: number, cut: number, max_length: number,
- *   tokens: Token[], stop: { token: string, fate: string }, remarks: string[],
+ *   tokens: Token[], stop: { token: string, fate: string }, remarks: string[], rejected: Row | null, label: boolean | null,
  * }} Row
  * @typedef {import("./lengths.js").Lengths & {
  *   tokens: number, trained_tokens: number, steps_per_epoch: number, batch: number, accumulation: number,
@@ -118,6 +118,7 @@ export class TokenPreview {
       batch: form.batch || 4,
       accumulation: form.accumulation || 4,
       budget: form.budget || 0,
+      method: form.config?.method || "sft",
       share: form.validation_split ?? 0.05,
       seed: form.seed ?? 42,
       bad_rows: form.bad_rows || "stop",
@@ -189,12 +190,19 @@ export class TokenPreview {
     Object.assign(this.rowNumber, { value: String(to + 1), max: String(row.rows) });
     this.previous.disabled = to === 0;
     this.next.disabled = to + 1 >= row.rows;
+    const { texts } = this;
+    const sides = row.rejected ? [make("h4", {}, texts.side_chosen), ...this.shown(row), make("h4", {}, texts.side_rejected), ...this.shown(row.rejected)] : this.shown(row); // prettier-ignore
+    this.tokens.replaceChildren(...sides);
+    this.tokens.scrollTop = 0;
+    this.notes.replaceChildren(...this.notesOf(row).map((text) => make("li", {}, text)));
+  }
+
+  /** The tokens of a row, or of one of its answers. @param {Row} row @returns {HTMLElement[]} */
+  shown(row) {
     const shown = row.tokens.slice(0, SHOWN_TOKENS).map((token, index) => this.token(token, index, row.max_length));
     const left = row.tokens.length - SHOWN_TOKENS;
     const more = left > 0 ? [make("em", {}, ` ${fill(this.texts.more_tokens, { count: number(left) })}`)] : [];
-    this.tokens.replaceChildren(...shown, ...more);
-    this.tokens.scrollTop = 0;
-    this.showNotes(row);
+    return [...shown, ...more];
   }
 
   /** @param {Token} token @param {number} index @param {number} cutAt */
@@ -207,17 +215,22 @@ export class TokenPreview {
     return make(kind, { class: shape.filter(Boolean).join(" "), title, "data-id": token.id }, text);
   }
 
-  /** @param {Row} row */
-  showNotes(row) {
+  /** @param {Row} row @returns {string[]} */
+  notesOf(row) {
     const { texts } = this;
+    if (row.rejected) {
+      const named = (/** @type {string} */ side, /** @type {Row} */ one) => this.notesOf(one).map((text) => `${side}: ${text}`); // prettier-ignore
+      return [...named(texts.side_chosen, { ...row, rejected: null }), ...named(texts.side_rejected, row.rejected)];
+    }
+    const judged = row.label === null ? [] : [row.label ? texts.label_desired : texts.label_undesired];
     const facts = { row: row.row, line: row.line ?? "–", length: number(row.length), trained: number(row.trained) };
-    const lines = [
+    return [
+      ...judged,
       fill(texts.row_facts, facts),
       row.stop.token ? fill(texts[`stop_${row.stop.fate}`], { token: row.stop.token }) : texts.stop_none,
       ...(row.cut ? [fill(texts.row_cut, { cut: number(row.cut), max: number(row.max_length) })] : []),
       ...row.remarks,
     ];
-    this.notes.replaceChildren(...lines.map((text) => make("li", {}, text)));
   }
 
   // ---- all rows -----------------------------------------------------------------------------------------------------------

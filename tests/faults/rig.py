@@ -47,6 +47,18 @@ def make_rows(folder: Path) -> Path:
     return write_rows(folder / "rows.jsonl", alpaca_rows(54))
 
 
+def pair_rows(count: int = 54) -> list[dict[str, str]]:
+    """Rows with two answers of different lengths."""
+    return [
+        {
+            "prompt": f"What is number {number}?",
+            "chosen": f"It is {number}" + ", and more" * (number % 3),
+            "rejected": "No idea" * (1 + number % 4),
+        }
+        for number in range(count)
+    ]
+
+
 class Nursery:
     """The process that forks attempts; see nursery.py."""
 
@@ -103,18 +115,18 @@ class Attempt:
 
 @dataclass
 class Result:
-    """What has to be equal: every point of both curves, and the bytes of the adapter."""
+    """What has to be equal: every point of all curves, and the bytes of the adapter."""
 
-    losses: list[tuple[int, float]]
-    measured: list[tuple[int, float]]
+    losses: list[tuple[int, float, object]]
+    measured: list[tuple[int, float, object]]
     adapter: str
 
 
 def result_of(folder: RunFolder) -> Result:
     events = list(kept(read_events(folder.events)))
     return Result(
-        [(event.step, event.loss) for event in events if isinstance(event, Step)],
-        [(event.step, event.loss) for event in events if isinstance(event, Evaluated)],
+        [(event.step, event.loss, event.metrics) for event in events if isinstance(event, Step)],
+        [(event.step, event.loss, event.metrics) for event in events if isinstance(event, Evaluated)],
         hashlib.sha256((folder.adapter / "adapter_model.safetensors").read_bytes()).hexdigest(),
     )
 
@@ -135,7 +147,7 @@ def run_to_the_end(nursery: Nursery, folder: RunFolder) -> Result:
 def check_equal(folder: RunFolder, undisturbed: Result) -> None:
     """Nothing lost, nothing doubled, not one bit different."""
     seen = result_of(folder)
-    assert [step for step, _ in seen.losses] == [step for step, _ in undisturbed.losses], f"seed {SEED}"
+    assert [step for step, *_ in seen.losses] == [step for step, *_ in undisturbed.losses], f"seed {SEED}"
     assert seen.measured == undisturbed.measured, f"seed {SEED}, {folder.path}"
     assert seen == undisturbed, f"seed {SEED}, {folder.path}"
     sequence = [event.seq for event in read_events(folder.events)]

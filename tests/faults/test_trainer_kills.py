@@ -1,13 +1,27 @@
 """The trainer is killed at random moments, half of them in the midst of a save; or terminated, which it handles."""
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from interfaces.events import Event, Finished, Stopped, read_tail
 from interfaces.folders import Home
-from tests.faults.rig import Moments, Nursery, Result, check_equal, check_no_torn_commit, new_run, rounds
+from interfaces.method_settings import METHODS
+from tests.conftest import write_rows
+from tests.faults.rig import (
+    Moments,
+    Nursery,
+    Result,
+    check_equal,
+    check_no_torn_commit,
+    job,
+    new_run,
+    pair_rows,
+    rounds,
+    run_to_the_end,
+)
 
 pytestmark = pytest.mark.tiny
 
@@ -16,7 +30,25 @@ pytestmark = pytest.mark.tiny
 def test_repeatedly_killed_run_reaches_the_same_weights(
     home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, number: signal.Signals
 ) -> None:
-    kills, moments = rounds(4, "KILLS"), Moments()
+    kill_repeatedly(home, nursery, fault_job, undisturbed, number, rounds(4, "KILLS"))
+
+
+@pytest.mark.parametrize("method", [name for name, settings in METHODS.items() if settings.rows != "answers"])
+def test_each_method_resumes_to_the_same_weights(
+    home: Home, nursery: Nursery, tiny_model: Path, tmp_path: Path, method: str
+) -> None:
+    rows = write_rows(tmp_path / "pairs.jsonl", pair_rows())
+    config = job(tiny_model, rows, method=method, per_device_train_batch_size=2)
+    undisturbed = run_to_the_end(nursery, new_run(home, config))
+    assert all("rewards/margins" in (metrics or {}) for *_, metrics in undisturbed.measured)  # type: ignore[operator]
+    kill_repeatedly(home, nursery, config, undisturbed, signal.SIGKILL, rounds(2, "METHOD_KILLS"))
+
+
+def kill_repeatedly(
+    home: Home, nursery: Nursery, fault_job: dict[str, Any], undisturbed: Result, number: signal.Signals, kills: int
+) -> None:  # fmt: skip
+    """Kill attempts of runs at random moments, and compare each run that finishes all the same."""
+    moments = Moments()
     done = finished = 0
     folder = new_run(home, fault_job)
     last: Event | None = None

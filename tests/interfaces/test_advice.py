@@ -39,3 +39,11 @@ def test_odd_batch_keeps_the_effective_batch_size() -> None:
 @pytest.mark.parametrize(("kind", "on"), [("cuda", True), ("cpu", False), ("mps", False)])
 def test_checkpointing_defaults_to_on_for_cards(kind: str, on: bool) -> None:
     assert checkpointing_without_estimate(kind) is on
+
+
+def test_less_memory_keeps_the_batch_that_a_method_needs() -> None:
+    from interfaces.config import FineTuneConfig
+
+    kto = FineTuneConfig(method="kto", per_device_train_batch_size=2, gradient_accumulation_steps=1)
+    assert smaller(kto) == {"gradient_checkpointing": True}
+    assert smaller(kto.model_copy(update={"method": "sft"}))["per_device_train_batch_size"] == 1

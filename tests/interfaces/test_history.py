@@ -39,6 +39,23 @@ def attempts(seed: int) -> list[list[Event]]:
     return reported
 
 
+def test_metrics_stay_beside_their_points_over_a_resume(home: Home) -> None:
+    folder = home.create_run()
+    history = RunHistory(folder)
+    for number, begin in ((1, 0), (2, 2)):
+        folder.create_attempt()
+        with EventLog(folder.events, number) as log:
+            log.append(STARTED.model_copy(update={"resumed_from_step": begin or None}))
+            for at in range(begin + 1, 5):
+                more = {"kl": float(at)} if at > 2 else {}
+                log.append(step(at).model_copy(update={"metrics": {"rewards/margins": at / number, **more}}))
+            log.append(Evaluated(step=4, loss=1, examples=1, seconds=0.1, metrics={"rewards/accuracies": 1 / number}))
+        history.refresh()
+    assert list(history.train.metrics["rewards/margins"]) == [1, 2, 1.5, 2]
+    assert [str(value) for value in history.train.metrics["kl"]] == ["nan", "nan", "3.0", "4.0"]
+    assert list(history.validation.metrics["rewards/accuracies"]) == [0.5]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_steps_after_resumes_count_once(home: Home, seed: int) -> None:
     """Read as it comes, a piece at a time, it is the same as all at once."""

@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 from interfaces.chats import Sampling
 from interfaces.evaluations import AnswerEnd
 from trainer.evaluation.generation import generation_settings
-from trainer.kernels.chunked_loss import changed_logits, summed_loss
+from trainer.kernels.chunked_loss import changed_logits, token_losses
 from trainer.tokens.batches import padded_batch
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import IGNORE_INDEX
@@ -139,7 +139,9 @@ def losses(model: PreTrainedModel, template: ChatTemplate, rows: Sequence[RowTok
         labels = torch.tensor(row.labels[1:], device=model.device)
         at = labels != IGNORE_INDEX
         kept, wanted = own[: len(labels)][at], labels[at]
-        yield RowLoss(float(summed_loss(head, kept, wanted) if chunked else _cross_entropy(kept, wanted)), row.trained)
+        yield RowLoss(
+            float(token_losses(head, kept, wanted).sum() if chunked else _cross_entropy(kept, wanted)), row.trained
+        )
 
 
 def _cross_entropy(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,10 @@ def changed_logits(model: PreTrainedModel) -> str:
 
 
 def use_chunked_loss(model: PreTrainedModel) -> None:
-    """Make `model(labels=...)` return a loss and no logits. Without labels the model works as before."""
+    """Make `model(labels=...)` return a loss and no logits. Without labels the model works as before.
+
+    `reduction="none"` returns the loss of each trained token (tokens,) in fp32, its negative log-probability.
+    """
 
     own = model.forward
 
@@ -43,43 +46,49 @@ def use_chunked_loss(model: PreTrainedModel) -> None:
 
 def _loss(
     model: PreTrainedModel, labels: torch.Tensor, *args: Any, num_items_in_batch: torch.Tensor | int | None = None,
-    **kwargs: Any,
+    reduction: str = "mean", **kwargs: Any,
 ) -> torch.Tensor:  # fmt: skip
-    """Return the loss summed over trained tokens, divided by `num_items_in_batch` or by their number."""
+    """Return the loss summed over trained tokens, divided by `num_items_in_batch` or by their number; or of each token."""
     hidden = model.get_decoder()(*args, **{**kwargs, "use_cache": False}).last_hidden_state
     wanted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX)
     trained = wanted != IGNORE_INDEX
-    total = summed_loss(model.get_output_embeddings(), hidden[trained], wanted[trained])
-    return total / (trained.sum() if num_items_in_batch is None else num_items_in_batch)
+    losses = token_losses(model.get_output_embeddings(), hidden[trained], wanted[trained])
+    if reduction == "none":
+        return losses
+    return losses.sum() / (trained.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
-def summed_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy summed over `hidden` (tokens, size) and `targets` (tokens), in fp32."""
+def token_losses(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of each token in fp32 (tokens,), for `hidden` (tokens, size) and `targets` (tokens,)."""
     vocabulary = int(getattr(head, "out_features", 1 << 17))
     chunk = max(CHUNK_ELEMENTS // vocabulary, 1)
     if type(head) is torch.nn.Linear and not head.weight.requires_grad:
         # Under autocast, the output of the last norm may be in fp32.
         weight = head.weight
-        total: torch.Tensor = _FrozenHead.apply(hidden.to(weight.dtype), weight, head.bias, targets, chunk)  # type: ignore[no-untyped-call]
-        return total
+        found: torch.Tensor = _FrozenHead.apply(hidden.to(weight.dtype), weight, head.bias, targets, chunk)  # type: ignore[no-untyped-call]
+        return found
     parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
     losses = [checkpoint(_chunk_loss, head, *part, use_reentrant=False) for part in parts]
-    return torch.stack(losses).sum() if losses else hidden.sum() * 0.0
+    return torch.cat(losses) if losses else hidden.sum(dim=1).float()
 
 
 def _chunk_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
+    return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="none")
 
 
 class _FrozenHead(torch.autograd.Function):
-    """A frozen head that computes the gradient of its input during the forward pass, chunk by chunk."""
+    """A frozen head that computes the gradient of its input during the forward pass, chunk by chunk.
+
+    The gradient of a token's loss is kept (tokens, size), and scaled on the way back by what the loss of the batch makes
+    of that token's: a preference loss scales the tokens of each answer differently.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor,
         chunk: int,
     ) -> torch.Tensor:  # fmt: skip
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         table = hidden.new_empty((min(chunk, len(targets)), len(weight)))
         block = max(BLOCK_ELEMENTS // len(weight), 1) if hidden.device.type == "cpu" else chunk
@@ -90,12 +99,11 @@ class _FrozenHead(torch.autograd.Function):
                 torch.mm(part, weight.t(), out=logits)
             else:
                 torch.addmm(bias, part, weight.t(), out=logits)
-            for rows, wanted in zip(
-                logits.split(block), targets[first : first + chunk, None].split(block), strict=True
-            ):
+            parts = (logits, targets[first : first + chunk, None], losses[first : first + chunk])
+            for rows, wanted, found in zip(*(part.split(block) for part in parts), strict=True):
                 log_p = torch.log_softmax(rows, dim=-1, dtype=torch.float32)
                 chosen = log_p.gather(1, wanted)
-                total -= chosen.sum()
+                torch.neg(chosen[:, 0], out=found)
                 if of_hidden is not None:
                     # The gradient (softmax, minus one at the target token) overwrites the logits.
                     rows.copy_(log_p.exp_().scatter_add_(1, wanted, torch.full_like(chosen, -1.0)))
@@ -103,9 +111,9 @@ class _FrozenHead(torch.autograd.Function):
             if of_hidden is not None:
                 torch.mm(logits, weight, out=of_hidden[first : first + chunk])
         ctx.save_for_backward(*([of_hidden] if of_hidden is not None else []))
-        return total
+        return losses
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (of_hidden,) = ctx.saved_tensors
-        return of_hidden * grads[0].to(of_hidden.dtype), None, None, None, None
+        return of_hidden * grads[0][:, None].to(of_hidden.dtype), None, None, None, None

@@ -10,7 +10,8 @@ import numpy
 from interfaces.row_lengths import CutHistogram, LengthFigures, RefusedRow
 from interfaces.steps import updates_per_epoch
 from trainer.tokens.packing import best_fit
-from trainer.tokens.token_store import PLAIN, REFUSED, Items, windows_of
+from trainer.tokens.selection import windows_of
+from trainer.tokens.token_store import PLAIN, REFUSED, Items
 
 EDGES = 48
 """The most bins of the histogram."""

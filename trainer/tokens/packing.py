@@ -9,26 +9,29 @@ from typing import Any
 import numpy
 
 from interfaces.config import FineTuneConfig, token_budget
-from trainer.tokens.token_store import TokenView
+from trainer.tokens.pairs import JudgedView, PairView
+from trainer.tokens.token_store import TokenSequence, TokenView
 
-Example = dict[str, list[int]]
+Batch = TokenSequence | list["Batch"]
+"""An example, a pair of them, or a pack."""
+View = TokenView | PairView | JudgedView
 
 
-def batched(view: TokenView, config: FineTuneConfig) -> TokenView | Packs:
+def batched(view: View, config: FineTuneConfig) -> View | Packs:
     """Return the examples, or with packing, the batches of examples."""
     budget = token_budget(config)
     return Packs(view, budget, config.seed) if budget else view
 
 
-class Packs(Sequence[list[Example]]):
+class Packs(Sequence[list[Batch]]):
     """Examples in packs of at most `budget` tokens (`max_tokens_per_batch`). Nothing is truncated.
 
     A pack is a batch. Its examples are fixed; only the order of the packs changes in each epoch.
     """
 
-    def __init__(self, view: TokenView, budget: int, seed: int) -> None:
+    def __init__(self, view: View, budget: int, seed: int) -> None:
         self._view = view
-        self.groups = best_fit(numpy.minimum(view.items["length"], view.max_length), budget, seed)
+        self.groups = best_fit(view.lengths, budget, seed)
 
     def __len__(self) -> int:
         return len(self.groups)

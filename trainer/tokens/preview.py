@@ -16,6 +16,7 @@ from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.example_file import SUSPICIOUS, ExampleFile
 from interfaces.folders import Home
+from interfaces.method_settings import METHODS
 from interfaces.problems import Code, Problem
 from interfaces.row_lengths import LengthFigures, RefusedRow, TokenStats
 from interfaces.steps import packs_about, rows_kept_aside, updates_per_epoch
@@ -33,8 +34,19 @@ from trainer.data.inspection import Inspection
 from trainer.data.splitting import split_rows, without_leaks
 from trainer.tokens.length_figures import HasTokens, figures, steps_per_epoch
 from trainer.tokens.run_warnings import nothing_to_train, template_warnings
+from trainer.tokens.selection import paired
 from trainer.tokens.template import ChatTemplate, Tokens
-from trainer.tokens.token_store import ITEM, PLAIN, REFUSED, TokenizedRow, item_of, stored_tokens, tokenize
+from trainer.tokens.token_store import (
+    ITEM,
+    PLAIN,
+    REFUSED,
+    REJECTED,
+    TokenizedRow,
+    item_of,
+    sides_of,
+    stored_tokens,
+    tokenize,
+)
 
 SAMPLE_ROWS = 1000
 """The sample size for the first statistics of a large dataset, spread evenly over it."""
@@ -91,6 +103,10 @@ class Previewer:
 
     def shown(self, example: Example, max_length: int) -> ShownRow:
         """Return one example as the model sees it: text, tokens with their training marks, and the fate of its end."""
+        first, *others = (self._shown(side, max_length) for side, _ in sides_of(example))
+        return first.model_copy(update={"rejected": others[0] if others else None, "label": example.label})
+
+    def _shown(self, example: Example, max_length: int) -> ShownRow:
         made = self.template.tokens(example)
         tokens = self._listed(made)
         kept = tokens[:max_length]
@@ -158,19 +174,23 @@ class Previewer:
     def stats(self, examples: ExampleFile, request: StatsRequest, tell: Callable[[int, int], None]) -> TokenStats:
         """Return statistics of the whole dataset if its tokens exist, else of a sample; the answer tells which."""
         store, items, sampled = self._items(examples, request.whole, tell)
-        batch, accumulation, budget = request.batch, request.accumulation, request.budget
+        method = METHODS[request.method]
+        batch, accumulation, budget = request.batch * method.sequences, request.accumulation, request.budget
         max_length, long_rows = request.max_length, request.long_rows
         if long_rows == "split" and not sampled:
             store = tokenize(self.home, examples, self.template, max_length, tell)
             items = store.items
+        if method.rows == "pairs" and (both := paired(items)).size:
+            items = both
+        each = 1 + bool((items["flags"] & REJECTED != 0).any() and (numpy.bincount(items["example"]) > 1).any())
         rows = len(examples)
         if request.bad_rows == "skip":
             suspicious = numpy.flatnonzero(index_of(examples.folder)["flags"] & SUSPICIOUS)
             items, rows = items[~numpy.isin(items["example"], suspicious)], rows - len(suspicious)
-        found = figures(store, items, rows, max_length, batch, long_rows)
+        found = figures(store, items, rows * each, max_length, batch, long_rows)
         share = 0.0 if request.validation else request.share
         if sampled and found.counted:
-            trained = rows - rows_kept_aside(rows, share)
+            trained = (rows - rows_kept_aside(rows, share)) * each
             tokens = found.tokens_kept * trained / found.counted
             steps = updates_per_epoch(packs_about(tokens, budget) if budget else -(-trained // batch), accumulation)
         else:
@@ -180,7 +200,7 @@ class Previewer:
         refused = int((items["flags"] & REFUSED != 0).sum())
         return TokenStats(
             **dict(found), sampled=sampled, refused=refused, first_refused=store.refused[:3],
-            warnings=self._warnings(store, items, found), steps_per_epoch=steps, batch=batch, accumulation=accumulation,
+            warnings=self._warnings(store, items, found), steps_per_epoch=steps, batch=request.batch, accumulation=accumulation,
         )  # fmt: skip
 
     def _warnings(self, store: HasTokens, items: Any, found: LengthFigures) -> list[Problem]:
@@ -253,19 +273,19 @@ class _Sample:
         self.refused: list[RefusedRow] = []
         self._trained: dict[int, Any] = {}
         self._highest: dict[int, int] = {}
-        items = []
+        items: list[tuple[int, ...]] = []
         for position in positions:
-            example = examples[position]
-            try:
-                made = TokenizedRow(position, example.row, template.tokens(example))
-            except FineTuneError as error:
-                reason = str(error.problems[0].params.get("reason", error))
-                self.refused.append(RefusedRow(row=example.row, reason=reason))
-                made = TokenizedRow(position, example.row)
-            if made.tokens is not None:
-                self._trained[position] = made.tokens.trained
-                self._highest[position] = int(made.tokens.ids.max(initial=0))
-            items.append(item_of(made, position))
+            for example, rejected in sides_of(examples[position]):
+                try:
+                    made = TokenizedRow(position, example.row, template.tokens(example), rejected=rejected)
+                except FineTuneError as error:
+                    reason = str(error.problems[0].params.get("reason", error))
+                    self.refused.append(RefusedRow(row=example.row, reason=reason))
+                    made = TokenizedRow(position, example.row, rejected=rejected)
+                if made.tokens is not None:
+                    self._trained[len(items)] = made.tokens.trained
+                    self._highest[len(items)] = int(made.tokens.ids.max(initial=0))
+                items.append(item_of(made, len(items)))
         self.items = numpy.array(items, dtype=ITEM)
 
     def highest_id(self, item: Any) -> int:

@@ -9,6 +9,7 @@ from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.problems import Code, Problem
+from trainer.tokens.selection import Findings
 from trainer.tokens.template import ChatTemplate
 from trainer.tokens.token_store import (
     CALL_IDS,
@@ -18,7 +19,6 @@ from trainer.tokens.token_store import (
     NOT_WHOLE,
     REASONING_AS_TEXT,
     TOOLS_AS_TEXT,
-    Findings,
     Items,
     TokenStore,
 )

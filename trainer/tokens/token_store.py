@@ -13,13 +13,12 @@ statistics before the start, and the training share one store.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import numpy
 import numpy.typing
@@ -34,11 +33,10 @@ from interfaces.files import publish, read_json, write_json
 from interfaces.folders import Home, unfinished_name
 from interfaces.problems import Code
 from interfaces.row_lengths import RefusedRow
-from trainer.data.dataset import Indices
 from trainer.models.starter import Progress
 from trainer.tokens.template import ChatTemplate, Rendered, Tokens
 
-VERSION = 4
+VERSION = 5
 """Increase this when the same rows would give other tokens."""
 IGNORE_INDEX = -100
 """The label that torch's cross-entropy ignores."""
@@ -47,8 +45,8 @@ ITEM = numpy.dtype(
 )
 (
     NOT_WHOLE, NO_END, REFUSED, TOOLS_AS_TEXT, REASONING_AS_TEXT, PIECE, PLAIN, NO_STOP, CALL_IDS, HOLDS_SPECIAL,
-    EMPTY_THINKING,
-) = (1 << bit for bit in range(11))  # fmt: skip
+    EMPTY_THINKING, REJECTED,
+) = (1 << bit for bit in range(12))  # fmt: skip
 _BATCH = 256
 _KEPT_STORES = 12
 Items = numpy.typing.NDArray[Any]
@@ -91,7 +89,16 @@ class TokenStore:
         return int(numpy.add.reduceat(self._trained, bounds, dtype=numpy.int64)[::2].sum())
 
 
-class TokenView(Sequence[dict[str, Any]]):
+class TokenSequence(TypedDict, total=False):
+    """One sequence of tokens as input for a Trainer. Tokens that aren't trained on have the label `IGNORE_INDEX`."""
+
+    input_ids: Required[list[int]]
+    labels: Required[list[int]]
+    desirable: bool
+    """Whether to learn towards this answer or away from it."""
+
+
+class TokenView(Sequence[TokenSequence]):
     """Items of a store as input for a Trainer: `input_ids` and `labels`, truncated at max_length."""
 
     def __init__(self, store: TokenStore, items: Items, max_length: int) -> None:
@@ -100,98 +107,17 @@ class TokenView(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def lengths(self) -> Items:
+        """The tokens of each item (items,)."""
+        found: Items = numpy.minimum(self.items["length"], self.max_length)
+        return found
+
     def __getitem__(self, position: Any) -> Any:
         item = self.items[position]
         ids = self.store.ids(item)[: self.max_length]
         labels = numpy.where(self.store.trained(item)[: self.max_length], ids, IGNORE_INDEX)
         return {"input_ids": ids.tolist(), "labels": labels.tolist()}
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Findings about the rows of a run, for its warnings. Counts are rows, not parts of rows."""
-
-    rows: int
-    longest: int
-    cut: int
-    left_out: Indices
-    """Examples that lose all their answers at max_length."""
-    not_shown: Indices
-    """Examples whose answers the template doesn't show unchanged."""
-    unmarked: Indices
-    """Examples in which the template marks nothing as generated."""
-    holds_special: Indices
-    """Examples whose texts contain special tokens of the model."""
-    dropped: int
-    split: int
-    pieces: int
-    texts: int
-    """Plain texts that continue in another window."""
-    windows: int
-    not_whole: int
-    no_end: int
-    tools_as_text: int
-    reasoning_as_text: int
-    refused: Indices
-
-
-def select(store: TokenStore, used: Indices, max_length: int, long_rows: str) -> tuple[TokenView, Findings]:
-    """Return the items of the examples `used` that have something to train on, and findings about the others."""
-    items = store.items[numpy.isin(store.items["example"], used)]
-    flags = items["flags"]
-    refused = numpy.unique(items["example"][flags & REFUSED != 0])
-    items = items[flags & REFUSED == 0]
-    longest = int(items["length"].max()) if len(items) else 0
-    long = items["length"] > max_length
-    plain = items["flags"] & PLAIN != 0
-    dropped = cut = 0
-    if long_rows == "drop":
-        dropped = len(numpy.unique(items["example"][long]))
-        items = items[~long]
-    else:
-        # Plain text continues in the next window, because it has no answer that would lose its question.
-        cut = len(numpy.unique(items["example"][long & ~plain]))
-        items = windows_of(items, max_length)
-    learns = (items["trained"] > 0) & (items["first"] < max_length)
-    kept = items[learns]
-    pieces = kept[kept["flags"] & (PIECE | PLAIN) == PIECE]
-    windows = kept[kept["flags"] & (PIECE | PLAIN) == PIECE | PLAIN]
-
-    def rows_with(flag: int) -> int:
-        return len(numpy.unique(kept["example"][kept["flags"] & flag != 0]))
-
-    gone = items[~numpy.isin(items["example"], kept["example"])]
-    left_out = numpy.unique(gone["example"][gone["trained"] > 0])
-    silent = gone[~numpy.isin(gone["example"], left_out)]
-    not_shown = numpy.unique(silent["example"][silent["flags"] & NOT_WHOLE != 0])
-    findings = Findings(
-        rows=len(used), longest=longest, cut=cut, left_out=left_out.astype(numpy.int64), not_shown=not_shown.astype(numpy.int64),
-        unmarked=numpy.setdiff1d(silent["example"], not_shown).astype(numpy.int64),
-        holds_special=numpy.unique(items["example"][items["flags"] & HOLDS_SPECIAL != 0]).astype(numpy.int64),
-        dropped=dropped, split=len(numpy.unique(pieces["example"])), pieces=len(pieces), texts=len(numpy.unique(windows["example"])), windows=len(windows), not_whole=rows_with(NOT_WHOLE),
-        no_end=rows_with(NO_END), tools_as_text=rows_with(TOOLS_AS_TEXT), reasoning_as_text=rows_with(REASONING_AS_TEXT),
-        refused=refused.astype(numpy.int64),
-    )  # fmt: skip
-    return TokenView(store, kept, max_length), findings
-
-
-def windows_of(items: Items, max_length: int) -> Items:
-    """Replace each long plain text by windows of at most max_length tokens, which are all trained on."""
-    long = (items["flags"] & PLAIN != 0) & (items["length"] > max_length)
-    if not long.any():
-        return items
-    parts = []
-    for item, is_long in zip(items, long, strict=True):
-        count = math.ceil(int(item["length"]) / max_length) if is_long else 1
-        piece = numpy.repeat(item[None], count)
-        if is_long:
-            starts = numpy.arange(count) * max_length
-            piece["start"] += starts.astype(numpy.uint64)
-            piece["length"] = numpy.minimum(max_length, int(item["length"]) - starts)
-            piece["trained"] = numpy.maximum(piece["length"].astype(numpy.int64) - 1, 0)
-            piece["flags"] |= PIECE
-        parts.append(piece)
-    return numpy.concatenate(parts)
 
 
 def stored_tokens(home: Home, examples: ExampleFile, template: ChatTemplate, split_at: int = 0) -> TokenStore | None:
@@ -258,6 +184,8 @@ class TokenizedRow:
     row: int
     tokens: Tokens | None = None
     piece: bool = False
+    rejected: bool = False
+    """An answer to learn away from: the rejected one of a pair, or one that is marked as undesired."""
 
 
 def _tokens(
@@ -265,13 +193,16 @@ def _tokens(
 ) -> Iterator[tuple[TokenizedRow, FineTuneError | None]]:
     for first in range(0, len(examples), _BATCH):
         tell(first, len(examples))
-        positions = range(first, min(first + _BATCH, len(examples)))
-        rows = [examples[position] for position in positions]
-        rendered: list[Rendered | FineTuneError] = [_rendered(template, row) for row in rows]
+        sides = [
+            (position, row, rejected)
+            for position in range(first, min(first + _BATCH, len(examples)))
+            for row, rejected in sides_of(examples[position])
+        ]
+        rendered: list[Rendered | FineTuneError] = [_rendered(template, row) for _, row, _ in sides]
         encoded = iter(template.batch([one for one in rendered if isinstance(one, Rendered)]))
-        for position, row, one in zip(positions, rows, rendered, strict=True):
+        for (position, row, rejected), one in zip(sides, rendered, strict=True):
             if isinstance(one, FineTuneError):
-                yield TokenizedRow(position, row.row), one
+                yield TokenizedRow(position, row.row, rejected=rejected), one
                 continue
             tokens = next(encoded)
             pieces = (
@@ -280,10 +211,17 @@ def _tokens(
                 else []
             )
             if len(pieces) < 2:
-                yield TokenizedRow(position, row.row, tokens), None
+                yield TokenizedRow(position, row.row, tokens, rejected=rejected), None
             for piece in pieces if len(pieces) > 1 else []:
-                yield TokenizedRow(position, row.row, piece, piece=True), None
+                yield TokenizedRow(position, row.row, piece, piece=True, rejected=rejected), None
     tell(len(examples), len(examples))
+
+
+def sides_of(example: Example) -> list[tuple[Example, bool]]:
+    """Return the conversations of a row, each with whether its answer is one to learn away from."""
+    if example.rejected:
+        return [(example, False), (example.rejected_side(), True)]
+    return [(example, example.label is False)]
 
 
 def _rendered(template: ChatTemplate, example: Example) -> Rendered | FineTuneError:
@@ -324,7 +262,7 @@ def split_turns(example: Example, template: ChatTemplate, split_at: int) -> list
 
 def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
     if made.tokens is None:
-        return (start, 0, 0, 0, made.example, REFUSED)
+        return (start, 0, 0, 0, made.example, REFUSED | made.rejected * REJECTED)
     trained, rendered = made.tokens.trained, made.tokens.rendered
     # The first token has no context to predict it from.
     learned = numpy.flatnonzero(trained[1:])
@@ -335,7 +273,7 @@ def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
         | (Code.TEMPLATE_WITHOUT_REASONING in rendered.done) * REASONING_AS_TEXT
         | (Code.TEMPLATE_CALL_IDS in rendered.done) * CALL_IDS
         | (Code.ROWS_HOLD_SPECIAL in rendered.done) * HOLDS_SPECIAL
-        | (Code.EMPTY_THINKING in rendered.done) * EMPTY_THINKING
+        | (Code.EMPTY_THINKING in rendered.done) * EMPTY_THINKING | made.rejected * REJECTED
     )  # fmt: skip
     first = int(learned[0]) + 1 if len(learned) else 0
     return (start, len(trained), len(learned), first, made.example, flags)

@@ -18,12 +18,22 @@ from interfaces.problems import Code, Problem
 from trainer.artifacts.checkpoints import Conditions, commit_checkpoint, rotate_checkpoints
 from trainer.models.device import memory_bytes, peak_memory_bytes
 from trainer.training.attempt import AttemptContext
-from trainer.training.loop import LoopCallback, exploded, not_finite
+from trainer.training.loop import LoopCallback, exploded, means_of, not_finite
 from trainer.training.stop import StopBudget
 from trainer.training.stopper import EvalHistory
 
 EXPLODED_SHARE, EXPLODED_POINTS = 1.5, 3
 """A run has diverged when this many consecutive points are this far above the loss of random guessing."""
+
+
+SUM, COUNT = "sum:", "count:"
+"""How the partial sums of a method's metrics are named."""
+NO_METRICS = {"eval_loss", "eval_runtime", "epoch"}
+
+
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float] | None:
+    """Keep lines short: six digits of each metric."""
+    return {name: float(f"{value:.6g}") for name, value in metrics.items()} or None
 
 
 class EventCallback(LoopCallback):
@@ -57,8 +67,11 @@ class EventCallback(LoopCallback):
         self._begun = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        step = {"steps": 1.0, "seconds": time.perf_counter() - self._begun, **self.loop.take_step()}
-        self.unlogged = {name: self.unlogged.get(name, 0) + value for name, value in step.items()}
+        taken, means = self.loop.take_step()
+        step = {"steps": 1.0, "seconds": time.perf_counter() - self._begun, **taken}
+        step |= {SUM + name: total for name, total in means.sums.items()}
+        step |= {COUNT + name: count for name, count in means.counts.items()}
+        self.unlogged |= {name: self.unlogged.get(name, 0) + value for name, value in step.items()}
         # Always log the last step, and a step that ends the run.
         if state.global_step >= state.max_steps or not math.isfinite(step["loss"]):
             control.should_log = True
@@ -75,6 +88,10 @@ class EventCallback(LoopCallback):
             return
         reported, self.unlogged = self.unlogged, {}
         loss, grad_norm = reported["loss"] / reported["steps"], logs.get("grad_norm")
+        sums, counts = (
+            {name.removeprefix(prefix): value for name, value in reported.items() if name.startswith(prefix)}
+            for prefix in (SUM, COUNT)
+        )
         self._log.append(
             Step(
                 step=state.global_step, total_steps=state.max_steps, epoch=round(state.epoch or 0.0, 4),
@@ -82,6 +99,7 @@ class EventCallback(LoopCallback):
                 tokens=int(reported["tokens"]), trained_tokens=int(reported["trained_tokens"]),
                 seconds=round(reported["seconds"], 4), memory_bytes=memory_bytes(self._attempt.compute.device),
                 peak_memory_bytes=peak_memory_bytes(self._attempt.compute.device),
+                metrics=_rounded(means_of(sums, counts)),
             )
         )  # fmt: skip
         if not math.isfinite(loss):
@@ -108,7 +126,12 @@ class EventCallback(LoopCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
     ) -> None:
         loss, seconds = metrics["eval_loss"], round(metrics["eval_runtime"], 3)
-        self._log.append(Evaluated(step=state.global_step, loss=loss, examples=self._validation_rows, seconds=seconds))
+        more = {name.removeprefix("eval_"): value for name, value in metrics.items() if name not in NO_METRICS}
+        self._log.append(
+            Evaluated(
+                step=state.global_step, loss=loss, examples=self._validation_rows, seconds=seconds, metrics=_rounded(more)
+            )
+        )  # fmt: skip
 
 
 class CheckpointCallback(TrainerCallback):

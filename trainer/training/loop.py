@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,43 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from interfaces.advice import slower
+from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
+from trainer.methods.method import Collate, Method, Metrics
+from trainer.methods.sft import Sft
+from trainer.tokens.batches import Inputs
 from trainer.tokens.token_store import IGNORE_INDEX
 from trainer.training.stop import StopBudget
+
+
+class Means:
+    """Means over any number of batches, from their sums and counts."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, batches: Sequence[Metrics]) -> None:
+        # One transfer from the device for all values.
+        entries = [(name, *measured) for metrics in batches for name, measured in metrics.items()]
+        totals = torch.stack([total.double() for _, total, _ in entries]).tolist() if entries else []
+        for (name, _, count), total in zip(entries, totals, strict=True):
+            self.sums[name] = self.sums.get(name, 0.0) + total
+            self.counts[name] = self.counts.get(name, 0) + count
+
+    def values(self) -> dict[str, float]:
+        """Return the means, and the margin of the rewards where both sides have one."""
+        return means_of(self.sums, self.counts)
+
+
+def means_of(sums: Mapping[str, float], counts: Mapping[str, float]) -> dict[str, float]:
+    """Return the mean of each metric, and the margin of the rewards where both sides have one."""
+    found = {name: total / counts[name] for name, total in sums.items()}
+    if {"rewards/chosen", "rewards/rejected"} <= found.keys():
+        found["rewards/margins"] = found["rewards/chosen"] - found["rewards/rejected"]
+    return found
 
 
 class LoopCallback(TrainerCallback):
@@ -32,18 +64,27 @@ class TrainingLoop(Trainer):
     """The stock loop with our overrides. `checkpoint_bytes` is the approximate size of a checkpoint."""
 
     control: TrainerControl
+    data_collator: Any
+    loss_is_scaled_for_ga = True
+    """The method divides by the items of the whole step."""
     measurement_left = False
     """A callback sets this during an evaluation to abort it without a result."""
 
     def __init__(
-        self, *arguments: Any, budget: StopBudget | None = None, checkpoint_bytes: int = 0, **options: Any
-    ) -> None:
+        self, *arguments: Any, method: Method | None = None, budget: StopBudget | None = None,
+        checkpoint_bytes: int = 0, **options: Any,
+    ) -> None:  # fmt: skip
+        """Create the loop. Without a `method`, it fine-tunes on the batches of `data_collator`."""
         super().__init__(*arguments, **options)
+        collate: Collate = self.data_collator
+        self.method = method or Sft(FineTuneConfig(), chunked=False, collate=collate)
+        self.data_collator = self.method.collate
         self.budget, self.checkpoint_bytes = budget, checkpoint_bytes
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, LoopCallback):
                 callback.loop = self
         self._step_losses: list[torch.Tensor] = []
+        self._step_metrics: list[Metrics] = []
         self._step_tokens = self._step_trained = 0
 
     def create_scheduler(
@@ -85,16 +126,16 @@ class TrainingLoop(Trainer):
         """Replace the adapter's weights with those of a checkpoint."""
         self._load_from_checkpoint(str(checkpoint))
 
-    def take_step(self) -> dict[str, float]:
-        """Return the loss and tokens of the step that has just ended. A dropped step counts nowhere."""
+    def take_step(self) -> tuple[dict[str, float], Means]:
+        """Return the loss and tokens of the step that has just ended, and its metrics. A dropped step counts nowhere."""
         loss = float(torch.stack(self._step_losses).sum()) if self._step_losses else math.nan
         taken = {"loss": loss, "tokens": self._step_tokens, "trained_tokens": self._step_trained}
-        self._step_losses, self._step_tokens, self._step_trained = [], 0, 0
-        return taken
+        means = Means()
+        means.add(self._step_metrics)
+        self._step_losses, self._step_metrics, self._step_tokens, self._step_trained = [], [], 0, 0
+        return taken, means
 
-    def training_step(
-        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
-    ) -> torch.Tensor:
+    def training_step(self, model: torch.nn.Module, inputs: Inputs, num_items_in_batch: Any = None) -> torch.Tensor:
         """Count tokens without padding, which the Trainer's count includes, and keep the loss of each step."""
         mask = inputs.get("attention_mask")
         self._step_tokens += inputs["input_ids"].numel() if mask is None else int(mask.sum())
@@ -103,6 +144,21 @@ class TrainingLoop(Trainer):
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         self._step_losses.append(loss)
         return loss
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:  # fmt: skip
+        """Let the method compute the loss. Gradients of several processes are averaged, so each scales its share."""
+        found = self.method.loss(model, inputs, num_items_in_batch or self.method.items(inputs))
+        self._step_metrics.append(found.metrics)
+        return found.loss * self.accelerator.num_processes
+
+    def _get_num_items_in_batch(self, batch_samples: list[Inputs], device: torch.device) -> int:
+        """Count what the method's loss is a mean over, in all batches of a step and of all processes."""
+        items = sum(self.method.items(batch) for batch in batch_samples)
+        if self.args.world_size > 1:
+            items = int(self.accelerator.gather(torch.tensor(items, device=device)).sum())
+        return items
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the model after checking that its weights are finite and that the disk has space for the checkpoint.
@@ -136,25 +192,28 @@ class TrainingLoop(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Compute the mean loss per trained token. The stock loop averages batches regardless of their trained tokens.
+        """Compute the mean loss per item, such as a trained token. The stock loop averages batches of any size.
 
         Return an empty dict if `measurement_left` aborts the evaluation.
         """
         start = time.monotonic()
         self.model.eval()
         self.measurement_left = False
-        total, count = 0.0, 0
+        total, count, means = 0.0, 0, Means()
         # A data loader draws a random number. Fork the RNG, so that evaluation doesn't affect training.
         with torch.no_grad(), torch.random.fork_rng():
             for inputs in self.get_eval_dataloader(eval_dataset):
                 batch = self._prepare_inputs(inputs)
-                trained = int((batch["labels"][:, 1:] != IGNORE_INDEX).sum())
-                total += float(self.model_wrapped(**batch)["loss"]) * trained
-                count += trained
+                items = self.method.items(batch)
+                found = self.method.loss(self.model_wrapped, batch, items)
+                total += float(found.loss) * items
+                count += items
+                means.add([found.metrics])
                 self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
                 if self.measurement_left:
                     return {}
         metrics = {f"{metric_key_prefix}_loss": total / count, f"{metric_key_prefix}_runtime": time.monotonic() - start}
+        metrics |= {f"{metric_key_prefix}_{name}": value for name, value in means.values().items()}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 

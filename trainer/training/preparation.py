@@ -11,6 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from interfaces.config import method_of
 from interfaces.dataset_records import DatasetReport
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
@@ -28,9 +29,12 @@ from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import hardware_name
 from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
 from trainer.tokens.length_figures import figures
+from trainer.tokens.packing import View
+from trainer.tokens.pairs import view_for
 from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, nothing_to_train, refuse_or_warn, selection_warnings
+from trainer.tokens.selection import Findings, select
 from trainer.tokens.template import ChatTemplate
-from trainer.tokens.token_store import Findings, TokenView, select, tokenize
+from trainer.tokens.token_store import TokenView, tokenize
 from trainer.tokens.tokenizer import load_template
 from trainer.training.attempt import AttemptContext
 from trainer.training.event_log import EventLog
@@ -46,11 +50,13 @@ class Prepared:
     model: PeftModel
     template: ChatTemplate
     files: ModelFiles
-    train: TokenView
-    validation: TokenView
+    train: View
+    validation: View
     fast_paths: FastPaths
     conditions: Conditions
     dataset_name: str
+    first_weights: dict[str, torch.Tensor] | None
+    """The adapter's weights before the first step, if it isn't new."""
 
 
 def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
@@ -95,7 +101,14 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
         world_size=1, device=str(compute.device), dtype=compute.dtype_name, threads=compute.threads,
         batches=fast_paths.batches, logits=fast_paths.logits, attention=base.config._attn_implementation, versions=versions(),
     )  # fmt: skip
-    return Prepared(model, template, files, train, validation, fast_paths, conditions, data.report.name)
+    first_weights = None
+    if first is not None and method_of(config).reference:
+        trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+        first_weights = {name: parameter.detach().clone() for name, parameter in trained}
+    learned, measured = (view_for(method_of(config).rows, view) for view in (train, validation))
+    return Prepared(
+        model, template, files, learned, measured, fast_paths, conditions, data.report.name, first_weights
+    )  # fmt: skip
 
 
 def _check_reach(
@@ -212,7 +225,8 @@ def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: RunRows) ->
 
     def view(examples: ExampleFile, used: Indices, tells: bool) -> tuple[TokenView, Findings]:
         store = tokenize(attempt.folder.home, examples, template, split_at, tell)
-        chosen, findings = select(store, used, config.max_length, config.long_rows)
+        pairs = method_of(config).rows == "pairs"
+        chosen, findings = select(store, used, config.max_length, config.long_rows, pairs)
         warnings = refuse_or_warn(findings, store, template, examples, config)
         if tells:
             attempt.warn(*warnings, *selection_warnings(findings, chosen.items, template, examples, config))
@@ -236,7 +250,7 @@ def _tokenize(attempt: AttemptContext, template: ChatTemplate, data: RunRows) ->
 def _write_lengths(attempt: AttemptContext, train: TokenView) -> None:
     """Store the lengths of the run's rows. The estimate that is compared with its peak memory uses them."""
     config, rows = attempt.config, len(train)
-    batch = config.per_device_train_batch_size
+    batch = config.per_device_train_batch_size * method_of(config).sequences
     found = figures(train.store, train.items, rows, config.max_length, batch, config.long_rows)
     write_json(attempt.folder.lengths, found.model_dump())
 

@@ -19,6 +19,7 @@ from trainer.artifacts.curve_picture import curve_picture
 from trainer.artifacts.model_card import CardFacts
 from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
 from trainer.artifacts.stored_weights import base_reference
+from trainer.methods.method import create_method
 from trainer.models.device import choose_compute, hardware_name, peak_memory_bytes
 from trainer.models.model_files import license_of
 from trainer.tokens.batches import flat_batch, padded_batch
@@ -108,10 +109,14 @@ def _build_loop(
     )
     pad = prepared.template.tokenizer.pad_token_id
     flat = prepared.fast_paths.batches == "flat"
+    method = create_method(
+        config, chunked=prepared.fast_paths.logits == "trained",
+        collate=flat_batch if flat else functools.partial(padded_batch, pad_token_id=pad), first=prepared.first_weights,
+    )  # fmt: skip
     loop = TrainingLoop(
         model=prepared.model,
         args=training_arguments(config, attempt.folder, attempt.compute, evaluates=len(validation) > 0),
-        data_collator=flat_batch if flat else functools.partial(padded_batch, pad_token_id=pad),
+        method=method,
         train_dataset=batched(prepared.train, config),
         eval_dataset=batched(validation, config) if len(validation) else None,
         callbacks=[events, stopper, Sampler(attempt, prepared.model, prepared.template), checkpoints],

@@ -16,7 +16,8 @@ def test_every_setting_has_a_widget_with_name_and_help(language: str) -> None:
         assert control.help.endswith(f"· {name}")
         assert len(control.help) > 5 + len(name)
     assert [name for name, control in made.items() if control.basic] == [
-        "max_length", "lora.r", "num_train_epochs", "per_device_train_batch_size", "learning_rate",
+        "method", "max_length", "lora.r", "dpo.beta", "orpo.beta", "kto.beta", "num_train_epochs",
+        "per_device_train_batch_size", "learning_rate",
     ]  # fmt: skip
     assert "16 - 131072" in made["max_length"].help
 

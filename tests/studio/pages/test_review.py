@@ -13,6 +13,7 @@ from studio.datasets.library import ensure_dataset
 from studio.pages.form import widget_values
 from studio.pages.review import Review, changed_from, form_facts, review
 from studio.pages.train import config_of
+from tests.conftest import write_rows
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -50,6 +51,19 @@ def test_unusual_learning_rate_is_remarked_on(
     assert ("2e-05" in found.text.replace("\\", "")) is remarked
 
 
+def test_pairs_are_refused_with_a_method_that_suits_them(home: Home, language: str, tmp_path: Path) -> None:
+    rows = write_rows(
+        tmp_path / "pairs.jsonl", [{"prompt": f"q{at}", "chosen": "a", "rejected": "b"} for at in range(5)]
+    )
+    dataset = ensure_dataset(home, str(rows))
+    found = reviewed(home, language, dataset=dataset)
+    assert (found.ready, found.cure) == (False, {"method": "dpo"})
+    assert "dpo" in found.text
+    assert json.loads(form_facts(home, config_of({"model": "starter"}, language), found, {}))["cure"] == found.cure
+    cured = reviewed(home, language, dataset=dataset, method="dpo")
+    assert (cured.ready, cured.cure) == (True, {})
+
+
 def test_each_invalid_field_is_marked_with_its_problem(home: Home, language: str, rows_file: Path) -> None:
     found = reviewed(
         home, language, dataset=ensure_dataset(home, str(rows_file)), max_length=3, lora__r=None,
@@ -58,7 +72,7 @@ def test_each_invalid_field_is_marked_with_its_problem(home: Home, language: str
     assert set(found.fields) == {"max_length", "lora.r"}
     assert "3" in found.fields["max_length"]
     assert "max\\_length" in found.text
-    facts = json.loads(form_facts(home, config_of({"model": "starter", "max_length": 3}, language), found.fields, {}))
+    facts = json.loads(form_facts(home, config_of({"model": "starter", "max_length": 3}, language), found, {}))
     assert facts["problems"] == found.fields
     assert facts["budget"] == 0
 

@@ -178,6 +178,21 @@ def test_zoomed_part_has_all_its_points(history: RunHistory) -> None:
     assert curves_between(history, 9500, 9600).train.x == []
 
 
+def test_metrics_of_a_method_are_curves_and_columns(history: RunHistory) -> None:
+    with EventLog(history.folder.events, 1) as log:
+        log.append(STARTED)
+        for at in (1, 2):
+            log.append(step(at).model_copy(update={"metrics": {"rewards/margins": at / 4, "kl": math.nan}}))
+        log.append(Evaluated(step=2, loss=0.7, examples=1, seconds=0.1, metrics={"rewards/accuracies": 0.75}))
+    found = updates_since(history, 0, "en")
+    assert found.train.metrics == {"rewards/margins": [0.25, 0.5], "kl": [None, None]}
+    assert found.validation.metrics == {"rewards/accuracies": [0.75]}
+    assert found.status.metrics == {"rewards/margins": 0.5, "rewards/accuracies": 0.75}
+    lines = list(curves_as_csv(history))
+    assert lines[0].endswith("memory_bytes,rewards/margins,kl\n")
+    assert lines[-1].endswith(",0.5,\n")
+
+
 def test_csv_has_every_step_and_the_validation_losses(history: RunHistory) -> None:
     long_run(history, 3000)
     with EventLog(history.folder.events, 1) as log:

@@ -17,14 +17,14 @@ def config(**settings: Any) -> FineTuneConfig:
 def test_without_data_rows_have_max_length() -> None:
     assert worst_batch(config(), None) == (512,) * 4
     assert worst_batch(config(packing=True, max_tokens_per_batch=1100), None) == (512,) * 2
-    assert trained_in((512,) * 4, None) == 4 * 511
+    assert trained_in(FineTuneConfig(), (512,) * 4, None) == 4 * 511
 
 
 def test_lengths_follow_the_histogram_and_the_longest_row() -> None:
     lengths = Lengths.of_figures(FIGURES)
     assert lengths is not None
     assert (lengths.rows, max(lengths.tokens), lengths.trained_share) == (100, 90, 0.25)
-    assert trained_in((40, 60), lengths) == 25
+    assert trained_in(FineTuneConfig(), (40, 60), lengths) == 25
 
 
 def test_the_largest_batch_lies_between_the_mean_and_the_longest_rows() -> None:
@@ -72,3 +72,14 @@ def test_padded_a_long_row_makes_a_large_batch() -> None:
 def test_a_pack_holds_the_longest_row() -> None:
     rows = worst_batch(config(packing=True, max_tokens_per_batch=2000), Lengths((50, 500), (1000, 10)))
     assert (max(rows), sum(rows)) == (500, 2000)
+
+
+def test_a_batch_of_pairs_has_two_sequences_each() -> None:
+    plain, pairs = (
+        FineTuneConfig(method=method, max_length=128, per_device_train_batch_size=3) for method in ("sft", "dpo")
+    )
+    assert worst_batch(plain, None) == (128,) * 3
+    assert worst_batch(pairs, None) == (128,) * 6
+    lengths = Lengths((100,), (600,), 0.5)
+    assert trained_in(pairs, (100,) * 6, lengths) == 300
+    assert trained_in(pairs.model_copy(update={"method": "orpo"}), (100,) * 6, lengths) == 450

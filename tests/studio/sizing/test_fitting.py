@@ -126,3 +126,9 @@ def test_cpu_fit_avoids_quantization_and_finds_others() -> None:
     fit = make_it_fit(shape, config(max_length=8192, per_device_train_batch_size=4), machine)
     assert fit is not None
     assert not any(name.startswith("load_in") for name in fit.changes)
+
+
+def test_a_batch_is_never_smaller_than_its_method_needs() -> None:
+    asked = FineTuneConfig(dataset="x", method="kto", per_device_train_batch_size=8)
+    for one in savings(SHAPE, asked, card(24)):
+        assert one.changes.get("per_device_train_batch_size", 8) >= 2  # type: ignore[operator]

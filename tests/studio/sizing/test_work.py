@@ -5,7 +5,7 @@ import pytest
 from interfaces.config import FineTuneConfig
 from studio.models.catalog import BY_ID
 from studio.sizing.batch_lengths import Lengths
-from studio.sizing.work import flops_per_token, rows_trained, tokens_of_step, work_of
+from studio.sizing.work import examples_trained, flops_per_token, tokens_of_step, work_of
 
 LENGTHS = Lengths((100,), (1000,), 0.5)
 SHAPE = BY_ID["starter"].shape
@@ -21,8 +21,8 @@ def test_recomputing_costs_a_third_pass() -> None:
 
 
 def test_validation_rows_are_no_training_work() -> None:
-    assert rows_trained(config(validation_split=0.1), 1000) == 900
-    assert rows_trained(config(validation_split=0.1, validation_dataset="y"), 1000) == 1000
+    assert examples_trained(config(validation_split=0.1), 1000) == 900
+    assert examples_trained(config(validation_split=0.1, validation_dataset="y"), 1000) == 1000
 
 
 def test_steps_come_from_epochs_or_max_steps() -> None:
@@ -47,3 +47,15 @@ def test_step_tokens_are_row_lengths_or_max_length() -> None:
     settings = {"per_device_train_batch_size": 4, "max_length": 512}
     assert tokens_of_step(config(**settings), LENGTHS) == pytest.approx(800)
     assert tokens_of_step(config(**settings), None) == 2 * 4 * 512
+
+
+def test_a_pair_is_two_sequences_and_its_reference_a_forward_pass() -> None:
+    """600 sequences of 300 pairs: as many steps as 300 rows make, and half as much work again."""
+    sides = Lengths((100,), (600,), 0.5)
+    assert examples_trained(config(method="dpo", validation_split=0.1), 600) == 270
+    pairs = work_of(config(method="dpo", num_train_epochs=1), sides)
+    assert pairs is not None
+    assert (pairs.steps, pairs.tokens) == (38, 60_000)
+    plain, compared, judged = (flops_per_token(SHAPE, config(method=method), sides) for method in ("sft", "dpo", "kto"))
+    assert 1.4 < compared / plain < 1.6
+    assert 2.3 < judged / plain < 2.7

@@ -5,6 +5,7 @@ import {
   indexOfStep,
   joined,
   lowest,
+  metricCurves,
   placesOf,
   smoothed,
   stepsBetween,
@@ -42,6 +43,23 @@ test("the x axis is in steps, tokens, or time in a readable unit", () => {
 test("every figure of a step is a curve", () => {
   assert.deepEqual(valuesOf(train, "memory"), [1, 2, 3]);
   assert.deepEqual(valuesOf(train, "grad_norm"), [null, 1, 2]);
+});
+
+test("a run's metrics are curves of its method, and new points are appended to each", () => {
+  const curve = { ...train, metrics: { "rewards/margins": [0.1, 0.2, null], kl: [0, 1, 2] } };
+  assert.deepEqual(metricCurves(curve), ["margin", "kl"]);
+  assert.deepEqual(metricCurves(train), []);
+  assert.deepEqual(valuesOf(curve, "margin"), [0.1, 0.2, null]);
+  const all = { x: [1] };
+  extend(all, { x: [2], metrics: { kl: [3] } });
+  extend(all, { x: [3], metrics: { kl: [4] } });
+  assert.deepEqual(all, { x: [1, 2, 3], metrics: { kl: [3, 4] } });
+});
+
+test("a part in detail has its metrics too", () => {
+  const part = { ...train, x: [1, 2], metrics: { kl: [5, 6] } };
+  const whole = { ...train, metrics: { kl: [0, 1, 2] } };
+  assert.deepEqual(joined(part, whole).metrics, { kl: [5, 6, 2] });
 });
 
 test("the best evaluation is the lowest that is a number", () => {

@@ -13,6 +13,7 @@ import {
 } from "../../../studio/static/run_view.js";
 
 const RUNNING = {
+  metrics: {},
   state: "running", over: false, name: "", phase: "Training", done: null, total: null, unit: "", step: 5, total_steps: 20,
   epoch: 0.5, loss: 1.5, validation_loss: null, eta_seconds: 61, tokens_per_second: 99.6, memory_bytes: 2e9,
   peak_memory_bytes: 3e9, estimated_bytes: null, attempt: 1, resumed_from_step: null, saved_step: null, stop_seconds: null,
@@ -78,6 +79,13 @@ test("every tile has a text, a dash where nothing is known", () => {
     factsOf({ ...RUNNING, estimated_bytes: 4e9 }, say).peak_memory,
     'peak_estimated {"measured":"3.0 GB","estimated":"4.0 GB"}',
   );
+});
+
+test("tiles of a method's metrics have no text where the method has none", () => {
+  const { margin, accuracy } = factsOf(RUNNING, say);
+  assert.deepEqual([margin, accuracy], ["", ""]);
+  const facts = factsOf({ ...RUNNING, metrics: { "rewards/margins": 0.5, "rewards/accuracies": 0.875 } }, say);
+  assert.deepEqual([facts.margin, facts.accuracy], ["0.5000", "87.5%"]);
 });
 
 test("a fix is read as settings", () => {

@@ -30,7 +30,7 @@ def test_loss_and_gradients_equal_cross_entropy(
     head, hidden, targets = parts(dtype, bias)
     head.weight.requires_grad_(learns)
     asked = [hidden, head.weight] if learns else [hidden]
-    loss = chunked_loss.summed_loss(head, hidden, targets)
+    loss = chunked_loss.token_losses(head, hidden, targets).sum()
     expected = torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
@@ -41,22 +41,22 @@ def test_loss_and_gradients_equal_cross_entropy(
 def test_scores_that_overflow_16_bits_stay_finite() -> None:
     import torch
 
-    from trainer.kernels.chunked_loss import summed_loss
+    from trainer.kernels.chunked_loss import token_losses
 
     head, hidden, targets = parts("bfloat16")
-    loss = summed_loss(head, hidden * 1e4, targets)
+    loss = token_losses(head, hidden * 1e4, targets).sum()
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(hidden.grad).all()
 
 
 def test_no_trained_tokens_give_zero_loss() -> None:
-    from trainer.kernels.chunked_loss import summed_loss
+    from trainer.kernels.chunked_loss import token_losses
 
     for learns in (False, True):
         head, hidden, targets = parts()
         head.weight.requires_grad_(learns)
-        loss = summed_loss(head, hidden[:0], targets[:0])
+        loss = token_losses(head, hidden[:0], targets[:0]).sum()
         loss.backward()
         assert float(loss) == 0
         assert float(hidden.grad.abs().sum()) == 0
@@ -65,12 +65,12 @@ def test_no_trained_tokens_give_zero_loss() -> None:
 def test_under_autocast_the_hidden_state_may_be_in_32_bits() -> None:
     import torch
 
-    from trainer.kernels.chunked_loss import summed_loss
+    from trainer.kernels.chunked_loss import token_losses
 
     head, hidden, targets = parts("bfloat16")
     wide = hidden.detach().float().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = summed_loss(head, wide, targets)
+        loss = token_losses(head, wide, targets).sum()
     loss.backward()
     assert wide.grad.dtype == torch.float32
-    assert float(loss) == pytest.approx(float(summed_loss(head, hidden, targets)), rel=1e-4)
+    assert float(loss) == pytest.approx(float(token_losses(head, hidden, targets).sum()), rel=1e-4)

@@ -29,8 +29,7 @@ def test_packs_count_what_is_left_after_cutting() -> None:
     from trainer.tokens.packing import Packs
 
     class View:
-        items = numpy.array([(40,), (3,), (4,)], dtype=[("length", "<u4")])
-        max_length = 8
+        lengths = numpy.array([8, 3, 4])
 
         def __getitem__(self, index: int) -> Any:
             return {"index": index}

@@ -48,6 +48,51 @@ def test_row_shows_trained_tokens_and_stop_fate(ask: Any) -> None:
     assert ask("row", position=0, max_length=20)["stop"]["fate"] == "cut"
 
 
+PAIR = {"prompt": "q", "chosen": "Yes, it is.", "rejected": "No."}
+
+
+@pytest.fixture
+def ask_pairs(home: Home, tiny_model: Path, tmp_path: Path):
+    from trainer.data.dataset import add_dataset
+    from trainer.models.model_files import ModelFiles
+    from trainer.tokens.preview import Previewer
+    from trainer.tokens.tokenizer import load_template
+
+    rows = [{**PAIR, "prompt": f"q{number}"} for number in range(40)]
+    dataset = add_dataset(home, write_rows(tmp_path / "pairs.jsonl", rows)).id
+    previewer = Previewer(home, load_template(ModelFiles(tiny_model, "tiny", None), "tiny"))
+    return lambda op, **more: answer_of(previewer, {"op": op, "dataset": dataset, "max_length": 400, **more})
+
+
+def test_a_pair_is_shown_with_both_answers_and_what_counts_in_each(ask_pairs: Any) -> None:
+    row = ask_pairs("row", position=0)
+    for side, answer in ((row, PAIR["chosen"]), (row["rejected"], PAIR["rejected"])):
+        assert "".join(token["text"] for token in side["tokens"] if token["trained"]) == answer + "<|im_end|>"
+        assert side["stop"]["fate"] == "trained"
+    assert row["rejected"]["rejected"] is None
+
+
+@pytest.mark.parametrize(("method", "steps"), [("dpo", 10), ("kto", 20)])
+def test_steps_of_pairs_are_counted_as_they_are_trained(
+    ask_pairs: Any, method: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer.tokens import preview
+
+    asked = {"method": method, "batch": 4, "accumulation": 1, "share": 0}
+    whole = ask_pairs("stats", **asked)
+    assert (whole["steps_per_epoch"], whole["rows"], whole["counted"], whole["batch"]) == (steps, 80, 80, 4)
+    monkeypatch.setattr(preview, "WHOLE_AT_ONCE", 10)
+    monkeypatch.setattr(preview, "stored_tokens", lambda *_: None)
+    monkeypatch.setattr(preview, "SAMPLE_ROWS", 20)
+    sampled = ask_pairs("stats", **asked)
+    assert (sampled["sampled"], sampled["steps_per_epoch"], sampled["rows"], sampled["counted"]) == (
+        True,
+        steps,
+        80,
+        40,
+    )
+
+
 def test_rows_are_found_by_problem_and_text(ask: Any) -> None:
     assert ask("find", kind="longest")["position"] == 20
     assert ask("find", kind="cut", start=0)["position"] == 20

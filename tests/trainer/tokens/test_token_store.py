@@ -42,7 +42,8 @@ def chat(*lengths: int) -> dict[str, Any]:
 
 def test_preview_statistics_and_training_see_the_same_tokens(home: Home, template: Any, tmp_path: Path) -> None:
     from trainer.tokens.preview import Previewer
-    from trainer.tokens.token_store import IGNORE_INDEX, select, tokenize
+    from trainer.tokens.selection import select
+    from trainer.tokens.token_store import IGNORE_INDEX, tokenize
 
     examples = examples_of(home, write_rows(tmp_path / "rows.jsonl", [clean_row(number) for number in range(40)]))
     view, _ = select(tokenize(home, examples, template), numpy.arange(40), 1000, "truncate")
@@ -107,7 +108,8 @@ def long_rows(home: Home, tmp_path: Path) -> ExampleFile:
 
 
 def chosen(home: Home, examples: ExampleFile, template: Any, max_length: int, long_rows: str) -> Any:
-    from trainer.tokens.token_store import select, tokenize
+    from trainer.tokens.selection import select
+    from trainer.tokens.token_store import tokenize
 
     store = tokenize(home, examples, template, max_length if long_rows == "split" else 0)
     return select(store, numpy.arange(len(examples)), max_length, long_rows)

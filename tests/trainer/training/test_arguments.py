@@ -16,7 +16,7 @@ ELSEWHERE = {
     "validation_split", "max_length", "sample_prompts", "sample_while_training", "sample_max_new_tokens", "lora", "bf16", "cpu_threads",
     "early_stopping_patience", "save_minutes", "save_total_limit", "columns", "bad_rows", "validation_dataset", "long_rows",
     "packing", "max_tokens_per_batch", "device", "adapter_name_or_path", "load_best_model_at_end",
-    "evaluation_dataset", "gate",
+    "evaluation_dataset", "gate", "method", "sft", "dpo", "orpo", "kto",
 }  # fmt: skip
 CHANGED: dict[str, Any] = {
     "num_train_epochs": 5.0, "max_steps": 7, "per_device_train_batch_size": 3, "gradient_accumulation_steps": 9,

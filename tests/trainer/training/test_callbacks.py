@@ -169,9 +169,9 @@ def test_persistent_high_loss_ends_run_but_peaks_do_not(
 
     take, bad = TrainingLoop.take_step, {2, 3}
 
-    def taken(self: TrainingLoop) -> dict[str, float]:
-        reported = take(self)
-        return {**reported, "loss": 50.0 if self.state.global_step in bad else reported["loss"]}
+    def taken(self: TrainingLoop) -> Any:
+        reported, means = take(self)
+        return {**reported, "loss": 50.0 if self.state.global_step in bad else reported["loss"]}, means
 
     monkeypatch.setattr(TrainingLoop, "take_step", taken)
     assert LoRATrainer(home.create_run()).train(tiny_config)["state"] == "finished"
