@@ -12,6 +12,10 @@ Rows = Literal["answers", "pairs", "labels"]
 """What a method trains on: conversations and texts, a chosen and a rejected answer, or answers that are judged."""
 
 
+PREFERENCE_RATES = (2e-6, 2e-4)
+"""For LoRA: around 5e-6 (the alignment handbook's DPO with QLoRA) for 7B parameters, and 1e-4 for the starter model."""
+
+
 class MethodSettings(BaseModel):
     """The settings of a method, and what a run with it takes."""
 
@@ -24,6 +28,10 @@ class MethodSettings(BaseModel):
     """Sequences for each example that the model without its adapter reads as well, without gradients."""
     unlearned: ClassVar[int] = 0
     """Sequences for each example that the trained model reads without gradients."""
+
+    learning_rates: ClassVar[tuple[float, float]] = (2e-5, 2e-3)
+    """The lowest and highest usual rate for LoRA. For fine-tuning: a factor of four to five around the rates of the LoRA
+    paper (arXiv:2106.09685, 1e-4 to 5e-4) and QLoRA's (arXiv:2305.14314, 1e-4 to 2e-4)."""
 
     @property
     def least_batch(self) -> int:
@@ -47,6 +55,7 @@ class DpoSettings(MethodSettings):
     rows: ClassVar[Rows] = "pairs"
     sequences: ClassVar[int] = 2
     reference: ClassVar[int] = 2
+    learning_rates: ClassVar[tuple[float, float]] = PREFERENCE_RATES
 
     beta: float = setting(
         0.1, "How closely the model stays to the base model: higher stays closer.", "method", basic=True, gt=0, le=100
@@ -65,6 +74,7 @@ class OrpoSettings(MethodSettings):
 
     rows: ClassVar[Rows] = "pairs"
     sequences: ClassVar[int] = 2
+    learning_rates: ClassVar[tuple[float, float]] = PREFERENCE_RATES
 
     beta: float = setting(
         0.1, "Weight of the odds-ratio loss beside the loss of the chosen answer.", "method", basic=True, gt=0, le=100
@@ -77,6 +87,7 @@ class KtoSettings(MethodSettings):
     rows: ClassVar[Rows] = "labels"
     reference: ClassVar[int] = 2
     unlearned: ClassVar[int] = 1
+    learning_rates: ClassVar[tuple[float, float]] = PREFERENCE_RATES
 
     beta: float = setting(
         0.1, "How closely the model stays to the base model: higher stays closer.", "method", basic=True, gt=0, le=100

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 
-from interfaces.config import FineTuneConfig, config_errors, config_problems, token_budget
+from interfaces.config import FineTuneConfig, config_errors, config_problems, method_of, token_budget
 from interfaces.disk import require_space
 from interfaces.dotted_names import flat
 from interfaces.errors import FineTuneError
@@ -20,16 +21,12 @@ from studio.models.facts import model_facts
 from studio.pages.form import HIDDEN, without_effect
 from studio.pages.yaml_form import python_of, yaml_of
 
-USUAL_LEARNING_RATES = (2e-5, 2e-3)
-"""For LoRA: a factor of four to five around the rates of the LoRA paper (arXiv:2106.09685, 1e-4 to 5e-4) and QLoRA's
-(arXiv:2305.14314, 1e-4 to 2e-4)."""
-
 
 @dataclass(frozen=True)
 class Review:
     """The text beside the Start button, in Markdown. `fields` has the problem of each invalid setting.
 
-    `cure` are settings with which the chosen data could be trained on.
+    `cure` are settings that suit the chosen data or method.
     """
 
     text: str
@@ -52,7 +49,8 @@ def review(home: Home, config: Settings, words: Texts, language: str) -> Review:
     if lines:
         return Review(_listed(lines), False, {}, cure)
     warnings = [sentence(problem, language) for problem in config_problems(config)] + _unusual(checked, words)
-    return Review(f"{_plan(home, checked, words)}\n\n{_listed(warnings)}".strip(), True, {})
+    cure = _usual_rate(checked) if checked.method != "sft" else {}  # a preset's rate is for fine-tuning
+    return Review(f"{_plan(home, checked, words)}\n\n{_listed(warnings)}".strip(), True, {}, cure)
 
 
 def changed_from(preset: FineTuneConfig, config: Settings) -> Settings:
@@ -74,7 +72,7 @@ def form_facts(home: Home, config: Settings, found: Review, changed: Settings) -
         "batch": config["per_device_train_batch_size"], "accumulation": config["gradient_accumulation_steps"],
         "budget": 0 if config_errors(config) else token_budget(FineTuneConfig.model_validate(config)),
         "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
-        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": found.fields, "cure": found.cure, "methods": list(METHODS), "changed": changed, "idle": without_effect(config), "yaml": yaml_of(config), "python": python_of(config, home),
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": found.fields, "cure": found.cure, "usual": {name: settings.learning_rates for name, settings in METHODS.items()}, "changed": changed, "idle": without_effect(config), "yaml": yaml_of(config), "python": python_of(config, home),
     }  # fmt: skip
     return json.dumps(facts)
 
@@ -132,17 +130,24 @@ def _data_lines(home: Home, config: FineTuneConfig, words: Texts, language: str)
 
 def _unusual(config: FineTuneConfig, words: Texts) -> list[str]:
     """Return a remark on a learning rate that is valid but probably a mistake, such as one for full fine-tuning."""
-    least, most = USUAL_LEARNING_RATES
-    if least <= config.learning_rate <= most:
+    if not _usual_rate(config):
         return []
-    return [words.of("rate_unusual", rate=f"{config.learning_rate:g}", least=f"{least:g}", most=f"{most:g}")]
+    least, most = method_of(config).learning_rates
+    named = {"method": config.method, "least": f"{least:g}", "most": f"{most:g}"}
+    return [words.of("rate_unusual", rate=f"{config.learning_rate:g}", **named)]
+
+
+def _usual_rate(config: FineTuneConfig) -> Changes:
+    """Return the middle of the method's usual learning rates, if the config's is outside; else nothing."""
+    least, most = method_of(config).learning_rates
+    return {} if least <= config.learning_rate <= most else {"learning_rate": float(f"{math.sqrt(least * most):.0e}")}
 
 
 def _plan(home: Home, config: FineTuneConfig, words: Texts) -> str:
     budget, turns = token_budget(config), config.gradient_accumulation_steps
     ready = words.of(
         "ready_packed" if budget else "ready",
-        model=config.model_name, data=dataset_name(home, str(config.dataset)), epochs=f"{config.num_train_epochs:g}",
+        model=config.model_name, method=config.method, data=dataset_name(home, str(config.dataset)), epochs=f"{config.num_train_epochs:g}",
         batch=config.per_device_train_batch_size * turns, tokens=budget * turns,
     )  # fmt: skip
     adapter = config.adapter_name_or_path

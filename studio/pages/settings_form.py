@@ -11,7 +11,6 @@ from interfaces.run_config import Settings
 from interfaces.texts import Texts
 from studio.pages.form import GROUPS, Control, controls, step_of, to_widget
 from studio.pages.live import live_part
-from studio.pages.review import USUAL_LEARNING_RATES
 
 BESIDE_THE_DATA = ("max_length", "long_rows", "bad_rows", "validation_split")
 """Settings that depend on the data."""
@@ -53,7 +52,7 @@ def basic_form(language: str, start: Settings) -> dict[str, Component]:
             for control in _others(language)
             if control.basic and control.group != OF_THE_METHOD
         }
-    live_part("rate", language, "train-rate", usual=USUAL_LEARNING_RATES)
+    live_part("rate", language, "train-rate")
     return widgets
 
 

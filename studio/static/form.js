@@ -18,7 +18,7 @@ export const fieldOf = (name) => document.getElementById(`cfg-${name.replace(/[.
 /** Mark the invalid settings where they are entered, and show those of the chosen method only. */
 export function markFields() {
   markProblems(now.problems ?? {});
-  showMethod(now.methods ?? [], now.config?.method);
+  showMethod(Object.keys(now.usual ?? {}), now.config?.method);
 }
 
 /** @param {Record<string, string>} problems a sentence by setting */

@@ -173,6 +173,9 @@ def test_states_kinds_and_lists_are_in_the_language_of_the_sentence() -> None:
     assert "is running" in sentence(active)
     assert "running" not in sentence(active, "zh")
     suspicious = Problem.warning(Code.SUSPICIOUS_ROWS, count=3, rows=9, kinds={"duplicate": 2, "answer_cut": 1})
+    for code in (Code.ROWS_SKIPPED, Code.SUSPICIOUS_ROWS):
+        named = sentence(suspicious.model_copy(update={"code": code}))
+        assert texts("page")["kind_duplicate"] in named, named
     assert "(duplicate: 2, truncated answer: 1)" in sentence(suspicious)
     page = texts("page", "zh")
     assert f"{page['kind_duplicate']}: 2、{page['kind_answer_cut']}: 1" in sentence(suspicious, "zh")

@@ -110,10 +110,16 @@ Question = Annotated[RowQuestion | FindQuestion | SplitQuestion | StatsQuestion,
 
 
 class RowAnswer(ShownRow):
-    """A row with its notes in words."""
+    """A row, and the other answer of a pair, with their notes in words."""
 
     notes: list[Problem] = Field(exclude=True)
     remarks: list[str]
+    rejected: RowAnswer | None = None
+
+    @classmethod
+    def of(cls, row: ShownRow, language: str) -> Self:
+        other = cls.of(row.rejected, language) if row.rejected else None
+        return cls(**{**dict(row), "rejected": other}, remarks=in_words(row.notes, language))
 
 
 class StatsAnswer(TokenStats):

@@ -254,8 +254,7 @@ def _model_routes(router: APIRouter, home: Home, folder_of: FolderOf, jobs: Data
             return previews.ask(question.model, question.revision, request, answer, offline=not question.online)
 
         if isinstance(question, RowQuestion):
-            row = ask(ShownRow)
-            return RowAnswer(**dict(row), remarks=in_words(row.notes, language))
+            return RowAnswer.of(ask(ShownRow), language)
         if isinstance(question, FindQuestion):
             return ask(FoundRow)
         if isinstance(question, SplitQuestion):
