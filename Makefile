@@ -8,7 +8,7 @@ STARTER = $${FINETUNE_HOME:-$$HOME/.finetune-studio}/models/starter/starter.json
 STARTUP_ROUNDS ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs screenshots bench-startup bench-page bench-load bench-chat bench-evaluate bench-export bench-train bench-estimate bench-data gpu-check soak soak-faults clean
+.PHONY: help setup starter demo studio test test-long test-plain check check-pages format docs screenshots bench-startup bench-page bench-load bench-chat bench-evaluate bench-export bench-train bench-methods bench-estimate bench-data gpu-check soak soak-faults clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-train: $(READY) starter  ## Measure training beside the plain Trainer and 
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA))
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA)) --slice
 	@$(BIN)/python bench/train.py $(if $(DATA),--data $(DATA)) --profile
+
+bench-methods: $(READY) starter  ## Measure DPO, KTO and ORPO beside TRL (DATA=file of pairs; half an hour)
+	@$(BIN)/python bench/methods.py $(if $(DATA),--data $(DATA))
 
 bench-estimate: $(READY) starter  ## Measure how far estimates of memory are off, by 24 whole runs of settings drawn afresh (forty minutes)
 	@$(BIN)/python bench/runs.py

@@ -94,6 +94,16 @@ class FineTuneConfig(BaseModel):
     long_rows: Literal["truncate", "drop", "split"] = setting(
         "truncate", "Rows longer than max_length: truncate, drop, or split them between turns.", "data"
     )
+    assistant_only_loss: bool = setting(
+        True,
+        "Train on the assistant's turns only. Off: on all turns of a conversation, with what is between them.",
+        "data",
+    )
+    train_on_reasoning: bool = setting(
+        True,
+        "Train on the assistant's reasoning (<think> parts, reasoning_content) as well. Off: only on the answers after it.",
+        "data",
+    )
     evaluation_dataset: str = setting(
         "", "Evaluate the result on these rows after training: a file or a dataset's id.", "data"
     )

@@ -34,6 +34,19 @@ class LoraSettings(BaseModel):
     target_modules: str | list[str] = setting(
         "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
     )
+    layers_to_transform: list[int] = setting(
+        [],
+        "Layers that get an adapter: numbers from 0, or ranges such as 8-15; empty for all.",
+        "lora",
+        max_length=1000,
+    )
+    loraplus_lr_ratio: float = setting(
+        1.0,
+        "LoRA+ (arXiv:2402.12354): the learning rate of the B matrices, as a multiple of that of the others; 1 is plain LoRA.",
+        "lora",
+        gt=0,
+        le=1000,
+    )
     use_rslora: bool = setting(
         False, "Scale by lora_alpha / sqrt(r), which is more stable at high ranks (arXiv:2312.03732).", "lora"
     )
@@ -45,6 +58,25 @@ class LoraSettings(BaseModel):
         "Keep the adapter in fp32. Off: 16-bit, which saves a little memory but rounds small updates away.",
         "lora",
     )
+
+    @field_validator("layers_to_transform", mode="before")
+    @classmethod
+    def _numbers_and_ranges(cls, value: Any) -> Any:
+        """Expand '0-3, 8' to numbers."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list):
+            return value
+        found: list[int] = []
+        for part in parts:
+            first, _, last = str(part).strip().partition("-")
+            if not str(part).strip():
+                continue
+            if not first.strip().isdigit() or (last and not last.strip().isdigit()):
+                raise ValueError("layer_numbers")
+            found += range(int(first), int(last or first) + 1)
+        if len(found) > 1000:
+            raise ValueError("layer_numbers")
+        return sorted(set(found))
 
     @field_validator("target_modules")
     @classmethod

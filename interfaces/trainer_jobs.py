@@ -89,7 +89,14 @@ class HubModels(BaseModel):
     models: list[HubModel]
 
 
-class _AsModel(BaseModel):
+class _Marked(BaseModel):
+    """A request whose answer depends on which tokens are trained on."""
+
+    train_on_reasoning: bool = _defaults["train_on_reasoning"].default
+    assistant_only_loss: bool = _defaults["assistant_only_loss"].default
+
+
+class _AsModel(_Marked):
     """A request about a dataset by its id. The answer depends on where rows are truncated."""
 
     dataset: str = ""
@@ -142,7 +149,7 @@ class StatsRequest(_Divided):
     whole: bool = False
 
 
-class FileRowRequest(BaseModel):
+class FileRowRequest(_Marked):
     """One row of a file that isn't a dataset yet, by its number from 1. The answer is a `ShownRow`."""
 
     op: Literal["file_row"] = "file_row"

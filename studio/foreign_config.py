@@ -14,6 +14,7 @@ from typing import Any
 
 from interfaces.config import FineTuneConfig, fields
 from interfaces.data_files import SUFFIXES
+from interfaces.dotted_names import nested
 from interfaces.errors import FineTuneError
 from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.problems import Code, Problem
@@ -21,7 +22,6 @@ from interfaces.run_config import Settings
 
 SOURCES = ("llamafactory", "axolotl")
 _OURS = {name for name, _ in fields()} - {"dataset", "output_dir", "schema_version", "columns", "lora.target_modules"}
-_LORA = {name.removeprefix("lora."): name for name in _OURS if name.startswith("lora.")}
 _DEFAULTS: dict[str, Settings] = {
     "llamafactory": {
         "max_length": 2048, "learning_rate": 5e-5, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
@@ -71,19 +71,15 @@ class Translation:
     """The translated config, the settings without an equivalent and why, and the problems that block a start."""
 
     settings: Settings = field(default_factory=dict)
-    lora: Settings = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     refused: list[Problem] = field(default_factory=list)
 
     @property
     def config(self) -> Settings:
-        return {**self.settings, "lora": self.lora} if self.lora else self.settings
+        return nested(self.settings)
 
     def put(self, name: str, value: Any) -> None:
-        if name in _LORA.values() or name == "lora.target_modules":
-            self.lora[name.removeprefix("lora.")] = value
-        else:
-            self.settings[name] = value
+        self.settings[name] = value
 
     def refuse(self, key: str, value: Any, reason: str, seen: str = "") -> None:
         found = {"field": key, "value": str(value)[:80], "reason": reason, "seen": seen}
@@ -107,7 +103,7 @@ def translated(values: Settings, source: str, folder: Path) -> Translation:
         if value is not None and not (key in _OFF and value in _OFF[key]):
             _one(found, key, value, values, folder)
     if source == "llamafactory" and "lora_alpha" not in values:
-        found.put("lora.lora_alpha", 2 * int(str(found.lora["r"])))
+        found.put("lora.lora_alpha", 2 * int(str(found.settings["lora.r"])))
     if source == "axolotl" and not values.get("adapter"):
         found.refuse("adapter", "none", "only_lora_adapter")
     return found
@@ -117,15 +113,8 @@ def looks_like(values: Settings) -> str | None:
     """Guess the source of a config by the keys that only this source uses."""
     marks = {
         "llamafactory": {"model_name_or_path", "finetuning_type", "cutoff_len", "stage", "lora_rank", "lora_target"},
-        "axolotl": {
-            "base_model",
-            "sequence_len",
-            "micro_batch_size",
-            "num_epochs",
-            "val_set_size",
-            "lora_target_linear",
-        },
-    }
+        "axolotl": {"base_model", "sequence_len", "micro_batch_size", "num_epochs", "val_set_size", "lora_target_linear"},
+    }  # fmt: skip
     return next((source for source, keys in marks.items() if len(keys & values.keys()) > 1), None)
 
 
@@ -156,17 +145,44 @@ def _lora_alone(found: Translation, value: Any, *_: Any) -> None:
         found.refuse("adapter / finetuning_type", value, "only_lora")
 
 
-def _supervised(found: Translation, value: Any, *_: Any) -> None:
-    if value not in ("sft", "pt"):
-        found.refuse("stage", value, "only_sft_pt")
+_OF_PREFERENCES = {"pref_loss", "pref_beta", "kto_chosen_weight", "kto_rejected_weight", "rl_beta", "orpo_alpha", "kto_desirable_weight", "kto_undesirable_weight"}  # fmt: skip
+"""Settings that `_stage` and `_rl` read."""
 
 
-def _no_rl(found: Translation, value: Any, *_: Any) -> None:
-    found.refuse("rl", value, "only_sft")
+def _stage(found: Translation, value: Any, values: Settings, *_: Any) -> None:
+    """LLaMA-Factory's stages; ORPO is a loss of its stage dpo."""
+    if value == "dpo":
+        _preference(found, str(values.get("pref_loss", "sigmoid")), values.get("pref_beta"))
+    elif value == "kto":
+        _preference(found, "kto", values.get("pref_beta"))
+        for weight, ours in (("kto_chosen_weight", "desirable_weight"), ("kto_rejected_weight", "undesirable_weight")):
+            if weight in values:
+                found.put(f"kto.{ours}", values[weight])
+    elif value not in ("sft", "pt"):
+        found.refuse("stage", value, "only_known_stages")
 
 
-def _answers_alone(found: Translation, value: Any, *_: Any) -> None:
-    found.refuse("train_on_inputs / train_on_prompt", value, "only_answers")
+def _rl(found: Translation, value: Any, values: Settings, *_: Any) -> None:
+    """axolotl's preference methods; ipo is a loss of DPO."""
+    if value in ("dpo", "ipo", "orpo", "kto"):
+        _preference(found, "sigmoid" if value == "dpo" else str(value), values.get("rl_beta", values.get("orpo_alpha")))
+        weights = (name for name in ("desirable_weight", "undesirable_weight") if f"kto_{name}" in values)
+        found.settings |= {f"kto.{name}": values[f"kto_{name}"] for name in weights}
+    else:
+        found.refuse("rl", value, "only_known_stages")
+
+
+def _preference(found: Translation, loss: str, beta: Any) -> None:
+    method = loss if loss in ("orpo", "kto") else "dpo"
+    found.put("method", method)
+    if method == "dpo" and loss != "sigmoid":
+        found.put("dpo.loss_type", loss)
+    if beta is not None:
+        found.put(f"{method}.beta", beta)
+
+
+def _all_turns(found: Translation, value: Any, *_: Any) -> None:
+    found.put("assistant_only_loss", not value)
 
 
 def _targets(found: Translation, value: Any, *_: Any) -> None:
@@ -371,8 +387,8 @@ def _axolotl_validation(found: Translation, value: Any, _values: Settings, folde
 
 
 _SPECIAL: dict[str, Callable[..., None]] = {
-    "adapter": _lora_alone, "finetuning_type": _lora_alone, "stage": _supervised, "rl": _no_rl, "train_on_inputs": _answers_alone,
-    "train_on_prompt": _answers_alone, "lora_target": _targets, "lora_target_modules": _targets, "lora_target_linear": _all_linear,
+    "adapter": _lora_alone, "finetuning_type": _lora_alone, "stage": _stage, "rl": _rl, **dict.fromkeys(_OF_PREFERENCES, lambda *_: None), "train_on_inputs": _all_turns,
+    "train_on_prompt": _all_turns, "lora_target": _targets, "lora_target_modules": _targets, "lora_target_linear": _all_linear,
     "quantization_bit": _bits, "val_size": _share, "val_set_size": _share, "optimizer": _optimizer, "optim": _optimizer,
     "evals_per_epoch": _per_epoch("eval_steps"), "saves_per_epoch": _per_epoch("save_steps"), "eval_strategy": _eval_strategy,
     "evaluation_strategy": _eval_strategy, "packing": _packing, "neat_packing": _packing, "sample_packing": _packing,

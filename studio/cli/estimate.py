@@ -165,6 +165,7 @@ def _lengths_of(home: Home, config: FineTuneConfig, quiet: bool) -> Lengths | No
         request = StatsRequest(
             dataset=dataset, max_length=config.max_length, batch=config.per_device_train_batch_size,
             accumulation=config.gradient_accumulation_steps, long_rows=config.long_rows, method=config.method,
+            train_on_reasoning=config.train_on_reasoning, assistant_only_loss=config.assistant_only_loss,
         )  # fmt: skip
         figures = previews.ask(config.model_name, config.model_revision, request, TokenStats)
     except FineTuneError as error:

@@ -46,6 +46,7 @@ NO_EFFECT: dict[str, Callable[[Settings], bool]] = {
     "num_train_epochs": lambda config: isinstance(steps := config.get("max_steps"), int) and steps > 0,
     "max_tokens_per_batch": lambda config: not config.get("packing"),
     "per_device_train_batch_size": lambda config: bool(config.get("packing") and config.get("max_tokens_per_batch")),
+    "assistant_only_loss": lambda config: config.get("method") != "sft",
     "warmup_steps": lambda config: config.get("lr_scheduler_type") == "constant",
 }
 """When a setting has no effect, because of another one. The form says so at the field."""
@@ -122,7 +123,7 @@ def to_widget(control: Control, value: Any) -> Any:
         return "\n".join(value)
     if control.kind == "choice":
         return str(value).lower() if isinstance(value, bool) else value
-    return ", ".join(value) if isinstance(value, list) else value
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def from_widgets(values: Settings, language: str = "en") -> Settings:
@@ -136,6 +137,8 @@ def from_widgets(values: Settings, language: str = "en") -> Settings:
             value = control.default
         elif control.kind == "lines" and isinstance(value, str):
             value = [line.strip() for line in value.splitlines() if line.strip()]
+        elif value == "" and isinstance(control.default, list):
+            value = []
         elif control.kind == "choice" and value in ("true", "false"):
             value = value == "true"
         config[control.name] = value

@@ -14,7 +14,7 @@ from studio.pages.review import changed_from
 from studio.sizing.calibration import estimate_of_run
 from studio.sizing.devices import detect_devices, usable_device
 
-IN_THE_HEADER = ("learning_rate", "lora.r", "num_train_epochs", "max_length")
+IN_THE_HEADER = ("method", "learning_rate", "lora.r", "num_train_epochs", "max_length")
 KNOWN_OF_IMPORTED = ("lora.r", "lora.lora_alpha", "lora.use_rslora", "lora.use_dora", "lora.target_modules")
 """What an adapter from elsewhere says of its training."""
 

@@ -162,7 +162,7 @@ def step_spec(
     return StepSpec(
         lengths=lies, trained=trained_in(config, rows, lengths), width=2 if half else FP32,
         adapter_width=2 if half and not lora.autocast_adapter_dtype else FP32,
-        rank=lora.r, targets=targets_of(lora.target_modules),
+        rank=lora.r, layers=tuple(lora.layers_to_transform), targets=targets_of(lora.target_modules),
         bits=4 if config.load_in_4bit else 8 if config.load_in_8bit else 16, dropout=lora.lora_dropout > 0, dora=lora.use_dora,
         checkpointing=config.gradient_checkpointing is True, loss=loss, device=device.kind, masked=loss == "full" and len(set(rows)) > 1,
         accumulates=config.gradient_accumulation_steps > 1, autocast=config.fp16,
@@ -206,7 +206,9 @@ def adapter_parameters(shape: Architecture, spec: StepSpec) -> int:
     """r (inputs + outputs) for each matrix with an adapter (Hu et al. 2021, arXiv:2106.09685, section 4.1)."""
     adapted = [linear for linear in shape.linears() if spec.has_adapter(linear)]
     magnitudes = sum(linear.outputs for linear in adapted) if spec.dora else 0
-    return shape.layers * (spec.rank * sum(linear.inputs + linear.outputs for linear in adapted) + magnitudes)
+    return spec.adapted_layers(shape) * (
+        spec.rank * sum(linear.inputs + linear.outputs for linear in adapted) + magnitudes
+    )
 
 
 def adapter_bytes(shape: Architecture, spec: StepSpec) -> int:

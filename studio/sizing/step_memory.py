@@ -35,6 +35,8 @@ class StepSpec:
     rank: int = 16
     targets: frozenset[str] | None = None
     """Names of matrices with an adapter; None for all."""
+    layers: tuple[int, ...] = ()
+    """The numbers of the layers with an adapter; empty for all."""
     bits: Literal[4, 8, 16] = 16
     """Of the base's matrices: 16 is not quantized."""
     dropout: bool = False
@@ -58,6 +60,14 @@ class StepSpec:
     def lora_linear(self) -> bool:
         """Whether the adapter's products are ours (`trainer/kernels/lora_linear.py`)."""
         return self.loss == "trained" and self.bits == 16 and not self.dropout and not self.dora
+
+    def adapted_layers(self, shape: Architecture) -> int:
+        """Return how many layers have an adapter."""
+        return len(self.layers) or shape.layers
+
+    def learning_layers(self, shape: Architecture) -> int:
+        """Return how many layers gradients pass: from the lowest one with an adapter to the last."""
+        return shape.layers - min(self.layers, default=0)
 
     def has_adapter(self, linear: Linear) -> bool:
         return self.targets is None or linear.name in self.targets
@@ -104,6 +114,7 @@ class _Step:
         self.a = spec.width if spec.autocast else spec.adapter_width  # bytes per number of the adapter's activations
         self.row = self.T * self.H * self.d
         self.I = shape.intermediate * max(shape.experts_used, 1) + shape.shared_intermediate
+        self.layers = spec.learning_layers(shape)
         self.layer = self._layer_kept()
 
     def play(self) -> Ledger:
@@ -117,14 +128,14 @@ class _Step:
         if spec.checkpointing:
             self._forward_without_keeping()
         else:
-            self._take_layer(shape.layers)
+            self._take_layer(self.layers)
         self._head()
         # All layers change the allocated memory equally, so the peak is in the first or the last layer.
         before = ledger.now.copy()
         self._layer_back()
-        if shape.layers > 1:
+        if self.layers > 1:
             for part in set(ledger.now) | set(before):
-                change = (ledger.now[part] - before[part]) * (shape.layers - 2)
+                change = (ledger.now[part] - before[part]) * (self.layers - 2)
                 ledger.now[part] += change
                 ledger.held += change
             self._layer_back()
@@ -133,7 +144,7 @@ class _Step:
     def _gradients(self) -> int:
         linears = [linear for linear in self.shape.linears() if self.spec.has_adapter(linear)]
         return (
-            self.shape.layers
+            self.spec.adapted_layers(self.shape)
             * self.r
             * self.spec.adapter_width
             * sum(linear.inputs + linear.outputs for linear in linears)
@@ -234,7 +245,7 @@ class _Step:
         q, k, v, o = self.shape.attention_linears()
         *first, down = self.shape.mlp_linears(self.I)
         held = sum(self._held_by_product(linears) for linears in ((q, k, v), (o,), tuple(first), (down,)))
-        self.ledger.take("activations", (self.row + held) * self.shape.layers)
+        self.ledger.take("activations", (self.row + held) * self.layers)
 
     def _layer_back(self) -> None:
         if self.spec.checkpointing:

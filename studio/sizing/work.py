@@ -60,7 +60,8 @@ def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Length
 
     Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 per weight if all are trained. Attention adds 2 products
     of the row's length for each pass, half of which causality saves. A method's reference, and what else it reads without
-    gradients, are forward passes over as many tokens for each sequence.
+    gradients, are forward passes over as many tokens for each sequence. No gradient passes the layers below the lowest
+    one with an adapter.
     """
     rows = worst_batch(config, lengths)
     length = sum(rows) / len(rows)
@@ -68,6 +69,8 @@ def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Length
     body = shape.active_parameters - shape.table_weights
     method = method_of(config)
     read = (method.reference + method.unlearned) / method.sequences
-    passes = (3 if config.gradient_checkpointing is True else 2) + read
+    passes = 3 if config.gradient_checkpointing is True else 2
     attention = 2 * length * shape.queries * shape.layers
-    return passes * (2 * body + attention) + (4 + 2 * read) * head
+    whole = 2 * body + attention
+    learning = 1 - min(config.lora.layers_to_transform, default=0) / shape.layers
+    return (1 + read + (passes - 1) * learning) * whole + (4 + 2 * read) * head

@@ -11,3 +11,17 @@ def test_target_modules_are_all_linear_or_names() -> None:
     assert LoraSettings().target_modules == "all-linear"
     with pytest.raises(ValidationError, match="layers_or_all_linear"):
         LoraSettings(target_modules=" , ")
+
+
+@pytest.mark.parametrize(
+    ("value", "layers"),
+    [("0-3, 8", [0, 1, 2, 3, 8]), ([2, 1, 2], [1, 2]), ("", []), ([], []), (["4-5", 7], [4, 5, 7])],
+)
+def test_layers_are_numbers_or_ranges(value: object, layers: list[int]) -> None:
+    assert LoraSettings(layers_to_transform=value).layers_to_transform == layers  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["all", "1-x", "-3", [-1], "0-9999999"])
+def test_layers_that_are_no_numbers_are_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        LoraSettings(layers_to_transform=value)  # type: ignore[arg-type]

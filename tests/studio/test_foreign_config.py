@@ -236,10 +236,10 @@ def test_axolotl_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "source", "fields"),
     [
-        (FACTORY_DPO, "llamafactory", {"stage"}),
+        (FACTORY_DPO.replace("stage: dpo", "stage: ppo"), "llamafactory", {"stage"}),
         (FACTORY_FULL, "llamafactory", {"adapter / finetuning_type", "dataset"}),
-        (AXOLOTL_FULL, "axolotl", {"adapter", "train_on_inputs / train_on_prompt"}),
-        (AXOLOTL_DPO, "axolotl", {"rl"}),
+        (AXOLOTL_FULL, "axolotl", {"adapter"}),
+        (AXOLOTL_DPO.replace("rl: dpo", "rl: grpo"), "axolotl", {"rl"}),
     ],
 )
 def test_other_training_is_refused_by_name(tmp_path: Path, text: str, source: str, fields: set[str]) -> None:
@@ -249,6 +249,27 @@ def test_other_training_is_refused_by_name(tmp_path: Path, text: str, source: st
         assert "can't be converted" in sentence(problem)
     if source == "axolotl" and "invented" in text:
         assert found.left["invented_key"] == "there is no equivalent setting"
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "settings"),
+    [
+        (FACTORY_DPO, "llamafactory", {"method": "dpo", "dpo": {"beta": 0.1}}),
+        (FACTORY_DPO.replace("pref_beta", "pref_loss: orpo, pref_beta"), "llamafactory", {"method": "orpo", "orpo": {"beta": 0.1}}),
+        (FACTORY_DPO.replace("pref_beta", "pref_loss: hinge, pref_beta"), "llamafactory", {"method": "dpo", "dpo": {"beta": 0.1, "loss_type": "hinge"}}),
+        (FACTORY_DPO.replace("stage: dpo", "stage: kto, kto_rejected_weight: 2"), "llamafactory", {"method": "kto", "kto": {"beta": 0.1, "undesirable_weight": 2}}),
+        ("{base_model: m, adapter: lora, rl: ipo, rl_beta: 0.2, datasets: [{path: rows.jsonl}]}", "axolotl", {"method": "dpo", "dpo": {"loss_type": "ipo", "beta": 0.2}}),
+        ("{base_model: m, adapter: lora, rl: kto, kto_desirable_weight: 0.5, datasets: [{path: rows.jsonl}]}", "axolotl", {"method": "kto", "kto": {"desirable_weight": 0.5}}),
+        ("{base_model: m, adapter: lora, train_on_inputs: true, datasets: [{path: rows.jsonl, type: alpaca}]}", "axolotl", {"assistant_only_loss": False}),
+    ],
+)  # fmt: skip
+def test_preference_methods_are_converted_with_their_settings(
+    tmp_path: Path, text: str, source: str, settings: dict[str, Any]
+) -> None:
+    found = translate(text, source, tmp_path)
+    assert not [problem for problem in found.refused if problem.params["field"] != "dataset"]
+    assert {name: found.config.get(name) for name in settings} == settings
+    assert not {"pref_beta", "pref_loss", "rl_beta", "kto_rejected_weight"} & found.left.keys()
 
 
 def test_config_source_is_detected_by_keys(tmp_path: Path) -> None:

@@ -76,8 +76,17 @@ def assert_same(ours: tuple[float, dict[str, Any]], theirs: tuple[float, dict[st
         assert (ours[1][name] - expected).norm() <= 2e-4 * expected.norm(), name
 
 
-def their_trainer(kind: str, model: Any, folder: Path, tokenizer: Any, **settings: Any) -> Any:
-    """Create one of TRL's trainers for a model with an adapter, in fp32 on the CPU."""
+def tokens_of_theirs(kind: str, row: dict[str, Any]) -> Any:
+    """Return a row that TRL has tokenized as ours takes it."""
+    if kind == "kto":
+        return sequence(row["prompt_ids"], row["completion_ids"], desirable=row["label"])
+    if kind == "dpo":
+        return [sequence(row["prompt_ids"], row[f"{side}_ids"]) for side in ("chosen", "rejected")]
+    return [{"input_ids": row[f"{side}_input_ids"], "labels": row[f"{side}_labels"]} for side in ("chosen", "rejected")]
+
+
+def their_trainer(kind: str, model: Any, folder: Path, tokenizer: Any, rows: int = 4, **settings: Any) -> Any:
+    """Create one of TRL's trainers for a model with an adapter and some made-up rows, in fp32 on the CPU."""
     from datasets import Dataset
 
     if kind == "orpo":
@@ -93,7 +102,12 @@ def their_trainer(kind: str, model: Any, folder: Path, tokenizer: Any, **setting
         output_dir=str(folder), use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none", max_length=512,
         disable_tqdm=True, per_device_train_batch_size=4, **settings,
     )  # fmt: skip
-    rows: dict[str, list[Any]] = {"prompt": ["a", "b"], "chosen": ["c", "d"], "rejected": ["e", "f"]}
+    places = range(rows)
+    said: dict[str, list[Any]] = {
+        "prompt": [f"What is {at}?" for at in places],
+        "chosen": [" It is so" + "!" * at for at in places],
+        "rejected": [" No" + "." * (at % 3) for at in places],
+    }
     if kind == "kto":
-        rows = {"prompt": ["a", "b"] * 2, "completion": ["c", "d"] * 2, "label": [True, False] * 2}
-    return Trainer(model=model, args=config, train_dataset=Dataset.from_dict(rows), processing_class=tokenizer)
+        said = {"prompt": said["prompt"], "completion": said["chosen"], "label": [at % 3 > 0 for at in places]}
+    return Trainer(model=model, args=config, train_dataset=Dataset.from_dict(said), processing_class=tokenizer)

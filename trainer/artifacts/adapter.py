@@ -47,11 +47,13 @@ def add_adapter(
     targets = "all-linear" if lora.target_modules == ["all-linear"] else lora.target_modules
     settings = LoraConfig(
         task_type="CAUSAL_LM", r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
-        target_modules=targets, use_rslora=lora.use_rslora, use_dora=lora.use_dora,
+        target_modules=targets if not lora.layers_to_transform else _linear_names(model, targets),
+        layers_to_transform=lora.layers_to_transform or None, use_rslora=lora.use_rslora, use_dora=lora.use_dora,
         revision=files.revision,
     )  # fmt: skip
     if first is None:
         _check_targets(model, targets)
+        _check_layers(model, lora.layers_to_transform)
     else:
         settings = settings_of(first, config.adapter_name_or_path, lora.lora_dropout, files.revision)
     torch.manual_seed(config.seed)  # the adapter's initial weights must not depend on what was loaded before
@@ -163,6 +165,24 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
     missing = [target for target in targets if not any(name == target or name.endswith(f".{target}") for name in names)]
     if missing:
         raise FineTuneError.of(Code.TARGET_MODULES_MISSING, value=missing, known=sorted(linear - {"lm_head"}))
+
+
+def _check_layers(model: PreTrainedModel, layers: list[int]) -> None:
+    count = model.config.get_text_config().num_hidden_layers
+    if beyond := [layer for layer in layers if layer >= count]:
+        found = {"value": str(beyond[0]), "expected": "layer_of_model", "known": count - 1}
+        raise FineTuneError.of(Code.VALUE_INVALID, field="lora.layers_to_transform", **found)
+
+
+def _linear_names(model: PreTrainedModel, targets: str | list[str]) -> list[str]:
+    """Return the names of the layers to adapt, because PEFT combines 'all-linear' with no choice of layers."""
+    if not isinstance(targets, str):
+        return targets
+    head = model.get_output_embeddings()
+    linear = (
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
+    )
+    return sorted({name.rsplit(".", 1)[-1] for name in linear})
 
 
 def save_adapter(

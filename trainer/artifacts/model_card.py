@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interfaces.config import STARTER, FineTuneConfig
+from interfaces.config import STARTER, FineTuneConfig, method_of
 from interfaces.run_config import to_yaml
 from trainer.models import starter
 
@@ -103,6 +103,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
         ("Data", f"{_plain(facts.dataset)}; check its license before you share the adapter"),
         ("Train / validation rows", f"{facts.train_rows} / {facts.validation_rows}"),
         ("sha256 of the data", facts.dataset_sha256),
+        ("Method", _method(config)),
         (
             "Training",
             f"{steps}, learning rate {config.learning_rate:g}, max_length {config.max_length}, seed {config.seed}",
@@ -164,6 +165,11 @@ def _front(base: str) -> list[str]:
     # The Hub would look up a local base by its bare folder name.
     named = [f"base_model: {base}"] if "/" in base else []
     return ["---", "library_name: peft", *named, "tags: [lora, finetune-studio]", "---"]
+
+
+def _method(config: FineTuneConfig) -> str:
+    settings = ", ".join(f"{name} {value}" for name, value in method_of(config).model_dump().items())
+    return f"{config.method} ({settings})"
 
 
 def _adapter(config: FineTuneConfig) -> str:

@@ -33,6 +33,7 @@ from trainer.data.dataset import index_of
 from trainer.data.inspection import Inspection
 from trainer.data.splitting import split_rows, without_leaks
 from trainer.tokens.length_figures import HasTokens, figures, steps_per_epoch
+from trainer.tokens.marks import Marks
 from trainer.tokens.run_warnings import nothing_to_train, template_warnings
 from trainer.tokens.selection import paired
 from trainer.tokens.template import ChatTemplate, Tokens
@@ -64,7 +65,7 @@ class Previewer:
         """`embeddings` is the number of token embeddings of the model, or 0 if it is unknown."""
         self.home, self.template, self.embeddings = home, template, embeddings
         self._open: dict[str, ExampleFile] = {}
-        self._samples: dict[str, _Sample] = {}
+        self._samples: dict[tuple[str, Marks], _Sample] = {}
 
     def answer(
         self, request: PreviewRequest, tell: Callable[[int, int], None] = lambda _done, _total: None
@@ -74,6 +75,8 @@ class Previewer:
         Raises:
             FineTuneError: the row or dataset doesn't exist, or the template rejects it.
         """
+        if not isinstance(request, SplitRequest):
+            self.template = self.template.with_marks(Marks.of(request))
         if isinstance(request, FileRowRequest):
             inspection = Inspection(Path(request.file), self.home.dataset(""), request.columns, request.sample_by)
             return self.shown(inspection.example_at(request.row), request.max_length)
@@ -231,7 +234,7 @@ class Previewer:
             store = tokenize(self.home, examples, self.template, tell=tell)
         if store is not None:
             return store, store.items, False
-        key = examples.folder.id
+        key = (examples.folder.id, self.template.marks)
         if key not in self._samples:
             self._samples[key] = _Sample(examples, self.template)
         sample = self._samples[key]

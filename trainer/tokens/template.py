@@ -14,6 +14,7 @@ no model would have written it that way, and the run reports the number of such 
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from transformers import PreTrainedTokenizerBase
 from interfaces.errors import FineTuneError
 from interfaces.example import Example, Message
 from interfaces.problems import Code
+from trainer.tokens.marks import Marks, marked_spans, token_range
 from trainer.tokens.rendering import ChatMessage, FunctionCall, Messages, Renderer, Tools, time_limit
 
 _MARGIN = 96
@@ -74,6 +76,7 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model_name: str, end_ids: Sequence[int] = ()) -> None:
         self.tokenizer, self.model_name = tokenizer, model_name
+        self.marks = Marks()
         self.renderer = Renderer(tokenizer, model_name)
         vocabulary = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
         own = {tokenizer.eos_token, *(tokenizer.convert_ids_to_tokens(token) for token in end_ids)}
@@ -95,6 +98,12 @@ class ChatTemplate:
         self._special = (
             re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True)))) if special else None
         )
+
+    def with_marks(self, marks: Marks) -> ChatTemplate:
+        """Return the template with another choice of what is trained on."""
+        other = copy.copy(self)
+        other.marks = marks
+        return other
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Return the token ids of a user prompt, ready for generation."""
@@ -140,7 +149,7 @@ class ChatTemplate:
         ids = numpy.array(encoding.ids, dtype=numpy.int32)
         trained = numpy.zeros(len(ids), dtype=numpy.bool_)
         for start, end in rendered.spans:
-            first, last = _token_range(encoding, start, end)
+            first, last = token_range(encoding, start, end)
             trained[first:last] = True
         return Tokens(ids, trained, rendered, encoding)
 
@@ -155,6 +164,7 @@ class ChatTemplate:
         else:
             with time_limit(self.model_name, example.row):
                 made = self._conversation(example)
+            made = replace(made, spans=marked_spans(self.marks, made.text, made.spans, example))
         noticed = set(made.done)
         if self._holds_special(example):
             noticed.add(Code.ROWS_HOLD_SPECIAL)
@@ -372,22 +382,3 @@ def _shared(text: str, other: str) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if text[low:middle] == other[low:middle] else (low, middle - 1)
     return low
-
-
-def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
-    """Return the tokens that overlap a character range, as (first, one after the last)."""
-    first = last = None
-    while start < end and first is None:
-        first = encoding.char_to_token(start)
-        start += first is None
-    while end > start and last is None:
-        last = encoding.char_to_token(end - 1)
-        end -= last is None
-    if first is None or last is None:
-        return 0, 0
-    # Train on a token that starts in the header and ends in the answer, or the answer would be incomplete.
-    # A character may need several tokens, which all have the same position.
-    place, count = encoding.token_to_chars(last), len(encoding.ids)
-    while last + 1 < count and encoding.token_to_chars(last + 1) == place:
-        last += 1
-    return first, last + 1

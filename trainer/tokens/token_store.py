@@ -280,7 +280,13 @@ def item_of(made: TokenizedRow, start: int) -> tuple[int, ...]:
 
 
 def _path(home: Home, examples: ExampleFile, template: ChatTemplate, split_at: int) -> Path:
-    facts = [VERSION, DatasetReport.required(examples.folder).examples_sha256, tokenizer_hash(template), split_at]
+    facts = [
+        VERSION,
+        DatasetReport.required(examples.folder).examples_sha256,
+        tokenizer_hash(template),
+        split_at,
+        template.marks,
+    ]
     return home.tokens / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 

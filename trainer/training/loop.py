@@ -72,10 +72,11 @@ class TrainingLoop(Trainer):
 
     def __init__(
         self, *arguments: Any, method: Method | None = None, budget: StopBudget | None = None,
-        checkpoint_bytes: int = 0, **options: Any,
+        checkpoint_bytes: int = 0, loraplus_lr_ratio: float = 1.0, **options: Any,
     ) -> None:  # fmt: skip
         """Create the loop. Without a `method`, it fine-tunes on the batches of `data_collator`."""
         super().__init__(*arguments, **options)
+        self._b_rate = loraplus_lr_ratio
         collate: Collate = self.data_collator
         self.method = method or Sft(FineTuneConfig(), chunked=False, collate=collate)
         self.data_collator = self.method.collate
@@ -86,6 +87,21 @@ class TrainingLoop(Trainer):
         self._step_losses: list[torch.Tensor] = []
         self._step_metrics: list[Metrics] = []
         self._step_tokens = self._step_trained = 0
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Create the optimizer, and give LoRA's B matrices a rate of their own (LoRA+, arXiv:2402.12354, section 3)."""
+        fresh = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if fresh and self._b_rate != 1:
+            of_b = {
+                id(one) for name, one in self.model.named_parameters() if "lora_B" in name or "lora_embedding_B" in name
+            }
+            for group in list(optimizer.param_groups):
+                moved = [one for one in group["params"] if id(one) in of_b]
+                group["params"] = [one for one in group["params"] if id(one) not in of_b]
+                if moved:
+                    optimizer.add_param_group({**group, "params": moved, "lr": group["lr"] * self._b_rate})
+        return optimizer
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

@@ -29,6 +29,7 @@ from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import hardware_name
 from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
 from trainer.tokens.length_figures import figures
+from trainer.tokens.marks import Marks
 from trainer.tokens.packing import View
 from trainer.tokens.pairs import view_for
 from trainer.tokens.run_warnings import SHOWN_ROWS, data_warnings, nothing_to_train, refuse_or_warn, selection_warnings
@@ -74,7 +75,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
         config.model_name, config.model_revision, folder.home, functools.partial(_tell_download, log, stop)
     )
     _warn_of_base(attempt, files)
-    template = load_template(files, config.model_name)
+    template = load_template(files, config.model_name).with_marks(Marks.of_run(config))
     if not stops_by_itself(template):
         end = {"token": template.end, "value": template.end_id}
         attempt.warn(Problem.warning(Code.END_NOT_EOS, model=config.model_name, **end))

@@ -117,6 +117,7 @@ def _build_loop(
         model=prepared.model,
         args=training_arguments(config, attempt.folder, attempt.compute, evaluates=len(validation) > 0),
         method=method,
+        loraplus_lr_ratio=config.lora.loraplus_lr_ratio,
         train_dataset=batched(prepared.train, config),
         eval_dataset=batched(validation, config) if len(validation) else None,
         callbacks=[events, stopper, Sampler(attempt, prepared.model, prepared.template), checkpoints],

@@ -134,3 +134,9 @@ def test_unknown_module_name_counts_as_all() -> None:
         estimate(QWEN, config(lora={"target_modules": ["mystery"]}), CARD).parts["adapter"]
         == estimate(QWEN, config(), CARD).parts["adapter"]
     )
+
+
+def test_layers_below_the_lowest_adapter_need_no_activations() -> None:
+    whole, upper = (estimate(QWEN, config(lora={"layers_to_transform": layers}), CARD) for layers in ([], "12-23"))
+    assert upper.parts["adapter"] * 2 == whole.parts["adapter"]
+    assert 0.45 < upper.parts["activations"] / whole.parts["activations"] < 0.6

@@ -72,3 +72,21 @@ def test_an_adapter_that_belongs_to_another_base_is_refused(tmp_path: Path, chan
     (tmp_path / "adapter_config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(FineTuneError, match=words):
         settings_of(tmp_path, "theirs")
+
+
+def test_only_the_chosen_layers_get_an_adapter(tiny_model: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from interfaces.config import FineTuneConfig
+    from trainer.artifacts.adapter import add_adapter
+    from trainer.models.model_files import ModelFiles
+
+    config = FineTuneConfig(dataset="x", lora={"layers_to_transform": "1"})  # type: ignore[arg-type]
+    files = ModelFiles(tiny_model, "tiny", None)
+    adapted = add_adapter(AutoModelForCausalLM.from_pretrained(tiny_model), config, files)
+    trained = [name for name, one in adapted.named_parameters() if one.requires_grad]
+    assert trained
+    assert all(".layers.1." in name for name in trained)
+    beyond = FineTuneConfig(dataset="x", lora={"layers_to_transform": [0, 2]})  # type: ignore[arg-type]
+    with pytest.raises(FineTuneError, match="at most 1"):
+        add_adapter(AutoModelForCausalLM.from_pretrained(tiny_model), beyond, files)

@@ -126,6 +126,32 @@ def test_thirty_steps_learn_what_the_plain_trainer_learns(
     assert seen == pytest.approx(padded_losses, rel=tolerance)
 
 
+def test_b_matrices_have_a_rate_of_their_own(tiny_model: Path, tmp_path: Path) -> None:
+    """LoRA+, as PEFT's own optimizer makes it; warm-up and decay scale both rates alike."""
+    import torch
+    from peft.optimizers import create_loraplus_optimizer
+
+    from trainer.training.loop import TrainingLoop
+
+    _, wrap = adapted(tiny_model, torch.float32)
+    model = wrap()
+    loop = TrainingLoop(
+        model=model, args=arguments(tmp_path, learning_rate=1e-3, warmup_steps=2), loraplus_lr_ratio=16.0
+    )
+    optimizer = loop.create_optimizer()
+    loop.create_scheduler(10)
+
+    def rates(groups: Any) -> dict[int, float]:
+        return {id(one): group["lr"] for group in groups for one in group["params"]}
+
+    theirs = rates(create_loraplus_optimizer(model, torch.optim.AdamW, lr=2e-3, loraplus_lr_ratio=16.0).param_groups)
+    now = rates(optimizer.param_groups)
+    assert len(now) == sum(one.requires_grad for one in model.parameters())
+    assert now == pytest.approx(
+        {one: rate / 4 for one, rate in theirs.items()}
+    )  # half of 1e-3 in the first of two steps
+
+
 RANK = """
 import sys, torch
 from pathlib import Path
