@@ -13,7 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.fields import FieldInfo
 
 from interfaces.lora_settings import LoraSettings, setting
-from interfaces.method_settings import DpoSettings, KtoSettings, Method, MethodSettings, OrpoSettings, SftSettings
+from interfaces.method_settings import (
+    METHODS,
+    DpoSettings,
+    KtoSettings,
+    Method,
+    MethodSettings,
+    OrpoSettings,
+    SftSettings,
+)
 from interfaces.problems import Code, Problem
 from interfaces.validation import problems_of
 
@@ -42,7 +50,7 @@ class FineTuneConfig(BaseModel):
 
     method: Method = setting(
         "sft",
-        "How to train: sft learns the answers; dpo and orpo learn from a chosen and a rejected answer, kto from good and bad ones.",
+        "How to train: sft learns the answers, pretrain plain text; dpo and orpo learn from a chosen and a rejected answer, kto from good and bad ones.",
         "method",
         basic=True,
     )
@@ -288,9 +296,9 @@ class FineTuneConfig(BaseModel):
 
 
 def method_of(config: FineTuneConfig) -> MethodSettings:
-    """Return the settings of the config's method."""
-    found: MethodSettings = getattr(config, config.method)
-    return found
+    """Return the settings of the config's method, which may have none of its own."""
+    found: MethodSettings | None = getattr(config, config.method, None)
+    return METHODS[config.method]() if found is None else found
 
 
 def mixed(dataset: Any) -> Any:
@@ -310,8 +318,8 @@ def fields(model: type[BaseModel] = FineTuneConfig, prefix: str = "") -> Iterato
 
 
 def token_budget(config: FineTuneConfig) -> int:
-    """Return the most tokens in a packed batch, or 0 if the batch size counts examples."""
-    if not config.packing:
+    """Return the most tokens in a packed batch, or 0 if the batch size counts examples. Pre-training always packs."""
+    if not config.packing and config.method != "pretrain":
         return 0
     return config.max_tokens_per_batch or config.per_device_train_batch_size * config.max_length
 
@@ -344,7 +352,7 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     if config.fp16 and not config.lora.autocast_adapter_dtype:
         found = {"value": "False", "expected": "true_with_fp16"}
         yield Problem.error(Code.VALUE_INVALID, field="lora.autocast_adapter_dtype", **found)
-    if config.packing and 0 < config.max_tokens_per_batch < config.max_length:
+    if token_budget(config) and 0 < config.max_tokens_per_batch < config.max_length:
         found = {"value": str(config.max_tokens_per_batch), "expected": "at_least_max_length"}
         yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", **found, known=config.max_length)
     yield from _method_conflicts(config)

@@ -122,16 +122,17 @@ class DatasetReport(BaseModel):
         """
         holds, rows = self.holds, METHODS[method].rows
         judged = holds.desired + holds.undesired
-        suited: Rows = "pairs" if holds.pairs else "labels" if holds.undesired else "answers"
+        all_texts = holds.texts == self.usable
+        suited: Rows = "pairs" if holds.pairs else "labels" if holds.undesired else "texts" if all_texts else "answers"
         avoided = 0 if bad_rows == "skip" and holds.undesired < self.usable else holds.undesired
         counts = {"answers": holds.pairs + avoided, "pairs": self.usable - holds.pairs}
-        counts["labels"] = self.usable - holds.pairs - judged
+        counts |= {"labels": self.usable - holds.pairs - judged, "texts": self.usable - holds.texts}
         if not counts[rows] and (rows != "labels" or holds.pairs or (holds.desired and holds.undesired)):
             return None
         if rows == "labels" and judged == self.usable:
             reason, known = ("only_desired" if holds.desired else "only_undesired"), []
         else:
-            reason = {"answers": "has_rejected", "pairs": "needs_pairs", "labels": "needs_labels"}[rows]
+            reason = "has_rejected" if rows == "answers" else f"needs_{rows}"
             known = [] if suited == rows else methods_for(suited)
         params = {"path": self.name, "method": method, "reason": reason, "count": counts[rows], "rows": self.usable}
         change: Changes | None = {"method": known[0]} if known else None

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from interfaces.lora_settings import setting
 
-Rows = Literal["answers", "pairs", "labels"]
-"""What a method trains on: conversations and texts, a chosen and a rejected answer, or answers that are judged."""
+Rows = Literal["answers", "texts", "pairs", "labels"]
+"""What a method trains on: conversations and texts, texts alone, a chosen and a rejected answer, or judged answers."""
 
 
 PREFERENCE_RATES = (2e-6, 2e-4)
@@ -47,6 +47,12 @@ class SftSettings(MethodSettings):
         "nll: cross-entropy. dft: weights each token by its probability, which generalizes better (arXiv:2508.05629).",
         "method",
     )
+
+
+class PretrainSettings(MethodSettings):
+    """Continued pre-training on plain text, in packed batches. It has no settings of its own."""
+
+    rows: ClassVar[Rows] = "texts"
 
 
 class DpoSettings(MethodSettings):
@@ -103,10 +109,10 @@ class KtoSettings(MethodSettings):
 
 
 METHODS: dict[str, type[MethodSettings]] = {
-    "sft": SftSettings, "dpo": DpoSettings, "orpo": OrpoSettings, "kto": KtoSettings,
+    "sft": SftSettings, "pretrain": PretrainSettings, "dpo": DpoSettings, "orpo": OrpoSettings, "kto": KtoSettings,
 }  # fmt: skip
 """The settings of each method by its name, in the order in which they are offered."""
-Method = Literal["sft", "dpo", "orpo", "kto"]
+Method = Literal["sft", "pretrain", "dpo", "orpo", "kto"]
 
 
 def methods_for(rows: Rows) -> list[str]:

@@ -158,8 +158,8 @@ def _stage(found: Translation, value: Any, values: Settings, *_: Any) -> None:
         for weight, ours in (("kto_chosen_weight", "desirable_weight"), ("kto_rejected_weight", "undesirable_weight")):
             if weight in values:
                 found.put(f"kto.{ours}", values[weight])
-    elif value not in ("sft", "pt"):
-        found.refuse("stage", value, "only_known_stages")
+    elif value != "sft":
+        found.put("method", "pretrain") if value == "pt" else found.refuse("stage", value, "only_known_stages")
 
 
 def _rl(found: Translation, value: Any, values: Settings, *_: Any) -> None:

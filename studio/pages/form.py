@@ -44,8 +44,11 @@ NO_EFFECT: dict[str, Callable[[Settings], bool]] = {
     "validation_split": lambda config: bool(config.get("validation_dataset")),
     "eval_steps": lambda config: not config.get("validation_dataset") and config.get("validation_split") == 0,
     "num_train_epochs": lambda config: isinstance(steps := config.get("max_steps"), int) and steps > 0,
-    "max_tokens_per_batch": lambda config: not config.get("packing"),
-    "per_device_train_batch_size": lambda config: bool(config.get("packing") and config.get("max_tokens_per_batch")),
+    "packing": lambda config: config.get("method") == "pretrain",
+    "max_tokens_per_batch": lambda config: not config.get("packing") and config.get("method") != "pretrain",
+    "per_device_train_batch_size": lambda config: bool(
+        (config.get("packing") or config.get("method") == "pretrain") and config.get("max_tokens_per_batch")
+    ),
     "assistant_only_loss": lambda config: config.get("method") != "sft",
     "warmup_steps": lambda config: config.get("lr_scheduler_type") == "constant",
 }

@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass
 
 from interfaces.advice import fewer_at_once
-from interfaces.config import FineTuneConfig, method_of
+from interfaces.config import FineTuneConfig, method_of, token_budget
 from interfaces.device import Device
 from interfaces.dotted_names import with_changes
 from interfaces.problems import Changes
@@ -147,7 +147,7 @@ def _batches(config: FineTuneConfig, lengths: Lengths | None) -> list[Option]:
         (batch, turns), dislike = fewer_at_once(batch, turns), dislike + HALVED
         turns = min(turns, max(rows // batch, 1)) if rows else turns
         changes: Changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": turns}
-        if config.packing and budget:
+        if token_budget(config) and budget:
             changes["max_tokens_per_batch"] = max(
                 budget // (config.per_device_train_batch_size // batch), config.max_length
             )

@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from interfaces.config import FineTuneConfig, config_problems, method_of
+from interfaces.config import FineTuneConfig, config_problems, method_of, token_budget
 from interfaces.method_settings import METHODS, Method, methods_for
 
 
@@ -15,6 +15,7 @@ def test_each_method_has_its_settings_in_the_config() -> None:
 def test_a_method_is_proposed_for_what_the_rows_hold() -> None:
     assert methods_for("pairs") == ["dpo", "orpo"]
     assert methods_for("labels") == ["kto"]
+    assert methods_for("texts") == ["pretrain"]
     assert "sft" in methods_for("answers")
 
 
@@ -32,6 +33,13 @@ def test_a_method_is_proposed_for_what_the_rows_hold() -> None:
 )
 def test_settings_that_a_method_cannot_use_are_named(changes: dict[str, object], field: str) -> None:
     assert [problem.params["field"] for problem in config_problems({"dataset": "d", **changes})] == [field]
+
+
+def test_pre_training_always_packs() -> None:
+    config = FineTuneConfig(method="pretrain", per_device_train_batch_size=2, max_length=128)
+    assert token_budget(config) == 256
+    assert token_budget(config.model_copy(update={"max_tokens_per_batch": 512})) == 512
+    assert token_budget(config.model_copy(update={"method": "sft"})) == 0
 
 
 def test_settings_of_other_methods_do_not_matter() -> None:

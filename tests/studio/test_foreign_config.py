@@ -300,7 +300,7 @@ def factory(tmp_path: Path, entry: dict[str, Any], stage: str = "sft") -> Any:
 
 def test_a_described_dataset_of_llamafactory_is_read_as_described(tmp_path: Path) -> None:
     found = factory(tmp_path, {"columns": {"prompt": "text"}}, stage="pt")
-    assert found.config["columns"] == {"text": "text"}
+    assert (found.config["method"], found.config["columns"]) == ("pretrain", {"text": "text"})
     found = factory(tmp_path, {"ranking": True, "columns": {"prompt": "q", "chosen": "good", "rejected": "bad"}})
     assert found.config["columns"] == {"prompt": "q", "chosen": "good", "rejected": "bad"}
     assert "dataset_info.num_samples" in factory(tmp_path, {"num_samples": 1}).left

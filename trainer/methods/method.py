@@ -16,6 +16,7 @@ from interfaces.config import FineTuneConfig
 from trainer.kernels.log_probs import LogProbs, log_probs
 from trainer.tokens.batches import Inputs
 from trainer.tokens.packing import Batch
+from trainer.tokens.token_store import IGNORE_INDEX
 
 Collate = Callable[[Iterable[Batch]], Inputs]
 Metrics = Mapping[str, tuple[torch.Tensor, int]]
@@ -100,6 +101,19 @@ def create_method(
     module = import_module(f"trainer.methods.{config.method}")
     made: Method = getattr(module, config.method.capitalize())(config, chunked, collate, first)
     return made
+
+
+def mean_token_loss(method: Method, model: torch.nn.Module, batch: Inputs, items: int) -> BatchLoss:
+    """Return the sum of the cross-entropies of a batch's trained tokens, divided by `items`."""
+    if method.chunked:
+        return BatchLoss(model(**batch, num_items_in_batch=items).loss)
+    # The model's own loss is a mean, and may have parts that only the model knows, such as the balance of experts.
+    return BatchLoss(model(**batch).loss * (trained_tokens(batch) / items))
+
+
+def trained_tokens(batch: Inputs) -> int:
+    """Return how many tokens of a batch are trained on."""
+    return int((batch["labels"][:, 1:] != IGNORE_INDEX).sum())
 
 
 def sequences_of(batch: Inputs) -> int:

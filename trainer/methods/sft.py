@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from trainer.methods.method import BatchLoss, Method
+from trainer.methods.method import BatchLoss, Method, mean_token_loss, trained_tokens
 from trainer.tokens.batches import Inputs
-from trainer.tokens.token_store import IGNORE_INDEX
 
 
 class Sft(Method):
@@ -16,13 +15,10 @@ class Sft(Method):
     """
 
     def items(self, batch: Inputs) -> int:
-        return int((batch["labels"][:, 1:] != IGNORE_INDEX).sum())
+        return trained_tokens(batch)
 
     def loss(self, model: torch.nn.Module, batch: Inputs, items: int) -> BatchLoss:
-        if self.config.sft.loss_type == "dft":
-            tokens = self.log_probs(model, batch, batch["labels"]).tokens
-            return BatchLoss(-(tokens.detach().exp() * tokens).sum() / items)
-        if self.chunked:
-            return BatchLoss(model(**batch, num_items_in_batch=items).loss)
-        # The model's own loss is a mean, and may have parts that only the model knows, such as the balance of experts.
-        return BatchLoss(model(**batch).loss * (self.items(batch) / items))
+        if self.config.sft.loss_type == "nll":
+            return mean_token_loss(self, model, batch, items)
+        tokens = self.log_probs(model, batch, batch["labels"]).tokens
+        return BatchLoss(-(tokens.detach().exp() * tokens).sum() / items)

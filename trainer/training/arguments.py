@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from transformers import TrainingArguments
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, token_budget
 from interfaces.folders import RunFolder
 from trainer.models.device import Compute
 
@@ -18,7 +18,7 @@ def training_arguments(
     """Create the arguments. `evaluates` is false if there are no validation rows."""
     eval_steps = _steps(config.eval_steps) if evaluates else 0
     save_steps = _steps(config.save_steps)
-    batch = 1 if config.packing else config.per_device_train_batch_size  # a pack is a batch already
+    batch = 1 if token_budget(config) else config.per_device_train_batch_size  # a pack is a batch already
     return TrainingArguments(
         output_dir=str(folder.staging),
         num_train_epochs=config.num_train_epochs,
