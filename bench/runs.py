@@ -1,6 +1,6 @@
 """How far the estimate of whole runs is off: settings drawn at random, each a real run of `finetune train`, on this CPU.
 
-python bench/runs.py [--settings 24] [--seed N] [--steps 8] [--starter FOLDER] [--json FILE]
+python bench/runs.py [--settings 24] [--method sft] [--seed N] [--steps 8] [--starter FOLDER] [--json FILE]
 
 A run's measured peak stands beside its estimate with its own rows, as its page and `finetune doctor` show them; nothing is
 corrected by earlier runs. The models are the starter and Qwen2-shaped random ones with its tokenizer. Afterwards it is
@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 from estimate import kind_of  # noqa: E402
 
 from interfaces.folders import Home  # noqa: E402
+from interfaces.method_settings import METHODS  # noqa: E402
 from studio.sizing.calibration import estimate_of_run  # noqa: E402
 
 SHAPES = {"5M": (256, 704, 4, 8, 2), "40M": (512, 1408, 8, 8, 4), "110M": (768, 2048, 12, 12, 4)}
@@ -78,21 +79,30 @@ def make_models(folder: Path, starter: Path) -> dict[str, str]:
     return {"starter": "starter", **{name: str(folder / name) for name in SHAPES}}
 
 
-def write_rows(path: Path, draw: random.Random, longest: int, rows: int) -> None:
-    """Questions with answers of about up to `longest` tokens together."""
+def write_rows(path: Path, draw: random.Random, longest: int, rows: int, kind: str) -> None:
+    """Rows as a kind of method takes them, with answers of about up to `longest` tokens together with their questions."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
-            words = draw.choices(WORDS, k=max(draw.randint(longest // 3, longest) - 30, 4))
-            row = {"prompt": f"Tell story number {number}.", "completion": " ".join(words)}
+            told, other = (
+                " ".join(draw.choices(WORDS, k=max(draw.randint(longest // 3, longest) - 30, 4))) for _ in range(2)
+            )
+            row: dict[str, Any] = {"prompt": f"Tell story number {number}.", "completion": told}
+            if kind == "pairs":
+                row = {"prompt": row["prompt"], "chosen": told, "rejected": other}
+            elif kind == "labels":
+                row["label"] = number % 2 == 0
+            elif kind == "texts":
+                row = {"text": told}
             file.write(json.dumps(row) + "\n")
 
 
-def draw_setting(draw: random.Random, models: dict[str, str]) -> dict[str, Any]:
+def draw_setting(draw: random.Random, models: dict[str, str], method: str) -> dict[str, Any]:
     kind = draw.choice(["bf16", "fp32", "8-bit", "4-bit"])
     longest = draw.choice([96, 192, 384, 768])
+    batch = draw.choice([1, 2, 4, 8]) if longest < 700 else draw.choice([1, 2, 4])
     return {
-        "model_name": models[draw.choice(list(models))], "max_length": longest,
-        "per_device_train_batch_size": draw.choice([1, 2, 4, 8]) if longest < 700 else draw.choice([1, 2, 4]),
+        "model_name": models[draw.choice(list(models))], "max_length": longest, "method": method,
+        "per_device_train_batch_size": max(batch, METHODS[method]().least_batch),
         "gradient_accumulation_steps": draw.choice([1, 2]), "gradient_checkpointing": draw.random() < 0.4,
         "bf16": kind != "fp32", "load_in_8bit": kind == "8-bit", "load_in_4bit": kind == "4-bit",
         "lora": {"r": draw.choice([4, 16, 64])},
@@ -103,7 +113,7 @@ def train(home: Home, config: dict[str, Any], draw: random.Random, longest: int,
     """The result of a real run that sees each of its rows, of up to `longest` tokens, once."""
     with tempfile.TemporaryDirectory(dir=home.path) as place:
         dataset, file = Path(place) / "rows.jsonl", Path(place) / "config.yaml"
-        write_rows(dataset, draw, longest, rows)
+        write_rows(dataset, draw, longest, rows, METHODS[config["method"]].rows)
         once = {"dataset": str(dataset), "num_train_epochs": 1, "validation_split": 0, "save_steps": 0}
         file.write_text(json.dumps({**config, **once}))
         done = finetune("train", file, "--json", home=home)
@@ -141,6 +151,9 @@ def fresh_home(place: Path, name: str, starter: Path) -> Home:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", type=int, default=24)
+    parser.add_argument(
+        "--method", default="sft", choices=METHODS, help="the learning of short rows is looked at for sft"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 20))
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--starter", type=Path, default=Home.of(None, os.environ).starter)
@@ -152,7 +165,7 @@ def main() -> None:
         models = make_models(Path(place), options.starter)
         home = fresh_home(Path(place), "drawn", options.starter)
         for number in range(options.settings):
-            record = run(home, draw_setting(draw, models), options.steps, draw)
+            record = run(home, draw_setting(draw, models, options.method), options.steps, draw)
             records.append(record)
             config, error = record["config"], record["estimated"] / record["measured"] - 1
             kind = kind_of(config)
@@ -165,9 +178,12 @@ def main() -> None:
                 options.json.write_text(json.dumps(records))
         errors = [record["estimated"] / record["measured"] - 1 for record in records]
         print(f"median {statistics.median(map(abs, errors)):.1%}, from {min(errors):+.1%} to {max(errors):+.1%}")
+        if options.method != "sft":
+            return
         home = fresh_home(Path(place), "short", options.starter)
         short = {
             "model_name": models["40M"],
+            "method": "sft",
             "max_length": 1024,
             "per_device_train_batch_size": 4,
             "gradient_accumulation_steps": 1,

@@ -115,12 +115,19 @@ class DatasetReport(BaseModel):
         count = self.invalid or self.suspicious
         return Problem.error(Code.BAD_ROWS, path=self.name, count=count, rows=self.rows, first=first)
 
+    @property
+    def lacks_answers(self) -> bool:
+        """Whether an earlier version added the dataset, which left out rejected and undesired answers."""
+        return (self.format == "preference" and not self.holds.pairs) or "row_undesired" in self.kinds
+
     def unfit_for(self, method: str, bad_rows: str) -> Problem | None:
         """Return why a method can't train on these rows, with a method that can; None if it can.
 
         With `bad_rows` "skip", fine-tuning leaves out the answers that are marked as undesired.
         """
         holds, rows = self.holds, METHODS[method].rows
+        if self.lacks_answers and rows in ("pairs", "labels"):
+            return Problem.error(Code.METHOD_UNFIT, path=self.name, method=method, reason="added_before")
         judged = holds.desired + holds.undesired
         all_texts = holds.texts == self.usable
         suited: Rows = "pairs" if holds.pairs else "labels" if holds.undesired else "texts" if all_texts else "answers"

@@ -7,6 +7,7 @@ FOREIGN_NAMES = {
     "cutoff_len": "max_length", "sequence_len": "max_length", "max_seq_length": "max_length", "max_seq_len": "max_length",
     "lora_rank": "lora.r", "lora_r": "lora.r", "lora_alpha": "lora.lora_alpha", "lora_dropout": "lora.lora_dropout",
     "lora_target": "lora.target_modules", "lora_target_modules": "lora.target_modules", "lora_target_linear": "lora.target_modules",
+    "loraplus_lr_ratio": "lora.loraplus_lr_ratio", "peft_layers_to_transform": "lora.layers_to_transform", "dpo_label_smoothing": "dpo.label_smoothing",
     "target_modules": "lora.target_modules", "use_rslora": "lora.use_rslora", "use_dora": "lora.use_dora",
     "micro_batch_size": "per_device_train_batch_size", "batch_size": "per_device_train_batch_size",
     "num_epochs": "num_train_epochs", "epochs": "num_train_epochs", "warmup_ratio": "warmup_steps", "lr": "learning_rate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -66,17 +67,15 @@ class LoraSettings(BaseModel):
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, list):
             return value
-        found: list[int] = []
+        found: set[int] = set()
         for part in parts:
-            first, _, last = str(part).strip().partition("-")
             if not str(part).strip():
                 continue
-            if not first.strip().isdigit() or (last and not last.strip().isdigit()):
+            numbers = re.fullmatch(r"\s*([0-9]{1,4})\s*(?:-\s*([0-9]{1,4})\s*)?", str(part))
+            if numbers is None or int(numbers[2] or numbers[1]) < int(numbers[1]):
                 raise ValueError("layer_numbers")
-            found += range(int(first), int(last or first) + 1)
-        if len(found) > 1000:
-            raise ValueError("layer_numbers")
-        return sorted(set(found))
+            found |= set(range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1))
+        return sorted(found)
 
     @field_validator("target_modules")
     @classmethod

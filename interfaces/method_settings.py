@@ -12,7 +12,7 @@ Rows = Literal["answers", "texts", "pairs", "labels"]
 """What a method trains on: conversations and texts, texts alone, a chosen and a rejected answer, or judged answers."""
 
 
-PREFERENCE_RATES = (2e-6, 2e-4)
+PREFERENCE_RATES = (4e-6, 1e-4)
 """For LoRA: around 5e-6 (the alignment handbook's DPO with QLoRA) for 7B parameters, and 1e-4 for the starter model."""
 
 

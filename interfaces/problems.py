@@ -49,6 +49,7 @@ class Code(StrEnum):
     ROW_ROLE_UNKNOWN = "row_role_unknown"
     ROW_NO_ANSWER = "row_no_answer"
     ROW_HAS_MEDIA = "row_has_media"
+    ROW_UNDESIRED = "row_undesired"  # in datasets of earlier versions, which could not use such rows
     ROW_SIDES_EQUAL = "row_sides_equal"
     ROW_PROMPTS_DIFFER = "row_prompts_differ"
     ROW_NO_QUESTION = "row_no_question"

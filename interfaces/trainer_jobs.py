@@ -92,6 +92,7 @@ class HubModels(BaseModel):
 class _Marked(BaseModel):
     """A request whose answer depends on which tokens are trained on."""
 
+    method: str = _defaults["method"].default
     train_on_reasoning: bool = _defaults["train_on_reasoning"].default
     assistant_only_loss: bool = _defaults["assistant_only_loss"].default
 
@@ -140,7 +141,6 @@ class StatsRequest(_Divided):
     """Lengths and steps; the answer is a `TokenStats`. `whole` counts all rows of a large dataset, not a sample."""
 
     op: Literal["stats"] = "stats"
-    method: str = _defaults["method"].default
     batch: int = Field(default=_defaults["per_device_train_batch_size"].default, ge=1)
     accumulation: int = Field(default=_defaults["gradient_accumulation_steps"].default, ge=1)
     long_rows: str = _defaults["long_rows"].default

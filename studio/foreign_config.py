@@ -56,7 +56,7 @@ _WITHOUT = {
     "additional_target": "only the adapter's layers are trained", "special_tokens": "the tokenizer's own special tokens are used",
     "tokens": "no tokens are added to the vocabulary", "added_tokens_overrides": "no tokens are added to the vocabulary",
     "new_special_tokens": "no tokens are added to the vocabulary", "mask_history": "all answers of a conversation are trained on",
-    "loraplus_lr_ratio": "both LoRA matrices use the same learning rate", "pissa_init": "the adapter is initialized to zero output, as in the LoRA paper",
+    "pissa_init": "the adapter is initialized to zero output, as in the LoRA paper",
     "interleave_probs": "use dataset weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used and shuffled",
     "curriculum_sampling": "rows are always shuffled", "lr_scheduler_kwargs": "the schedule's defaults are used",
     "adam_beta1": "the optimizer's default is used", "adam_beta2": "the optimizer's default is used", "adam_epsilon": "the optimizer's default is used",

@@ -94,7 +94,7 @@ class _Evaluation(AdapterJob):
         from trainer.tokens.tokenizer import load_template
 
         files = self._find_base()
-        template = load_template(files, self._config.model_name).with_marks(Marks.of_run(self._config))
+        template = load_template(files, self._config.model_name).with_marks(Marks.of(self._config))
         batches = Batches(questions, template, self._spec, self._config)
         sides: list[Side] = ["base", "tuned"] if self._spec.base else ["tuned"]
         missing = {side: batches.missing(read_lines(self._folder), side) for side in sides}

@@ -33,10 +33,13 @@ export const metricsOf = (name) => (name in METRICS ? METRICS[/** @type {keyof t
 
 /** Append points to a curve in place. @param {Record<string, any>} curve @param {Record<string, any>} more */
 export function extend(curve, more) {
-  for (const name of Object.keys(more)) {
-    if (Array.isArray(more[name])) (curve[name] ??= []).push(...more[name]);
-    else extend((curve[name] ??= {}), more[name]);
+  const [before, added] = [curve.x?.length ?? 0, more.x?.length ?? 0];
+  for (const name of new Set([...Object.keys(curve.metrics ?? {}), ...Object.keys(more.metrics ?? {})])) {
+    curve.metrics ??= {};
+    curve.metrics[name] ??= Array(before).fill(null); // a metric that the points before don't have
+    curve.metrics[name].push(...(more.metrics?.[name] ?? Array(added).fill(null)));
   }
+  for (const name of Object.keys(more)) if (name !== "metrics") (curve[name] ??= []).push(...more[name]);
 }
 
 /**
@@ -94,7 +97,7 @@ export function joined(part, whole) {
     Object.fromEntries(
       Object.keys(one).map((name) => [
         name,
-        Array.isArray(one[name]) ? [...one[name], ...all[name].slice(from)] : both(one[name], all[name] ?? {}),
+        Array.isArray(one[name]) ? [...one[name], ...(all[name] ?? []).slice(from)] : both(one[name], all[name] ?? {}),
       ]),
     );
   return both(part, whole);

@@ -16,6 +16,7 @@ export class RowEditor {
   /** @type {(example: any) => void} */
   #save = () => {};
   #changed = false;
+  #pair = false;
 
   /** @param {Record<string, any>} texts */
   constructor(texts) {
@@ -52,9 +53,10 @@ export class RowEditor {
       this.list.append(this.#text);
     } else {
       for (const turn of example.messages) this.addTurn(turn);
-      if (example.rejected?.length) this.list.append(make("h3", {}, this.texts.side_rejected));
+      this.#pair = Boolean(example.rejected?.length);
+      if (this.#pair) this.list.append(make("h3", {}, this.texts.side_rejected));
       for (const turn of example.rejected ?? []) this.addTurn(turn, true);
-      this.more.hidden = Boolean(example.rejected?.length); // it would be a turn of the rejected answer
+      this.more.hidden = this.#pair; // it would be a turn of the rejected answer
     }
     this.element.showModal();
     this.list.querySelector("textarea")?.focus();
@@ -112,7 +114,8 @@ export class RowEditor {
     if (!messages.some((one) => one.train)) return this.refuse(texts.row_no_answer);
     if (all.some(({ turn }) => !turn.content.trim() && !turn.tool_calls?.length)) return this.refuse(texts.row_empty);
     this.element.close();
-    return this.#save(rejected.length ? { messages, rejected } : { messages });
+    if (this.#pair && !rejected.length) return this.refuse(texts.row_empty);
+    return this.#save(this.#pair ? { messages, rejected } : { messages });
   }
 
   /** @param {string} words */

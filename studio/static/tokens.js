@@ -119,7 +119,7 @@ export class TokenPreview {
       accumulation: form.accumulation || 4,
       budget: form.budget || 0,
       method: form.config?.method || "sft",
-      assistant_only_loss: form.config?.method !== "sft" || form.config.assistant_only_loss,
+      assistant_only_loss: form.config?.assistant_only_loss ?? true,
       train_on_reasoning: form.config?.train_on_reasoning ?? true,
       share: form.validation_split ?? 0.05,
       seed: form.seed ?? 42,

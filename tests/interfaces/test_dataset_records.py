@@ -125,3 +125,14 @@ def test_fine_tuning_may_leave_out_undesired_answers() -> None:
     assert report.unfit_for("sft", "skip") is None
     nothing_left = report.model_copy(update={"holds": report.holds.model_copy(update={"undesired": 4, "desired": 0})})
     assert nothing_left.unfit_for("sft", "skip") is not None
+
+
+def test_a_dataset_of_an_earlier_version_asks_to_be_added_again() -> None:
+    counts = {"rows": 4, "valid": 4, "usable": 4, "invalid": 0, "suspicious": 0, "bytes": 1, "sources": ["a"]}
+    old = DatasetReport.model_validate({"name": "a", **counts, "format": "preference"})
+    unfit = old.unfit_for("dpo", "stop")
+    assert unfit is not None
+    assert "add the file again" in sentence(unfit)
+    assert old.unfit_for("sft", "stop") is None
+    problem = Problem.error(Code.ROW_UNDESIRED, field="label", value="false", path="a", row=1)
+    assert RowProblem.model_validate({"row": 1, "problem": problem.model_dump(mode="json")}).problem == problem

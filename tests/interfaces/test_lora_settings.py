@@ -21,7 +21,7 @@ def test_layers_are_numbers_or_ranges(value: object, layers: list[int]) -> None:
     assert LoraSettings(layers_to_transform=value).layers_to_transform == layers  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", ["all", "1-x", "-3", [-1], "0-9999999"])
+@pytest.mark.parametrize("value", ["all", "1-x", "-3", [-1], "0-9999999", "15-8", "²"])
 def test_layers_that_are_no_numbers_are_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         LoraSettings(layers_to_transform=value)  # type: ignore[arg-type]

@@ -60,6 +60,7 @@ def test_pairs_are_checked_shown_trained_stopped_and_resumed(
     page.screenshot(path=tmp_path / "pairs.png", full_page=True)
 
     page.get_by_role("button", name="Use learning_rate: 0.00002").click()
+    setting(page, "learning_rate").fill("0.0005")
     setting(page, "num_train_epochs").fill("60")
     page.locator("#train-start:enabled").click()
     page.wait_for_url("**/run?run=*")

@@ -180,7 +180,9 @@ def _linear_names(model: PreTrainedModel, targets: str | list[str]) -> list[str]
         return targets
     head = model.get_output_embeddings()
     linear = (
-        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
+        name
+        for name, module in model.named_modules()
+        if (isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D") and module is not head
     )
     return sorted({name.rsplit(".", 1)[-1] for name in linear})
 

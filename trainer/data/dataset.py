@@ -84,14 +84,9 @@ def _id_of(sha256: str, kind: str, columns: Mapping[str, str] | None, sample_by:
 def is_whole(folder: DatasetFolder) -> bool:
     """Return whether the dataset is complete and unchanged since it was added."""
     report = DatasetReport.of(folder)
-    if report is None or _lacks_answers(report) or not (folder.examples.is_file() and folder.index.is_file()):
+    if report is None or report.lacks_answers or not (folder.examples.is_file() and folder.index.is_file()):
         return False
     return sha256_of(folder.examples) == report.examples_sha256
-
-
-def _lacks_answers(report: DatasetReport) -> bool:
-    """Return whether an earlier version added the dataset, which left out rejected and undesired answers."""
-    return (report.format == "preference" and not report.holds.pairs) or "row_undesired" in report.kinds
 
 
 def index_of(folder: DatasetFolder) -> numpy.typing.NDArray[Any]:

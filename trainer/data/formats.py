@@ -216,17 +216,14 @@ def _pair(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -
         answered = messages_of(values[columns["completion"]], columns["completion"], cells)
         return _with_rest(asked + answered, columns["prompt"], values, columns, cells)
     messages = [message for pair in _history(values, columns, cells) for message in pair]
-    question = cells.text(values, columns["prompt"])
-    more = cells.text(values, columns["input"], required=False) if "input" in columns else ""
-    if not more.strip() and (turns := transcript_of(question)):
+    question, alone = _question(values, columns, cells)
+    if alone and (turns := transcript_of(question)):
         asked = messages_of(turns, columns["prompt"], cells)
         messages += [message.model_copy(update={"train": False}) for message in asked]
         answer = cells.text(values, columns["completion"], answer=True).strip()
         answer = answer.removeprefix("Assistant:").strip() or answer
         messages.append(Message(role="assistant", content=answer, train=True))
         return _with_rest(messages, columns["prompt"], values, columns, cells)
-    if more.strip():
-        question = f"{question}\n{more}"
     answer = cells.text(values, columns["completion"], answer=True).rstrip()
     if _ONE_BLANK.match(answer):
         answer = answer[1:]
@@ -242,12 +239,19 @@ def _preference(values: dict[str, object], columns: Mapping[str, str], cells: Ce
         if isinstance(prompt, list):
             messages = messages_of(prompt, columns["prompt"], cells)
         else:
-            asked = cells.text(values, columns["prompt"])
-            messages = messages_of(
-                transcript_of(asked) or [{"role": "user", "content": asked}], columns["prompt"], cells
-            )
+            asked, alone = _question(values, columns, cells)
+            turns = (alone and transcript_of(asked)) or [{"role": "user", "content": asked}]
+            earlier = [message for pair in _history(values, columns, cells) for message in pair]
+            messages = earlier + messages_of(turns, columns["prompt"], cells)
     messages, rejected = two_sides(messages, values, columns, cells)
     return _with_rest(messages, columns["chosen"], values, columns, cells, rejected)
+
+
+def _question(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> tuple[str, bool]:
+    """Return the question of a row with what Alpaca's input adds to it, and whether there is no input."""
+    question = cells.text(values, columns["prompt"])
+    more = cells.text(values, columns["input"], required=False) if "input" in columns else ""
+    return (f"{question}\n{more}", False) if more.strip() else (question, True)
 
 
 def _plain_text(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -> Example:
@@ -298,4 +302,7 @@ def _with_rest(
     if any(message.role in ("system", "user") and LISTED_TOOLS in message.content for message in messages[:2]):
         tools = ()  # the row's text already lists them
     label = None if rejected else label_of(values, columns)
+    if label is not None:  # it judges the last answer, not those before it
+        asked = max((number for number, one in enumerate(messages) if one.role == "user"), default=0)
+        messages = [one.model_copy(update={"train": False}) for one in messages[:asked]] + messages[asked:]
     return Example(messages=tuple(messages), rejected=tuple(rejected), label=label, tools=tools, row=0)

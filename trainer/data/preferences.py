@@ -5,16 +5,23 @@ The prompt is a column of its own, or what both conversations begin with (TRL's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from interfaces.example import Message
 from interfaces.problems import Code
 from trainer.data.cells import Cells, RowError
 from trainer.data.conversations import TEXT_KEYS, message_of, messages_of, transcript_of
+from trainer.data.lists import as_list
 
 CHOSEN, REJECTED = ("chosen", "chosen_messages"), ("rejected", "rejected_messages")
 _MARKS = {"label": {"true": True, "false": False}, "kto_tag": {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}}  # fmt: skip
 """KTO's marks in TRL and LLaMA-Factory. A label 0 or 1 could be any class, so it marks nothing."""
+
+
+_ONE_BLANK = re.compile(r" \S")
+"""The blank with which an answer to `... Assistant:` often begins. Other leading blanks (code) belong to the answer."""
+_TURNS = re.compile(r"\s*\[\s*\{\s*['\"](role|from)['\"]")
 
 
 def two_sides(
@@ -30,11 +37,13 @@ def two_sides(
         repeated = bool(prompt) and _same(chosen[: len(prompt)], prompt)
         return (chosen if repeated else prompt + chosen), []
     rejected = _side(values, columns["rejected"], cells)
-    if prompt:
-        chosen, rejected = (side[len(prompt) :] if _same(side[: len(prompt)], prompt) else side for side in (chosen, rejected))  # fmt: skip
-    else:
+    while prompt and prompt[-1].role == "assistant":  # a column of turns may hold the chosen answer as well
+        prompt = prompt[:-1]
+    whole = [side[:1] and side[0].role != "assistant" for side in (chosen, rejected)]
+    if all(whole):
         shared = _shared_turns(chosen, rejected)
-        prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
+        if not prompt or _asks_the_same(prompt, chosen[:shared]):
+            prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
     for field, side, other in (("chosen", chosen, rejected), ("rejected", rejected, chosen)):
         if not side:
             code = Code.ROW_FIELD_EMPTY if other else Code.ROW_SIDES_EQUAL
@@ -71,6 +80,11 @@ def _side(values: dict[str, object], field: str, cells: Cells) -> list[Message]:
     text = cells.text(values, field, answer=True)
     if turns := transcript_of(text):
         return messages_of(turns, field, cells)
+    if _TURNS.match(text):  # a cell of a table
+        return messages_of(as_list(text, field, "list_of_turns"), field, cells)
+    text = text.rstrip()
+    if _ONE_BLANK.match(text):
+        text = text[1:]
     return [Message(role="assistant", content=text, train=True)]
 
 
@@ -87,6 +101,11 @@ def _shared_turns(chosen: list[Message], rejected: list[Message]) -> int:
 def _same(one: list[Message], other: list[Message]) -> bool:
     plain = {"train": False}
     return [turn.model_copy(update=plain) for turn in one] == [turn.model_copy(update=plain) for turn in other]
+
+
+def _asks_the_same(prompt: list[Message], turns: list[Message]) -> bool:
+    """Return whether turns end with the question of a prompt, which may leave out the system turn."""
+    return bool(turns) and turns[-1].role == prompt[-1].role and turns[-1].content.strip() == prompt[-1].content.strip()
 
 
 def _said(turn: Message) -> Message:

@@ -12,7 +12,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.evaluations import HELD_OUT, EvaluationQuestion, EvaluationSpec
 from interfaces.example import Example, Message
-from interfaces.example_file import ExampleFile
+from interfaces.example_file import UNDESIRED, ExampleFile
 from interfaces.files import write_text
 from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code, Problem
@@ -42,6 +42,7 @@ def gather(folder: EvaluationFolder, spec: EvaluationSpec, config: FineTuneConfi
         examples, positions = (
             _held_out(folder, config) if spec.dataset == HELD_OUT else _of_file(folder, spec, config, rows)
         )
+        positions = _without_undesired(examples, positions, spec, rows)
         if spec.max_rows and len(positions) > spec.max_rows:
             generator = numpy.random.default_rng(spec.seed)
             positions = numpy.sort(generator.choice(positions, spec.max_rows, replace=False))
@@ -52,6 +53,24 @@ def gather(folder: EvaluationFolder, spec: EvaluationSpec, config: FineTuneConfi
     if spec.probe:
         rows.questions += general_questions(len(rows.questions))
     return rows
+
+
+def _without_undesired(
+    examples: ExampleFile, positions: Indices, spec: EvaluationSpec, rows: EvaluationRows
+) -> Indices:
+    """Leave out answers that are marked as undesired: no answer should be measured by one of them.
+
+    Raises:
+        FineTuneError: nothing is left.
+    """
+    undesired = index_of(examples.folder)["flags"][positions] & UNDESIRED != 0
+    if undesired.any():
+        counts = {"count": int(undesired.sum()), "rows": len(positions), "path": spec.dataset_name}
+        rows.warnings.append(Problem.warning(Code.EVALUATION_LEFT_OUT, **counts))
+        if undesired.all():
+            raise FineTuneError.of(Code.NOTHING_TO_EVALUATE, path=spec.dataset_name)
+    left: Indices = positions[~undesired]
+    return left
 
 
 def _held_out(folder: EvaluationFolder, config: FineTuneConfig) -> tuple[ExampleFile, Indices]:

@@ -23,7 +23,7 @@ class Kto(Method):
         listed = flattened(examples)
         made = self._collate(listed)
         made["desirable"] = torch.tensor([one["desirable"] for one in listed])
-        if self.config.kto.loss_type == "kto":
+        if self.config.kto.loss_type == "kto" and len(listed) > 1:  # the last batch may have a single answer
             others = [listed[-1], *listed[:-1]]
             made["mismatched"] = self._collate(
                 [_with_answer(*both, self.config.max_length) for both in zip(listed, others, strict=True)]
@@ -44,7 +44,7 @@ class Kto(Method):
         reference = self.reference_sums(model, inputs)
         sums = self.log_probs(model, inputs, inputs["labels"]).sums()
         ratios = sums - reference
-        # Without mismatched answers this is the unpaired loss of APO (arXiv:2408.06266, equation 7).
+        # With a divergence of 0 this is the unpaired loss of APO (arXiv:2408.06266, equation 7).
         towards = torch.where(desirable, ratios - divergence, divergence - ratios)
         weights = torch.where(desirable, settings.desirable_weight, settings.undesirable_weight)
         loss = (weights * (1 - torch.sigmoid(settings.beta * towards))).sum() / items

@@ -63,4 +63,5 @@ def _with_whole_chosen(batch: Inputs) -> torch.Tensor:
 
 def _log1mexp(x: torch.Tensor) -> torch.Tensor:
     """Return log(1 - exp(x)) for x < 0 (Mächler 2012, 'Accurately computing log(1 - exp(-|a|))', equation 7)."""
+    x = x.clamp(max=-1e-6)  # an answer of probability 1 has no odds
     return torch.where(x > -0.6931471805599453, torch.log(-torch.expm1(x)), torch.log1p(-torch.exp(x)))

@@ -8,8 +8,7 @@ from typing import Protocol
 
 from tokenizers import Encoding
 
-from interfaces.config import FineTuneConfig
-from interfaces.example import Example, Message
+from interfaces.example import Message
 
 Span = tuple[int, int]
 """A range of characters."""
@@ -19,8 +18,12 @@ _CLOSES = "</think>"
 class HasMarks(Protocol):
     """What says which tokens are trained on: a config, or a request about one."""
 
-    train_on_reasoning: bool
-    assistant_only_loss: bool
+    @property
+    def method(self) -> str: ...
+    @property
+    def train_on_reasoning(self) -> bool: ...
+    @property
+    def assistant_only_loss(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -32,28 +35,19 @@ class Marks:
 
     @classmethod
     def of(cls, asked: HasMarks) -> Marks:
-        return cls(asked.train_on_reasoning, not asked.assistant_only_loss)
-
-    @classmethod
-    def of_run(cls, config: FineTuneConfig) -> Marks:
         """Return the marks of a run. Methods that compare answers train on nothing else."""
-        found = cls.of(config)
-        return found if config.method == "sft" else cls(found.reasoning)
+        return cls(asked.train_on_reasoning, asked.method == "sft" and not asked.assistant_only_loss)
 
 
-def marked_spans(marks: Marks, text: str, spans: Sequence[Span], example: Example) -> list[Span]:
+def marked_spans(marks: Marks, text: str, spans: Sequence[Span], turns: Sequence[Message]) -> list[Span]:
     """Return the ranges to train on of a rendered conversation, from those of its trained turns."""
-    if marks.all_turns:
-        if marks.reasoning:
-            return [(0, len(text))]
-        thoughts = [
-            (start, begin) for start, end in spans for begin in [_answer_start(text, start, end, example.messages)]
-        ]
-        return _between(len(text), thoughts)
     if marks.reasoning:
-        return list(spans)
-    answers = ((_answer_start(text, start, end, example.messages), end) for start, end in spans)
-    return [(start, end) for start, end in answers if start < end]
+        return [(0, len(text))] if marks.all_turns else list(spans)
+    begins = [_answer_start(text, *span, turn) for span, turn in zip(spans, turns, strict=True)]
+    if marks.all_turns:
+        return _between(len(text), [(start, begin) for (start, _), begin in zip(spans, begins, strict=True)])
+    answers = ((begin, end) for begin, (_, end) in zip(begins, spans, strict=True))
+    return [(begin, end) for begin, end in answers if begin < end]
 
 
 def _between(length: int, left_out: Iterable[Span]) -> list[Span]:
@@ -64,26 +58,23 @@ def _between(length: int, left_out: Iterable[Span]) -> list[Span]:
     return [(start, end) for start, end in [*found, (place, length)] if start < end]
 
 
-def _answer_start(text: str, start: int, end: int, messages: Iterable[Message]) -> int:
+def _answer_start(text: str, start: int, end: int, turn: Message) -> int:
     """Return where the answer of a turn begins: after its reasoning, if it has any.
 
     The reasoning is found by its own text, because each family of models marks it in another way. An empty block that a
     template writes on its own stays with the answer.
     """
-    for message in messages:
-        reasoning, answer = reasoning_of(message)
-        at = text.find(reasoning, start, end) if reasoning else -1
-        if at < 0:
-            continue
-        after = at + len(reasoning)
-        begin = text.find(answer, after, end) if answer else -1
-        if begin >= 0:
-            return begin
-        if not answer:  # only calls follow
-            closed = text.find(_CLOSES, after, end)
-            after = closed + len(_CLOSES) if closed >= 0 else after
-            return after + len(text[after:end]) - len(text[after:end].lstrip())
-    return start
+    reasoning, answer = reasoning_of(turn)
+    at = text.find(reasoning, start, end) if reasoning else -1
+    if at < 0:
+        return start
+    after = at + len(reasoning)
+    closed = text.find(_CLOSES, after, end)
+    if closed >= 0 and not text[after:closed].strip():
+        after = closed + len(_CLOSES)
+    if answer and (begin := text.find(answer, after, end)) >= 0:
+        return begin
+    return after + len(text[after:end]) - len(text[after:end].lstrip())
 
 
 def reasoning_of(message: Message) -> tuple[str, str]:

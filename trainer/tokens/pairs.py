@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy
+
 from interfaces.method_settings import Rows
 from trainer.tokens.token_store import REJECTED, Items, TokenSequence, TokenView
 
@@ -32,10 +34,16 @@ class PairView(Sequence[list[TokenSequence]]):
 
 
 class JudgedView(Sequence[TokenSequence]):
-    """Single answers, each with `desirable`: whether to learn towards it or away from it."""
+    """Single answers, each with `desirable`: whether to learn towards it or away from it.
+
+    The rejected answers of pairs come after all chosen ones, because KTO compares the answers to different prompts.
+    """
 
     def __init__(self, view: TokenView) -> None:
-        self._view = view
+        items = view.items
+        if len(numpy.unique(items["example"])) < len(items):
+            items = items[numpy.argsort(items["flags"] & REJECTED, kind="stable")]
+        self._view = TokenView(view.store, items, view.max_length)
 
     def __len__(self) -> int:
         return len(self._view)

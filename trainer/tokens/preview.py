@@ -41,7 +41,6 @@ from trainer.tokens.token_store import (
     ITEM,
     PLAIN,
     REFUSED,
-    REJECTED,
     TokenizedRow,
     item_of,
     sides_of,
@@ -185,7 +184,7 @@ class Previewer:
             items = store.items
         if method.rows == "pairs" and (both := paired(items)).size:
             items = both
-        each = 1 + bool((items["flags"] & REJECTED != 0).any() and (numpy.bincount(items["example"]) > 1).any())
+        each = 2 if paired(items).size else 1
         rows = len(examples)
         if request.bad_rows == "skip":
             suspicious = numpy.flatnonzero(index_of(examples.folder)["flags"] & SUSPICIOUS)

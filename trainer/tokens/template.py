@@ -59,6 +59,8 @@ class Rendered:
     done: frozenset[Code] = frozenset()
     """The codes of emulated template features, and of warnings about the row."""
     plain: bool = False
+    owners: tuple[int, ...] = ()
+    """The place of the turn that each range belongs to."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ class ChatTemplate:
         else:
             with time_limit(self.model_name, example.row):
                 made = self._conversation(example)
-            made = replace(made, spans=marked_spans(self.marks, made.text, made.spans, example))
+            turns = [example.messages[place] for place in made.owners]
+            made = replace(made, spans=marked_spans(self.marks, made.text, made.spans, turns))
         noticed = set(made.done)
         if self._holds_special(example):
             noticed.add(Code.ROWS_HOLD_SPECIAL)
@@ -185,9 +188,11 @@ class ChatTemplate:
             text, marked = self.renderer.render_marked(messages, tools, example.row)
             answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
             wanted = {places[index] for index in trained}
-            spans = [span for owner, span in turns.owned(text, marked, answers) if owner in wanted]
+            owned = [(span, owner) for owner, span in turns.owned(text, marked, answers) if owner in wanted]
+            spans = [span for span, _ in owned]
             stops = any(end in text[start:stop] for start, stop in spans for end in self.ends)
-            return Rendered(text, spans, stops=stops or not spans, done=frozenset(done))
+            owners = tuple(next(index for index in trained if places[index] == owner) for _, owner in owned)
+            return Rendered(text, spans, stops=stops or not spans, done=frozenset(done), owners=owners)
         found = [turns.place(places[index]) for index in trained]
         text, spans = turns.text, [span for span, _ in found if span is not None]
         ends = all(ended for span, ended in found if span is not None)
@@ -198,7 +203,8 @@ class ChatTemplate:
             start, _ = spans[-1]
             text = text.rstrip() + self.tokenizer.eos_token
             spans[-1] = (start, len(text))
-        return Rendered(text, spans, len(spans) == len(found), ends, done=frozenset(done))
+        owners = tuple(index for index, (span, _) in zip(trained, found, strict=True) if span is not None)
+        return Rendered(text, spans, len(spans) == len(found), ends, done=frozenset(done), owners=owners)
 
     def _plain(self, text: str) -> Rendered:
         begin, end = self.text_begin, self.tokenizer.eos_token or ""

@@ -36,7 +36,7 @@ class Means:
     def add(self, batches: Sequence[Metrics]) -> None:
         # One transfer from the device for all values.
         entries = [(name, *measured) for metrics in batches for name, measured in metrics.items()]
-        totals = torch.stack([total.double() for _, total, _ in entries]).tolist() if entries else []
+        totals = torch.stack([total.float() for _, total, _ in entries]).tolist() if entries else []
         for (name, _, count), total in zip(entries, totals, strict=True):
             self.sums[name] = self.sums.get(name, 0.0) + total
             self.counts[name] = self.counts.get(name, 0) + count

@@ -75,7 +75,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
         config.model_name, config.model_revision, folder.home, functools.partial(_tell_download, log, stop)
     )
     _warn_of_base(attempt, files)
-    template = load_template(files, config.model_name).with_marks(Marks.of_run(config))
+    template = load_template(files, config.model_name).with_marks(Marks.of(config))
     if not stops_by_itself(template):
         end = {"token": template.end, "value": template.end_id}
         attempt.warn(Problem.warning(Code.END_NOT_EOS, model=config.model_name, **end))
@@ -185,8 +185,12 @@ def _begin_with(attempt: AttemptContext) -> None:
     shape, lora = settings_of(folder.first_adapter, config.adapter_name_or_path), config.lora
     targets = shape.target_modules if isinstance(shape.target_modules, str) else sorted(shape.target_modules or [])
     asked = (lora.r, lora.lora_alpha, lora.use_rslora, lora.use_dora)
-    if asked != (shape.r, shape.lora_alpha, shape.use_rslora, shape.use_dora) or (
-        isinstance(lora.target_modules, list) and sorted(lora.target_modules) != targets
+    layers = shape.layers_to_transform or []
+    layers = [layers] if isinstance(layers, int) else sorted(layers)
+    if (
+        asked != (shape.r, shape.lora_alpha, shape.use_rslora, shape.use_dora)
+        or lora.layers_to_transform not in ([], layers)
+        or (isinstance(lora.target_modules, list) and sorted(lora.target_modules) != targets)
     ):
         kept_shape = {"r": shape.r, "lora_alpha": shape.lora_alpha, "target_modules": targets}
         attempt.warn(Problem.warning(Code.ADAPTER_SETTINGS, **kept_shape))

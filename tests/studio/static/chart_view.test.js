@@ -53,7 +53,8 @@ test("a run's metrics are curves of its method, and new points are appended to e
   const all = { x: [1] };
   extend(all, { x: [2], metrics: { kl: [3] } });
   extend(all, { x: [3], metrics: { kl: [4] } });
-  assert.deepEqual(all, { x: [1, 2, 3], metrics: { kl: [3, 4] } });
+  extend(all, { x: [4], metrics: {} });
+  assert.deepEqual(all, { x: [1, 2, 3, 4], metrics: { kl: [null, 3, 4, null] } });
 });
 
 test("a part in detail has its metrics too", () => {

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -40,6 +41,10 @@ ASKED, GOOD, BAD = said("user", "q"), said("assistant", "a"), said("assistant", 
             "rejected": {"from": "gpt", "value": "b"},
         },
         {"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: b"},
+        {"prompt": "q", "messages": [ASKED, GOOD], "chosen": [ASKED, GOOD], "rejected": [ASKED, BAD]},
+        {"prompt": "q\n", "chosen": [ASKED, GOOD], "rejected": [ASKED, BAD]},
+        {"prompt": "\n\nHuman: q\n\nAssistant:", "chosen": " a", "rejected": " b\n"},
+        {"prompt": "q", "chosen": json.dumps([ASKED, GOOD]), "rejected": json.dumps([ASKED, BAD])},
     ],
 )
 def test_each_way_to_write_a_pair_gives_the_same_two_conversations(values: dict[str, Any]) -> None:
@@ -112,3 +117,23 @@ def test_a_label_says_whether_an_answer_is_desired(mark: dict[str, object], labe
     assert isinstance(example, Example)
     assert example.label is label
     assert Example.model_validate(example.to_record()) == example
+
+
+def test_the_system_turn_of_the_answers_stays_where_the_prompt_has_none() -> None:
+    system = said("system", "Be brief.")
+    example = made({"prompt": "q", "chosen": [system, ASKED, GOOD], "rejected": [system, ASKED, BAD]})
+    assert isinstance(example, Example), example
+    assert [turn.role for turn in example.prompt] == ["system", "user"]
+
+
+def test_alpacas_input_and_history_belong_to_the_prompt_of_a_pair() -> None:
+    example = made({"instruction": "Do", "input": "data", "history": [["x", "y"]], "chosen": "a", "rejected": "b"})
+    assert isinstance(example, Example), example
+    assert [(turn.content, turn.train) for turn in example.prompt] == [("x", False), ("y", False), ("Do\ndata", False)]
+
+
+def test_a_label_judges_the_last_answer_alone() -> None:
+    turns = [ASKED, GOOD, said("user", "and?"), BAD]
+    example = made({"messages": turns, "label": False})
+    assert isinstance(example, Example), example
+    assert [turn.train for turn in example.messages] == [False, False, False, True]

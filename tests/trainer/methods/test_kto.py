@@ -79,3 +79,10 @@ def test_a_batch_of_only_bad_answers_has_no_figures_of_good_ones(tiny_model: Pat
     metrics = method.loss(model, method.collate(bad), 4).metrics
     assert {"rewards/rejected", "kl"} <= metrics.keys()
     assert "rewards/chosen" not in metrics
+
+
+def test_a_single_answer_has_nothing_to_be_compared_with(tiny_model: Path) -> None:
+    method = method_of(FineTuneConfig(method="kto"))
+    batch = method.collate(answers()[:1])
+    assert "mismatched" not in batch
+    assert "kl" not in method.loss(model_of(tiny_model), batch, 1).metrics

@@ -54,3 +54,13 @@ def test_batches_of_a_step_share_the_mean_over_its_pairs(tiny_model: Path) -> No
     alone = [float(method.loss(model, batch, 2).loss) for batch in batches]
     together = [float(method.loss(model, batch, 4).loss) for batch in batches]
     assert sum(together) == pytest.approx(sum(alone) / 2, rel=1e-6)
+
+
+def test_an_answer_of_probability_one_has_a_finite_gradient() -> None:
+    import torch
+
+    from trainer.methods.orpo import _log1mexp
+
+    certain = torch.tensor([0.0, -1e-9, -1.0], requires_grad=True)
+    _log1mexp(certain).sum().backward()
+    assert torch.isfinite(certain.grad).all()

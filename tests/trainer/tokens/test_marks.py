@@ -21,7 +21,7 @@ def trained(tiny_model: Path, template: str, example: Example, **settings: objec
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = template
-    marks = Marks.of_run(FineTuneConfig(**settings))  # type: ignore[arg-type]
+    marks = Marks.of(FineTuneConfig(**settings))  # type: ignore[arg-type]
     made = ChatTemplate(tokenizer, "tiny").with_marks(marks).tokens(example)
     return str(tokenizer.decode(made.ids[made.trained]))
 
@@ -69,3 +69,17 @@ def test_pairs_are_compared_by_their_answers_alone(tiny_model: Path) -> None:
     example = asked(content="Four.")
     settings = {"method": "dpo", "assistant_only_loss": False}
     assert trained(tiny_model, THINKS, example, **settings) == "Four.<|im_end|>"
+
+
+def test_each_turn_loses_its_own_reasoning(tiny_model: Path) -> None:
+    talk = [("Let me compute.", "4"), ("Let me compute. 2+2=4, times 3 is 12.", "12"), ("I think so.", "think")]
+    turns = [
+        message
+        for thought, answer in talk
+        for message in (
+            Message(role="user", content="q"),
+            Message(role="assistant", content=answer, reasoning=thought, train=True),
+        )
+    ]
+    found = trained(tiny_model, THINKS, Example(messages=tuple(turns), row=1), train_on_reasoning=False)
+    assert found == "4<|im_end|>12<|im_end|>think<|im_end|>"

@@ -61,4 +61,5 @@ def test_single_answers_say_whether_they_are_desired(home: Home, tiny_model: Pat
     from trainer.tokens.pairs import JudgedView
 
     view, _ = views(home, tiny_model, 512, "truncate")
-    assert [one["desirable"] for one in JudgedView(view)] == [True, False] * 3
+    # The two answers to a prompt are apart: KTO compares answers to different prompts.
+    assert [one["desirable"] for one in JudgedView(view)] == [True] * 3 + [False] * 3
