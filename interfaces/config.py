@@ -367,7 +367,7 @@ def _method_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     """Check the settings that some methods can't use."""
     method = method_of(config)
     if method.least_batch > 1 and config.packing:
-        yield Problem.error(Code.VALUES_CONFLICT, field="method", other="packing")
+        yield Problem.error(Code.VALUE_INVALID, field="packing", value="true", expected="no_packing_for_kto")
     elif method.least_batch > config.per_device_train_batch_size:
         found = {"value": str(config.per_device_train_batch_size), "expected": "two_for_kto"}
         yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)

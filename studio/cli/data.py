@@ -121,6 +121,14 @@ def preview(
         tell_row(shown)
 
 
+def _method_for(home: Home, dataset: str) -> str:
+    """Return a method that trains on such rows, because pairs are counted as pairs."""
+    from studio.datasets.library import describe
+
+    unfit = describe(home, dataset).unfit_for("sft", "stop")
+    return str((unfit.change or {}).get("method", "sft")) if unfit else "sft"
+
+
 @data.command()
 def stats(
     file: FileArgument, model: ModelOption, max_length: Annotated[int, typer.Option("--max-length", min=16)] = 1024,
@@ -148,7 +156,7 @@ def stats(
     dataset = _added(place, file, column, sample_by, quiet=as_json)
     request = StatsRequest(
         dataset=dataset, max_length=max_length, batch=batch, accumulation=accumulation, share=share, budget=budget,
-        long_rows=long_rows, whole=not sample,
+        long_rows=long_rows, whole=not sample, method=_method_for(place, dataset),
     )  # fmt: skip
     with _Bar(quiet=as_json) as tell:
         found = _asked(place, model, request, TokenStats, tell, 6 * 3600.0)

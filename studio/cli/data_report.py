@@ -55,11 +55,25 @@ def tell_report(folder: DatasetFolder, report: DatasetReport) -> None:
 
 
 def tell_row(shown: ShownRow) -> None:
-    """Print one row as a model sees it, with the trained text marked by color, or by brackets without color."""
+    """Print one row as a model sees it; of a pair, both answers."""
+    if shown.rejected is None:
+        tell_side(shown, avoided=shown.label is False)
+        return
+    print("Chosen answer:")
+    tell_side(shown)
+    print("\nRejected answer:")
+    tell_side(shown.rejected, avoided=True)
+
+
+def tell_side(shown: ShownRow, avoided: bool = False) -> None:
+    """Print a conversation as a model sees it, with the trained text marked by color, or by brackets without color.
+
+    `avoided` answers are those that are made less likely.
+    """
     console = Console(highlight=False, soft_wrap=True)
     text = Text()
     for index, token in enumerate(shown.tokens):
-        style = "black on green" if token.trained else "dim"
+        style = ("black on red" if avoided else "black on green") if token.trained else "dim"
         if index >= shown.max_length:
             style = "strike dim"
         # Without color, brackets mark what is trained on.
@@ -68,6 +82,9 @@ def tell_row(shown: ShownRow) -> None:
         piece = plain(token.text, keep="\n\t")
         text.append(piece if console.color_system else f"{'[[' if begins else ''}{piece}{']]' if ends else ''}", style)
     console.print(text)
+    if avoided:
+        print(f"\n{shown.length} tokens, {shown.trained} of them made less likely")
+        return
     stop = shown.stop
     fates = {
         "trained": "is trained on",

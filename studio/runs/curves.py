@@ -210,7 +210,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         code=problem.code.value if problem else "",
         fix=(problem.change or {}) if problem else {},
         evidence=last_lines(history.folder.log, EVIDENCE_LINES) if problem else [],
-        warnings=[sentence(warning, language) for warning in history.warnings],
+        warnings=list(dict.fromkeys(sentence(warning, language) for warning in history.warnings)),
         reading=_reading(history, state, language),
         samples=pairs_of(history.samples),
         adapter=history.folder.adapter.is_dir(),

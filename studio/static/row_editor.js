@@ -73,11 +73,16 @@ export class RowEditor {
     const select = make("select", { "aria-label": texts.turn_role }, ...options);
     const tick = make("input", { type: "checkbox" });
     tick.checked = train && role === "assistant";
-    const trained = make("label", { class: "fs-check", hidden: role !== "assistant" }, tick, texts.trained_on);
+    const trained = make(
+      "label",
+      { class: "fs-check", hidden: rejected || role !== "assistant" },
+      tick,
+      texts.trained_on,
+    );
     const area = make("textarea", { rows: Math.min(8, 2 + content.split("\n").length), "aria-label": texts.turn_content, spellcheck: "true" }); // prettier-ignore
     area.value = content;
     select.addEventListener("change", () => {
-      trained.hidden = select.value !== "assistant";
+      trained.hidden = rejected || select.value !== "assistant";
       tick.checked = select.value === "assistant";
     });
     const remove = () => {

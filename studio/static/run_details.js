@@ -14,7 +14,7 @@ const SETTLED_MS = 300;
 export function checkpointList(texts, path) {
   const body = make("tbody");
   const hidden = make("th", { scope: "col" }, make("span", { class: "fs-hidden" }, texts.download_adapter));
-  const head = heads(texts.step, texts.validation_loss, texts.size_column);
+  const head = heads(texts.step, texts.validation_loss, texts.on_disk);
   head.append(hidden);
   const element = make("div", {}, scrolling(texts.checkpoints, make("table", {}, make("thead", {}, head), body)));
   let shown = "";

@@ -193,7 +193,7 @@ export class TokenPreview {
     this.previous.disabled = to === 0;
     this.next.disabled = to + 1 >= row.rows;
     const { texts } = this;
-    const sides = row.rejected ? [make("h4", {}, texts.side_chosen), ...this.shown(row), make("h4", {}, texts.side_rejected), ...this.shown(row.rejected)] : this.shown(row); // prettier-ignore
+    const sides = row.rejected ? [make("h4", {}, texts.side_chosen), ...this.shown(row), make("h4", {}, texts.side_rejected), ...this.shown({ ...row.rejected, label: false })] : this.shown(row); // prettier-ignore
     this.tokens.replaceChildren(...sides);
     this.tokens.scrollTop = 0;
     this.notes.replaceChildren(...this.notesOf(row).map((text) => make("li", {}, text)));
@@ -202,6 +202,7 @@ export class TokenPreview {
   /** The tokens of a row, or of one of its answers. @param {Row} row @returns {HTMLElement[]} */
   shown(row) {
     const shown = row.tokens.slice(0, SHOWN_TOKENS).map((token, index) => this.token(token, index, row.max_length));
+    if (row.label === false) for (const token of shown) token.classList.add("fs-avoided");
     const left = row.tokens.length - SHOWN_TOKENS;
     const more = left > 0 ? [make("em", {}, ` ${fill(this.texts.more_tokens, { count: number(left) })}`)] : [];
     return [...shown, ...more];
@@ -222,14 +223,16 @@ export class TokenPreview {
     const { texts } = this;
     if (row.rejected) {
       const named = (/** @type {string} */ side, /** @type {Row} */ one) => this.notesOf(one).map((text) => `${side}: ${text}`); // prettier-ignore
-      return [...named(texts.side_chosen, { ...row, rejected: null }), ...named(texts.side_rejected, row.rejected)];
+      const rejected = { ...row.rejected, label: false };
+      return [...named(texts.side_chosen, { ...row, rejected: null }), ...named(texts.side_rejected, rejected)];
     }
-    const judged = row.label === null ? [] : [row.label ? texts.label_desired : texts.label_undesired];
+    const judged = row.label ? [texts.label_desired] : [];
+    const stop = row.stop.token ? fill(texts[`stop_${row.stop.fate}`], { token: row.stop.token }) : texts.stop_none;
     const facts = { row: row.row, line: row.line ?? "–", length: number(row.length), trained: number(row.trained) };
     return [
       ...judged,
       fill(texts.row_facts, facts),
-      row.stop.token ? fill(texts[`stop_${row.stop.fate}`], { token: row.stop.token }) : texts.stop_none,
+      row.label === false ? texts.learned_away : stop,
       ...(row.cut ? [fill(texts.row_cut, { cut: number(row.cut), max: number(row.max_length) })] : []),
       ...row.remarks,
     ];

@@ -26,7 +26,7 @@ def test_a_method_is_proposed_for_what_the_rows_hold() -> None:
         ({"method": "dpo", "dpo": {"loss_type": "exo_pair"}}, "dpo.label_smoothing"),
         ({"method": "orpo", "long_rows": "split"}, "long_rows"),
         ({"method": "kto", "per_device_train_batch_size": 1}, "per_device_train_batch_size"),
-        ({"method": "kto", "packing": True}, "method"),
+        ({"method": "kto", "packing": True}, "packing"),
         ({"method": "dop"}, "method"),
         ({"dpo": {"betta": 1}}, "dpo.betta"),
     ],

@@ -170,7 +170,7 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
 def _check_layers(model: PreTrainedModel, layers: list[int]) -> None:
     count = model.config.get_text_config().num_hidden_layers
     if beyond := [layer for layer in layers if layer >= count]:
-        found = {"value": str(beyond[0]), "expected": "layer_of_model", "known": count - 1}
+        found = {"value": str(beyond[-1]), "expected": "layer_of_model", "known": count - 1}
         raise FineTuneError.of(Code.VALUE_INVALID, field="lora.layers_to_transform", **found)
 
 

@@ -18,12 +18,13 @@ from interfaces.data_files import BINARIES
 from interfaces.dataset_records import DatasetReport, RowProblem
 from interfaces.errors import FineTuneError
 from interfaces.example import Example, Message
-from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter, flags_of
+from interfaces.example_file import SUSPICIOUS, ExampleFile, ExampleWriter, RowKinds, flags_of
 from interfaces.folders import DatasetFolder
 from interfaces.problems import Code, Problem
 from interfaces.trainer_jobs import FormatPreview, JobProgress, OnProgress, ignore_progress
 from trainer.data.formats import Shape, chosen_shape, detect_shape, example_of, with_late_columns
 from trainer.data.limits import written_bytes
+from trainer.data.preferences import LABELS
 from trainer.data.reading import read_rows
 from trainer.data.rows import Row, open_data
 
@@ -78,7 +79,7 @@ class Inspection:
             "format": shape.name if shape else None,
             "columns": dict(shape.columns) if shape else {},
             "known_columns": columns,
-            "unused_columns": [column for column in columns if shape and column not in shape.columns.values()],
+            "unused_columns": self._unused(shape, writer.kinds),
             "unused_keys": dict(self._unused_keys.most_common(_MOST_KEYS)),
             "sample_by": self._sample_by,
             **counts,
@@ -91,6 +92,10 @@ class Inspection:
             "sources": [self.name],
         }
         return DatasetReport.model_validate_json(as_json(report))
+
+    def _unused(self, shape: Shape | None, holds: RowKinds) -> list[str]:
+        judged = LABELS if holds.desired or holds.undesired else set()
+        return [one for one in self._seen_columns if shape and one not in shape.columns.values() and one not in judged]
 
     def preview(self) -> None:
         """Send a preview of the first rows before reading the whole file.

@@ -24,6 +24,10 @@ _ONE_BLANK = re.compile(r" \S")
 _TURNS = re.compile(r"\s*\[\s*\{\s*['\"](role|from)['\"]")
 
 
+LABELS = set(_MARKS)
+"""The columns that say whether an answer is desired."""
+
+
 def two_sides(
     prompt: list[Message], values: dict[str, object], columns: Mapping[str, str], cells: Cells
 ) -> tuple[list[Message], list[Message]]:

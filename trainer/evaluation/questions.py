@@ -9,6 +9,7 @@ from importlib.resources import files
 import numpy
 
 from interfaces.config import FineTuneConfig
+from interfaces.dataset_records import DatasetReport
 from interfaces.errors import FineTuneError
 from interfaces.evaluations import HELD_OUT, EvaluationQuestion, EvaluationSpec
 from interfaces.example import Example, Message
@@ -42,7 +43,7 @@ def gather(folder: EvaluationFolder, spec: EvaluationSpec, config: FineTuneConfi
         examples, positions = (
             _held_out(folder, config) if spec.dataset == HELD_OUT else _of_file(folder, spec, config, rows)
         )
-        positions = _without_undesired(examples, positions, spec, rows)
+        positions = _without_undesired(examples, positions, rows)
         if spec.max_rows and len(positions) > spec.max_rows:
             generator = numpy.random.default_rng(spec.seed)
             positions = numpy.sort(generator.choice(positions, spec.max_rows, replace=False))
@@ -55,9 +56,7 @@ def gather(folder: EvaluationFolder, spec: EvaluationSpec, config: FineTuneConfi
     return rows
 
 
-def _without_undesired(
-    examples: ExampleFile, positions: Indices, spec: EvaluationSpec, rows: EvaluationRows
-) -> Indices:
+def _without_undesired(examples: ExampleFile, positions: Indices, rows: EvaluationRows) -> Indices:
     """Leave out answers that are marked as undesired: no answer should be measured by one of them.
 
     Raises:
@@ -65,10 +64,14 @@ def _without_undesired(
     """
     undesired = index_of(examples.folder)["flags"][positions] & UNDESIRED != 0
     if undesired.any():
-        counts = {"count": int(undesired.sum()), "rows": len(positions), "path": spec.dataset_name}
+        counts = {
+            "count": int(undesired.sum()),
+            "rows": len(positions),
+            "path": DatasetReport.required(examples.folder).name,
+        }
         rows.warnings.append(Problem.warning(Code.EVALUATION_LEFT_OUT, **counts))
         if undesired.all():
-            raise FineTuneError.of(Code.NOTHING_TO_EVALUATE, path=spec.dataset_name)
+            raise FineTuneError.of(Code.NOTHING_TO_EVALUATE, path=counts["path"])
     left: Indices = positions[~undesired]
     return left
 
