@@ -17,15 +17,12 @@ from trainer.data.lists import as_list
 CHOSEN, REJECTED = ("chosen", "chosen_messages"), ("rejected", "rejected_messages")
 _MARKS = {"label": {"true": True, "false": False}, "kto_tag": {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}}  # fmt: skip
 """KTO's marks in TRL and LLaMA-Factory. A label 0 or 1 could be any class, so it marks nothing."""
-
-
+LABELS = set(_MARKS)
+"""The columns that say whether an answer is desired."""
 _ONE_BLANK = re.compile(r" \S")
 """The blank with which an answer to `... Assistant:` often begins. Other leading blanks (code) belong to the answer."""
 _TURNS = re.compile(r"\s*\[\s*\{\s*['\"](role|from)['\"]")
-
-
-LABELS = set(_MARKS)
-"""The columns that say whether an answer is desired."""
+"""A cell of a table that holds turns as JSON or as Python writes them."""
 
 
 def two_sides(
@@ -48,6 +45,8 @@ def two_sides(
         shared = _shared_turns(chosen, rejected)
         if not prompt or _asks_the_same(prompt, chosen[:shared]):
             prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
+    elif prompt:  # one of them may repeat the prompt, and the other be a text
+        chosen, rejected = (side[len(prompt) :] if _same(side[: len(prompt)], prompt) else side for side in (chosen, rejected))  # fmt: skip
     for field, side, other in (("chosen", chosen, rejected), ("rejected", rejected, chosen)):
         if not side:
             code = Code.ROW_FIELD_EMPTY if other else Code.ROW_SIDES_EQUAL
@@ -84,7 +83,7 @@ def _side(values: dict[str, object], field: str, cells: Cells) -> list[Message]:
     text = cells.text(values, field, answer=True)
     if turns := transcript_of(text):
         return messages_of(turns, field, cells)
-    if _TURNS.match(text):  # a cell of a table
+    if _TURNS.match(text):
         return messages_of(as_list(text, field, "list_of_turns"), field, cells)
     text = text.rstrip()
     if _ONE_BLANK.match(text):
