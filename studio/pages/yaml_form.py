@@ -9,6 +9,7 @@ from interfaces.config import config_errors
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
+from interfaces.method_settings import METHODS
 from interfaces.problems import Problem
 from interfaces.run_config import Settings, to_yaml
 from interfaces.texts import Texts, sentence
@@ -18,6 +19,7 @@ from studio.datasets.library import find_dataset
 PROGRAM = """from pathlib import Path
 
 from interfaces.folders import Home
+from interfaces.method_settings import METHODS
 from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.runs.supervised_trainer import SupervisedTrainer
@@ -41,7 +43,7 @@ class YamlRead:
 
 
 def yaml_of(config: Settings) -> str:
-    """Return a form's config as YAML. `schema_version` and what is empty by default are left out."""
+    """Return a form's config as YAML, without what says nothing about the run."""
     return to_yaml(_filled_in(config))
 
 
@@ -52,8 +54,9 @@ def python_of(config: Settings, home: Home) -> str:
 
 
 def _filled_in(config: Settings) -> Settings:
-    """Leave out what is empty by default."""
-    return {name: value for name, value in config.items() if value not in ("", [], {}) and name != "schema_version"}
+    """Leave out what is empty by default, and the settings of other methods."""
+    unused = {"schema_version", *METHODS} - {config.get("method")}
+    return {name: value for name, value in config.items() if value not in ("", [], {}) and name not in unused}
 
 
 def read_yaml(

@@ -105,6 +105,12 @@ def test_what_is_empty_is_left_out() -> None:
     assert shown["lora"]["r"] == PRESETS[PRESET]().lora.r
 
 
+def test_only_the_chosen_methods_settings_are_written() -> None:
+    written = yaml.safe_load(yaml_of(of_form(method="dpo", dpo__beta=0.2)))
+    assert written["dpo"]["beta"] == 0.2
+    assert not {"sft", "orpo", "kto"} & written.keys()
+
+
 def test_python_program_starts_the_forms_run(home: Home, rows_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = FakeFineTuneService()
     monkeypatch.setattr("studio.runs.supervised_trainer.SupervisedTrainer", lambda: service)
