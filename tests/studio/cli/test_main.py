@@ -353,7 +353,9 @@ def test_foreign_config_starts_run_and_lists_unused_settings(
     assert "template: the model's own chat template is used" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "finished"
     assert "'--from llamafactory' converts it" in refused(finetune("train", config, home=home))
-    other = config_file(tmp_path, {**theirs, "stage": "dpo"})
-    assert "stage: dpo, which can't be converted" in refused(
-        finetune("train", other, "--from", "llamafactory", home=home)
-    )
+    for stage, said in (
+        ("ppo", "stage: ppo, which can't be converted"),
+        ("dpo", "doesn't suit the method dpo: 8 of its 8 rows have no rejected answer"),
+    ):
+        other = config_file(tmp_path, {**theirs, "stage": stage})
+        assert said in refused(finetune("train", other, "--from", "llamafactory", home=home))
