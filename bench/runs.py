@@ -96,7 +96,7 @@ def write_rows(path: Path, draw: random.Random, longest: int, rows: int, kind: s
             file.write(json.dumps(row) + "\n")
 
 
-def draw_setting(draw: random.Random, models: dict[str, str], method: str) -> dict[str, Any]:
+def draw_setting(draw: random.Random, models: dict[str, str], method: str = "sft") -> dict[str, Any]:
     kind = draw.choice(["bf16", "fp32", "8-bit", "4-bit"])
     longest = draw.choice([96, 192, 384, 768])
     batch = draw.choice([1, 2, 4, 8]) if longest < 700 else draw.choice([1, 2, 4])
