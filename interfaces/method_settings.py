@@ -12,10 +12,6 @@ Rows = Literal["answers", "texts", "pairs", "labels"]
 """What a method trains on: conversations and texts, texts alone, a chosen and a rejected answer, or judged answers."""
 
 
-PREFERENCE_RATES = (4e-6, 1e-4)
-"""For LoRA: around 5e-6 (the alignment handbook's DPO with QLoRA) for 7B parameters, and 1e-4 for the starter model."""
-
-
 class MethodSettings(BaseModel):
     """The settings of a method, and what a run with it takes."""
 
@@ -55,13 +51,19 @@ class PretrainSettings(MethodSettings):
     rows: ClassVar[Rows] = "texts"
 
 
-class DpoSettings(MethodSettings):
+class PreferenceSettings(MethodSettings):
+    """What the methods that compare answers have in common."""
+
+    learning_rates: ClassVar[tuple[float, float]] = (4e-6, 1e-4)
+    """For LoRA: around 5e-6 (the alignment handbook's DPO with QLoRA) for 7B parameters, and 1e-4 for the starter model."""
+
+
+class DpoSettings(PreferenceSettings):
     """Direct preference optimization (arXiv:2305.18290)."""
 
     rows: ClassVar[Rows] = "pairs"
     sequences: ClassVar[int] = 2
     reference: ClassVar[int] = 2
-    learning_rates: ClassVar[tuple[float, float]] = PREFERENCE_RATES
 
     beta: float = setting(
         0.1, "How closely the model stays to the base model: higher stays closer.", "method", basic=True, gt=0, le=100
@@ -75,25 +77,23 @@ class DpoSettings(MethodSettings):
     )
 
 
-class OrpoSettings(MethodSettings):
+class OrpoSettings(PreferenceSettings):
     """Odds-ratio preference optimization (arXiv:2403.07691): fine-tuning on the chosen answer, away from the rejected."""
 
     rows: ClassVar[Rows] = "pairs"
     sequences: ClassVar[int] = 2
-    learning_rates: ClassVar[tuple[float, float]] = PREFERENCE_RATES
 
     beta: float = setting(
         0.1, "Weight of the odds-ratio loss beside the loss of the chosen answer.", "method", basic=True, gt=0, le=100
     )
 
 
-class KtoSettings(MethodSettings):
+class KtoSettings(PreferenceSettings):
     """Kahneman-Tversky optimization (arXiv:2402.01306): from single answers, each desired or not."""
 
     rows: ClassVar[Rows] = "labels"
     reference: ClassVar[int] = 2
     unlearned: ClassVar[int] = 1
-    learning_rates: ClassVar[tuple[float, float]] = PREFERENCE_RATES
 
     beta: float = setting(
         0.1, "How closely the model stays to the base model: higher stays closer.", "method", basic=True, gt=0, le=100

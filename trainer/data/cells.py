@@ -21,6 +21,7 @@ _OPEN_ENDS = {
     "[": "bracket_open",
     "{": "bracket_open",
 }
+_ONE_BLANK = re.compile(r" \S")
 _CUT_MARKS = ("[truncated]", "<truncated>", "...(truncated)", "[cut]", "(truncated)")
 
 
@@ -110,6 +111,15 @@ class Cells:
         else:
             return
         self.warn(Code.ROW_ANSWER_CUT, field, reason=reason)
+
+
+def without_edges(answer: str) -> str:
+    """Remove the blanks at the end of an answer, and a single one at its beginning, as in OpenAI's older files.
+
+    Other leading blanks (code) belong to the answer.
+    """
+    trimmed = answer.rstrip()
+    return trimmed[1:] if _ONE_BLANK.match(trimmed) else trimmed
 
 
 def _may_hold_odd(value: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from interfaces.errors import FineTuneError
 from interfaces.example import Example, Message
 from interfaces.problems import Code, Problem
-from trainer.data.cells import Cells, RowError
+from trainer.data.cells import Cells, RowError, without_edges
 from trainer.data.conversations import (
     LISTED_TOOLS,
     ROLE_KEYS,
@@ -49,8 +49,6 @@ _OPTIONAL = {
     "tools": ("tools", "functions"),
 }
 _TEXT = ("text", "content", "document")
-_ONE_BLANK = re.compile(r" \S")
-"""The leading space of completions in OpenAI's older files. Other leading blanks (code) belong to the answer."""
 _SPEAKERS = {"customer", "client", "agent", "support", "operator", "representative", "bot", "chatbot"}
 KNOWN = (
     "messages", "conversations", "instruction + output", "prompt + completion", "question + answer",
@@ -224,9 +222,7 @@ def _pair(values: dict[str, object], columns: Mapping[str, str], cells: Cells) -
         answer = answer.removeprefix("Assistant:").strip() or answer
         messages.append(Message(role="assistant", content=answer, train=True))
         return _with_rest(messages, columns["prompt"], values, columns, cells)
-    answer = cells.text(values, columns["completion"], answer=True).rstrip()
-    if _ONE_BLANK.match(answer):
-        answer = answer[1:]
+    answer = without_edges(cells.text(values, columns["completion"], answer=True))
     messages += [Message(role="user", content=question), Message(role="assistant", content=answer, train=True)]
     return _with_rest(messages, columns["prompt"], values, columns, cells)
 

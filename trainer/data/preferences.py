@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from interfaces.example import Message
 from interfaces.problems import Code
-from trainer.data.cells import Cells, RowError
+from trainer.data.cells import Cells, RowError, without_edges
 from trainer.data.conversations import TEXT_KEYS, message_of, messages_of, transcript_of
 from trainer.data.lists import as_list
 
@@ -19,8 +19,6 @@ _MARKS = {"label": {"true": True, "false": False}, "kto_tag": {"true": True, "fa
 """KTO's marks in TRL and LLaMA-Factory. A label 0 or 1 could be any class, so it marks nothing."""
 LABELS = set(_MARKS)
 """The columns that say whether an answer is desired."""
-_ONE_BLANK = re.compile(r" \S")
-"""The blank with which an answer to `... Assistant:` often begins. Other leading blanks (code) belong to the answer."""
 _TURNS = re.compile(r"\s*\[\s*\{\s*['\"](role|from)['\"]")
 """A cell of a table that holds turns as JSON or as Python writes them."""
 
@@ -85,10 +83,7 @@ def _side(values: dict[str, object], field: str, cells: Cells) -> list[Message]:
         return messages_of(turns, field, cells)
     if _TURNS.match(text):
         return messages_of(as_list(text, field, "list_of_turns"), field, cells)
-    text = text.rstrip()
-    if _ONE_BLANK.match(text):
-        text = text[1:]
-    return [Message(role="assistant", content=text, train=True)]
+    return [Message(role="assistant", content=without_edges(text), train=True)]
 
 
 def _shared_turns(chosen: list[Message], rejected: list[Message]) -> int:
