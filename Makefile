@@ -121,7 +121,7 @@ soak-faults: $(READY)  ## 200 kills and 200 TERMs of the trainer, 100 of the stu
 	@FAULT_KILLS=200 FAULT_METHOD_KILLS=100 $(SOAK) tests/faults/test_trainer_kills.py
 	@FAULT_POWER_LOSSES=50 $(SOAK) tests/faults/test_power_losses.py
 	@FAULT_FULL_DISKS=50 FAULT_BAD_WRITES=50 $(SOAK) tests/faults/test_bad_disks.py
-	@FAULT_STOPS=50 $(SOAK) tests/faults/test_stops.py
+	@FAULT_STOPS=50 FAULT_METHOD_STOPS=9 $(SOAK) tests/faults/test_stops.py
 	@FAULT_STUDIO_KILLS=100 FAULT_PID_REUSES=20 $(SOAK) tests/faults/test_studio_kills.py
 
 clean:  ## Remove .venv and caches; runs, datasets and models stay

@@ -1,6 +1,6 @@
 """How far the estimate of whole runs is off: settings drawn at random, each a real run of `finetune train`, on this CPU.
 
-python bench/runs.py [--settings 24] [--method sft] [--seed N] [--steps 8] [--starter FOLDER] [--json FILE]
+python bench/runs.py [--settings 24] [--method sft] [--tuning lora] [--seed N] [--steps 8] [--starter FOLDER] [--json FILE]
 
 A run's measured peak stands beside its estimate with its own rows, as its page and `finetune doctor` show them; nothing is
 corrected by earlier runs. The models are the starter and Qwen2-shaped random ones with its tokenizer. Afterwards it is
@@ -96,8 +96,12 @@ def write_rows(path: Path, draw: random.Random, longest: int, rows: int, kind: s
             file.write(json.dumps(row) + "\n")
 
 
-def draw_setting(draw: random.Random, models: dict[str, str], method: str = "sft") -> dict[str, Any]:
-    kind = draw.choice(["bf16", "fp32", "8-bit", "4-bit"])
+def draw_setting(
+    draw: random.Random, models: dict[str, str], method: str = "sft", tuning: str = "lora"
+) -> dict[str, Any]:
+    kind = draw.choice(
+        ["bf16", "fp32", "8-bit", "4-bit"] if tuning == "lora" else ["bf16", "bf16", "fp32", "no masters"]
+    )
     longest = draw.choice([96, 192, 384, 768])
     batch = draw.choice([1, 2, 4, 8]) if longest < 700 else draw.choice([1, 2, 4])
     return {
@@ -105,7 +109,7 @@ def draw_setting(draw: random.Random, models: dict[str, str], method: str = "sft
         "per_device_train_batch_size": max(batch, METHODS[method]().least_batch),
         "gradient_accumulation_steps": draw.choice([1, 2]), "gradient_checkpointing": draw.random() < 0.4,
         "bf16": kind != "fp32", "load_in_8bit": kind == "8-bit", "load_in_4bit": kind == "4-bit",
-        "lora": {"r": draw.choice([4, 16, 64])},
+        "lora": {"r": draw.choice([4, 16, 64])}, "tuning": tuning, "master_weights": kind != "no masters",
     }  # fmt: skip
 
 
@@ -154,6 +158,7 @@ def main() -> None:
     parser.add_argument(
         "--method", default="sft", choices=METHODS, help="the learning of short rows is looked at for sft"
     )
+    parser.add_argument("--tuning", default="lora", choices=["lora", "full"])
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 20))
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--starter", type=Path, default=Home.of(None, os.environ).starter)
@@ -165,7 +170,7 @@ def main() -> None:
         models = make_models(Path(place), options.starter)
         home = fresh_home(Path(place), "drawn", options.starter)
         for number in range(options.settings):
-            record = run(home, draw_setting(draw, models, options.method), options.steps, draw)
+            record = run(home, draw_setting(draw, models, options.method, options.tuning), options.steps, draw)
             records.append(record)
             config, error = record["config"], record["estimated"] / record["measured"] - 1
             kind = kind_of(config)
@@ -178,7 +183,7 @@ def main() -> None:
                 options.json.write_text(json.dumps(records))
         errors = [record["estimated"] / record["measured"] - 1 for record in records]
         print(f"median {statistics.median(map(abs, errors)):.1%}, from {min(errors):+.1%} to {max(errors):+.1%}")
-        if options.method != "sft":
+        if options.method != "sft" or options.tuning != "lora":
             return
         home = fresh_home(Path(place), "short", options.starter)
         short = {

@@ -31,7 +31,7 @@ def settings_table() -> str:
     for name, field in fields():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         default = field.get_default(call_default_factory=True)
-        shown = f"`{default}`" if default not in ("", []) else "empty"
+        shown = f"`{default}`" if default not in ("", [], {}) else "empty"
         lines.append(f"| `{name}` | {shown} | {extra.get('unit', '')} | {field.description} |")
     lines += [
         "",

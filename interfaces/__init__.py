@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interfaces.config import FineTuneConfig, config_problems
+    from interfaces.config import FineTuneConfig
     from interfaces.device import Device
     from interfaces.errors import FineTuneError
     from interfaces.example import Example, Message
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from interfaces.lora_settings import LoraSettings
     from interfaces.presets import PresetConfigs
     from interfaces.problems import Code, Problem
+    from interfaces.validation import config_problems
 
 _HOME_OF = {
     "Code": "problems",
@@ -42,7 +43,7 @@ _HOME_OF = {
     "Problem": "problems",
     "RunFolder": "folders",
     "TrainingResult": "finetune",
-    "config_problems": "config",
+    "config_problems": "validation",
 }
 __all__ = [
     "Code",

@@ -90,6 +90,8 @@ class ChatModelSettings(BaseModel):
 
     config: FineTuneConfig
     gguf: str = ""
+    written: int = 0
+    """When a model in a run's folder was last written, in nanoseconds: a child with older weights isn't asked again."""
 
 
 class SpeakerRequest(BaseModel):

@@ -6,14 +6,15 @@ the run's record are all derived from `FineTuneConfig`. Names are transformers' 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from interfaces.lora_settings import LoraSettings, setting
 from interfaces.method_settings import (
+    FULL_RATES,
     METHODS,
     DpoSettings,
     KtoSettings,
@@ -22,8 +23,6 @@ from interfaces.method_settings import (
     OrpoSettings,
     SftSettings,
 )
-from interfaces.problems import Code, Problem
-from interfaces.validation import problems_of
 
 SCHEMA_VERSION = 1
 STARTER = "starter"
@@ -51,6 +50,12 @@ class FineTuneConfig(BaseModel):
     method: Method = setting(
         "sft",
         "How to train: sft learns the answers, pretrain plain text; dpo and orpo learn from a chosen and a rejected answer, kto from good and bad ones.",
+        "method",
+        basic=True,
+    )
+    tuning: Literal["lora", "full"] = setting(
+        "lora",
+        "lora trains a small adapter, full all weights of the model: several times the memory, and a result as large as the model.",
         "method",
         basic=True,
     )
@@ -182,6 +187,13 @@ class FineTuneConfig(BaseModel):
     learning_rate: float = setting(
         2e-4, "Step size of each update. Too high diverges; too low learns little.", "training", "", True, gt=0, le=1
     )
+    embedding_learning_rate: float = setting(
+        0.0,
+        "Learning rate of embeddings and head, where they are trained; 0 uses learning_rate. A tenth of it is usual.",
+        "training",
+        ge=0,
+        le=1,
+    )
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
         setting("linear", "Learning-rate schedule.", "training")
     )
@@ -195,7 +207,7 @@ class FineTuneConfig(BaseModel):
     optim: Literal["adamw_torch_fused", "adamw_torch", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"] = setting(
         "adamw_torch_fused", "The optimizer, by its name in transformers.", "training"
     )
-    weight_decay: float = setting(0.0, "Weight decay of the adapter's weights.", "training", ge=0, le=1)
+    weight_decay: float = setting(0.0, "Weight decay of the trained weights.", "training", ge=0, le=1)
     max_grad_norm: float = setting(1.0, "Clips the gradient norm; 0 disables clipping.", "training", ge=0)
     neftune_noise_alpha: float = setting(
         0.0, "Noise added to the embeddings (arXiv:2310.05914); 0 disables it, 5 is typical.", "training", ge=0, le=100
@@ -208,7 +220,7 @@ class FineTuneConfig(BaseModel):
         ge=0,
     )
     load_best_model_at_end: bool = setting(
-        False, "Keep the adapter with the best validation loss instead of the one from the last step.", "training"
+        False, "Keep the weights with the best validation loss instead of those from the last step.", "training"
     )
     seed: int = setting(
         42, "The same seed gives the same data order and the same split.", "training", ge=0, le=2**32 - 1
@@ -229,6 +241,11 @@ class FineTuneConfig(BaseModel):
         "auto", "Use bfloat16 precision; auto uses it if it is faster on the device.", "memory"
     )
     fp16: bool = setting(False, "Use float16 precision, for GPUs without bfloat16 support.", "memory")
+    master_weights: bool = setting(
+        True,
+        "Full fine-tuning in bfloat16: the optimizer updates 32-bit copies of the weights. Off: less memory, but small updates are rounded away.",
+        "memory",
+    )
     cpu_threads: int = setting(0, "CPU threads to use; 0 means one per core.", "memory", "threads", ge=0, le=1024)
 
     logging_steps: int = setting(1, "Log every N optimizer steps.", "saving", "steps", ge=1)
@@ -295,6 +312,14 @@ class FineTuneConfig(BaseModel):
         return value
 
 
+def learning_rates(config: FineTuneConfig) -> tuple[float, float]:
+    """Return the lowest and highest usual learning rate of the config's method."""
+    least, most = METHODS[config.method].learning_rates
+    if config.tuning == "lora":
+        return least, most
+    return float(f"{least * FULL_RATES[0]:.3g}"), float(f"{most * FULL_RATES[1]:.3g}")
+
+
 def method_of(config: FineTuneConfig) -> MethodSettings:
     """Return the settings of the config's method, which may have none of its own."""
     found: MethodSettings | None = getattr(config, config.method, None)
@@ -322,57 +347,3 @@ def token_budget(config: FineTuneConfig) -> int:
     if not config.packing and config.method != "pretrain":
         return 0
     return config.max_tokens_per_batch or config.per_device_train_batch_size * config.max_length
-
-
-def config_problems(config: Mapping[str, object]) -> list[Problem]:
-    """Return all problems of `config` together; an empty list means that it is valid.
-
-    Warnings are included: `validate_config` looks only for errors.
-    """
-    try:
-        checked = FineTuneConfig.model_validate(config)
-    except ValidationError as error:
-        return problems_of(error, [*FineTuneConfig.model_fields, *(name for name, _ in fields())])
-    return list(_conflicts(checked))
-
-
-def config_errors(config: Mapping[str, object]) -> list[Problem]:
-    """Return the problems that block a start."""
-    return [problem for problem in config_problems(config) if problem.severity == "error"]
-
-
-def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
-    """Check rules across fields. These can't be validators, because a preset's fields are set one after the other."""
-    if not config.dataset or (isinstance(config.dataset, str) and not config.dataset.strip()):
-        yield Problem.error(Code.VALUE_MISSING, field="dataset")
-    if config.load_in_8bit and config.load_in_4bit:
-        yield Problem.error(Code.VALUES_CONFLICT, field="load_in_8bit", other="load_in_4bit")
-    if config.bf16 is True and config.fp16:
-        yield Problem.error(Code.VALUES_CONFLICT, field="bf16", other="fp16")
-    if config.fp16 and not config.lora.autocast_adapter_dtype:
-        found = {"value": "False", "expected": "true_with_fp16"}
-        yield Problem.error(Code.VALUE_INVALID, field="lora.autocast_adapter_dtype", **found)
-    if token_budget(config) and 0 < config.max_tokens_per_batch < config.max_length:
-        found = {"value": str(config.max_tokens_per_batch), "expected": "at_least_max_length"}
-        yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", **found, known=config.max_length)
-    yield from _method_conflicts(config)
-    measures = config.validation_split or config.validation_dataset
-    needs_measures = config.early_stopping_patience or config.load_best_model_at_end
-    if needs_measures and not (config.eval_steps and measures):
-        needs = "eval_steps" if measures else "validation_split"
-        yield Problem.error(Code.VALUE_MISSING, field=needs)
-
-
-def _method_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
-    """Check the settings that some methods can't use."""
-    method = method_of(config)
-    if method.least_batch > 1 and config.packing:
-        yield Problem.error(Code.VALUE_INVALID, field="packing", value="true", expected="no_packing_for_kto")
-    elif method.least_batch > config.per_device_train_batch_size:
-        found = {"value": str(config.per_device_train_batch_size), "expected": "two_for_kto"}
-        yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)
-    if method.rows == "pairs" and config.long_rows == "split":
-        found = {"value": repr(config.long_rows), "expected": "no_split_of_pairs"}
-        yield Problem.error(Code.VALUE_INVALID, field="long_rows", **found)
-    if config.dpo.loss_type == "exo_pair" and config.method == "dpo" and not config.dpo.label_smoothing:
-        yield Problem.error(Code.VALUE_INVALID, field="dpo.label_smoothing", value="0", expected="above_0_for_exo")

@@ -261,9 +261,24 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def model(self) -> Path:
+        """The whole model, which is the result of full fine-tuning."""
+        return self.path / "model"
+
+    @property
+    def result(self) -> Path:
+        """What the run has made so far: its model, or its adapter. It may not be there yet."""
+        return self.model if self.model.is_dir() else self.adapter
+
+    @property
     def first_adapter(self) -> Path:
         """A copy of the adapter that this run started from; missing if the run started with a new adapter."""
         return self.path / "first-adapter"
+
+    @property
+    def first_model(self) -> Path:
+        """The place of a model of another run that this run started from; missing if it started from another model."""
+        return self.path / "first-model"
 
     @property
     def estimate(self) -> Path:

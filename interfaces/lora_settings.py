@@ -35,11 +35,27 @@ class LoraSettings(BaseModel):
     target_modules: str | list[str] = setting(
         "all-linear", "Which layers get an adapter: all-linear, or a list of layer names.", "lora", min_length=1
     )
+    rank_pattern: dict[str, int] = setting(
+        {},
+        "Other ranks for some layers, such as down_proj: 64, q_proj: 8; empty for r in all of them.",
+        "lora",
+        max_length=100,
+    )
+    alpha_pattern: dict[str, float] = setting(
+        {}, "Other scalings (lora_alpha) for some layers, such as down_proj: 128; empty for one in all of them.", "lora",
+        max_length=100,
+    )  # fmt: skip
     layers_to_transform: list[int] = setting(
         [],
         "Layers that get an adapter: numbers from 0, or ranges such as 8-15; empty for all.",
         "lora",
         max_length=1000,
+    )
+    modules_to_save: list[str] = setting(
+        [],
+        "Layers trained as a whole beside the adapter, such as embed_tokens and lm_head, for new words; large.",
+        "lora",
+        max_length=20,
     )
     loraplus_lr_ratio: float = setting(
         1.0,
@@ -76,6 +92,26 @@ class LoraSettings(BaseModel):
                 raise ValueError("layer_numbers")
             found |= set(range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1))
         return sorted(found)
+
+    @field_validator("rank_pattern", "alpha_pattern", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        """Read 'down_proj: 64, q_proj: 8'."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition(":") for part in value.split(",") if part.strip()]
+        found = {name.strip(): number.strip() for name, _, number in pairs}
+        if len(found) < len(pairs):
+            raise ValueError("layers_with_numbers")
+        return found
+
+    @field_validator("rank_pattern", "alpha_pattern")
+    @classmethod
+    def _names_and_numbers(cls, value: dict[str, float]) -> dict[str, float]:
+        # PEFT takes the names as regular expressions, which a name with dots is too.
+        if not all(re.fullmatch(r"[\w.]+", name) and 0 < number <= 4096 for name, number in value.items()):
+            raise ValueError("layers_with_numbers")
+        return value
 
     @field_validator("target_modules")
     @classmethod

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from interfaces.lora_settings import setting
 
+FULL_RATES = 0.1, 0.05
+"""The lowest and highest usual learning rates of full fine-tuning, as shares of those for LoRA: "LoRA Without Regret"
+(Schulman and Thinking Machines 2025) finds a tenth, and high rates cost more where all weights move."""
 Rows = Literal["answers", "texts", "pairs", "labels"]
 """What a method trains on: conversations and texts, texts alone, a chosen and a rejected answer, or judged answers."""
 

@@ -158,6 +158,7 @@ class Code(StrEnum):
     NOTHING_LEARNED = "nothing_learned"
     LOSS_EXPLODED = "loss_exploded"
     WARMUP_TOO_LONG = "warmup_too_long"
+    RATE_UNUSUAL = "rate_unusual"
     EARLY_STOPPING_UNREACHABLE = "early_stopping_unreachable"
     TRAINER_KILLED = "trainer_killed"
     TRAINER_ENDED = "trainer_ended"

@@ -19,7 +19,7 @@ def result_of(history: RunHistory, state: Outcome | None = None) -> TrainingResu
         "schema_version": RESULT_SCHEMA_VERSION,
         "run": folder.id,
         "state": state or _outcome(last),
-        "adapter": str(folder.adapter) if folder.adapter.is_dir() else None,
+        "adapter": str(folder.result) if folder.result.is_dir() else None,
         "steps": history.train.steps[-1] if losses else 0,
         "train_loss_first": losses[0] if losses else None,
         "train_loss_last": losses[-1] if losses else None,

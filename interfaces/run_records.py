@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from interfaces.dataset_records import Part
 from interfaces.errors import FineTuneError
-from interfaces.files import write_json
+from interfaces.files import sha256_of, write_json
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 from interfaces.records import read_as, read_record
@@ -140,21 +141,54 @@ class Lineage(BaseModel):
         write_json(folder.lineage, self.model_dump(exclude_none=True))
 
 
-def adapter_folder(run: RunFolder, step: int | None = None) -> Path:
-    """Return the folder of a run's adapter, or of the one in the checkpoint of a step.
+RESUME_STATE = frozenset({"optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"})
+"""What a resume needs of a checkpoint beside the adapter or the model."""
+OF_A_RESUME = RESUME_STATE | {"MANIFEST.json"}
+"""What a checkpoint holds beside the adapter or the model."""
+
+
+def is_whole_model(folder: Path) -> bool:
+    """Return whether a result or a checkpoint holds all weights of a model, and not an adapter."""
+    return (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file()
+
+
+def has_result(folder: Path) -> bool:
+    """Return whether a folder holds an adapter or a whole model."""
+    return (folder / "adapter_config.json").is_file() or is_whole_model(folder)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files with the weights of a result or a checkpoint."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def result_sha256(folder: Path) -> str:
+    """Return the sha256 of an adapter's weights, or of those of all shards of a model.
+
+    Raises:
+        OSError: they can't be read.
+    """
+    found = [sha256_of(path) for path in weight_files(folder)]
+    if not found:
+        raise FileNotFoundError(str(folder))
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
+
+
+def result_folder(run: RunFolder, step: int | None = None) -> Path:
+    """Return the folder of a run's adapter or model, or the checkpoint of a step.
 
     Raises:
         FineTuneError: there is none.
     """
-    place = run.adapter if step is None else run.checkpoint(step)
-    if (place / "adapter_config.json").is_file():
+    place = run.result if step is None else run.checkpoint(step)
+    if has_result(place):
         return place
     if step is None:
         raise FineTuneError.of(Code.NO_ADAPTER, run=run.id)
-    raise FineTuneError.of(Code.NO_CHECKPOINT, run=run.id, value=step, known=adapter_steps(run))
+    raise FineTuneError.of(Code.NO_CHECKPOINT, run=run.id, value=step, known=result_steps(run))
 
 
-def adapter_steps(run: RunFolder) -> list[int]:
+def result_steps(run: RunFolder) -> list[int]:
     """Return the steps whose checkpoint is kept, in order."""
-    there = (path for path in run.checkpoints.glob("step-*") if (path / "adapter_config.json").is_file())
+    there = (path for path in run.checkpoints.glob("step-*") if has_result(path))
     return sorted(int(path.name.removeprefix("step-")) for path in there)

@@ -1,14 +1,15 @@
-"""Translates pydantic errors to problems, with the expected value as sub-codes that the catalogs have in each language."""
+"""What is wrong with a config: pydantic's errors as problems with sub-codes that the catalogs have, and our own rules."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Required, TypedDict
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from interfaces.config import FineTuneConfig, fields, method_of, token_budget
 from interfaces.foreign_names import FOREIGN_NAMES
 from interfaces.problems import Code, Problem
 
@@ -90,3 +91,77 @@ def _problem_of(details: ErrorDetails, known: Sequence[str]) -> Problem:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def config_problems(config: Mapping[str, object]) -> list[Problem]:
+    """Return all problems of `config` together; an empty list means that it is valid.
+
+    Warnings are included: `validate_config` looks only for errors.
+    """
+    try:
+        checked = FineTuneConfig.model_validate(config)
+    except ValidationError as error:
+        return problems_of(error, [*FineTuneConfig.model_fields, *(name for name, _ in fields())])
+    return list(_conflicts(checked))
+
+
+def config_errors(config: Mapping[str, object]) -> list[Problem]:
+    """Return the problems that block a start."""
+    return [problem for problem in config_problems(config) if problem.severity == "error"]
+
+
+def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
+    """Check rules across fields. These can't be validators, because a preset's fields are set one after the other."""
+    if not config.dataset or (isinstance(config.dataset, str) and not config.dataset.strip()):
+        yield Problem.error(Code.VALUE_MISSING, field="dataset")
+    if config.load_in_8bit and config.load_in_4bit:
+        yield Problem.error(Code.VALUES_CONFLICT, field="load_in_8bit", other="load_in_4bit")
+    if config.bf16 is True and config.fp16:
+        yield Problem.error(Code.VALUES_CONFLICT, field="bf16", other="fp16")
+    if config.fp16 and not config.lora.autocast_adapter_dtype:
+        found = {"value": "False", "expected": "true_with_fp16"}
+        yield Problem.error(Code.VALUE_INVALID, field="lora.autocast_adapter_dtype", **found)
+    if token_budget(config) and 0 < config.max_tokens_per_batch < config.max_length:
+        found = {"value": str(config.max_tokens_per_batch), "expected": "at_least_max_length"}
+        yield Problem.error(Code.VALUE_INVALID, field="max_tokens_per_batch", **found, known=config.max_length)
+    yield from _method_conflicts(config)
+    yield from _full_conflicts(config)
+    if config.tuning == "lora" and config.lora.modules_to_save:
+        for other in ("fp16", "adapter_name_or_path"):
+            if getattr(config, other):
+                yield Problem.error(Code.VALUES_CONFLICT, field="lora.modules_to_save", other=other)
+    measures = config.validation_split or config.validation_dataset
+    needs_measures = config.early_stopping_patience or config.load_best_model_at_end
+    if needs_measures and not (config.eval_steps and measures):
+        needs = "eval_steps" if measures else "validation_split"
+        yield Problem.error(Code.VALUE_MISSING, field=needs)
+
+
+def _full_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
+    """Check the settings that full fine-tuning can't use."""
+    if config.tuning != "full":
+        return
+    for field in ("load_in_8bit", "load_in_4bit"):
+        if getattr(config, field):
+            found = {"value": "true", "expected": "not_quantized_for_full"}
+            yield Problem.error(Code.VALUE_INVALID, field=field, **found)
+    if config.fp16:
+        yield Problem.error(Code.VALUE_INVALID, field="fp16", value="true", expected="no_fp16_for_full")
+    if config.adapter_name_or_path:
+        found = {"value": repr(config.adapter_name_or_path), "expected": "no_adapter_for_full"}
+        yield Problem.error(Code.VALUE_INVALID, field="adapter_name_or_path", **found)
+
+
+def _method_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
+    """Check the settings that some methods can't use."""
+    method = method_of(config)
+    if method.least_batch > 1 and config.packing:
+        yield Problem.error(Code.VALUE_INVALID, field="packing", value="true", expected="no_packing_for_kto")
+    elif method.least_batch > config.per_device_train_batch_size:
+        found = {"value": str(config.per_device_train_batch_size), "expected": "two_for_kto"}
+        yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)
+    if method.rows == "pairs" and config.long_rows == "split":
+        found = {"value": repr(config.long_rows), "expected": "no_split_of_pairs"}
+        yield Problem.error(Code.VALUE_INVALID, field="long_rows", **found)
+    if config.dpo.loss_type == "exo_pair" and config.method == "dpo" and not config.dpo.label_smoothing:
+        yield Problem.error(Code.VALUE_INVALID, field="dpo.label_smoothing", value="0", expected="above_0_for_exo")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from interfaces.advice import checkpointing_without_estimate
-from interfaces.config import FineTuneConfig, config_errors
+from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.files import write_json
@@ -18,7 +19,17 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import Settings, read_run_config, write_run_config
 from interfaces.run_control import StopRequest
-from interfaces.run_records import Reproduction, RunMeta, SweepPoint
+from interfaces.run_records import (
+    OF_A_RESUME,
+    Reproduction,
+    RunMeta,
+    SweepPoint,
+    has_result,
+    is_whole_model,
+    result_folder,
+    result_steps,
+)
+from interfaces.validation import config_errors
 from studio.datasets.library import dataset_name, with_datasets
 from studio.evaluation.evaluations import check_gate, create_for_gate
 from studio.runs.names import next_name
@@ -69,12 +80,15 @@ class FinetuneManager:
         checked.adapter_name_or_path = self._source_of(checked.adapter_name_or_path)
         expected = self._expect(checked)
         folder = self.home.create_run()
+        checked.model_name = _kept_model(checked.model_name, folder)
         reference = checked.dataset if isinstance(checked.dataset, str) else " + ".join(checked.dataset)
         title = dataset_title or dataset_name(self.home, reference)
         validation = checked.validation_dataset
         RunMeta(
             name=checked.name or next_name(self.home, title),
-            model=checked.model_name,
+            model=Path(checked.model_name).name
+            if checked.model_name.startswith(str(folder.path))
+            else checked.model_name,
             dataset=title,
             dataset_id=reference,
             validation_id=validation,
@@ -181,12 +195,14 @@ class FinetuneManager:
         return resumed
 
     def config_for_rerun(self, task_id: str, continue_training: bool = False) -> Settings:
-        """Return a run's settings for a new run with the same start, or one that starts from its adapter.
+        """Return a run's settings for a new run with the same start, or one that starts from its adapter or model.
 
         Raises:
             FineTuneError: the run doesn't exist, or it has no adapter or checkpoint yet.
         """
         config = {key: value for key, value in self.config(task_id).items() if key != "output_dir"}
+        if continue_training and config.get("tuning") == "full":
+            return {**config, "model_name": str(self._model_of(task_id))}
         if continue_training:
             return {**config, "adapter_name_or_path": self._source_of(task_id)}
         first = self._folder(task_id).first_adapter
@@ -206,6 +222,12 @@ class FinetuneManager:
         Reproduction(of=folder.id).write(self.home.run(task))
         return task
 
+    def _model_of(self, task_id: str) -> Path:
+        """Return the whole model that a run has trained, or that of its newest checkpoint."""
+        folder = self._folder(task_id)
+        steps = result_steps(folder)
+        return result_folder(folder, None if has_result(folder.result) or not steps else steps[-1])
+
     def _source_of(self, adapter: str) -> str:
         """Return the adapter to start from, as the absolute path of a folder or the full id of a run."""
         if not adapter:
@@ -218,7 +240,11 @@ class FinetuneManager:
         elif "/" in adapter:
             raise FineTuneError.of(Code.ADAPTER_UNUSABLE, value=adapter, reason="no_such_folder")
         folder = find_run(self.home, adapter)
-        if not (folder.adapter.is_dir() or any(folder.checkpoints.glob("step-*"))):
+        if is_whole_model(folder.result):
+            raise FineTuneError.of(
+                Code.ADAPTER_UNUSABLE, value=adapter, reason="is_whole_model", seen=str(folder.result)
+            )
+        if not (folder.result.is_dir() or any(folder.checkpoints.glob("step-*"))):
             raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id)
         return folder.id
 
@@ -246,3 +272,24 @@ class FinetuneManager:
         if "/" in task_id or not folder.config.is_file():
             raise FineTuneError.of(Code.RUN_NOT_FOUND, run=task_id, path=str(self.home.runs))
         return folder
+
+
+def _kept_model(model_name: str, run: RunFolder) -> str:
+    """Keep a model of another run in this one, so that neither depends on the other; return what to train.
+
+    Hard links take no space, and keep the files when the other run is resumed, cleaned up, or deleted.
+    """
+    source, runs = Path(model_name), run.home.runs.absolute()
+    if not source.is_relative_to(runs) or not is_whole_model(source):
+        return model_name
+    owner = source.relative_to(runs).parts[0]
+    name = source.name if source.parent.name == run.first_model.name else f"{owner}-{source.name}"
+    target = run.first_model / name
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.is_file() and path.name not in OF_A_RESUME:
+            try:
+                os.link(path, target / path.name)
+            except OSError:
+                shutil.copyfile(path, target / path.name)
+    return str(target)

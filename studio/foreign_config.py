@@ -57,8 +57,7 @@ _WITHOUT = {
     "tokens": "no tokens are added to the vocabulary", "added_tokens_overrides": "no tokens are added to the vocabulary",
     "new_special_tokens": "no tokens are added to the vocabulary", "mask_history": "all answers of a conversation are trained on",
     "pissa_init": "the adapter is initialized to zero output, as in the LoRA paper",
-    "interleave_probs": "use dataset weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used and shuffled",
-    "curriculum_sampling": "rows are always shuffled", "lr_scheduler_kwargs": "the schedule's defaults are used",
+    "interleave_probs": "use dataset weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used and shuffled", "curriculum_sampling": "rows are always shuffled", "lr_scheduler_kwargs": "the schedule's defaults are used",
     "adam_beta1": "the optimizer's default is used", "adam_beta2": "the optimizer's default is used", "adam_epsilon": "the optimizer's default is used",
     "adam_beta3": "the optimizer's default is used", "cosine_min_lr_ratio": "the learning rate decays to 0", "shuffle_merged_datasets": "rows are always shuffled",
     "enable_thinking": "the model's own chat template determines this", "default_system": "the system messages in the rows are used",
@@ -105,7 +104,7 @@ def translated(values: Settings, source: str, folder: Path) -> Translation:
     if source == "llamafactory" and "lora_alpha" not in values:
         found.put("lora.lora_alpha", 2 * int(str(found.settings["lora.r"])))
     if source == "axolotl" and not values.get("adapter"):
-        found.refuse("adapter", "none", "only_lora_adapter")
+        found.put("tuning", "full")
     return found
 
 
@@ -121,8 +120,7 @@ def looks_like(values: Settings) -> str | None:
 _OFF: dict[str, tuple[Any, ...]] = {
     "train_on_inputs": (False,), "train_on_prompt": (False,), "mask_history": (False,), "trust_remote_code": (False,), "special_tokens": ({},),
     "rl": (False, ""), "chat_template": ("tokenizer_default",), "resume_from_checkpoint": (False, ""), "lora_modules_to_save": ([],),
-    "auto_resume_from_checkpoints": (False,), "early_stopping_patience": (0,), "neftune_noise_alpha": (0,), "pissa_init": (False,),
-    "lora_model_dir": ("",), "enable_thinking": (True,), "tokens": ([],),
+    "auto_resume_from_checkpoints": (False,), "early_stopping_patience": (0,), "neftune_noise_alpha": (0,), "pissa_init": (False,), "lora_model_dir": ("",), "enable_thinking": (True,), "tokens": ([],),
 }  # fmt: skip
 """Settings that have no effect with these values."""
 
@@ -140,8 +138,10 @@ def _one(found: Translation, key: str, value: Any, values: Settings, folder: Pat
         found.left[key] = "there is no equivalent setting"
 
 
-def _lora_alone(found: Translation, value: Any, *_: Any) -> None:
-    if value not in ("lora", "qlora"):
+def _tuning(found: Translation, value: Any, *_: Any) -> None:
+    if value == "full":
+        found.put("tuning", "full")
+    elif value not in ("lora", "qlora"):
         found.refuse("adapter / finetuning_type", value, "only_lora")
 
 
@@ -387,7 +387,7 @@ def _axolotl_validation(found: Translation, value: Any, _values: Settings, folde
 
 
 _SPECIAL: dict[str, Callable[..., None]] = {
-    "adapter": _lora_alone, "finetuning_type": _lora_alone, "stage": _stage, "rl": _rl, **dict.fromkeys(_OF_PREFERENCES, lambda *_: None), "train_on_inputs": _all_turns,
+    "adapter": _tuning, "finetuning_type": _tuning, "stage": _stage, "rl": _rl, **dict.fromkeys(_OF_PREFERENCES, lambda *_: None), "train_on_inputs": _all_turns,
     "train_on_prompt": _all_turns, "lora_target": _targets, "lora_target_modules": _targets, "lora_target_linear": _all_linear,
     "quantization_bit": _bits, "val_size": _share, "val_set_size": _share, "optimizer": _optimizer, "optim": _optimizer,
     "evals_per_epoch": _per_epoch("eval_steps"), "saves_per_epoch": _per_epoch("save_steps"), "eval_strategy": _eval_strategy,

@@ -6,12 +6,12 @@ import threading
 
 from pydantic import BaseModel, Field, ValidationError
 
-from interfaces.config import config_errors
 from interfaces.dotted_names import nested
 from interfaces.errors import FineTuneError
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home
 from interfaces.problems import Changes, Code
+from interfaces.validation import config_errors
 
 BUILT_IN: dict[str, Changes] = {
     "quick": {"num_train_epochs": 1.0, "lora.r": 8, "lora.lora_alpha": 16.0},

@@ -46,7 +46,7 @@ def test_every_command_of_the_readme_is_understood() -> None:
 def test_the_readme_s_config_is_a_config() -> None:
     import yaml
 
-    from interfaces.config import config_problems
+    from interfaces.validation import config_problems
 
     assert config_problems(yaml.safe_load(code_blocks(README, "yaml"))) == []
 

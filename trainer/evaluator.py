@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from interfaces.config import FineTuneConfig
 from interfaces.disk import at
@@ -24,14 +24,17 @@ from interfaces.evaluations import (
     read_questions,
 )
 from interfaces.events import Started, Warned
-from interfaces.files import sha256_of
 from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Problem
+from interfaces.run_records import is_whole_model, result_sha256
 from trainer.training.event_log import EventLog
-from trainer.training.job import AdapterJob, execute
+from trainer.training.job import ResultJob, execute
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from trainer.models.device import Compute
+    from trainer.models.model_files import ModelFiles
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ def evaluate(folder: EvaluationFolder, attempt: int, listens: bool = True) -> Pr
     return execute(folder, attempt, lambda config, events: _Evaluation(folder, config, events).execute(), listens)
 
 
-class _Evaluation(AdapterJob):
+class _Evaluation(ResultJob):
     """One attempt of an evaluation."""
 
     def __init__(self, folder: EvaluationFolder, config: FineTuneConfig, events: EventLog) -> None:
@@ -66,7 +69,7 @@ class _Evaluation(AdapterJob):
         )  # fmt: skip
         self._warn(*compute.warnings)
         self._events.phase("data")
-        sha256 = sha256_of(self._adapter / "adapter_model.safetensors")
+        sha256 = result_sha256(self._result)
         origin = EvaluationOrigin.of(self._folder)
         if origin is None or origin.adapter_sha256 != sha256:  # the first attempt, or the run has been resumed since
             self._folder.answers.unlink(missing_ok=True)
@@ -86,10 +89,7 @@ class _Evaluation(AdapterJob):
             self._events.append(Warned(problem=problem))
 
     def _compute(self, questions: list[EvaluationQuestion], compute: Compute) -> None:
-        from peft import PeftModel
-
         from trainer.evaluation.rows import Batches
-        from trainer.models.base_model import load_model
         from trainer.tokens.marks import Marks
         from trainer.tokens.tokenizer import load_template
 
@@ -101,15 +101,14 @@ class _Evaluation(AdapterJob):
         if not any(missing.values()):
             return
         self._events.phase("model")
-        model = load_model(files, self._config, compute).eval().requires_grad_(False)
         total = len(sides) * batches.total
         done = total - sum(batch.size for side in sides for batch in missing[side])
         with _Appender(self._folder.answers) as lines:
+            model = None
             for side in sides:
-                if side == "tuned":
-                    model = PeftModel.from_pretrained(
-                        model, str(self._adapter), autocast_adapter_dtype=self._config.lora.autocast_adapter_dtype
-                    ).eval()
+                if is_whole_model(self._result):
+                    model = None  # or both models would be in memory while the second one is loaded
+                model = self._model_of(side, files, compute, model)
                 for batch in missing[side]:
                     before = done
                     tell = self._teller(before, total)
@@ -117,6 +116,25 @@ class _Evaluation(AdapterJob):
                     lines.write(batch.compute(model, side, tell))
                     done += batch.size
             self._events.phase("answer", done, total, "rows")
+
+    def _model_of(self, side: Side, files: ModelFiles, compute: Compute, base: PreTrainedModel | None) -> Any:
+        """Load the model of a side. `base` is the base model if it is loaded, which an adapter is added to."""
+        from peft import PeftModel
+
+        from trainer.models.base_model import load_model
+        from trainer.models.model_files import ModelFiles
+
+        whole = side == "tuned" and is_whole_model(self._result)
+        if whole:
+            files = ModelFiles(self._result, files.portable_name, None)
+        model = base or load_model(files, self._config, compute).eval().requires_grad_(False)
+        if side == "base" or whole:
+            return model
+        lora = self._config.lora
+        adapted = PeftModel.from_pretrained(
+            model, str(self._result), autocast_adapter_dtype=lora.autocast_adapter_dtype
+        )
+        return adapted.eval()
 
     def _teller(self, before: int, total: int) -> Callable[[int], None]:
         return lambda more: self._events.phase("answer", before + more, total, "rows")

@@ -17,11 +17,13 @@ from interfaces.files import publish, remove, sha256_of, write_text
 from interfaces.folders import FULL_DISK_BYTES
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code, Problem
+from interfaces.run_records import is_whole_model
 from trainer.artifacts.export import CARD
 from trainer.training.event_log import EventLog
-from trainer.training.job import AdapterJob, execute
+from trainer.training.job import ResultJob, execute
 
 if TYPE_CHECKING:
+    from trainer.artifacts.merged_model import MergedModel
     from trainer.models.model_files import ModelFiles
     from trainer.tokens.template import ChatTemplate
 
@@ -33,7 +35,7 @@ def export(folder: ExportFolder, attempt: int, listens: bool = True) -> Problem 
     return execute(folder, attempt, lambda config, events: _Export(folder, config, events).execute(), listens)
 
 
-class _Export(AdapterJob):
+class _Export(ResultJob):
     """One attempt of an export."""
 
     def __init__(self, folder: ExportFolder, config: FineTuneConfig, events: EventLog) -> None:
@@ -62,7 +64,7 @@ class _Export(AdapterJob):
         record = ExportRecord.of(self._folder)
         if request.push and not (record and record.pushed):
             self._open_repository()
-        self._files = files = self._find_base()
+        self._files = files = self._find_files()
         if record is None or not self._target.exists():
             record = self._write(files.path)
             record.write(self._folder)
@@ -101,19 +103,32 @@ class _Export(AdapterJob):
         from trainer.artifacts.stored_weights import ADAPTER_CONFIG, base_reference, config_with_base
 
         remove(staged)  # of an earlier attempt
-        require_space(staged.parent, _size_of(self._adapter) + FULL_DISK_BYTES)
+        require_space(staged.parent, _size_of(self._result) + FULL_DISK_BYTES)
         # Checkpoints of earlier versions call their base by its path on this machine.
-        named = config_with_base(self._adapter, base_reference(self._files.portable_name))
+        named = config_with_base(self._result, base_reference(self._files.portable_name))
         replaced = {CARD: self._card(record), ADAPTER_CONFIG: named}
-        write_adapter(self._adapter, staged, self._request.name.endswith(".zip"), replaced, base)
+        write_adapter(self._result, staged, self._request.name.endswith(".zip"), replaced, base)
+
+    def _find_files(self) -> ModelFiles:
+        """Return the files of the model that was trained as a whole, or of the adapter's base model."""
+        from trainer.models.model_files import ModelFiles
+
+        if not is_whole_model(self._result):
+            return self._find_base()
+        name = self._base.name if self._base else self._config.model_name
+        return ModelFiles(self._result, name, self._base.revision if self._base else None)
+
+    def _merged(self, base: Path) -> MergedModel:
+        from trainer.artifacts.merged_model import MergedModel
+
+        return MergedModel(base, None if is_whole_model(self._result) else self._result)
 
     def _write_merged(self, base: Path, staged: Path, _record: ExportRecord) -> None:
         from trainer.artifacts.merged_folder import MergedFolder
-        from trainer.artifacts.merged_model import MergedModel
 
-        made = MergedFolder(MergedModel(base, self._adapter), self._request.quantization or "f16")
+        made = MergedFolder(self._merged(base), self._request.quantization or "f16")
         require_space(staged.parent, made.bytes - _size_of(staged) + FULL_DISK_BYTES)
-        made.write(staged, base, self._adapter, self._template(base), self._tell)
+        made.write(staged, base, self._result, self._template(base), self._tell)
 
     def _write_ollama(self, base: Path, staged: Path, record: ExportRecord) -> None:
         from trainer.artifacts.ollama_folder import write_modelfile
@@ -126,11 +141,10 @@ class _Export(AdapterJob):
 
     def _write_gguf(self, base: Path, staged: Path, record: ExportRecord) -> None:
         from trainer.artifacts.gguf_file import GGUFFile
-        from trainer.artifacts.merged_model import MergedModel
 
         remove(staged)  # of an earlier attempt
-        tokenizer = self._adapter if (self._adapter / "tokenizer.json").is_file() else base
-        file = GGUFFile(MergedModel(base, self._adapter), self._request.quantization or "f16")
+        tokenizer = self._result if (self._result / "tokenizer.json").is_file() else base
+        file = GGUFFile(self._merged(base), self._request.quantization or "f16")
         require_space(staged.parent, file.bytes + FULL_DISK_BYTES)
         file.write(staged, self._request.name.removesuffix(".gguf"), tokenizer, self._template(base), self._tell)
         record.number_formats, record.substituted = file.types, file.substituted
@@ -140,7 +154,7 @@ class _Export(AdapterJob):
         from trainer.artifacts.model_card import checkpoint_card
         from trainer.models.model_files import license_of
 
-        files, own = self._files, self._adapter / CARD
+        files, own = self._files, self._result / CARD
         card = own.read_text(encoding="utf-8") if own.is_file() else ""
         if "finetune-studio" not in card:  # there is none, or PEFT's, which says nothing
             card = checkpoint_card(
@@ -160,8 +174,8 @@ class _Export(AdapterJob):
         if self._request.kind not in ("merged", "ollama"):
             return
         write_text(self._target / CARD, self._card(record))
-        if (self._adapter / CURVE).is_file():
-            shutil.copyfile(self._adapter / CURVE, self._target / CURVE)
+        if (self._result / CURVE).is_file():
+            shutil.copyfile(self._result / CURVE, self._target / CURVE)
         record.bytes = _size_of(self._target)
         record.write(self._folder)
 
@@ -183,8 +197,8 @@ class _Export(AdapterJob):
             }
         else:
             files = {target.name: target}
-            if (self._adapter / CURVE).is_file():
-                files[CURVE] = self._adapter / CURVE
+            if (self._result / CURVE).is_file():
+                files[CURVE] = self._result / CURVE
         files[CARD] = self._card(record).encode()
         self._events.phase("push", 0, 1, "bytes")
         return push(
@@ -211,7 +225,7 @@ class _Export(AdapterJob):
         prompts = prompts_of(self._folder.home, self._config, template)
         try:
             record.proof = prove(
-                self._request, self._request.weights(self._target), self._adapter, files, self._dtype, template, prompts, ends_of(template),
+                self._request, self._request.weights(self._target), self._result, files, self._dtype, template, prompts, ends_of(template),
                 lambda done, total: self._events.phase("prove", done, total, "prompts"),
             )  # fmt: skip
         except BrokenProcessPool:

@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from interfaces.config import FineTuneConfig, config_errors
+from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.events import Failed
 from interfaces.finetune import IFineTuneService
 from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.result import result_of
+from interfaces.validation import config_errors
 from trainer.artifacts.export import export_adapter
 from trainer.training.event_log import EventLog
 from trainer.training.failures import problem_of

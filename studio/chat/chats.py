@@ -16,7 +16,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.run_config import read_run_config
-from interfaces.run_records import RunMeta, adapter_folder
+from interfaces.run_records import RunMeta, is_whole_model, result_folder
 from studio.chat.children import Asked, ChatChildren, ChildState
 from studio.chat.folder import ChatFolder, SpeakerName, TurnSoFar
 from studio.runs.state import named_run
@@ -57,7 +57,7 @@ class Chats:
         if not 1 <= len(speakers) <= MOST_SPEAKERS:
             raise FineTuneError.of(Code.VALUE_INVALID, field="speakers", value=len(speakers), expected="one_to_three")
         for speaker in speakers:
-            adapter_of(self._home, speaker)
+            loaded_for(self._home, speaker)
         return ChatFolder.create(self._home, [self._named(speaker) for speaker in speakers])
 
     def ask(self, chat: str, question: Question) -> None:
@@ -92,7 +92,10 @@ class Chats:
 
     def prepare(self, speaker: Speaker) -> None:
         """Load the model of a speaker, so that the first answer comes sooner. An error is reported when it is asked."""
-        config = base_of(self._run(speaker))
+        try:
+            config, _ = loaded_for(self._home, speaker)
+        except FineTuneError:
+            config = base_of(self._run(speaker))
 
         def load() -> None:
             with contextlib.suppress(FineTuneError):
@@ -131,11 +134,10 @@ class Chats:
     def _request(
         self, folder: ChatFolder, place: int, speaker: Speaker, question: Question
     ) -> tuple[FineTuneConfig, int, SpeakerRequest]:
-        config = base_of(self._run(speaker))
+        config, adapter = loaded_for(self._home, speaker)
         asked = SpeakerRequest(
-            file=str(folder.answers(place)), adapter=adapter_of(self._home, speaker) or "",
-            messages=folder.conversation(place, question),
-        )  # fmt: skip
+            file=str(folder.answers(place)), adapter=adapter, messages=folder.conversation(place, question)
+        )
         return config, place, asked
 
     def _answer(
@@ -187,11 +189,19 @@ def base_of(folder: RunFolder) -> FineTuneConfig:
     return FineTuneConfig(dataset="chat", **{name: getattr(config, name) for name in _OF_THE_BASE})
 
 
-def adapter_of(home: Home, speaker: Speaker) -> str | None:
-    """Return the folder of a speaker's adapter; None for the base model.
+def loaded_for(home: Home, speaker: Speaker) -> tuple[FineTuneConfig, str]:
+    """Return with which settings the child of a speaker loads its model, and the folder of the speaker's adapter.
+
+    That is empty for the base model, and for a whole model, which the child loads instead of its base.
 
     Raises:
-        FineTuneError: there is no such run, or it has no such adapter.
+        FineTuneError: there is no such run, or it has no such result.
     """
     folder = named_run(home, speaker.run)
-    return None if speaker.base else str(adapter_folder(folder, speaker.step))
+    config = base_of(folder)
+    if speaker.base:
+        return config, ""
+    place = result_folder(folder, speaker.step)
+    if is_whole_model(place):
+        return config.model_copy(update={"model_name": str(place), "model_revision": "main"}), ""
+    return config, str(place)

@@ -17,6 +17,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
+from interfaces.run_records import weight_files
 from interfaces.trainer_jobs import JobProgress
 from studio.models.facts import model_facts
 from studio.processes.supervisor import resident_bytes
@@ -94,7 +95,7 @@ class Asked:
 class ChatChildren:
     """All children of one home."""
 
-    MOST = 2
+    MOST = 3
     IDLE_SECONDS = 300.0
     TEND_SECONDS = 2.0
 
@@ -182,7 +183,20 @@ class ChatChildren:
         moved = device.kind == "cuda" and self._queue.holder_of(device_name(device)) is not None
         changes = {"device": "cpu", "fp16": False} if moved else {"device": device_name(device)}
         chosen = config.model_copy(update=changes)
-        return ChatModelSettings(config=chosen, gguf=gguf).model_dump_json(), chosen, moved
+        written = self._written(chosen)
+        return ChatModelSettings(config=chosen, gguf=gguf, written=written).model_dump_json(), chosen, moved
+
+    def _written(self, config: FineTuneConfig) -> int:
+        """Return when a run has last written the model that this config names; 0 if it is none of a run's."""
+        place = Path(config.model_name)
+        if not place.is_relative_to(self._home.runs):
+            return 0
+        return max((path.stat().st_mtime_ns for path in weight_files(place)), default=0)
+
+    def _called(self, config: FineTuneConfig) -> str:
+        """Return what a model is called on the page: one of a run by its place in the home."""
+        place = Path(config.model_name)
+        return str(place.relative_to(self._home.runs) if place.is_relative_to(self._home.runs) else config.model_name)
 
     def _take(self, config: FineTuneConfig, gguf: str) -> _Held:
         key, chosen, moved = self._place(config, gguf)
@@ -194,7 +208,7 @@ class ChatChildren:
                 child = TrainerChild(
                     ["chat", "--home", str(self._home.path), "--", key], chosen.model_name, home=self._home.path
                 )
-                held = self._children[key] = _Held(chosen.model_name, chosen.device, moved, child)
+                held = self._children[key] = _Held(self._called(chosen), chosen.device, moved, child)
             held.users += 1
             self._tend_later()
             return held

@@ -16,7 +16,7 @@ from interfaces.exports import ExportRecord, ExportRequest
 from interfaces.folders import RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
-from studio.chat.chats import adapter_of, base_of
+from studio.chat.chats import loaded_for
 from studio.chat.children import Asked, ChatChildren
 
 LOOK_SECONDS = 0.03
@@ -30,17 +30,18 @@ class ServedModel:
         Raises:
             FineTuneError: the run has no such adapter, or its config can't be read.
         """
-        self.home, self._config, self._gguf = run.home, base_of(run), str(gguf or "")
+        self.home, self._gguf = run.home, str(gguf or "")
         tuned = run.id if step is None else f"{run.id}-step-{step}"
-        self._adapters = {tuned: adapter_of(self.home, Speaker(run=run.id, step=step)) or ""}
+        self._models = {tuned: loaded_for(self.home, Speaker(run=run.id, step=step))}
         if gguf is None:
-            self._adapters.setdefault(self._config.model_name, "")
+            base = loaded_for(self.home, Speaker(run=run.id, base=True))
+            self._models.setdefault(base[0].model_name, base)
         self._children = ChatChildren(self.home)
         self._place = tempfile.TemporaryDirectory(prefix="finetune-")
 
     @property
     def names(self) -> list[str]:
-        return list(self._adapters)
+        return list(self._models)
 
     def load(self) -> None:
         """Load the model, so that the first answer comes sooner.
@@ -48,7 +49,8 @@ class ServedModel:
         Raises:
             FineTuneError: it can't be loaded, or the memory isn't sufficient.
         """
-        self._children.answer(self._config, None, gguf=self._gguf)
+        config, _ = next(iter(self._models.values()))
+        self._children.answer(config, None, gguf=self._gguf)
 
     def close(self) -> None:
         self._children.close()
@@ -65,9 +67,10 @@ class ServedModel:
             FineTuneError: the model can't be loaded, or the conversation can't be answered.
         """
         asked, written, until = Asked(), _AnswerFile(Path(self._place.name) / f"{uuid4().hex}.jsonl"), StopTexts(stops)
-        speaker = SpeakerRequest(file=str(written.path), adapter=self._adapters[name], messages=messages)
+        config, adapter = self._models[name]
+        speaker = SpeakerRequest(file=str(written.path), adapter=adapter, messages=messages)
         request = AnswerRequest(turn=1, speakers=[speaker], sampling=sampling)
-        work = asyncio.create_task(asyncio.to_thread(self._children.answer, self._config, request, asked, self._gguf))
+        work = asyncio.create_task(asyncio.to_thread(self._children.answer, config, request, asked, self._gguf))
         try:
             end = None
             while end is None:

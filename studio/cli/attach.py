@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
 from interfaces.events import Event, Stopped, Stopping
 from interfaces.finetune import TrainingResult
@@ -17,7 +16,9 @@ from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import BROKEN_RUN, Code, Problem
 from interfaces.run_config import Settings
+from interfaces.run_records import is_whole_model
 from interfaces.texts import sentence, settings_words, size
+from interfaces.validation import config_errors
 from studio.cli.console import program_name
 from studio.cli.progress import RunProgress, stopping_words
 from studio.datasets.library import with_datasets
@@ -232,13 +233,16 @@ def _print_summary(history: RunHistory, result: TrainingResult, console: Console
         resumable = isinstance(history.ending, Stopped) and history.ending.resumable
         console.print("Stopped." + (f" 'finetune resume {folder.id}' continues from here." if resumable else ""))
     if result["adapter"]:
-        console.print(f"Adapter: {result['adapter']}")
+        console.print(f"{'Model' if is_whole_model(folder.result) else 'Adapter'}: {result['adapter']}")
 
 
 def tell_next(folder: RunFolder, console: Console) -> None:
     """Print the next steps for a result."""
+    exported = ("adapter.zip", "export the adapter; its README.md explains how to load it")
+    if is_whole_model(folder.result):
+        exported = ("model.gguf --to gguf", "export the model for llama.cpp, Ollama and LM Studio")
     steps = {
-        f"{program_name()} export {folder.id} --out adapter.zip": "export the adapter; its README.md explains how to load it",
+        f"{program_name()} export {folder.id} --out {exported[0]}": exported[1],
         f"{program_name()} continue {folder.id} --set num_train_epochs=1": "continue training, as a new run",
         f"{program_name()} studio": "view the loss curve and the answers in the browser, or train on your own data",
         f"{program_name()} train my-run.yaml": "train on your own data in the terminal; README.md has an example config",

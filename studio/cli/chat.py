@@ -27,7 +27,7 @@ chat_commands = typer.Typer()
 def chat(
     run: RunArgument, home: HomeOption = None, as_json: JsonOption = False,
     base: Annotated[bool, typer.Option("--base", help="Also show the base model's answers.")] = False,
-    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Use the adapter of this checkpoint.")] = None,
+    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Use the result of this checkpoint.")] = None,
     system: Annotated[str, typer.Option("--system", help="A system prompt.")] = "",
     plain: Annotated[bool, typer.Option("--plain", help="Continue the text, without the chat template.")] = False,
     temperature: Annotated[float, typer.Option("--temperature", min=0, max=5, help="0 always takes the most likely token.")] = 0.0,

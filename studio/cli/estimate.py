@@ -67,9 +67,10 @@ def estimate(
     as_json: JsonOption = False,
 ) -> None:
     """Estimate memory and time without loading or downloading any weights. Exit code 1: too large."""
-    from interfaces.config import FineTuneConfig, config_errors
+    from interfaces.config import FineTuneConfig
     from interfaces.errors import FineTuneError
     from interfaces.problems import Code
+    from interfaces.validation import config_errors
     from studio.config_file import with_preset
     from studio.sizing.assess import assess
     from studio.sizing.devices import chosen_device, detect_devices, named_device

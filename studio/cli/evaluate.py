@@ -36,7 +36,7 @@ def evaluate(
     run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, detach: DetachOption = False,
     data: Annotated[str, typer.Option("--data", metavar="FILE", help="A file or a dataset's id; default: the rows that the run kept for validation.", callback=expanded)] = "",
     base: Annotated[bool, typer.Option("--base/--no-base", help="Evaluate the base model beside it.")] = True,
-    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Evaluate the adapter of this checkpoint.")] = None,
+    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Evaluate the result of this checkpoint.")] = None,
     general: Annotated[bool, typer.Option("--general/--no-general", help="Also ask 60 general questions, to see what was forgotten.")] = False,
     metric: Annotated[list[str] | None, typer.Option("--metric", help="exact_match, rouge_l, chrf, number_match, pattern_match, json_valid, json_schema or tool_call; may be repeated. Default: chosen by what the references look like.")] = None,
     pattern: Annotated[str | None, typer.Option("--pattern", help="A regular expression that answers have to match.")] = None,

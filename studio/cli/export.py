@@ -30,32 +30,32 @@ export_commands = typer.Typer()
 @export_commands.command()
 def export(
     run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, detach: DetachOption = False,
-    to: Annotated[str, typer.Option("--to", help="adapter, merged (a model of its own for transformers and vLLM), gguf (for llama.cpp and LM Studio) or ollama (a folder with a Modelfile).")] = "adapter",
+    to: Annotated[str, typer.Option("--to", help="adapter, merged (a model of its own for transformers and vLLM), gguf (for llama.cpp and LM Studio) or ollama (a folder with a Modelfile). Default: adapter, or merged if all weights were trained.")] = "",
     quantization: Annotated[str, typer.Option("--quantization", metavar="FORMAT", help="merged: f16, bf16 or f32. gguf, ollama: also q8_0, q6_k, q5_k_m, q4_k_m or q4_0.")] = "",
-    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Export the adapter of this checkpoint.")] = None,
+    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Export the result of this checkpoint.")] = None,
     out: Annotated[str, typer.Option("--out", metavar="PATH", help="Where to write it; an existing folder gets it under a name of its own. Default: the export's folder in the run's.", callback=expanded)] = "",
     proof: Annotated[bool, typer.Option("--proof/--no-proof", help="Load what was exported, and compare its answers to 20 prompts.")] = True,
     push: Annotated[str, typer.Option("--push", metavar="OWNER/NAME", help="Also push it, with a card, to this repository of the Hub, which is private unless --public is given.")] = "",
     public: Annotated[bool, typer.Option("--public", help="With --push: everyone may see the repository.")] = False,
     resume: Annotated[int | None, typer.Option("--resume", metavar="NUMBER", help="Continue this export, or show what is known of it.")] = None,
 ) -> None:  # fmt: skip
-    """Export a run's adapter, merged model, GGUF file, or folder for Ollama. An export waits in the queue and can be stopped and resumed."""
+    """Export a run's result as an adapter, a model, a GGUF file, or a folder for Ollama. An export waits in the queue and can be stopped and resumed."""
     from interfaces.errors import FineTuneError
     from interfaces.exports import EXPORT_KINDS, ExportRequest, Quantization
     from interfaces.problems import Code
     from studio.cli.job_progress import run_job
-    from studio.exports.exports import create, delete, named_export, state_of, submit
+    from studio.exports.exports import create, delete, kinds_of, named_export, state_of, submit
     from studio.runs.state import RunState, find_run
 
     folder = find_run(home_of(home), run)
     console = open_console(stderr=True)  # so that the first line of the output is where the files are
     if resume is not None:
-        if (to, quantization, checkpoint, out, proof, push, public) != ("adapter", "", None, "", True, "", False):
+        if (to, quantization, checkpoint, out, proof, push, public) != ("", "", None, "", True, "", False):
             raise FineTuneError.of(Code.VALUE_INVALID, field="--resume", value=str(resume), expected="without_settings")
         job = named_export(folder, resume)
     else:
         for field, value, known in (
-            ("--to", to, EXPORT_KINDS),
+            ("--to", to := to or next(iter(kinds_of(folder))), EXPORT_KINDS),
             ("--quantization", quantization or None, (*get_args(Quantization), None)),
         ):
             if value not in known:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from interfaces.problems import Problem
 
 app = typer.Typer(
-    help="Fine-tune small language models with LoRA on a single GPU or a laptop CPU.",
+    help="Fine-tune small language models on a single GPU or a laptop CPU.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -203,7 +203,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def demo(home: HomeOption = None) -> None:
-    """Train on the sample data, compare base and fine-tuned answers to held-out prompts, and show where the adapter is."""
+    """Train on the sample data, compare base and fine-tuned answers to held-out prompts, and show where the result is."""
     from studio.cli.demo import run_demo
 
     sys.exit(run_demo(manager_of(home_of(home)), open_console()))

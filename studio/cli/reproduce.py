@@ -18,7 +18,7 @@ reproduce_commands = typer.Typer()
 
 @reproduce_commands.command()
 def reproduce(run: RunArgument, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = False) -> None:
-    """Run a finished run again. Exit code 0: the adapter is bit-equal; 1: it differs, and by how much is printed."""
+    """Run a finished run again. Exit code 0: the result is bit-equal; 1: it differs, and by how much is printed."""
     from studio.cli.attach import attach, launch_or_wait
     from studio.runs.queue import device_of_run
     from studio.runs.reproduction import compare_with_original
@@ -53,9 +53,9 @@ def _lines(found: Reproduction) -> list[str]:
     difference = found.difference
     assert difference is not None
     if difference.equal:
-        lines = [f"Reproduced: all weights of the adapter are bit-equal to those of run {found.of}."]
+        lines = [f"Reproduced: all weights are bit-equal to those of run {found.of}."]
     elif difference.largest is None or difference.relative is None:
-        lines = [f"Not reproduced: the adapter has other tensors than that of run {found.of}."]
+        lines = [f"Not reproduced: the result has other tensors than that of run {found.of}."]
     else:
         lines = [
             f"Not bit-equal to run {found.of}: weights differ by up to {difference.largest:.3g}, "

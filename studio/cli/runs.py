@@ -67,7 +67,7 @@ def continue_training(
     run: RunArgument, settings: SetOption = None, home: HomeOption = None, as_json: JsonOption = False,
     detach: DetachOption = False, wait: WaitOption = False,
 ) -> None:  # fmt: skip
-    """Continue training from a run's adapter, or from its last checkpoint, as a new run."""
+    """Continue training from a run's result, or from its last checkpoint, as a new run."""
     _start_again(run, settings, home, as_json, detach, wait, continue_training=True)
 
 

@@ -30,7 +30,7 @@ for production, export the model and serve it with vLLM or llama.cpp. Ctrl-C sto
 def serve(
     run: RunArgument, home: HomeOption = None,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port; default: the first free port starting at 8000.")] = None,
-    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Use the adapter of this checkpoint.")] = None,
+    checkpoint: Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", min=0, help="Use the result of this checkpoint.")] = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="Compute the newest exported GGUF file with llama.cpp, which is faster on a processor.")] = False,
     export: Annotated[int | None, typer.Option("--export", metavar="NUMBER", min=1, help="As --gguf, with the file of this export.")] = None,
 ) -> None:  # fmt: skip

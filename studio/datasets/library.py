@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from interfaces.config import UNKNOWN_DATA, FineTuneConfig, config_errors
+from interfaces.config import UNKNOWN_DATA, FineTuneConfig
 from interfaces.data_files import BINARIES, SUFFIXES
 from interfaces.dataset_records import DatasetReport, NamedReport, RowProblem
 from interfaces.dataset_requests import FixRequest, MixRequest
@@ -29,6 +29,7 @@ from interfaces.records import read_record
 from interfaces.run_config import Settings
 from interfaces.run_records import Lineage, RunMeta
 from interfaces.trainer_jobs import AddedDataset, OnProgress, ignore_progress
+from interfaces.validation import config_errors
 from studio.processes.trainer_child import add_dataset, run_trainer
 
 MOST_BYTES = 20_000_000_000

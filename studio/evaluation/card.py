@@ -1,12 +1,13 @@
-"""The evaluation in the model card: a section of the adapter's README, replaced by each newer evaluation."""
+"""The evaluation in the model card: a section of the result's README, replaced by each newer evaluation."""
 
 from __future__ import annotations
 
 import re
 
 from interfaces.evaluations import HELD_OUT, EvaluationSpec
-from interfaces.files import sha256_of, write_text
+from interfaces.files import write_text
 from interfaces.job_folders import EvaluationFolder
+from interfaces.run_records import result_sha256
 from interfaces.texts import texts
 from studio.evaluation.scoring import EvaluationResult, MetricResult
 from studio.evaluation.statistics import Interval
@@ -16,14 +17,10 @@ _SECTION = re.compile(rf"\n*{BEGIN}.*?{END}\n*", re.DOTALL)
 
 
 def update_card(folder: EvaluationFolder, spec: EvaluationSpec, result: EvaluationResult) -> None:
-    """Put an evaluation of a run's result in the card of its adapter. Nothing happens if that has changed since."""
-    adapter = folder.run.adapter
-    card = adapter / "README.md"
-    if (
-        spec.step is not None
-        or not card.is_file()
-        or sha256_of(adapter / "adapter_model.safetensors") != result.adapter_sha256
-    ):
+    """Put an evaluation of a run's result in its card. Nothing happens if the result has changed since."""
+    place = folder.run.result
+    card = place / "README.md"
+    if spec.step is not None or not card.is_file() or result_sha256(place) != result.adapter_sha256:
         return
     before = card.read_text(encoding="utf-8")
     rest = _SECTION.sub("\n", before).rstrip("\n")

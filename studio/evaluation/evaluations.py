@@ -17,12 +17,11 @@ from referencing.jsonschema import DRAFT202012
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.evaluations import HELD_OUT, EvaluationSpec, GateOutcome
-from interfaces.files import sha256_of
 from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code, Problem
 from interfaces.run_config import read_run_config
-from interfaces.run_records import adapter_folder
+from interfaces.run_records import result_folder, result_sha256, weight_files
 from studio.datasets.library import dataset_name, describe, ensure_dataset
 from studio.evaluation.card import update_card
 from studio.evaluation.conditions import FORGETTING, conditions, needs_probe
@@ -222,12 +221,13 @@ def _references(schema: object) -> Iterator[str]:
 
 def _is_outdated(run: RunFolder, step: int | None, result: EvaluationResult) -> bool:
     try:
-        adapter = adapter_folder(run, step) / "adapter_model.safetensors"
-        return _hash_of(adapter, adapter.stat().st_mtime_ns) != result.adapter_sha256
+        place = result_folder(run, step)
+        changed = tuple(path.stat().st_mtime_ns for path in weight_files(place))
+        return _hash_of(place, changed) != result.adapter_sha256
     except (FineTuneError, OSError):
         return False  # it is gone, and what it could do is still known
 
 
 @lru_cache(maxsize=256)
-def _hash_of(path: Path, _changed: int) -> str:
-    return sha256_of(path)
+def _hash_of(place: Path, _changed: tuple[int, ...]) -> str:
+    return result_sha256(place)

@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 from interfaces.errors import FineTuneError
-from interfaces.exports import QUANTIZATIONS, ExportRecord, ExportRequest
+from interfaces.exports import QUANTIZATIONS, ExportKind, ExportRecord, ExportRequest, Quantization
 from interfaces.files import remove
 from interfaces.folders import RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
-from interfaces.run_records import RunMeta, adapter_folder
+from interfaces.run_config import read_run_config
+from interfaces.run_records import RunMeta, result_folder
 from studio.runs.jobs import JobState, delete_job, job_state, submit_job
 
 _MOST_OF_A_NAME = 60
@@ -50,7 +51,11 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
         raise FineTuneError.of(Code.VALUE_INVALID, field="public", value="true", expected="with_push")
     if request.push and request.kind == "adapter" and request.out.endswith(".zip"):
         raise FineTuneError.of(Code.VALUE_INVALID, field="out", value=repr(request.out), expected="no_zip_to_push")
-    adapter_folder(run, request.step)
+    result_folder(run, request.step)
+    if request.kind not in (kinds := kinds_of(run)):
+        raise FineTuneError.of(
+            Code.VALUE_INVALID, field="kind", value=repr(request.kind), expected="no_adapter_to_export", known=", ".join(kinds)
+        )  # fmt: skip
     checked = request.model_copy(update={"quantization": chosen, "created": round(time.time(), 3)})
     name = file_name(run, checked)
     if request.out:
@@ -65,6 +70,12 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
     folder = ExportFolder.create(run)
     checked.model_copy(update={"name": name}).write(folder)
     return folder
+
+
+def kinds_of(run: RunFolder) -> dict[ExportKind, tuple[Quantization, ...]]:
+    """Return what a run can be exported as, each with its number formats: full fine-tuning has no adapter."""
+    whole = read_run_config(run).get("tuning") == "full"
+    return {kind: formats for kind, formats in QUANTIZATIONS.items() if not (whole and kind == "adapter")}
 
 
 def file_name(run: RunFolder, request: ExportRequest) -> str:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from interfaces.config import FineTuneConfig, fields
 from interfaces.dotted_names import flat, nested
+from interfaces.method_settings import METHODS
 from interfaces.run_config import Settings
 from interfaces.texts import texts
 
@@ -58,6 +59,21 @@ NO_EFFECT: dict[str, Callable[[Settings], bool]] = {
 def without_effect(config: Settings) -> list[str]:
     """Return the settings of a form that have no effect with its other settings."""
     return [name for name, is_idle in NO_EFFECT.items() if is_idle(config)]
+
+
+def unused_parts(config: Settings) -> set[str]:
+    """Return the settings, or groups of settings, that belong to another method or another kind of tuning."""
+    return set(METHODS) - {config.get("method")} | {"lora" if config.get("tuning") == "full" else "master_weights"}
+
+
+def unused(config: Settings) -> list[str]:
+    """Return the same as dotted names, of all settings of the form."""
+    parts = unused_parts(config)
+    if config.get("tuning") == "full":  # what it refuses is hidden, unless it is there to be refused
+        parts |= {
+            name for name in ("adapter_name_or_path", "load_in_8bit", "load_in_4bit", "fp16") if not config.get(name)
+        }
+    return [name for name, _ in fields() if name.partition(".")[0] in parts]
 
 
 def controls(language: str) -> list[Control]:
@@ -126,6 +142,8 @@ def to_widget(control: Control, value: Any) -> Any:
         return "\n".join(value)
     if control.kind == "choice":
         return str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {one:g}" for name, one in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -140,8 +158,8 @@ def from_widgets(values: Settings, language: str = "en") -> Settings:
             value = control.default
         elif control.kind == "lines" and isinstance(value, str):
             value = [line.strip() for line in value.splitlines() if line.strip()]
-        elif value == "" and isinstance(control.default, list):
-            value = []
+        elif value == "" and isinstance(control.default, list | dict):
+            value = type(control.default)()
         elif control.kind == "choice" and value in ("true", "false"):
             value = value == "true"
         config[control.name] = value

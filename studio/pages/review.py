@@ -6,19 +6,19 @@ import json
 import math
 from dataclasses import dataclass, field
 
-from interfaces.config import FineTuneConfig, config_errors, config_problems, method_of, token_budget
+from interfaces.config import FineTuneConfig, learning_rates, token_budget
 from interfaces.disk import require_space
 from interfaces.dotted_names import flat
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
-from interfaces.method_settings import METHODS
 from interfaces.problems import Changes, Code, Problem
 from interfaces.run_config import Settings
 from interfaces.texts import Texts, sentence
+from interfaces.validation import config_errors, config_problems
 from studio.datasets.library import dataset_name, describe
 from studio.finetune_manager import SPACE_BYTES
 from studio.models.facts import model_facts
-from studio.pages.form import HIDDEN, without_effect
+from studio.pages.form import HIDDEN, unused, without_effect
 from studio.pages.yaml_form import python_of, yaml_of
 
 
@@ -72,9 +72,15 @@ def form_facts(home: Home, config: Settings, found: Review, changed: Settings) -
         "batch": config["per_device_train_batch_size"], "accumulation": config["gradient_accumulation_steps"],
         "budget": 0 if config_errors(config) else token_budget(FineTuneConfig.model_validate(config)),
         "bad_rows": config["bad_rows"], "long_rows": config["long_rows"], "seed": config["seed"],
-        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": found.fields, "cure": found.cure, "usual": {name: settings.learning_rates for name, settings in METHODS.items()}, "changed": changed, "idle": without_effect(config), "yaml": yaml_of(config), "python": python_of(config, home),
+        "validation_split": config["validation_split"], "validation_dataset": config["validation_dataset"], "problems": found.fields, "cure": found.cure, "usual": usual_rates(config), "unused": unused(config), "changed": changed, "idle": without_effect(config), "yaml": yaml_of(config), "python": python_of(config, home),
     }  # fmt: skip
     return json.dumps(facts)
+
+
+def usual_rates(config: Settings) -> tuple[float, float]:
+    """Return the usual learning rates of a form's method and tuning."""
+    known = {name: config[name] for name in ("method", "tuning")}
+    return learning_rates(FineTuneConfig.model_validate(known))
 
 
 def escaped(text: str) -> str:
@@ -132,14 +138,19 @@ def _unusual(config: FineTuneConfig, words: Texts) -> list[str]:
     """Return a remark on a learning rate that is valid but probably a mistake, such as one for full fine-tuning."""
     if not _usual_rate(config):
         return []
-    least, most = method_of(config).learning_rates
-    named = {"method": config.method, "least": f"{least:g}", "most": f"{most:g}"}
+    least, most = learning_rates(config)
+    named = {
+        "method": config.method,
+        "tuning": words[f"tuning_{config.tuning}"],
+        "least": f"{least:g}",
+        "most": f"{most:g}",
+    }
     return [words.of("rate_unusual", rate=f"{config.learning_rate:g}", **named)]
 
 
 def _usual_rate(config: FineTuneConfig) -> Changes:
     """Return the middle of the method's usual learning rates, if the config's is outside; else nothing."""
-    least, most = method_of(config).learning_rates
+    least, most = learning_rates(config)
     return {} if least <= config.learning_rate <= most else {"learning_rate": float(f"{math.sqrt(least * most):.0e}")}
 
 
@@ -147,7 +158,7 @@ def _plan(home: Home, config: FineTuneConfig, words: Texts) -> str:
     budget, turns = token_budget(config), config.gradient_accumulation_steps
     ready = words.of(
         "ready_packed" if budget else "ready",
-        model=config.model_name, method=config.method, data=dataset_name(home, str(config.dataset)), epochs=f"{config.num_train_epochs:g}",
+        model=config.model_name, method=f"{config.method}, {words[f'tuning_{config.tuning}']}", data=dataset_name(home, str(config.dataset)), epochs=f"{config.num_train_epochs:g}",
         batch=config.per_device_train_batch_size * turns, tokens=budget * turns,
     )  # fmt: skip
     adapter = config.adapter_name_or_path

@@ -14,7 +14,7 @@ from studio.pages.review import changed_from
 from studio.sizing.calibration import estimate_of_run
 from studio.sizing.devices import detect_devices, usable_device
 
-IN_THE_HEADER = ("method", "learning_rate", "lora.r", "num_train_epochs", "max_length")
+IN_THE_HEADER = ("method", "tuning", "learning_rate", "lora.r", "num_train_epochs", "max_length")
 KNOWN_OF_IMPORTED = ("lora.r", "lora.lora_alpha", "lora.use_rslora", "lora.use_dora", "lora.target_modules")
 """What an adapter from elsewhere says of its training."""
 
@@ -56,10 +56,11 @@ def settings_of(folder: RunFolder) -> RunSettings:
     theirs = changed_from(PRESETS[preset](), FineTuneConfig.model_validate(config).model_dump())
     imported = whole["dataset"] == UNKNOWN_DATA
     known = KNOWN_OF_IMPORTED if imported else tuple(whole)
+    of_the_other = "lora.r" if whole["tuning"] == "full" else "tuning"
     return RunSettings(
         imported=imported,
         model=str(whole["model_name"]), dataset="" if imported else dataset_name(folder.home, str(whole["dataset"])),
-        header={name: whole[name] for name in IN_THE_HEADER if name in known}, preset=preset,
+        header={name: whole[name] for name in IN_THE_HEADER if name in known and name != of_the_other}, preset=preset,
         yaml=to_yaml({name: config[name] for name in ("model_name", "lora")} if imported else config),
         differences=[Difference(name=name, value=whole[name], preset=value) for name, value in theirs.items() if name in known],
     )  # fmt: skip

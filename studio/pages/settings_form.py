@@ -34,14 +34,15 @@ def name_form(words: Texts, language: str) -> dict[str, Component]:
 
 
 def method_form(words: Texts, language: str, start: Settings) -> dict[str, Component]:
-    """Create the choice of the training method, and the basic settings of each method."""
-    chosen, *others = [one for one in controls(language) if one.group == OF_THE_METHOD and one.basic]
-    choices = [(words[f"method_{name}"], name) for name in chosen.choices]
+    """Create the choices of the training method and of what is trained, and the basic settings of each method."""
+    method, tuning, *others = [one for one in controls(language) if one.group == OF_THE_METHOD and one.basic]
+    boxes: dict[str, Component] = {}
     with gr.Row(elem_classes="fs-basic"):
-        box = gr.Dropdown(
-            choices, label=chosen.label, info=chosen.help, value=start[chosen.name], elem_id="cfg-method", min_width=220
-        )
-        return {chosen.name: box, **{control.name: _widget(control, start[control.name]) for control in others}}
+        for chosen in (method, tuning):
+            choices = [(words[f"{chosen.name}_{name}"], name) for name in chosen.choices]
+            named = {"label": chosen.label, "info": chosen.help, "elem_id": f"cfg-{chosen.name}", "min_width": 220}
+            boxes[chosen.name] = gr.Dropdown(choices, value=start[chosen.name], **named)
+        return {**boxes, **{control.name: _widget(control, start[control.name]) for control in others}}
 
 
 def basic_form(language: str, start: Settings) -> dict[str, Component]:

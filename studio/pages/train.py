@@ -186,7 +186,8 @@ def preset_choices() -> list[tuple[str, str]]:
 def numbers_of(config: FineTuneConfig) -> str:
     bits = "4-bit" if config.load_in_4bit else "8-bit" if config.load_in_8bit else "16-bit"
     batch = f"{config.per_device_train_batch_size} x {config.gradient_accumulation_steps}"
-    return f"{bits}, max_length {config.max_length}, {batch}, r {config.lora.r}"
+    rank = "full" if config.tuning == "full" else f"r {config.lora.r}"
+    return f"{bits}, max_length {config.max_length}, {batch}, {rank}"
 
 
 def new_form(home: Home, preset: str, language: str) -> Settings:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import pprint
 from dataclasses import dataclass
 
-from interfaces.config import config_errors
 from interfaces.device import Device
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
-from interfaces.method_settings import METHODS
 from interfaces.problems import Problem
 from interfaces.run_config import Settings, to_yaml
 from interfaces.texts import Texts, sentence
+from interfaces.validation import config_errors
 from studio.config_file import line_of, parse_config, with_preset
 from studio.datasets.library import find_dataset
+from studio.pages.form import unused_parts
 
 PROGRAM = """from pathlib import Path
 
 from interfaces.folders import Home
-from interfaces.method_settings import METHODS
 from studio.datasets.library import with_datasets
 from studio.finetune_manager import FinetuneManager
 from studio.runs.supervised_trainer import SupervisedTrainer
@@ -54,9 +53,9 @@ def python_of(config: Settings, home: Home) -> str:
 
 
 def _filled_in(config: Settings) -> Settings:
-    """Leave out what is empty by default, and the settings of other methods."""
-    unused = {"schema_version", *METHODS} - {config.get("method")}
-    return {name: value for name, value in config.items() if value not in ("", [], {}) and name not in unused}
+    """Leave out what is empty by default, and the settings that aren't used."""
+    left_out = {"schema_version", *unused_parts(config)}
+    return {name: value for name, value in config.items() if value not in ("", [], {}) and name not in left_out}
 
 
 def read_yaml(

@@ -213,7 +213,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         warnings=list(dict.fromkeys(sentence(warning, language) for warning in history.warnings)),
         reading=_reading(history, state, language),
         samples=pairs_of(history.samples),
-        adapter=history.folder.adapter.is_dir(),
+        adapter=history.folder.result.is_dir(),
     )
 
 

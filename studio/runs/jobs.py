@@ -12,7 +12,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import JobFolder, jobs_of
 from interfaces.problems import Code, Problem
 from interfaces.run_control import StopRequest
-from interfaces.run_records import adapter_folder
+from interfaces.run_records import result_folder
 from studio.processes.launcher import launcher_of
 from studio.runs.diagnosis import problem_of_run
 from studio.runs.queue import RunQueue
@@ -62,7 +62,7 @@ def submit_job(folder: JobFolder, step: int | None) -> None:
     if not state.is_over:
         raise FineTuneError.of(Code.RUN_ACTIVE, run=folder.id, state=state.value)
     require_known(folder.run)
-    adapter_folder(folder.run, step)
+    result_folder(folder.run, step)
     wait_until_gone(folder)
     RunQueue(folder.home).submit(folder)
 

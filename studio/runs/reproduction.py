@@ -8,7 +8,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import RunFolder
 from interfaces.problems import Code
 from interfaces.run_config import Settings
-from interfaces.run_records import Lineage, Reproduction, adapter_folder
+from interfaces.run_records import Lineage, Reproduction, result_folder
 from interfaces.trainer_jobs import AdapterDifference
 from studio.processes.trainer_child import run_trainer
 from studio.runs.state import RunState, run_state
@@ -25,7 +25,7 @@ def require_reproducible(run: RunFolder) -> Lineage:
     state = run_state(run)
     if state is not RunState.FINISHED:
         raise FineTuneError.of(Code.NOT_REPRODUCIBLE, run=run.id, state=state.value)
-    adapter_folder(run)
+    result_folder(run)
     lineage = Lineage.of(run)
     if lineage is None:
         raise FineTuneError.of(Code.LINEAGE_MISSING, run=run.id)
@@ -52,7 +52,7 @@ def compare_with_original(run: RunFolder) -> Reproduction | None:
     if found is None or found.difference is not None or run_state(run) is not RunState.FINISHED:
         return found if found and found.difference else None
     original = run.home.run(found.of)
-    arguments = ["compare-adapters", "--", str(adapter_folder(original)), str(adapter_folder(run))]
+    arguments = ["compare-adapters", "--", str(result_folder(original)), str(result_folder(run))]
     difference = run_trainer(arguments, AdapterDifference, seconds=_SECONDS, subject=run.id)
     before, after = Lineage.of(original), Lineage.of(run)
     conditions = dict(_differing(before, after)) if before and after else {}

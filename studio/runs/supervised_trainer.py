@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
 from interfaces.events import read_tail
 from interfaces.finetune import IFineTuneService, TrainingResult
@@ -16,6 +15,7 @@ from interfaces.problems import Code
 from interfaces.result import result_of
 from interfaces.run_config import Settings
 from interfaces.trainer_jobs import WrittenPath
+from interfaces.validation import config_errors
 from studio.processes.launcher import Launcher, launcher_of
 from studio.processes.trainer_child import run_trainer
 from studio.runs.diagnosis import problem_of_run

@@ -117,7 +117,8 @@ class Calibration:
 
 def variant_name(config: FineTuneConfig) -> str:
     bits = "4" if config.load_in_4bit else "8" if config.load_in_8bit else "16"
-    return f"{bits} bits{', recomputed' if config.gradient_checkpointing is True else ''}"
+    recomputed = ", recomputed" if config.gradient_checkpointing is True else ""
+    return f"{bits} bits{recomputed}{', all weights' if config.tuning == 'full' else ''}"
 
 
 def estimate_of_run(folder: RunFolder) -> RunEstimate | None:

@@ -8,11 +8,14 @@ their sources, and their measured errors.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from interfaces.config import FineTuneConfig, method_of
 from interfaces.device import Device
 from interfaces.dotted_names import with_changes
+from interfaces.kernel_sizes import OPTIMIZER_BYTES, checkpoint_bytes
+from interfaces.lora_settings import LoraSettings
 from interfaces.problems import Changes
 from interfaces.run_config import Settings
 from studio.models.architecture import STORED_BYTES, Architecture, Linear
@@ -30,13 +33,18 @@ GAPS = {"cpu": 0.5, "cuda": 0.06, "mps": 0.1}
 """Fragmentation: the allocator's overhead beyond a step's tensors, as a share of them."""
 GAPS_RECOMPUTED = 0.5
 """The share of the memory saved by recomputation that stays as fragmentation in the C library's heap on a CPU."""
+GAPS_OF_GRADIENTS = 0.4
+"""Fragmentation between the gradients of all layers' weights on a CPU, as a share of them: measured (docs/estimate.md)."""
 MAPPED_BYTES = 1 << 25
 NARROW_GAPS = 0.75
 """The share of a CPU's fragmentation between tensors of the hidden size; the rest is between those of the MLP."""
 PARTS = (
-    "weights", "file", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantized", "fragmentation", "process",
+    "weights", "file", "master_weights", "reference", "adapter", "gradients", "optimizer", "activations", "attention", "logits", "dequantized", "fragmentation", "process",
 )  # fmt: skip
 """The parts of the memory, in display order."""
+TABLES = {"embeddings": {"embed_tokens", "wte", "embed_in", "word_embeddings"}, "head": {"lm_head", "embed_out"}}
+"""The names of embeddings and head in models."""
+BITSANDBYTES = ("adamw_8bit", "paged_adamw_8bit")
 NF4_BLOCK, NESTED_BLOCK = 64, 256
 MATRICES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 _QKV = {"q_proj", "k_proj", "v_proj"}
@@ -46,10 +54,6 @@ FUSED = {
     "dense_h_to_4h": {"up_proj"}, "dense_4h_to_h": {"down_proj"}, "w1": {"gate_proj"}, "w2": {"down_proj"}, "w3": {"up_proj"},
 }  # fmt: skip
 """Other families' names for these matrices, including fused ones."""
-OPTIMIZER_BYTES = {
-    "adamw_torch_fused": 2 * FP32, "adamw_torch": 2 * FP32, "adamw_8bit": 2, "paged_adamw_8bit": 2, "sgd": 0, "adafactor": 0,
-}  # fmt: skip
-"""State bytes per trained parameter, with 32-bit weights."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,20 @@ def estimate(
     rows = worst_batch(config, lengths, padded=loss == "full")
     spec = step_spec(config, device, rows, lengths, loss)
     ledger = simulate_step(shape, spec)
-    fixed = {
-        "weights": weights_bytes(shape, spec),
-        "adapter": adapter_bytes(shape, spec) * (2 if keeps_first_adapter(config) else 1),
-        "optimizer": optimizer_bytes(shape, spec, config.optim),
-    }
+    fixed = {"weights": weights_bytes(shape, spec), "optimizer": optimizer_bytes(shape, spec, config)}
+    if spec.full:
+        if keeps_masters(config, spec):
+            fixed["master_weights"] = shape.parameters * FP32
+        if method_of(config).reference:
+            fixed["reference"] = fixed["weights"]
+    else:
+        fixed["adapter"] = adapter_bytes(shape, spec) * (2 if keeps_first_adapter(config) else 1)
+        if spec.tables:
+            saved = saved_weights(shape, spec)
+            fixed["adapter"] += saved * spec.width
+            fixed["optimizer"] += saved * OPTIMIZER_BYTES.get(config.optim, 2 * spec.gradient_width)
+            if keeps_masters(config, spec):
+                fixed["master_weights"] = saved * FP32
     parts = {**fixed, **{part: size for part, size in sorted(ledger.at_peak.items()) if size > 0}}
     parts["fragmentation"] = _gaps(shape, spec, ledger)
     parts["process"] = PROCESS_BYTES[device.kind]
@@ -123,20 +136,28 @@ def keeps_first_adapter(config: FineTuneConfig) -> bool:
     return bool(config.adapter_name_or_path and method_of(config).reference)
 
 
+def keeps_masters(config: FineTuneConfig, spec: StepSpec) -> bool:
+    """Return whether the optimizer updates 32-bit copies of the weights."""
+    return bool(spec.full or spec.tables) and spec.width == 2 and config.master_weights
+
+
 def _gaps(shape: Architecture, spec: StepSpec, ledger: Ledger) -> int:
     """Estimate fragmentation. On a CPU, tensors above 32 MB are mapped separately and cause none (mallopt(3))."""
     if spec.device != "cpu":
         return int(GAPS[spec.device] * ledger.peak)
 
     def in_heap(played: Ledger) -> int:
-        return played.peak - played.at_peak["logits"]
+        return played.peak - played.at_peak["logits"] - (played.at_peak["gradients"] if spec.full else 0)
 
     gaps = GAPS["cpu"] * in_heap(ledger)
     if spec.checkpointing:
         remembered = simulate_step(shape, replace(spec, checkpointing=False))
         gaps += GAPS_RECOMPUTED * max(in_heap(remembered) - in_heap(ledger), 0)
+    beside = int(GAPS_OF_GRADIENTS * shape.linear_weights * spec.gradient_width) if spec.full else 0
     hidden, intermediate = spec.tokens * shape.hidden * FP32, spec.tokens * shape.intermediate * spec.width
-    return int(gaps * (NARROW_GAPS * (hidden < MAPPED_BYTES) + (1 - NARROW_GAPS) * (intermediate < MAPPED_BYTES)))
+    return beside + int(
+        gaps * (NARROW_GAPS * (hidden < MAPPED_BYTES) + (1 - NARROW_GAPS) * (intermediate < MAPPED_BYTES))
+    )
 
 
 def _file_held(shape: Architecture, spec: StepSpec, needed: int) -> int:
@@ -157,16 +178,32 @@ def step_spec(
 ) -> StepSpec:
     """Describe how a batch of these rows passes through the model with these settings."""
     half = config.fp16 or config.bf16 is True or (config.bf16 == "auto" and device.bf16)
-    lora = config.lora
+    full = config.tuning == "full"
+    lora = LoraSettings() if full else config.lora
     lies = tuple([max(rows)] * len(rows)) if loss == "full" else rows
     return StepSpec(
         lengths=lies, trained=trained_in(config, rows, lengths), width=2 if half else FP32,
         adapter_width=2 if half and not lora.autocast_adapter_dtype else FP32,
-        rank=lora.r, layers=tuple(lora.layers_to_transform), targets=targets_of(lora.target_modules),
+        rank=lora.r, ranks=ranks_of(lora.rank_pattern), layers=tuple(lora.layers_to_transform), targets=targets_of(lora.target_modules),
         bits=4 if config.load_in_4bit else 8 if config.load_in_8bit else 16, dropout=lora.lora_dropout > 0, dora=lora.use_dora,
         checkpointing=config.gradient_checkpointing is True, loss=loss, device=device.kind, masked=loss == "full" and len(set(rows)) > 1,
         accumulates=config.gradient_accumulation_steps > 1, autocast=config.fp16,
+        full=full, tables=frozenset(TABLES) if full else tables_of(lora.modules_to_save), gradient_width=2 if half and not config.master_weights else FP32,
     )  # fmt: skip
+
+
+def tables_of(names: Sequence[str]) -> frozenset[str]:
+    """Return which of embeddings and head these layers are."""
+    last = {name.rsplit(".", 1)[-1] for name in names}
+    return frozenset(table for table, known in TABLES.items() if known & last)
+
+
+def ranks_of(pattern: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Return the ranks of a pattern by this module's names of matrices; names of single layers don't count."""
+    found: dict[str, int] = {}
+    for name, rank in pattern.items():
+        found |= dict.fromkeys({name} & MATRICES or FUSED.get(name, set()), rank)
+    return tuple(sorted(found.items()))
 
 
 def targets_of(names: str | list[str]) -> frozenset[str] | None:
@@ -202,30 +239,40 @@ def _quantized_bytes(linear: Linear, bits: int) -> int:
     return math.ceil(linear.weights / 2) + blocks + math.ceil(blocks / NESTED_BLOCK) * FP32 + (256 + 16 + 1) * FP32
 
 
-def adapter_parameters(shape: Architecture, spec: StepSpec) -> int:
-    """r (inputs + outputs) for each matrix with an adapter (Hu et al. 2021, arXiv:2106.09685, section 4.1)."""
+def trained_parameters(shape: Architecture, spec: StepSpec) -> int:
+    """All of them, or r (inputs + outputs) for each matrix with an adapter (Hu et al. 2021, arXiv:2106.09685, 4.1)."""
+    if spec.full:
+        return shape.parameters
     adapted = [linear for linear in shape.linears() if spec.has_adapter(linear)]
     magnitudes = sum(linear.outputs for linear in adapted) if spec.dora else 0
     return spec.adapted_layers(shape) * (
-        spec.rank * sum(linear.inputs + linear.outputs for linear in adapted) + magnitudes
+        sum(spec.rank_of(linear) * (linear.inputs + linear.outputs) for linear in adapted) + magnitudes
     )
 
 
+def saved_weights(shape: Architecture, spec: StepSpec) -> int:
+    """Return how many weights are trained as a whole beside an adapter: one table or two."""
+    return shape.table_weights * min(len(spec.tables), 1 if shape.tied else 2)
+
+
 def adapter_bytes(shape: Architecture, spec: StepSpec) -> int:
-    return adapter_parameters(shape, spec) * spec.adapter_width
+    return trained_parameters(shape, spec) * spec.adapter_width
 
 
-def optimizer_bytes(shape: Architecture, spec: StepSpec, optim: str) -> int:
-    """Return the optimizer state's size: two moments for AdamW, in the adapter's format or 8 bits; else almost none."""
-    of_one = OPTIMIZER_BYTES[optim]
-    if optim.startswith("adamw_torch"):
-        of_one = 2 * spec.adapter_width
-    return adapter_parameters(shape, spec) * of_one
+def optimizer_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig) -> int:
+    """Return the optimizer state's size: two moments for AdamW, in the weights' format or 8 bits; else almost none."""
+    width = spec.gradient_width if spec.full else spec.adapter_width
+    of_one = OPTIMIZER_BYTES.get(config.optim, 2 * width)
+    if config.optim in BITSANDBYTES and spec.full:  # transformers keeps the moments of embeddings in 32 bits
+        return (shape.parameters - shape.table_weights) * of_one + shape.table_weights * 2 * FP32
+    return trained_parameters(shape, spec) * of_one
 
 
 def disk_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig) -> int:
-    """Return the disk space for kept checkpoints, the best one, one being written, and the result, in 32 bits."""
-    return (config.save_total_limit + 3) * 12 * adapter_parameters(shape, spec)
+    """Return the disk space for kept checkpoints, the best one, one being written, and the result."""
+    of_one = checkpoint_bytes(config, spec.gradient_width) if spec.full else 12
+    saved = 0 if spec.full else saved_weights(shape, spec) * (2 if shape.tied else 1)  # PEFT stores a tied table twice
+    return (config.save_total_limit + 3) * of_one * (trained_parameters(shape, spec) + saved)
 
 
 def changed(config: Settings, changes: Changes) -> Settings:

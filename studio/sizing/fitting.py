@@ -13,6 +13,7 @@ from interfaces.advice import fewer_at_once
 from interfaces.config import FineTuneConfig, method_of, token_budget
 from interfaces.device import Device
 from interfaces.dotted_names import with_changes
+from interfaces.method_settings import FULL_RATES
 from interfaces.problems import Changes
 from studio.models.architecture import Architecture
 from studio.sizing.batch_lengths import Lengths
@@ -82,7 +83,14 @@ def make_it_fit(
     ]  # fmt: skip
     candidates = itertools.product(*options[:BITS], hopeful, *options[BITS + 1 :])
     found = (_with(shape, config, chosen, device, lengths, correction) for chosen in sorted(candidates, key=_dislike))
-    return next((fit for fit in found if fit.changes and fit.estimate.fit_level == "fits"), None)
+    fit = next((fit for fit in found if fit.changes and fit.estimate.fit_level == "fits"), None)
+    if fit is not None or config.tuning == "lora":
+        return fit
+    adapter = _with(shape, config, (_as_adapter(config),), device, lengths, correction)
+    if adapter.estimate.fit_level == "fits":
+        return adapter
+    more = make_it_fit(shape, with_changes(config, adapter.changes), device, lengths, correction)
+    return more and Fit({**adapter.changes, **more.changes}, (*adapter.costs, *more.costs), more.estimate)
 
 
 def savings(
@@ -93,7 +101,7 @@ def savings(
     now = estimate(shape, config, device, lengths, correction=correction).total_bytes
     singles = [
         _with(shape, config, (option,), device, lengths, correction)
-        for dimension in _options(config, device, lengths)
+        for dimension in [*_options(config, device, lengths), [_as_adapter(config)]]
         for option in dimension
         if option[1]
     ]
@@ -156,14 +164,27 @@ def _batches(config: FineTuneConfig, lengths: Lengths | None) -> list[Option]:
 
 
 def _bits(config: FineTuneConfig, device: Device) -> list[Option]:
+    """Quantize what isn't trained; where all weights are, the optimizer's state."""
     found = [NOTHING]
     if device.kind == "mps":
         return found  # bitsandbytes has no kernels there
+    if config.tuning == "full":
+        if device.kind == "cuda" and config.optim.startswith("adamw_torch"):
+            found.append((BITS_8, {"optim": "adamw_8bit"}, "optimizer_8_bits"))
+        return found
     if not (config.load_in_8bit or config.load_in_4bit):
         found.append((BITS_8, {"load_in_8bit": True}, "bits_8"))
     if not config.load_in_4bit:
         found.append((BITS_4, {"load_in_8bit": False, "load_in_4bit": True}, "bits_4"))
     return found
+
+
+def _as_adapter(config: FineTuneConfig) -> Option:
+    """Train an adapter instead of all weights, with a learning rate that is as usual for it."""
+    if config.tuning == "lora":
+        return NOTHING
+    rate = float(f"{min(config.learning_rate / FULL_RATES[0], method_of(config).learning_rates[1]):.3g}")
+    return 0.0, {"tuning": "lora", "learning_rate": rate}, "only_an_adapter"
 
 
 def _lengths(config: FineTuneConfig) -> list[Option]:
@@ -175,6 +196,8 @@ def _lengths(config: FineTuneConfig) -> list[Option]:
 
 
 def _ranks(config: FineTuneConfig) -> list[Option]:
+    if config.tuning == "full" or config.lora.rank_pattern or config.lora.alpha_pattern:
+        return [NOTHING]
     found, rank, dislike = [NOTHING], config.lora.r, 0.0
     while rank // 2 >= LEAST_RANK:
         rank, dislike = rank // 2, dislike + RANK

@@ -33,6 +33,8 @@ class StepSpec:
     width: int = 2
     adapter_width: int = 4
     rank: int = 16
+    ranks: tuple[tuple[str, int], ...] = ()
+    """The matrices with another rank, by name."""
     targets: frozenset[str] | None = None
     """Names of matrices with an adapter; None for all."""
     layers: tuple[int, ...] = ()
@@ -51,6 +53,12 @@ class StepSpec:
     """Whether gradients of an earlier batch exist already."""
     autocast: bool = False
     """Whether torch's autocast computes products of 32-bit numbers in the base model's format."""
+    full: bool = False
+    """Whether all weights are trained, and there is no adapter."""
+    gradient_width: int = 4
+    """The bytes per number in the gradients of weights that are trained as a whole."""
+    tables: frozenset[str] = frozenset()
+    """Of 'embeddings' and 'head' those that are trained as a whole; both if they are one table."""
 
     @property
     def tokens(self) -> int:
@@ -59,7 +67,7 @@ class StepSpec:
     @property
     def lora_linear(self) -> bool:
         """Whether the adapter's products are ours (`trainer/kernels/lora_linear.py`)."""
-        return self.loss == "trained" and self.bits == 16 and not self.dropout and not self.dora
+        return self.loss == "trained" and self.bits == 16 and not self.dropout and not self.dora and not self.full
 
     def adapted_layers(self, shape: Architecture) -> int:
         """Return how many layers have an adapter."""
@@ -69,8 +77,11 @@ class StepSpec:
         """Return how many layers gradients pass: from the lowest one with an adapter to the last."""
         return shape.layers - min(self.layers, default=0)
 
+    def rank_of(self, linear: Linear) -> int:
+        return dict(self.ranks).get(linear.name, self.rank)
+
     def has_adapter(self, linear: Linear) -> bool:
-        return self.targets is None or linear.name in self.targets
+        return not self.full and (self.targets is None or linear.name in self.targets)
 
 
 @dataclass
@@ -110,10 +121,11 @@ class _Step:
     def __init__(self, shape: Architecture, spec: StepSpec) -> None:
         self.shape, self.spec, self.ledger = shape, spec, Ledger()
         self.T, self.H = spec.tokens, shape.hidden
-        self.d, self.r = spec.width, spec.rank
+        self.d, self.r = spec.width, spec.rank_of
         self.a = spec.width if spec.autocast else spec.adapter_width  # bytes per number of the adapter's activations
         self.row = self.T * self.H * self.d
         self.I = shape.intermediate * max(shape.experts_used, 1) + shape.shared_intermediate
+        self.tables = frozenset(("embeddings", "head")) if spec.tables and shape.tied else spec.tables
         self.layers = spec.learning_layers(shape)
         self.layer = self._layer_kept()
 
@@ -139,16 +151,18 @@ class _Step:
                 ledger.now[part] += change
                 ledger.held += change
             self._layer_back()
+        if "embeddings" in self.tables:
+            self._table_back()
         return ledger
 
     def _gradients(self) -> int:
+        if self.spec.full:
+            return self.shape.parameters * self.spec.gradient_width
         linears = [linear for linear in self.shape.linears() if self.spec.has_adapter(linear)]
-        return (
-            self.spec.adapted_layers(self.shape)
-            * self.r
-            * self.spec.adapter_width
-            * sum(linear.inputs + linear.outputs for linear in linears)
-        )
+        tables = len(self.tables) * self.shape.table_weights // (2 if self.shape.tied else 1)
+        pairs = sum(self.r(linear) * (linear.inputs + linear.outputs) for linear in linears)
+        adapters = self.spec.adapted_layers(self.shape) * self.spec.adapter_width * pairs
+        return adapters + tables * self.spec.gradient_width
 
     def _mask_width(self) -> int:
         return 1 + self.d
@@ -184,9 +198,11 @@ class _Step:
         """Return the saved bytes of projections with a shared input: ours saves it once, PEFT casts it for each one."""
         spec, elements = self.spec, self.T * linears[0].inputs
         adapted = [linear for linear in linears if spec.has_adapter(linear)]
+        if spec.full:
+            return elements * self.d
         if adapted and spec.lora_linear:
-            return elements * self.d + len(adapted) * self.T * self.r * self.d
-        kept = len(adapted) * self.T * self.r * self.a
+            return elements * self.d + sum(map(self.r, adapted)) * self.T * self.d
+        kept = sum(map(self.r, adapted)) * self.T * self.a
         if spec.dropout:
             # Dropout's output and its mask, which has the same width on a CPU and one byte per element on a GPU.
             kept += len(adapted) * elements * (self.a + (self.a if spec.device == "cpu" else 1))
@@ -306,10 +322,27 @@ class _Step:
         ledger.take("activations", extra)
         ledger.touch("dequantized", matrix)
         ledger.give("activations", extra)
-        if adapted and not spec.accumulates:
-            ledger.take("gradients", self.r * (linear.inputs + linear.outputs) * spec.adapter_width)
+        if spec.full:
+            self._weight_gradient(linear.weights)
+        elif adapted and not spec.accumulates:
+            ledger.take("gradients", self.r(linear) * (linear.inputs + linear.outputs) * spec.adapter_width)
         elif adapted:
-            ledger.touch("gradients", self.r * max(linear.inputs, linear.outputs) * spec.adapter_width)
+            ledger.touch("gradients", self.r(linear) * max(linear.inputs, linear.outputs) * spec.adapter_width)
+
+    def _weight_gradient(self, weights: int) -> None:
+        """Compute the gradient of a matrix that is trained: in its own format, and then added to that of others."""
+        of_all = 0 if self.spec.accumulates else weights * self.spec.gradient_width
+        converted = weights * self.d if self.spec.gradient_width != self.d or self.spec.accumulates else 0
+        self.ledger.take("gradients", converted, of_all)
+        self.ledger.give("gradients", converted)
+
+    def _table_back(self) -> None:
+        """Compute the gradient of the embeddings. If they are the head's too, its gradient has waited for this one."""
+        table = self.shape.table_weights
+        if self.shape.tied:
+            self.ledger.touch("gradients", table * self.d)  # both, before they are added
+            self.ledger.give("gradients", table * self.d)
+        self._weight_gradient(table)
 
     def _norm_back(self) -> None:
         """Add the gradient of a norm to that of the residual."""
@@ -339,6 +372,7 @@ class _Step:
             ledger.give("logits", table * self.d + (table * FP32 if self.d != FP32 else 0))
             ledger.touch("logits", 2 * table * FP32)  # the gradients of both
             ledger.give("logits", table * FP32)
+            self._head_gradient()
         else:
             learned = spec.trained * self.H * self.d
             chunk = min(max(CHUNK_ELEMENTS // V, 1), max(spec.trained, 1))
@@ -346,10 +380,20 @@ class _Step:
             ledger.take("activations", learned)
             ledger.take("logits", learned, chunk * V * self.d)
             ledger.touch("logits", 2 * block * V * FP32)
-            ledger.give("logits", chunk * V * self.d)
+            self._head_gradient(chunk * V * self.d)
             ledger.give("activations", learned)
             ledger.give("logits", learned)
         ledger.give("activations", final, self.row)
+
+    def _head_gradient(self, logits: int = 0) -> None:
+        """Compute the gradient of a head that is trained, and free the logits of a chunk."""
+        table = self.shape.table_weights
+        if "head" in self.tables:
+            self.ledger.take("gradients", table * self.d)
+        self.ledger.give("logits", logits)
+        if "head" in self.tables and not self.shape.tied:
+            self.ledger.give("gradients", table * self.d)
+            self._weight_gradient(table)
 
 
 def _part(place: str) -> str:

@@ -56,9 +56,10 @@ def tokens_of_step(config: FineTuneConfig, lengths: Lengths | None) -> float:
 
 
 def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Lengths | None) -> float:
-    """Return FLOPs per token: per weight 2 forward, 2 backward (frozen weights need no gradient), 2 to recompute.
+    """Return FLOPs per token: per weight 2 forward, 2 backward, 2 to recompute, and 2 for its own gradient.
 
-    Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 per weight if all are trained. Attention adds 2 products
+    Frozen weights need none of those. Kaplan et al. 2020 (arXiv:2001.08361, section 2.1) count 6 per weight if all are
+    trained; the logits of a head that is trained are computed twice. Attention adds 2 products
     of the row's length for each pass, half of which causality saves. A method's reference, and what else it reads without
     gradients, are forward passes over as many tokens for each sequence. No gradient passes the layers below the lowest
     one with an adapter.
@@ -73,4 +74,6 @@ def flops_per_token(shape: Architecture, config: FineTuneConfig, lengths: Length
     attention = 2 * length * shape.queries * shape.layers
     whole = 2 * body + attention
     learning = 1 - min(config.lora.layers_to_transform, default=0) / shape.layers
+    if config.tuning == "full":
+        return (read + passes) * whole + 2 * body + (8 + 2 * read) * head
     return (1 + read + (passes - 1) * learning) * whole + (4 + 2 * read) * head

@@ -15,10 +15,10 @@ let now = {};
 /** @param {string} name a setting */
 export const fieldOf = (name) => document.getElementById(`cfg-${name.replace(/[._]/g, "-")}`);
 
-/** Mark the invalid settings where they are entered, and show those of the chosen method only. */
+/** Mark the invalid settings where they are entered, and show those that the method and the tuning use. */
 export function markFields() {
   markProblems(now.problems ?? {});
-  showMethod(Object.keys(now.usual ?? {}), now.config?.method);
+  hideUnused(now.unused ?? []);
 }
 
 /** @param {Record<string, string>} problems a sentence by setting */
@@ -45,13 +45,12 @@ function mark(field, sentence) {
   }
 }
 
-/** Show the settings of the chosen method, and none of the others. @param {string[]} methods @param {string} chosen */
-function showMethod(methods, chosen) {
-  for (const method of methods)
-    for (const field of document.querySelectorAll(`[id^="cfg-${method}-"]`)) {
-      if (method === chosen) field.removeAttribute("data-unused");
-      else field.setAttribute("data-unused", "");
-    }
+/** Hide the settings of other methods and kinds of tuning, and show all others. @param {string[]} names */
+function hideUnused(names) {
+  const hidden = new Set(names.map(fieldOf));
+  for (const field of document.querySelectorAll("[data-unused]"))
+    if (!hidden.has(/** @type {HTMLElement} */ (field))) field.removeAttribute("data-unused");
+  for (const field of hidden) field?.setAttribute("data-unused", "");
 }
 
 /** Ctrl+Enter presses Start. @param {KeyboardEvent} event */

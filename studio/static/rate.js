@@ -18,12 +18,20 @@ export function start(root, { texts }) {
   scale.addEventListener("input", () => setText(now, named(rateAt(Number(scale.value)))));
   root.append(scale, make("div", { class: "fs-ends" }, now, words));
   const show = () => {
-    const { config, usual = {} } = formNow();
-    const [least, most] = usual[config?.method] ?? [];
+    const { config, usual = [] } = formNow();
+    const [least, most] = usual;
     if (least) {
       scale.style.setProperty("--fs-from", `${percentOf(least)}%`);
       scale.style.setProperty("--fs-to", `${percentOf(most)}%`);
-      setText(words, fill(texts.rate_usual, { method: config.method, least: written(least), most: written(most) }));
+      setText(
+        words,
+        fill(texts.rate_usual, {
+          method: config.method,
+          tuning: texts[`tuning_${config.tuning}`],
+          least: written(least),
+          most: written(most),
+        }),
+      );
     }
     const rate = Number(config?.learning_rate);
     root.hidden = !fieldOf("learning_rate");

@@ -118,8 +118,10 @@ export class RowEditor {
     );
     if (!messages.some((one) => one.train)) return this.refuse(texts.row_no_answer);
     if (all.some(({ turn }) => !turn.content.trim() && !turn.tool_calls?.length)) return this.refuse(texts.row_empty);
-    this.element.close();
     if (this.#pair && !rejected.length) return this.refuse(texts.row_empty);
+    const said = (/** @type {Message[]} */ turns) => turns.map(({ content }) => content.trim()).join("\n");
+    if (this.#pair && said(messages.slice(-rejected.length)) === said(rejected)) return this.refuse(texts.sides_equal);
+    this.element.close();
     return this.#save(this.#pair ? { messages, rejected } : { messages });
   }
 

@@ -10,12 +10,13 @@ from typing import Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from interfaces.config import FineTuneConfig, config_errors, fields
+from interfaces.config import FineTuneConfig, fields
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.problems import Code, Problem
 from interfaces.run_config import Settings
 from interfaces.run_records import SweepValue
+from interfaces.validation import config_errors
 from studio.config_file import apply_settings
 from studio.sizing.assess import assess
 from studio.sizing.devices import chosen_device, detect_devices

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
@@ -20,6 +19,8 @@ import yaml
 from interfaces.events import CheckpointCommitted, Evaluated, Event, Step, read_events, read_tail
 from interfaces.files import write_text
 from interfaces.folders import Home, RunFolder
+from interfaces.method_settings import METHODS
+from interfaces.run_records import result_sha256
 from tests.conftest import ROOT, alpaca_rows, until, write_rows
 from tests.support.records import kept
 from trainer.artifacts.checkpoints import committed_steps, verify_checkpoint
@@ -57,6 +58,15 @@ def pair_rows(count: int = 54) -> list[dict[str, str]]:
         }
         for number in range(count)
     ]
+
+
+def method_job(model: Path, folder: Path, kind: str) -> dict[str, Any]:
+    """The job with another method, or with all weights trained ('full')."""
+    if kind == "full":
+        return job(model, make_rows(folder), tuning="full")
+    texts = [{"text": f"Number {number} is written here. " * (1 + number % 7)} for number in range(60)]
+    rows = pair_rows() if METHODS[kind].rows != "texts" else texts
+    return job(model, write_rows(folder / "rows.jsonl", rows), method=kind, per_device_train_batch_size=2)
 
 
 class Nursery:
@@ -115,11 +125,11 @@ class Attempt:
 
 @dataclass
 class Result:
-    """What has to be equal: every point of all curves, and the bytes of the adapter."""
+    """What has to be equal: every point of all curves, and the bytes of the adapter or the model."""
 
     losses: list[tuple[int, float, object]]
     measured: list[tuple[int, float, object]]
-    adapter: str
+    weights: str
 
 
 def result_of(folder: RunFolder) -> Result:
@@ -127,7 +137,7 @@ def result_of(folder: RunFolder) -> Result:
     return Result(
         [(event.step, event.loss, event.metrics) for event in events if isinstance(event, Step)],
         [(event.step, event.loss, event.metrics) for event in events if isinstance(event, Evaluated)],
-        hashlib.sha256((folder.adapter / "adapter_model.safetensors").read_bytes()).hexdigest(),
+        result_sha256(folder.result),
     )
 
 

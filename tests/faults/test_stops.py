@@ -11,6 +11,7 @@ import pytest
 from interfaces.events import Event, Finished, Phase, Step, Stopped, Stopping, read_tail
 from interfaces.files import write_json
 from interfaces.folders import Home, RunFolder
+from interfaces.method_settings import METHODS
 from tests.conftest import alpaca_rows, until, write_rows
 from tests.faults.rig import (
     SEED,
@@ -20,6 +21,7 @@ from tests.faults.rig import (
     check_equal,
     check_no_torn_commit,
     is_saving,
+    method_job,
     new_run,
     rounds,
     run_to_the_end,
@@ -30,6 +32,8 @@ from tests.support.hub_server import serve
 pytestmark = [pytest.mark.tiny, pytest.mark.alone]  # a stop is held to its bound by the clock
 AT_ONCE_SECONDS = 3.0
 """Where nothing has to be saved; and what a process needs to leave."""
+RESUMED = ("train", "evaluate", "save")
+"""The phases of which a part is on the disk."""
 PHASES = ("download", "tokenize", "model", "train", "evaluate", "save", "sample")
 
 
@@ -88,25 +92,47 @@ def test_a_stop_in_any_phase_is_done_within_its_bound(
     slowest: dict[str, float] = {}
     for number in range(times):
         phase = PHASES[number % len(PHASES)]
-        mode = "discard" if number % 3 == 2 else "save"
         folder = new_run(home, jobs.get(phase, fault_job))
-        attempt = (online if phase == "download" else nursery).start(folder)
-        until(lambda attempt=attempt, phase=phase: attempt.is_over() or reached(attempt, phase))
-        until_then(attempt, chance.uniform(0, 0.03))
-        seconds = stop(attempt, mode)
-        code = attempt.wait()
-        where = f"seed {SEED}: {mode} in {phase}"
-        assert code == 0, f"{where}: {folder.log.read_text()[-2000:]}"
-        assert seconds <= bound_of(attempt), f"{where}: {seconds:.1f} s of {bound_of(attempt):.1f}"
-        assert isinstance(attempt.reported()[-1], Stopped | Finished), where
-        check_no_torn_commit(folder)
+        seconds = stop_in(online if phase == "download" else nursery, folder, phase, number, chance)
         slowest[phase] = max(slowest.get(phase, 0.0), seconds)
-        if phase in ("train", "evaluate", "save"):
-            assert run_to_the_end(nursery, folder) == undisturbed, where
+        if phase in RESUMED:
+            assert run_to_the_end(nursery, folder) == undisturbed, f"seed {SEED}: {phase}"
     print(
         f"{times} stops within their bounds; slowest by phase: "
         + ", ".join(f"{p} {s:.2f} s" for p, s in slowest.items())
     )
+
+
+def stop_in(nursery: Nursery, folder: RunFolder, phase: str, number: int, chance: random.Random) -> float:
+    """Stop a new run in a phase, every third time without saving; return the seconds that it took."""
+    mode = "discard" if number % 3 == 2 else "save"
+    attempt = nursery.start(folder)
+    until(lambda: attempt.is_over() or reached(attempt, phase))
+    until_then(attempt, chance.uniform(0, 0.03))
+    seconds = stop(attempt, mode)
+    code = attempt.wait()
+    where = f"seed {SEED}: {mode} in {phase}"
+    assert code == 0, f"{where}: {folder.log.read_text()[-2000:]}"
+    assert seconds <= bound_of(attempt), f"{where}: {seconds:.1f} s of {bound_of(attempt):.1f}"
+    assert isinstance(attempt.reported()[-1], Stopped | Finished), where
+    check_no_torn_commit(folder)
+    return seconds
+
+
+KINDS = [*(name for name in METHODS if name != "sft"), "full"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_method_is_stopped_within_its_bound(
+    home: Home, nursery: Nursery, tiny_model: Path, tmp_path: Path, kind: str
+) -> None:
+    config, chance = method_job(tiny_model, tmp_path, kind), random.Random(SEED)
+    undisturbed = run_to_the_end(nursery, new_run(home, config))
+    first = KINDS.index(kind)  # so that each phase has its turn, even with one stop for each method
+    for number in range(first, first + rounds(1, "METHOD_STOPS")):
+        folder, phase = new_run(home, config), RESUMED[number % 3]
+        stop_in(nursery, folder, phase, number, chance)
+        assert run_to_the_end(nursery, folder) == undisturbed, f"seed {SEED}: {phase}"
 
 
 def test_stop_saves_the_last_complete_step(

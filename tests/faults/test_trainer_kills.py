@@ -9,16 +9,14 @@ import pytest
 from interfaces.events import Event, Finished, Stopped, read_tail
 from interfaces.folders import Home
 from interfaces.method_settings import METHODS
-from tests.conftest import write_rows
 from tests.faults.rig import (
     Moments,
     Nursery,
     Result,
     check_equal,
     check_no_torn_commit,
-    job,
+    method_job,
     new_run,
-    pair_rows,
     rounds,
     run_to_the_end,
 )
@@ -38,11 +36,18 @@ def test_each_method_resumes_to_the_same_weights(
     home: Home, nursery: Nursery, tiny_model: Path, tmp_path: Path, method: str
 ) -> None:
     pairs = METHODS[method].rows != "texts"
-    texts = [{"text": f"Number {number} is written here. " * (1 + number % 7)} for number in range(200)]
-    rows = write_rows(tmp_path / "rows.jsonl", pair_rows() if pairs else texts)
-    config = job(tiny_model, rows, method=method, per_device_train_batch_size=2)
+    config = method_job(tiny_model, tmp_path, method)
     undisturbed = run_to_the_end(nursery, new_run(home, config))
     assert all(("rewards/margins" in (metrics or {})) is pairs for *_, metrics in undisturbed.measured)  # type: ignore[operator]
+    kill_repeatedly(home, nursery, config, undisturbed, signal.SIGKILL, rounds(2, "METHOD_KILLS"))
+
+
+@pytest.mark.parametrize("master_weights", [True, False])
+def test_full_fine_tuning_resumes_to_the_same_weights(
+    home: Home, nursery: Nursery, fault_job: dict[str, Any], master_weights: bool
+) -> None:
+    config = {**fault_job, "tuning": "full", "master_weights": master_weights}
+    undisturbed = run_to_the_end(nursery, new_run(home, config))
     kill_repeatedly(home, nursery, config, undisturbed, signal.SIGKILL, rounds(2, "METHOD_KILLS"))
 
 

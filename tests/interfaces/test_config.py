@@ -4,13 +4,12 @@ from pydantic import ValidationError
 from interfaces.config import (
     FineTuneConfig,
     LoraSettings,
-    config_errors,
-    config_problems,
     fields,
     token_budget,
 )
 from interfaces.problems import Code
 from interfaces.texts import sentence
+from interfaces.validation import config_errors, config_problems
 
 GROUPS = {"method", "model", "data", "lora", "training", "memory", "saving"}
 

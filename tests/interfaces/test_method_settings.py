@@ -2,8 +2,10 @@ from typing import get_args
 
 import pytest
 
-from interfaces.config import FineTuneConfig, config_problems, method_of, token_budget
+from interfaces.config import FineTuneConfig, learning_rates, method_of, token_budget
 from interfaces.method_settings import METHODS, Method, methods_for
+from interfaces.texts import sentence
+from interfaces.validation import config_problems
 
 
 def test_each_method_has_its_settings_in_the_config() -> None:
@@ -33,6 +35,39 @@ def test_a_method_is_proposed_for_what_the_rows_hold() -> None:
 )
 def test_settings_that_a_method_cannot_use_are_named(changes: dict[str, object], field: str) -> None:
     assert [problem.params["field"] for problem in config_problems({"dataset": "d", **changes})] == [field]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"load_in_4bit": True}, "load_in_4bit"),
+        ({"load_in_8bit": True}, "load_in_8bit"),
+        ({"fp16": True, "bf16": False}, "fp16"),
+        ({"adapter_name_or_path": "20260101-120000-abcd"}, "adapter_name_or_path"),
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_full_fine_tuning_cannot_use_is_named_with_a_way_out(
+    changes: dict[str, object], field: str, language: str
+) -> None:
+    assert not config_problems({"dataset": "d", **changes})
+    [problem] = config_problems({"dataset": "d", "tuning": "full", **changes})
+    assert problem.params["field"] == field
+    assert "{" not in sentence(problem, language)
+
+
+@pytest.mark.parametrize("other", [{"fp16": True, "bf16": False}, {"adapter_name_or_path": "20260101-120000-abcd"}])
+def test_layers_trained_as_a_whole_exclude_what_they_cannot_go_with(other: dict[str, object]) -> None:
+    lora = {"modules_to_save": ["embed_tokens"]}
+    assert not config_problems({"dataset": "d", "lora": lora})
+    [problem] = config_problems({"dataset": "d", "lora": lora, **other})
+    assert {problem.params["field"], problem.params["other"]} == {"lora.modules_to_save", next(iter(other))}
+
+
+def test_usual_rates_are_lower_for_all_weights() -> None:
+    lora, full = (learning_rates(FineTuneConfig(tuning=tuning)) for tuning in ("lora", "full"))  # type: ignore[arg-type]
+    assert full[1] < lora[1]
+    assert full == (2e-6, 1e-4)
 
 
 def test_pre_training_always_packs() -> None:

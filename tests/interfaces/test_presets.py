@@ -2,9 +2,9 @@ import pytest
 from pydantic import ValidationError
 
 from interfaces import Device, PresetConfigs
-from interfaces.config import config_problems
 from interfaces.device import GIB
 from interfaces.presets import PRESETS
+from interfaces.validation import config_problems
 
 
 def card(gib: float) -> Device:

@@ -1,6 +1,7 @@
 """Preference training in the browser: from a file with a planted fault to an adapter that is tried and evaluated."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,75 @@ def test_pairs_are_checked_shown_trained_stopped_and_resumed(
     assert steps[-1].metrics["rewards/margins"] > 0
     assert any((event.metrics or {}).get("rewards/accuracies") for event in events if isinstance(event, Evaluated))
     assert run.adapter.is_dir()
+    try_it(page)
+    page.goto(f"{studio.url}/en/run?run={run.id}")
+    evaluate(page)
+
+
+def try_it(page: Any) -> None:
+    """Ask the base model and the result, from the run's page."""
+    page.get_by_role("link", name=EN["try_it"], exact=True).last.click()
+    expect(page.get_by_label(EN["before"])).to_be_checked()
+    page.get_by_text(EN["try_settings"]).click()
+    page.get_by_label(EN["try_max_new_tokens"]).fill("12")
+    page.get_by_label(EN["prompt"], exact=True).fill("How do I open box number 3?")
+    page.keyboard.press("Enter")
+    answers = page.locator("#fs-turn-1 .fs-answer")
+    expect(answers).to_have_count(2)
+    for number in (0, 1):
+        expect(answers.nth(number)).to_contain_text("token")
+        expect(answers.nth(number)).not_to_have_attribute("data-writing", "")
+    said = [answers.nth(number).locator(".fs-said-text").inner_text() for number in (0, 1)]
+    assert said[0] != said[1]
+
+
+def evaluate(page: Any) -> None:
+    """Evaluate a run with general questions, from its page."""
+    page.get_by_role("link", name=EN["evaluate"], exact=True).last.click()
+    page.get_by_text(EN["evaluate_more"]).click()
+    page.get_by_label(EN["try_max_new_tokens"]).fill("8")
+    page.get_by_role("button", name=EN["start_evaluation"], exact=True).click()
+    card = page.locator(".fs-evaluation").first
+    expect(card.locator(".fs-state")).to_have_text(EN["state_finished"])
+    expect(card.get_by_role("row").filter(has_text="General questions")).to_contain_text("60 rows")
+
+
+def test_all_weights_are_trained_tried_evaluated_and_exported(
+    new_page: Callable[..., Any], studio: Studio, tiny_model: Path, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"Box {number}?", "completion": f"Turn the key {number} times."} for number in range(40)]
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(rows))
+    page = new_page()
+    page.goto(f"{studio.url}/en/")
+    page.locator("#train-settings button").first.wait_for(state="attached")
+    name_model(page, str(tiny_model))
+    page.set_input_files("#fs-file", file)
+    expect(page.locator("#cfg-lora-r")).to_be_visible()
+    page.locator("#cfg-tuning input").click()
+    page.get_by_role("option", name=EN["tuning_full"]).click()
+    expect(page.locator("#cfg-lora-r")).to_be_hidden()
+    expect(page.locator("#train-rate")).to_contain_text(EN["tuning_full"])
+    setting(page, "learning_rate").fill("0.003")
+    expect(page.locator("#train-review")).to_contain_text(f"sft, {EN['tuning_full']}")
+    expect(page.locator("#train-fit .fs-memory")).to_have_attribute("aria-label", re.compile(EN["part_optimizer"]))
+    page.screenshot(path=tmp_path / "full.png", full_page=True)
+    page.locator("#train-start:enabled").click()
+    page.wait_for_url("**/run?run=*")
+    address, run = page.url, studio.home.run(page.url.partition("run=")[2])
+    expect(page.locator(".fs-state")).to_have_text(EN["state_finished"])
+    expect(page.get_by_role("link", name=EN["download_adapter"], exact=True).first).to_be_visible()
+    assert (run.model / "model.safetensors").is_file()
+    try_it(page)
+    page.goto(address)
+    evaluate(page)
+    page.goto(address)
+    page.get_by_role("link", name=EN["export_page"], exact=True).last.click()
+    kinds = page.get_by_label(EN["export_kind"], exact=True).locator("option")
+    expect(kinds).to_have_text([EN["export_merged"], EN["export_gguf"], EN["export_ollama"]])
+    page.goto(address)
+    page.get_by_role("link", name=EN["continue_training"], exact=True).click()
+    expect(page.locator("#train-model")).to_contain_text(f"{run.id}/model")
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)

@@ -81,6 +81,23 @@ def test_rows_are_found_edited_added_and_removed_with_undo(
     assert newest(studio)[-1] == "Lumo."
 
 
+def test_a_pair_whose_answers_would_be_the_same_stays_open(
+    new_page: Callable[..., Any], studio: Studio, tmp_path: Path
+) -> None:
+    page = new_page()
+    rows = [{"prompt": f"Question {n}?", "chosen": f"Yes, {n}.", "rejected": f"No, {n}."} for n in range(3)]
+    added(page, studio, tmp_path / "pairs.jsonl", rows)
+    page.locator(".fs-talk-card").get_by_role("button", name=f"{EN['row_edit']}: Row 2").click()
+    editor = page.get_by_role("dialog", name="Row 2")
+    rejected = editor.get_by_label(EN["turn_content"]).last
+    rejected.fill("Yes, 1. ")
+    editor.get_by_role("button", name=EN["row_save"]).click()
+    editor.get_by_text(EN["sides_equal"]).wait_for()
+    rejected.fill("Never.")
+    editor.get_by_role("button", name=EN["row_save"]).click()
+    page.get_by_text("1 changed, 0 removed, 0 added").wait_for()
+
+
 def test_duplicates_and_personal_data_are_found_and_removed_by_choice(
     new_page: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from interfaces import Device
-from interfaces.config import FineTuneConfig, config_problems
+from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
+from interfaces.validation import config_problems
 from studio.config_file import apply_settings, read_config_file, resolved_paths, with_preset
 
 CPU = Device("cpu", "a laptop", 2**34, 2**33)

@@ -1,3 +1,4 @@
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def test_home_defaults_to_environment(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_run_starts_from_adapter_found_by_partial_id(manager: FinetuneManager, home: Home, tmp_path: Path) -> None:
     source = manager.create_task(CONFIG)
-    with pytest.raises(FineTuneError, match="no adapter"):
+    with pytest.raises(FineTuneError, match="no result"):
         manager.config_for_rerun(source, continue_training=True)
     home.run(source).checkpoint(5).mkdir(parents=True)
     again = manager.config_for_rerun(source, continue_training=True)
@@ -107,6 +108,32 @@ def test_run_starts_from_adapter_found_by_partial_id(manager: FinetuneManager, h
     assert raised.value.problems[0].code == Code.RUN_NOT_FOUND
     task = manager.create_task({**CONFIG, "adapter_name_or_path": str(tmp_path)})
     assert manager.config(task)["adapter_name_or_path"] == str(tmp_path)
+
+
+def test_a_whole_model_is_continued_as_the_base_model(manager: FinetuneManager, home: Home) -> None:
+    source = manager.create_task({**CONFIG, "tuning": "full"})
+    run = home.run(source)
+    with pytest.raises(FineTuneError, match=source):
+        manager.config_for_rerun(source, continue_training=True)
+    for place in (run.checkpoint(5), run.model):
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
+        again = manager.config_for_rerun(source, continue_training=True)
+        assert again == {**manager.config_for_rerun(source), "model_name": str(place)}
+    (run.model / "model.safetensors").write_bytes(b"weights")
+    follower = manager.create_task(again)
+    kept = Path(str(manager.config(follower)["model_name"]))
+    assert kept == home.run(follower).first_model / f"{source}-model"
+    third = manager.create_task(manager.config_for_rerun(follower))
+    shutil.rmtree(run.path)
+    for one in (follower, third):  # whatever becomes of the run that it was trained in
+        place = Path(str(manager.config(one)["model_name"]))
+        assert (place.name, (place / "model.safetensors").read_bytes()) == (kept.name, b"weights")
+    source = manager.create_task({**CONFIG, "tuning": "full"})
+    (home.run(source).model).mkdir()
+    (home.run(source).model / "config.json").write_text("{}")
+    with pytest.raises(FineTuneError, match="base model"):
+        manager.create_task({**CONFIG, "adapter_name_or_path": source})
 
 
 def interrupted(manager: FinetuneManager, home: Home, attempts: int) -> str:

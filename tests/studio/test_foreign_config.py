@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from interfaces.config import FineTuneConfig, config_errors
+from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.texts import sentence
+from interfaces.validation import config_errors
 from studio.foreign_config import Translation, looks_like, translated
 
 FACTORY_LORA = """
@@ -225,6 +226,12 @@ def test_axolotl_chat(tmp_path: Path) -> None:
     assert set(found.left) == {"optimizer", "datasets.roles_to_train", "datasets.train_on_eos"}
 
 
+def test_full_fine_tuning_is_converted(tmp_path: Path) -> None:
+    found = translate(AXOLOTL_FULL, "axolotl", tmp_path)
+    assert (found.refused, found.settings["tuning"]) == ([], "full")
+    assert translate(FACTORY_FULL, "llamafactory", tmp_path).settings["tuning"] == "full"
+
+
 def test_axolotl_columns(tmp_path: Path) -> None:
     found = translate(AXOLOTL_COLUMNS, "axolotl", tmp_path)
     config = checked(found)
@@ -237,8 +244,8 @@ def test_axolotl_columns(tmp_path: Path) -> None:
     ("text", "source", "fields"),
     [
         (FACTORY_DPO.replace("stage: dpo", "stage: ppo"), "llamafactory", {"stage"}),
-        (FACTORY_FULL, "llamafactory", {"adapter / finetuning_type", "dataset"}),
-        (AXOLOTL_FULL, "axolotl", {"adapter"}),
+        (FACTORY_FULL, "llamafactory", {"dataset"}),
+        (FACTORY_FULL.replace("full", "freeze"), "llamafactory", {"adapter / finetuning_type", "dataset"}),
         (AXOLOTL_DPO.replace("rl: dpo", "rl: grpo"), "axolotl", {"rl"}),
     ],
 )

@@ -2,11 +2,11 @@
 
 import pytest
 
-from interfaces.config import config_errors
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
+from interfaces.validation import config_errors
 from studio.pages.train import new_form
 from studio.recipes import BUILT_IN, choose_default, delete_recipe, recipes_of, save_recipe
 from studio.sizing.estimate import changed

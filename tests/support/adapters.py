@@ -37,6 +37,30 @@ def foreign_adapter(place: Path, model: Path, seed: int = 1, **settings: Any) ->
     return place
 
 
+def whole_model(place: Path, model: Path, seed: int, dtype: str = "bfloat16") -> Path:
+    """A model whose weights full fine-tuning might have left, with its tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    made = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    made.save_pretrained(place)
+    AutoTokenizer.from_pretrained(model).save_pretrained(place)
+    return place
+
+
+def run_with_model(home: Home, model: Path, **settings: Any) -> RunFolder:
+    """A stopped run of a full fine-tuning whose model is saved, with a checkpoint of step 2."""
+    ended = step(1), Stopped(step=1, resumable=True)
+    run = recorded_run(home, *ended, model_name=str(model), tuning="full", **settings)
+    whole_model(run.model, model, 1)
+    whole_model(run.checkpoint(2), model, 2, "float32")
+    return run
+
+
 def run_with_adapter(home: Home, model: Path, **settings: Any) -> RunFolder:
     """A stopped run whose adapter is saved, with a checkpoint of step 2."""
     run = recorded_run(home, step(1), Stopped(step=1, resumable=True), model_name=str(model), **settings)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from interfaces import IFineTuneService
-from interfaces.config import config_problems
 from interfaces.events import Finished, Started, Step
 from interfaces.files import write_json
 from interfaces.folders import Attempt, Home, RunFolder
+from interfaces.validation import config_problems
 from studio.processes.launcher import LAUNCHERS, Liveness
 from trainer.training.event_log import EventLog
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from interfaces.events import Step, read_events
 from interfaces.folders import Home, RunFolder
+from interfaces.run_records import weight_files
 from tests.support.records import kept
 
 
@@ -27,4 +28,5 @@ def losses(folder: RunFolder) -> list[float]:
 
 
 def adapter_bytes(folder: RunFolder) -> bytes:
-    return (folder.adapter / "adapter_model.safetensors").read_bytes()
+    """Return the weights of a run's result, an adapter or a whole model."""
+    return b"".join(path.read_bytes() for path in weight_files(folder.result))

@@ -77,6 +77,29 @@ def test_the_loss_is_the_runs_own_and_progress_is_told(run: RunFolder, trained: 
     assert (result.data_rows, result.probe_rows) == (10, 60)
 
 
+def test_a_whole_model_is_asked_in_the_place_of_its_base(home: Home, tmp_path: Path, tiny_model: Path) -> None:
+    from interfaces.history import RunHistory
+
+    rows = write_rows(tmp_path / "rows.jsonl", alpaca_rows(40))
+    config = {
+        "model_name": str(tiny_model), "dataset": str(rows), "max_length": 128, "num_train_epochs": 2, "tuning": "full",
+        "validation_split": 0.25, "learning_rate": 3e-3, "bf16": False, "cpu_threads": 1, "eval_steps": 0.5,
+        "gradient_accumulation_steps": 1,
+    }  # fmt: skip
+    folder = home.create_run()
+    write_run_config(folder, config)
+    train(home, config, folder)
+    asked = written(folder)
+    assert isinstance(evaluated(asked)[-1], Finished)
+    result = result_of(asked)
+    assert result is not None
+    loss = result.metric("loss")
+    assert loss is not None
+    assert loss.tuned == pytest.approx(RunHistory(folder).refresh().validation.losses[-1], rel=1e-3)
+    assert loss.base is not None
+    assert loss.base > loss.tuned
+
+
 def test_an_evaluation_killed_at_ten_moments_has_the_same_table(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from interfaces.exports import ExportRecord, ExportRequest
 from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
-from tests.support.adapters import run_with_adapter
+from tests.support.adapters import run_with_adapter, run_with_model
 from tests.support.tiny_families import tiny_family
 
 pytestmark = pytest.mark.tiny
@@ -65,6 +65,30 @@ def test_what_is_exported_is_proven(run: RunFolder, kind: str, quantization: str
         assert (proof.passed, proof.exported.equal) == (True, 10)
     proving = [event for event in events if isinstance(event, Phase) and event.phase == "prove"]
     assert (proving[-1].done, proving[-1].total, proving[-1].unit) == (30, 30, "prompts")
+
+
+@pytest.mark.parametrize("step", [None, 2])
+@pytest.mark.parametrize(
+    ("kind", "quantization"), [("gguf", "f32"), ("gguf", "q8_0"), ("ollama", "f16"), ("merged", "bf16")]
+)
+def test_a_whole_model_is_exported_and_proven_without_its_base(
+    home: Home, tmp_path: Path, kind: str, quantization: str, step: int | None
+) -> None:
+    base = tiny_family(tmp_path / "base", "llama", tie_word_embeddings=True)
+    run = run_with_model(home, base, bf16=True, cpu_threads=1)
+    shutil.rmtree(base)
+    folder = requested(run, kind=kind, quantization=quantization, name="mine", step=step)
+    events = exported(folder)
+    assert isinstance(events[-1], Finished), events[-1]
+    record = ExportRecord.of(folder)
+    assert record is not None
+    assert record.proof is not None
+    if kind != "gguf" or quantization == "f32":
+        assert record.proof.passed
+    if kind == "merged":
+        card = (folder.files / "mine" / "README.md").read_text()
+        assert "library_name: transformers" in card
+        assert "LoRA" not in card
 
 
 def test_an_adapters_zip_holds_what_its_user_needs(run: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""Adds LoRA to a model, and saves the adapter as a folder that PEFT loads."""
+"""Adds LoRA to a model, new or as another run has trained it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.files import publish
 from interfaces.folders import Home
 from interfaces.problems import Code
+from interfaces.run_records import is_whole_model
 from trainer.artifacts.checkpoints import newest_checkpoint
-from trainer.artifacts.export import CARD, TOKENIZER_FILES
-from trainer.artifacts.model_card import CURVE, CardFacts, model_card
-from trainer.artifacts.stored_weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CHANGE_THE_BASE, base_reference
+from trainer.artifacts.stored_weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CHANGE_THE_BASE
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
 
@@ -48,12 +47,15 @@ def add_adapter(
     settings = LoraConfig(
         task_type="CAUSAL_LM", r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
         target_modules=targets if not lora.layers_to_transform else _linear_names(model, targets),
-        layers_to_transform=lora.layers_to_transform or None, use_rslora=lora.use_rslora, use_dora=lora.use_dora,
+        layers_to_transform=lora.layers_to_transform or None, rank_pattern=dict(lora.rank_pattern),
+        alpha_pattern=dict(lora.alpha_pattern), modules_to_save=list(lora.modules_to_save) or None,
+        ensure_weight_tying=bool(lora.modules_to_save) and is_tied(model), use_rslora=lora.use_rslora, use_dora=lora.use_dora,
         revision=files.revision,
     )  # fmt: skip
     if first is None:
         _check_targets(model, targets)
         _check_layers(model, lora.layers_to_transform)
+        _check_targets(model, lora.modules_to_save)
     else:
         settings = settings_of(first, config.adapter_name_or_path, lora.lora_dropout, files.revision)
     torch.manual_seed(config.seed)  # the adapter's initial weights must not depend on what was loaded before
@@ -65,6 +67,8 @@ def add_adapter(
         if first is None:
             raise
         raise unusable(config.adapter_name_or_path, "other_base", config.model_name) from error
+    if first is None:
+        _check_patterns(adapted, [*lora.rank_pattern, *lora.alpha_pattern])
     use_lora_linear(adapted)
     # Each save looks up the base's config by this name. A path avoids the network.
     adapted.peft_config["default"].base_model_name_or_path = str(files.path)
@@ -80,8 +84,10 @@ def find_adapter(value: str, home: Home) -> Path:
     run = home.run(value)
     folder = Path(value).expanduser().absolute()
     if "/" not in value and run.config.is_file():
-        step = None if run.adapter.is_dir() else newest_checkpoint(run)[0]
-        folder = run.checkpoint(step) if step is not None else run.adapter
+        step = None if run.result.is_dir() else newest_checkpoint(run)[0]
+        folder = run.checkpoint(step) if step is not None else run.result
+    if is_whole_model(folder):
+        raise unusable(value, "is_whole_model", str(folder))
     missing = [name for name in ADAPTER_FILES if not (folder / name).is_file()]
     if missing:
         raise unusable(value, "file_not_there", str(folder / missing[0]))
@@ -167,6 +173,19 @@ def _check_targets(model: PreTrainedModel, targets: str | list[str]) -> None:
         raise FineTuneError.of(Code.TARGET_MODULES_MISSING, value=missing, known=sorted(linear - {"lm_head"}))
 
 
+def _check_patterns(model: PeftModel, named: list[str]) -> None:
+    """Refuse ranks and scalings for layers that have no adapter."""
+    adapted = [name for name, module in model.named_modules() if hasattr(module, "lora_A")]
+    if missing := [one for one in named if not any(name.endswith(f".{one}") for name in adapted)]:
+        known = sorted({name.rsplit(".", 1)[-1] for name in adapted})
+        raise FineTuneError.of(Code.TARGET_MODULES_MISSING, value=missing, known=known)
+
+
+def is_tied(model: PreTrainedModel) -> bool:
+    """Return whether embeddings and head are one table."""
+    return bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
+
+
 def _check_layers(model: PreTrainedModel, layers: list[int]) -> None:
     count = model.config.get_text_config().num_hidden_layers
     if beyond := [layer for layer in layers if layer >= count]:
@@ -185,32 +204,3 @@ def _linear_names(model: PreTrainedModel, targets: str | list[str]) -> list[str]
         if (isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D") and module is not head
     )
     return sorted({name.rsplit(".", 1)[-1] for name in linear})
-
-
-def save_adapter(
-    model: PeftModel, tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path, config: FineTuneConfig,
-    facts: CardFacts,
-) -> None:  # fmt: skip
-    """Save adapter, tokenizer, and model card to `folder` atomically, replacing what is there."""
-    staging = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(staging, ignore_errors=True)
-    model.peft_config["default"].base_model_name_or_path = base_reference(facts.base)
-    model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
-    _save_tokenizer(tokenizer, files, staging)
-    (staging / CARD).write_text(model_card(config, facts), encoding="utf-8")
-    if facts.curve:
-        (staging / CURVE).write_text(facts.curve, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)  # from an attempt that was stopped
-    publish(staging, folder)
-
-
-def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path) -> None:
-    """Copy the base's tokenizer files unchanged.
-
-    Training doesn't change the tokenizer, and older versions can't read what transformers 5 writes.
-    """
-    own = [files.path / name for name in TOKENIZER_FILES if (files.path / name).is_file()]
-    if not any(path.name in ("tokenizer.json", "tokenizer.model") for path in own):
-        tokenizer.save_pretrained(folder)
-    for path in own:
-        shutil.copyfile(path, folder / path.name)

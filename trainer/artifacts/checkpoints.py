@@ -19,15 +19,23 @@ from interfaces.files import fsync, publish, sha256_of, write_json, write_text
 from interfaces.folders import RunFolder
 from interfaces.problems import Code, Problem
 from interfaces.records import read_record
+from interfaces.run_records import RESUME_STATE
 from trainer.artifacts.export import CARD
-from trainer.artifacts.stored_weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, config_with_base
+from trainer.artifacts.stored_weights import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    MODEL_CONFIG,
+    MODEL_INDEX,
+    MODEL_WEIGHTS,
+    config_with_base,
+)
 
 MANIFEST = "MANIFEST.json"
 SECRET = "training_args.bin"  # noqa: S105  a pickle that may contain the Hub token; a resume doesn't need it
-NEEDED = frozenset(
-    {ADAPTER_CONFIG, ADAPTER_WEIGHTS, "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"}
-)  # fmt: skip
+NEEDED = RESUME_STATE | {ADAPTER_CONFIG, ADAPTER_WEIGHTS}
 """If one of these is missing, the Trainer silently resumes with other weights, or not at all."""
+NEEDED_OF_MODEL = RESUME_STATE | {MODEL_CONFIG}
+"""The same for a whole model, whose weights are one file, or shards and their index."""
 
 
 class _File(BaseModel):
@@ -67,12 +75,13 @@ def commit_checkpoint(
 ) -> tuple[Path, int]:
     """Move the Trainer's `staging/checkpoint-<step>` to its final path. Return the path and its size in bytes.
 
-    `base` is what the adapter calls its base model, instead of the path on this machine that PEFT writes.
+    `base` is what an adapter calls its base model, instead of the path on this machine that PEFT writes.
     """
     staged, target = folder.staging / f"checkpoint-{step}", folder.checkpoint(step)
     (staged / SECRET).unlink(missing_ok=True)
     (staged / CARD).unlink(missing_ok=True)  # PEFT's, which is empty and names the base model by its path
-    write_text(staged / ADAPTER_CONFIG, config_with_base(staged, base))
+    if (staged / ADAPTER_CONFIG).is_file():
+        write_text(staged / ADAPTER_CONFIG, config_with_base(staged, base))
     files = {}
     for path in sorted(path for path in staged.rglob("*") if path.is_file()):
         files[str(path.relative_to(staged))] = _File(size=path.stat().st_size, sha256=sha256_of(path))
@@ -147,7 +156,7 @@ def verify_checkpoint(path: Path) -> Problem | None:
         return _rejected(path, "missing_or_damaged")
     if path.name != f"step-{manifest.step:07d}":
         return _rejected(path, "of_other_step", seen=manifest.step)
-    if missing := sorted(NEEDED - manifest.files.keys()):
+    if missing := sorted(_needed(manifest) - manifest.files.keys()):
         return _rejected(path, "not_listed", seen=missing[0])
     for name, expected in manifest.files.items():
         file = path / name
@@ -161,6 +170,12 @@ def verify_checkpoint(path: Path) -> Problem | None:
         except OSError as error:
             return _rejected(path, "unreadable_file", name, seen=error.strerror)
     return None
+
+
+def _needed(manifest: Manifest) -> frozenset[str]:
+    if MODEL_CONFIG not in manifest.files:
+        return NEEDED
+    return NEEDED_OF_MODEL | ({MODEL_INDEX} if MODEL_INDEX in manifest.files else {MODEL_WEIGHTS})
 
 
 def newest_checkpoint(folder: RunFolder) -> tuple[int | None, list[Problem]]:

@@ -67,7 +67,7 @@ class MergedFolder:
             _write_json(
                 folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places}
             )
-        self._write_settings(folder, base, template)
+        write_settings(folder, base, _DTYPES[self._format], ends_of(template))
         for name in TOKENIZER_FILES:
             source = next((place / name for place in (adapter, base) if (place / name).is_file()), None)
             if source is not None:
@@ -112,14 +112,18 @@ class MergedFolder:
                 tell(done, total)
         publish(unfinished, path)
 
-    def _write_settings(self, folder: Path, base: Path, template: ChatTemplate) -> None:
-        number_format = str(_DTYPES[self._format]).removeprefix("torch.")
-        left_out = ("_name_or_path", "_model_name_or_path", "torch_dtype")  # they may hold a path of this machine
-        config = {key: value for key, value in self._merged.config.items() if key not in left_out}
-        _write_json(folder / "config.json", {**config, "dtype": number_format})
-        generation = read_json(base / "generation_config.json") or {}
-        generation.pop("schema_version", None)
-        _write_json(folder / "generation_config.json", {**generation, "eos_token_id": ends_of(template)})
+
+def write_settings(folder: Path, base: Path, dtype: torch.dtype, ends: Sequence[int]) -> None:
+    """Write a base model's settings, and how to generate with it, for weights in another number format.
+
+    `ends` are the tokens that end an answer.
+    """
+    left_out = ("_name_or_path", "_model_name_or_path", "torch_dtype")  # they may hold a path of this machine
+    config = {key: value for key, value in (read_json(base / "config.json") or {}).items() if key not in left_out}
+    _write_json(folder / "config.json", {**config, "dtype": str(dtype).removeprefix("torch.")})
+    generation = read_json(base / "generation_config.json") or {}
+    generation.pop("schema_version", None)
+    _write_json(folder / "generation_config.json", {**generation, "eos_token_id": list(ends)})
 
 
 def _write_json(path: Path, record: dict[str, object]) -> None:

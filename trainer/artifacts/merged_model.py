@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ ModelConfig = dict[str, Any]
 _PARTS = re.compile(r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.weight)?")  # fmt: skip
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "lm_head.weight")
 _PREFIX = "base_model.model."
+_HEAD = "lm_head.weight"
 
 
 @dataclass
@@ -47,8 +49,9 @@ class _Update:
 class MergedModel:
     """The tensors of a base model's folder with the adapter in another one merged into them."""
 
-    def __init__(self, base: Path, adapter: Path) -> None:
-        """
+    def __init__(self, base: Path, adapter: Path | None) -> None:
+        """Read what the files say. A model without an adapter is complete already.
+
         Raises:
             FineTuneError: the adapter, or the base, is of a kind that can't be merged from its files.
         """
@@ -56,9 +59,11 @@ class MergedModel:
         if "quantization_config" in self.config:
             raise _unsupported("base_quantized")
         self.tensors = tensors_in(*sorted(base.glob("*.safetensors")))
-        self._adapter = adapter / ADAPTER_WEIGHTS
-        self._settings = _settings_of(adapter)
-        self._updates = self._read_updates()
+        self._updates: dict[str, _Update] = {}
+        if adapter is not None:
+            self._adapter = adapter / ADAPTER_WEIGHTS
+            self._settings = _settings_of(adapter)
+            self._updates = self._read_updates()
 
     @property
     def names(self) -> list[str]:
@@ -94,8 +99,11 @@ class MergedModel:
         updates: dict[str, _Update] = {}
         with safe_open(self._adapter, "pt") as file:
             keys = list(file.keys())
+        trained_as_one = self._tied_tables_are_one(keys)
         for key in keys:
             plain = key.removeprefix(_PREFIX)
+            if trained_as_one and plain == _HEAD:
+                continue  # the same weights as the embeddings, whose name the base's files have
             if plain.endswith(".base_layer.weight"):
                 continue  # a copy of the base's weight, which PEFT saves with adapters of embeddings
             plain = plain.replace(".base_layer.bias", ".bias")  # one that was trained too
@@ -109,9 +117,18 @@ class MergedModel:
                 update.replaced_by = key
         for name, update in updates.items():
             self._check(name, update)
-        if self.config.get("tie_word_embeddings") and any(name.endswith(_EMBEDDINGS) for name in updates):
+        tied = self.config.get("tie_word_embeddings") and not trained_as_one
+        if tied and any(name.endswith(_EMBEDDINGS) for name in updates):
             raise _unsupported("tied_head")  # the head would change with them, and didn't in training
         return updates
+
+    def _tied_tables_are_one(self, keys: Sequence[str]) -> bool:
+        """Return whether embeddings and head, which are one table in the base, were trained as one, beside the adapter."""
+        plain = {key.removeprefix(_PREFIX): key for key in keys}
+        tables = [key for name, key in plain.items() if name.endswith(_EMBEDDINGS) and name != _HEAD]
+        if not self.config.get("tie_word_embeddings") or _HEAD not in plain or len(tables) != 1:
+            return False
+        return torch.equal(_read(self._adapter, tables[0]), _read(self._adapter, plain[_HEAD]))
 
     def _name_of(self, wanted: str) -> str:
         """Return the name in the base's files. Some leave out the first part of the module's name."""

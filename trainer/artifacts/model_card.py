@@ -1,7 +1,8 @@
-"""The README of an adapter: what it was trained from and how to load it, without any details of the machine."""
+"""The README of a result: what it was trained from and how to load it, without any details of the machine."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from interfaces.config import STARTER, FineTuneConfig, method_of
@@ -9,6 +10,17 @@ from interfaces.run_config import to_yaml
 from trainer.models import starter
 
 CURVE = "curve.svg"
+
+_LOAD_MODEL = """\
+All weights were trained, so the base model isn't needed:
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(".", dtype="auto")  # this folder
+tokenizer = AutoTokenizer.from_pretrained(".")
+```
+"""
 
 _LOAD_HUB = """\
 ```python
@@ -100,7 +112,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     rows = [
         ("Base model", facts.base + (f" at {facts.revision}" if facts.revision else "")),
         ("License of the base model", facts.base_license or "not stated in its files"),
-        ("Data", f"{_plain(facts.dataset)}; check its license before you share the adapter"),
+        ("Data", f"{_plain(facts.dataset)}; check its license before you share the result"),
         ("Train / validation rows", f"{facts.train_rows} / {facts.validation_rows}"),
         ("sha256 of the data", facts.dataset_sha256),
         ("Method", _method(config)),
@@ -108,7 +120,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
             "Training",
             f"{steps}, learning rate {config.learning_rate:g}, max_length {config.max_length}, seed {config.seed}",
         ),
-        ("Adapter", _adapter(config)),
+        _tuned(config),
         ("Loss, first and last step", f"{_figure(facts.loss_first)} / {_figure(facts.loss_last)}"),
         ("Validation loss", _figure(facts.eval_loss)),
         ("Base model precision", _base_format(config, facts.dtype)),
@@ -116,7 +128,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
         ("Framework versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
-    title = config.name or "LoRA adapter"
+    title = config.name or ("Fine-tuned model" if config.tuning == "full" else "LoRA adapter")
     stop = _STOP.format(token=facts.stop[0], id=facts.stop[1]) if facts.stop else ""
     curve = ["## Loss", "", f"![Training and validation loss by step]({CURVE})", ""] if facts.curve else []
     settings = [
@@ -130,7 +142,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     ]
     return "\n".join(
         [
-            *_front(facts.base),
+            *_front(config, facts.base, facts.base_license),
             "",
             f"# {title}",
             "",
@@ -139,7 +151,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
             *curve,
             "## Load it",
             "",
-            _loading(config.model_name, facts.base, facts.revision, facts.dtype),
+            _loading(config, facts.base, facts.revision, facts.dtype),
             stop,
             *settings,
             "",
@@ -150,21 +162,26 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
 def checkpoint_card(
     config: FineTuneConfig, title: str, base: str, base_license: str, revision: str | None, dtype: str
 ) -> str:
-    """The card of an adapter that has none of its own: one of a checkpoint, or from elsewhere."""
+    """The card of a result that has none of its own: one of a checkpoint, or an adapter from elsewhere."""
     rows = [
         ("Base model", base + (f" at {revision}" if revision else "")),
         ("License of the base model", base_license or "not stated in its files"),
-        ("Adapter", _adapter(config)),
+        _tuned(config),
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
-    loading = _loading(config.model_name, base, revision, dtype)
-    return "\n".join([*_front(base), "", f"# {title}", "", *table, "", "## Load it", "", loading])
+    loading = _loading(config, base, revision, dtype)
+    return "\n".join([*_front(config, base, base_license), "", f"# {title}", "", *table, "", "## Load it", "", loading])
 
 
-def _front(base: str) -> list[str]:
+def _front(config: FineTuneConfig, base: str, base_license: str) -> list[str]:
+    if config.tuning == "full":
+        library, tags = "transformers", "[full-fine-tuning, finetune-studio]"
+    else:
+        library, tags = "peft", "[lora, finetune-studio]"
     # The Hub would look up a local base by its bare folder name.
     named = [f"base_model: {base}"] if "/" in base else []
-    return ["---", "library_name: peft", *named, "tags: [lora, finetune-studio]", "---"]
+    licensed = [f"license: {json.dumps(base_license)}"] if base_license else []
+    return ["---", f"library_name: {library}", *named, *licensed, f"tags: {tags}", "---"]
 
 
 def _method(config: FineTuneConfig) -> str:
@@ -172,9 +189,15 @@ def _method(config: FineTuneConfig) -> str:
     return f"{config.method} ({settings})"
 
 
-def _adapter(config: FineTuneConfig) -> str:
+def _tuned(config: FineTuneConfig) -> tuple[str, str]:
+    """Return what was trained, as a row of a card's table."""
+    if config.tuning == "full":
+        return "Trained weights", "all of the model"
     lora = config.lora
-    return f"LoRA r={lora.r}, alpha={lora.lora_alpha:g}, dropout={lora.lora_dropout:g}, on {_targets(config)}"
+    return (
+        "Adapter",
+        f"LoRA r={lora.r}, alpha={lora.lora_alpha:g}, dropout={lora.lora_dropout:g}, on {_targets(config)}",
+    )
 
 
 def _settings(config: FineTuneConfig, facts: CardFacts) -> str:
@@ -197,8 +220,10 @@ def _plain(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _loading(model_name: str, base: str, revision: str | None, dtype: str) -> str:
-    if model_name == STARTER:
+def _loading(config: FineTuneConfig, base: str, revision: str | None, dtype: str) -> str:
+    if config.tuning == "full":
+        return _LOAD_MODEL
+    if config.model_name == STARTER:
         return _LOAD_STARTER.format(
             package=starter.PACKAGE, version=starter.VERSION, gguf=starter.GGUF, sha256=starter.GGUF_SHA256, dtype=dtype
         )  # fmt: skip

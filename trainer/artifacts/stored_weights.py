@@ -11,6 +11,7 @@ from safetensors import safe_open
 from interfaces.files import read_json
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+MODEL_CONFIG, MODEL_WEIGHTS, MODEL_INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Initializations of LoRA that also change the base's weights, so that its files aren't what the adapter belongs to."""
 UNSUPPORTED = (

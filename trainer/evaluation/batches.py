@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
 from interfaces.chats import Sampling
 from interfaces.evaluations import AnswerEnd
-from trainer.evaluation.generation import generation_settings
+from trainer.evaluation.generation import causal_model, generation_settings
 from trainer.kernels.chunked_loss import changed_logits, token_losses
 from trainer.tokens.batches import padded_batch
 from trainer.tokens.template import ChatTemplate
@@ -130,7 +129,7 @@ def losses(model: PreTrainedModel, template: ChatTemplate, rows: Sequence[RowTok
         [{"input_ids": row.ids, "labels": row.labels} for row in rows], template.tokenizer.pad_token_id
     )
     inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
-    causal = model.get_base_model() if isinstance(model, PeftModel) else model
+    causal = causal_model(model)
     head, body = causal.get_output_embeddings(), causal.get_decoder()
     # The logits of a long row for a large vocabulary take many GB, so they exist for a few trained tokens at a time.
     chunked = head is not None and body is not causal and not changed_logits(causal)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from greenlet import greenlet
 from peft import PeftModel
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
 from interfaces.chats import Sampling
@@ -33,6 +33,12 @@ def end_ids(model: torch.nn.Module, template: ChatTemplate) -> list[int]:
     own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     ids = set(own if isinstance(own, list) else [own]) | {template.tokenizer.eos_token_id, template.end_id}
     return sorted(token for token in ids if token is not None)
+
+
+def causal_model(model: torch.nn.Module) -> PreTrainedModel:
+    """Return the model itself, or the one that adapters are added to."""
+    found: PreTrainedModel = model.get_base_model() if isinstance(model, PeftModel) else model
+    return found
 
 
 def generation_settings(model: torch.nn.Module, template: ChatTemplate, sampling: Sampling) -> GenerationConfig:
@@ -73,7 +79,7 @@ def _generate(
     torch.manual_seed(sampling.seed)
     limit = sampling.max_new_tokens if answer.most is None else min(sampling.max_new_tokens, answer.most)
     asked = sampling.model_copy(update={"max_new_tokens": limit})
-    settings = generation_settings(model.get_base_model(), template, asked)
+    settings = generation_settings(causal_model(model), template, asked)
     streamer = _Streamer(template, answer, lambda: shares.hand_over(lambda: _use(model, answer.adapter)))
     with answer.timed():
         _use(model, answer.adapter)

@@ -28,6 +28,7 @@ from interfaces.errors import FineTuneError
 from interfaces.example import Example
 from interfaces.exports import CLOSE, EXACT, Comparison, ExportKind, ExportRequest, Proof, ProofRow
 from interfaces.folders import Home
+from interfaces.run_records import is_whole_model
 from trainer.data.run_rows import rows_of_run
 from trainer.evaluation.questions import general_questions
 from trainer.models.model_files import ModelFiles
@@ -92,7 +93,7 @@ def prove(
         tell(done, total)
 
     reference = _answers(_reference(files, adapter), prompts, ends, counted)
-    own = _answers(_adapted(files, adapter, getattr(torch, dtype)), prompts, ends, counted)
+    own = _answers(_tuned(files, adapter, getattr(torch, dtype)), prompts, ends, counted)
     control = _compared("run", dtype, prompts, reference, own, template)
     way, number_format, exported = _exported(request, target, adapter, files, prompts, ends, counted)
     comparison = _compared(way, number_format, prompts, reference, exported, template)
@@ -135,12 +136,16 @@ def _taught(home: Home, config: FineTuneConfig) -> Iterator[Example]:
 
 def _reference(files: ModelFiles, adapter: Path) -> PreTrainedModel:
     """Return the model with the adapter merged by PEFT, all in fp32: nothing of it is ours."""
-    merged: PreTrainedModel = _adapted(files, adapter, torch.float32).merge_and_unload(safe_merge=True)
+    model = _tuned(files, adapter, torch.float32)
+    merged: PreTrainedModel = model.merge_and_unload(safe_merge=True) if isinstance(model, PeftModel) else model
     return merged
 
 
-def _adapted(files: ModelFiles, adapter: Path, dtype: torch.dtype) -> PeftModel:
-    return PeftModel.from_pretrained(_loaded(files.path, dtype), str(adapter), autocast_adapter_dtype=False).eval()
+def _tuned(files: ModelFiles, result: Path, dtype: torch.dtype) -> PeftModel | PreTrainedModel:
+    """Return the base model with the adapter in a folder, or the whole model in it."""
+    if is_whole_model(result):
+        return _loaded(result, dtype)
+    return PeftModel.from_pretrained(_loaded(files.path, dtype), str(result), autocast_adapter_dtype=False).eval()
 
 
 def _loaded(path: Path, dtype: torch.dtype) -> PreTrainedModel:
@@ -178,7 +183,7 @@ def _exported(
 ) -> tuple[str, str, list[_Greedy]]:  # fmt: skip
     """Load the export as its user would, and return in which way, in which number format, and its answers."""
     if request.kind == "adapter":
-        return "peft", "float32", _answers(_adapted(files, adapter, torch.float32), prompts, ends, counted)
+        return "peft", "float32", _answers(_tuned(files, adapter, torch.float32), prompts, ends, counted)
     if request.kind == "merged":
         # In fp32, so that the stored numbers are proven, and not how a device rounds.
         return "transformers", "float32", _answers(_loaded(target, torch.float32), prompts, ends, counted)

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from peft import PeftModel
 
 from interfaces.config import FineTuneConfig
 from trainer.kernels.log_probs import LogProbs, log_probs
@@ -37,8 +36,8 @@ class Method(ABC):
     """A training method, for one run.
 
     `chunked` says that the model computes the losses of tokens itself; `collate` makes a flat or padded batch of
-    examples. `first` are the adapter's weights before the first step if it isn't new: the reference of a preference
-    method is the model with them, else the model without an adapter.
+    examples. `first` are the trained weights before the first step, unless they are a new adapter's: the reference of a
+    preference method is the model with them, else the model without an adapter.
     """
 
     def __init__(self, config: FineTuneConfig, chunked: bool, collate: Collate, first: Weights | None = None) -> None:
@@ -65,7 +64,7 @@ class Method(ABC):
             return self.log_probs(reference, batch, batch["labels"]).sums()
 
     @contextlib.contextmanager
-    def _reference(self, model: torch.nn.Module) -> Iterator[PeftModel]:
+    def _reference(self, model: torch.nn.Module) -> Iterator[torch.nn.Module]:
         """Make the model the reference, without dropout and noise, and without gradients."""
         adapted: Any = getattr(model, "module", model)  # a wrapper would wait for the other processes' gradients
         was_training = adapted.training
@@ -77,7 +76,7 @@ class Method(ABC):
             adapted.train(was_training)
 
     @contextlib.contextmanager
-    def _without_training(self, adapted: PeftModel) -> Iterator[None]:
+    def _without_training(self, adapted: Any) -> Iterator[None]:
         """Undo what training has changed."""
         if self._first is None:
             with adapted.disable_adapter():

@@ -165,7 +165,7 @@ class CheckpointCallback(TrainerCallback):
         self._saved = time.monotonic()
         relative, seconds = str(path.relative_to(self._folder.path)), round(self._budget.seconds, 3)
         self._log.append(CheckpointCommitted(step=state.global_step, path=relative, size_bytes=size, seconds=seconds))
-        # Remove the adapter of an earlier stop: it is older than this checkpoint and must not pass for the result.
-        shutil.rmtree(self._folder.adapter, ignore_errors=True)
+        # Remove the result of an earlier stop: it is older than this checkpoint and must not pass for the run's.
+        shutil.rmtree(self._folder.result, ignore_errors=True)
         rotate_checkpoints(self._folder, self._config.save_total_limit, self._eval_history.best_step, self._verified)
         self._budget.end_save()

@@ -14,7 +14,7 @@ from interfaces.folders import FULL_DISK_BYTES
 from interfaces.job_folders import JobFolder
 from interfaces.problems import Code, Problem
 from interfaces.run_config import read_run_config
-from interfaces.run_records import Lineage, adapter_folder
+from interfaces.run_records import Lineage, result_folder
 from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
 from trainer.training.event_log import EventLog
 from trainer.training.failures import problem_of
@@ -23,16 +23,16 @@ from trainer.training.stop import StopSignal, StopWatcher
 log = logging.getLogger(__name__)
 
 
-class AdapterJob:
-    """A job with a run's adapter and its base model: the run's settings with the base's commit, and where both are."""
+class ResultJob:
+    """A job with a run's result and its base model: the run's settings with the base's commit, and where both are."""
 
     def __init__(self, folder: JobFolder, step: int | None, config: FineTuneConfig, events: EventLog) -> None:
         """
         Raises:
-            FineTuneError: the run has no adapter, or none of this step.
+            FineTuneError: the run has no result, or none of this step.
         """
         self._job, self._events = folder, events
-        self._adapter = adapter_folder(folder.run, step)
+        self._result = result_folder(folder.run, step)
         lineage = Lineage.of(folder.run)
         self._base = lineage.base if lineage else None
         self._machine = lineage.machine if lineage else None

@@ -19,11 +19,16 @@ from interfaces.config import FineTuneConfig
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code, Problem
+from trainer.artifacts.results import WholeModel
 from trainer.methods.method import Collate, Method, Metrics
 from trainer.methods.sft import Sft
 from trainer.tokens.batches import Inputs
 from trainer.tokens.token_store import IGNORE_INDEX
+from trainer.training.master_weights import MasterWeights
 from trainer.training.stop import StopBudget
+
+FINGERPRINT_ELEMENTS = 1 << 22
+"""Numbers that are taken in 64 bits at once, so that a large table doesn't exist in them."""
 
 
 class Means:
@@ -72,11 +77,17 @@ class TrainingLoop(Trainer):
 
     def __init__(
         self, *arguments: Any, method: Method | None = None, budget: StopBudget | None = None,
-        checkpoint_bytes: int = 0, loraplus_lr_ratio: float = 1.0, **options: Any,
+        checkpoint_bytes: int = 0, loraplus_lr_ratio: float = 1.0, embedding_lr_ratio: float = 1.0,
+        whole: WholeModel | None = None, masters: MasterWeights | None = None, **options: Any,
     ) -> None:  # fmt: skip
-        """Create the loop. Without a `method`, it fine-tunes on the batches of `data_collator`."""
+        """Create the loop. Without a `method`, it fine-tunes on the batches of `data_collator`.
+
+        The ratios are those of other learning rates to the usual one. `whole` is the model of a full fine-tuning.
+        Of what `masters` has copies, the optimizer updates these.
+        """
         super().__init__(*arguments, **options)
-        self._b_rate = loraplus_lr_ratio
+        self._b_ratio, self._embedding_ratio = loraplus_lr_ratio, embedding_lr_ratio
+        self._whole, self._masters = whole, masters
         collate: Collate = self.data_collator
         self.method = method or Sft(FineTuneConfig(), chunked=False, collate=collate)
         self.data_collator = self.method.collate
@@ -89,19 +100,36 @@ class TrainingLoop(Trainer):
         self._step_tokens = self._step_trained = 0
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """Create the optimizer, and give LoRA's B matrices a rate of their own (LoRA+, arXiv:2402.12354, section 3)."""
+        """Create the optimizer, and give some weights a rate of their own.
+
+        These are LoRA's B matrices (LoRA+, arXiv:2402.12354, section 3), and embeddings and head where they are trained.
+        """
         fresh = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if fresh and self._b_rate != 1:
-            of_b = {
+        if fresh and self._b_ratio != 1:
+            b = {
                 id(one) for name, one in self.model.named_parameters() if "lora_B" in name or "lora_embedding_B" in name
             }
-            for group in list(optimizer.param_groups):
-                moved = [one for one in group["params"] if id(one) in of_b]
-                group["params"] = [one for one in group["params"] if id(one) not in of_b]
-                if moved:
-                    optimizer.add_param_group({**group, "params": moved, "lr": group["lr"] * self._b_rate})
+            _with_rate(optimizer, b, self._b_ratio)
+        if fresh and self._embedding_ratio != 1:
+            tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+            _with_rate(
+                optimizer, {id(one) for table in tables if table for one in table.parameters()}, self._embedding_ratio
+            )
+        if fresh and self._masters:
+            self._masters.attach_to(optimizer)
         return optimizer
+
+    def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
+        """Clip the gradients of what the optimizer updates."""
+        if self._masters is None:
+            return super()._clip_grad_norm(model)
+        return self.accelerator.clip_grad_norm_(self._masters.trained, self.args.max_grad_norm)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        if self._masters is not None and grad_norm is None:  # no clipping: only measure
+            grad_norm = self.accelerator.clip_grad_norm_(self._masters.trained, math.inf)
+        return super()._get_grad_norm(model, grad_norm)
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -129,8 +157,15 @@ class TrainingLoop(Trainer):
 
     def fingerprint(self) -> list[tuple[float, float]]:
         """Return the sum and sum of squares of each trained weight, which change if any weight changes."""
-        weights = (one.detach().double() for one in self.model.parameters() if one.requires_grad)
-        return [(float(weight.sum()), float(weight.square().sum())) for weight in weights]
+        found = []
+        for weight in self.model.parameters():
+            if weight.requires_grad:
+                total = squares = 0.0
+                for part in weight.detach().flatten().split(FINGERPRINT_ELEMENTS):
+                    wide = part.double()
+                    total, squares = total + float(wide.sum()), squares + float(wide @ wide)
+                found.append((total, squares))
+        return found
 
     def load(self, checkpoint: Path) -> None:
         """Load the weights and the trainer state of a checkpoint, without training a step."""
@@ -139,7 +174,7 @@ class TrainingLoop(Trainer):
         self.load_weights(checkpoint)
 
     def load_weights(self, checkpoint: Path) -> None:
-        """Replace the adapter's weights with those of a checkpoint."""
+        """Replace the trained weights with those of a checkpoint."""
         self._load_from_checkpoint(str(checkpoint))
 
     def take_step(self) -> tuple[dict[str, float], Means]:
@@ -187,9 +222,22 @@ class TrainingLoop(Trainer):
         for parameter in self.model.parameters():
             if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
                 value = float(parameter.detach().abs().max())
-                raise not_finite("adapter", value, self.state.global_step, self.args.learning_rate)
+                raise not_finite(
+                    "weights" if self._whole else "adapter", value, self.state.global_step, self.args.learning_rate
+                )
         require_space(Path(self.args.output_dir), self.checkpoint_bytes)
         super().save_model(output_dir, _internal_call)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save the adapter as the stock loop does, or a whole model as exactly as its weights are known."""
+        place = Path(output_dir or self.args.output_dir)
+        weights = self._masters.weights() if self._masters else None
+        if self._whole is not None:
+            self._whole.write(place, weights)
+        elif weights is not None:
+            self.model.save_pretrained(place, state_dict=weights)
+        else:
+            super()._save(output_dir, state_dict)
 
     def _scale_noise(self, sequences: int) -> None:
         """Scale NEFTune's noise, which divides by the root of the row length (arXiv:2310.05914), for a flat row."""
@@ -198,12 +246,17 @@ class TrainingLoop(Trainer):
             embeddings.neftune_noise_alpha = self.neftune_noise_alpha * math.sqrt(sequences)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Load the adapter and restore its dtype, because PEFT converts it to fp32."""
+        """Load the adapter and restore its dtype, because PEFT converts it to fp32; or a whole model."""
+        if self._whole is not None and self._masters is not None:
+            self._masters.load(self._whole.read(Path(resume_from_checkpoint), self._masters.trained[0].dtype))
+            return
         formats = {name: value.dtype for name, value in self.model.named_parameters() if value.requires_grad}
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         for name, parameter in self.model.named_parameters():
             if name in formats:
                 parameter.data = parameter.data.to(formats[name])
+        if self._masters is not None:
+            self._masters.load_adapter(Path(resume_from_checkpoint))
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -232,6 +285,15 @@ class TrainingLoop(Trainer):
         metrics |= {f"{metric_key_prefix}_{name}": value for name, value in means.values().items()}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+
+def _with_rate(optimizer: torch.optim.Optimizer, weights: set[int], ratio: float) -> None:
+    """Move weights, given by their `id`, to groups with another learning rate."""
+    for group in list(optimizer.param_groups):
+        moved = [one for one in group["params"] if id(one) in weights]
+        group["params"] = [one for one in group["params"] if id(one) not in weights]
+        if moved:
+            optimizer.add_param_group({**group, "params": moved, "lr": group["lr"] * ratio})
 
 
 def not_finite(what: str, value: float, step: int, learning_rate: float) -> FineTuneError:

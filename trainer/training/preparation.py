@@ -11,15 +11,16 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from interfaces.config import method_of
+from interfaces.config import FineTuneConfig, learning_rates, method_of
 from interfaces.dataset_records import DatasetReport
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.example_file import ExampleFile
 from interfaces.files import read_json, write_json
+from interfaces.kernel_sizes import checkpoint_bytes
 from interfaces.problems import Code, Problem
 from interfaces.run_records import BaseOrigin, DatasetOrigin, Lineage, Machine
-from trainer.artifacts.adapter import ADAPTER_FILES, add_adapter, copy_adapter, find_adapter, settings_of
+from trainer.artifacts.adapter import ADAPTER_FILES, add_adapter, copy_adapter, find_adapter, is_tied, settings_of
 from trainer.artifacts.checkpoints import Conditions, committed_steps
 from trainer.artifacts.resume import hash_of
 from trainer.data.dataset import Indices
@@ -48,7 +49,8 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate", "finetune-studio")
 class Prepared:
     """All that training needs."""
 
-    model: PeftModel
+    model: PeftModel | PreTrainedModel
+    """The base model with an adapter, or all of it to be trained."""
     template: ChatTemplate
     files: ModelFiles
     train: View
@@ -57,7 +59,7 @@ class Prepared:
     conditions: Conditions
     dataset_name: str
     first_weights: dict[str, torch.Tensor] | None
-    """The adapter's weights before the first step, if it isn't new."""
+    """The trained weights before the first step, where the method compares with them and no new adapter can be off."""
 
 
 def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
@@ -66,6 +68,11 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
     `recorded` is the device, dtype, and kernels of an earlier attempt of the same run.
     """
     config, folder, log, stop, compute = attempt.config, attempt.folder, attempt.log, attempt.stop, attempt.compute
+    if config.tuning == "full" and config.learning_rate > learning_rates(config)[1]:  # such as the usual one for LoRA
+        usual = dict(zip(("least", "most"), map("{:g}".format, learning_rates(config)), strict=True))
+        attempt.warn(
+            Problem.warning(Code.RATE_UNUSUAL, rate=f"{config.learning_rate:g}", method=config.method, **usual)
+        )
     log.phase("data")
     data = _read_data(attempt)
     _begin_with(attempt)
@@ -74,6 +81,11 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
     files = find_model(
         config.model_name, config.model_revision, folder.home, functools.partial(_tell_download, log, stop)
     )
+    if config.tuning == "full" and "quantization_config" in (read_json(files.path / "config.json") or {}):
+        raise FineTuneError.of(Code.VALUE_INVALID, field="tuning", value="full", expected="lora_for_quantized")
+    before = Lineage.of(folder) if recorded else None
+    if before and before.base.fingerprint not in (None, fingerprint_of(files)):
+        raise FineTuneError.of(Code.BASE_CHANGED, model=config.model_name, run=folder.id)
     _warn_of_base(attempt, files)
     template = load_template(files, config.model_name).with_marks(Marks.of(config))
     if not stops_by_itself(template):
@@ -90,12 +102,16 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
     attempt.warn(*fast_paths.warnings)
     if recorded is None:
         _write_lineage(attempt, files, data, fast_paths)
-    _warn_of_tied(attempt, base)
     first = folder.first_adapter if config.adapter_name_or_path else None
-    model = add_adapter(base, config, files, first)
+    model: PeftModel | PreTrainedModel
+    if config.tuning == "full":
+        model = base.requires_grad_(True)
+    else:
+        _warn_of_tied(attempt, base)
+        model = add_adapter(base, config, files, first)
     # Future checkpoints: those to keep, the best one, and the one in staging; plus the result.
     missing = max(config.save_total_limit + 3 - len(committed_steps(folder)), 1)
-    require_space(folder.path, checkpoint_size(model) * missing)
+    require_space(folder.path, checkpoint_size(model, config) * missing)
     stop.check()
     conditions = Conditions(
         config_sha256=hash_of(config), dataset_sha256=data.report.sha256, validation_sha256=data.measured_report.sha256,
@@ -103,7 +119,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
         batches=fast_paths.batches, logits=fast_paths.logits, attention=base.config._attn_implementation, versions=versions(),
     )  # fmt: skip
     first_weights = None
-    if first is not None and method_of(config).reference:
+    if (first is not None or config.tuning == "full") and method_of(config).reference:
         trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
         first_weights = {name: parameter.detach().clone() for name, parameter in trained}
     learned, measured = (view_for(method_of(config).rows, view) for view in (train, validation))
@@ -128,7 +144,8 @@ def _check_reach(
         found = {"max_length": config.max_length, "model": config.model_name, "value": positions}
         found |= {"reason": "rope_scaled", "seen": kind} if kind != "default" else {}
         attempt.warn(Problem.warning(Code.POSITIONS_EXCEEDED, **found))
-    _warn_of_untrained(attempt, base, template, views[0])
+    if config.tuning == "lora":
+        _warn_of_untrained(attempt, base, template, views[0])
     known = base.get_input_embeddings().weight.shape[0]
     if len(template.tokenizer) <= known:
         return
@@ -163,16 +180,19 @@ def _warn_of_tied(attempt: AttemptContext, base: PreTrainedModel) -> None:
     config = attempt.config
     if config.adapter_name_or_path or isinstance(config.lora.target_modules, str):
         return
-    if getattr(base.config.get_text_config(), "tie_word_embeddings", False):
+    if is_tied(base):
         ends = ("lm_head", "embed_tokens", "wte", "embed_in", "embed_out", "word_embeddings")
         tied = [name for name in config.lora.target_modules if name.rsplit(".", 1)[-1] in ends]
         if tied:
             attempt.warn(Problem.warning(Code.TARGET_TIED, value=", ".join(tied), model=config.model_name))
 
 
-def checkpoint_size(model: PeftModel) -> int:
-    """Return the bytes of a checkpoint: the adapter and two optimizer moments in fp32, plus small files."""
-    return 12 * parameter_count(model)[0] + (1 << 16)
+def checkpoint_size(model: PeftModel | PreTrainedModel, config: FineTuneConfig) -> int:
+    """Return the bytes of a checkpoint: the trained weights and the optimizer's state, plus small files."""
+    of_one = 12
+    if config.tuning == "full":
+        of_one = checkpoint_bytes(config, 4 if config.master_weights else model.dtype.itemsize)
+    return of_one * parameter_count(model)[0] + (1 << 16)
 
 
 def _begin_with(attempt: AttemptContext) -> None:
@@ -190,6 +210,8 @@ def _begin_with(attempt: AttemptContext) -> None:
     if (
         asked != (shape.r, shape.lora_alpha, shape.use_rslora, shape.use_dora)
         or lora.layers_to_transform not in ([], layers)
+        or lora.rank_pattern not in ({}, shape.rank_pattern)
+        or lora.alpha_pattern not in ({}, shape.alpha_pattern)
         or (isinstance(lora.target_modules, list) and sorted(lora.target_modules) != targets)
     ):
         kept_shape = {"r": shape.r, "lora_alpha": shape.lora_alpha, "target_modules": targets}

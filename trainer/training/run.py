@@ -6,6 +6,9 @@ import functools
 import shutil
 import time
 
+from peft import PeftModel
+from transformers import PreTrainedModel
+
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.events import Finished, Started, Stopped
@@ -13,10 +16,11 @@ from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Code, Problem
 from interfaces.run_records import Lineage
-from trainer.artifacts.adapter import save_adapter
 from trainer.artifacts.checkpoints import newest_checkpoint, verify_checkpoint
 from trainer.artifacts.curve_picture import curve_picture
+from trainer.artifacts.merged_folder import ends_of
 from trainer.artifacts.model_card import CardFacts
+from trainer.artifacts.results import WholeModel, save_adapter, save_model
 from trainer.artifacts.resume import ResumePoint, find_resume_point, no_longer_exact
 from trainer.artifacts.stored_weights import base_reference
 from trainer.methods.method import create_method
@@ -29,6 +33,7 @@ from trainer.training.attempt import AttemptContext, decided
 from trainer.training.callbacks import CheckpointCallback, EventCallback
 from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop
+from trainer.training.master_weights import SAVED, MasterWeights
 from trainer.training.preparation import Prepared, checkpoint_size, prepare, stops_by_itself, versions
 from trainer.training.samples import Sampler, tell_answers, tell_first_answers
 from trainer.training.stop import StopBudget, StopRequested, StopSignal
@@ -58,8 +63,8 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
     shutil.rmtree(folder.staging, ignore_errors=True)  # uncommitted checkpoints don't count
     try:
         prepared = prepare(attempt, recorded)
-        if resume_point.step is None and config.adapter_name_or_path:
-            # Once training changes that adapter, its answers are gone. Those of the base model are not.
+        if resume_point.step is None and (config.adapter_name_or_path or config.tuning == "full"):
+            # Once training changes that adapter, or all weights, these answers are gone.
             tell_answers(attempt, prepared.model, prepared.template, step=0)
             stop.check()
     except StopRequested:
@@ -90,7 +95,7 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
     peak = peak_memory_bytes(compute.device)
     log.append(
         Finished(
-            step=step, adapter=folder.adapter.name, peak_memory_bytes=peak, seconds=round(time.monotonic() - begun, 2)
+            step=step, adapter=folder.result.name, peak_memory_bytes=peak, seconds=round(time.monotonic() - begun, 2)
         )
     )
 
@@ -100,7 +105,7 @@ def _build_loop(
 ) -> tuple[TrainingLoop, Stopper]:
     attempt.warn(*no_longer_exact(resume_point, prepared.conditions))
     config, validation = attempt.config, prepared.validation
-    size = checkpoint_size(prepared.model)
+    size = checkpoint_size(prepared.model, config)
     budget = StopBudget(size)
     stopper = Stopper(attempt, budget, eval_history, resume_point.step)
     events = EventCallback(attempt, len(validation), resume_point.unlogged)
@@ -123,8 +128,28 @@ def _build_loop(
         callbacks=[events, stopper, Sampler(attempt, prepared.model, prepared.template), checkpoints],
         budget=budget,
         checkpoint_bytes=size,
+        embedding_lr_ratio=config.embedding_learning_rate / config.learning_rate or 1.0,
+        whole=_whole(prepared),
+        masters=_masters(prepared.model, config),
     )
     return loop, stopper
+
+
+def _whole(prepared: Prepared) -> WholeModel | None:
+    """Return the whole model, if all of it is trained."""
+    if isinstance(prepared.model, PeftModel):
+        return None
+    template = prepared.template
+    return WholeModel(prepared.model, prepared.files, template.tokenizer, ends_of(template))
+
+
+def _masters(model: PeftModel | PreTrainedModel, config: FineTuneConfig) -> MasterWeights | None:
+    """Return the 32-bit copies of a model's weights, or of the layers that are trained beside an adapter."""
+    if isinstance(model, PeftModel) and not config.lora.modules_to_save:
+        return None
+    named = model.named_parameters() if config.master_weights else ()
+    saved = isinstance(model, PeftModel)
+    return MasterWeights(model, [weight for name, weight in named if not saved or SAVED in name])
 
 
 def _learn(
@@ -194,6 +219,8 @@ def _save(attempt: AttemptContext, prepared: Prepared, step: int) -> None:
         loss_first=losses[0] if losses else None, loss_last=losses[-1] if losses else None,
         eval_loss=measured[-1] if measured else None, stop=end,
     )  # fmt: skip
-    save_adapter(
-        prepared.model, prepared.template.tokenizer, prepared.files, attempt.folder.adapter, attempt.config, facts
-    )
+    if whole := _whole(prepared):
+        save_model(whole, attempt.folder.model, attempt.config, facts)
+    else:
+        tokenizer, files = prepared.template.tokenizer, prepared.files
+        save_adapter(prepared.model, tokenizer, files, attempt.folder.adapter, attempt.config, facts)

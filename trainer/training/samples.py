@@ -7,26 +7,36 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import StoppingCriteriaList, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    StoppingCriteriaList,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from interfaces.chats import Sampling
 from interfaces.events import Sampled
-from trainer.evaluation.generation import Leaving, generation_settings
+from trainer.evaluation.generation import Leaving, causal_model, generation_settings
 from trainer.tokens.template import ChatTemplate
 from trainer.training.attempt import AttemptContext
 
 
-def tell_answers(attempt: AttemptContext, model: PeftModel, template: ChatTemplate, step: int) -> bool:
+def tell_answers(attempt: AttemptContext, model: PreTrainedModel, template: ChatTemplate, step: int) -> bool:
     """Answer the sample prompts and log the answers. Return False if a stop leaves some prompts unanswered."""
     return _tell(attempt, model, template, attempt.config.sample_prompts, step)
 
 
-def tell_first_answers(attempt: AttemptContext, model: PeftModel, template: ChatTemplate) -> bool:
+def tell_first_answers(attempt: AttemptContext, model: PreTrainedModel, template: ChatTemplate) -> bool:
     """Log the base model's answers as those of step 0, unless they are logged already.
 
     The adapter is switched off for them, so they needn't delay the first step: they are taken at the first evaluation,
-    or at the end. Return False if a stop leaves some prompts unanswered.
+    or at the end. A whole model has answered before its first step. Return False if a stop leaves some prompts
+    unanswered.
     """
+    if not isinstance(model, PeftModel):
+        return True
     answered = {event.prompt for event in attempt.history.refresh().samples if event.step == 0}
     prompts = [prompt for prompt in attempt.config.sample_prompts if prompt not in answered]
     if not prompts:
@@ -35,7 +45,9 @@ def tell_first_answers(attempt: AttemptContext, model: PeftModel, template: Chat
         return _tell(attempt, model, template, prompts, step=0)
 
 
-def _tell(attempt: AttemptContext, model: PeftModel, template: ChatTemplate, prompts: list[str], step: int) -> bool:
+def _tell(
+    attempt: AttemptContext, model: PreTrainedModel, template: ChatTemplate, prompts: list[str], step: int
+) -> bool:
     config, log, stop = attempt.config, attempt.log, attempt.stop
     if prompts:
         log.phase("sample", 0, len(prompts), "prompts")
@@ -53,7 +65,7 @@ class Sampler(TrainerCallback):
     The first one also takes the base model's answers.
     """
 
-    def __init__(self, attempt: AttemptContext, model: PeftModel, template: ChatTemplate) -> None:
+    def __init__(self, attempt: AttemptContext, model: PreTrainedModel, template: ChatTemplate) -> None:
         self._attempt, self._model, self._template = attempt, model, template
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -69,14 +81,14 @@ class Sampler(TrainerCallback):
 
 
 def answer_prompts(
-    model: PeftModel, template: ChatTemplate, prompts: list[str], max_new_tokens: int,
+    model: PreTrainedModel, template: ChatTemplate, prompts: list[str], max_new_tokens: int,
     leave: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Yield (prompt, greedy answer), one prompt at a time, because padding would change the results slightly.
 
     `leave` is called after each token. Once it returns True, the remaining prompts are skipped.
     """
-    settings = generation_settings(model.get_base_model(), template, Sampling(max_new_tokens=max_new_tokens))
+    settings = generation_settings(causal_model(model), template, Sampling(max_new_tokens=max_new_tokens))
     leaving = StoppingCriteriaList([Leaving(leave)])
     was_training = model.training
     model.eval()

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from interfaces.chats import AnswerPiece, End, Question, Speaker
 from interfaces.folders import Home
 from interfaces.run_config import read_run_config
-from interfaces.run_records import adapter_steps
+from interfaces.run_records import has_result, result_steps
 from interfaces.texts import sentence
 from studio.chat.chats import Chats
 from studio.chat.children import ChildState
@@ -95,8 +95,8 @@ def chats_router(home: Home, chats: Chats) -> APIRouter:
         folder = named_run(home, run)
         prompts = read_run_config(folder).get("sample_prompts")
         return Choices(
-            run=run, adapter=(folder.adapter / "adapter_config.json").is_file(),
-            steps=adapter_steps(folder),
+            run=run, adapter=has_result(folder.result),
+            steps=result_steps(folder),
             questions=[str(prompt) for prompt in prompts] if isinstance(prompts, list) else [],
             kept=kept_questions(home),
         )  # fmt: skip

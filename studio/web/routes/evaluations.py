@@ -12,7 +12,7 @@ from interfaces.errors import FineTuneError
 from interfaces.evaluations import HELD_OUT, METRICS, EvaluationSpec, GateOutcome, Metric
 from interfaces.folders import Home
 from interfaces.job_folders import EvaluationFolder
-from interfaces.run_records import RunMeta, adapter_steps
+from interfaces.run_records import RunMeta, has_result, result_steps
 from interfaces.texts import sentence, texts
 from studio.datasets.library import find_dataset
 from studio.evaluation.evaluations import EvaluationState, create, delete, evaluation, keeps_rows, state_of, submit
@@ -101,7 +101,7 @@ def evaluations_router(home: Home) -> APIRouter:
     def read_choices(run_id: str, language: Language = "en") -> EvaluationChoices:
         folder, words = named_run(home, run_id), texts("metric", language)
         return EvaluationChoices(
-            adapter=(folder.adapter / "adapter_config.json").is_file(), steps=adapter_steps(folder),
+            adapter=has_result(folder.result), steps=result_steps(folder),
             held_out=keeps_rows(folder), metrics={name: words[name] for name in METRICS},
         )  # fmt: skip
 

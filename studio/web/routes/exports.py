@@ -9,13 +9,13 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel
 
 from interfaces.errors import FineTuneError
-from interfaces.exports import QUANTIZATIONS, ExportKind, ExportRequest, Proof, Quantization
+from interfaces.exports import ExportKind, ExportRequest, Proof, Quantization
 from interfaces.folders import Home
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
-from interfaces.run_records import adapter_steps
+from interfaces.run_records import has_result, result_steps
 from interfaces.texts import sentence, texts
-from studio.exports.exports import ExportState, create, delete, named_export, state_of, submit
+from studio.exports.exports import ExportState, create, delete, kinds_of, named_export, state_of, submit
 from studio.exports.usage import Usage, base_here, run_here, usage_of
 from studio.runs.jobs import stop_job
 from studio.runs.state import RunState, named_run
@@ -67,8 +67,8 @@ def exports_router(home: Home) -> APIRouter:
     @router.get("/choices")
     def read_choices(run_id: str) -> ExportChoices:
         folder = named_run(home, run_id)
-        there = (folder.adapter / "adapter_config.json").is_file()
-        return ExportChoices(adapter=there, steps=adapter_steps(folder), kinds=QUANTIZATIONS)
+        there = has_result(folder.result)
+        return ExportChoices(adapter=there, steps=result_steps(folder), kinds=kinds_of(folder))
 
     @router.post("")
     def begin(run_id: str, request: ExportRequest) -> dict[str, int]:

@@ -15,7 +15,7 @@ from interfaces.errors import FineTuneError
 from interfaces.folders import RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import Changes, Code
-from interfaces.run_records import RunMeta
+from interfaces.run_records import OF_A_RESUME, RunMeta, is_whole_model
 from interfaces.texts import sentence
 from studio.datasets.library import with_datasets
 from studio.datasets.sample import demo_config
@@ -37,7 +37,6 @@ from studio.web.routes.texts import Language
 from studio.web.uploads import received
 from studio.web.zips import zipped
 
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "README.md")
 RunIds = Annotated[str, Query(max_length=2000)]
 """Ids separated by commas, as in the page's address."""
 Position = Annotated[int, Query(ge=0, le=10**12)]
@@ -184,11 +183,14 @@ def runs_router(manager: FinetuneManager) -> APIRouter:
 
     @router.get("/{run_id}/adapter.zip")
     def download(run_id: str) -> StreamingResponse:
-        return zipped(folder_of(run_id).adapter, f"adapter-{run_id}")
+        place = folder_of(run_id).result
+        return zipped(place, f"{place.name}-{run_id}")
 
     @router.get("/{run_id}/checkpoints/{step}.zip")
     def download_checkpoint(run_id: str, step: Annotated[int, PathParameter(ge=0, le=10**9)]) -> StreamingResponse:
-        """Return the adapter as it was at a step, without what only a resume needs."""
-        return zipped(folder_of(run_id).checkpoint(step), f"adapter-{run_id}-step-{step}", ADAPTER_FILES)
+        """Return the adapter or the model as it was at a step, without what only a resume needs."""
+        place = folder_of(run_id).checkpoint(step)
+        kept = tuple(sorted({path.name for path in place.glob("*")} - OF_A_RESUME))
+        return zipped(place, f"{'model' if is_whole_model(place) else 'adapter'}-{run_id}-step-{step}", kept)
 
     return router

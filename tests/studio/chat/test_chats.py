@@ -13,9 +13,9 @@ from interfaces.errors import FineTuneError
 from interfaces.events import Stopped
 from interfaces.folders import Home
 from interfaces.problems import Code
-from studio.chat.chats import Chats, adapter_of, base_of
+from studio.chat.chats import Chats, base_of, loaded_for
 from tests.conftest import until
-from tests.support.adapters import run_with_adapter
+from tests.support.adapters import run_with_adapter, run_with_model
 from tests.support.records import recorded_run, step
 
 pytestmark = pytest.mark.tiny
@@ -39,7 +39,23 @@ def test_only_what_can_answer_is_accepted(home: Home, tiny_model: Path) -> None:
     assert problem_of(chats.create, [Speaker(run=run.id, step=9)]) == Code.NO_CHECKPOINT
     (named,) = chats.create([Speaker(run=none.id, base=True)]).speakers()
     assert (named.speaker.base, named.run_name, named.model) == (True, none.id, str(tiny_model))
-    assert adapter_of(home, Speaker(run=run.id, step=2)) == str(run.checkpoint(2))
+    assert loaded_for(home, Speaker(run=run.id, step=2))[1] == str(run.checkpoint(2))
+
+
+def test_a_whole_model_is_loaded_instead_of_its_base(home: Home, tiny_model: Path) -> None:
+    """A child keeps the weights that it has loaded: once they are written again, there is another one."""
+    import os
+
+    chats, run = Chats(home), run_with_model(home, tiny_model)
+    config, adapter = loaded_for(home, Speaker(run=run.id))
+    assert (config.model_name, adapter) == (str(run.model), "")
+    assert loaded_for(home, Speaker(run=run.id, step=2))[0].model_name == str(run.checkpoint(2))
+    assert loaded_for(home, Speaker(run=run.id, base=True)) == (base_of(run), "")
+    key, _, _ = chats.children._place(config)
+    os.utime(run.model / "model.safetensors", ns=(1, 1))
+    assert chats.children._place(config)[0] != key
+    assert chats.children._place(base_of(run)) == chats.children._place(base_of(run))
+    chats.close()
 
 
 def test_runs_of_the_same_base_share_a_child(home: Home, tiny_model: Path) -> None:

@@ -1,6 +1,7 @@
 """The demo's parts; the whole of it runs in tests/story."""
 
-from interfaces.config import FineTuneConfig, config_problems
+from interfaces.config import FineTuneConfig
+from interfaces.validation import config_problems
 from studio.cli.demo import is_right
 from studio.datasets.sample import demo_config, questions
 

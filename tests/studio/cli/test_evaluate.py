@@ -46,7 +46,7 @@ def test_a_file_is_evaluated_and_shown_again(home: Home, tiny_model: Path, tmp_p
     ("arguments", "says"),
     [
         (("nowhere",), "Run 'nowhere' not found"),
-        (("last", "--general"), "no adapter"),
+        (("last", "--general"), "no result"),
         (("last", "--metric", "bleu"), "rouge_l"),
         (("last", "--resume", "5"), "has no evaluation 5"),
         (("last", "--resume", "5", "--max-rows", "3"), "without settings"),

@@ -55,7 +55,7 @@ def test_a_gguf_is_written_and_proven(home: Home, tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (("nowhere",), "Run 'nowhere' not found"),
-        (("last",), "no adapter"),
+        (("last",), "no result"),
         (("last", "--to", "onnx"), "adapter, merged, gguf, ollama"),
         (("last", "--push", "nonsense"), "OWNER/NAME"),
         (("last", "--public"), "--push"),

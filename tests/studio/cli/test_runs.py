@@ -56,7 +56,7 @@ def test_what_cannot_be_resumed_or_continued_is_refused(home: Home) -> None:
     folder, attempt = start(home, "finishes")
     until(lambda: LocalLauncher().state(attempt) == "gone")
     assert "finished" in refused(finetune("resume", "last", home=home))
-    assert "no adapter" in refused(finetune("continue", folder.id, home=home))
+    assert "no result" in refused(finetune("continue", folder.id, home=home))
     assert "not found" in refused(finetune("retry", "nothing-like-it", home=home))
 
 

@@ -14,7 +14,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
 from interfaces.run_records import RunMeta
-from studio.exports.exports import create, delete, named_export, state_of, submit
+from studio.exports.exports import create, delete, kinds_of, named_export, state_of, submit
 from studio.runs.jobs import stop_job
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_job
@@ -74,6 +74,17 @@ def test_what_cannot_be_exported_is_refused_before_it_is_queued(run: RunFolder, 
     with pytest.raises(FineTuneError) as caught:
         named_export(run, 3)
     assert caught.value.problems[0].code is Code.NO_EXPORT
+
+
+def test_full_fine_tuning_has_no_adapter_to_export(home: Home) -> None:
+    run = recorded_run(home, tuning="full")
+    run.model.mkdir()
+    (run.model / "config.json").write_text("{}")
+    assert list(kinds_of(run)) == ["merged", "gguf", "ollama"]
+    with pytest.raises(FineTuneError) as caught:
+        create(run, request(kind="adapter"))
+    assert caught.value.problems[0].params["expected"] == "no_adapter_to_export"
+    create(run, request())
 
 
 def test_an_export_waits_in_the_queue_of_the_processor(run: RunFolder, home: Home) -> None:

@@ -1,10 +1,11 @@
 import pytest
 
-from interfaces.config import FineTuneConfig, config_problems, fields
+from interfaces.config import FineTuneConfig, fields
 from interfaces.presets import PRESETS
 from interfaces.problems import Code
 from interfaces.texts import texts
-from studio.pages.form import HIDDEN, NO_EFFECT, controls, from_widgets, step_of, widget_values, without_effect
+from interfaces.validation import config_problems
+from studio.pages.form import HIDDEN, NO_EFFECT, controls, from_widgets, step_of, unused, widget_values, without_effect
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -16,7 +17,7 @@ def test_every_setting_has_a_widget_with_name_and_help(language: str) -> None:
         assert control.help.endswith(f"· {name}")
         assert len(control.help) > 5 + len(name)
     assert [name for name, control in made.items() if control.basic] == [
-        "method", "max_length", "lora.r", "dpo.beta", "orpo.beta", "kto.beta", "num_train_epochs",
+        "method", "tuning", "max_length", "lora.r", "dpo.beta", "orpo.beta", "kto.beta", "num_train_epochs",
         "per_device_train_batch_size", "learning_rate",
     ]  # fmt: skip
     assert "16 - 131072" in made["max_length"].help
@@ -25,6 +26,7 @@ def test_every_setting_has_a_widget_with_name_and_help(language: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_goes_into_the_form_and_comes_out_the_same(name: str) -> None:
     config = PRESETS[name]().model_copy(update={"dataset": "rows.jsonl", "sample_prompts": ["a", "你好"]})
+    config.lora.rank_pattern = {"q_proj": 8, "down_proj": 64}
     back = from_widgets(widget_values(config))
     assert FineTuneConfig.model_validate({**back, "model_name": config.model_name, "dataset": "rows.jsonl"}) == config
 
@@ -53,6 +55,18 @@ def test_absent_field_gets_default_and_emptied_number_is_reported() -> None:
 def test_arrow_keys_change_a_number_by_a_sensible_step(name: str, step: float) -> None:
     [control] = [control for control in controls("en") if control.name == name]
     assert step_of(control) == step
+
+
+def test_settings_of_other_methods_and_tunings_are_not_used() -> None:
+    usual = from_widgets({})
+    assert "dpo.beta" in unused(usual)
+    assert "master_weights" in unused(usual)
+    assert not any(name.startswith("lora.") for name in unused(usual))
+    full = unused({**usual, "method": "dpo", "tuning": "full"})
+    assert "lora.r" in full
+    assert not {"dpo.beta", "master_weights"} & set(full)
+    quantized = unused({**usual, "tuning": "full", "load_in_4bit": True})
+    assert ("load_in_8bit" in quantized, "load_in_4bit" in quantized) == (True, False), "what is refused is shown"
 
 
 def test_settings_without_effect_depend_on_others() -> None:

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from interfaces.config import FineTuneConfig, config_errors
+from interfaces.config import FineTuneConfig
 from interfaces.device import GIB, Device
 from interfaces.files import read_json
 from interfaces.folders import Home
+from interfaces.validation import config_errors
 from studio.sizing.calibration import (
     Calibration,
     calibration_of,

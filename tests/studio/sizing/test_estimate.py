@@ -16,9 +16,9 @@ from studio.sizing.estimate import (
     PROCESS_BYTES,
     Estimate,
     adapter_bytes,
-    adapter_parameters,
     estimate,
     optimizer_bytes,
+    trained_parameters,
     weights_bytes,
 )
 from studio.sizing.step_memory import StepSpec, simulate_step
@@ -26,6 +26,9 @@ from tests.studio.sizing.published_memory import QKVO, ROWS, SHAPES, Row
 
 CARD = Device("cuda", "a card", 12 * GIB, 12 * GIB, bf16=True)
 QWEN = BY_ID["Qwen/Qwen2.5-0.5B-Instruct"].shape
+
+
+TABLE = QWEN.table_weights / 494_032_768
 
 
 def config(**settings: Any) -> FineTuneConfig:
@@ -37,15 +40,47 @@ def test_a_model_s_weights_are_two_bytes_each_in_16_bits() -> None:
     assert weights_bytes(QWEN, StepSpec((1,), 1, width=4)) == 4 * 494_032_768
 
 
+@pytest.mark.parametrize(
+    ("settings", "bytes_of_one"),
+    [
+        ({}, {"weights": 2, "master_weights": 4, "optimizer": 8}),
+        ({"bf16": False}, {"weights": 4, "optimizer": 8}),
+        ({"master_weights": False}, {"weights": 2, "optimizer": 4}),
+        ({"optim": "adamw_8bit"}, {"weights": 2, "master_weights": 4, "optimizer": 2 + 6 * TABLE}),
+        ({"optim": "adamw_8bit", "master_weights": False}, {"weights": 2, "optimizer": 2 + 6 * TABLE}),
+        ({"optim": "sgd"}, {"weights": 2, "master_weights": 4, "optimizer": 0}),
+        ({"method": "dpo"}, {"weights": 2, "reference": 2, "master_weights": 4, "optimizer": 8}),
+    ],
+)
+def test_full_fine_tuning_holds_so_many_bytes_for_each_weight(
+    settings: dict[str, Any], bytes_of_one: dict[str, float]
+) -> None:
+    """With short rows, so that the gradients of all weights are the peak of a step."""
+    found = estimate(QWEN, config(tuning="full", max_length=16, per_device_train_batch_size=1, **settings), CARD)
+    fixed = {
+        part: found.parts[part]
+        for part in ("weights", "reference", "master_weights", "optimizer")
+        if part in found.parts
+    }
+    assert fixed == {part: pytest.approx(size * 494_032_768, rel=1e-6) for part, size in bytes_of_one.items()}
+    width, computed = 4 if settings.get("master_weights", True) else 2, 2 if settings.get("bf16", True) else 4
+    # The gradients of the head and of the embeddings, which are one table, exist before they are added.
+    assert width * 0.99 <= found.parts["gradients"] / 494_032_768 <= width + 2.05 * computed * TABLE
+    assert "adapter" not in found.parts
+    assert found.disk_bytes > 10 * estimate(QWEN, config(), CARD).disk_bytes
+
+
 def test_resident_memory_matches_published_figures() -> None:
     """fms-acceleration: memory allocated between steps, Mistral-7B with rank 16 on q, k, v, o. 18 MB of it are not tensors."""
     spec = StepSpec((1,), 1, rank=16, targets=QKVO)
     shape = SHAPES["Mistral-7B"]
-    assert adapter_parameters(shape, spec) == 13_631_488
+    assert trained_parameters(shape, spec) == 13_631_488
     for bits, measured in ((16, 14_664_508_928), (4, 4_306_512_384)):
         quantized = replace(spec, bits=bits)
         held = (
-            weights_bytes(shape, quantized) + adapter_bytes(shape, spec) + optimizer_bytes(shape, spec, "adamw_torch")
+            weights_bytes(shape, quantized)
+            + adapter_bytes(shape, spec)
+            + optimizer_bytes(shape, spec, FineTuneConfig(optim="adamw_torch"))
         )
         assert abs(held + 17_500_000 - measured) < measured / 1000
 
@@ -66,7 +101,11 @@ def test_estimates_match_published_measurements() -> None:
 def estimated(row: Row) -> float:
     shape = SHAPES[row.model]
     spec = StepSpec(lengths=(row.length,) * row.batch, trained=row.length * row.batch, device="cuda", **row.spec)
-    held = weights_bytes(shape, spec) + adapter_bytes(shape, spec) + optimizer_bytes(shape, spec, "adamw_torch")
+    held = (
+        weights_bytes(shape, spec)
+        + adapter_bytes(shape, spec)
+        + optimizer_bytes(shape, spec, FineTuneConfig(optim="adamw_torch"))
+    )
     return held + simulate_step(shape, spec).peak + (1.1e9 if row.context else 0)
 
 
@@ -134,6 +173,29 @@ def test_unknown_module_name_counts_as_all() -> None:
         estimate(QWEN, config(lora={"target_modules": ["mystery"]}), CARD).parts["adapter"]
         == estimate(QWEN, config(), CARD).parts["adapter"]
     )
+
+
+def test_other_ranks_of_some_layers_count() -> None:
+    def adapter(**lora: Any) -> int:
+        return estimate(QWEN, config(lora=lora), CARD).parts["adapter"]
+
+    only_down = {"target_modules": ["down_proj"]}
+    assert adapter(**only_down, rank_pattern={"down_proj": 64}) == adapter(**only_down, r=64)
+    assert adapter() < adapter(rank_pattern={"gate_up_proj": 32}) < adapter(r=32)
+    assert adapter(rank_pattern={"layers.3.mlp.down_proj": 64}) == adapter()
+
+
+@pytest.mark.parametrize("names", [["embed_tokens"], ["lm_head"], ["model.embed_tokens", "lm_head"]])
+def test_a_table_trained_beside_the_adapter_counts_once_if_it_is_tied(names: list[str]) -> None:
+    plain, saved = (estimate(QWEN, config(lora={"modules_to_save": found}), CARD) for found in ([], names))
+    table = QWEN.table_weights
+    assert saved.parts["adapter"] - plain.parts["adapter"] == 2 * table
+    assert saved.parts["master_weights"] == 4 * table
+    assert saved.parts["optimizer"] - plain.parts["optimizer"] == 8 * table
+    assert saved.parts["gradients"] - plain.parts.get("gradients", 0) >= 4 * table
+    untied = replace(QWEN, tied=False)
+    count = len(names)
+    assert estimate(untied, config(lora={"modules_to_save": names}), CARD).parts["master_weights"] == 4 * table * count
 
 
 def test_layers_below_the_lowest_adapter_need_no_activations() -> None:

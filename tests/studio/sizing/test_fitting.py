@@ -37,6 +37,20 @@ def test_mildest_change_comes_first_and_preserves_training() -> None:
     assert fit.costs == ("recompute",)
 
 
+def test_full_fine_tuning_is_never_quantized() -> None:
+    """Its optimizer is, before the last way out, an adapter."""
+    full = config(tuning="full", gradient_checkpointing=True, per_device_train_batch_size=1)
+    adapter = {"tuning": "lora", "learning_rate": 2e-3}
+    for gigabytes, changes in (
+        (30, {"optim": "adamw_8bit"}),
+        (8, adapter),
+        (3, {**adapter, "load_in_8bit": False, "load_in_4bit": True}),
+    ):
+        fit = make_it_fit(SHAPE, full, card(gigabytes))
+        assert fit is not None
+        assert fit.changes == changes
+
+
 def test_an_update_sees_as_many_rows_as_before() -> None:
     fit = make_it_fit(SHAPE, config(gradient_checkpointing=True), card(8))
     assert fit is not None

@@ -488,7 +488,7 @@ def test_chat_that_cannot_be_is_refused_with_a_sentence(served: tuple[TestClient
         "run": run.id, "adapter": False, "steps": [], "questions": ["Why?"], "kept": [],
     }  # fmt: skip
     refused = client.post("/api/chats", json={"speakers": [{"run": run.id}]})
-    assert (refused.status_code, "has no adapter" in refused.json()["detail"]) == (404, True)
+    assert (refused.status_code, "has no result" in refused.json()["detail"]) == (404, True)
     chat = client.post("/api/chats", json={"speakers": [{"run": run.id, "base": True}]}).json()["chat"]
     for asked in ({"prompt": ""}, {"prompt": "x", "sampling": {"temperature": 9}}, {}):
         answer = client.post(f"/api/chats/{chat}/ask", json=asked)

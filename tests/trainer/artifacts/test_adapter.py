@@ -6,7 +6,9 @@ import pytest
 
 from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
+from interfaces.folders import Home
 from interfaces.lora_settings import LoraSettings
+from tests.support.adapters import run_with_model
 
 pytestmark = pytest.mark.tiny
 
@@ -72,6 +74,25 @@ def test_an_adapter_that_belongs_to_another_base_is_refused(tmp_path: Path, chan
     (tmp_path / "adapter_config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(FineTuneError, match=words):
         settings_of(tmp_path, "theirs")
+
+
+def test_a_whole_model_is_no_adapter_to_start_from(home: Home, tiny_model: Path) -> None:
+    from trainer.artifacts.adapter import find_adapter
+
+    run = run_with_model(home, tiny_model)
+    for value in (run.id, str(run.model), str(run.checkpoint(2))):
+        with pytest.raises(FineTuneError, match="base model"):
+            find_adapter(value, home)
+
+
+def test_some_layers_have_another_rank(tiny_model: Path) -> None:
+    pattern = LoraSettings(r=4, rank_pattern={"q_proj": 6}, alpha_pattern={"q_proj": 3})
+    model = adapted(tiny_model, pattern)
+    ranks = {name.split(".")[-4]: len(one) for name, one in model.named_parameters() if "lora_A" in name}
+    assert (ranks["q_proj"], ranks["v_proj"]) == (6, 4)
+    assert model.base_model.model.model.layers[0].self_attn.q_proj.scaling["default"] == 0.5
+    with pytest.raises(FineTuneError, match="z_proj"):
+        adapted(tiny_model, LoraSettings(rank_pattern={"z_proj": 6}))
 
 
 def test_only_the_chosen_layers_get_an_adapter(tiny_model: Path) -> None:

@@ -28,6 +28,11 @@ def test_the_distance_is_that_of_the_weights(tmp_path: Path) -> None:
     assert difference_of(first, written(tmp_path / "2", a=[3.0, 4.0], b=[0.0])).equal
     apart = difference_of(first, written(tmp_path / "3", a=[3.0, 4.5], b=[0.0]))
     assert (apart.equal, apart.largest, apart.relative) == (False, 0.5, 0.1)
+    for place, end in ((tmp_path / "a", 4.0), (tmp_path / "b", 4.5)):  # models in shards
+        written(place, a=[3.0]).joinpath("adapter_model.safetensors").rename(place / "model-00001-of-00002.safetensors")
+        written(place, b=[end]).joinpath("adapter_model.safetensors").rename(place / "model-00002-of-00002.safetensors")
+    apart = difference_of(tmp_path / "a", tmp_path / "b")
+    assert (apart.equal, apart.largest, apart.relative) == (False, 0.5, 0.1)
     other = difference_of(first, written(tmp_path / "4", a=[3.0, 4.0]))
     assert (other.equal, other.largest) == (False, None)
     damaged = written(tmp_path / "5", a=[1.0])

@@ -45,6 +45,26 @@ def test_damaged_checkpoint_is_named_and_previous_one_used(folder: RunFolder, da
     assert passed_over[0].params["reason"]
 
 
+def test_a_whole_model_needs_all_of_its_shards(folder: RunFolder) -> None:
+    from tests.support.checkpoints import CONDITIONS
+    from trainer.artifacts.checkpoints import NEEDED_OF_MODEL, commit_checkpoint
+
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for number, weights in enumerate((["model.safetensors"], [*shards, "model.safetensors.index.json"], [], shards)):
+        staged = folder.staging / f"checkpoint-{number}"
+        staged.mkdir(parents=True)
+        for name in (*NEEDED_OF_MODEL, *weights):
+            (staged / name).write_text(name)
+        path, _ = commit_checkpoint(folder, number, CONDITIONS, {}, "./base")
+        problem = verify_checkpoint(path)
+        assert (problem is None) == (number < 2)
+        assert not (path / "adapter_config.json").exists()
+    (folder.checkpoint(1) / shards[1]).unlink()
+    problem = verify_checkpoint(folder.checkpoint(1))
+    assert problem is not None
+    assert problem.params["name"] == shards[1]
+
+
 def test_rotation_is_by_step_and_ignores_damaged_checkpoints(folder: RunFolder) -> None:
     verified: set[int] = set()
     for step in (5, 10, 100):

@@ -25,7 +25,7 @@ def base_model(place: Path, family: str = "qwen2", **more: Any) -> Path:
     sizes: dict[str, Any] = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
     if family == "gpt2":
         sizes = {"vocab_size": 96, "n_embd": 32, "n_layer": 2, "n_head": 4}
-    config = AutoConfig.for_model(family, tie_word_embeddings=False, **{**sizes, **more})
+    config = AutoConfig.for_model(family, **{"tie_word_embeddings": False, **sizes, **more})
     AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(place)
     return place
 
@@ -117,6 +117,25 @@ def test_what_cannot_be_merged_is_named(tmp_path: Path, changes: dict[str, Any],
         MergedModel(base, adapter)
     assert caught.value.problems[0].code is Code.MERGE_UNSUPPORTED
     assert reason in str(caught.value)
+
+
+def test_tied_tables_are_merged_if_they_were_trained_as_one(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from trainer.artifacts.merged_model import MergedModel
+
+    base = base_model(tmp_path / "base", tie_word_embeddings=True)
+    settings = {"r": 2, "target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}
+    adapter = adapter_of(base, tmp_path / "adapter", **settings)
+    merged, expected = MergedModel(base, adapter), merged_by_peft(base, adapter)
+    assert merged.is_changed("model.embed_tokens.weight")
+    for name in merged.names:
+        assert (merged.tensor(name).float() - expected[name]).abs().max() == 0, name
+    stored = load_file(adapter / "adapter_model.safetensors")
+    head = "base_model.model.lm_head.weight"
+    save_file({**stored, head: stored[head] + 1}, adapter / "adapter_model.safetensors")
+    with pytest.raises(FineTuneError, match="same weights"):
+        MergedModel(base, adapter)
 
 
 def test_an_adapter_of_another_size_is_named(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ def parts(dtype: str = "float32", bias: bool = False) -> tuple[Any, Any, Any]:
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 1e-2)])
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("kind", ["frozen", "trained", "other"])
 def test_loss_and_gradients_equal_cross_entropy(
-    dtype: str, tolerance: float, bias: bool, learns: bool, monkeypatch: pytest.MonkeyPatch
+    dtype: str, tolerance: float, bias: bool, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
@@ -28,8 +28,14 @@ def test_loss_and_gradients_equal_cross_entropy(
 
     monkeypatch.setattr(chunked_loss, "CHUNK_ELEMENTS", 16_000)  # five chunks, the last one smaller
     head, hidden, targets = parts(dtype, bias)
-    head.weight.requires_grad_(learns)
-    asked = [hidden, head.weight] if learns else [hidden]
+    head.requires_grad_(kind != "frozen")
+    asked = [hidden, *head.parameters()] if kind != "frozen" else [hidden]
+    if kind == "other":
+
+        class Wrapped(torch.nn.Linear):
+            """What an adapter puts in the place of a head."""
+
+        head.__class__ = Wrapped
     loss = chunked_loss.token_losses(head, hidden, targets).sum()
     expected = torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
     assert loss.dtype == torch.float32

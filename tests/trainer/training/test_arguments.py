@@ -17,7 +17,7 @@ ELSEWHERE = {
     "early_stopping_patience", "save_minutes", "save_total_limit", "columns", "bad_rows", "validation_dataset", "long_rows",
     "packing", "max_tokens_per_batch", "device", "adapter_name_or_path", "load_best_model_at_end",
     "evaluation_dataset", "gate", "method", "sft", "dpo", "orpo", "kto", "assistant_only_loss",
-    "train_on_reasoning",
+    "train_on_reasoning", "tuning", "master_weights", "embedding_learning_rate",
 }  # fmt: skip
 CHANGED: dict[str, Any] = {
     "num_train_epochs": 5.0, "max_steps": 7, "per_device_train_batch_size": 3, "gradient_accumulation_steps": 9,
@@ -52,14 +52,17 @@ def test_every_lora_setting_arrives_in_peft(tiny_model: Path) -> None:
 
     changed: dict[str, Any] = {
         "r": 3, "lora_alpha": 5, "lora_dropout": 0.25, "target_modules": ["q_proj"], "use_rslora": True, "use_dora": True,
-        "layers_to_transform": [1],
+        "rank_pattern": {"q_proj": 9}, "alpha_pattern": {"q_proj": 2.0}, "layers_to_transform": [1],
     }  # fmt: skip
+    changed["modules_to_save"] = ["lm_head"]
     elsewhere = {"autocast_adapter_dtype", "loraplus_lr_ratio"}  # of get_peft_model and the optimizer: tests of those
     assert set(LoraSettings.model_fields) == set(changed) | elsewhere
     config = FineTuneConfig(dataset="x", lora=LoraSettings(**changed))
     model = add_adapter(AutoModelForCausalLM.from_pretrained(tiny_model), config, ModelFiles(tiny_model, "tiny", None))
     made = model.peft_config["default"]
-    assert {name: getattr(made, name) for name in changed} == {**changed, "target_modules": {"q_proj"}}
+    assert {name: getattr(made, name) for name in changed} == {
+        **changed, "target_modules": {"q_proj"}, "modules_to_save": ["model.embed_tokens"],  # PEFT's name of both
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CHANGED)

@@ -233,6 +233,16 @@ def test_warmup_as_long_as_run_is_reported(home: Home, tiny_config: dict[str, An
     assert result["state"] == "finished" or result["problem"]["code"] == Code.NOTHING_LEARNED
 
 
+@pytest.mark.parametrize(("rate", "unusual"), [(5e-4, True), (2e-5, False)])
+def test_a_rate_for_lora_is_remarked_on_if_all_weights_are_trained(
+    home: Home, tiny_config: dict[str, Any], rate: float, unusual: bool
+) -> None:
+    run, _ = train(home, {**tiny_config, "learning_rate": rate, "tuning": "full", "max_steps": 2})
+    assert (Code.RATE_UNUSUAL in warned(run)) is unusual
+    run, _ = train(home, {**tiny_config, "learning_rate": rate, "max_steps": 2})
+    assert Code.RATE_UNUSUAL not in warned(run)
+
+
 def test_early_stopping_that_cannot_act_is_reported(home: Home, tiny_config: dict[str, Any]) -> None:
     config = {**tiny_config, "max_steps": 4, "validation_split": 0.25, "eval_steps": 1}
     run, _ = train(home, {**config, "early_stopping_patience": 3})

@@ -110,6 +110,10 @@ def test_the_same_seed_gives_the_same_adapter(home: Home, tiny_config: dict[str,
         ({"gradient_accumulation_steps": 1, "logging_steps": 5}, 2, "save", 6),  # a point of the curve is half logged
         ({"early_stopping_patience": 1, "eval_steps": 1, "learning_rate": 0.9}, 2, "save", 2),
         ({"packing": True, "max_tokens_per_batch": 128}, 1, "save", 1),
+        ({"tuning": "full"}, 2, "save", 2),
+        ({"lora": {"modules_to_save": ["embed_tokens"]}, "embedding_learning_rate": 1e-4, "bf16": True}, 2, "save", 2),
+        ({"tuning": "full", "bf16": True, "learning_rate": 1e-3}, 3, "discard", 2),
+        ({"tuning": "full", "bf16": True, "learning_rate": 1e-2, "master_weights": False}, 2, "save", 2),
     ],
 )
 def test_stopped_run_resumes_to_the_same_weights(
@@ -131,7 +135,7 @@ def test_stopped_run_resumes_to_the_same_weights(
     ended = read_events(folder.events)[-1]
     assert isinstance(ended, Stopped)
     assert ended.resumable
-    assert folder.adapter.exists() is (mode == "save")
+    assert folder.result.exists() is (mode == "save")
     _, finished = train(home, config, folder, attempt=2)
     assert finished["state"] == "finished"
     assert read_started(folder).resumed_from_step == from_step
@@ -165,6 +169,107 @@ def test_gpu_run_resumes_with_the_same_curve(home: Home, tiny_config: dict[str, 
 
 def read_started(folder: RunFolder) -> Started:
     return [event for event in read_events(folder.events) if isinstance(event, Started)][-1]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_full_fine_tuning_leaves_a_model_that_plain_transformers_loads(
+    home: Home, tiny_config: dict[str, Any], tiny_model: Path, bf16: bool
+) -> None:
+    """With the settings of its base, its tokenizer, and where an answer ends; the base has answered first."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    config = {
+        **tiny_config, "tuning": "full", "bf16": bf16, "num_train_epochs": 10, "learning_rate": 3e-3,
+        "sample_prompts": ["Say 3."], "sample_max_new_tokens": 12, "save_steps": 4,
+    }  # fmt: skip
+    folder, result = train(home, config)
+    assert (result["state"], result["adapter"]) == ("finished", str(folder.model))
+    assert not folder.adapter.exists()
+    assert result["train_loss_last"] < 0.5 * result["train_loss_first"]
+    first, last = events(folder, Sampled)
+    assert (first.step, last.step) == (0, 40)
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    for place, answer in ((tiny_model, first.answer), (folder.model, last.answer)):
+        model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(place)
+        ids = tokenizer.apply_chat_template(
+            [{"role": "user", "content": "Say 3."}], add_generation_prompt=True, return_tensors="pt"
+        )["input_ids"]  # fmt: skip
+        made = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
+        assert tokenizer.decode(made, skip_special_tokens=True).strip() == answer
+    written, base = read_json(folder.model / "config.json"), read_json(tiny_model / "config.json")
+    assert {**(written or {}), "dtype": ""} == {**(base or {}), "dtype": ""}
+    assert (written or {})["dtype"] == ("bfloat16" if bf16 else "float32")
+    assert "library_name: transformers" in (folder.model / "README.md").read_text()
+    # Checkpoints keep what the optimizer has updated.
+    stored = load_file(folder.checkpoint(40) / "model.safetensors")
+    assert {weight.dtype for weight in stored.values()} == {torch.float32}
+    assert all(
+        torch.equal(stored[name].to(dtype), weight)
+        for name, weight in load_file(folder.model / "model.safetensors").items()
+    )
+
+
+@pytest.mark.parametrize("method", ["pretrain", "dpo"])
+def test_embeddings_are_trained_beside_the_adapter_with_their_own_rate(
+    home: Home, tiny_config: dict[str, Any], tiny_model: Path, tmp_path: Path, method: str
+) -> None:
+    """In 32 bits where the model is in 16; the result loads in plain PEFT, and is merged from its files."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    from trainer.artifacts.merged_model import MergedModel
+
+    rows: list[dict[str, str]] = [{"text": f"Number {number} is here." * (1 + number % 5)} for number in range(12)]
+    if method == "dpo":
+        rows = [{"prompt": f"Say {n}.", "chosen": f"It is {n}", "rejected": "No" * (1 + n % 4)} for n in range(12)]
+    config = {
+        **tiny_config, "method": method, "dataset": str(write_rows(tmp_path / "rows.jsonl", rows)), "bf16": True,
+        "lora": {"modules_to_save": ["embed_tokens", "lm_head"]}, "embedding_learning_rate": 1e-5,
+        "learning_rate": 1e-3, "num_train_epochs": 8, "save_steps": 3,
+    }  # fmt: skip
+    folder, result = train(home, config)
+    assert result["state"] == "finished"
+    assert result["train_loss_last"] < result["train_loss_first"]
+    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    before = base.get_input_embeddings().weight.detach().clone()
+    steps = events(folder, CheckpointCommitted)[-1].step
+    stored = load_file(folder.checkpoint(steps) / "adapter_model.safetensors")
+    table = stored["base_model.model.model.embed_tokens.weight"]
+    moved = (table - before.to(torch.bfloat16).float()).abs().max()
+    assert table.dtype == torch.float32
+    assert 0 < moved <= 1.01e-5 * steps, "the rate is that of the embeddings"
+    merged = MergedModel(tiny_model, folder.adapter)
+    expected = PeftModel.from_pretrained(base, folder.adapter).merge_and_unload(safe_merge=True).state_dict()
+    for name in merged.names:
+        assert torch.allclose(merged.tensor(name).float(), expected[name].float(), atol=1e-6), name
+
+
+def test_full_fine_tuning_with_a_reference_learns_preferences(
+    home: Home, tiny_config: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its reference are the weights before the first step, also after a resume."""
+    from trainer.lora_trainer import LoRATrainer
+
+    rows = [{"prompt": f"Say {n}.", "chosen": f"It is {n}", "rejected": "No" * (1 + n % 4)} for n in range(12)]
+    config = {
+        **tiny_config, "tuning": "full", "method": "dpo", "num_train_epochs": 4, "learning_rate": 1e-3,
+        "dataset": str(write_rows(tmp_path / "pairs.jsonl", rows)), "save_steps": 5,
+    }  # fmt: skip
+    undisturbed, _ = train(home, config)
+    steps = events(undisturbed, Step)
+    assert steps[0].loss == pytest.approx(0.6931, abs=1e-3)
+    assert steps[0].metrics["rewards/margins"] == pytest.approx(0, abs=1e-4)
+    assert steps[-1].metrics["rewards/margins"] > 0.1
+    folder = home.create_run()
+    trainer = LoRATrainer(folder)
+    trainer.stop = StopAfter(folder, 7, "save")
+    trainer.train(config)
+    train(home, config, folder, attempt=2)
+    assert [(step.loss, step.metrics) for step in events(folder, Step)] == [(step.loss, step.metrics) for step in steps]
+    assert adapter_bytes(folder) == adapter_bytes(undisturbed)
 
 
 def test_a_run_stopped_before_its_first_step_has_nothing_to_resume(home: Home, tiny_config: dict[str, Any]) -> None:
