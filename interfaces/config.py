@@ -21,6 +21,7 @@ from interfaces.method_settings import (
     Method,
     MethodSettings,
     OrpoSettings,
+    RewardSettings,
     SftSettings,
 )
 
@@ -49,7 +50,7 @@ class FineTuneConfig(BaseModel):
 
     method: Method = setting(
         "sft",
-        "How to train: sft learns the answers, pretrain plain text; dpo and orpo learn from a chosen and a rejected answer, kto from good and bad ones.",
+        "How to train: sft learns the answers, pretrain plain text; dpo and orpo learn from a chosen and a rejected answer, kto from good and bad ones; reward trains a model that scores answers.",
         "method",
         basic=True,
     )
@@ -151,6 +152,7 @@ class FineTuneConfig(BaseModel):
     dpo: DpoSettings = _part(DpoSettings, "Direct preference optimization.")
     orpo: OrpoSettings = _part(OrpoSettings, "Odds-ratio preference optimization.")
     kto: KtoSettings = _part(KtoSettings, "Kahneman-Tversky optimization.")
+    reward: RewardSettings = _part(RewardSettings, "Reward modeling.")
 
     num_train_epochs: float = setting(3.0, "Passes over the whole dataset.", "training", "epochs", True, gt=0, le=1000)
     max_steps: int = setting(-1, "Stop after this many steps; -1 uses num_train_epochs.", "training", "steps", ge=-1)

@@ -28,6 +28,9 @@ class MethodSettings(BaseModel):
     unlearned: ClassVar[int] = 0
     """Sequences for each example that the trained model reads without gradients."""
 
+    generates: ClassVar[bool] = True
+    """Whether the result answers prompts. Otherwise it scores answers."""
+
     learning_rates: ClassVar[tuple[float, float]] = (2e-5, 2e-3)
     """The lowest and highest usual rate for LoRA. For fine-tuning: a factor of four to five around the rates of the LoRA
     paper (arXiv:2106.09685, 1e-4 to 5e-4) and QLoRA's (arXiv:2305.14314, 1e-4 to 2e-4)."""
@@ -111,11 +114,26 @@ class KtoSettings(PreferenceSettings):
         return 2 if self.loss_type == "kto" else 1
 
 
+class RewardSettings(MethodSettings):
+    """Reward modeling: a head that scores answers, from pairs of them (arXiv:2203.02155)."""
+
+    rows: ClassVar[Rows] = "pairs"
+    sequences: ClassVar[int] = 2
+    generates: ClassVar[bool] = False
+    learning_rates: ClassVar[tuple[float, float]] = (2e-5, 1e-3)
+    """For LoRA: TRL's 1e-4 for all weights to its 1e-3 for adapters, and below."""
+
+    center_rewards_coefficient: float = setting(
+        0.0, "Keeps scores near 0 by this weight (TRL suggests 0.01); 0 leaves them.", "method", ge=0, le=100
+    )
+
+
 METHODS: dict[str, type[MethodSettings]] = {
     "sft": SftSettings, "pretrain": PretrainSettings, "dpo": DpoSettings, "orpo": OrpoSettings, "kto": KtoSettings,
+    "reward": RewardSettings,
 }  # fmt: skip
 """The settings of each method by its name, in the order in which they are offered."""
-Method = Literal["sft", "pretrain", "dpo", "orpo", "kto"]
+Method = Literal["sft", "pretrain", "dpo", "orpo", "kto", "reward"]
 
 
 def methods_for(rows: Rows) -> list[str]:

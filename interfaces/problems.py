@@ -197,6 +197,7 @@ class Code(StrEnum):
     QUEUE_HELD = "queue_held"
     RUN_FINISHED = "run_finished"
     NO_ADAPTER = "no_adapter"
+    SCORES_ONLY = "scores_only"
     NO_CHECKPOINT = "no_checkpoint"
     MERGE_UNSUPPORTED = "merge_unsupported"
     GGUF_UNSUPPORTED = "gguf_unsupported"

@@ -7,6 +7,7 @@ import yaml
 from interfaces.errors import FineTuneError
 from interfaces.files import write_text
 from interfaces.folders import RunFolder
+from interfaces.method_settings import METHODS
 from interfaces.problems import Code
 
 Settings = dict[str, object]
@@ -37,3 +38,22 @@ def read_run_config(folder: RunFolder) -> Settings:
     if not isinstance(stored, dict):
         raise FineTuneError.of(Code.CONFIG_UNREADABLE, path=str(folder.config), reason=reason)
     return stored
+
+
+def generates(folder: RunFolder) -> bool:
+    """Return whether a run's result answers prompts, as far as its settings say. A reward model scores answers instead.
+
+    Raises:
+        FineTuneError: the settings can't be read.
+    """
+    method = METHODS.get(str(read_run_config(folder).get("method")))
+    return method is None or method.generates
+
+
+def require_answers(folder: RunFolder) -> None:
+    """
+    Raises:
+        FineTuneError: a run's result doesn't answer prompts, or its settings can't be read.
+    """
+    if not generates(folder):
+        raise FineTuneError.of(Code.SCORES_ONLY, run=folder.id)

@@ -160,8 +160,22 @@ def _method_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     elif method.least_batch > config.per_device_train_batch_size:
         found = {"value": str(config.per_device_train_batch_size), "expected": "two_for_kto"}
         yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)
+    if not method.generates:
+        yield from _reward_conflicts(config)
     if method.rows == "pairs" and config.long_rows == "split":
         found = {"value": repr(config.long_rows), "expected": "no_split_of_pairs"}
         yield Problem.error(Code.VALUE_INVALID, field="long_rows", **found)
     if config.dpo.loss_type == "exo_pair" and config.method == "dpo" and not config.dpo.label_smoothing:
         yield Problem.error(Code.VALUE_INVALID, field="dpo.label_smoothing", value="0", expected="above_0_for_exo")
+
+
+def _reward_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
+    """Check the settings that a model without answers can't use."""
+    if config.tuning == "full":
+        yield Problem.error(Code.VALUE_INVALID, field="tuning", value="full", expected="lora_for_reward")
+    for field in ("evaluation_dataset", "gate"):
+        if value := getattr(config, field):
+            yield Problem.error(Code.VALUE_INVALID, field=field, value=repr(value), expected="empty_for_reward")
+    if layers := config.lora.modules_to_save:
+        found = {"value": ", ".join(layers), "expected": "empty_for_reward"}
+        yield Problem.error(Code.VALUE_INVALID, field="lora.modules_to_save", **found)

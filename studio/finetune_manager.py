@@ -17,7 +17,7 @@ from interfaces.files import write_json
 from interfaces.finetune import IFineTuneService, TrainingResult
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
-from interfaces.run_config import Settings, read_run_config, write_run_config
+from interfaces.run_config import Settings, generates, read_run_config, write_run_config
 from interfaces.run_control import StopRequest
 from interfaces.run_records import (
     OF_A_RESUME,
@@ -244,6 +244,8 @@ class FinetuneManager:
             raise FineTuneError.of(
                 Code.ADAPTER_UNUSABLE, value=adapter, reason="is_whole_model", seen=str(folder.result)
             )
+        if not generates(folder):
+            raise FineTuneError.of(Code.ADAPTER_UNUSABLE, value=adapter, reason="holds_scores", seen=folder.id)
         if not (folder.result.is_dir() or any(folder.checkpoints.glob("step-*"))):
             raise FineTuneError.of(Code.NO_ADAPTER, run=folder.id)
         return folder.id

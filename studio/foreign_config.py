@@ -159,7 +159,8 @@ def _stage(found: Translation, value: Any, values: Settings, *_: Any) -> None:
             if weight in values:
                 found.put(f"kto.{ours}", values[weight])
     elif value != "sft":
-        found.put("method", "pretrain") if value == "pt" else found.refuse("stage", value, "only_known_stages")
+        plain = {"pt": "pretrain", "rm": "reward"}.get(str(value))
+        found.put("method", plain) if plain else found.refuse("stage", value, "only_known_stages")
 
 
 def _rl(found: Translation, value: Any, values: Settings, *_: Any) -> None:
@@ -196,9 +197,8 @@ def _all_linear(found: Translation, value: Any, *_: Any) -> None:
 
 
 def _bits(found: Translation, value: Any, values: Settings, *_: Any) -> None:
-    if values.get("quantization_method", values.get("quant_method", "bnb")) not in ("bnb", "bitsandbytes") or str(
-        value
-    ) not in ("4", "8"):
+    way = values.get("quantization_method", values.get("quant_method", "bnb"))
+    if way not in ("bnb", "bitsandbytes") or str(value) not in ("4", "8"):
         return found.refuse("quantization_bit", value, "only_bitsandbytes")
     return found.put(f"load_in_{value}bit", True)
 

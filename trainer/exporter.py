@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, method_of
 from interfaces.disk import require_space
 from interfaces.errors import FineTuneError
 from interfaces.events import Started
@@ -219,7 +219,8 @@ class _Export(ResultJob):
         from trainer.evaluation.proof import hindrance, prompts_of, prove
 
         template = self._template(files.path)
-        record.unproven = hindrance(self._request.kind, files)
+        scores = not method_of(self._config).generates
+        record.unproven = "scores_and_no_answers" if scores else hindrance(self._request.kind, files)
         if record.unproven:
             return
         prompts = prompts_of(self._folder.home, self._config, template)

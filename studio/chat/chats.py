@@ -15,7 +15,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
-from interfaces.run_config import read_run_config
+from interfaces.run_config import read_run_config, require_answers
 from interfaces.run_records import RunMeta, is_whole_model, result_folder
 from studio.chat.children import Asked, ChatChildren, ChildState
 from studio.chat.folder import ChatFolder, SpeakerName, TurnSoFar
@@ -201,6 +201,7 @@ def loaded_for(home: Home, speaker: Speaker) -> tuple[FineTuneConfig, str]:
     config = base_of(folder)
     if speaker.base:
         return config, ""
+    require_answers(folder)
     place = result_folder(folder, speaker.step)
     if is_whole_model(place):
         return config.model_copy(update={"model_name": str(place), "model_revision": "main"}), ""

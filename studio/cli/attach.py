@@ -15,7 +15,7 @@ from interfaces.finetune import TrainingResult
 from interfaces.folders import Home, RunFolder
 from interfaces.history import RunHistory
 from interfaces.problems import BROKEN_RUN, Code, Problem
-from interfaces.run_config import Settings
+from interfaces.run_config import Settings, generates
 from interfaces.run_records import is_whole_model
 from interfaces.texts import sentence, settings_words, size
 from interfaces.validation import config_errors
@@ -248,6 +248,8 @@ def tell_next(folder: RunFolder, console: Console) -> None:
         f"{program_name()} train my-run.yaml": "train on your own data in the terminal; README.md has an example config",
     }
     console.print("\n[bold]Next steps[/]")
+    if not generates(folder):
+        del steps[f"{program_name()} continue {folder.id} --set num_train_epochs=1"]
     for command, what in steps.items():
         console.print(f"  {command}\n      {what}", markup=False)
 

@@ -20,7 +20,7 @@ from interfaces.evaluations import HELD_OUT, EvaluationSpec, GateOutcome
 from interfaces.folders import Home, RunFolder
 from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code, Problem
-from interfaces.run_config import read_run_config
+from interfaces.run_config import read_run_config, require_answers
 from interfaces.run_records import result_folder, result_sha256, weight_files
 from studio.datasets.library import dataset_name, describe, ensure_dataset
 from studio.evaluation.card import update_card
@@ -48,6 +48,7 @@ def create(run: RunFolder, spec: EvaluationSpec) -> EvaluationFolder:
     Raises:
         FineTuneError: its dataset, its pattern, its schema or its gate can't be used, or it has nothing to ask.
     """
+    require_answers(run)
     if spec.dataset == HELD_OUT and not keeps_rows(run):
         raise FineTuneError.of(Code.NOTHING_HELD_OUT, run=run.id)
     checked = _checked(run.home, spec)

@@ -13,7 +13,7 @@ from interfaces.files import remove
 from interfaces.folders import RunFolder
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
-from interfaces.run_config import read_run_config
+from interfaces.run_config import generates, read_run_config, require_answers
 from interfaces.run_records import RunMeta, result_folder
 from studio.runs.jobs import JobState, delete_job, job_state, submit_job
 
@@ -52,6 +52,8 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
     if request.push and request.kind == "adapter" and request.out.endswith(".zip"):
         raise FineTuneError.of(Code.VALUE_INVALID, field="out", value=repr(request.out), expected="no_zip_to_push")
     result_folder(run, request.step)
+    if request.kind != "adapter":
+        require_answers(run)
     if request.kind not in (kinds := kinds_of(run)):
         raise FineTuneError.of(
             Code.VALUE_INVALID, field="kind", value=repr(request.kind), expected="no_adapter_to_export", known=", ".join(kinds)
@@ -73,7 +75,9 @@ def create(run: RunFolder, request: ExportRequest) -> ExportFolder:
 
 
 def kinds_of(run: RunFolder) -> dict[ExportKind, tuple[Quantization, ...]]:
-    """Return what a run can be exported as, each with its number formats: full fine-tuning has no adapter."""
+    """Return what a run can be exported as, each with its number formats: full fine-tuning has no adapter, a reward model nothing else."""
+    if not generates(run):
+        return {"adapter": QUANTIZATIONS["adapter"]}
     whole = read_run_config(run).get("tuning") == "full"
     return {kind: formats for kind, formats in QUANTIZATIONS.items() if not (whole and kind == "adapter")}
 

@@ -33,15 +33,29 @@ chat = pipeline("text-generation", {name!r}, dtype="auto")
 print(chat([{{"role": "user", "content": "Hello"}}], max_new_tokens=100)[0]["generated_text"][-1]["content"])"""
 
 
-def usage_of(request: ExportRequest, base: str, run: str, number: int) -> list[Usage]:
+_SCORES = """from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base = AutoModelForSequenceClassification.from_pretrained({base!r}, num_labels=1, dtype="auto")
+base.config.pad_token_id = None  # the score is that of the last token
+model = PeftModel.from_pretrained(base, {name!r}).eval()
+tokenizer = AutoTokenizer.from_pretrained({name!r})
+talk = [{{"role": "user", "content": "Hello"}}, {{"role": "assistant", "content": "Hi!"}}]
+text = tokenizer.apply_chat_template(talk, tokenize=False)
+print(model(**tokenizer(text, return_tensors="pt", add_special_tokens=False)).logits.item())"""
+
+
+def usage_of(request: ExportRequest, base: str, run: str, number: int, generates: bool = True) -> list[Usage]:
     """Return how to use the exported files in each program: those of the export `number` of a run.
 
-    `base` and `run` are what the base model and the run are called here.
+    `base` and `run` are what the base model and the run are called here. A model that doesn't generate scores answers.
     """
     name = request.name
     if request.kind == "adapter":
         folder = name.removesuffix(".zip")
         unpacked = f"# unzip {name} -d {folder}\n" if name != folder else ""
+        if not generates:
+            return [Usage("PEFT", unpacked + _SCORES.format(base=base, name=folder), False)]
         return [
             Usage("PEFT", unpacked + _PEFT.format(base=base, name=folder), True),
             Usage("vLLM", f"vllm serve {base} --enable-lora --lora-modules mine={folder}", False),

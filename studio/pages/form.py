@@ -39,9 +39,16 @@ class Control:
     most: float | None = None
 
 
+def _asks_nothing(config: Settings) -> bool:
+    """Return whether no prompt is answered during a run."""
+    method = METHODS.get(str(config.get("method")))
+    return not config.get("sample_prompts") or (method is not None and not method.generates)
+
+
 NO_EFFECT: dict[str, Callable[[Settings], bool]] = {
-    "sample_while_training": lambda config: not config.get("sample_prompts"),
-    "sample_max_new_tokens": lambda config: not config.get("sample_prompts"),
+    "sample_prompts": lambda config: bool(config.get("sample_prompts")) and _asks_nothing(config),
+    "sample_while_training": _asks_nothing,
+    "sample_max_new_tokens": _asks_nothing,
     "validation_split": lambda config: bool(config.get("validation_dataset")),
     "eval_steps": lambda config: not config.get("validation_dataset") and config.get("validation_split") == 0,
     "num_train_epochs": lambda config: isinstance(steps := config.get("max_steps"), int) and steps > 0,

@@ -1,6 +1,7 @@
 """What the curves of a run that compares answers say in plain words. The first rule that applies is reported:
 
-too_easy       the accuracy has been 1 for nearly all of the run, from one of its first steps on
+too_easy       the accuracy has been 1 for nearly all of the run, from one of its first steps on; of a reward model it is
+               too_easy_to_score
 displaced      the chosen answers have become much less likely: the model moves away from both answers
 no_preference  at the end, the validation accuracy is not above chance
 """
@@ -11,7 +12,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from studio.runs.reading import LEAST_POINTS, Reading
+from studio.runs.reading import LEAST_POINTS, Finding, Reading
 
 EARLY_STEPS = 20
 """An accuracy of 1 from this step on, or from an earlier one, is reached too early."""
@@ -36,7 +37,8 @@ def read_preferences(
     perfect_from = next((at for at in range(len(accuracies), 0, -1) if accuracies[at - 1] < 1), 0)
     perfect = len(accuracies) - perfect_from
     if perfect >= LEAST_PERFECT and steps[perfect_from] <= EARLY_STEPS:
-        return Reading("too_easy", steps[perfect_from])
+        kind: Finding = "too_easy" if "logps/chosen" in train else "too_easy_to_score"  # a reward model has no beta
+        return Reading(kind, steps[perfect_from])
     logps = [value for value in train.get("logps/chosen", ()) if math.isfinite(value)]
     width = max(len(logps) // 10, 4)
     if len(logps) >= 2 * width:

@@ -21,7 +21,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-Finding = Literal["diverging", "overfitting", "falling", "noisy", "leveled", "too_easy", "displaced", "no_preference"]
+Finding = Literal[
+    "diverging",
+    "overfitting",
+    "falling",
+    "noisy",
+    "leveled",
+    "too_easy",
+    "too_easy_to_score",
+    "displaced",
+    "no_preference",
+]
 
 LEAST_POINTS = 12
 """Training points without which nothing is said."""
@@ -44,7 +54,7 @@ SIGNIFICANT = 3.0
 class Reading:
     """A finding and the step that it refers to: where the best validation loss was, or the last step.
 
-    The last three findings are those of `preference_reading.py`.
+    The last four findings are those of `preference_reading.py`.
     """
 
     finding: Finding

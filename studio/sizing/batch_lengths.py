@@ -79,8 +79,10 @@ def kept_rows(lengths: Lengths, limit: int, long_rows: str) -> tuple[tuple[int, 
 def trained_in(config: FineTuneConfig, rows: tuple[int, ...], lengths: Lengths | None) -> int:
     """Return how many tokens of a batch need logits; without lengths, all but the first of each row.
 
-    ORPO learns the whole chosen conversation, which is half of the tokens.
+    ORPO learns the whole chosen conversation, which is half of the tokens. A reward model has no logits.
     """
+    if not method_of(config).generates:
+        return 0
     if lengths is None:
         return sum(rows) - len(rows)
     share = (1 + lengths.trained_share) / 2 if config.method == "orpo" else lengths.trained_share

@@ -15,7 +15,7 @@ def test_each_method_has_its_settings_in_the_config() -> None:
 
 
 def test_a_method_is_proposed_for_what_the_rows_hold() -> None:
-    assert methods_for("pairs") == ["dpo", "orpo"]
+    assert methods_for("pairs") == ["dpo", "orpo", "reward"]
     assert methods_for("labels") == ["kto"]
     assert methods_for("texts") == ["pretrain"]
     assert "sft" in methods_for("answers")
@@ -29,6 +29,10 @@ def test_a_method_is_proposed_for_what_the_rows_hold() -> None:
         ({"method": "orpo", "long_rows": "split"}, "long_rows"),
         ({"method": "kto", "per_device_train_batch_size": 1}, "per_device_train_batch_size"),
         ({"method": "kto", "packing": True}, "packing"),
+        ({"method": "reward", "tuning": "full"}, "tuning"),
+        ({"method": "reward", "evaluation_dataset": "d"}, "evaluation_dataset"),
+        ({"method": "reward", "gate": "exact match >= 0.8"}, "gate"),
+        ({"method": "reward", "lora": {"modules_to_save": ["embed_tokens"]}}, "lora.modules_to_save"),
         ({"method": "dop"}, "method"),
         ({"dpo": {"betta": 1}}, "dpo.betta"),
     ],

@@ -33,7 +33,6 @@ def pairs(found: list[tuple[list[int], list[int], list[int]]]) -> list[Any]:
 def model_of(tiny_model: Path, chunked: bool = True) -> Any:
     """Return the tiny model in fp32 with an adapter that already answers differently than its base."""
     import torch
-    from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     from trainer.kernels.fast_paths import use_fast_paths
@@ -42,8 +41,34 @@ def model_of(tiny_model: Path, chunked: bool = True) -> Any:
     if chunked:
         paths = use_fast_paths(base, "tiny")
         assert (paths.batches, paths.logits) == ("flat", "trained")
+    return _adapted(base, "CAUSAL_LM")
+
+
+def scorer(tiny_model: Path, ours: bool = True, flat: bool = True) -> Any:
+    """Return a reward model of the tiny model, ours or transformers', with the same head and adapter."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    from trainer.kernels.fast_paths import use_fast_paths
+    from trainer.models.scorer import scorer_of
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    if flat:
+        use_fast_paths(base, "tiny")
+    made: Any = scorer_of(base, "tiny", 3)
+    if not ours:
+        head = made.score.weight
+        made = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1, dtype=torch.float32)
+        made.score.weight.data = head.data.clone()
+    return _adapted(made, "SEQ_CLS")
+
+
+def _adapted(base: Any, task: str) -> Any:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
     torch.manual_seed(4)
-    model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type=task))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
@@ -80,6 +105,8 @@ def tokens_of_theirs(kind: str, row: dict[str, Any]) -> Any:
     """Return a row that TRL has tokenized as ours takes it."""
     if kind == "kto":
         return sequence(row["prompt_ids"], row["completion_ids"], desirable=row["label"])
+    if kind == "reward":
+        return [sequence([], row[f"{side}_ids"]) for side in ("chosen", "rejected")]
     if kind == "dpo":
         return [sequence(row["prompt_ids"], row[f"{side}_ids"]) for side in ("chosen", "rejected")]
     return [{"input_ids": row[f"{side}_input_ids"], "labels": row[f"{side}_labels"]} for side in ("chosen", "rejected")]
@@ -92,6 +119,9 @@ def their_trainer(kind: str, model: Any, folder: Path, tokenizer: Any, rows: int
     if kind == "orpo":
         from trl.experimental.orpo import ORPOConfig as Config
         from trl.experimental.orpo import ORPOTrainer as Trainer
+    elif kind == "reward":
+        from trl import RewardConfig as Config
+        from trl import RewardTrainer as Trainer
     elif kind == "dpo":
         from trl import DPOConfig as Config
         from trl import DPOTrainer as Trainer

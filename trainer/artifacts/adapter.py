@@ -7,12 +7,19 @@ import shutil
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from interfaces.config import FineTuneConfig
+from interfaces.config import FineTuneConfig, method_of
 from interfaces.errors import FineTuneError
 from interfaces.files import publish
 from interfaces.folders import Home
@@ -45,7 +52,7 @@ def add_adapter(
     lora = config.lora
     targets = "all-linear" if lora.target_modules == ["all-linear"] else lora.target_modules
     settings = LoraConfig(
-        task_type="CAUSAL_LM", r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
+        r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
         target_modules=targets if not lora.layers_to_transform else _linear_names(model, targets),
         layers_to_transform=lora.layers_to_transform or None, rank_pattern=dict(lora.rank_pattern),
         alpha_pattern=dict(lora.alpha_pattern), modules_to_save=list(lora.modules_to_save) or None,
@@ -58,6 +65,9 @@ def add_adapter(
         _check_targets(model, lora.modules_to_save)
     else:
         settings = settings_of(first, config.adapter_name_or_path, lora.lora_dropout, files.revision)
+    settings.task_type = (
+        "CAUSAL_LM" if method_of(config).generates else "SEQ_CLS"
+    )  # which trains the head of scores, too
     torch.manual_seed(config.seed)  # the adapter's initial weights must not depend on what was loaded before
     try:
         adapted = get_peft_model(model, settings, autocast_adapter_dtype=lora.autocast_adapter_dtype)
@@ -152,7 +162,9 @@ def _load_weights(model: PeftModel, folder: Path, value: str) -> None:
     known = ("lora_", "modules_to_save", "trainable_tokens")
     if whole := [name for name in weights if not any(part in name for part in known) and not name.endswith(".bias")]:
         raise unusable(value, "holds_whole_layers", whole[0])
-    result = set_peft_model_state_dict(model, weights)
+    of_model = get_peft_model_state_dict(model, save_embedding_layers=False)
+    head = {name: one for name, one in of_model.items() if "lora_" not in name}  # a new one, of a reward model
+    result = set_peft_model_state_dict(model, {**head, **weights})
     absent = [name for name in result.missing_keys if "lora_" in name]
     if absent or result.unexpected_keys:
         raise RuntimeError(f"{len(absent)} missing, {len(result.unexpected_keys)} unexpected")

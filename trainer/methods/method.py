@@ -134,6 +134,13 @@ def answer_metrics(
 
 def pair_metrics(rewards: torch.Tensor, sums: torch.Tensor) -> Metrics:
     """Return what pairs measure. Their answers alternate, the chosen one first; both arguments are (sequences,)."""
-    chosen = torch.arange(len(rewards), device=rewards.device) % 2 == 0
-    better = (rewards[0::2] > rewards[1::2]).sum()
-    return {**answer_metrics(rewards, sums, chosen), "rewards/accuracies": (better, len(rewards) // 2)}
+    of_sides = {"logps/chosen": sums.detach()[0::2], "logps/rejected": sums.detach()[1::2]}
+    return {**pair_rewards(rewards), **{name: (values.sum(), len(values)) for name, values in of_sides.items()}}
+
+
+def pair_rewards(rewards: torch.Tensor) -> dict[str, tuple[torch.Tensor, int]]:
+    """Return what the rewards of pairs say, whose answers alternate, the chosen one first (sequences,)."""
+    chosen, rejected = rewards.detach()[0::2], rewards.detach()[1::2]
+    found = {"rewards/chosen": chosen.sum(), "rewards/rejected": rejected.sum()}
+    found["rewards/accuracies"] = (chosen > rejected).sum()
+    return {name: (total, len(chosen)) for name, total in found.items()}

@@ -29,6 +29,7 @@ from trainer.kernels.fast_paths import FastPaths, use_fast_paths
 from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import hardware_name
 from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
+from trainer.models.scorer import scorer_of
 from trainer.tokens.length_figures import figures
 from trainer.tokens.marks import Marks
 from trainer.tokens.packing import View
@@ -102,6 +103,8 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
     attempt.warn(*fast_paths.warnings)
     if recorded is None:
         _write_lineage(attempt, files, data, fast_paths)
+    if not method_of(config).generates:
+        base = scorer_of(base, config.model_name, config.seed)
     first = folder.first_adapter if config.adapter_name_or_path else None
     model: PeftModel | PreTrainedModel
     if config.tuning == "full":

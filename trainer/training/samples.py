@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from interfaces.chats import Sampling
+from interfaces.config import FineTuneConfig, method_of
 from interfaces.events import Sampled
 from trainer.evaluation.generation import Leaving, causal_model, generation_settings
 from trainer.tokens.template import ChatTemplate
@@ -25,7 +26,7 @@ from trainer.training.attempt import AttemptContext
 
 def tell_answers(attempt: AttemptContext, model: PreTrainedModel, template: ChatTemplate, step: int) -> bool:
     """Answer the sample prompts and log the answers. Return False if a stop leaves some prompts unanswered."""
-    return _tell(attempt, model, template, attempt.config.sample_prompts, step)
+    return _tell(attempt, model, template, _prompts(attempt.config), step)
 
 
 def tell_first_answers(attempt: AttemptContext, model: PreTrainedModel, template: ChatTemplate) -> bool:
@@ -38,11 +39,16 @@ def tell_first_answers(attempt: AttemptContext, model: PreTrainedModel, template
     if not isinstance(model, PeftModel):
         return True
     answered = {event.prompt for event in attempt.history.refresh().samples if event.step == 0}
-    prompts = [prompt for prompt in attempt.config.sample_prompts if prompt not in answered]
+    prompts = [prompt for prompt in _prompts(attempt.config) if prompt not in answered]
     if not prompts:
         return True
     with model.disable_adapter():
         return _tell(attempt, model, template, prompts, step=0)
+
+
+def _prompts(config: FineTuneConfig) -> list[str]:
+    """Return the prompts to answer: none, if the model only scores answers."""
+    return config.sample_prompts if method_of(config).generates else []
 
 
 def _tell(
@@ -70,7 +76,7 @@ class Sampler(TrainerCallback):
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         config = self._attempt.config
-        if not config.sample_prompts or state.global_step >= state.max_steps:
+        if not _prompts(config) or state.global_step >= state.max_steps:
             return
         # Fork the RNG, so that samples don't affect training.
         with torch.random.fork_rng():

@@ -13,6 +13,7 @@ from interfaces.exports import ExportKind, ExportRequest, Proof, Quantization
 from interfaces.folders import Home
 from interfaces.job_folders import ExportFolder
 from interfaces.problems import Code
+from interfaces.run_config import generates
 from interfaces.run_records import has_result, result_steps
 from interfaces.texts import sentence, texts
 from studio.exports.exports import ExportState, create, delete, kinds_of, named_export, state_of, submit
@@ -130,5 +131,5 @@ def _shown(state: ExportState, folder: ExportFolder, language: Language) -> Show
         there=state.there, substituted=record.substituted if record else 0,
         has_template=record.has_template if record else None, proof=record.proof if record else None,
         unproven=words[record.unproven] if record and record.unproven else "", pushed=record.pushed if record else "",
-        usage=usage_of(state.request, base_here(folder.run), run_here(folder.run), state.number) if state.there and state.state is RunState.FINISHED else [],
+        usage=usage_of(state.request, base_here(folder.run), run_here(folder.run), state.number, generates(folder.run)) if state.there and state.state is RunState.FINISHED else [],
     )  # fmt: skip

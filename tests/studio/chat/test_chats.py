@@ -36,6 +36,9 @@ def test_only_what_can_answer_is_accepted(home: Home, tiny_model: Path) -> None:
     assert problem_of(chats.create, [Speaker(run=run.id)] * 4) == Code.VALUE_INVALID
     assert problem_of(chats.create, [Speaker(run="../x")]) == Code.RUN_NOT_FOUND
     assert problem_of(chats.create, [Speaker(run=none.id)]) == Code.NO_ADAPTER
+    scorer = run_with_adapter(home, tiny_model, method="reward")
+    assert problem_of(chats.create, [Speaker(run=scorer.id)]) == Code.SCORES_ONLY
+    assert chats.create([Speaker(run=scorer.id, base=True)])
     assert problem_of(chats.create, [Speaker(run=run.id, step=9)]) == Code.NO_CHECKPOINT
     (named,) = chats.create([Speaker(run=none.id, base=True)]).speakers()
     assert (named.speaker.base, named.run_name, named.model) == (True, none.id, str(tiny_model))

@@ -65,6 +65,7 @@ def test_what_cannot_be_evaluated_is_refused_before_the_start(home: Home, tmp_pa
     assert refused(run, dataset="held_out", gate="good enough") is Code.GATE_UNREADABLE
     keeps_none = recorded_run(home, validation_split=0)
     assert refused(keeps_none, dataset="held_out") is Code.NOTHING_HELD_OUT
+    assert refused(recorded_run(home, method="reward"), dataset="held_out") is Code.SCORES_ONLY
 
 
 def test_without_an_adapter_nothing_is_queued(home: Home) -> None:

@@ -18,6 +18,7 @@ from studio.exports.exports import create, delete, kinds_of, named_export, state
 from studio.runs.jobs import stop_job
 from studio.runs.queue import RunQueue
 from studio.runs.state import RunState, find_job
+from tests.support.adapters import run_with_adapter
 from tests.support.records import recorded_run, step
 
 
@@ -85,6 +86,15 @@ def test_full_fine_tuning_has_no_adapter_to_export(home: Home) -> None:
         create(run, request(kind="adapter"))
     assert caught.value.problems[0].params["expected"] == "no_adapter_to_export"
     create(run, request())
+
+
+def test_a_reward_model_is_exported_as_an_adapter_alone(home: Home, tiny_model: Path) -> None:
+    run = run_with_adapter(home, tiny_model, method="reward")
+    assert list(kinds_of(run)) == ["adapter"]
+    with pytest.raises(FineTuneError) as caught:
+        create(run, request(kind="gguf"))
+    assert caught.value.problems[0].code is Code.SCORES_ONLY
+    create(run, request(kind="adapter"))
 
 
 def test_an_export_waits_in_the_queue_of_the_processor(run: RunFolder, home: Home) -> None:

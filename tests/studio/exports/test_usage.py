@@ -25,6 +25,9 @@ def test_each_program_gets_the_name_of_the_files() -> None:
     assert shown("merged", "mine")["vLLM"] == "vllm serve ./mine"
     assert "--lora-modules mine=mine-adapter" in shown("adapter", "mine-adapter.zip")["vLLM"]
     assert "unzip" not in shown("adapter", "mine")["PEFT"]
+    request = ExportRequest.model_validate({"kind": "adapter", "name": "mine"})
+    [scores] = usage_of(request, "org/base", "my-run", 3, generates=False)
+    assert "AutoModelForSequenceClassification.from_pretrained('org/base', num_labels=1" in scores.text
 
 
 @pytest.mark.tiny

@@ -77,3 +77,6 @@ def test_settings_without_effect_depend_on_others() -> None:
     assert without_effect(other) == ["validation_split", "num_train_epochs"]
     assert "warmup_steps" in without_effect({**usual, "lr_scheduler_type": "constant"})
     assert "num_train_epochs" not in without_effect({**usual, "max_steps": None})
+    asking = {**usual, "sample_prompts": ["Who are you?"]}
+    assert "sample_prompts" not in without_effect(asking)
+    assert {"sample_prompts", "sample_max_new_tokens"} <= set(without_effect({**asking, "method": "reward"}))

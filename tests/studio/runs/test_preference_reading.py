@@ -38,6 +38,12 @@ def test_curves_are_read_as_what_they_are(
     found = read_preferences(STEPS, metrics(seed, accuracy, reached, fall), {"rewards/accuracies": [0.6, measured]})
     assert (found.finding if found else None) == finding
     if finding == "too_easy":
+        scores = {
+            name: values for name, values in metrics(seed, accuracy, reached, fall).items() if "logps" not in name
+        }
+        of_scores = read_preferences(STEPS, scores, {})
+        assert of_scores is not None
+        assert of_scores.finding == "too_easy_to_score"
         assert found is not None
         assert found.step <= 20
 

@@ -83,3 +83,4 @@ def test_a_batch_of_pairs_has_two_sequences_each() -> None:
     lengths = Lengths((100,), (600,), 0.5)
     assert trained_in(pairs, (100,) * 6, lengths) == 300
     assert trained_in(pairs.model_copy(update={"method": "orpo"}), (100,) * 6, lengths) == 450
+    assert trained_in(pairs.model_copy(update={"method": "reward"}), (100,) * 6, lengths) == 0

@@ -6,7 +6,7 @@ import pytest
 from interfaces.config import FineTuneConfig
 from interfaces.method_settings import Method
 from tests.conftest import ROOT
-from tests.support.preferences import method_of, model_of, their_trainer, tokens_of_theirs
+from tests.support.preferences import method_of, model_of, scorer, their_trainer, tokens_of_theirs
 
 pytestmark = pytest.mark.tiny
 
@@ -20,7 +20,7 @@ def test_a_method_is_found_by_its_name(name: str) -> None:
     assert type(method).__name__.lower() == name
 
 
-@pytest.mark.parametrize("kind", ["dpo", "orpo", "kto"])
+@pytest.mark.parametrize("kind", ["dpo", "orpo", "kto", "reward"])
 def test_thirty_steps_learn_what_trl_learns(tiny_model: Path, tmp_path: Path, kind: str) -> None:
     """From the same adapter, on the same tokens in the same order."""
     import torch
@@ -32,7 +32,7 @@ def test_thirty_steps_learn_what_trl_learns(tiny_model: Path, tmp_path: Path, ki
     steps = {"max_steps": 30, "learning_rate": 1e-3, "logging_steps": 1, "save_strategy": "no", "seed": 7}
     trainer = their_trainer(
         kind,
-        model_of(tiny_model, chunked=False),
+        scorer(tiny_model, ours=False) if kind == "reward" else model_of(tiny_model, chunked=False),
         tmp_path / "trl",
         AutoTokenizer.from_pretrained(tiny_model),
         rows=8,
@@ -45,7 +45,7 @@ def test_thirty_steps_learn_what_trl_learns(tiny_model: Path, tmp_path: Path, ki
     rows = [tokens_of_theirs(kind, row) for row in trainer.train_dataset]
     trainer.train()
     theirs = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    model = model_of(tiny_model)
+    model = scorer(tiny_model) if kind == "reward" else model_of(tiny_model)
     method = method_of(FineTuneConfig(method=kind, max_length=512))  # type: ignore[arg-type]
     # TRL doesn't shuffle for KTO, whose other answers are those of batches in the order of the file.
     args = TrainingArguments(

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "validation_split", "max_length", "sample_prompts", "sample_while_training", "sample_max_new_tokens", "lora", "bf16", "cpu_threads",
     "early_stopping_patience", "save_minutes", "save_total_limit", "columns", "bad_rows", "validation_dataset", "long_rows",
     "packing", "max_tokens_per_batch", "device", "adapter_name_or_path", "load_best_model_at_end",
-    "evaluation_dataset", "gate", "method", "sft", "dpo", "orpo", "kto", "assistant_only_loss",
+    "evaluation_dataset", "gate", "method", "sft", "dpo", "orpo", "kto", "reward", "assistant_only_loss",
     "train_on_reasoning", "tuning", "master_weights", "embedding_learning_rate",
 }  # fmt: skip
 CHANGED: dict[str, Any] = {

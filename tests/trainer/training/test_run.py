@@ -24,8 +24,7 @@ from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code
 from interfaces.texts import sentence
 from tests.conftest import CHATML, alpaca_rows, make_tiny_model, write_rows
-from tests.support.tiny_runs import adapter_bytes, events, losses, train
-from trainer.training.stop import StopSignal
+from tests.support.tiny_runs import StopAfter, adapter_bytes, events, losses, train
 
 pytestmark = pytest.mark.tiny
 
@@ -458,20 +457,6 @@ def test_resume_completes_what_a_late_stop_skipped(home: Home, tiny_config: dict
         assert reported == [
             event.model_dump(exclude={"seq", "attempt", "time", "seconds"}) for event in events(undisturbed, kind)
         ]
-
-
-class StopAfter(StopSignal):
-    """A person who asks for a stop once the curve has `number` points."""
-
-    def __init__(self, folder: RunFolder, number: int, mode: str) -> None:
-        super().__init__(folder, 1)
-        self._number, self._mode = number, mode
-
-    @property
-    def mode(self) -> str | None:
-        if len(losses(self._folder)) >= self._number and not self._folder.stop.exists():
-            write_json(self._folder.stop, {"mode": self._mode, "attempt": 1})
-        return super().mode
 
 
 def test_last_step_is_always_logged(home: Home, tiny_config: dict[str, Any]) -> None:
