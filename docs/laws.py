@@ -71,7 +71,7 @@ ROOMS = (
     _room("trainer.lora_trainer", 8, "`LoRATrainer`: implements the contract for one run folder."),
     _room("trainer.evaluator", 8, "Executes one evaluation: batches of answers and losses, each on the disk before the next.", "peft transformers"),
     _room("trainer.exporter", 8, "Executes one export: written under a temporary name, published, and proven.", "torch"),
-    _room("trainer.training", 7, "A run from start to end: setup, training loop, events, stops, failures.", "numpy packaging peft safetensors torch transformers"),
+    _room("trainer.training", 7, "A run from start to end: setup, training loop, events, stops, failures.", "numpy packaging peft safetensors torch transformers", modules=16),
     _room("trainer.evaluation", 6, "What a trained model answers: generation, chats, and the batches of an evaluation.", "greenlet numpy peft psutil pydantic torch transformers xllamacpp"),
     _room("trainer.artifacts", 5, "A run's outputs: committed checkpoints, adapter, model card, exports.", "gguf numpy peft pydantic safetensors torch transformers yaml", modules=18),
     _room("trainer.methods", 5, "The training methods: how examples become a batch, and a batch a loss.", "torch"),

@@ -64,6 +64,11 @@ class LoraSettings(BaseModel):
         gt=0,
         le=1000,
     )
+    init_lora_weights: Literal["default", "pissa", "eva"] = setting(
+        "default",
+        "First weights of the adapter. pissa: main directions of the model's weights (arXiv:2404.02948); eva: of the data (arXiv:2410.07170).",
+        "lora",
+    )
     use_rslora: bool = setting(
         False, "Scale by lora_alpha / sqrt(r), which is more stable at high ranks (arXiv:2312.03732).", "lora"
     )

@@ -130,11 +130,30 @@ def _conflicts(config: FineTuneConfig) -> Iterator[Problem]:
         for other in ("fp16", "adapter_name_or_path"):
             if getattr(config, other):
                 yield Problem.error(Code.VALUES_CONFLICT, field="lora.modules_to_save", other=other)
+    yield from _first_weight_conflicts(config)
     measures = config.validation_split or config.validation_dataset
     needs_measures = config.early_stopping_patience or config.load_best_model_at_end
     if needs_measures and not (config.eval_steps and measures):
         needs = "eval_steps" if measures else "validation_split"
         yield Problem.error(Code.VALUE_MISSING, field=needs)
+
+
+def _first_weight_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
+    """Check the settings that first weights from the model or from the data can't go with."""
+    lora = config.lora
+    if config.tuning == "full" or lora.init_lora_weights == "default":
+        return
+    others: dict[str, object] = {"adapter_name_or_path": config.adapter_name_or_path}
+    if lora.init_lora_weights == "eva":  # layers with the same inputs share their directions
+        others["lora.rank_pattern"] = lora.rank_pattern
+    else:  # the base's own weights change, and the adapter is stored with twice the rank
+        others |= {
+            "load_in_8bit": config.load_in_8bit, "load_in_4bit": config.load_in_4bit, "lora.use_dora": lora.use_dora,
+            "lora.modules_to_save": lora.modules_to_save, "lora.autocast_adapter_dtype": not lora.autocast_adapter_dtype,
+        }  # fmt: skip
+    for other, in_use in others.items():
+        if in_use:
+            yield Problem.error(Code.VALUES_CONFLICT, field="lora.init_lora_weights", other=other)
 
 
 def _full_conflicts(config: FineTuneConfig) -> Iterator[Problem]:

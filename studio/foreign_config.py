@@ -52,11 +52,9 @@ _WITHOUT = {
     "template": "the model's own chat template is used", "chat_template": "the model's own chat template is used",
     "chat_template_jinja": "the model's own chat template is used", "trust_remote_code": "custom model code is never run",
     "max_samples": "all rows are used; shorten the file to use fewer", "resume_from_checkpoint": "use 'finetune resume RUN' instead",
-    "auto_resume_from_checkpoints": "use 'finetune resume RUN' instead", "lora_modules_to_save": "only the adapter's layers are trained",
-    "additional_target": "only the adapter's layers are trained", "special_tokens": "the tokenizer's own special tokens are used",
+    "auto_resume_from_checkpoints": "use 'finetune resume RUN' instead", "special_tokens": "the tokenizer's own special tokens are used",
     "tokens": "no tokens are added to the vocabulary", "added_tokens_overrides": "no tokens are added to the vocabulary",
     "new_special_tokens": "no tokens are added to the vocabulary", "mask_history": "all answers of a conversation are trained on",
-    "pissa_init": "the adapter is initialized to zero output, as in the LoRA paper",
     "interleave_probs": "use dataset weights instead: dataset: {a.jsonl: 2, b.jsonl: 1}", "mix_strategy": "all rows are used and shuffled", "curriculum_sampling": "rows are always shuffled", "lr_scheduler_kwargs": "the schedule's defaults are used",
     "adam_beta1": "the optimizer's default is used", "adam_beta2": "the optimizer's default is used", "adam_epsilon": "the optimizer's default is used",
     "adam_beta3": "the optimizer's default is used", "cosine_min_lr_ratio": "the learning rate decays to 0", "shuffle_merged_datasets": "rows are always shuffled",
@@ -189,6 +187,11 @@ def _all_turns(found: Translation, value: Any, *_: Any) -> None:
 def _targets(found: Translation, value: Any, *_: Any) -> None:
     names = value if isinstance(value, list) else [name.strip() for name in str(value).split(",") if name.strip()]
     found.put("lora.target_modules", "all-linear" if names in (["all"], ["all-linear"]) else names)
+
+
+def _saved_layers(found: Translation, value: Any, *_: Any) -> None:
+    names = value if isinstance(value, list) else str(value).split(",")
+    found.put("lora.modules_to_save", [str(name).strip() for name in names if str(name).strip()])
 
 
 def _all_linear(found: Translation, value: Any, *_: Any) -> None:
@@ -352,24 +355,16 @@ _AXOLOTL_COLUMNS = {
 }  # fmt: skip
 
 
+_AXOLOTL_IGNORED = ("roles_to_train", "train_on_eos", "train_on_eot", "message_field_training", "shards", "message_property_mappings", "roles")  # fmt: skip
+
+
 def _axolotl_columns(found: Translation, entry: Settings) -> dict[str, str]:
     kind = entry.get("type")
     reported = {**entry, **kind} if isinstance(kind, dict) else entry
     if isinstance(kind, dict) and kind.get("format"):
         found.left["datasets.type.format"] = "the model's own chat template is used"
-    for key in (
-        "roles_to_train",
-        "train_on_eos",
-        "train_on_eot",
-        "message_field_training",
-        "shards",
-        "message_property_mappings",
-        "roles",
-    ):
-        if entry.get(key) is not None:
-            found.left[f"datasets.{key}"] = (
-                "all answers are trained on, including their end-of-turn token; common role and key names are recognized"
-            )
+    why = "all answers are trained on, including their end-of-turn token; common role and key names are recognized"
+    found.left |= {f"datasets.{key}": why for key in _AXOLOTL_IGNORED if entry.get(key) is not None}
     return {ours: str(reported[key]) for key, ours in _AXOLOTL_COLUMNS.items() if reported.get(key)}
 
 
@@ -395,6 +390,8 @@ _SPECIAL: dict[str, Callable[..., None]] = {
     "disable_gradient_checkpointing": _no_checkpointing, "gradient_checkpointing": _checkpointing, "bf16": _bf16, "pure_bf16": _bf16, "fp16": _fp16, "save_total_limit": _kept,
     "dataset": _factory_data, "datasets": _axolotl_data, "test_datasets": _axolotl_validation,
     "peft_use_dora": lambda found, value, *_: found.put("lora.use_dora", bool(value)),
+    "lora_modules_to_save": _saved_layers, "additional_target": _saved_layers,
+    "pissa_init": lambda found, value, *_: found.put("lora.init_lora_weights", "pissa" if value else "default"),
     "peft_use_rslora": lambda found, value, *_: found.put("lora.use_rslora", bool(value)),
     "eval_dataset": lambda found, value, *_: found.put("validation_dataset", str(value)),
 }  # fmt: skip

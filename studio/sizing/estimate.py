@@ -132,8 +132,13 @@ def estimate(
 
 
 def keeps_first_adapter(config: FineTuneConfig) -> bool:
-    """Return whether the adapter that the run starts from stays in memory, as the reference."""
-    return bool(config.adapter_name_or_path and method_of(config).reference)
+    """Return whether the first weights of the adapter stay in memory: as the reference, or to save what has changed."""
+    return bool(config.adapter_name_or_path and method_of(config).reference) or takes_out(config)
+
+
+def takes_out(config: FineTuneConfig) -> bool:
+    """Return whether the adapter begins with a part of the base's weights, so that it is stored with twice the rank."""
+    return config.tuning == "lora" and config.lora.init_lora_weights == "pissa"
 
 
 def keeps_masters(config: FineTuneConfig, spec: StepSpec) -> bool:
@@ -270,7 +275,7 @@ def optimizer_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig)
 
 def disk_bytes(shape: Architecture, spec: StepSpec, config: FineTuneConfig) -> int:
     """Return the disk space for kept checkpoints, the best one, one being written, and the result."""
-    of_one = checkpoint_bytes(config, spec.gradient_width) if spec.full else 12
+    of_one = checkpoint_bytes(config, spec.gradient_width) if spec.full else 16 if takes_out(config) else 12
     saved = 0 if spec.full else saved_weights(shape, spec) * (2 if shape.tied else 1)  # PEFT stores a tied table twice
     return (config.save_total_limit + 3) * of_one * (trained_parameters(shape, spec) + saved)
 

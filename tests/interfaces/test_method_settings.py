@@ -84,3 +84,30 @@ def test_pre_training_always_packs() -> None:
 def test_settings_of_other_methods_do_not_matter() -> None:
     unused = {"method": "sft", "long_rows": "split", "per_device_train_batch_size": 1, "dpo": {"loss_type": "exo_pair"}}
     assert not config_problems({"dataset": "d", **unused})
+
+
+@pytest.mark.parametrize(
+    ("kind", "other", "changes"),
+    [
+        ("pissa", "load_in_4bit", {"load_in_4bit": True}),
+        ("pissa", "load_in_8bit", {"load_in_8bit": True}),
+        ("pissa", "adapter_name_or_path", {"adapter_name_or_path": "20260101-120000-abcd"}),
+        ("eva", "adapter_name_or_path", {"adapter_name_or_path": "20260101-120000-abcd"}),
+        ("pissa", "lora.use_dora", {"use_dora": True}),
+        ("pissa", "lora.modules_to_save", {"modules_to_save": ["embed_tokens"]}),
+        ("pissa", "lora.autocast_adapter_dtype", {"autocast_adapter_dtype": False}),
+        ("eva", "lora.rank_pattern", {"rank_pattern": {"q_proj": 8}}),
+    ],
+)
+def test_first_weights_from_the_model_or_the_data_exclude_what_they_cannot_go_with(
+    kind: str, other: str, changes: dict[str, object]
+) -> None:
+    inner, outer = (
+        {name: value for name, value in changes.items() if (f"lora.{name}" == other) is within}
+        for within in (True, False)
+    )
+    config = {"dataset": "d", **outer, "lora": {"init_lora_weights": kind, **inner}}
+    [problem] = config_problems(config)
+    assert (problem.params["field"], problem.params["other"]) == ("lora.init_lora_weights", other)
+    assert not config_problems({**config, "lora": inner})
+    assert not config_problems({"dataset": "d", "lora": {"init_lora_weights": kind}})

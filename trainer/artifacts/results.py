@@ -47,13 +47,16 @@ class WholeModel:
 
 def save_adapter(
     model: PeftModel, tokenizer: PreTrainedTokenizerBase, files: ModelFiles, folder: Path, config: FineTuneConfig,
-    facts: CardFacts,
+    facts: CardFacts, weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:  # fmt: skip
-    """Save adapter, tokenizer, and model card to `folder` atomically, replacing what is there."""
+    """Save adapter, tokenizer, and model card to `folder` atomically, replacing what is there.
+
+    With `weights` instead of the adapter's own.
+    """
 
     def write(staging: Path) -> None:
         model.peft_config["default"].base_model_name_or_path = base_reference(facts.base)
-        model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False)
+        model.save_pretrained(staging, safe_serialization=True, save_embedding_layers=False, state_dict=weights)
         _save_tokenizer(tokenizer, files, staging)
 
     _save(write, folder, config, facts)

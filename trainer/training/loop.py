@@ -24,6 +24,7 @@ from trainer.methods.method import Collate, Method, Metrics
 from trainer.methods.sft import Sft
 from trainer.tokens.batches import Inputs
 from trainer.tokens.token_store import IGNORE_INDEX
+from trainer.training.first_weights import Residual
 from trainer.training.master_weights import MasterWeights
 from trainer.training.stop import StopBudget
 
@@ -78,16 +79,17 @@ class TrainingLoop(Trainer):
     def __init__(
         self, *arguments: Any, method: Method | None = None, budget: StopBudget | None = None,
         checkpoint_bytes: int = 0, loraplus_lr_ratio: float = 1.0, embedding_lr_ratio: float = 1.0,
-        whole: WholeModel | None = None, masters: MasterWeights | None = None, **options: Any,
+        whole: WholeModel | None = None, masters: MasterWeights | None = None, residual: Residual | None = None,
+        **options: Any,
     ) -> None:  # fmt: skip
         """Create the loop. Without a `method`, it fine-tunes on the batches of `data_collator`.
 
         The ratios are those of other learning rates to the usual one. `whole` is the model of a full fine-tuning.
-        Of what `masters` has copies, the optimizer updates these.
+        Of what `masters` has copies, the optimizer updates these. `residual` is a base whose weights have changed.
         """
         super().__init__(*arguments, **options)
         self._b_ratio, self._embedding_ratio = loraplus_lr_ratio, embedding_lr_ratio
-        self._whole, self._masters = whole, masters
+        self._whole, self._masters, self._residual = whole, masters, residual
         collate: Collate = self.data_collator
         self.method = method or Sft(FineTuneConfig(), chunked=False, collate=collate)
         self.data_collator = self.method.collate
@@ -236,6 +238,9 @@ class TrainingLoop(Trainer):
             self._whole.write(place, weights)
         elif weights is not None:
             self.model.save_pretrained(place, state_dict=weights)
+        elif self._residual is not None:
+            with self._residual.as_plain_lora() as weights:
+                self.model.save_pretrained(place, state_dict=weights)
         else:
             super()._save(output_dir, state_dict)
 
@@ -249,6 +254,9 @@ class TrainingLoop(Trainer):
         """Load the adapter and restore its dtype, because PEFT converts it to fp32; or a whole model."""
         if self._whole is not None and self._masters is not None:
             self._masters.load(self._whole.read(Path(resume_from_checkpoint), self._masters.trained[0].dtype))
+            return
+        if self._residual is not None:
+            self._residual.load(Path(resume_from_checkpoint))
             return
         formats = {name: value.dtype for name, value in self.model.named_parameters() if value.requires_grad}
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -30,6 +30,7 @@ from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import hardware_name
 from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
 from trainer.models.scorer import scorer_of
+from trainer.tokens.batches import flat_batch, padded_batch
 from trainer.tokens.length_figures import figures
 from trainer.tokens.marks import Marks
 from trainer.tokens.packing import View
@@ -41,6 +42,7 @@ from trainer.tokens.token_store import TokenView, tokenize
 from trainer.tokens.tokenizer import load_template
 from trainer.training.attempt import AttemptContext
 from trainer.training.event_log import EventLog
+from trainer.training.first_weights import Residual, begin_with_data
 from trainer.training.stop import StopSignal
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "finetune-studio")
@@ -61,12 +63,14 @@ class Prepared:
     dataset_name: str
     first_weights: dict[str, torch.Tensor] | None
     """The trained weights before the first step, where the method compares with them and no new adapter can be off."""
+    residual: Residual | None
+    """The base model, if a part of its weights has been moved to the adapter."""
 
 
-def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
+def prepare(attempt: AttemptContext, recorded: Machine | None, resumed: int | None) -> Prepared:
     """Read, download, check, and load everything. Quick checks come first, to report invalid input within seconds.
 
-    `recorded` is the device, dtype, and kernels of an earlier attempt of the same run.
+    `recorded` is the device, dtype, and kernels of an earlier attempt of the same run, which is `resumed` at a step.
     """
     config, folder, log, stop, compute = attempt.config, attempt.folder, attempt.log, attempt.stop, attempt.compute
     if config.tuning == "full" and config.learning_rate > learning_rates(config)[1]:  # such as the usual one for LoRA
@@ -107,11 +111,16 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
         base = scorer_of(base, config.model_name, config.seed)
     first = folder.first_adapter if config.adapter_name_or_path else None
     model: PeftModel | PreTrainedModel
+    residual = None
     if config.tuning == "full":
         model = base.requires_grad_(True)
     else:
         _warn_of_tied(attempt, base)
         model = add_adapter(base, config, files, first)
+        if config.lora.init_lora_weights == "pissa":
+            residual = Residual(model, None if resumed is None else folder.checkpoint(resumed))
+        elif config.lora.init_lora_weights == "eva" and resumed is None:
+            _begin_with_data(attempt, model, train, template, fast_paths)
     # Future checkpoints: those to keep, the best one, and the one in staging; plus the result.
     missing = max(config.save_total_limit + 3 - len(committed_steps(folder)), 1)
     require_space(folder.path, checkpoint_size(model, config) * missing)
@@ -122,13 +131,28 @@ def prepare(attempt: AttemptContext, recorded: Machine | None) -> Prepared:
         batches=fast_paths.batches, logits=fast_paths.logits, attention=base.config._attn_implementation, versions=versions(),
     )  # fmt: skip
     first_weights = None
-    if (first is not None or config.tuning == "full") and method_of(config).reference:
+    if residual is not None and method_of(config).reference:
+        first_weights = residual.first
+    elif (first is not None or config.tuning == "full") and method_of(config).reference:
         trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
         first_weights = {name: parameter.detach().clone() for name, parameter in trained}
     learned, measured = (view_for(method_of(config).rows, view) for view in (train, validation))
     return Prepared(
-        model, template, files, learned, measured, fast_paths, conditions, data.report.name, first_weights
+        model, template, files, learned, measured, fast_paths, conditions, data.report.name, first_weights, residual
     )  # fmt: skip
+
+
+def _begin_with_data(
+    attempt: AttemptContext, model: PeftModel, rows: TokenView, template: ChatTemplate, fast_paths: FastPaths
+) -> None:
+    pad = template.tokenizer.pad_token_id
+    flat = fast_paths.batches == "flat"
+    collate = flat_batch if flat else functools.partial(padded_batch, pad_token_id=pad)
+
+    def tell(_batches: int) -> None:
+        attempt.stop.check()
+
+    begin_with_data(model, rows, collate, tell)
 
 
 def _check_reach(
@@ -195,6 +219,8 @@ def checkpoint_size(model: PeftModel | PreTrainedModel, config: FineTuneConfig) 
     of_one = 12
     if config.tuning == "full":
         of_one = checkpoint_bytes(config, 4 if config.master_weights else model.dtype.itemsize)
+    elif config.lora.init_lora_weights == "pissa":
+        of_one = 16  # stored with twice the rank
     return of_one * parameter_count(model)[0] + (1 << 16)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import time
@@ -62,8 +63,8 @@ def run_training(config: FineTuneConfig, history: RunHistory, log: EventLog, sto
     attempt.warn(*compute.warnings, *resume_point.warnings)
     shutil.rmtree(folder.staging, ignore_errors=True)  # uncommitted checkpoints don't count
     try:
-        prepared = prepare(attempt, recorded)
-        if resume_point.step is None and (config.adapter_name_or_path or config.tuning == "full"):
+        prepared = prepare(attempt, recorded, resume_point.step)
+        if resume_point.step is None and (config.adapter_name_or_path or prepared.residual or config.tuning == "full"):
             # Once training changes that adapter, or all weights, these answers are gone.
             tell_answers(attempt, prepared.model, prepared.template, step=0)
             stop.check()
@@ -131,6 +132,7 @@ def _build_loop(
         embedding_lr_ratio=config.embedding_learning_rate / config.learning_rate or 1.0,
         whole=_whole(prepared),
         masters=_masters(prepared.model, config),
+        residual=prepared.residual,
     )
     return loop, stopper
 
@@ -223,4 +225,5 @@ def _save(attempt: AttemptContext, prepared: Prepared, step: int) -> None:
         save_model(whole, attempt.folder.model, attempt.config, facts)
     else:
         tokenizer, files = prepared.template.tokenizer, prepared.files
-        save_adapter(prepared.model, tokenizer, files, attempt.folder.adapter, attempt.config, facts)
+        with prepared.residual.as_plain_lora() if prepared.residual else contextlib.nullcontext() as weights:
+            save_adapter(prepared.model, tokenizer, files, attempt.folder.adapter, attempt.config, facts, weights)

@@ -202,3 +202,10 @@ def test_layers_below_the_lowest_adapter_need_no_activations() -> None:
     whole, upper = (estimate(QWEN, config(lora={"layers_to_transform": layers}), CARD) for layers in ([], "12-23"))
     assert upper.parts["adapter"] * 2 == whole.parts["adapter"]
     assert 0.45 < upper.parts["activations"] / whole.parts["activations"] < 0.6
+
+
+def test_first_weights_from_the_model_are_kept_beside_the_adapter_and_stored_with_twice_the_rank() -> None:
+    plain, taken = (estimate(QWEN, config(lora={"init_lora_weights": kind}), CARD) for kind in ("default", "pissa"))
+    assert taken.parts["adapter"] == 2 * plain.parts["adapter"]
+    assert taken.disk_bytes * 12 == plain.disk_bytes * 16
+    assert estimate(QWEN, config(lora={"init_lora_weights": "eva"}), CARD).parts == plain.parts
