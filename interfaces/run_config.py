@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import yaml
 
 from interfaces.errors import FineTuneError
@@ -41,19 +43,24 @@ def read_run_config(folder: RunFolder) -> Settings:
 
 
 def generates(folder: RunFolder) -> bool:
-    """Return whether a run's result answers prompts, as far as its settings say. A reward model scores answers instead.
-
-    Raises:
-        FineTuneError: the settings can't be read.
-    """
-    method = METHODS.get(str(read_run_config(folder).get("method")))
+    """Return whether a run's result answers prompts, as far as its settings say. A reward model scores answers instead."""
+    method = METHODS.get(_method(folder, folder.config.stat().st_mtime_ns if folder.config.is_file() else 0))
     return method is None or method.generates
+
+
+@lru_cache(maxsize=256)
+def _method(folder: RunFolder, _changed: int) -> str:
+    """Return a run's method, for pages that ask again and again; empty if the settings can't be read."""
+    try:
+        return str(read_run_config(folder).get("method", ""))
+    except FineTuneError:
+        return ""
 
 
 def require_answers(folder: RunFolder) -> None:
     """
     Raises:
-        FineTuneError: a run's result doesn't answer prompts, or its settings can't be read.
+        FineTuneError: a run's result doesn't answer prompts.
     """
     if not generates(folder):
         raise FineTuneError.of(Code.SCORES_ONLY, run=folder.id)

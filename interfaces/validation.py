@@ -181,7 +181,7 @@ def _method_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
         yield Problem.error(Code.VALUE_INVALID, field="per_device_train_batch_size", **found)
     if not method.generates:
         yield from _reward_conflicts(config)
-    if method.rows == "pairs" and config.long_rows == "split":
+    elif method.rows == "pairs" and config.long_rows == "split":
         found = {"value": repr(config.long_rows), "expected": "no_split_of_pairs"}
         yield Problem.error(Code.VALUE_INVALID, field="long_rows", **found)
     if config.dpo.loss_type == "exo_pair" and config.method == "dpo" and not config.dpo.label_smoothing:
@@ -192,6 +192,9 @@ def _reward_conflicts(config: FineTuneConfig) -> Iterator[Problem]:
     """Check the settings that a model without answers can't use."""
     if config.tuning == "full":
         yield Problem.error(Code.VALUE_INVALID, field="tuning", value="full", expected="lora_for_reward")
+    if config.long_rows != "drop":
+        found = {"field": "long_rows", "value": repr(config.long_rows), "expected": "drop_for_reward"}
+        yield Problem(code=Code.VALUE_INVALID, params=found, change={"long_rows": "drop"})
     for field in ("evaluation_dataset", "gate"):
         if value := getattr(config, field):
             yield Problem.error(Code.VALUE_INVALID, field=field, value=repr(value), expected="empty_for_reward")

@@ -158,6 +158,8 @@ def _stage(found: Translation, value: Any, values: Settings, *_: Any) -> None:
                 found.put(f"kto.{ours}", values[weight])
     elif value != "sft":
         plain = {"pt": "pretrain", "rm": "reward"}.get(str(value))
+        if value == "rm":
+            found.put("long_rows", "drop")
         found.put("method", plain) if plain else found.refuse("stage", value, "only_known_stages")
 
 

@@ -15,7 +15,7 @@ from interfaces.config import FineTuneConfig
 from interfaces.errors import FineTuneError
 from interfaces.folders import Home, RunFolder
 from interfaces.problems import Code, Problem
-from interfaces.run_config import read_run_config, require_answers
+from interfaces.run_config import generates, read_run_config, require_answers
 from interfaces.run_records import RunMeta, is_whole_model, result_folder
 from studio.chat.children import Asked, ChatChildren, ChildState
 from studio.chat.folder import ChatFolder, SpeakerName, TurnSoFar
@@ -95,6 +95,8 @@ class Chats:
         try:
             config, _ = loaded_for(self._home, speaker)
         except FineTuneError:
+            if not generates(self._run(speaker)):
+                return
             config = base_of(self._run(speaker))
 
         def load() -> None:

@@ -42,7 +42,8 @@ def review(home: Home, config: Settings, words: Texts, language: str) -> Review:
         named = [(str(problem.params.get("field", "")), problem) for problem in errors]
         lines = [_missing_or(problem, name, words, language) for name, problem in named]
         fields = {name: sentence(problem, language) for name, problem in named if name and name != "dataset"}
-        return Review(_listed(lines), False, fields)
+        cure = {name: value for problem in errors for name, value in (problem.change or {}).items()}
+        return Review(_listed(lines), False, fields, cure)
     checked = FineTuneConfig.model_validate(config)
     data, cure = _data_lines(home, checked, words, language)
     lines = [*_model_lines(home, checked, language), *data, *_disk_lines(home, language)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from interfaces.events import Sampled, read_tail
 from interfaces.folders import RunFolder
 from interfaces.history import Points, RunHistory
+from interfaces.run_config import generates
 from interfaces.run_records import RunMeta
 from interfaces.texts import sentence, texts
 from studio.runs.diagnosis import problem_of_run
@@ -214,6 +215,7 @@ def _status(history: RunHistory, language: str) -> RunStatus:
         reading=_reading(history, state, language),
         samples=pairs_of(history.samples),
         adapter=history.folder.result.is_dir(),
+        generates=generates(history.folder),
     )
 
 

@@ -112,6 +112,8 @@ class RunStatus(BaseModel):
     """What the curves say in plain words; empty if it is too early, or if there is nothing to act on yet."""
     samples: list[SamplePair]
     adapter: bool
+    generates: bool
+    """Whether the result answers prompts. That of a reward model scores answers."""
 
 
 class RunUpdate(Curves):

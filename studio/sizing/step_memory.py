@@ -363,7 +363,7 @@ class _Step:
         ledger, spec, V = self.ledger, self.spec, self.shape.vocabulary
         final = self._norm_kept()
         ledger.take("activations", final, self.row)
-        if spec.loss == "full":
+        if spec.loss == "full" and spec.trained:  # no token is, where the head gives one score
             table = self.T * V
             ledger.take("logits", table * self.d)
             if self.d != FP32:

@@ -10,7 +10,7 @@ import { clock, figure, size } from "./format.js";
  *   eta_seconds: number | null, tokens_per_second: number | null, memory_bytes: number | null,
  *   peak_memory_bytes: number | null, estimated_bytes: number | null, attempt: number,
  *   resumed_from_step: number | null, resumes: number[], phases: { name: string, seconds: number }[], saved_step: number | null, stop_seconds: number | null, problem: string,
- *   fix: Record<string, unknown>, evidence: string[], checkpoints: import("./run_details.js").Checkpoint[], warnings: string[], reading: string, samples: Sample[], adapter: boolean,
+ *   fix: Record<string, unknown>, evidence: string[], checkpoints: import("./run_details.js").Checkpoint[], warnings: string[], reading: string, samples: Sample[], adapter: boolean, generates: boolean,
  * }} Status
  */
 
@@ -18,16 +18,17 @@ import { clock, figure, size } from "./format.js";
 export function offered(status) {
   const { over, state } = status;
   const unbegun = status.attempt === 0 && state !== "failed";
+  const learned = status.adapter || status.saved_step !== null;
   return {
     stop: !over && state !== "stopping",
     discard: !over && state !== "queued",
     resume: over && state !== "finished" && (status.saved_step !== null || unbegun),
     retry: over && !(unbegun && state === "stopped"),
     duplicate: true,
-    continue_training: over && (status.adapter || status.saved_step !== null),
-    try_it: status.adapter || status.saved_step !== null,
-    evaluate: status.adapter || status.saved_step !== null,
-    export: status.adapter || status.saved_step !== null,
+    continue_training: over && learned && status.generates,
+    try_it: learned && status.generates,
+    evaluate: learned && status.generates,
+    export: learned,
     download: status.adapter,
     fix: Object.keys(status.fix).length > 0,
   };

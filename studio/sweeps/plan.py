@@ -28,9 +28,9 @@ Values = dict[str, SweepValue]
 _SEPARATORS = re.compile(r"[\s,;，；、]+")
 _FIXED = {
     "schema_version", "save_total_limit", "logging_steps", "sample_while_training", "sample_max_new_tokens",
-    "validation_split", "max_length", "long_rows", "bad_rows",
+    "validation_split", "max_length", "long_rows", "bad_rows", "reward.center_rewards_coefficient",
 }  # fmt: skip
-"""Settings that change nothing that a sweep compares, and those that change which rows and tokens are validated."""
+"""Settings that change nothing that a sweep compares, those that change which rows and tokens are validated, and a part of the loss."""
 
 
 class SweepPlan(BaseModel):

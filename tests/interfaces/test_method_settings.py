@@ -7,6 +7,8 @@ from interfaces.method_settings import METHODS, Method, methods_for
 from interfaces.texts import sentence
 from interfaces.validation import config_problems
 
+REWARD = {"method": "reward", "long_rows": "drop"}
+
 
 def test_each_method_has_its_settings_in_the_config() -> None:
     assert tuple(METHODS) == get_args(Method)
@@ -29,10 +31,11 @@ def test_a_method_is_proposed_for_what_the_rows_hold() -> None:
         ({"method": "orpo", "long_rows": "split"}, "long_rows"),
         ({"method": "kto", "per_device_train_batch_size": 1}, "per_device_train_batch_size"),
         ({"method": "kto", "packing": True}, "packing"),
-        ({"method": "reward", "tuning": "full"}, "tuning"),
-        ({"method": "reward", "evaluation_dataset": "d"}, "evaluation_dataset"),
-        ({"method": "reward", "gate": "exact match >= 0.8"}, "gate"),
-        ({"method": "reward", "lora": {"modules_to_save": ["embed_tokens"]}}, "lora.modules_to_save"),
+        ({"method": "reward"}, "long_rows"),
+        ({**REWARD, "tuning": "full"}, "tuning"),
+        ({**REWARD, "evaluation_dataset": "d"}, "evaluation_dataset"),
+        ({**REWARD, "gate": "exact match >= 0.8"}, "gate"),
+        ({**REWARD, "lora": {"modules_to_save": ["embed_tokens"]}}, "lora.modules_to_save"),
         ({"method": "dop"}, "method"),
         ({"dpo": {"betta": 1}}, "dpo.betta"),
     ],

@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from interfaces.errors import FineTuneError
+from interfaces.evaluations import EvaluationSpec
 from interfaces.events import Finished
 from interfaces.files import read_json, write_json
 from interfaces.folders import Home
+from interfaces.job_folders import EvaluationFolder
 from interfaces.problems import Code
 from studio.finetune_manager import FinetuneManager
 from studio.runs.state import RunState, interrupted_runs, run_state
@@ -44,6 +46,12 @@ def test_a_task_is_a_snapshot(manager: FinetuneManager, home: Home) -> None:
     stored = yaml.safe_load(home.run(task).config.read_text())
     assert "output_dir" not in stored  # a home may be moved
     assert stored["schema_version"] == 1
+
+
+def test_a_task_with_a_gate_has_its_evaluation_from_the_start(manager: FinetuneManager, home: Home) -> None:
+    task = manager.create_task({**CONFIG, "gate": "exact match >= 0.8"})
+    [evaluation] = EvaluationFolder.all_of(home.run(task))
+    assert EvaluationSpec.of(evaluation).gate == "exact match >= 0.8"
 
 
 def test_a_restarted_manager_knows_its_tasks(manager: FinetuneManager, home: Home) -> None:

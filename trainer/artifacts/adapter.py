@@ -29,6 +29,7 @@ from trainer.artifacts.checkpoints import newest_checkpoint
 from trainer.artifacts.stored_weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CHANGE_THE_BASE
 from trainer.kernels.lora_linear import use_lora_linear
 from trainer.models.model_files import ModelFiles
+from trainer.models.scorer import HEAD
 
 _PLAIN_NAME = re.compile(r"[\w.]+")
 ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
@@ -209,7 +210,7 @@ def _linear_names(model: PreTrainedModel, targets: str | list[str]) -> list[str]
     """Return the names of the layers to adapt, because PEFT combines 'all-linear' with no choice of layers."""
     if not isinstance(targets, str):
         return targets
-    head = model.get_output_embeddings()
+    head = getattr(model, HEAD, None) or model.get_output_embeddings()
     linear = (
         name
         for name, module in model.named_modules()

@@ -136,7 +136,7 @@ def model_card(config: FineTuneConfig, facts: CardFacts) -> str:
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     title = config.name or _kind(config)
-    stop = _STOP.format(token=facts.stop[0], id=facts.stop[1]) if facts.stop else ""
+    stop = _STOP.format(token=facts.stop[0], id=facts.stop[1]) if facts.stop and method_of(config).generates else ""
     curve = ["## Loss", "", f"![Training and validation loss by step]({CURVE})", ""] if facts.curve else []
     settings = [
         "## Settings",

@@ -32,21 +32,22 @@ def scorer_of(base: PreTrainedModel, model_name: str, seed: int) -> PreTrainedMo
             made = AutoModelForSequenceClassification.from_config(base.config)
     except ValueError as error:
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason="no_scores") from error
-    if type(getattr(made, prefix, None)) is not type(getattr(base, prefix)) or not hasattr(made, HEAD):
+    head = getattr(made, HEAD, None)
+    if type(getattr(made, prefix, None)) is not type(getattr(base, prefix)) or not isinstance(head, torch.nn.Linear):
         raise FineTuneError.of(Code.MODEL_UNSUPPORTED, model=model_name, reason="no_scores")
     setattr(made, prefix, getattr(base, prefix))
     for name in _OF_QUANTIZATION:
         if hasattr(base, name):
             setattr(made, name, getattr(base, name))
-    setattr(made, HEAD, _new_head(base, seed))
+    setattr(made, HEAD, _new_head(base, head.in_features, seed))
     made.forward = _scoring(made)
     return made.train(base.training)
 
 
-def _new_head(base: PreTrainedModel, seed: int) -> torch.nn.Linear:
+def _new_head(base: PreTrainedModel, inputs: int, seed: int) -> torch.nn.Linear:
     """Return a head whose weights depend on the seed alone, of the size that transformers gives a new layer."""
     sizes = base.config.get_text_config()
-    head = torch.nn.Linear(sizes.hidden_size, 1, bias=False, dtype=torch.float32)
+    head = torch.nn.Linear(inputs, 1, bias=False, dtype=torch.float32)
     generator = torch.Generator().manual_seed(seed)
     torch.nn.init.normal_(head.weight, std=getattr(sizes, "initializer_range", 0.02), generator=generator)
     return head.to(base.device)
@@ -63,7 +64,8 @@ def _scoring(model: Any) -> Any:
             input_ids=input_ids, attention_mask=attention_mask, **{**read, "use_cache": False}
         ).last_hidden_state
         last = _ends(hidden, attention_mask, sequence_lengths)
-        return SimpleNamespace(logits=model.score(last.float()))
+        with torch.autocast(last.device.type, enabled=False):  # in 16 bits, scores would be rounded
+            return SimpleNamespace(logits=model.score(last.float()))
 
     return forward
 

@@ -19,6 +19,7 @@ from interfaces.problems import Code
 from trainer.artifacts.stored_weights import ADAPTER_WEIGHTS
 from trainer.tokens.batches import Inputs
 from trainer.tokens.token_store import IGNORE_INDEX, TokenSequence
+from trainer.training.master_weights import SAVED
 
 PISSA = "pissa_niter_16"
 """PEFT's name of PiSSA by a fast decomposition, whose error after 16 iterations is close to none (section 5 there)."""
@@ -48,6 +49,9 @@ class Residual:
                 layer.pissa_init("default", PISSA)
             else:
                 _take_out(layer)
+        self._beside = {
+            name: one for name, one in model.named_parameters() if one.requires_grad and "lora_" not in name
+        }
         self.first = {name: weight.detach().clone() for name, weight in self._trained.items()}
 
     @contextlib.contextmanager
@@ -70,8 +74,12 @@ class Residual:
             self._model.peft_config["default"] = described
 
     def load(self, checkpoint: Path) -> None:
-        """Take over the trained weights of a checkpoint."""
+        """Take over the trained weights of a checkpoint, also those of a reward model's head."""
         self._copy(self._halves(checkpoint, 0))
+        stored = load_file(checkpoint / ADAPTER_WEIGHTS)
+        with torch.no_grad():
+            for name, weight in self._beside.items():
+                weight.copy_(stored[name.replace(SAVED, "")])
 
     def _halves(self, checkpoint: Path, half: int) -> dict[str, torch.Tensor]:
         """Return the trained (0) or the first (1) weights of a checkpoint by their names."""

@@ -93,7 +93,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None, resumed: int | No
         raise FineTuneError.of(Code.BASE_CHANGED, model=config.model_name, run=folder.id)
     _warn_of_base(attempt, files)
     template = load_template(files, config.model_name).with_marks(Marks.of(config))
-    if not stops_by_itself(template):
+    if not stops_by_itself(template) and method_of(config).generates:
         end = {"token": template.end, "value": template.end_id}
         attempt.warn(Problem.warning(Code.END_NOT_EOS, model=config.model_name, **end))
     stop.check()
@@ -191,7 +191,8 @@ def _warn_of_untrained(attempt: AttemptContext, base: PreTrainedModel, template:
     """Warn about tokens with untrained (all-zero) embeddings, such as a base model's chat tokens; LoRA can't help."""
     used = view.store.used_ids()
     found: set[int] = set()
-    for table in (base.get_input_embeddings(), base.get_output_embeddings()):
+    head = base.get_output_embeddings() if method_of(attempt.config).generates else None
+    for table in (base.get_input_embeddings(), head):
         weight = getattr(table, "weight", None)
         if weight is not None and weight.dim() == 2 and weight.is_floating_point():
             ids = torch.as_tensor(used[used < len(weight)], dtype=torch.long, device=weight.device)

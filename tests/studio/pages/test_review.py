@@ -64,6 +64,9 @@ def test_pairs_are_refused_with_a_method_that_suits_them(home: Home, language: s
     assert (cured.ready, cured.cure) == (True, {"learning_rate": 2e-5})  # the preset's is for fine-tuning
     usual = reviewed(home, language, dataset=dataset, method="dpo", learning_rate=2e-5)
     assert (usual.ready, usual.cure) == (True, {})
+    scores = reviewed(home, language, dataset=dataset, method="reward")
+    assert (scores.ready, scores.cure) == (False, {"long_rows": "drop"})
+    assert "drop" in scores.fields["long_rows"]
 
 
 def test_each_invalid_field_is_marked_with_its_problem(home: Home, language: str, rows_file: Path) -> None:

@@ -54,6 +54,10 @@ def test_full_logits_cost_twelve_bytes_per_token_and_vocabulary_entry() -> None:
     assert ledger.at_peak["logits"] == 12 * 2048 * 151936
 
 
+def test_a_head_that_scores_has_no_logits() -> None:
+    assert peak(trained=0) < peak() - 8 * 2000 * SHAPE.vocabulary
+
+
 def test_the_head_on_trained_positions_never_holds_more_than_a_chunk() -> None:
     ledger = simulate_step(SHAPE, replace(WAY, loss="trained", checkpointing=True))
     assert ledger.at_peak["logits"] < 80_000_000

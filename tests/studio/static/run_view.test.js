@@ -17,7 +17,7 @@ const RUNNING = {
   state: "running", over: false, name: "", phase: "Training", done: null, total: null, unit: "", step: 5, total_steps: 20,
   epoch: 0.5, loss: 1.5, validation_loss: null, eta_seconds: 61, tokens_per_second: 99.6, memory_bytes: 2e9,
   peak_memory_bytes: 3e9, estimated_bytes: null, attempt: 1, resumed_from_step: null, saved_step: null, stop_seconds: null,
-  problem: "", fix: {}, evidence: [], checkpoints: [], warnings: [], reading: "", samples: [], adapter: false,
+  problem: "", fix: {}, evidence: [], checkpoints: [], warnings: [], reading: "", samples: [], adapter: false, generates: true,
 }; // prettier-ignore
 const say = (key, values) => `${key} ${JSON.stringify(values)}`;
 const on = (status) =>
@@ -37,6 +37,8 @@ test("each state offers what makes sense in it", () => {
     "export",
   ]);
   assert.deepEqual(on({ state: "stopped", over: true, attempt: 0 }), ["resume", "duplicate"]); // it has left the queue
+  const scores = { state: "finished", over: true, adapter: true, generates: false };
+  assert.deepEqual(on(scores), ["retry", "duplicate", "export", "download"]); // a reward model writes no answers
   assert.deepEqual(on({ state: "finished", over: true, adapter: true, saved_step: 20 }), [
     "retry",
     "duplicate",

@@ -57,7 +57,14 @@ def pairs_file(tmp_path: Path) -> str:
 def test_loss_falls_in_other_training_modes(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, more: dict[str, Any]
 ) -> None:
-    config = {**tiny_config, "method": "reward", "num_train_epochs": 4, "dataset": pairs_file(tmp_path), **more}
+    config = {
+        **tiny_config,
+        "method": "reward",
+        "long_rows": "drop",
+        "num_train_epochs": 4,
+        "dataset": pairs_file(tmp_path),
+        **more,
+    }
     _, result = train(home, config)
     assert result["state"] == "finished", result["problem"]
     assert result["train_loss_last"] < 0.5 * result["train_loss_first"]
@@ -67,7 +74,14 @@ def test_it_starts_from_an_adapter_that_has_learned_to_answer(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path
 ) -> None:
     first, _ = train(home, tiny_config)
-    config = {**tiny_config, "method": "reward", "dataset": pairs_file(tmp_path), "learning_rate": 1e-8, "max_steps": 1}
+    config = {
+        **tiny_config,
+        "method": "reward",
+        "long_rows": "drop",
+        "dataset": pairs_file(tmp_path),
+        "learning_rate": 1e-8,
+        "max_steps": 1,
+    }
     folder, result = train(home, {**config, "adapter_name_or_path": str(first.adapter)})
     assert result["state"] == "finished", result["problem"]
     kept, given = load_file(folder.adapter / WEIGHTS), load_file(first.adapter / WEIGHTS)
@@ -83,7 +97,7 @@ def test_a_run_learns_scores_resumes_bit_equal_and_leaves_what_plain_peft_loads(
     from trainer.lora_trainer import LoRATrainer
 
     config = {
-        **tiny_config, "method": "reward", "num_train_epochs": 4, "learning_rate": 1e-3, "validation_split": 0.2,
+        **tiny_config, "method": "reward", "long_rows": "drop", "num_train_epochs": 4, "learning_rate": 1e-3, "validation_split": 0.2,
         "eval_steps": 5, "save_steps": 5, "sample_prompts": ["Say 3."],
         "dataset": pairs_file(tmp_path),
     }  # fmt: skip

@@ -69,7 +69,11 @@ def test_pissa_takes_the_main_directions_and_is_saved_for_the_unchanged_base(
 
 
 @pytest.mark.parametrize("kind", ["pissa", "eva"])
-@pytest.mark.parametrize("more", [{}, {"method": "dpo"}, {"bf16": True}], ids=lambda more: "-".join(more) or "sft")
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"method": "dpo"}, {"method": "reward", "long_rows": "drop"}, {"bf16": True}],
+    ids=lambda more: "-".join(more) or "sft",
+)
 def test_a_stopped_run_resumes_to_the_same_weights(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, kind: str, more: dict[str, Any]
 ) -> None:
@@ -80,7 +84,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(
         **tiny_config, "lora": {"r": 4, "init_lora_weights": kind}, "save_steps": 3, "learning_rate": 1e-3,
         "sample_prompts": ["Say 3."], **more,
     }  # fmt: skip
-    if more.get("method") == "dpo":
+    if "method" in more:
         config["dataset"] = str(write_rows(tmp_path / "pairs.jsonl", rows))
     undisturbed, result = train(home, config)
     assert result["state"] == "finished", result["problem"]
@@ -92,6 +96,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(
     steps = events(undisturbed, Step)
     assert [(step.loss, step.metrics) for step in events(folder, Step)] == [(step.loss, step.metrics) for step in steps]
     assert adapter_bytes(folder) == adapter_bytes(undisturbed)
+    if more.get("method") == "reward":
+        return
     plain, _ = train(home, {**config, "lora": {"r": 4}, "max_steps": 1})
     assert events(undisturbed, Sampled)[0].answer == events(plain, Sampled)[0].answer  # the base's own
     if more.get("method") == "dpo":
