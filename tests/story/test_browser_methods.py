@@ -17,6 +17,8 @@ pytestmark = pytest.mark.story
 sync_api = pytest.importorskip("playwright.sync_api", reason="not installed: make setup")
 expect = sync_api.expect
 EN, ZH = texts("page"), texts("page", "zh")
+SIXTY_EPOCHS_MS = 300_000
+"""How long sixty epochs on 38 pairs may take on a slow processor."""
 
 
 def pair_file(path: Path, count: int = 40) -> Path:
@@ -69,7 +71,7 @@ def test_pairs_are_checked_shown_trained_stopped_and_resumed(
     page.locator("#fact-accuracy:not(:empty)").wait_for()
     page.get_by_role("button", name=EN["stop"], exact=True).click()
     page.get_by_role("button", name=EN["resume"], exact=True).click()
-    expect(page.locator(".fs-state")).to_have_text(EN["state_finished"])
+    expect(page.locator(".fs-state")).to_have_text(EN["state_finished"], timeout=SIXTY_EPOCHS_MS)
     for curve in ("margin", "accuracy", "logps"):
         page.get_by_role("radio", name=EN[f"curve_{curve}"], exact=True).check()
         page.locator(".fs-chart .legendtext").first.wait_for()

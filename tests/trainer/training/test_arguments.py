@@ -55,7 +55,8 @@ def test_every_lora_setting_arrives_in_peft(tiny_model: Path) -> None:
         "rank_pattern": {"q_proj": 9}, "alpha_pattern": {"q_proj": 2.0}, "layers_to_transform": [1],
     }  # fmt: skip
     changed["modules_to_save"] = ["lm_head"]
-    elsewhere = {"autocast_adapter_dtype", "loraplus_lr_ratio"}  # of get_peft_model and the optimizer: tests of those
+    # Of get_peft_model, the optimizer, and what comes after both: tests of those.
+    elsewhere = {"autocast_adapter_dtype", "loraplus_lr_ratio", "init_lora_weights"}
     assert set(LoraSettings.model_fields) == set(changed) | elsewhere
     config = FineTuneConfig(dataset="x", lora=LoraSettings(**changed))
     model = add_adapter(AutoModelForCausalLM.from_pretrained(tiny_model), config, ModelFiles(tiny_model, "tiny", None))
