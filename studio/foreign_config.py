@@ -156,11 +156,10 @@ def _stage(found: Translation, value: Any, values: Settings, *_: Any) -> None:
         for weight, ours in (("kto_chosen_weight", "desirable_weight"), ("kto_rejected_weight", "undesirable_weight")):
             if weight in values:
                 found.put(f"kto.{ours}", values[weight])
+    elif value in ("pt", "rm"):
+        found.put("method", "pretrain") if value == "pt" else _reward_model(found, True)
     elif value != "sft":
-        plain = {"pt": "pretrain", "rm": "reward"}.get(str(value))
-        if value == "rm":
-            found.put("long_rows", "drop")
-        found.put("method", plain) if plain else found.refuse("stage", value, "only_known_stages")
+        found.refuse("stage", value, "only_known_stages")
 
 
 def _rl(found: Translation, value: Any, values: Settings, *_: Any) -> None:
@@ -189,6 +188,11 @@ def _all_turns(found: Translation, value: Any, *_: Any) -> None:
 def _targets(found: Translation, value: Any, *_: Any) -> None:
     names = value if isinstance(value, list) else [name.strip() for name in str(value).split(",") if name.strip()]
     found.put("lora.target_modules", "all-linear" if names in (["all"], ["all-linear"]) else names)
+
+
+def _reward_model(found: Translation, value: Any, *_: Any) -> None:
+    if value:
+        found.settings |= {"method": "reward", "long_rows": "drop"}
 
 
 def _saved_layers(found: Translation, value: Any, *_: Any) -> None:
@@ -239,10 +243,6 @@ def _eval_strategy(found: Translation, value: Any, *_: Any) -> None:
 
 def _packing(found: Translation, value: Any, *_: Any) -> None:
     found.put("packing", bool(value))
-
-
-def _no_checkpointing(found: Translation, value: Any, *_: Any) -> None:
-    found.put("gradient_checkpointing", not value)
 
 
 def _checkpointing(found: Translation, value: Any, *_: Any) -> None:
@@ -389,9 +389,10 @@ _SPECIAL: dict[str, Callable[..., None]] = {
     "quantization_bit": _bits, "val_size": _share, "val_set_size": _share, "optimizer": _optimizer, "optim": _optimizer,
     "evals_per_epoch": _per_epoch("eval_steps"), "saves_per_epoch": _per_epoch("save_steps"), "eval_strategy": _eval_strategy,
     "evaluation_strategy": _eval_strategy, "packing": _packing, "neat_packing": _packing, "sample_packing": _packing,
-    "disable_gradient_checkpointing": _no_checkpointing, "gradient_checkpointing": _checkpointing, "bf16": _bf16, "pure_bf16": _bf16, "fp16": _fp16, "save_total_limit": _kept,
+    "disable_gradient_checkpointing": lambda found, value, *_: _checkpointing(found, not value), "gradient_checkpointing": _checkpointing, "bf16": _bf16, "pure_bf16": _bf16, "fp16": _fp16, "save_total_limit": _kept,
     "dataset": _factory_data, "datasets": _axolotl_data, "test_datasets": _axolotl_validation,
     "peft_use_dora": lambda found, value, *_: found.put("lora.use_dora", bool(value)),
+    "reward_model": _reward_model, "center_rewards_coefficient": lambda found, value, *_: found.put("reward.center_rewards_coefficient", value),
     "lora_modules_to_save": _saved_layers, "additional_target": _saved_layers,
     "pissa_init": lambda found, value, *_: found.put("lora.init_lora_weights", "pissa" if value else "default"),
     "peft_use_rslora": lambda found, value, *_: found.put("lora.use_rslora", bool(value)),

@@ -267,6 +267,7 @@ def test_other_training_is_refused_by_name(tmp_path: Path, text: str, source: st
         (FACTORY_DPO.replace("stage: dpo", "stage: kto, kto_rejected_weight: 2"), "llamafactory", {"method": "kto", "kto": {"beta": 0.1, "undesirable_weight": 2}}),
         (FACTORY_DPO.replace("stage: dpo", "stage: rm"), "llamafactory", {"method": "reward", "long_rows": "drop"}),
         (FACTORY_DPO.replace("stage: dpo", "stage: dpo, pissa_init: true, additional_target: 'embed_tokens,lm_head'"), "llamafactory", {"lora": {"r": 8, "lora_alpha": 16, "init_lora_weights": "pissa", "modules_to_save": ["embed_tokens", "lm_head"]}}),
+        ("{base_model: m, adapter: lora, reward_model: true, center_rewards_coefficient: 0.01, datasets: [{path: rows.jsonl}]}", "axolotl", {"method": "reward", "long_rows": "drop", "reward": {"center_rewards_coefficient": 0.01}}),
         ("{base_model: m, adapter: lora, lora_modules_to_save: [embed_tokens], datasets: [{path: rows.jsonl, type: alpaca}]}", "axolotl", {"lora": {"modules_to_save": ["embed_tokens"]}}),
         ("{base_model: m, adapter: lora, rl: ipo, rl_beta: 0.2, datasets: [{path: rows.jsonl}]}", "axolotl", {"method": "dpo", "dpo": {"loss_type": "ipo", "beta": 0.2}}),
         ("{base_model: m, adapter: lora, rl: kto, kto_desirable_weight: 0.5, datasets: [{path: rows.jsonl}]}", "axolotl", {"method": "kto", "kto": {"desirable_weight": 0.5}}),

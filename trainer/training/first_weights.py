@@ -37,9 +37,15 @@ class Residual:
     """
 
     def __init__(self, model: PeftModel, checkpoint: Path | None = None) -> None:
-        """Take the first weights out of the base of a new adapter: those of a `checkpoint`, or new ones."""
+        """Take the first weights out of the base of a new adapter: those of a `checkpoint`, or new ones.
+
+        Raises:
+            FineTuneError: the adapter is on embeddings, too.
+        """
         self._model = model
         self._trained = {name: weight for name, weight in model.named_parameters() if "lora_" in name}
+        if any("lora_embedding" in name for name in self._trained):  # PEFT's PiSSA is for matrix products alone
+            raise FineTuneError.of(Code.VALUES_CONFLICT, field="lora.init_lora_weights", other="lora.target_modules")
         layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer) and "default" in layer.lora_A]
         if checkpoint is not None:
             self._copy(self._halves(checkpoint, 1))

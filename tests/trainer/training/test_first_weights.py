@@ -134,6 +134,13 @@ def test_eva_takes_the_directions_of_the_data_at_the_ranks_asked_for(
     assert read_json(folder.adapter / "adapter_config.json")["init_lora_weights"] is True  # type: ignore[index]
 
 
+def test_embeddings_have_no_main_directions_to_take_out(home: Home, tiny_config: dict[str, Any]) -> None:
+    lora = {"r": 4, "init_lora_weights": "pissa", "target_modules": ["embed_tokens", "q_proj"]}
+    _, result = train(home, {**tiny_config, "lora": lora})
+    assert result["problem"] is not None
+    assert result["problem"]["params"] == {"field": "lora.init_lora_weights", "other": "lora.target_modules"}
+
+
 @pytest.mark.parametrize(("rank", "expected"), [(65, "at_most_inputs_for_eva"), (60, "at_most_tokens_for_eva")])
 def test_a_rank_with_too_few_directions_is_refused(
     home: Home, tiny_config: dict[str, Any], tmp_path: Path, rank: int, expected: str
