@@ -107,6 +107,7 @@ def draw_setting(
     return {
         "model_name": models[draw.choice(list(models))], "max_length": longest, "method": method,
         "per_device_train_batch_size": max(batch, METHODS[method]().least_batch),
+        "long_rows": "truncate" if METHODS[method].generates else "drop",
         "gradient_accumulation_steps": draw.choice([1, 2]), "gradient_checkpointing": draw.random() < 0.4,
         "bf16": kind != "fp32", "load_in_8bit": kind == "8-bit", "load_in_4bit": kind == "4-bit",
         "lora": {"r": draw.choice([4, 16, 64])}, "tuning": tuning, "master_weights": kind != "no masters",

@@ -66,7 +66,8 @@ def method_job(model: Path, folder: Path, kind: str) -> dict[str, Any]:
         return job(model, make_rows(folder), tuning="full")
     texts = [{"text": f"Number {number} is written here. " * (1 + number % 7)} for number in range(60)]
     rows = pair_rows() if METHODS[kind].rows != "texts" else texts
-    return job(model, write_rows(folder / "rows.jsonl", rows), method=kind, per_device_train_batch_size=2)
+    whole = {} if METHODS[kind].generates else {"long_rows": "drop"}  # a cut answer has no score
+    return job(model, write_rows(folder / "rows.jsonl", rows), method=kind, per_device_train_batch_size=2, **whole)
 
 
 class Nursery:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,5 @@ def test_studio_that_ends_takes_its_child_along(home: Home, tiny_model: Path) ->
     until(lambda: bool(chats.children.states()))
     child = next(iter(chats.children._children.values())).child
     child._process.stdin.close()  # what the end of this process would do
-    begun = time.monotonic()
     until(lambda: not psutil.pid_exists(child.pid) or not child.alive)
-    assert time.monotonic() - begun < 60
     chats.close()
