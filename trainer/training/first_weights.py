@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from interfaces.errors import FineTuneError
 from interfaces.problems import Code
 from trainer.artifacts.stored_weights import ADAPTER_WEIGHTS
+from trainer.methods.method import Collate
 from trainer.tokens.batches import Inputs
 from trainer.tokens.token_store import IGNORE_INDEX, TokenSequence
 from trainer.training.master_weights import SAVED
@@ -118,12 +119,11 @@ def _turned(weight: torch.Tensor, layer: Any) -> torch.Tensor:
 
 @torch.no_grad()
 def begin_with_data(
-    model: PeftModel, rows: Sequence[TokenSequence], collate: Callable[[Sequence[TokenSequence]], Inputs],
-    tell: Callable[[int], None],
-) -> None:  # fmt: skip
+    model: PeftModel, rows: Sequence[TokenSequence], collate: Collate, check: Callable[[], None]
+) -> None:
     """Set A of each layer to the main directions of its inputs at trained tokens (EVA, arXiv:2410.07170, section 3).
 
-    Ranks stay as they are. `tell` gets the number of batches that have been read, and may raise to stop.
+    Ranks stay as they are. `check` is called before each batch, and may raise to stop.
 
     Raises:
         FineTuneError: a rank is larger than the layer's inputs, or than the number of trained tokens.
@@ -138,11 +138,9 @@ def begin_with_data(
     batches = _eva_batches(rows, rank)
     if not batches:
         raise FineTuneError.of(Code.VALUE_INVALID, field="lora.r", value=str(rank), expected="at_most_tokens_for_eva")
-    read = 0
 
     def forward(adapted: Any, inputs: Inputs) -> None:
-        nonlocal read
-        tell(read := read + 1)
+        check()
         body = adapted.get_base_model().get_decoder()
         body(**{name: value for name, value in inputs.items() if name != "labels"}, use_cache=False)
 

@@ -26,6 +26,7 @@ from trainer.artifacts.resume import hash_of
 from trainer.data.dataset import Indices
 from trainer.data.run_rows import RunRows, rows_of_run
 from trainer.kernels.fast_paths import FastPaths, use_fast_paths
+from trainer.methods.method import Collate
 from trainer.models.base_model import load_model, parameter_count
 from trainer.models.device import hardware_name
 from trainer.models.model_files import ModelFiles, find_model, fingerprint_of
@@ -120,7 +121,7 @@ def prepare(attempt: AttemptContext, recorded: Machine | None, resumed: int | No
         if config.lora.init_lora_weights == "pissa":
             residual = Residual(model, None if resumed is None else folder.checkpoint(resumed))
         elif config.lora.init_lora_weights == "eva" and resumed is None:
-            _begin_with_data(attempt, model, train, template, fast_paths)
+            begin_with_data(model, train, collate_of(template, fast_paths), stop.check)
     # Future checkpoints: those to keep, the best one, and the one in staging; plus the result.
     missing = max(config.save_total_limit + 3 - len(committed_steps(folder)), 1)
     require_space(folder.path, checkpoint_size(model, config) * missing)
@@ -142,17 +143,10 @@ def prepare(attempt: AttemptContext, recorded: Machine | None, resumed: int | No
     )  # fmt: skip
 
 
-def _begin_with_data(
-    attempt: AttemptContext, model: PeftModel, rows: TokenView, template: ChatTemplate, fast_paths: FastPaths
-) -> None:
+def collate_of(template: ChatTemplate, fast_paths: FastPaths) -> Collate:
+    """Return how examples become a batch: flat, or padded if the model doesn't support that."""
     pad = template.tokenizer.pad_token_id
-    flat = fast_paths.batches == "flat"
-    collate = flat_batch if flat else functools.partial(padded_batch, pad_token_id=pad)
-
-    def tell(_batches: int) -> None:
-        attempt.stop.check()
-
-    begin_with_data(model, rows, collate, tell)
+    return flat_batch if fast_paths.batches == "flat" else functools.partial(padded_batch, pad_token_id=pad)
 
 
 def _check_reach(

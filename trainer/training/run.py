@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import shutil
 import time
 
@@ -27,7 +26,6 @@ from trainer.artifacts.stored_weights import base_reference
 from trainer.methods.method import create_method
 from trainer.models.device import choose_compute, hardware_name, peak_memory_bytes
 from trainer.models.model_files import license_of
-from trainer.tokens.batches import flat_batch, padded_batch
 from trainer.tokens.packing import batched
 from trainer.training.arguments import training_arguments
 from trainer.training.attempt import AttemptContext, decided
@@ -35,7 +33,7 @@ from trainer.training.callbacks import CheckpointCallback, EventCallback
 from trainer.training.event_log import EventLog
 from trainer.training.loop import TrainingLoop
 from trainer.training.master_weights import SAVED, MasterWeights
-from trainer.training.preparation import Prepared, checkpoint_size, prepare, stops_by_itself, versions
+from trainer.training.preparation import Prepared, checkpoint_size, collate_of, prepare, stops_by_itself, versions
 from trainer.training.samples import Sampler, tell_answers, tell_first_answers
 from trainer.training.stop import StopBudget, StopRequested, StopSignal
 from trainer.training.stopper import EvalHistory, Stopper
@@ -113,11 +111,9 @@ def _build_loop(
     checkpoints = CheckpointCallback(
         attempt, prepared.conditions, events, eval_history, budget, base_reference(prepared.files.portable_name)
     )
-    pad = prepared.template.tokenizer.pad_token_id
-    flat = prepared.fast_paths.batches == "flat"
     method = create_method(
         config, chunked=prepared.fast_paths.logits == "trained",
-        collate=flat_batch if flat else functools.partial(padded_batch, pad_token_id=pad), first=prepared.first_weights,
+        collate=collate_of(prepared.template, prepared.fast_paths), first=prepared.first_weights,
     )  # fmt: skip
     loop = TrainingLoop(
         model=prepared.model,
